@@ -1,0 +1,43 @@
+"""Reflection self-distillation for code models on top of TRL: see [`ReflectionDistillTrainer`]."""
+
+from typing import TYPE_CHECKING
+
+
+__version__ = "0.1.0"
+
+# `import reflection_trl` stays instant; torch, transformers and trl come with the first name that needs them
+_MODULES = {
+    "DataCollatorForReflectionDistillation": "collator",
+    "PAPER_PRESET": "config",
+    "ReflectionDistillConfig": "config",
+    "ReflectionDistillTrainer": "trainer",
+    "from_typed_blocks": "sequences",
+    "to_typed_blocks": "sequences",
+}
+
+__all__ = [
+    "PAPER_PRESET",
+    "DataCollatorForReflectionDistillation",
+    "ReflectionDistillConfig",
+    "ReflectionDistillTrainer",
+    "from_typed_blocks",
+    "to_typed_blocks",
+]
+
+if TYPE_CHECKING:
+    from .collator import DataCollatorForReflectionDistillation
+    from .config import PAPER_PRESET, ReflectionDistillConfig
+    from .sequences import from_typed_blocks, to_typed_blocks
+    from .trainer import ReflectionDistillTrainer
+
+
+def __getattr__(name: str):
+    if name in _MODULES:
+        from importlib import import_module
+
+        return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

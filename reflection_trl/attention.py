@@ -1,0 +1,255 @@
+"""Attention over a packed row: each sequence causal in itself, blind to its neighbours, whatever its positions.
+
+The model's own `attn_implementation` decides how:
+
+| `attn_implementation` | packed attention |
+|---|---|
+| `sdpa` (default of most models) | torch's `varlen_attn` on CUDA from torch 2.10 in half precision, else one causal sdpa call a sequence |
+| `flash_attention_2`, `flash_attention_3` | the kernel's own variable-length form |
+| `flex_attention` | a block mask |
+| `eager` | a `[T, T]` mask: slow, for models with logit soft-capping and for checks |
+
+[`prepare_attention`] replaces `sdpa` by an implementation registered with transformers that behaves exactly as `sdpa` does
+unless it is handed sequence boundaries, so that `generate` and saved models are unaffected. [`attention_inputs`] gives the
+keyword arguments for a forward pass. Transformers' own detection of packed rows from position ids is not used: a student's
+gaps would look like boundaries (see `find_packed_sequence_indices` in its `masking_utils.py`).
+
+[`why_not_packed`] tells models for which dropping hidden tokens is not the same as masking them.
+"""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig, PreTrainedModel
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+
+try:
+    from torch.nn.attention.varlen import varlen_attn
+except ImportError:  # torch < 2.10
+    varlen_attn = None
+
+PACKED_SDPA = "reflection_sdpa"
+
+# Layer types of transformers' configs for which attention to all earlier tokens holds
+_FULL_ATTENTION = {"full_attention"}
+_SLIDING_ATTENTION = {"sliding_attention", "chunked_attention"}
+# Additive position biases that count tokens instead of reading position ids
+_ALIBI_MODELS = {"bloom", "mpt"}
+
+
+def packed_sdpa_attention_forward(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    cu_seq_lens_q: torch.Tensor | None = None,
+    max_length_q: int | None = None,
+    seq_lens: list[int] | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """
+    Causal attention within each sequence of a packed row; plain `sdpa` when no boundaries are given.
+
+    Args:
+        module (`nn.Module`):
+            Attention layer.
+        query (`torch.Tensor` of shape `(1, heads, T, head_dim)`):
+            Queries.
+        key (`torch.Tensor` of shape `(1, kv_heads, T, head_dim)`):
+            Keys.
+        value (`torch.Tensor` of shape `(1, kv_heads, T, head_dim)`):
+            Values.
+        attention_mask (`torch.Tensor`, *optional*):
+            Ignored when boundaries are given.
+        dropout (`float`, *optional*, defaults to `0.0`):
+            Attention dropout.
+        scaling (`float`, *optional*):
+            Factor of the scores; 1 / sqrt(head_dim) by default.
+        cu_seq_lens_q (`torch.Tensor` of shape `(S + 1,)`, *optional*):
+            Boundaries of the sequences.
+        max_length_q (`int`, *optional*):
+            Length of the longest sequence.
+        seq_lens (`list[int]`, *optional*):
+            Lengths of the sequences, on the host.
+
+    Returns:
+        `tuple`: Output of shape `(1, T, heads, head_dim)`, and `None`.
+    """
+    if seq_lens is None:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )
+    if kwargs.get("softcap") is not None or kwargs.get("s_aux") is not None:
+        raise ValueError(
+            f"{type(module).__name__} caps its attention scores or has attention sinks, which sdpa cannot; load the model "
+            f"with `attn_implementation='flex_attention'`, or 'eager'."
+        )
+    if _uses_varlen(query, dropout):
+        query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))  # (T, heads, head_dim)
+        if "enable_gqa" in _VARLEN_PARAMETERS:
+            extra = {"enable_gqa": key.shape[1] != query.shape[1]}
+        else:
+            groups = query.shape[1] // key.shape[1]
+            key, value, extra = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), {}
+        # The default window, (-1, -1), is bidirectional
+        causal = {"window_size": (-1, 0)} if "window_size" in _VARLEN_PARAMETERS else {"is_causal": True}
+        output = varlen_attn(
+            query,
+            key,
+            value,
+            cu_seq_lens_q,
+            cu_seq_lens_q,
+            max_length_q,
+            max_length_q,
+            **({"scale": scaling} if "scale" in _VARLEN_PARAMETERS else {}),
+            **causal,
+            **extra,
+        )
+        return output[None], None
+
+    groups = query.shape[1] // key.shape[1]
+    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+    outputs = [
+        scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout, scale=scaling)
+        for q, k, v in zip(*(x.split(seq_lens, dim=2) for x in (query, key, value)), strict=True)
+    ]
+    return torch.cat(outputs, dim=2).transpose(1, 2), None
+
+
+_VARLEN_PARAMETERS = inspect.signature(varlen_attn).parameters if varlen_attn is not None else {}
+
+AttentionInterface.register(PACKED_SDPA, packed_sdpa_attention_forward)
+AttentionMaskInterface.register(PACKED_SDPA, sdpa_mask)
+
+
+def prepare_attention(model: PreTrainedModel) -> None:
+    """
+    Make a model loaded with `sdpa` ready for packed rows; others are ready.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model, changed in place.
+    """
+    if model.config._attn_implementation == "sdpa":
+        model.set_attn_implementation(PACKED_SDPA)
+
+
+def attention_inputs(
+    implementation: str, cu_seq_lens: torch.Tensor, seq_lens: list[int], dtype: torch.dtype
+) -> dict[str, Any]:
+    """
+    Keyword arguments that make a forward pass attend within the sequences of a packed row.
+
+    Args:
+        implementation (`str`):
+            The model's `config._attn_implementation`.
+        cu_seq_lens (`torch.Tensor` of int32, shape `(S + 1,)`):
+            Boundaries of the sequences, on the model's device.
+        seq_lens (`list[int]`):
+            Their lengths.
+        dtype (`torch.dtype`):
+            Of the attention scores; the additive mask of `eager` needs it.
+
+    Returns:
+        `dict`: To be passed to the model beside `input_ids` and `position_ids`.
+    """
+    boundaries = {
+        "cu_seq_lens_q": cu_seq_lens,
+        "cu_seq_lens_k": cu_seq_lens,
+        "max_length_q": max(seq_lens),
+        "max_length_k": max(seq_lens),
+    }
+    if implementation == PACKED_SDPA:
+        # Transformers hands 4D masks through as they are: an empty one spares it a `[T, T]` mask that nobody reads
+        nothing = torch.empty((1, 1, 0, 0), dtype=torch.bool, device=cu_seq_lens.device)
+        return {"attention_mask": nothing, "seq_lens": seq_lens, **boundaries}
+    if implementation in ("flash_attention_2", "flash_attention_3"):
+        return {"attention_mask": None, **boundaries}
+
+    sequence = torch.repeat_interleave(
+        torch.arange(len(seq_lens), device=cu_seq_lens.device), cu_seq_lens.diff(), output_size=sum(seq_lens)
+    )
+    if implementation == "flex_attention":
+        from torch.nn.attention.flex_attention import create_block_mask
+
+        def within_sequence(batch, head, q, kv):
+            return (sequence[q] == sequence[kv]) & (q >= kv)
+
+        total = len(sequence)
+        return {
+            "attention_mask": create_block_mask(within_sequence, 1, None, total, total, device=str(sequence.device))
+        }
+    if implementation == "eager":
+        allowed = (sequence[:, None] == sequence[None]).tril()
+        mask = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
+        return {"attention_mask": mask.masked_fill(~allowed, torch.finfo(dtype).min)[None, None]}
+    raise ValueError(
+        f"`attn_implementation='{implementation}'` has no packed form here; use 'sdpa', 'flash_attention_2', "
+        f"'flash_attention_3', 'flex_attention' or 'eager'."
+    )
+
+
+def why_not_packed(model: PreTrainedModel, max_length: int | None) -> str | None:
+    """
+    Why hidden tokens cannot be dropped for a model, and must be masked in a padded batch.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model.
+        max_length (`int`, *optional*):
+            Longest row in tokens.
+
+    Returns:
+        `str`, *optional*: The reason; `None` where dropping is the same as masking.
+
+    Raises:
+        ValueError: For models where masking is not possible either.
+    """
+    config = model.config.get_text_config()
+    name = config.model_type
+    layer_types = set(getattr(config, "layer_types", None) or [])
+    other = layer_types - _FULL_ATTENTION - _SLIDING_ATTENTION
+    if other:
+        raise ValueError(
+            f"Model type '{name}' has layers of type {', '.join(sorted(other))}, whose state runs through hidden tokens, so "
+            f"dynamic masking is not defined for it; use a model with attention layers only."
+        )
+    if name in _ALIBI_MODELS or getattr(config, "alibi", False):
+        raise ValueError(
+            f"Model type '{name}' counts distances between tokens instead of reading position ids (ALiBi), so hidden tokens "
+            f"would move the others; use a model with rotary or learned positions."
+        )
+    window = _attention_window(config, layer_types)
+    if window is not None and (max_length is None or window < max_length):
+        return f"its attention window of {window} tokens is shorter than rows may be (max_length={max_length})"
+    if not model._supports_attention_backend:
+        return "its attention layers do not take an attention function of ours"
+    return None
+
+
+def _attention_window(config: PreTrainedConfig, layer_types: set[str]) -> int | None:
+    if layer_types:
+        if not layer_types & _SLIDING_ATTENTION:
+            return None
+        return getattr(config, "sliding_window", None) or getattr(config, "attention_chunk_size", None)
+    window = getattr(config, "sliding_window", None)
+    return window if getattr(config, "use_sliding_window", True) else None
+
+
+def _uses_varlen(query: torch.Tensor, dropout: float) -> bool:
+    # The kernel is FlashAttention's: CUDA, half precision, no dropout
+    return (
+        varlen_attn is not None
+        and query.is_cuda
+        and query.dtype in (torch.float16, torch.bfloat16)
+        and dropout == 0.0
+        and query.shape[-1] <= 256
+    )

@@ -1,0 +1,350 @@
+"""The losses of reflection self-distillation, computed where logits exist for a chunk of positions only.
+
+For trained tokens of the teacher's sample and of plain rows (S), and answer tokens of the student (A):
+
+    L = sum_S w_i (-log p_i(y_i)) + sum_A w_i (-log q_i(y_i)) + w_d sum_A D(p_i || q_i)
+
+with p the teacher's prediction, without gradient in D, and q the student's. D is the forward Kullback-Leibler divergence
+KL(p || q) for beta = 0 (ReflectionCoder, https://huggingface.co/papers/2405.17057), the reverse KL(q || p) for beta = 1, and
+between them the generalised Jensen-Shannon divergence beta KL(p || m) + (1 - beta) KL(q || m), m = beta p + (1 - beta) q
+(GKD, https://huggingface.co/papers/2306.13649). The weights carry the normalisation: see
+[`~reflection_trl.trainer.ReflectionDistillTrainer`].
+
+[`FusedDistillationLoss`] never holds `[N, vocabulary]`: it walks over chunks of positions, projects a chunk once, takes all
+loss terms, their gradients and the metrics from the same float32 logits, and keeps gradients of hidden states and head only.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+
+# Elements of one float32 chunk of logits; 2^26 are 256 MiB
+CHUNK_ELEMENTS = 2**26
+
+
+@dataclass
+class Head:
+    """
+    A language-model head: `logits = cap(scale * (hidden @ weight.T + bias))`.
+
+    Args:
+        weight (`torch.Tensor` of shape `(V, H)`):
+            Weight.
+        bias (`torch.Tensor` of shape `(V,)`, *optional*):
+            Bias.
+        scale (`float`, *optional*, defaults to `1.0`):
+            Factor of the logits (Cohere, Granite).
+        softcap (`float`, *optional*):
+            Cap c of `c * tanh(logits / c)` (Gemma).
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None = None
+    scale: float = 1.0
+    softcap: float | None = None
+
+
+@dataclass
+class DistillationLossOutput:
+    """
+    The loss and what the metrics are made of; all but `loss` are without gradient.
+
+    Args:
+        loss (`torch.Tensor`, scalar):
+            Weighted sum of all terms.
+        nll (`torch.Tensor` of shape `(N,)`):
+            Negative log-likelihood of each target, in nats.
+        entropy (`torch.Tensor` of shape `(N,)`):
+            Entropy of each prediction, in nats.
+        correct (`torch.Tensor` of bool, shape `(N,)`):
+            Whether the target is the first choice.
+        divergence (`torch.Tensor` of shape `(A,)`):
+            D of each answer token, in nats.
+        agree (`torch.Tensor` of bool, shape `(A,)`):
+            Whether teacher and student have the same first choice.
+    """
+
+    loss: torch.Tensor
+    nll: torch.Tensor
+    entropy: torch.Tensor
+    correct: torch.Tensor
+    divergence: torch.Tensor
+    agree: torch.Tensor
+
+
+def distillation_loss(
+    hidden: torch.Tensor,
+    head: Head,
+    targets: torch.Tensor,
+    nll_weight: torch.Tensor,
+    student: torch.Tensor,
+    teacher: torch.Tensor,
+    divergence_weight: float | torch.Tensor = 1.0,
+    beta: float = 0.0,
+    temperature: float = 1.0,
+    teacher_hidden: torch.Tensor | None = None,
+    teacher_head: Head | None = None,
+) -> DistillationLossOutput:
+    """
+    Cross-entropies and divergence of a batch, in chunks.
+
+    Args:
+        hidden (`torch.Tensor` of shape `(N, H)`):
+            Hidden states that predict the targets.
+        head ([`Head`]):
+            The model's head.
+        targets (`torch.Tensor` of shape `(N,)`):
+            Token ids.
+        nll_weight (`torch.Tensor` of shape `(N,)`):
+            Weight of each target's negative log-likelihood.
+        student (`torch.Tensor` of shape `(A,)`):
+            Which predictions are the student's.
+        teacher (`torch.Tensor` of shape `(A,)`):
+            Which prediction is the teacher's for the same token.
+        divergence_weight (`float`, *optional*, defaults to `1.0`):
+            Weight of each divergence.
+        beta (`float`, *optional*, defaults to `0.0`):
+            0 for forward KL, 1 for reverse KL, between for generalised JSD.
+        temperature (`float`, *optional*, defaults to `1.0`):
+            Both distributions of the divergence are softened by it; the divergence is not rescaled.
+        teacher_hidden (`torch.Tensor` of shape `(A, H)`, *optional*):
+            The teacher's hidden states, where the teacher is not the live model.
+        teacher_head ([`Head`], *optional*):
+            The head that goes with them.
+
+    Returns:
+        [`DistillationLossOutput`]: Loss and metrics.
+    """
+    outputs = FusedDistillationLoss.apply(
+        hidden,
+        head.weight,
+        head.bias,
+        (head.scale, head.softcap),
+        targets,
+        nll_weight,
+        student,
+        teacher,
+        divergence_weight,
+        beta,
+        temperature,
+        teacher_hidden,
+        teacher_head,
+    )
+    return DistillationLossOutput(*outputs)
+
+
+class FusedDistillationLoss(torch.autograd.Function):
+    """
+    Autograd function behind [`distillation_loss`]: gradients are made in the forward pass and scaled in the backward pass.
+    """
+
+    @staticmethod
+    def forward(
+        ctx,
+        hidden,
+        weight,
+        bias,
+        scaling,
+        targets,
+        nll_weight,
+        student,
+        teacher,
+        divergence_weight,
+        beta,
+        temperature,
+        teacher_hidden,
+        teacher_head,
+    ):
+        device, num = hidden.device, len(targets)
+        ctx.set_materialize_grads(False)
+        dtype = _product_dtype(hidden)
+        head = Head(weight.to(dtype), bias, *scaling)
+        if teacher_head is not None:
+            teacher_head = replace(teacher_head, weight=teacher_head.weight.to(dtype))
+        needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        grads = _HeadGradients(
+            hidden=torch.zeros_like(hidden) if needs_hidden else None,
+            weight=torch.zeros(weight.shape, dtype=torch.float32, device=device) if needs_weight else None,
+            bias=torch.zeros(bias.shape, dtype=torch.float32, device=device) if needs_bias else None,
+        )
+        any_grad = needs_hidden or needs_weight or needs_bias
+        nll = torch.zeros(num, dtype=torch.float32, device=device)
+        entropy, correct = torch.zeros_like(nll), torch.zeros(num, dtype=torch.bool, device=device)
+        divergence = torch.zeros(len(student), dtype=torch.float32, device=device)
+        agree = torch.zeros(len(student), dtype=torch.bool, device=device)
+
+        def project_and_score(which):
+            # Scores the predictions `which`; returns their logits, log-probabilities and the gradient so far
+            states = hidden[which].to(dtype)
+            logits = _project(states, head)
+            log_probs = logits.log_softmax(-1)
+            probs = log_probs.exp()
+            label = targets[which]
+            first = logits.argmax(-1)
+            nll[which] = -log_probs.gather(1, label[:, None])[:, 0]
+            entropy[which] = -(probs * log_probs).sum(-1)
+            correct[which] = first == label
+            grad = None
+            if any_grad:
+                grad = probs
+                grad.scatter_add_(1, label[:, None], torch.full_like(label[:, None], -1, dtype=grad.dtype))
+                grad.mul_(nll_weight[which, None])
+            return states, logits, log_probs, first, grad
+
+        vocabulary = weight.shape[0]
+        rows = max(1, CHUNK_ELEMENTS // vocabulary)
+        alone = torch.ones(num, dtype=torch.bool, device=device)
+        alone[student] = False
+        if teacher_hidden is None:
+            alone[teacher] = False
+        # `student` and `teacher` are known on the host too, so that the number of lone predictions needs no sync
+        num_alone = num - len(student) * (2 if teacher_hidden is None else 1)
+        alone = torch.argsort(alone, descending=True, stable=True)[:num_alone]
+        for which in alone.split(rows):
+            states, logits, _, _, grad = project_and_score(which)
+            grads.add(which, states, logits, grad, head)
+
+        for start in range(0, len(student), rows):
+            pair = slice(start, start + rows)
+            s_states, s_logits, s_log_probs, s_first, s_grad = project_and_score(student[pair])
+            if teacher_hidden is None:
+                t_states, t_logits, t_log_probs, t_first, t_grad = project_and_score(teacher[pair])
+                grads.add(teacher[pair], t_states, t_logits, t_grad, head)
+                del t_states, t_grad
+            else:
+                t_logits = _project(teacher_hidden[pair].to(dtype), teacher_head)
+                t_log_probs, t_first = t_logits.log_softmax(-1), t_logits.argmax(-1)
+            if temperature != 1.0:
+                s_log_probs = (s_logits / temperature).log_softmax(-1)
+                t_log_probs = (t_logits / temperature).log_softmax(-1)
+            divergence[pair], d_grad = divergence_and_gradient(s_log_probs, t_log_probs, beta)
+            agree[pair] = s_first == t_first
+            if any_grad:
+                s_grad += d_grad.mul_(divergence_weight / temperature)
+            grads.add(student[pair], s_states, s_logits, s_grad, head)
+
+        loss = (nll * nll_weight).sum() + (divergence * divergence_weight).sum()
+        ctx.save_for_backward(
+            *(g if g is None else g.to(p.dtype) for g, p in zip(grads.all(), (hidden, weight, bias), strict=True))
+        )
+        ctx.mark_non_differentiable(nll, entropy, correct, divergence, agree)
+        return loss, nll, entropy, correct, divergence, agree
+
+    @staticmethod
+    def backward(ctx, grad_loss, *_):
+        if grad_loss is None:
+            return (None,) * 13
+        return (*(g if g is None else g * grad_loss.to(g.dtype) for g in ctx.saved_tensors), *(None,) * 10)
+
+
+def divergence_and_gradient(
+    student_log_probs: torch.Tensor, teacher_log_probs: torch.Tensor, beta: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Divergence of two distributions and its gradient with respect to the student's logits.
+
+    Args:
+        student_log_probs (`torch.Tensor` of shape `(n, V)`):
+            log q.
+        teacher_log_probs (`torch.Tensor` of shape `(n, V)`):
+            log p.
+        beta (`float`):
+            0 for KL(p || q), 1 for KL(q || p), between for generalised JSD.
+
+    Returns:
+        `tuple`: Divergence of shape `(n,)`, gradient of shape `(n, V)`.
+    """
+    q, p = student_log_probs.exp(), teacher_log_probs.exp()
+    if beta == 0.0:
+        return (p * (teacher_log_probs - student_log_probs)).sum(-1), q - p
+    if beta == 1.0:
+        gap = student_log_probs - teacher_log_probs
+        kl = (q * gap).sum(-1)
+        return kl, q * (gap - kl[:, None])
+    log_m = torch.logaddexp(student_log_probs + math.log(1 - beta), teacher_log_probs + math.log(beta))
+    gap = student_log_probs - log_m
+    kl_student = (q * gap).sum(-1)
+    kl_teacher = (p * (teacher_log_probs - log_m)).sum(-1)
+    return beta * kl_teacher + (1 - beta) * kl_student, (1 - beta) * q * (gap - kl_student[:, None])
+
+
+@dataclass
+class _HeadGradients:
+    hidden: torch.Tensor | None
+    weight: torch.Tensor | None
+    bias: torch.Tensor | None
+
+    def all(self) -> tuple[torch.Tensor | None, ...]:
+        return self.hidden, self.weight, self.bias
+
+    def add(
+        self,
+        which: torch.Tensor,
+        states: torch.Tensor,
+        logits: torch.Tensor,
+        grad: torch.Tensor | None,
+        head: Head,
+    ) -> None:
+        # Adds what the gradient with respect to one chunk of logits gives for hidden states and head
+        if grad is None:
+            return
+        if head.softcap is not None:
+            grad.mul_(1 - (logits / head.softcap) ** 2)
+        if head.scale != 1.0:
+            grad.mul_(head.scale)
+        if self.bias is not None:
+            self.bias += grad.sum(0)
+        grad = grad.to(states.dtype)
+        if self.hidden is not None:
+            self.hidden[which] = (grad @ head.weight).to(self.hidden.dtype)
+        if self.weight is not None:
+            if grad.dtype == torch.float32:
+                self.weight.addmm_(grad.t(), states)
+            else:
+                torch.addmm(self.weight, grad.t(), states, out_dtype=torch.float32, out=self.weight)
+
+
+def _product_dtype(hidden: torch.Tensor) -> torch.dtype:
+    # bfloat16 where cuBLAS hands its float32 sums over unrounded, else float32. float16 would underflow: gradients are made
+    # before any loss scaling
+    kind = hidden.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+    return dtype if kind == "cuda" and dtype == torch.bfloat16 else torch.float32
+
+
+def _project(states: torch.Tensor, head: Head) -> torch.Tensor:
+    # float32 logits: rounded ones would drown the small divergences that self-distillation lives at
+    if states.dtype == torch.float32:
+        logits = states @ head.weight.t()
+    else:
+        logits = torch.mm(states, head.weight.t(), out_dtype=torch.float32)
+    if head.bias is not None:
+        logits += head.bias.float()
+    if head.scale != 1.0:
+        logits *= head.scale
+    if head.softcap is not None:
+        logits = head.softcap * torch.tanh(logits / head.softcap)
+    return logits
+
+
+def model_head(model: Any) -> Head:
+    """
+    The head of a causal language model, with what its config says of logits.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model.
+
+    Returns:
+        [`Head`]: Weight, bias, scale and cap.
+    """
+    module, config = model.get_output_embeddings(), model.config.get_text_config()
+    scale = 1.0
+    if getattr(config, "logit_scale", None) is not None:  # Cohere
+        scale = config.logit_scale
+    elif getattr(config, "logits_scaling", None) is not None:  # Granite
+        scale = 1 / config.logits_scaling
+    return Head(module.weight, getattr(module, "bias", None), scale, getattr(config, "final_logit_softcapping", None))

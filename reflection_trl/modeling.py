@@ -1,0 +1,119 @@
+"""What is done to a model: a forward pass that returns the distillation loss, and teachers other than the live model."""
+
+import functools
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.distributed.tensor import DTensor
+from transformers import PreTrainedModel
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
+from trl.trainer.utils import maybe_gather_lm_head_ctx
+
+from .losses import DistillationLossOutput, Head, distillation_loss, model_head
+
+
+def add_distillation_forward(model: PreTrainedModel) -> None:
+    """
+    Give a causal language model a forward pass that takes the distillation loss without ever holding its logits.
+
+    `model(..., loss_inputs=...)` runs the backbone and [`~reflection_trl.losses.distillation_loss`]; without `loss_inputs`
+    the forward pass is the original one. The loss is taken inside the model's forward pass, so that the hooks of DDP, FSDP and
+    DeepSpeed see all parameters where they expect them. Same technique as TRL's `add_fused_lm_head`.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model, without PEFT around it; changed in place.
+    """
+    original_forward = model.forward
+
+    @functools.wraps(type(model).forward)  # `generate` validates its arguments against the original signature
+    def forward(self, *args, loss_inputs: dict[str, Any] | None = None, **kwargs):
+        if loss_inputs is None:
+            return original_forward(*args, **kwargs)
+        kwargs = {key: value for key, value in kwargs.items() if key not in ("labels", "use_cache")}
+        states = self.base_model(*args, use_cache=False, **kwargs).last_hidden_state
+        head = model_head(self)
+        loss_inputs = dict(loss_inputs)
+        hidden = states.flatten(0, 1)[loss_inputs.pop("loss_index").to(states.device)].to(head.weight.device)
+        if isinstance(head.weight, DTensor):
+            head.weight = head.weight.full_tensor()
+            head.bias = None if head.bias is None else head.bias.full_tensor()
+        if "targets" not in loss_inputs:
+            return {"hidden": hidden, "head": _detached(head)}
+        with maybe_gather_lm_head_ctx(head.weight, head.bias):
+            teacher_head = loss_inputs.pop("teacher_head", None)
+            if "teacher_hidden" in loss_inputs and teacher_head is None:
+                teacher_head = _detached(head)
+            output: DistillationLossOutput = distillation_loss(hidden, head, teacher_head=teacher_head, **loss_inputs)
+        return vars(output)
+
+    model.forward = types.MethodType(forward, model)
+
+
+def _detached(head: Head) -> Head | None:
+    if is_deepspeed_zero3_enabled():  # partitioned: only to be had inside the live forward pass
+        return None
+    return Head(head.weight.detach(), None if head.bias is None else head.bias.detach(), head.scale, head.softcap)
+
+
+class TeacherWeights:
+    """
+    A second set of values for the trained parameters: the frozen start, or a moving average.
+
+    Args:
+        model (`nn.Module`):
+            Model whose trained parameters are copied. The copy starts at their present values.
+        update_rate (`float`):
+            Share of the live values that [`~TeacherWeights.update`] lets in; 0 for a frozen teacher.
+    """
+
+    def __init__(self, model: nn.Module, update_rate: float):
+        self.update_rate = update_rate
+        self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.values = {name: p.detach().clone() for name, p in self.parameters.items()}
+
+    def update(self) -> None:
+        """Move the values towards the live ones: `values += update_rate * (live - values)`."""
+        if self.update_rate > 0:
+            for name, parameter in self.parameters.items():
+                value = self.values[name] = self.values[name].to(parameter.device)
+                value.lerp_(parameter.detach().to(value.dtype), self.update_rate)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Let the model run with the teacher's values for the time of the context."""
+        live = {name: p.data for name, p in self.parameters.items()}
+        try:
+            for name, parameter in self.parameters.items():
+                parameter.data = self.values[name].to(parameter.device)
+            yield
+        finally:
+            for name, parameter in self.parameters.items():
+                parameter.data = live[name]
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """
+        The values, for a checkpoint.
+
+        Returns:
+            `dict[str, torch.Tensor]`: Values by parameter name.
+        """
+        return {name: value.contiguous() for name, value in self.values.items()}
+
+    def load_state_dict(self, values: dict[str, torch.Tensor]) -> None:
+        """
+        Take the values of a checkpoint.
+
+        Args:
+            values (`dict[str, torch.Tensor]`):
+                Values by parameter name.
+        """
+        if set(values) != set(self.values):
+            raise ValueError(
+                "The checkpoint's teacher has other parameters than this model; resume with the same model."
+            )
+        self.values = {name: value.to(self.values[name]) for name, value in values.items()}

@@ -1,0 +1,337 @@
+"""What a reflection sequence is: its schema, its validation, and the conversion from and to the published form.
+
+A row holds `messages` and `type`. A reflection row reads
+
+    user        the reflection instruction: the problem, with the request to write code, run it, analyse and repair
+    assistant   analysis and fenced code            \\
+    tool        what the interpreter printed         | the reflection sequence
+    assistant   analysis and fenced code, ...       /
+    user        the re-answer instruction: the one-off request, as a user would put it
+    assistant   the final code
+
+A `generation` row is any plain instruction conversation. Both may start with one `system` message. All contents are
+strings, so that chat templates and TRL's `SFTTrainer(assistant_only_loss=True)` take the rows as they are.
+
+The rows published with ReflectionCoder (https://huggingface.co/papers/2405.17057) hold typed blocks instead: the whole
+reflection sequence is one assistant message whose content lists `text`, `code` and `execution` blocks, and `messages`
+may be a JSON string. [`from_typed_blocks`] and [`to_typed_blocks`] convert without loss in both directions.
+
+This module knows nothing of tokens, masks or models.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+BlockType = Literal["text", "code", "execution"]
+BLOCK_TYPES: tuple[BlockType, ...] = ("execution", "text", "code")
+ROW_TYPES = ("reflection", "generation")
+ROLES = ("system", "user", "assistant", "tool")
+
+# A fenced code block of Markdown: the closing fence is as long as the opening one and stands alone on its line
+_FENCED_CODE = re.compile(
+    r"^(?P<fence>`{3,})(?P<info>[^`\n]*)\n(?P<code>.*?)\n(?P=fence)[ \t]*(?=\n|\Z)", re.MULTILINE | re.DOTALL
+)
+_BACKTICKS = re.compile(r"`{3,}")
+
+
+@dataclass(frozen=True)
+class Block:
+    """
+    A stretch of one message: `content[start:end]` is text, fenced code (its fences included) or execution output.
+
+    Args:
+        type (`str`):
+            `"text"`, `"code"` or `"execution"`.
+        start (`int`):
+            First character of the block in the message's content.
+        end (`int`):
+            Character after its last one.
+    """
+
+    type: BlockType
+    start: int
+    end: int
+
+
+def split_blocks(message: dict[str, Any]) -> list[Block]:
+    """
+    Split a message's content into its blocks, in order.
+
+    Fenced code of an assistant message is a `code` block and what stands around it is `text`; a tool message is one
+    `execution` block; other messages are one `text` block. Where the message carries `blocks` (see
+    [`from_typed_blocks`]), those types and lengths count instead. One newline between two neighbours belongs to neither.
+
+    Args:
+        message (`dict`):
+            Message with `role` and a string `content`.
+
+    Returns:
+        `list[Block]`: At least one block.
+    """
+    content = message["content"]
+    if message.get("blocks"):
+        blocks, start = [], 0
+        for block in message["blocks"]:
+            blocks.append(Block(block["type"], start, start + block["length"]))
+            start += block["length"] + 1
+        return blocks
+    if message["role"] != "assistant":
+        return [Block("execution" if message["role"] == "tool" else "text", 0, len(content))]
+    blocks, start = [], 0
+    for match in _FENCED_CODE.finditer(content):
+        if match.start() > start:  # `start` stands after the newline that separates it from the block before
+            blocks.append(Block("text", start, match.start() - 1))
+        blocks.append(Block("code", match.start(), match.end()))
+        start = match.end() + 1
+    if start <= len(content):
+        blocks.append(Block("text", start, len(content)))
+    return blocks
+
+
+def fence_code(code: str, language: str = "python") -> str:
+    """
+    Put `code` into a Markdown fence that is longer than any run of backticks in it.
+
+    Args:
+        code (`str`):
+            Source code.
+        language (`str`, *optional*, defaults to `"python"`):
+            Info string of the fence.
+
+    Returns:
+        `str`: The fenced code, without a trailing newline.
+    """
+    fence = "`" * max([3, *(len(run) + 1 for run in _BACKTICKS.findall(code))])
+    return f"{fence}{language}\n{code}\n{fence}"
+
+
+def strip_fence(segment: str) -> str:
+    """
+    Take the fence off a `code` block.
+
+    Args:
+        segment (`str`):
+            Fenced code, as [`split_blocks`] delimits it.
+
+    Returns:
+        `str`: The code alone; `segment` itself where it has no fence.
+    """
+    match = _FENCED_CODE.fullmatch(segment)
+    return segment if match is None else match["code"]
+
+
+def from_typed_blocks(row: dict[str, Any]) -> dict[str, Any]:
+    """
+    Convert a row of the published form (typed blocks, `messages` as a list or as a JSON string) to this package's.
+
+    Each run of `text` and `code` blocks becomes an assistant message, with code in fences, and each `execution` block a
+    tool message. Blocks that the text alone would not give back (text that itself holds fenced code, two neighbours of
+    one type) are kept apart by the key `blocks` of the message: the type and length of each.
+
+    Args:
+        row (`dict`):
+            Row with `messages` and `type`. Further columns are kept.
+
+    Returns:
+        `dict`: The row in the form that [`validate_row`] describes.
+    """
+    messages = json.loads(row["messages"]) if isinstance(row["messages"], str) else row["messages"]
+    converted: list[dict[str, Any]] = []
+    for message in messages:
+        pending: list[dict[str, Any]] = []
+        for block in message["content"]:
+            if block["type"] == "execution" and message["role"] == "assistant":
+                if pending:
+                    converted.append(_join_blocks("assistant", pending))
+                    pending = []
+                converted.append({"role": "tool", "content": block["content"]})
+            else:
+                pending.append(block)
+        if pending:
+            converted.append(_join_blocks(message["role"], pending))
+    return {**row, "messages": converted}
+
+
+def to_typed_blocks(row: dict[str, Any]) -> dict[str, Any]:
+    """
+    Convert a row of this package to the published form: the inverse of [`from_typed_blocks`].
+
+    Code keeps its content only; a fence that is not a plain `python` one is remembered in the block's optional keys
+    `language` or `markdown`.
+
+    Args:
+        row (`dict`):
+            Row with `messages` and `type`. Further columns are kept.
+
+    Returns:
+        `dict`: The row with typed blocks; `messages` is a list.
+    """
+    converted: list[dict[str, Any]] = []
+    for message in row["messages"]:
+        role = "assistant" if message["role"] == "tool" else message["role"]
+        blocks = [_to_typed_block(block, message["content"]) for block in split_blocks(message)]
+        if role == "assistant" and converted and converted[-1]["role"] == "assistant":
+            converted[-1]["content"] += blocks
+        else:
+            converted.append({"role": role, "content": blocks})
+    return {**row, "messages": converted}
+
+
+def normalize_row(row: dict[str, Any], where: str = "row") -> dict[str, Any]:
+    """
+    Bring a row of either form into this package's form and validate it.
+
+    Args:
+        row (`dict`):
+            Row with `messages` and `type`.
+        where (`str`, *optional*, defaults to `"row"`):
+            How errors name the row, such as `"row 17 of the train dataset"`.
+
+    Returns:
+        `dict`: A valid row.
+
+    Raises:
+        ValueError: If the structure is wrong; one sentence names the row, the field and the mend.
+    """
+    if row.get("messages") is None:
+        raise ValueError(
+            f"{where}: column `messages` is missing or empty; a row needs `messages` (a list of turns) and `type` "
+            f"('reflection' or 'generation')."
+        )
+    if isinstance(row["messages"], str):
+        try:
+            row = {**row, "messages": json.loads(row["messages"])}
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{where}: `messages` is a string that is not JSON ({error}); give a list of turns, or such a list "
+                f"as JSON."
+            ) from None
+    if not isinstance(row["messages"], list) or not row["messages"]:
+        raise ValueError(f"{where}: `messages` must be a list with at least one user and one assistant turn.")
+    for index, message in enumerate(row["messages"]):
+        if not isinstance(message, dict) or "role" not in message or "content" not in message:
+            raise ValueError(
+                f"{where}: `messages[{index}]` must be an object with `role` and `content`, got {message!r:.80}."
+            )
+    if any(isinstance(message["content"], list) for message in row["messages"]):
+        _validate_typed_blocks(row["messages"], where)
+        row = from_typed_blocks(row)
+    validate_row(row, where)
+    return row
+
+
+def validate_row(row: dict[str, Any], where: str = "row") -> None:
+    """
+    Check that a row in this package's form is one that can be trained on.
+
+    Args:
+        row (`dict`):
+            Row with `messages` and `type`.
+        where (`str`, *optional*, defaults to `"row"`):
+            How errors name the row.
+
+    Raises:
+        ValueError: If the structure is wrong; one sentence names the row, the field and the mend.
+    """
+    messages, row_type = row["messages"], row.get("type")
+    if row_type not in ROW_TYPES:
+        raise ValueError(f"{where}: `type` is {row_type!r}; it must be 'reflection' or 'generation'.")
+    for index, message in enumerate(messages):
+        role, content = message["role"], message["content"]
+        if role not in ROLES:
+            raise ValueError(f"{where}: `messages[{index}].role` is {role!r}; use one of {', '.join(ROLES)}.")
+        if role == "system" and index > 0:
+            raise ValueError(f"{where}: `messages[{index}]` is a system turn; only the first turn may be one.")
+        if not isinstance(content, str):
+            raise ValueError(
+                f"{where}: `messages[{index}].content` is of type {type(content).__name__}; it must be a string, or a "
+                f"list of typed blocks in every turn."
+            )
+        blocks = message.get("blocks")
+        if blocks and sum(block["length"] + 1 for block in blocks) - 1 != len(content):
+            raise ValueError(
+                f"{where}: `messages[{index}].blocks` add up to another length than its content; drop the key "
+                f"`blocks`, or convert the row again from its typed blocks."
+            )
+        if index > 0 and role == messages[index - 1]["role"] and role != "tool":
+            raise ValueError(
+                f"{where}: `messages[{index - 1}]` and `messages[{index}]` are both {role} turns; merge them into one."
+            )
+    turns = messages[1:] if messages[0]["role"] == "system" else messages
+    if len(turns) < 2 or turns[0]["role"] != "user" or turns[-1]["role"] != "assistant":
+        what = "the final answer" if row_type == "reflection" else "an assistant turn"
+        raise ValueError(f"{where}: `messages` must start with a user turn and end with {what}.")
+    if not turns[-1]["content"].strip():
+        raise ValueError(
+            f"{where}: `messages[{len(messages) - 1}].content`, the final answer, is empty; drop the row."
+        )
+    if row_type == "reflection":
+        if len(turns) < 4 or turns[-2]["role"] != "user":
+            raise ValueError(
+                f"{where}: a reflection row ends with the one-off request (user) and the final answer (assistant) after "
+                f"the reflection sequence, but its roles are {'/'.join(t['role'] for t in turns)}; add these two turns, or set "
+                f"`type` to 'generation'."
+            )
+        for index, message in enumerate(messages[:-2]):
+            if message["role"] == "user" and message is not turns[0]:
+                raise ValueError(
+                    f"{where}: `messages[{index}]` is a user turn inside the reflection sequence; execution output "
+                    f"belongs into tool turns, and only the first and the last-but-one turn are the user's."
+                )
+
+
+def _join_blocks(role: str, blocks: list[dict[str, Any]]) -> dict[str, Any]:
+    pieces = []
+    for block in blocks:
+        if block["type"] != "code":
+            pieces.append(block["content"])
+        elif block.get("markdown") is not None:
+            pieces.append(block["markdown"])
+        else:
+            language = block.get("language")
+            pieces.append(fence_code(block["content"], "python" if language is None else language))
+    message: dict[str, Any] = {"role": role, "content": "\n".join(pieces)}
+    plain = [{"type": block["type"], "content": block["content"]} for block in blocks]
+    typed = [_to_typed_block(block, message["content"]) for block in split_blocks(message)]
+    if [{"type": block["type"], "content": block["content"]} for block in typed] != plain:
+        message["blocks"] = [
+            {"type": block["type"], "length": len(piece)} for block, piece in zip(blocks, pieces, strict=True)
+        ]
+    return message
+
+
+def _to_typed_block(block: Block, content: str) -> dict[str, Any]:
+    segment = content[block.start : block.end]
+    if block.type != "code":
+        return {"type": block.type, "content": segment}
+    match = _FENCED_CODE.fullmatch(segment)
+    if match is None:  # typed as code, but its fence does not parse: keep the segment itself
+        return {"type": "code", "content": segment, "markdown": segment}
+    code, info = match["code"], match["info"]
+    typed = {"type": "code", "content": code}
+    if segment != fence_code(code):
+        if segment == fence_code(code, info):
+            typed["language"] = info
+        else:
+            typed["markdown"] = segment
+    return typed
+
+
+def _validate_typed_blocks(messages: list[dict[str, Any]], where: str) -> None:
+    for index, message in enumerate(messages):
+        if not isinstance(message["content"], list) or not message["content"]:
+            raise ValueError(
+                f"{where}: `messages[{index}].content` must be a non-empty list of typed blocks, as in the other turns."
+            )
+        for number, block in enumerate(message["content"]):
+            if not isinstance(block, dict) or block.get("type") not in BLOCK_TYPES:
+                found = block.get("type") if isinstance(block, dict) else block
+                raise ValueError(
+                    f"{where}: `messages[{index}].content[{number}].type` is {found!r}; use 'text', 'code' or "
+                    f"'execution'."
+                )
+            if not isinstance(block.get("content"), str):
+                raise ValueError(f"{where}: `messages[{index}].content[{number}].content` must be a string.")

@@ -1,0 +1,590 @@
+"""The trainer: TRL's `SFTTrainer` with the data preparation, the masks and the loss of reflection self-distillation.
+
+A step reads: the collator's rows -> masks of this optimizer step -> sequences -> one packed batch -> the loss inside the
+model's forward pass. Each part is a module of its own; this one only connects them.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import transformers
+from accelerate.utils import gather_object, is_peft_model
+from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+from peft import PeftConfig
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import (
+    AutoTokenizer,
+    DataCollator,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+)
+from transformers.trainer_utils import EvalLoopOutput, get_last_checkpoint
+from transformers.utils import logging
+from trl import SFTTrainer
+from trl.trainer.utils import create_model_from_path, get_config_model_id
+
+from .attention import attention_inputs, prepare_attention, why_not_packed
+from .block_tokens import add_block_tokens
+from .collator import DataCollatorForReflectionDistillation
+from .config import ReflectionDistillConfig
+from .masking import hidden_tokens, mask_rate, row_generator
+from .model_card import make_model_card
+from .modeling import TeacherWeights, add_distillation_forward
+from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
+from .preparation import pack_rows, prepare_dataset
+from .rendering import BlockTokenRenderer, ChatTemplateRenderer
+
+
+logger = logging.get_logger(__name__)
+
+MASKING_FILE = "reflection_masking.json"
+TEACHER_FILE = "reflection_teacher.safetensors"
+
+# Sums that the logged metrics are ratios of
+_SUMS = (
+    "steps",
+    "mask_rate",
+    "sequence_nll",
+    "sequence_tokens",
+    "student_nll",
+    "student_tokens",
+    "student_entropy",
+    "student_correct",
+    "divergence",
+    "agree",
+    "pairs",
+    "seen",
+    "saved",
+)
+
+
+class ReflectionDistillTrainer(SFTTrainer):
+    """
+    Trainer for reflection self-distillation with dynamic masking.
+
+    The same weights play both parts: the teacher sees a whole reflection sequence, problem, attempts, interpreter feedback and
+    repairs, before the one-off request; the student sees less and less of it, in the end the one-off request alone, and learns
+    the final code from the data and from the teacher's predictions. Introduced in [ReflectionCoder: Learning from Reflection
+    Sequence for Enhanced One-off Code Generation](https://huggingface.co/papers/2405.17057).
+
+    Example:
+
+    ```python
+    from datasets import load_dataset
+    from reflection_trl import ReflectionDistillConfig, ReflectionDistillTrainer
+
+    trainer = ReflectionDistillTrainer(
+        model="Qwen/Qwen2.5-Coder-0.5B-Instruct",
+        args=ReflectionDistillConfig(output_dir="out"),
+        train_dataset=load_dataset("SenseLLM/ReflectionSeq-GPT", split="train"),
+    )
+    trainer.train()
+    ```
+
+    Args:
+        model (`str` or [`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
+            Model id, local path, or an instantiated causal language model.
+        args ([`ReflectionDistillConfig`], *optional*):
+            Configuration. If `None`, the defaults with `output_dir="<model>-ReflectionDistill"`.
+        data_collator ([`~transformers.DataCollator`], *optional*):
+            Will default to [`DataCollatorForReflectionDistillation`]. Another one must give `{"rows": [Row, ...]}` too.
+        train_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
+            Rows with `messages` and `type`, as [`~reflection_trl.sequences`] describes, or in the published SenseLLM form;
+            reflection rows and plain instruction rows mix freely.
+        eval_dataset ([`~datasets.Dataset`], [`~datasets.IterableDataset`] or `dict` of them, *optional*):
+            Rows to evaluate on, of either type. `eval_loss` is the one-off loss: that of the answer after the one-off prompt,
+            with everything else hidden.
+        processing_class ([`~transformers.PreTrainedTokenizerBase`], *optional*):
+            Tokenizer. If `None`, it is loaded from the model's name.
+        callbacks (`list[TrainerCallback]`, *optional*):
+            Further callbacks.
+        optimizers (`tuple`, *optional*, defaults to `(None, None)`):
+            Optimizer and scheduler.
+        optimizer_cls_and_kwargs (`tuple`, *optional*):
+            Optimizer class and keyword arguments.
+        quantization_config ([`~transformers.BitsAndBytesConfig`], *optional*):
+            Quantization of a model given by name; with `peft_config` for QLoRA.
+        peft_config ([`~peft.PeftConfig`], *optional*):
+            Adapter to train instead of all weights.
+    """
+
+    _tag_names: ClassVar[list[str]] = ["trl", "reflection-distill", "reflection-trl"]
+    _name = "ReflectionDistill"
+    _paper: ClassVar[dict[str, str]] = {
+        "title": "ReflectionCoder: Learning from Reflection Sequence for Enhanced One-off Code Generation",
+        "id": "2405.17057",
+        # docstyle-ignore
+        "citation": """\
+@inproceedings{ren2025reflectioncoder,
+    title     = {{ReflectionCoder: Learning from Reflection Sequence for Enhanced One-off Code Generation}},
+    author    = {Houxing Ren and Mingjie Zhan and Zhongyuan Wu and Aojun Zhou and Junting Pan and Hongsheng Li},
+    year      = 2025,
+    booktitle = {Proceedings of the 63rd Annual Meeting of the Association for Computational Linguistics (ACL 2025)},
+    eprint    = {arXiv:2405.17057},
+}""",
+    }
+
+    # The loss is normalised over the whole accumulation window
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        model: "str | PreTrainedModel | nn.Module",
+        args: ReflectionDistillConfig | None = None,
+        data_collator: DataCollator | None = None,
+        train_dataset: Dataset | IterableDataset | None = None,
+        eval_dataset: Dataset | IterableDataset | dict[str, Dataset | IterableDataset] | None = None,
+        processing_class: PreTrainedTokenizerBase | None = None,
+        callbacks: list[TrainerCallback] | None = None,
+        optimizers: tuple[torch.optim.Optimizer | None, torch.optim.lr_scheduler.LambdaLR | None] = (None, None),
+        optimizer_cls_and_kwargs: tuple[type[torch.optim.Optimizer], dict[str, Any]] | None = None,
+        quantization_config: "transformers.BitsAndBytesConfig | None" = None,
+        peft_config: PeftConfig | None = None,
+    ):
+        if args is None:
+            model_name = model if isinstance(model, str) else get_config_model_id(model.config)
+            args = ReflectionDistillConfig(f"{model_name.split('/')[-1]}-ReflectionDistill")
+        elif not isinstance(args, ReflectionDistillConfig):
+            raise TypeError(f"`args` must be a `ReflectionDistillConfig`, got `{type(args).__name__}`.")
+        if train_dataset is None:
+            raise ValueError("`train_dataset` is required.")
+        for dataset in (train_dataset, eval_dataset):
+            if isinstance(dataset, (DatasetDict, IterableDatasetDict)):
+                raise TypeError(
+                    f"`train_dataset` and `eval_dataset` must be one split, got splits {', '.join(dataset)}; choose one, "
+                    f'such as `dataset["train"]`.'
+                )
+        if args.rendering == "block-token":
+            # New tokens change the model's shape, so they come before PEFT and before the dataset is tokenised
+            model, processing_class = self._load(model, args, processing_class, quantization_config)
+            if is_peft_model(model):
+                if any(token not in processing_class.get_vocab() for token in ("<|user|>", "<|endofmessage|>")):
+                    raise ValueError(
+                        "`rendering='block-token'` adds tokens, which must happen before a model is wrapped with PEFT; pass the "
+                        "base model and `peft_config`."
+                    )
+            else:
+                add_block_tokens(model, processing_class, peft_config)
+            quantization_config, args.model_init_kwargs = None, None
+        self._renderer = None
+        self.dataset_name: str | None = None
+
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=data_collator or DataCollatorForReflectionDistillation(),
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=processing_class,
+            callbacks=callbacks,
+            optimizers=optimizers,
+            optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
+            quantization_config=quantization_config,
+            peft_config=peft_config,
+        )
+
+        causal_lm = self.model.get_base_model() if is_peft_model(self.model) else self.model
+        vocabulary = causal_lm.get_input_embeddings().weight.shape[0]
+        if 0 < vocabulary < len(self._tokenizer):
+            raise ValueError(
+                f"The tokenizer has {len(self._tokenizer)} tokens but the model has embeddings for {vocabulary}; pass the "
+                f"tokenizer that belongs to the model, or call `model.resize_token_embeddings(len(tokenizer))`."
+            )
+        if self.aux_loss_enabled:
+            raise ValueError(
+                "This Mixture-of-Experts model balances its experts over all tokens of a batch, hidden ones too, which the "
+                "packed batch does not have; set `router_aux_loss_coef=0.0`."
+            )
+        reason = why_not_packed(causal_lm, args.max_length)
+        self._packed = reason is None
+        if self._packed:
+            prepare_attention(causal_lm)
+        else:
+            if causal_lm.config._attn_implementation not in ("sdpa", "eager"):
+                raise ValueError(
+                    f"Hidden tokens must be masked, not dropped, for this model, since {reason}; load it with "
+                    f"`attn_implementation='sdpa'`, or lower `max_length`."
+                )
+            logger.warning(f"Hidden tokens are masked in a padded batch, not dropped, since {reason}.")
+        add_distillation_forward(causal_lm)
+        self._attn_implementation = causal_lm.config._attn_implementation
+
+        self._teacher_weights = self._make_teacher()
+        self._sums: torch.Tensor | None = None
+        self._eval_rows: dict[int, tuple[float, ...]] = {}
+
+    # Data
+
+    @staticmethod
+    def _load(model, args, processing_class, quantization_config):
+        if isinstance(model, str):
+            model_init_kwargs = dict(args.model_init_kwargs or {})
+            if quantization_config is not None:
+                model_init_kwargs["quantization_config"] = quantization_config
+            if args.distributed_state.distributed_type in ["MULTI_GPU", "DEEPSPEED"]:
+                model_init_kwargs["device_map"] = None
+            model_init_kwargs.setdefault("trust_remote_code", args.trust_remote_code)
+            revision = model_init_kwargs.get("revision")
+            model = create_model_from_path(model, **model_init_kwargs)
+        else:
+            revision = None
+        if processing_class is None:
+            processing_class = AutoTokenizer.from_pretrained(
+                get_config_model_id(model.config), revision=revision, trust_remote_code=args.trust_remote_code
+            )
+        return model, processing_class
+
+    def _prepare_dataset(
+        self,
+        dataset: Dataset | IterableDataset,
+        processing_class: PreTrainedTokenizerBase,
+        args: ReflectionDistillConfig,
+        packing: bool,
+        formatting_func: Callable[[dict], str] | None,
+        dataset_name: str,
+    ) -> Dataset | IterableDataset:
+        if self._renderer is None:
+            if args.rendering == "block-token":
+                self._renderer = BlockTokenRenderer(self._tokenizer, args.hide_prefix)
+            else:
+                self._renderer = ChatTemplateRenderer(
+                    self._tokenizer, args.execution_role, args.hide_prefix, args.chat_template_kwargs
+                )
+        with args.distributed_state.main_process_first():
+            dataset = prepare_dataset(dataset, self._renderer, args.max_length, dataset_name, args.dataset_num_proc)
+            if args.token_budget is not None and dataset_name == "train":
+                if isinstance(dataset, IterableDataset):
+                    raise ValueError(
+                        "`token_budget` needs to see all rows, so it does not work on a streaming dataset; unset it."
+                    )
+                dataset = pack_rows(dataset, args.token_budget)
+        if args.shuffle_dataset:
+            dataset = dataset.shuffle(seed=args.seed)
+        return dataset
+
+    def _set_signature_columns_if_needed(self):
+        if self._signature_columns is None:
+            self._signature_columns = ["input_ids", "trained", "block_ids", "block_types", "answer_start", "row_id"]
+
+    # The step
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
+        # Trained tokens of full sequences and of students, over the accumulation window and all processes: both are known
+        # before any mask is drawn
+        rows = [row for batch in batch_samples for row in batch["rows"]]
+        counts = torch.tensor(
+            [sum(row.num_trained for row in rows), sum(row.num_answer for row in rows if row.is_reflection)],
+            dtype=torch.float32,
+            device=device,
+        )
+        return self.accelerator.reduce(counts, reduction="sum")
+
+    def _draw_student(self, row: Row, rate: float) -> Sequence:
+        rng = row_generator(self.args.seed, self.state.global_step, row.row_id)
+        strategy = self.args.mask_strategy[rng.integers(len(self.args.mask_strategy))]
+        return student_sequence(
+            row, hidden_tokens(row.block_ids, row.block_types, rate, strategy, tuple(self.args.mask_order), rng)
+        )
+
+    @property
+    def current_mask_rate(self) -> float:
+        """The mask rate of the optimizer step under way."""
+        args = self.args
+        return mask_rate(
+            self.state.global_step,
+            self.state.max_steps,
+            args.mask_schedule,
+            args.mask_rate_start,
+            args.mask_rate_end,
+            args.mask_levels,
+        )
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, list[Row]],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ):
+        rows = inputs["rows"]
+        if not self.model.training:
+            return self._one_off_loss(model, rows)
+        rate = self.current_mask_rate
+        distills = self.args.student_loss_weight > 0 or self.args.distillation_weight > 0
+        sequences = []
+        for row in rows:
+            sequences.append(full_sequence(row))
+            if row.is_reflection and distills:
+                sequences.append(self._draw_student(row, rate))
+        batch = self._batch(sequences)
+        if num_items_in_batch is None:
+            num_items_in_batch = self._get_num_items_in_batch([inputs], self.accelerator.device)
+        sequence_tokens, student_tokens = num_items_in_batch.clamp(min=1)
+
+        is_student = np.zeros(len(batch.targets), dtype=bool)
+        is_student[batch.student] = True
+        is_student = self._to_device(is_student)
+        if self.args.loss_normalization == "joint":
+            sequence_mean = student_mean = 1 / num_items_in_batch.sum().clamp(min=1)
+        else:
+            sequence_mean, student_mean = 1 / sequence_tokens, 1 / student_tokens
+        loss_inputs = {
+            "targets": self._to_device(batch.targets),
+            "nll_weight": torch.where(
+                is_student,
+                self.args.student_loss_weight * student_mean,
+                self.args.sequence_loss_weight * sequence_mean,
+            ),
+            "student": self._to_device(batch.student),
+            "teacher": self._to_device(batch.teacher),
+            "divergence_weight": self.args.distillation_weight / student_tokens,
+            "beta": self.args.beta,
+            "temperature": self.args.temperature,
+        }
+        if self.args.teacher != "live" and len(batch.student):
+            loss_inputs |= self._teacher_predictions(model, [row for row in rows if row.is_reflection])
+        outputs = self._forward(model, batch, loss_inputs)
+        self._add_metrics(outputs, batch, is_student, rate)
+        # The loss is divided by the tokens of all processes, and gradients are averaged over processes
+        loss = outputs["loss"] * self.accelerator.num_processes
+        return (loss, outputs) if return_outputs else loss
+
+    def _batch(self, sequences: list[Sequence]) -> Batch:
+        return pack(sequences) if self._packed else pad(sequences, self._tokenizer.pad_token_id or 0)
+
+    def _forward(self, model: nn.Module, batch: Batch, loss_inputs: dict[str, Any]) -> dict[str, torch.Tensor]:
+        inputs = {
+            "input_ids": self._to_device(batch.input_ids),
+            "position_ids": self._to_device(batch.position_ids),
+            "loss_inputs": {"loss_index": self._to_device(batch.loss_index), **loss_inputs},
+        }
+        if batch.attention_mask is not None:
+            inputs["attention_mask"] = self._to_device(batch.attention_mask)
+        else:
+            device_type = self.accelerator.device.type
+            autocast = torch.is_autocast_enabled(device_type)
+            dtype = torch.get_autocast_dtype(device_type) if autocast else self.model.dtype
+            inputs |= attention_inputs(
+                self._attn_implementation,
+                self._to_device(batch.cu_seq_lens),
+                np.diff(batch.cu_seq_lens).tolist(),
+                dtype,
+            )
+        return model(**inputs)
+
+    def _to_device(self, array: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        device = self.accelerator.device
+        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+    # Teachers other than the live model
+
+    def _make_teacher(self) -> TeacherWeights | None:
+        args = self.args
+        if args.teacher == "live" or (args.teacher == "base" and is_peft_model(self.model)):
+            return None
+        zero3 = self.is_deepspeed_enabled and self.accelerator.state.deepspeed_plugin.zero_stage == 3
+        if self.is_fsdp_enabled or zero3:
+            raise ValueError(
+                f"`teacher='{args.teacher}'` keeps a second copy of the trained weights, which sharded parameters (FSDP, "
+                f"DeepSpeed ZeRO-3) do not allow; use `teacher='live'`, DDP or ZeRO-1/2, or LoRA with `teacher='base'`."
+            )
+        weights = TeacherWeights(self.model, args.teacher_update_rate if args.teacher == "ema" else 0.0)
+        if args.teacher == "ema":
+            self.add_callback(_UpdateTeacher(weights))
+        return weights
+
+    @torch.no_grad()
+    def _teacher_predictions(self, model: nn.Module, rows: list[Row]) -> dict[str, Any]:
+        # Full sequences, of which only the answers' predictions are wanted
+        batch = self._batch(
+            [Sequence(row, (s := full_sequence(row)).tokens, s.positions, is_student=True) for row in rows]
+        )
+        if self._teacher_weights is not None:
+            context = self._teacher_weights.in_place()
+        else:
+            context = self.accelerator.unwrap_model(self.model).disable_adapter()
+        with context:
+            outputs = self._forward(model, batch, {})
+        return {"teacher_hidden": outputs["hidden"], "teacher_head": outputs["head"]}
+
+    # Evaluation: what inference will meet
+
+    def _one_off_loss(self, model: nn.Module, rows: list[Row]) -> torch.Tensor:
+        batch = self._batch([one_off_sequence(row) for row in rows])
+        weight = torch.full((len(batch.targets),), 1 / max(len(batch.targets), 1), device=self.accelerator.device)
+        nothing = torch.zeros(0, dtype=torch.long, device=self.accelerator.device)
+        outputs = self._forward(
+            model,
+            batch,
+            {"targets": self._to_device(batch.targets), "nll_weight": weight, "student": nothing, "teacher": nothing},
+        )
+        scores = torch.stack([outputs["nll"], outputs["entropy"], outputs["correct"].float()]).double().cpu().numpy()
+        for row in rows:
+            mine = batch.rows == row.row_id
+            self._eval_rows[row.row_id] = (float(mine.sum()), *scores[:, mine].sum(1).tolist())
+        return outputs["loss"]
+
+    def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys: list[str] | None = None):
+        with torch.no_grad(), self.compute_loss_context_manager():
+            return self.compute_loss(model, inputs).detach(), None, None
+
+    def evaluation_loop(
+        self, dataloader, description, prediction_loss_only=None, ignore_keys=None, metric_key_prefix="eval"
+    ):
+        self._eval_rows = {}
+        output: EvalLoopOutput = super().evaluation_loop(dataloader, description, True, ignore_keys, metric_key_prefix)
+        # Each row once and each token alike, however rows were batched and however many processes shared them
+        rows = dict(gather_object(list(self._eval_rows.items())))
+        tokens, nll, entropy, correct = np.sum(list(rows.values()), axis=0)
+        output.metrics[f"{metric_key_prefix}_loss"] = float(nll / tokens)
+        output.metrics[f"{metric_key_prefix}_entropy"] = float(entropy / tokens)
+        output.metrics[f"{metric_key_prefix}_one_off_token_accuracy"] = float(correct / tokens)
+        return output
+
+    # Metrics
+
+    def _add_metrics(
+        self, outputs: dict[str, torch.Tensor], batch: Batch, is_student: torch.Tensor, rate: float
+    ) -> None:
+        student, full = is_student.double(), (~is_student).double()
+        nll = outputs["nll"].double()
+        num_students = len(batch.student)
+        computed = batch.input_ids.size if batch.attention_mask is None else int(batch.attention_mask.sum())
+        known = {
+            "steps": 1.0,
+            "mask_rate": rate,
+            "sequence_tokens": len(batch.targets) - num_students,
+            "student_tokens": num_students,
+            "pairs": num_students,
+            "seen": computed,
+            "saved": batch.num_hidden,
+        }
+        measured = {
+            "sequence_nll": nll @ full,
+            "student_nll": nll @ student,
+            "student_entropy": outputs["entropy"].double() @ student,
+            "student_correct": outputs["correct"].double() @ student,
+            "divergence": outputs["divergence"].double().sum(),
+            "agree": outputs["agree"].double().sum(),
+        }
+        fixed = self._to_device(np.array([known.get(name, 0.0) for name in _SUMS], dtype=np.float32)).double()
+        zero = torch.zeros((), dtype=torch.float64, device=fixed.device)
+        sums = fixed + torch.stack([measured.get(name, zero) for name in _SUMS])
+        self._sums = sums if self._sums is None else self._sums + sums
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        # Sums are reduced here, where every process comes, whatever kinds of rows it held
+        if self.model.training and self._sums is not None:
+            logs.update(self._reduce_metrics())
+        super().log(logs, start_time)
+
+    def _reduce_metrics(self) -> dict[str, float]:
+        sums = self.accelerator.reduce(self._sums.float(), reduction="sum").double().tolist()
+        total = dict(zip(_SUMS, sums, strict=True))
+        self._sums = None
+        self.state.num_input_tokens_seen += round(total["seen"])
+        metrics = {"mask_rate": total["mask_rate"] / total["steps"], "num_tokens": self.state.num_input_tokens_seen}
+        if total["sequence_tokens"]:
+            metrics["sequence_loss"] = total["sequence_nll"] / total["sequence_tokens"]
+        if total["student_tokens"]:
+            metrics["student_loss"] = total["student_nll"] / total["student_tokens"]
+            metrics["divergence"] = total["divergence"] / total["pairs"]
+            metrics["teacher_student_agreement"] = total["agree"] / total["pairs"]
+            metrics["entropy"] = total["student_entropy"] / total["student_tokens"]
+            metrics["one_off_token_accuracy"] = total["student_correct"] / total["student_tokens"]
+        metrics["tokens_saved"] = total["saved"] / (total["seen"] + total["saved"])
+        return metrics
+
+    def floating_point_ops(self, inputs: dict[str, list[Row]]) -> int:
+        tokens = sum(len(row.input_ids) * (2 if row.is_reflection else 1) for row in inputs["rows"])
+        return 6 * tokens * self.model.num_parameters(exclude_embeddings=True)
+
+    # Checkpoints
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
+        checkpoint = resume_from_checkpoint
+        if checkpoint is True:
+            checkpoint = get_last_checkpoint(self.args.output_dir)
+        if checkpoint:
+            self._check_masking_settings(Path(checkpoint))
+            teacher_file = Path(checkpoint) / TEACHER_FILE
+            if self.args.teacher == "ema" and self._teacher_weights is not None:
+                if not teacher_file.exists():
+                    raise ValueError(
+                        f"{checkpoint} has no {TEACHER_FILE}: it was not written with `teacher='ema'`; resume with its teacher."
+                    )
+                self._teacher_weights.load_state_dict(load_file(teacher_file))
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+
+    def _check_masking_settings(self, checkpoint: Path) -> None:
+        file = checkpoint / MASKING_FILE
+        if not file.exists():
+            raise ValueError(f"{checkpoint} has no {MASKING_FILE}; it is not a checkpoint of this trainer.")
+        saved, now = json.loads(file.read_text()), self._masking_settings()
+        for name, value in now.items():
+            if saved.get(name) != value:
+                raise ValueError(
+                    f"{checkpoint} was written with `{name}={saved.get(name)!r}`, but this run has {value!r}, which would hide "
+                    f"other tokens at the same step; resume with the same settings, or start anew in another `output_dir`."
+                )
+
+    def _masking_settings(self) -> dict[str, Any]:
+        return self.args.masking_settings | {"teacher": self.args.teacher}
+
+    def _save_checkpoint(self, model, trial):
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
+            if folder.exists():  # unless it was rotated away already
+                (folder / MASKING_FILE).write_text(json.dumps(self._masking_settings(), indent=2))
+                if self.args.teacher == "ema":
+                    save_file(self._teacher_weights.state_dict(), folder / TEACHER_FILE)
+
+    def create_model_card(
+        self,
+        model_name: str | None = None,
+        dataset_name: str | None = None,
+        tags: str | list[str] | None = None,
+    ):
+        """
+        Write the model card into `output_dir`.
+
+        Args:
+            model_name (`str`, *optional*):
+                Title of the card; the name of `hub_model_id` or `output_dir` by default.
+            dataset_name (`str`, *optional*):
+                Hub id of the dataset; remembered for the cards of later checkpoints.
+            tags (`str` or `list[str]`, *optional*):
+                Tags beside those of the trainer.
+        """
+        self.dataset_name = dataset_name or self.dataset_name
+        if not self.is_world_process_zero():
+            return
+        name_or_path = get_config_model_id(self.model.config)
+        card = make_model_card(
+            self.args,
+            self.state,
+            self._paper,
+            model_name or (self.hub_model_id or Path(self.args.output_dir).name).split("/")[-1],
+            base_model=name_or_path if name_or_path and not Path(name_or_path).is_dir() else None,
+            hub_model_id=self.hub_model_id,
+            dataset_name=self.dataset_name,
+            tags=[*self._tag_names, *([tags] if isinstance(tags, str) else tags or [])],
+            peft=is_peft_model(self.model),
+        )
+        card.save(Path(self.args.output_dir) / "README.md")
+
+
+class _UpdateTeacher(TrainerCallback):
+    def __init__(self, weights: TeacherWeights):
+        self.weights = weights
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.weights.update()

@@ -1,0 +1,117 @@
+"""Tiny models, a tokenizer with a real chat template, and rows of every shape."""
+
+import importlib.resources
+import os
+
+
+# Before any Hugging Face import: no test may wait for a network
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config
+
+
+CORPUS = """def add(a, b):
+    return a + b
+
+Traceback (most recent call last):
+  File "main.py", line 3, in <module>
+AssertionError: expected 3, got 4
+Write a Python function that solves the problem. Let me try, then run the asserts and repair the code.
+for i in range(10): print(i, i * i); assert add(1, 2) == 3
+user assistant system tool_response You are a helpful assistant.
+"""
+
+
+def make_tokenizer(special_tokens, chat_template, **kwargs):
+    """A byte-level BPE tokenizer, trained on a few lines, with a model family's special tokens and chat template."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=special_tokens,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(CORPUS.splitlines(keepends=True), trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **kwargs)
+    fast.chat_template = chat_template
+    return fast
+
+
+def trl_template(name):
+    """A chat template as published with its model, from the installed TRL."""
+    return importlib.resources.files("trl").joinpath(f"chat_templates/{name}.jinja").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    return make_tokenizer(
+        ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        trl_template("qwen2_5"),
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+    )
+
+
+def tiny_config(**overrides):
+    settings = {
+        "vocab_size": 512,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 2048,
+        "initializer_range": 0.2,  # predictions that differ from each other, unlike those of the usual initialisation
+    }
+    return Qwen2Config(**(settings | overrides))
+
+
+@pytest.fixture
+def make_model():
+    def make(config=None, seed=0, **kwargs):
+        torch.manual_seed(seed)
+        return AutoModelForCausalLM.from_config(config or tiny_config(), dtype=torch.float32, **kwargs)
+
+    return make
+
+
+def reflection_row(number=0, rounds=2):
+    """A reflection row with `rounds` attempts; contents differ by `number`."""
+    messages = [{"role": "user", "content": f"Solve problem {number}, run the asserts and repair the code."}]
+    for attempt in range(rounds):
+        code = f"def f{number}(a):\n    return a + {attempt}\n\nassert f{number}(1) == {rounds}"
+        messages.append({"role": "assistant", "content": f"Let me try {attempt}.\n```python\n{code}\n```"})
+        failed = attempt < rounds - 1
+        messages.append({"role": "tool", "content": f"AssertionError: got {attempt + 1}" if failed else "(no output)"})
+    messages += [
+        {"role": "assistant", "content": "The asserts pass."},
+        {"role": "user", "content": f"Write a function f{number} for problem {number}."},
+        {"role": "assistant", "content": f"```python\ndef f{number}(a):\n    return a + {rounds - 1}\n```"},
+    ]
+    return {"messages": messages, "type": "reflection"}
+
+
+def generation_row(number=0):
+    """A plain instruction row."""
+    return {
+        "messages": [
+            {"role": "user", "content": f"Print the numbers up to {number}."},
+            {"role": "assistant", "content": f"```python\nfor i in range({number}): print(i)\n```"},
+        ],
+        "type": "generation",
+    }
+
+
+@pytest.fixture
+def mixed_rows():
+    """Rows of both types and several lengths."""
+    rows = [reflection_row(i, rounds=1 + i % 3) for i in range(6)]
+    return [*rows[:3], generation_row(3), *rows[3:], generation_row(11)]

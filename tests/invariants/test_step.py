@@ -1,0 +1,224 @@
+"""One step of the trainer against the padded double batch of the method's definition: loss and every gradient."""
+
+import math
+
+import pytest
+import torch
+from conftest import tiny_config
+from datasets import Dataset
+from peft import LoraConfig
+from reference import assert_same_gradients, gradients, reference_loss
+
+from reflection_trl import ReflectionDistillConfig, ReflectionDistillTrainer
+from reflection_trl.collator import DataCollatorForReflectionDistillation
+from reflection_trl.masking import MASK_STRATEGIES, hidden_tokens, row_generator
+
+
+MAX_STEPS = 10
+
+
+def make_trainer(model, tokenizer, rows, tmp_path, peft_config=None, **settings):
+    defaults = {
+        "output_dir": str(tmp_path),
+        "max_steps": MAX_STEPS,
+        "bf16": False,
+        "use_cpu": True,
+        "report_to": "none",
+        "gradient_checkpointing": False,
+        "per_device_train_batch_size": len(rows),
+        "disable_tqdm": True,
+    }
+    return ReflectionDistillTrainer(
+        model=model,
+        args=ReflectionDistillConfig(**(defaults | settings)),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        peft_config=peft_config,
+    )
+
+
+def prepared_rows(trainer):
+    return DataCollatorForReflectionDistillation()(
+        [trainer.train_dataset[i] for i in range(len(trainer.train_dataset))]
+    )["rows"]
+
+
+def hidden_by_definition(trainer, rate, step):
+    args = trainer.args
+
+    def hidden(row):
+        rng = row_generator(args.seed, step, row.row_id)
+        strategy = args.mask_strategy[rng.integers(len(args.mask_strategy))]
+        return hidden_tokens(row.block_ids, row.block_types, rate, strategy, tuple(args.mask_order), rng)
+
+    return hidden
+
+
+def step_loss(trainer, rows, step):
+    """The trainer's own loss and gradients of one micro-batch that is a whole optimizer step."""
+    trainer.state.global_step, trainer.state.max_steps = step, MAX_STEPS
+    trainer.model.train()
+    trainer.model.zero_grad()
+    inputs = {"rows": rows}
+    num_items = trainer._get_num_items_in_batch([inputs], trainer.accelerator.device)
+    loss = trainer.compute_loss(trainer.model, inputs, num_items_in_batch=num_items)
+    loss.backward()
+    return loss.item(), gradients(trainer.model)
+
+
+def compare(trainer, make_reference_model, step, **reference_settings):
+    rows = prepared_rows(trainer)
+    loss, actual = step_loss(trainer, rows, step)
+    reference = make_reference_model()
+    rate = trainer.current_mask_rate
+    expected = reference_loss(reference, rows, hidden_by_definition(trainer, rate, step), **reference_settings)
+    reference.zero_grad()
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), rel=1e-5)
+    assert_same_gradients(actual, gradients(reference))
+
+
+@pytest.mark.parametrize("rendering", ["chat", "block-token"])
+@pytest.mark.parametrize("strategy", MASK_STRATEGIES)
+@pytest.mark.parametrize("step", [0, 4, 9])
+def test_packed_step_equals_definition(make_model, tokenizer, mixed_rows, tmp_path, strategy, step, rendering):
+    import copy
+
+    trainer = make_trainer(
+        make_model(), copy.deepcopy(tokenizer), mixed_rows, tmp_path, mask_strategy=[strategy], rendering=rendering
+    )
+    weights = copy.deepcopy(trainer.model.state_dict())
+
+    def reference():
+        model = make_model(tiny_config(vocab_size=trainer.model.config.vocab_size))
+        model.load_state_dict(weights)
+        return model
+
+    compare(trainer, reference, step)
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_attention_backends(make_model, tokenizer, mixed_rows, tmp_path, implementation):
+    trainer = make_trainer(make_model(attn_implementation=implementation), tokenizer, mixed_rows, tmp_path)
+    compare(trainer, make_model, step=2)
+
+
+def test_several_strategies_hide_prefix_and_other_losses(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(
+        make_model(),
+        tokenizer,
+        mixed_rows,
+        tmp_path,
+        mask_strategy=["random-token", "random-block", "sequential-block"],
+        mask_schedule="cosine",
+        mask_rate_start=0.2,
+        mask_rate_end=0.8,
+        hide_prefix=True,
+        sequence_loss_weight=0.5,
+        student_loss_weight=2.0,
+        distillation_weight=3.0,
+        loss_normalization="joint",
+        beta=0.3,
+        temperature=1.7,
+    )
+    compare(trainer, make_model, step=5, weights=(0.5, 2.0, 3.0), normalization="joint", beta=0.3, temperature=1.7)
+
+
+def test_masked_path_of_sliding_window_models(make_model, tokenizer, mixed_rows, tmp_path, caplog):
+    from transformers import MistralConfig
+
+    config = MistralConfig(
+        **{
+            key: value
+            for key, value in tiny_config().to_dict().items()
+            if key
+            in (
+                "vocab_size",
+                "hidden_size",
+                "intermediate_size",
+                "num_hidden_layers",
+                "num_attention_heads",
+                "num_key_value_heads",
+                "max_position_embeddings",
+                "initializer_range",
+            )
+        },
+        sliding_window=16,
+        head_dim=8,
+    )
+    trainer = make_trainer(make_model(config), tokenizer, mixed_rows, tmp_path)
+    assert not trainer._packed
+    compare(trainer, lambda: make_model(config), step=4)
+
+
+def test_gradient_checkpointing_and_lora(make_model, tokenizer, mixed_rows, tmp_path):
+    lora = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
+    trainer = make_trainer(
+        make_model(), tokenizer, mixed_rows, tmp_path, peft_config=lora, gradient_checkpointing=True
+    )
+    # the same adapter under the reference
+    from peft import get_peft_model
+
+    def reference():
+        model = get_peft_model(make_model(), lora)
+        model.load_state_dict(trainer.model.state_dict())
+        return model
+
+    trainer.model.gradient_checkpointing_enable()
+    compare(trainer, reference, step=3)
+
+
+def test_token_budget_packs_give_the_same_sum(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, token_budget=1000)
+    assert len(trainer.train_dataset) < len(mixed_rows)
+    rows = prepared_rows(trainer)
+    assert sorted(row.row_id for row in rows) == list(range(len(mixed_rows)))
+    compare(trainer, make_model, step=3)
+
+
+@pytest.mark.parametrize("teacher", ["ema", "base"])
+def test_other_teachers(make_model, tokenizer, mixed_rows, tmp_path, teacher):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, teacher=teacher, teacher_update_rate=0.25)
+    start = make_model()
+    moved = make_model(seed=1)
+    with torch.no_grad():
+        for p, q in zip(trainer.model.parameters(), moved.parameters(), strict=True):
+            p.copy_(q)
+    if teacher == "ema":
+        trainer._teacher_weights.update()
+        with torch.no_grad():
+            for p, q in zip(start.parameters(), moved.parameters(), strict=True):
+                p.lerp_(q, 0.25)
+
+    def teacher_logits(row):
+        ids = torch.tensor(row.input_ids)[None]
+        return start(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
+
+    compare(trainer, lambda: make_model(seed=1), step=4, teacher_logits_of=teacher_logits)
+
+
+def test_base_teacher_of_an_adapter_is_the_model_without_it(make_model, tokenizer, mixed_rows, tmp_path):
+    from peft import get_peft_model
+
+    lora = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, peft_config=lora, teacher="base")
+    base = make_model()
+
+    def reference():
+        model = get_peft_model(make_model(), lora)
+        model.load_state_dict(trainer.model.state_dict())
+        return model
+
+    def teacher_logits(row):
+        ids = torch.tensor(row.input_ids)[None]
+        return base(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
+
+    compare(trainer, reference, step=4, teacher_logits_of=teacher_logits)
+
+
+def test_without_student_terms_it_is_plain_fine_tuning(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(
+        make_model(), tokenizer, mixed_rows, tmp_path, student_loss_weight=0.0, distillation_weight=0.0
+    )
+    compare(trainer, make_model, step=4, weights=(1.0, 0.0, 0.0))
+    assert math.isclose(float(trainer._sums[0]), 1.0)

@@ -1,0 +1,56 @@
+"""Run under `torch.distributed.run` by `test_trajectories.py`: the usual training, shared by two processes."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from transformers import PreTrainedTokenizerFast
+
+from reflection_trl import ReflectionDistillConfig, ReflectionDistillTrainer
+
+
+folder = Path(sys.argv[1])
+torch.set_num_threads(1)
+rows = Dataset.from_json(str(folder / "rows.jsonl"), cache_dir=str(folder / "cache"))
+evaluation = rows.select([*range(len(rows)), 0])
+trainer = ReflectionDistillTrainer(
+    model=str(folder / "model"),
+    args=ReflectionDistillConfig(
+        output_dir=str(folder / "ddp"),
+        max_steps=6,
+        logging_steps=1,
+        save_strategy="no",
+        learning_rate=0.05,
+        data_seed=7,
+        optim="sgd",
+        lr_scheduler_type="constant",
+        mask_strategy=["random-block", "random-token", "block-type"],
+        bf16=False,
+        use_cpu=True,
+        report_to="none",
+        gradient_checkpointing=False,
+        per_device_train_batch_size=4,
+        per_device_eval_batch_size=4,
+        disable_tqdm=True,
+    ),
+    train_dataset=rows,
+    eval_dataset=evaluation,
+    # Not AutoTokenizer's class for Qwen2, which has splitting rules of its own
+    processing_class=PreTrainedTokenizerFast.from_pretrained(folder / "model"),
+)
+trainer.train()
+trainer.evaluate()
+if trainer.is_world_process_zero():
+    (folder / "logs.json").write_text(json.dumps(trainer.state.log_history))
+    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder / "trained")
+    # The same evaluation row by row, each once, outside the trainer's evaluation loop
+    trainer.model.eval()
+    total = tokens = 0.0
+    batches = trainer.data_collator([trainer.eval_dataset[i] for i in range(len(evaluation))])["rows"]
+    with torch.no_grad():
+        for row in batches:
+            loss = trainer._one_off_loss(trainer.accelerator.unwrap_model(trainer.model), [row])
+            total, tokens = total + loss.item() * row.num_answer, tokens + row.num_answer
+    (folder / "alone.json").write_text(json.dumps({"eval_loss": total / tokens}))

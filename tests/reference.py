@@ -1,0 +1,78 @@
+"""The method, written slowly and obviously from its definition: the reference that the trainer must agree with.
+
+A padded batch of teacher samples, student samples (the same tokens, hidden ones with attention mask 0) and plain rows goes
+through the model's ordinary forward pass with full float32 logits; the losses are loops over rows. Nothing of the package's
+packing, losses or attention is used, only its tokenised rows and its hidden tokens.
+"""
+
+import torch
+import torch.nn.functional as F
+
+
+def reference_terms(model, rows, hidden_of, *, beta=0.0, temperature=1.0, teacher_logits_of=None):
+    """Sums of each loss term over rows: (sequence nll, sequence tokens, student nll, divergence, answer tokens)."""
+    terms = [0.0] * 5
+    for row in rows:
+        ids = torch.tensor(row.input_ids)[None]
+        positions = torch.arange(ids.shape[1])[None]
+        full = torch.ones_like(ids)
+        teacher = model(input_ids=ids, attention_mask=full, position_ids=positions).logits[0].float()
+        for token in range(1, ids.shape[1]):
+            if row.trained[token]:
+                terms[0] = terms[0] - F.log_softmax(teacher[token - 1], -1)[ids[0, token]]
+                terms[1] += 1
+        if not row.is_reflection:
+            continue
+        mask = torch.tensor(~hidden_of(row)).long()[None]
+        student = model(input_ids=ids, attention_mask=mask, position_ids=positions).logits[0].float()
+        if teacher_logits_of is not None:
+            teacher = teacher_logits_of(row).float()
+        for token in range(row.answer_start, ids.shape[1]):
+            if not row.trained[token]:
+                continue
+            log_q = F.log_softmax(student[token - 1], -1)
+            terms[2] = terms[2] - log_q[ids[0, token]]
+            q = F.softmax(student[token - 1] / temperature, -1)
+            p = F.softmax(teacher[token - 1] / temperature, -1).detach()
+            if beta == 0:
+                terms[3] = terms[3] + (p * (p.log() - q.log())).sum()
+            elif beta == 1:
+                terms[3] = terms[3] + (q * (q.log() - p.log())).sum()
+            else:
+                m = beta * p + (1 - beta) * q
+                terms[3] = terms[3] + beta * (p * (p.log() - m.log())).sum()
+                terms[3] = terms[3] + (1 - beta) * (q * (q.log() - m.log())).sum()
+            terms[4] += 1
+    return terms
+
+
+def reference_loss(model, rows, hidden_of, *, weights=(1.0, 1.0, 1.0), normalization="per-term", **kwargs):
+    """The scalar loss of one optimizer step over all of `rows`."""
+    sequence, sequence_tokens, student, divergence, answer_tokens = reference_terms(model, rows, hidden_of, **kwargs)
+    if normalization == "joint":
+        both = sequence_tokens + answer_tokens
+        cross_entropy = (weights[0] * sequence + weights[1] * student) / both
+        return cross_entropy + weights[2] * divergence / max(answer_tokens, 1)
+    return (
+        weights[0] * sequence / sequence_tokens
+        + weights[1] * student / max(answer_tokens, 1)
+        + weights[2] * divergence / max(answer_tokens, 1)
+    )
+
+
+def gradients(model):
+    """Gradients by parameter name, zeros where there is none."""
+    return {
+        name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
+        for name, p in model.named_parameters()
+        if p.requires_grad
+    }
+
+
+def assert_same_gradients(actual, expected, relative=1e-4):
+    """Each parameter's gradient, relative to the largest entry of that parameter's."""
+    assert actual.keys() == expected.keys()
+    for name, gradient in expected.items():
+        scale = gradient.abs().max().item()
+        error = (actual[name] - gradient).abs().max().item()
+        assert error <= relative * max(scale, 1e-6), f"{name}: error {error:.2e} at scale {scale:.2e}"
