@@ -28,7 +28,7 @@ PAPER_PRESET: dict[str, Any] = {
     "max_length": 4096,
     "learning_rate": 5e-5,
     "lr_scheduler_type": "cosine",
-    "warmup_ratio": 0.05,
+    "warmup_steps": 0.05,  # below 1: a share of all steps
     "num_train_epochs": 2,
     "seed": 3407,
 }
@@ -242,7 +242,6 @@ class ReflectionDistillConfig(SFTConfig):
     )
 
     def __post_init__(self):
-        super().__post_init__()
         if isinstance(self.mask_strategy, str):
             self.mask_strategy = [self.mask_strategy]
         self.mask_order = list(self.mask_order)
@@ -281,6 +280,7 @@ class ReflectionDistillConfig(SFTConfig):
             )
         if self.label_smoothing_factor:
             raise ValueError("`label_smoothing_factor` is not supported by this trainer; leave it at 0.")
+        super().__post_init__()
 
     @property
     def masking_settings(self) -> dict[str, Any]:

@@ -37,8 +37,14 @@ def add_distillation_forward(model: PreTrainedModel) -> None:
         kwargs = {key: value for key, value in kwargs.items() if key not in ("labels", "use_cache")}
         states = self.base_model(*args, use_cache=False, **kwargs).last_hidden_state
         head = model_head(self)
-        loss_inputs = dict(loss_inputs)
-        hidden = states.flatten(0, 1)[loss_inputs.pop("loss_index").to(states.device)].to(head.weight.device)
+        # With the model split across devices (`device_map`), the backbone can end on another device than the head
+        loss_index = loss_inputs["loss_index"].to(states.device)
+        hidden = states.flatten(0, 1)[loss_index].to(head.weight.device)
+        loss_inputs = {
+            name: value.to(hidden.device) if isinstance(value, torch.Tensor) else value
+            for name, value in loss_inputs.items()
+            if name != "loss_index"
+        }
         if isinstance(head.weight, DTensor):
             head.weight = head.weight.full_tensor()
             head.bias = None if head.bias is None else head.bias.full_tensor()

@@ -134,7 +134,9 @@ class ChatTemplateRenderer:
         self.hide_prefix = hide_prefix
         self.chat_template_kwargs = chat_template_kwargs or {}
         self._turns: dict[bool, _TurnTexts] = {}
+        self._turn_texts(False)  # a template that loses turns is an error of the whole run, and an early one
         self.execution_role = self._resolve_execution_role(execution_role)
+        self._alternates = self.execution_role == "user" and not self._takes_neighbouring_user_turns()
 
     def render(self, row: dict[str, Any]) -> Rendering:
         """
@@ -150,7 +152,7 @@ class ChatTemplateRenderer:
         Raises:
             UnrenderableRow: If the template cannot express the row.
         """
-        messages = row["messages"] if self.execution_role == "tool" else _executions_as_user_turns(row["messages"])
+        messages = self._fold_system(self._with_execution_role(row["messages"]), is_reflection=row["type"] == "reflection")
         has_system = messages[0]["role"] == "system"
         turns = self._turn_texts(has_system)
         try:
@@ -160,14 +162,20 @@ class ChatTemplateRenderer:
 
         last = len(messages) - 1
         if not between[last].startswith(turns.generation_prompt):
-            raise UnrenderableRow("its last assistant turn does not begin as the generation prompt does")
+            raise UnrenderableRow(
+                "the chat template's generation prompt opens an answer in another way than its assistant turns; for a "
+                "thinking model, set `chat_template_kwargs={'enable_thinking': False}`"
+            )
         answer_start = contents[last - 1][1] + len(turns.generation_prompt)
         trained = []
         for index, message in enumerate(messages):
-            if message["role"] == "assistant":
-                start = answer_start if index == last else contents[index][0]
-                ends_as_usual = between[index + 1].startswith(turns.stop)
-                trained.append((start, contents[index][1] + len(turns.stop) * ends_as_usual))
+            if message["role"] == "assistant" and not message.get("filler"):
+                # The model itself writes what stands between the opening of its turn and the content (Mistral's space)
+                opens_at = between[index].rfind(turns.opening)
+                start = contents[index][0] if opens_at < 0 else contents[index - 1][1] + opens_at + len(turns.opening)
+                start = answer_start if index == last else start
+                stop = turns.last_stop if index == last else turns.stop
+                trained.append((start, contents[index][1] + len(stop) * between[index + 1].startswith(stop)))
         # Whatever follows the end token (ChatML's newline) is never predicted and never seen
         text = text[: trained[-1][1]]
         if row["type"] == "generation":
@@ -180,10 +188,11 @@ class ChatTemplateRenderer:
         prefix_end = 0 if self.hide_prefix else contents[first_user][0] - len(header)
         reanswer_start = contents[last - 1][0] - len(header)
 
-        first = first_user + 1  # the first turn of the reflection sequence
-        boundaries = [contents[i - 1][1] + turns.boundary(between[i]) for i in range(first, last - 1)]
         blocks: list[tuple[str, int]] = []
-        for index, turn_start in zip(range(first, last - 1), boundaries, strict=True):
+        for index in range(first_user + 1, last - 1):
+            if messages[index].get("filler"):  # belongs to what stands before it
+                continue
+            turn_start = contents[index - 1][1] + turns.boundary(between[index])
             content_start, content_end = contents[index]
             # Leading whitespace that the template strips shifts the blocks
             shift = content_start - _stripped_before(messages[index]["content"], text[content_start:content_end])
@@ -195,7 +204,7 @@ class ChatTemplateRenderer:
             answer_start=answer_start,
             trained=trained,
             prefix_end=prefix_end,
-            sequence_start=boundaries[0],
+            sequence_start=blocks[0][1],
             reanswer_start=reanswer_start,
             blocks=blocks,
         )
@@ -231,9 +240,7 @@ class ChatTemplateRenderer:
         if row["type"] == "reflection":
             messages = ([messages[0]] if messages[0]["role"] == "system" else []) + [messages[-2]]
         else:
-            messages = messages[:-1]
-            if self.execution_role == "user":
-                messages = _executions_as_user_turns(messages)
+            messages = self._with_execution_role(messages[:-1])
         text = self._apply(messages, add_generation_prompt=True)
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
@@ -288,7 +295,7 @@ class ChatTemplateRenderer:
                 if text.startswith(variant, position) and text.startswith(between[index + 1], end):
                     break
             else:
-                raise UnrenderableRow(f"the chat template rewrites the content of `messages[{index}]`")
+                raise UnrenderableRow(f"the chat template rewrites the content of its {message['role']} turns")
             contents.append((position, end))
             position = end
         return text, contents, between
@@ -301,25 +308,67 @@ class ChatTemplateRenderer:
                 talk = self._skeleton(two)
                 one_off = self._skeleton([*system, {"role": "user"}], add_generation_prompt=True)
             except TemplateError as error:
-                raise UnrenderableRow(f"the chat template refuses its turns ({error})") from None
+                if has_system:
+                    raise UnrenderableRow(f"the chat template refuses its system turn ({error})") from None
+                raise ValueError(
+                    f"The chat template of '{self.tokenizer.name_or_path}' refuses plain user and assistant turns ({error}); "
+                    f"set `chat_template_path` to one that takes string contents and alternating turns."
+                ) from None
             if talk is None or one_off is None:
+                if has_system:
+                    raise UnrenderableRow("the chat template drops or reorders its system turn")
                 raise ValueError(
                     f"The chat template of '{self.tokenizer.name_or_path}' drops or reorders plain user and assistant "
                     f"turns; set `chat_template_path` to one that renders every turn in order."
                 )
             end_of_turn, to_next_user = talk[-1], talk[-3]
-            if to_next_user.startswith(end_of_turn):
-                user_header = to_next_user[len(end_of_turn) :]
-            else:
-                user_header = _common_suffix(to_next_user, one_off[-2])
-            special = [t for t in self.tokenizer.get_added_vocab() if t in end_of_turn]
-            stop = min((end_of_turn[: end_of_turn.index(t) + len(t)] for t in special), key=len, default=end_of_turn)
-            if not special:
+            last_stop = self._stop(end_of_turn)
+            if last_stop is None:
                 logger.warning(
                     "The chat template ends assistant turns without a special token, so the model may not learn to stop."
                 )
-            self._turns[has_system] = _TurnTexts(end_of_turn, stop, user_header, generation_prompt=one_off[-1])
+            if to_next_user.startswith(end_of_turn):
+                user_header = to_next_user[len(end_of_turn) :]
+            else:  # the conversation's last turn ends in a way of its own
+                user_header = _common_suffix(to_next_user, one_off[-2])
+                end_of_turn = to_next_user[: len(to_next_user) - len(user_header)]
+            self._turns[has_system] = _TurnTexts(
+                end_of_turn=end_of_turn,
+                stop=self._stop(end_of_turn) or end_of_turn,
+                last_stop=last_stop or talk[-1],
+                user_header=user_header,
+                generation_prompt=one_off[-1],
+            )
         return self._turns[has_system]
+
+    def _stop(self, end_of_turn: str) -> str | None:
+        # The end of a turn up to its first special token, which generation stops at; added tokens that are newlines or
+        # spaces end nothing
+        special = [token for token in self.tokenizer.get_added_vocab() if token.strip() and token in end_of_turn]
+        ends = [end_of_turn[: end_of_turn.index(token) + len(token)] for token in special]
+        return min(ends, key=len, default=None)
+
+    def _with_execution_role(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return messages if self.execution_role == "tool" else _executions_as_user_turns(messages, self._alternates)
+
+    def _fold_system(self, messages: list[dict[str, Any]], is_reflection: bool) -> list[dict[str, Any]]:
+        # Some templates (Gemma 3, Mistral, CodeLlama) write the system prompt into a user turn. A one-off prompt has it in
+        # its only one, so each request of a reflection row carries it: the first, and the last, which the student sees
+        if messages[0]["role"] != "system":
+            return messages
+        header = self._turn_texts(False).user_header
+        try:
+            alone = self._skeleton([{"role": "user"}], add_generation_prompt=True)
+            both = self._skeleton([{"role": "system"}, {"role": "user"}], add_generation_prompt=True)
+        except TemplateError as error:
+            raise UnrenderableRow(f"the chat template refuses its system turn ({error})") from None
+        if not (both and header and alone[0].endswith(header) and both[0].startswith(alone[0])):
+            return messages
+        system = f"{both[0].removeprefix(alone[0])}{messages[0]['content']}{both[1]}"
+        messages = messages[1:]
+        for index in {0, len(messages) - 2} if is_reflection else {0}:
+            messages[index] = {**messages[index], "content": system + messages[index]["content"]}
+        return messages
 
     def _resolve_execution_role(self, execution_role: str) -> str:
         if execution_role == "user":
@@ -336,6 +385,12 @@ class ChatTemplateRenderer:
             f"The chat template of '{self.tokenizer.name_or_path}' {reason}: execution output goes into user turns."
         )
         return "user"
+
+    def _takes_neighbouring_user_turns(self) -> bool:
+        try:
+            return self._skeleton([{"role": role} for role in ("user", "user", "assistant")]) is not None
+        except TemplateError:
+            return False
 
     def _why_no_tool_turns(self) -> str | None:
         roles = ("user", "assistant", "tool", "assistant", "user", "assistant")
@@ -475,8 +530,9 @@ def tokenize(rendering: Rendering, tokenizer: PreTrainedTokenizerBase) -> dict[s
         - `block_types` (`list[int]`): index into `BLOCK_TYPES` of each block; empty for generation rows.
         - `answer_start` (`int`): index of the first token of the answer.
     """
-    edges = [rendering.prefix_end, rendering.sequence_start, rendering.reanswer_start, rendering.answer_start]
-    input_ids, starts, ends = _encode(rendering.text, tokenizer, edges)
+    edges = {rendering.prefix_end, rendering.sequence_start, rendering.reanswer_start, rendering.answer_start}
+    edges |= {start for start, _ in rendering.trained}
+    input_ids, starts, ends = _encode(rendering.text, tokenizer, sorted(edges))
     trained = np.zeros(len(input_ids), dtype=np.int8)
     for start, end in rendering.trained:
         trained |= (starts < end) & (ends > start)
@@ -511,12 +567,19 @@ def require_fast_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
 
 @dataclass
 class _TurnTexts:
-    # What a chat template writes around contents: after an assistant's, that up to its end token, before a later user's,
-    # and between a user's and the answer to it
+    # What a chat template writes around contents: after an assistant's, that up to its end token, the same for the last
+    # turn, before a user's, and between a user's and the answer to it
     end_of_turn: str
     stop: str
+    last_stop: str
     user_header: str
     generation_prompt: str
+
+    @property
+    def opening(self) -> str:
+        # What opens an assistant turn: the generation prompt, less the end of the user turn before it
+        at = self.generation_prompt.find(self.end_of_turn) if self.end_of_turn else -1
+        return self.generation_prompt if at < 0 else self.generation_prompt[at + len(self.end_of_turn) :]
 
     def boundary(self, between: str) -> int:
         # Where one turn ends and the next one's header begins; a text without an end of turn goes to the earlier turn
@@ -537,36 +600,42 @@ def _encode(
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     offsets = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
     starts, ends = offsets[:, 0], offsets[:, 1]
-    for edge in edges:
-        if ((starts < edge) & (ends > edge)).any():
-            before = _encode(text[:edge], tokenizer, edges)
-            after = _encode(text[edge:], tokenizer, [e - edge for e in edges if e > edge])
-            return (
-                before[0] + after[0],
-                np.concatenate([before[1], after[1] + edge]),
-                np.concatenate([before[2], after[2] + edge]),
-            )
-    return list(encoded["input_ids"]), starts, ends
+    straddled = [edge for edge in edges if ((starts < edge) & (ends > edge)).any()]
+    if not straddled or _adds_prefix(tokenizer):
+        return list(encoded["input_ids"]), starts, ends
+    pieces = []
+    for start, end in zip([0, *straddled], [*straddled, len(text)], strict=True):
+        ids, piece_starts, piece_ends = _encode(text[start:end], tokenizer, [e - start for e in edges if start < e < end])
+        pieces.append((ids, piece_starts + start, piece_ends + start))
+    return sum((p[0] for p in pieces), []), np.concatenate([p[1] for p in pieces]), np.concatenate([p[2] for p in pieces])
 
 
-def _executions_as_user_turns(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    # Neighbouring executions share one user turn, since templates want roles to alternate
+def _adds_prefix(tokenizer: PreTrainedTokenizerBase) -> bool:
+    # Whether a text gets a space before it, as in Llama 2: its pieces would each get one, so it cannot be cut
+    alone, continued = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("x", "\nx"))
+    return alone != continued[-len(alone) :]
+
+
+def _executions_as_user_turns(messages: list[dict[str, Any]], alternate: bool) -> list[dict[str, Any]]:
+    # Neighbouring executions share one user turn. Where roles must alternate, an empty assistant turn, which is not
+    # trained on, stands between an execution and a user's own turn
     converted: list[dict[str, Any]] = []
     for message in messages:
-        if message["role"] != "tool":
-            converted.append(message)
-            continue
-        (block,) = split_blocks(message)
-        previous = converted[-1]
-        if "executions" in previous:
+        previous = converted[-1] if converted else {}
+        if message["role"] == "tool" and "executions" in previous:
+            (block,) = split_blocks(message)
             start = len(previous["content"]) + 1
             converted[-1] = {
                 "role": "user",
                 "content": f"{previous['content']}\n{message['content']}",
                 "executions": [*previous["executions"], Block("execution", start, start + block.end)],
             }
-        else:
-            converted.append({"role": "user", "content": message["content"], "executions": [block]})
+            continue
+        if alternate and previous.get("role") == "user" and message["role"] != "assistant":
+            converted.append({"role": "assistant", "content": "", "filler": True})
+        if message["role"] == "tool":
+            message = {"role": "user", "content": message["content"], "executions": split_blocks(message)}
+        converted.append(message)
     return converted
 
 

@@ -196,6 +196,11 @@ class ReflectionDistillTrainer(SFTTrainer):
                 f"The tokenizer has {len(self._tokenizer)} tokens but the model has embeddings for {vocabulary}; pass the "
                 f"tokenizer that belongs to the model, or call `model.resize_token_embeddings(len(tokenizer))`."
             )
+        if is_peft_model(self.model) and self.model.active_peft_config.is_prompt_learning:
+            raise ValueError(
+                f"{self.model.active_peft_config.peft_type.value} puts virtual tokens before each row, which a packed batch "
+                f"has no place for; use LoRA or another adapter that changes layers."
+            )
         if self.aux_loss_enabled:
             raise ValueError(
                 "This Mixture-of-Experts model balances its experts over all tokens of a batch, hidden ones too, which the "
@@ -425,7 +430,7 @@ class ReflectionDistillTrainer(SFTTrainer):
             batch,
             {"targets": self._to_device(batch.targets), "nll_weight": weight, "student": nothing, "teacher": nothing},
         )
-        scores = torch.stack([outputs["nll"], outputs["entropy"], outputs["correct"].float()]).double().cpu().numpy()
+        scores = torch.stack([outputs["nll"], outputs["entropy"], outputs["correct"].float()]).cpu().double().numpy()
         for row in rows:
             mine = batch.rows == row.row_id
             self._eval_rows[row.row_id] = (float(mine.sum()), *scores[:, mine].sum(1).tolist())
@@ -453,8 +458,10 @@ class ReflectionDistillTrainer(SFTTrainer):
     def _add_metrics(
         self, outputs: dict[str, torch.Tensor], batch: Batch, is_student: torch.Tensor, rate: float
     ) -> None:
-        student, full = is_student.double(), (~is_student).double()
-        nll = outputs["nll"].double()
+        # MPS has no float64
+        dtype = torch.float32 if is_student.device.type == "mps" else torch.float64
+        student, full = is_student.to(dtype), (~is_student).to(dtype)
+        nll = outputs["nll"].to(dtype)
         num_students = len(batch.student)
         computed = batch.input_ids.size if batch.attention_mask is None else int(batch.attention_mask.sum())
         known = {
@@ -469,13 +476,13 @@ class ReflectionDistillTrainer(SFTTrainer):
         measured = {
             "sequence_nll": nll @ full,
             "student_nll": nll @ student,
-            "student_entropy": outputs["entropy"].double() @ student,
-            "student_correct": outputs["correct"].double() @ student,
-            "divergence": outputs["divergence"].double().sum(),
-            "agree": outputs["agree"].double().sum(),
+            "student_entropy": outputs["entropy"].to(dtype) @ student,
+            "student_correct": outputs["correct"].to(dtype) @ student,
+            "divergence": outputs["divergence"].to(dtype).sum(),
+            "agree": outputs["agree"].to(dtype).sum(),
         }
-        fixed = self._to_device(np.array([known.get(name, 0.0) for name in _SUMS], dtype=np.float32)).double()
-        zero = torch.zeros((), dtype=torch.float64, device=fixed.device)
+        fixed = self._to_device(np.array([known.get(name, 0.0) for name in _SUMS], dtype=np.float32)).to(dtype)
+        zero = torch.zeros((), dtype=dtype, device=fixed.device)
         sums = fixed + torch.stack([measured.get(name, zero) for name in _SUMS])
         self._sums = sums if self._sums is None else self._sums + sums
 
@@ -486,7 +493,7 @@ class ReflectionDistillTrainer(SFTTrainer):
         super().log(logs, start_time)
 
     def _reduce_metrics(self) -> dict[str, float]:
-        sums = self.accelerator.reduce(self._sums.float(), reduction="sum").double().tolist()
+        sums = self.accelerator.reduce(self._sums, reduction="sum").tolist()
         total = dict(zip(_SUMS, sums, strict=True))
         self._sums = None
         self.state.num_input_tokens_seen += round(total["seen"])

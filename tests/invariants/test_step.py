@@ -5,65 +5,18 @@ import math
 import pytest
 import torch
 from conftest import tiny_config
-from datasets import Dataset
 from peft import LoraConfig
-from reference import assert_same_gradients, gradients, reference_loss
+from reference import (
+    assert_same_gradients,
+    gradients,
+    hidden_by_definition,
+    make_trainer,
+    prepared_rows,
+    reference_loss,
+    step_loss,
+)
 
-from reflection_trl import ReflectionDistillConfig, ReflectionDistillTrainer
-from reflection_trl.collator import DataCollatorForReflectionDistillation
-from reflection_trl.masking import MASK_STRATEGIES, hidden_tokens, row_generator
-
-
-MAX_STEPS = 10
-
-
-def make_trainer(model, tokenizer, rows, tmp_path, peft_config=None, **settings):
-    defaults = {
-        "output_dir": str(tmp_path),
-        "max_steps": MAX_STEPS,
-        "bf16": False,
-        "use_cpu": True,
-        "report_to": "none",
-        "gradient_checkpointing": False,
-        "per_device_train_batch_size": len(rows),
-        "disable_tqdm": True,
-    }
-    return ReflectionDistillTrainer(
-        model=model,
-        args=ReflectionDistillConfig(**(defaults | settings)),
-        train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer,
-        peft_config=peft_config,
-    )
-
-
-def prepared_rows(trainer):
-    return DataCollatorForReflectionDistillation()(
-        [trainer.train_dataset[i] for i in range(len(trainer.train_dataset))]
-    )["rows"]
-
-
-def hidden_by_definition(trainer, rate, step):
-    args = trainer.args
-
-    def hidden(row):
-        rng = row_generator(args.seed, step, row.row_id)
-        strategy = args.mask_strategy[rng.integers(len(args.mask_strategy))]
-        return hidden_tokens(row.block_ids, row.block_types, rate, strategy, tuple(args.mask_order), rng)
-
-    return hidden
-
-
-def step_loss(trainer, rows, step):
-    """The trainer's own loss and gradients of one micro-batch that is a whole optimizer step."""
-    trainer.state.global_step, trainer.state.max_steps = step, MAX_STEPS
-    trainer.model.train()
-    trainer.model.zero_grad()
-    inputs = {"rows": rows}
-    num_items = trainer._get_num_items_in_batch([inputs], trainer.accelerator.device)
-    loss = trainer.compute_loss(trainer.model, inputs, num_items_in_batch=num_items)
-    loss.backward()
-    return loss.item(), gradients(trainer.model)
+from reflection_trl.masking import MASK_STRATEGIES
 
 
 def compare(trainer, make_reference_model, step, **reference_settings):

@@ -1,0 +1,285 @@
+"""The trainer as a user meets it: data it takes, what it logs and saves, and how it refuses."""
+
+import json
+
+import pytest
+import torch
+from conftest import generation_row, reflection_row, tiny_config
+from datasets import Dataset, DatasetDict
+from huggingface_hub import ModelCard
+from peft import AutoPeftModelForCausalLM, LoraConfig, PromptTuningConfig
+from reference import make_trainer, prepared_rows
+from transformers import AutoModelForCausalLM, MistralConfig, Qwen3MoeConfig, pipeline
+
+from reflection_trl import (
+    PAPER_PRESET,
+    ReflectionDistillConfig,
+    ReflectionDistillTrainer,
+    to_typed_blocks,
+)
+from reflection_trl.attention import PACKED_SDPA
+
+
+SHORT = {"max_steps": 2, "logging_steps": 1, "save_strategy": "no", "per_device_train_batch_size": 4}
+
+
+@pytest.mark.parametrize("form", ["ours", "typed", "json"])
+def test_takes_every_form_of_row(make_model, tokenizer, mixed_rows, tmp_path, form):
+    rows = mixed_rows
+    if form != "ours":
+        rows = [to_typed_blocks(row) for row in rows]
+    if form == "json":
+        rows = [{**row, "messages": json.dumps(row["messages"])} for row in rows]
+    trainer = make_trainer(make_model(), tokenizer, rows, tmp_path)
+    plain = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    assert trainer.train_dataset.to_list() == plain.train_dataset.to_list()
+
+
+def test_every_parameter_learns(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **SHORT, learning_rate=0.1)
+    before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+    trainer.train()
+    for name, parameter in trainer.model.named_parameters():
+        assert not torch.equal(parameter, before[name]), name
+
+
+def test_streaming_dataset(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = ReflectionDistillTrainer(
+        model=make_model(),
+        args=ReflectionDistillConfig(
+            output_dir=str(tmp_path), **SHORT, bf16=False, use_cpu=True, report_to="none", disable_tqdm=True
+        ),
+        train_dataset=Dataset.from_list(mixed_rows).to_iterable_dataset(),
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    assert trainer.state.global_step == 2
+
+
+def test_metrics_of_a_step_by_hand(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(
+        make_model(), tokenizer, mixed_rows, tmp_path, mask_strategy=["all"], max_steps=1, logging_steps=1
+    )
+    rows = prepared_rows(trainer)
+    model, logits = trainer.model, {}
+    model.eval()
+    with torch.no_grad():
+        for row in rows:
+            ids = torch.tensor(row.input_ids)[None]
+            mask = torch.tensor(row.block_ids == -1).long()[None]
+            positions = torch.arange(ids.shape[1])[None]
+            logits[row.row_id] = (
+                model(input_ids=ids, position_ids=positions, attention_mask=torch.ones_like(ids)).logits[0],
+                model(input_ids=ids, position_ids=positions, attention_mask=mask).logits[0],
+            )
+    agree = right = total = entropy = kl = 0
+    for row in rows:
+        if row.is_reflection:
+            for token in range(row.answer_start, len(row.input_ids)):
+                teacher, student = (x[token - 1].log_softmax(-1) for x in logits[row.row_id])
+                agree += int(teacher.argmax() == student.argmax())
+                right += int(student.argmax() == row.input_ids[token])
+                entropy -= float((student.exp() * student).sum())
+                kl += float((teacher.exp() * (teacher - student)).sum())
+                total += 1
+    trainer.train()
+    entry = trainer.state.log_history[0]
+    assert entry["mask_rate"] == 1.0
+    assert entry["teacher_student_agreement"] == pytest.approx(agree / total)
+    assert entry["one_off_token_accuracy"] == pytest.approx(right / total)
+    assert entry["entropy"] == pytest.approx(entropy / total, rel=1e-4)
+    assert entry["divergence"] == pytest.approx(kl / total, rel=1e-4)
+    assert entry["loss"] == pytest.approx(
+        entry["sequence_loss"] + entry["student_loss"] + entry["divergence"], rel=1e-5
+    )
+    hidden = sum(int((row.block_ids >= 0).sum()) for row in rows if row.is_reflection)
+    twice = sum(len(row.input_ids) * (1 + row.is_reflection) for row in rows)
+    assert entry["tokens_saved"] == pytest.approx(hidden / twice, rel=1e-4)
+    assert entry["num_tokens"] == twice - hidden
+
+
+def test_evaluation_is_what_inference_meets(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = ReflectionDistillTrainer(
+        model=make_model(),
+        args=ReflectionDistillConfig(
+            output_dir=str(tmp_path), bf16=False, use_cpu=True, report_to="none", per_device_eval_batch_size=3
+        ),
+        train_dataset=Dataset.from_list(mixed_rows),
+        eval_dataset={"held_out": Dataset.from_list(mixed_rows)},
+        processing_class=tokenizer,
+    )
+    metrics = trainer.evaluate()
+    total = tokens = 0
+    for row in mixed_rows:
+        prompt = tokenizer.apply_chat_template(
+            [row["messages"][-2]], add_generation_prompt=True, return_dict=False, return_tensors="pt"
+        )
+        answer = tokenizer(
+            row["messages"][-1]["content"] + "<|im_end|>", add_special_tokens=False, return_tensors="pt"
+        ).input_ids
+        with torch.no_grad():
+            log_probs = trainer.model(torch.cat([prompt, answer], 1)).logits[0].log_softmax(-1)
+        for place, token in enumerate(answer[0]):
+            total -= log_probs[prompt.shape[1] - 1 + place, token].item()
+            tokens += 1
+    assert metrics["eval_held_out_loss"] == pytest.approx(total / tokens, rel=1e-5)
+
+
+@pytest.mark.parametrize("rendering", ["chat", "block-token"])
+def test_saved_model_answers(make_model, tokenizer, mixed_rows, tmp_path, rendering):
+    import copy
+
+    tokenizer = copy.deepcopy(tokenizer)
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, rendering=rendering, **SHORT)
+    trainer.train()
+    trainer.save_model()
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert PACKED_SDPA not in json.dumps(config)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert model.config._attn_implementation == "sdpa"
+    generate = pipeline("text-generation", model=model, tokenizer=trainer.processing_class)
+    (answer,) = generate([{"role": "user", "content": "Write a function."}], max_new_tokens=4, return_full_text=False)
+    assert isinstance(answer["generated_text"], str)
+
+
+def test_generation_during_training_is_that_of_sdpa(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    fresh = make_model()
+    batch = tokenizer(["def add", "Let me try, then run"], padding=True, padding_side="left", return_tensors="pt")
+    settings = {"max_new_tokens": 8, "do_sample": False}
+    assert torch.equal(trainer.model.generate(**batch, **settings), fresh.generate(**batch, **settings))
+
+
+def test_adapter_is_saved_and_loads(make_model, tokenizer, mixed_rows, tmp_path):
+    make_model().save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    trainer = make_trainer(
+        str(tmp_path / "base"),
+        tokenizer,
+        mixed_rows,
+        tmp_path / "out",
+        peft_config=LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"),
+        **SHORT,
+        learning_rate=0.1,
+    )
+    trainer.train()
+    trainer.save_model()
+    ids = torch.arange(10)[None]
+    with torch.no_grad():
+        loaded = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "out")(ids).logits
+        torch.testing.assert_close(loaded, trainer.model.eval()(ids).logits, rtol=1e-4, atol=1e-5)
+
+
+def test_model_card(make_model, tokenizer, mixed_rows, tmp_path):
+    model = make_model()
+    model.config._name_or_path = "Qwen/Qwen2.5-Coder-0.5B-Instruct"
+    trainer = make_trainer(model, tokenizer, mixed_rows, tmp_path, mask_order=["text", "code", "execution"])
+    trainer.create_model_card(dataset_name="SenseLLM/ReflectionSeq-GPT", tags="code")
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.base_model == "Qwen/Qwen2.5-Coder-0.5B-Instruct"
+    assert card.data.datasets == "SenseLLM/ReflectionSeq-GPT"
+    assert {"reflection-distill", "trl", "code"} <= set(card.data.tags)
+    for part in ("papers/2405.17057", "@inproceedings{ren2025reflectioncoder", "`text, code, execution`", "`5e-05`"):
+        assert (part in card.text) == (part != "`5e-05`"), part
+    # Checkpoints write the card again, without naming the dataset
+    trainer.create_model_card()
+    assert ModelCard.load(tmp_path / "README.md").data.datasets == "SenseLLM/ReflectionSeq-GPT"
+
+
+def test_paper_preset_is_accepted(tmp_path):
+    args = ReflectionDistillConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **PAPER_PRESET)
+    assert args.mask_order == ["text", "code", "execution"] and args.rendering == "block-token" and args.hide_prefix
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"mask_strategy": ["blocks"]}, r"`mask_strategy` is 'blocks'; use one of block-type, random-block"),
+        ({"mask_strategy": []}, r"`mask_strategy` is empty"),
+        ({"mask_order": ["text", "code"]}, r"`mask_order` is \['text', 'code'\]; it must name each"),
+        ({"mask_order": ["text", "code", "code"]}, r"it must name each of execution, text and code once"),
+        ({"mask_schedule": "exponential"}, r"`mask_schedule` is 'exponential'; use one of linear"),
+        ({"mask_rate_end": 1.5}, r"`mask_rate_end` is 1.5; it must lie in \[0, 1\]"),
+        ({"mask_rate_start": -0.1}, r"`mask_rate_start` is -0.1"),
+        ({"mask_rate_start": 0.9, "mask_rate_end": 0.1}, r"is above `mask_rate_end`"),
+        ({"mask_levels": 1}, r"`mask_levels` is 1"),
+        ({"beta": 2.0}, r"`beta` is 2.0"),
+        ({"temperature": 0.0}, r"`temperature` is 0.0; it must be above 0"),
+        ({"distillation_weight": -1.0}, r"`distillation_weight` is -1.0"),
+        ({"teacher": "gpt-4"}, r"`teacher` is 'gpt-4'; use one of live, ema, base"),
+        ({"rendering": "plain"}, r"`rendering` is 'plain'"),
+        ({"packing": True}, r"set `token_budget`"),
+        ({"label_smoothing_factor": 0.1}, r"`label_smoothing_factor` is not supported"),
+    ],
+)
+def test_bad_settings(tmp_path, settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ReflectionDistillConfig(output_dir=str(tmp_path), **settings)
+
+
+def test_bad_datasets(make_model, tokenizer, mixed_rows, tmp_path):
+    def attempt(dataset, error=ValueError, match="", **settings):
+        with pytest.raises(error, match=match):
+            ReflectionDistillTrainer(
+                model=make_model(),
+                args=ReflectionDistillConfig(
+                    output_dir=str(tmp_path / "out"), bf16=False, use_cpu=True, report_to="none", **settings
+                ),
+                train_dataset=dataset,
+                processing_class=tokenizer,
+            )
+
+    good = Dataset.from_list(mixed_rows)
+    attempt(None, match="`train_dataset` is required")
+    attempt(DatasetDict({"train": good}), TypeError, r'choose one, such as `dataset\["train"\]`')
+    attempt(Dataset.from_list([{"prompt": "a"}]), match="has no column `messages` and no column `type`, only prompt")
+    attempt(good, match=r"No row of the train dataset can be used, of 8: 8 longer than max_length=5", max_length=5)
+    attempt(good, match=r"`token_budget` is 20, but the largest row takes \d+ tokens", token_budget=20)
+    broken = reflection_row(1)
+    broken["messages"] = broken["messages"][:-1]
+    attempt(Dataset.from_list([*mixed_rows, broken]), match=r"Row 8 of the train dataset: `messages` must .* end with the final answer")
+    attempt(Dataset.from_list([{**generation_row(), "type": "chat"}]), match=r"Row 0 .*`type` is 'chat'")
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_models(make_model, tokenizer, mixed_rows, tmp_path):
+    import copy
+
+    def attempt(match, model=None, tokenizer=tokenizer, error=ValueError, **settings):
+        with pytest.raises(error, match=match):
+            make_trainer(model or make_model(), tokenizer, mixed_rows, tmp_path / "out", **settings)
+
+    bare = copy.deepcopy(tokenizer)
+    bare.chat_template = None
+    attempt("has no chat template; use an instruct model", tokenizer=bare)
+    attempt(r"The tokenizer has \d+ tokens but the model has embeddings for 64", make_model(tiny_config(vocab_size=64)))
+    rude = copy.deepcopy(tokenizer)
+    rude.chat_template = "{% for m in messages %}{% if m['role'] != 'assistant' %}{{ m['content'] }}{% endif %}{% endfor %}"
+    attempt("drops or reorders plain user and assistant turns", tokenizer=rude)
+    attempt("is not a local folder and is not a valid model identifier|couldn't connect|offline", "no-such/model", error=OSError)
+    moe = Qwen3MoeConfig(
+        vocab_size=512, hidden_size=32, intermediate_size=48, moe_intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=8, num_experts=4, num_experts_per_tok=2,
+    )  # fmt: skip
+    attempt("set `router_aux_loss_coef=0.0`", make_model(moe))
+    make_trainer(make_model(moe), tokenizer, mixed_rows, tmp_path / "out", router_aux_loss_coef=0.0)
+    window = MistralConfig(
+        vocab_size=512, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, sliding_window=16,
+    )  # fmt: skip
+    attempt(
+        "must be masked, not dropped, for this model, since its attention window of 16 tokens",
+        make_model(window, attn_implementation="flex_attention"),
+    )
+    prompts = PromptTuningConfig(num_virtual_tokens=4, task_type="CAUSAL_LM")
+    attempt("PROMPT_TUNING puts virtual tokens before each row", peft_config=prompts)
+    tool = copy.deepcopy(tokenizer)
+    tool.chat_template = "{% for m in messages %}{{ '<|im_start|>' + ('user' if m['role'] == 'user' else 'assistant') + m['content'] + '<|im_end|>' }}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant{% endif %}"
+    attempt("renders tool turns as the assistant's own; use 'auto' or 'user'", tokenizer=tool, execution_role="tool")
+
+
+def test_a_checkpoint_of_another_trainer_is_refused(make_model, tokenizer, mixed_rows, tmp_path):
+    (tmp_path / "checkpoint-1").mkdir()
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    with pytest.raises(ValueError, match=r"has no reflection_masking.json; it is not a checkpoint of this trainer"):
+        trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
