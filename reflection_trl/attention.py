@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig, PreTrainedModel
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
@@ -92,6 +93,10 @@ def packed_sdpa_attention_forward(
             f"{type(module).__name__} caps its attention scores or has attention sinks, which sdpa cannot; load the model "
             f"with `attn_implementation='flex_attention'`, or 'eager'."
         )
+    # Under autocast, rotary embeddings in float32 leave float32 queries and keys beside half-precision values
+    device_type = query.device.type
+    dtype = torch.get_autocast_dtype(device_type) if torch.is_autocast_enabled(device_type) else value.dtype
+    query, key, value = (x.to(dtype) for x in (query, key, value))
     if _uses_varlen(query, dropout):
         query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))  # (T, heads, head_dim)
         if "enable_gqa" in _VARLEN_PARAMETERS:
@@ -117,10 +122,12 @@ def packed_sdpa_attention_forward(
 
     groups = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
-    outputs = [
-        scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout, scale=scaling)
-        for q, k, v in zip(*(x.split(seq_lens, dim=2) for x in (query, key, value)), strict=True)
-    ]
+    # Not cuDNN's kernel, which is planned anew for each length
+    with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
+        outputs = [
+            scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout, scale=scaling)
+            for q, k, v in zip(*(x.split(seq_lens, dim=2) for x in (query, key, value)), strict=True)
+        ]
     return torch.cat(outputs, dim=2).transpose(1, 2), None
 
 
