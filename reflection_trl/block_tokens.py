@@ -5,10 +5,13 @@ published code. This module changes a model and a tokenizer in place; how rows a
 [`~reflection_trl.rendering.BlockTokenRenderer`]'s.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
-from peft import PeftConfig
+from peft import LoraConfig, PeftConfig
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from trl.trainer.utils import maybe_gather_lm_head_ctx
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from .rendering import BLOCK_TOKEN_CHAT_TEMPLATE, BLOCK_TOKENS
 
@@ -30,22 +33,30 @@ def add_block_tokens(
             Its tokenizer.
         peft_config ([`~peft.PeftConfig`], *optional*):
             Adapter configuration that the model is about to be wrapped with; changed in place.
+
+    Raises:
+        ValueError: If the adapter cannot train single rows of the embeddings.
     """
+    if peft_config is not None and not isinstance(peft_config, LoraConfig):
+        raise ValueError(
+            f"The block tokens need an adapter that also trains their embeddings, which {type(peft_config).__name__} does not "
+            f"offer; use a `LoraConfig`, or `rendering='chat'`."
+        )
     new = [token for token in BLOCK_TOKENS.values() if token not in tokenizer.get_vocab()]
     pieces = [tokenizer(token, add_special_tokens=False)["input_ids"] for token in new]
     tokenizer.add_special_tokens({"additional_special_tokens": new}, replace_extra_special_tokens=False)
     new_ids = tokenizer.convert_tokens_to_ids(new)
     tokenizer.chat_template = BLOCK_TOKEN_CHAT_TEMPLATE
 
-    if new_ids and max(new_ids) >= model.get_input_embeddings().weight.shape[0]:
+    if new_ids and max(new_ids) >= model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    embeddings = [model.get_input_embeddings().weight]
-    if model.get_output_embeddings().weight is not embeddings[0]:
-        embeddings.append(model.get_output_embeddings().weight)
-    for weight in embeddings:
-        with torch.no_grad(), maybe_gather_lm_head_ctx(weight):
+    embeddings = [model.get_input_embeddings()]
+    if model.get_output_embeddings().weight is not embeddings[0].weight:
+        embeddings.append(model.get_output_embeddings())
+    for embedding in embeddings:
+        with torch.no_grad(), _writable(embedding.weight):
             for token_id, piece in zip(new_ids, pieces, strict=True):
-                weight[token_id] = weight[piece].mean(dim=0)
+                embedding.weight[token_id] = embedding.weight[piece].mean(dim=0)
 
     end_of_message = tokenizer.convert_tokens_to_ids(BLOCK_TOKENS["end_of_message"])
     stops = model.generation_config.eos_token_id
@@ -54,11 +65,25 @@ def add_block_tokens(
         model.generation_config.eos_token_id = [end_of_message, *stops]
 
     if peft_config is not None and new_ids:
-        names = ["embed_tokens"] if len(embeddings) == 1 else ["embed_tokens", "lm_head"]
+        names = [_name_of(embedding, model) for embedding in embeddings]
         trainable = peft_config.trainable_token_indices or {}
         if not isinstance(trainable, dict):
-            trainable = {"embed_tokens": trainable}
+            trainable = {names[0]: trainable}
         peft_config.trainable_token_indices = {
             **trainable,
             **{name: sorted({*trainable.get(name, []), *new_ids}) for name in names},
         }
+
+
+def _name_of(module: nn.Module, model: nn.Module) -> str:
+    # `embed_tokens` in Llama, `wte` in GPT-2, ...: PEFT takes the last part of the name
+    return next(name for name, other in model.named_modules() if other is module).rpartition(".")[2]
+
+
+def _writable(weight: nn.Parameter) -> AbstractContextManager:
+    # Under ZeRO-3 the weight is partitioned; without a modifier rank, what is written to the gathered one is discarded
+    if not is_deepspeed_zero3_enabled():
+        return nullcontext()
+    import deepspeed
+
+    return deepspeed.zero.GatheredParameters([weight], modifier_rank=0)

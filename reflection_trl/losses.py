@@ -118,21 +118,25 @@ def distillation_loss(
     Returns:
         [`DistillationLossOutput`]: Loss and metrics.
     """
-    outputs = FusedDistillationLoss.apply(
-        hidden,
-        head.weight,
-        head.bias,
-        (head.scale, head.softcap),
-        targets,
-        nll_weight,
-        student,
-        teacher,
-        divergence_weight,
-        beta,
-        temperature,
-        teacher_hidden,
-        teacher_head,
-    )
+    # The dtype of each product is chosen here, not by autocast, which would round the float32 ones too
+    dtype = _product_dtype(hidden)
+    with torch.autocast(hidden.device.type, enabled=False):
+        outputs = FusedDistillationLoss.apply(
+            dtype,
+            hidden,
+            head.weight,
+            head.bias,
+            (head.scale, head.softcap),
+            targets,
+            nll_weight,
+            student,
+            teacher,
+            divergence_weight,
+            beta,
+            temperature,
+            teacher_hidden,
+            teacher_head,
+        )
     return DistillationLossOutput(*outputs)
 
 
@@ -144,6 +148,7 @@ class FusedDistillationLoss(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx,
+        dtype,
         hidden,
         weight,
         bias,
@@ -160,11 +165,10 @@ class FusedDistillationLoss(torch.autograd.Function):
     ):
         device, num = hidden.device, len(targets)
         ctx.set_materialize_grads(False)
-        dtype = _product_dtype(hidden)
         head = Head(weight.to(dtype), bias, *scaling)
         if teacher_head is not None:
             teacher_head = replace(teacher_head, weight=teacher_head.weight.to(dtype))
-        needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[1:4]
         grads = _HeadGradients(
             hidden=torch.zeros_like(hidden) if needs_hidden else None,
             weight=torch.zeros(weight.shape, dtype=torch.float32, device=device) if needs_weight else None,
@@ -236,8 +240,8 @@ class FusedDistillationLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_loss, *_):
         if grad_loss is None:
-            return (None,) * 13
-        return (*(g if g is None else g * grad_loss.to(g.dtype) for g in ctx.saved_tensors), *(None,) * 10)
+            return (None,) * 14
+        return (None, *(g if g is None else g * grad_loss.to(g.dtype) for g in ctx.saved_tensors), *(None,) * 10)
 
 
 def divergence_and_gradient(

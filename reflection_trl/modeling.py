@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import AuxiliaryTrainingWrapper
 from torch import nn
 from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
@@ -64,6 +66,29 @@ def _detached(head: Head) -> Head | None:
     if is_deepspeed_zero3_enabled():  # partitioned: only to be had inside the live forward pass
         return None
     return Head(head.weight.detach(), None if head.bias is None else head.bias.detach(), head.scale, head.softcap)
+
+
+@contextmanager
+def without_adapter(model: nn.Module) -> Iterator[None]:
+    """
+    Let a PEFT model run as its base model for the time of the context.
+
+    PEFT's `disable_adapter` also switches `requires_grad` of the adapter off and on again, from which FSDP2 takes the
+    gathered parameters to be frozen; here only the layers' own flags change.
+
+    Args:
+        model (`nn.Module`):
+            PEFT model.
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, (BaseTunerLayer, AuxiliaryTrainingWrapper))]
+    before = [layer._disable_adapters for layer in layers]
+    try:
+        for layer in layers:
+            layer._disable_adapters = True
+        yield
+    finally:
+        for layer, disabled in zip(layers, before, strict=True):
+            layer._disable_adapters = disabled
 
 
 class TeacherWeights:

@@ -5,6 +5,7 @@ reported. Nothing is ever cut.
 """
 
 import bisect
+import zlib
 from collections import Counter
 from typing import Any
 
@@ -61,7 +62,9 @@ def prepare_dataset(
     """
     columns = dataset.column_names
     if columns is None:
-        columns = list(next(iter(dataset)))
+        columns = list(next(iter(dataset), {}))
+    if not columns or (isinstance(dataset, Dataset) and len(dataset) == 0):
+        raise ValueError(f"The {name} dataset is empty.")
     if set(TOKEN_FEATURES) <= set(columns):
         return dataset
     missing = [column for column in ("messages", "type") if column not in columns]
@@ -70,6 +73,8 @@ def prepare_dataset(
             f"The {name} dataset has no column {' and no column '.join(f'`{c}`' for c in missing)}, only "
             f"{', '.join(columns)}; rows need `messages` and `type` ('reflection', or 'generation' for plain instruction rows)."
         )
+
+    streams = isinstance(dataset, IterableDataset)
 
     def tokenize_row(row: dict[str, Any], index: int) -> dict[str, Any]:
         row = normalize_row(row, f"Row {index} of the {name} dataset")
@@ -82,10 +87,12 @@ def prepare_dataset(
             dropped = str(error)
         if dropped:
             tokens = {"input_ids": [], "trained": [], "block_ids": [], "block_types": [], "answer_start": 0}
-        return {**tokens, "row_id": index, "dropped": dropped}
+        # Each worker of a stream counts from 0, so there the content numbers the row: masks must not depend on workers
+        row_id = zlib.crc32(np.array(tokens["input_ids"], dtype=np.int32).tobytes()) if streams else index
+        return {**tokens, "row_id": row_id, "dropped": dropped}
 
     features = Features({**TOKEN_FEATURES, "dropped": Value("string")})
-    if isinstance(dataset, IterableDataset):
+    if streams:
         dataset = dataset.map(tokenize_row, with_indices=True, remove_columns=columns, features=features)
         return dataset.filter(_keep_and_warn).remove_columns("dropped")
     dataset = dataset.map(
@@ -99,12 +106,10 @@ def prepare_dataset(
     reasons = Counter(reason for reason in dataset["dropped"] if reason)
     if reasons:
         report = "; ".join(f"{count} {reason}" for reason, count in reasons.most_common(5))
-        if len(reasons) == len(dataset) or sum(reasons.values()) == len(dataset):
+        if reasons.total() == len(dataset):
             raise ValueError(f"No row of the {name} dataset can be used, of {len(dataset)}: {report}.")
-        logger.warning(f"Dropped {sum(reasons.values())} of {len(dataset)} rows of the {name} dataset: {report}.")
+        logger.warning(f"Dropped {reasons.total()} of {len(dataset)} rows of the {name} dataset: {report}.")
         dataset = dataset.filter(lambda dropped: not dropped, input_columns="dropped", num_proc=num_proc)
-    if len(dataset) == 0:
-        raise ValueError(f"The {name} dataset is empty.")
     return dataset.remove_columns("dropped")
 
 

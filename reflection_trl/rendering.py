@@ -105,6 +105,10 @@ class ChatTemplateRenderer:
     of turns. So spans need no knowledge of any model family, and a template that drops, reorders or rewrites turns is
     noticed.
 
+    Two things are written differently where a template asks for it: a system prompt that it puts into a user turn (Gemma 3,
+    Mistral, CodeLlama) goes into both requests, as a one-off prompt has it; and where roles must alternate, an empty
+    assistant turn, not trained on, stands between an execution and the user's next turn.
+
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
             Fast tokenizer with a chat template.
@@ -152,7 +156,9 @@ class ChatTemplateRenderer:
         Raises:
             UnrenderableRow: If the template cannot express the row.
         """
-        messages = self._fold_system(self._with_execution_role(row["messages"]), is_reflection=row["type"] == "reflection")
+        messages = self._fold_system(
+            self._with_execution_role(row["messages"]), is_reflection=row["type"] == "reflection"
+        )
         has_system = messages[0]["role"] == "system"
         turns = self._turn_texts(has_system)
         try:
@@ -603,11 +609,14 @@ def _encode(
     straddled = [edge for edge in edges if ((starts < edge) & (ends > edge)).any()]
     if not straddled or _adds_prefix(tokenizer):
         return list(encoded["input_ids"]), starts, ends
-    pieces = []
+    input_ids: list[int] = []
+    offsets = []
     for start, end in zip([0, *straddled], [*straddled, len(text)], strict=True):
-        ids, piece_starts, piece_ends = _encode(text[start:end], tokenizer, [e - start for e in edges if start < e < end])
-        pieces.append((ids, piece_starts + start, piece_ends + start))
-    return sum((p[0] for p in pieces), []), np.concatenate([p[1] for p in pieces]), np.concatenate([p[2] for p in pieces])
+        piece = _encode(text[start:end], tokenizer, [edge - start for edge in edges if start < edge < end])
+        input_ids += piece[0]
+        offsets.append(np.stack(piece[1:]) + start)
+    starts, ends = np.concatenate(offsets, axis=1)
+    return input_ids, starts, ends
 
 
 def _adds_prefix(tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -32,7 +32,7 @@ ROLES = ("system", "user", "assistant", "tool")
 
 # A fenced code block of Markdown: the closing fence is as long as the opening one and stands alone on its line
 _FENCED_CODE = re.compile(
-    r"^(?P<fence>`{3,})(?P<info>[^`\n]*)\n(?P<code>.*?)\n(?P=fence)[ \t]*(?=\n|\Z)", re.MULTILINE | re.DOTALL
+    r"^(?P<fence>`{3,})(?P<info>[^`\n]*)\n(?:(?P<code>.*?)\n)??(?P=fence)[ \t\r]*(?=\n|\Z)", re.MULTILINE | re.DOTALL
 )
 _BACKTICKS = re.compile(r"`{3,}")
 
@@ -72,6 +72,8 @@ def split_blocks(message: dict[str, Any]) -> list[Block]:
         `list[Block]`: At least one block.
     """
     content = message["content"]
+    if message["role"] == "tool":
+        return [Block("execution", 0, len(content))]
     if message.get("blocks"):
         blocks, start = [], 0
         for block in message["blocks"]:
@@ -79,7 +81,7 @@ def split_blocks(message: dict[str, Any]) -> list[Block]:
             start += block["length"] + 1
         return blocks
     if message["role"] != "assistant":
-        return [Block("execution" if message["role"] == "tool" else "text", 0, len(content))]
+        return [Block("text", 0, len(content))]
     blocks, start = [], 0
     for match in _FENCED_CODE.finditer(content):
         if match.start() > start:  # `start` stands after the newline that separates it from the block before
@@ -120,7 +122,7 @@ def strip_fence(segment: str) -> str:
         `str`: The code alone; `segment` itself where it has no fence.
     """
     match = _FENCED_CODE.fullmatch(segment)
-    return segment if match is None else match["code"]
+    return segment if match is None else match["code"] or ""
 
 
 def from_typed_blocks(row: dict[str, Any]) -> dict[str, Any]:
@@ -250,7 +252,15 @@ def validate_row(row: dict[str, Any], where: str = "row") -> None:
                 f"{where}: `messages[{index}].content` is of type {type(content).__name__}; it must be a string, or a "
                 f"list of typed blocks in every turn."
             )
-        blocks = message.get("blocks")
+        blocks = message.get("blocks") or []
+        types = ("text", "code") if role == "assistant" else BLOCK_TYPES
+        if not all(
+            isinstance(b, dict) and b.get("type") in types and isinstance(b.get("length"), int) for b in blocks
+        ):
+            raise ValueError(
+                f"{where}: `messages[{index}].blocks` must hold a `type` ({', '.join(types)}) and a `length` for each block; "
+                f"drop the key `blocks`, or convert the row again from its typed blocks."
+            )
         if blocks and sum(block["length"] + 1 for block in blocks) - 1 != len(content):
             raise ValueError(
                 f"{where}: `messages[{index}].blocks` add up to another length than its content; drop the key "
@@ -310,7 +320,7 @@ def _to_typed_block(block: Block, content: str) -> dict[str, Any]:
     match = _FENCED_CODE.fullmatch(segment)
     if match is None:  # typed as code, but its fence does not parse: keep the segment itself
         return {"type": "code", "content": segment, "markdown": segment}
-    code, info = match["code"], match["info"]
+    code, info = match["code"] or "", match["info"]
     typed = {"type": "code", "content": code}
     if segment != fence_code(code):
         if segment == fence_code(code, info):

@@ -35,7 +35,7 @@ from .collator import DataCollatorForReflectionDistillation
 from .config import ReflectionDistillConfig
 from .masking import hidden_tokens, mask_rate, row_generator
 from .model_card import make_model_card
-from .modeling import TeacherWeights, add_distillation_forward
+from .modeling import TeacherWeights, add_distillation_forward, without_adapter
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .preparation import pack_rows, prepare_dataset
 from .rendering import BlockTokenRenderer, ChatTemplateRenderer
@@ -414,7 +414,7 @@ class ReflectionDistillTrainer(SFTTrainer):
         if self._teacher_weights is not None:
             context = self._teacher_weights.in_place()
         else:
-            context = self.accelerator.unwrap_model(self.model).disable_adapter()
+            context = without_adapter(self.accelerator.unwrap_model(self.model))
         with context:
             outputs = self._forward(model, batch, {})
         return {"teacher_hidden": outputs["hidden"], "teacher_head": outputs["head"]}

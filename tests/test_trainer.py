@@ -237,7 +237,10 @@ def test_bad_datasets(make_model, tokenizer, mixed_rows, tmp_path):
     attempt(good, match=r"`token_budget` is 20, but the largest row takes \d+ tokens", token_budget=20)
     broken = reflection_row(1)
     broken["messages"] = broken["messages"][:-1]
-    attempt(Dataset.from_list([*mixed_rows, broken]), match=r"Row 8 of the train dataset: `messages` must .* end with the final answer")
+    attempt(
+        Dataset.from_list([*mixed_rows, broken]),
+        match=r"Row 8 of the train dataset: `messages` must .* end with the final answer",
+    )
     attempt(Dataset.from_list([{**generation_row(), "type": "chat"}]), match=r"Row 0 .*`type` is 'chat'")
     assert not (tmp_path / "out").exists()
 
@@ -252,11 +255,19 @@ def test_bad_models(make_model, tokenizer, mixed_rows, tmp_path):
     bare = copy.deepcopy(tokenizer)
     bare.chat_template = None
     attempt("has no chat template; use an instruct model", tokenizer=bare)
-    attempt(r"The tokenizer has \d+ tokens but the model has embeddings for 64", make_model(tiny_config(vocab_size=64)))
+    attempt(
+        r"The tokenizer has \d+ tokens but the model has embeddings for 64", make_model(tiny_config(vocab_size=64))
+    )
     rude = copy.deepcopy(tokenizer)
-    rude.chat_template = "{% for m in messages %}{% if m['role'] != 'assistant' %}{{ m['content'] }}{% endif %}{% endfor %}"
+    rude.chat_template = (
+        "{% for m in messages %}{% if m['role'] != 'assistant' %}{{ m['content'] }}{% endif %}{% endfor %}"
+    )
     attempt("drops or reorders plain user and assistant turns", tokenizer=rude)
-    attempt("is not a local folder and is not a valid model identifier|couldn't connect|offline", "no-such/model", error=OSError)
+    attempt(
+        "is not a local folder and is not a valid model identifier|couldn't connect|offline",
+        "no-such/model",
+        error=OSError,
+    )
     moe = Qwen3MoeConfig(
         vocab_size=512, hidden_size=32, intermediate_size=48, moe_intermediate_size=16, num_hidden_layers=1,
         num_attention_heads=4, num_key_value_heads=2, head_dim=8, num_experts=4, num_experts_per_tok=2,

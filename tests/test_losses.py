@@ -1,0 +1,126 @@
+"""The fused loss against plain autograd on full logits: every divergence, head and chunking."""
+
+import pytest
+import torch
+
+from reflection_trl import losses
+from reflection_trl.losses import Head, distillation_loss, divergence_and_gradient
+
+
+N, H, V = 17, 8, 23
+STUDENT, TEACHER = torch.tensor([3, 4, 5, 10, 11]), torch.tensor([0, 1, 2, 8, 9])
+
+
+def full_logits(hidden, head):
+    logits = hidden @ head.weight.T
+    if head.bias is not None:
+        logits = logits + head.bias
+    logits = logits * head.scale
+    return logits if head.softcap is None else head.softcap * torch.tanh(logits / head.softcap)
+
+
+def kl(p, q):
+    return (p * (p / q).log()).sum(-1)
+
+
+def by_definition(hidden, head, targets, nll_weight, divergence_weight, beta, temperature, teacher_logits=None):
+    logits = full_logits(hidden, head)
+    nll = -logits.log_softmax(-1)[range(len(targets)), targets]
+    teacher_logits = logits[TEACHER].detach() if teacher_logits is None else teacher_logits
+    p, q = (teacher_logits / temperature).softmax(-1), (logits[STUDENT] / temperature).softmax(-1)
+    m = beta * p + (1 - beta) * q
+    if beta == 0:
+        divergence = kl(p, q)
+    elif beta == 1:
+        divergence = kl(q, p)
+    else:
+        divergence = beta * kl(p, m) + (1 - beta) * kl(q, m)
+    loss = (nll * nll_weight).sum() + divergence_weight * divergence.sum()
+    return loss, nll, divergence, logits, teacher_logits
+
+
+@pytest.mark.parametrize("external_teacher", [False, True])
+@pytest.mark.parametrize("elements", [1, 70, 2**26], ids=["row-chunks", "3-row-chunks", "one-chunk"])
+@pytest.mark.parametrize(
+    ("beta", "temperature", "softcap", "scale", "bias"),
+    [
+        (0.0, 1.0, None, 1.0, False),
+        (0.0, 0.5, None, 1.0, True),
+        (1.0, 2.0, None, 0.5, True),
+        (0.3, 0.7, 5.0, 1.0, False),
+        (0.5, 1.0, 5.0, 2.0, True),
+    ],
+)
+def test_equals_autograd(monkeypatch, beta, temperature, softcap, scale, bias, elements, external_teacher):
+    monkeypatch.setattr(losses, "CHUNK_ELEMENTS", elements)
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(N, H, requires_grad=True), torch.randn(V, H, requires_grad=True)
+    head = Head(weight, torch.randn(V, requires_grad=True) if bias else None, scale, softcap)
+    targets, nll_weight = torch.randint(V, (N,)), torch.rand(N)
+    teacher = {}
+    if external_teacher:
+        teacher = {"teacher_hidden": torch.randn(5, H), "teacher_head": Head(torch.randn(V, H), None, scale, softcap)}
+    output = distillation_loss(hidden, head, targets, nll_weight, STUDENT, TEACHER, 0.37, beta, temperature, **teacher)
+    loss, nll, divergence, logits, teacher_logits = by_definition(
+        hidden, head, targets, nll_weight, 0.37, beta, temperature, full_logits(*teacher.values()) if teacher else None
+    )
+    torch.testing.assert_close(output.loss, loss, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(output.nll, nll.detach(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(output.divergence, divergence.detach(), rtol=1e-4, atol=1e-6)
+    log_probs = logits.detach().log_softmax(-1)
+    torch.testing.assert_close(output.entropy, -(log_probs.exp() * log_probs).sum(-1), rtol=1e-5, atol=1e-5)
+    assert torch.equal(output.correct, logits.argmax(-1) == targets)
+    assert torch.equal(output.agree, logits[STUDENT].argmax(-1) == teacher_logits.argmax(-1))
+    parameters = [p for p in (hidden, weight, head.bias) if p is not None]
+    # A factor, as gradient accumulation or loss scaling would put before the loss
+    for actual, expected in zip(
+        torch.autograd.grad(3 * output.loss, parameters), torch.autograd.grad(3 * loss, parameters), strict=True
+    ):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_only_wanted_gradients_are_made():
+    hidden, weight = torch.randn(N, H, requires_grad=True), torch.randn(V, H)
+    output = distillation_loss(hidden, Head(weight), torch.randint(V, (N,)), torch.rand(N), STUDENT, TEACHER)
+    output.loss.backward()
+    assert hidden.grad.abs().sum() > 0 and weight.grad is None
+    with torch.no_grad():
+        without = distillation_loss(hidden, Head(weight), torch.randint(V, (N,)), torch.rand(N), STUDENT, TEACHER)
+    assert not without.loss.requires_grad
+
+
+def test_batch_without_students():
+    hidden, none = torch.randn(N, H, requires_grad=True), torch.zeros(0, dtype=torch.long)
+    weight, targets = torch.randn(V, H), torch.randint(V, (N,))
+    output = distillation_loss(hidden, Head(weight), targets, torch.full((N,), 1 / N), none, none)
+    torch.testing.assert_close(output.loss, torch.nn.functional.cross_entropy(hidden @ weight.T, targets))
+    assert output.divergence.shape == (0,)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_does_not_round_logits(dtype):
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(N, H, requires_grad=True), torch.randn(V, H)
+    targets, nll_weight = torch.randint(V, (N,)), torch.rand(N)
+    exact = distillation_loss(hidden, Head(weight), targets, nll_weight, STUDENT, TEACHER)
+    with torch.autocast("cpu", dtype):
+        cast = distillation_loss(hidden, Head(weight), targets, nll_weight, STUDENT, TEACHER)
+    torch.testing.assert_close(cast.loss, exact.loss, rtol=1e-6, atol=0)
+    (gradient,) = torch.autograd.grad(cast.loss, hidden)
+    torch.testing.assert_close(gradient, torch.autograd.grad(exact.loss, hidden)[0])
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.2, 0.9, 1.0])
+def test_small_divergences_keep_their_gradient(beta):
+    """Self-distillation lives where teacher and student hardly differ; float32 logits must resolve that."""
+    torch.manual_seed(0)
+    teacher = torch.randn(4, 5000)
+    student = (teacher + 1e-3 * torch.randn(4, 5000)).requires_grad_()
+    divergence, gradient = divergence_and_gradient(student.log_softmax(-1), teacher.log_softmax(-1), beta)
+    exact_student = student.detach().double().requires_grad_()
+    q, p = exact_student.softmax(-1), teacher.double().softmax(-1)
+    m = beta * p + (1 - beta) * q
+    exact = kl(p, q) if beta == 0 else kl(q, p) if beta == 1 else beta * kl(p, m) + (1 - beta) * kl(q, m)
+    exact.sum().backward()
+    assert (gradient - exact_student.grad).norm() / exact_student.grad.norm() < 5e-3
+    torch.testing.assert_close(divergence.double(), exact.detach(), rtol=0, atol=1e-6)
