@@ -1,7 +1,7 @@
 """Settings of reflection self-distillation, with the source of every default."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from trl import SFTConfig
 
@@ -109,7 +109,7 @@ class ReflectionDistillConfig(SFTConfig):
     > - `max_length`: Defaults to `4096` instead of `1024`.
     """
 
-    _VALID_DICT_FIELDS = [*SFTConfig._VALID_DICT_FIELDS, "chat_template_kwargs"]
+    _VALID_DICT_FIELDS: ClassVar[list[str]] = [*SFTConfig._VALID_DICT_FIELDS, "chat_template_kwargs"]
 
     # Parameters whose default values are overridden from SFTConfig
     max_length: int | None = field(

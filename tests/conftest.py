@@ -16,6 +16,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config
 
 
+# Tiny models gain nothing from threads, and test workers would fight for them
+torch.set_num_threads(1)
+
 CORPUS = """def add(a, b):
     return a + b
 

@@ -1,0 +1,67 @@
+"""Write the plain instruction rows of the paper's mixture as JSON Lines.
+
+    python recipes/prepare_paper_data.py --output data/codefeedback.jsonl
+
+Takes any dataset with a column of requests and one of answers. Texts are cleaned as the published preparation does: HTML
+entities resolved, and in answers Unix line ends, four spaces for a tab and no blank ends. Rows with nothing in them are left
+out and counted. The file appears only when it is complete.
+"""
+
+import argparse
+import html
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from train import load_part
+
+
+def to_row(query, answer):
+    """A plain row, or None where there is nothing to learn from."""
+    query = html.unescape(query or "")
+    answer = html.unescape(answer or "").replace("\r\n", "\n").replace("\t", "    ").strip()
+    if not query.strip() or not answer:
+        return None
+    messages = [{"role": "user", "content": query}, {"role": "assistant", "content": answer}]
+    return {"messages": messages, "type": "generation"}
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset_name", default="m-a-p/CodeFeedback-Filtered-Instruction", help="Hub id or file")
+    parser.add_argument("--split", default="train")
+    parser.add_argument("--query_column", default="query")
+    parser.add_argument("--answer_column", default="answer")
+    parser.add_argument("--output", type=Path, default=Path("data/codefeedback.jsonl"))
+    args = parser.parse_args(argv)
+    try:
+        from trl.scripts.utils import DatasetConfig
+
+        dataset = load_part(DatasetConfig(args.dataset_name), args.split, streaming=False)
+        for column in (args.query_column, args.answer_column):
+            if column not in dataset.column_names:
+                raise ValueError(
+                    f"{args.dataset_name} has no column `{column}`, only {', '.join(dataset.column_names)}."
+                )
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        written = 0
+        with tempfile.TemporaryDirectory(dir=args.output.parent, prefix=".prepare-") as temporary:
+            file = Path(temporary) / args.output.name
+            with file.open("w", encoding="utf-8") as lines:
+                for example in dataset:
+                    row = to_row(example[args.query_column], example[args.answer_column])
+                    if row is not None:
+                        lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+                        written += 1
+            file.replace(args.output)
+    except (ImportError, OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    empty = len(dataset) - written
+    print(f"{args.output}: {written} rows" + (f", {empty} empty ones left out" if empty else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

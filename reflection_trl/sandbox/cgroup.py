@@ -1,0 +1,129 @@
+"""Memory and process limits over a whole sandbox, where the kernel lets us set them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from pathlib import Path
+
+
+_PREFIX = "reflection_trl"
+_counter = itertools.count()
+
+
+class Cgroup:
+    """
+    A control group below our own (version 1 or 2), for one worker. Resource limits bind each process, a cgroup binds
+    all of them together, `tmpfs` and kernel memory included.
+
+    Args:
+        directories (`list[Path]`): one directory in version 2, one for each controller in version 1.
+    """
+
+    def __init__(self, directories: list[Path]):
+        self.directories = directories
+
+    @classmethod
+    def create(cls) -> Cgroup | None:
+        """Makes a new group, or returns `None` where that is not allowed: then resource limits have to do."""
+        parents = _parents()
+        name = f"{_PREFIX}-{os.getpid()}-{next(_counter)}"
+        group = cls([])
+        try:
+            for parent in parents:
+                _sweep(parent)
+                (parent / name).mkdir()
+                group.directories.append(parent / name)
+            group.limit(memory=1 << 30, processes=64)
+        except OSError:
+            group.remove()
+            return None
+        return group if group.directories else None
+
+    def limit(self, memory: int, processes: int) -> None:
+        """Sets the limits, in bytes and in processes."""
+        for directory in self.directories:
+            if (directory / "memory.limit_in_bytes").exists():
+                (directory / "memory.limit_in_bytes").write_text(str(memory))
+            if (directory / "memory.max").exists():
+                (directory / "memory.max").write_text(str(memory))
+                if (directory / "memory.swap.max").exists():
+                    (directory / "memory.swap.max").write_text("0")
+            if (directory / "pids.max").exists():
+                (directory / "pids.max").write_text(str(processes))
+
+    def kills(self) -> int:
+        """How many processes of the group the kernel has killed for want of memory."""
+        for directory in self.directories:
+            for name in ("memory.events", "memory.oom_control"):
+                if (directory / name).exists():
+                    fields = dict(line.split() for line in (directory / name).read_text().splitlines())
+                    return int(fields.get("oom_kill", 0))
+        return 0
+
+    def remove(self) -> None:
+        """Removes the group; its processes must have ended."""
+        for directory in self.directories:
+            for _ in range(50):
+                try:
+                    directory.rmdir()
+                    break
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    time.sleep(0.02)  # the last process is still being buried
+        self.directories = []
+
+
+def _parents() -> list[Path]:
+    """Where a group of ours can be made: the directories of our own groups."""
+    own = {}
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        for controller in controllers.split(","):
+            own[controller] = path
+    mounts = {}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        kind, _, options = right.split(" ", 2)
+        root, point = left.split()[3:5]
+        if kind == "cgroup":
+            for controller in options.split(","):
+                mounts.setdefault(controller, (root, point))
+        elif kind == "cgroup2":
+            mounts.setdefault("", (root, point))
+
+    def directory(controller: str) -> Path | None:
+        if controller not in own or controller not in mounts:
+            return None
+        root, point = mounts[controller]
+        path = own[controller]
+        if root != "/" and path.startswith(root):
+            path = path[len(root) :]
+        return Path(point) / path.lstrip("/")
+
+    version1 = [path for path in (directory("memory"), directory("pids")) if path is not None]
+    if len(version1) == 2:
+        return version1
+    unified = directory("")
+    if unified is None:
+        return []
+    try:
+        # Version 2 hands controllers down only from a group without processes: ours has some unless it is the root.
+        control = unified / "cgroup.subtree_control"
+        if not {"memory", "pids"} <= set(control.read_text().split()):
+            control.write_text("+memory +pids")
+    except OSError:
+        return []
+    return [unified]
+
+
+def _sweep(parent: Path) -> None:
+    """Removes groups of ours whose process was killed before it could."""
+    for directory in parent.glob(f"{_PREFIX}-*-*"):
+        if not Path("/proc", directory.name.split("-")[-2]).exists():
+            try:
+                directory.rmdir()
+            except OSError:
+                continue

@@ -1,0 +1,404 @@
+"""
+One job: the *warden* keeps the clock and reads the output, the *init* confines itself and runs the job.
+
+```
+warden (the zygote) ── init (process 1 of the job) ─┬─ program
+clock, output          namespaces, limits,          └─ ... whatever the program starts
+                       checks, verdict
+```
+
+The warden stays outside the job's process namespace: nothing in the job can see or signal it, and when it kills the
+init, the kernel kills everything in the namespace. The verdict travels on a pipe that only the init can write to.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from typing import Any, BinaryIO, NoReturn
+
+
+# Descriptors that only the init holds.
+_REPORT, _CHECKS = 3, 4
+# CLONE_NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
+_NAMESPACES = 0x20000 | 0x4000000 | 0x8000000 | 0x10000000 | 0x20000000 | 0x40000000
+_SYS_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220}
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC = 2, 4, 8, 0x1000, 0x4000
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 24, 38
+_CAPABILITY_VERSION_3 = 0x20080522
+_POLL = 0.1
+
+_USER, _GROUP = os.getuid(), os.getgid()
+_libc = ctypes.CDLL(None, use_errno=True)
+_python_libc = ctypes.PyDLL(None, use_errno=True)  # keeps the interpreter's lock, which a fork needs
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
+
+
+# The warden
+
+
+def watch(job: dict[str, Any], settings: dict[str, Any], checks: int, proc: int | None) -> dict[str, Any]:
+    """
+    Runs a job to its end and reports what happened.
+
+    Args:
+        job (`dict`): the job, as `Worker` sent it.
+        settings (`dict`): what holds for all jobs: `namespaces` (whether each job gets its own), `filter` (the seccomp
+            program, base64), `workdir`.
+        checks (`int`): descriptor of the checks' source. It is read when the program has been forked off, so that the
+            expected answers are nowhere in the program's memory.
+        proc (`int`, *optional*): descriptor of the `/proc` directory in which the init can find itself.
+
+    Returns:
+        `dict`: ended (timeout, output_limit, memory or `None`), report (of the init), stdout, stderr, duration.
+    """
+    limits = job["limits"]
+    out, err, report = os.pipe(), os.pipe(), os.pipe()
+    started = time.monotonic()
+    init = _fork(_NAMESPACES) if settings["namespaces"] else os.fork()
+    if init == 0:
+        _become_init(job, settings, checks, proc, out, err, report)
+    for pipe in (out, err, report):
+        os.close(pipe[1])
+    buffers = {out[0]: bytearray(), err[0]: bytearray(), report[0]: bytearray()}
+    caps = {out[0]: limits["output"], err[0]: limits["output"], report[0]: 1 << 20}
+    ended = _pump(buffers, caps, report[0], started + limits["timeout"], limits["memory"])
+    os.kill(init, signal.SIGKILL)
+    if not settings["namespaces"] and os.getpid() == 1:
+        os.kill(-1, signal.SIGKILL)
+    _, status = os.waitpid(init, 0)
+    # Nobody is left to write: what the pipes still hold is all there is.
+    if ended is None and _drain(buffers, caps):
+        ended = "output_limit"
+    result: dict[str, Any] = {
+        "ended": ended,
+        "duration": time.monotonic() - started,
+        "init_status": status,
+        "report": bytes(buffers[report[0]]).decode("utf-8", "replace"),
+        "stdout": base64.b64encode(buffers[out[0]][: limits["output"]]).decode(),
+        "stderr": base64.b64encode(buffers[err[0]][: limits["output"]]).decode(),
+    }
+    for descriptor in buffers:
+        os.close(descriptor)
+    return result
+
+
+def _fork(namespaces: int) -> int:
+    """`os.fork` into new namespaces. One process less for each job than `unshare` and then `fork`."""
+    api = ctypes.pythonapi
+    api.PyOS_BeforeFork()
+    child = _python_libc.syscall(_SYS_CLONE[os.uname().machine], namespaces | signal.SIGCHLD, 0, 0, 0, 0)
+    if child == 0:
+        api.PyOS_AfterFork_Child()
+        return 0
+    api.PyOS_AfterFork_Parent()
+    if child < 0:
+        raise OSError(ctypes.get_errno(), f"clone: {os.strerror(ctypes.get_errno())}")
+    return child
+
+
+def _map_user(proc: int | None) -> None:
+    """In the new user namespace: the same user and group as outside, and no other."""
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{_USER} {_USER} 1"), ("gid_map", f"{_GROUP} {_GROUP} 1")):
+        descriptor = os.open(f"self/{name}", os.O_WRONLY, dir_fd=proc)
+        os.write(descriptor, text.encode())
+        os.close(descriptor)
+
+
+def _pump(
+    buffers: dict[int, bytearray], caps: dict[int, int], report: int, deadline: float, memory: int
+) -> str | None:
+    """Reads until the report's pipe closes, that is, until the init has ended. Returns what cut it short."""
+    poll = select.poll()
+    for descriptor in buffers:
+        os.set_blocking(descriptor, False)
+        poll.register(descriptor, select.POLLIN)
+    next_look = time.monotonic() + _POLL
+    while True:
+        now = time.monotonic()
+        if now >= deadline:
+            return "timeout"
+        if now >= next_look:
+            if _resident() > memory:
+                return "memory"
+            next_look = time.monotonic() + _POLL
+        for descriptor, _ in poll.poll(max(1, int(1000 * (min(next_look, deadline) - now)))):
+            data = os.read(descriptor, 1 << 16)
+            if not data:
+                poll.unregister(descriptor)
+                if descriptor == report:
+                    return None
+            buffers[descriptor] += data
+            if len(buffers[descriptor]) > caps[descriptor]:
+                return "output_limit"
+
+
+def _drain(buffers: dict[int, bytearray], caps: dict[int, int]) -> bool:
+    """Reads what is left, and tells whether it was too much."""
+    for descriptor, buffer in buffers.items():
+        while len(buffer) <= caps[descriptor]:
+            try:
+                data = os.read(descriptor, 1 << 16)
+            except BlockingIOError:
+                break
+            if not data:
+                break
+            buffer += data
+        else:
+            return True
+    return False
+
+
+def _resident() -> int:
+    """Memory of all processes of the job, shared pages counted once. A second net where no cgroup holds."""
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return 0
+    total = 0
+    for name in names:
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{name}/smaps_rollup", "rb") as file:
+                total += sum(int(line.split()[1]) << 10 for line in file if line.startswith(b"Pss:"))
+        except (OSError, ValueError, IndexError):
+            continue
+    return total
+
+
+# The init
+
+
+def _become_init(
+    job: dict[str, Any],
+    settings: dict[str, Any],
+    checks: int,
+    proc: int | None,
+    out: tuple[int, int],
+    err: tuple[int, int],
+    report: tuple[int, int],
+) -> NoReturn:
+    """Confines this process, runs the job in it and writes the report. Never returns."""
+    result: dict[str, Any] = {}
+    try:
+        if settings["namespaces"]:
+            _map_user(proc)
+        else:
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.setsid()
+        null = os.open("/dev/null", os.O_RDONLY)
+        # First out of the way of the numbers that they are to get.
+        sources = [fcntl.fcntl(source, fcntl.F_DUPFD, 64) for source in (null, out[1], err[1], report[1], checks)]
+        for target, source in enumerate(sources):
+            os.dup2(source, target, inheritable=target < _REPORT)
+        os.closerange(_CHECKS + 1, 1 << 16)
+        _confine(settings, job["limits"])
+        _prepare_files(job)
+    except BaseException as error:
+        _write_report({"infrastructure": f"{type(error).__name__}: {error}"})
+    try:
+        result = _run_python(job) if job["kind"] == "python" else _run_steps(job)
+    except MemoryError:
+        result = {"error": {"type": "MemoryError", "message": "in the checks"}}
+    except BaseException as error:
+        result = {"infrastructure": f"{type(error).__name__}: {error}"}
+    _write_report(result)
+
+
+def _write_report(result: dict[str, Any]) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    data = json.dumps(result).encode()
+    while data:
+        data = data[os.write(_REPORT, data) :]
+    os._exit(0)
+
+
+def _confine(settings: dict[str, Any], limits: dict[str, Any]) -> None:
+    if settings["namespaces"]:
+        kept = [(path, os.open(path, os.O_PATH)) for path in settings["keep"]]
+        for target, options, size in (
+            ("/tmp", "mode=1777", limits["disk"]),
+            ("/dev/shm", "mode=1777", limits["disk"] // 4),
+        ):
+            # Inodes cost memory that the size does not count.
+            _mount("tmpfs", target, f"{options},size={size},nr_inodes=20000")
+        for path, descriptor in kept:
+            os.makedirs(path)
+            _check(
+                _libc.mount(f"/proc/self/fd/{descriptor}".encode(), path.encode(), None, _MS_BIND | _MS_REC, None),
+                path,
+            )
+            os.close(descriptor)
+        # Directories of processes only: `/proc/sys` and its like tell about the host.
+        _mount("proc", "/proc", "subset=pid")
+    os.makedirs(settings["workdir"], exist_ok=True)
+    os.chdir(settings["workdir"])
+    _set_limits(limits, settings["own_user"])
+    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+    if settings["namespaces"]:
+        for capability in range(64):
+            if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+                break
+        header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+        _check(_libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
+    if settings["filter"]:
+        _install_filter(base64.b64decode(settings["filter"]))
+    # Same user as the program, which must not read or change this process.
+    hide(settings)
+
+
+def hide(settings: dict[str, Any]) -> None:
+    """Forbids other processes of the same user to trace this one, and to look at its memory and descriptors."""
+    if settings["proc"]:
+        _check(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "dumpable")
+
+
+def _mount(kind: str, target: str, options: str) -> None:
+    flags = _MS_NOSUID | _MS_NODEV | (_MS_NOEXEC if kind == "proc" else 0)
+    _check(_libc.mount(kind.encode(), target.encode(), kind.encode(), flags, options.encode()), f"mount {target}")
+
+
+def _install_filter(program: bytes) -> None:
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+
+    buffer = ctypes.create_string_buffer(program, len(program))
+    argument = Program(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
+    _check(_libc.prctl(_PR_SET_SECCOMP, 2, ctypes.byref(argument), 0, 0), "seccomp")
+
+
+def _set_limits(limits: dict[str, Any], own_user: bool) -> None:
+    seconds = int(limits["timeout"]) + 2
+    for name, value in (
+        # Without a user namespace this counts all that the user runs, and jobs would fail for the desktop's sake.
+        *([("NPROC", limits["processes"])] if own_user else []),
+        ("DATA", limits["memory"]),
+        ("FSIZE", limits["disk"]),
+        ("NOFILE", 256),
+        ("CORE", 0),
+        ("MEMLOCK", 0),
+        ("MSGQUEUE", 0),
+        ("SIGPENDING", 256),
+        ("CPU", seconds * (os.cpu_count() or 1)),
+        ("STACK", 64 << 20),
+    ):
+        number = getattr(resource, f"RLIMIT_{name}")
+        _, hard = resource.getrlimit(number)
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        soft = min(value, 8 << 20) if name == "STACK" else value
+        resource.setrlimit(number, (soft, value))
+
+
+def _prepare_files(job: dict[str, Any]) -> None:
+    for name, content in job["files"].items():
+        os.makedirs(os.path.dirname(os.path.abspath(name)), exist_ok=True)
+        with open(name, "wb") as file:
+            file.write(base64.b64decode(content))
+    if job["stdin"]:
+        with _scratch_file() as file:
+            file.write(base64.b64decode(job["stdin"]))
+            file.seek(0)
+            os.dup2(file.fileno(), 0)
+
+
+def _scratch_file() -> BinaryIO:
+    """A file without a name. `tempfile` would do it too, for a megabyte in every fork."""
+    file = open(".scratch", "w+b")  # noqa: SIM115
+    os.unlink(".scratch")
+    return file
+
+
+def _run_python(job: dict[str, Any]) -> dict[str, Any]:
+    from .checks import Disconnected, ProtocolError, run_checks
+    from .program import leave, run_program
+    from .remote import Channel
+
+    mine, theirs = socket.socketpair()
+    # AS, unlike DATA, counts shared mappings; only Python programs can live with it.
+    memory = job["limits"]["memory"]
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            mine.close()
+            os.close(_REPORT)
+            os.close(_CHECKS)
+            os.setsid()
+            _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            resource.setrlimit(resource.RLIMIT_AS, (memory + (512 << 20), memory + (512 << 20)))
+            code = run_program(job["source"], Channel(theirs))
+        except BaseException:
+            code = 1
+        finally:
+            leave(code)
+    theirs.close()
+    null = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    channel = Channel(mine)
+    result: dict[str, Any] = {"completed": False, "error": None}
+    try:
+        outcome = channel.receive()
+        result["error"] = outcome.get("error")
+        if outcome.get("end") == "finished":
+            with open(_CHECKS, encoding="utf-8") as file:
+                result["error"] = run_checks(file.read(), channel, job["entry_point"])
+            result["completed"] = result["error"] is None
+    except (Disconnected, ProtocolError, AttributeError):
+        pass
+    mine.close()
+    _, status = os.waitpid(child, 0)
+    result["steps"] = [["run", status]]
+    return result
+
+
+def _run_steps(job: dict[str, Any]) -> dict[str, Any]:
+    """Runs the commands one after another, as long as they exit with 0."""
+    steps: list[list[Any]] = []
+    for name, argv in job["steps"]:
+        last = len(steps) + 1 == len(job["steps"])
+        # Of the steps before the last, only the one that fails has something to say.
+        streams = None if last else (_scratch_file(), _scratch_file())
+        child = os.fork()
+        if child == 0:
+            try:
+                if streams is not None:
+                    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+                    os.dup2(streams[0].fileno(), 1)
+                    os.dup2(streams[1].fileno(), 2)
+                os.setsid()
+                os.execvpe(argv[0], argv, {**os.environ, **job["environment"]})
+            except BaseException as error:
+                os.write(2, f"{argv[0]}: {error}\n".encode())
+            finally:
+                os._exit(127)
+        _, status = os.waitpid(child, 0)
+        steps.append([name, status])
+        for descriptor, file in enumerate(streams or (), start=1):
+            file.seek(0)
+            data = file.read(job["limits"]["output"] + 1) if status != 0 else b""
+            while data:
+                data = data[os.write(descriptor, data) :]
+            file.close()
+        if status != 0:
+            break
+    return {"completed": len(steps) == len(job["steps"]) and steps[-1][1] == 0, "error": None, "steps": steps}

@@ -1,0 +1,189 @@
+"""
+The process that runs the program, and then answers the checks' requests.
+
+The program can do what it likes in here: everything in this process, this module included, counts as the program's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import threading
+import types
+from typing import Any
+
+from . import errors
+from .remote import BUILTIN_EXCEPTIONS, OPERATIONS, Channel, Disconnected, Peer, ProtocolError, Remote
+
+
+def run_program(source: str, channel: Channel) -> int:
+    """
+    Runs `source` as the real `__main__` module, answers until the checks are over, and returns the exit code.
+
+    `pickle`, `inspect`, `unittest` and `multiprocessing` all look for `__main__` and its file, so both exist.
+    """
+    main = types.ModuleType("__main__")
+    main.__file__ = os.path.abspath("main.py")
+    main.__builtins__ = __builtins__  # type: ignore[attr-defined]
+    sys.modules["__main__"] = main
+    sys.argv[:] = ["main.py"]
+    sys.path.insert(0, os.getcwd())
+    for name in [name for name in sys.modules if name.partition(".")[0] == __package__.partition(".")[0]]:
+        del sys.modules[name]
+    errors.register_source("main.py", source)
+    process = os.getpid()
+    code, outcome = 0, {"end": "finished"}
+    try:
+        exec(compile(source, "main.py", "exec", dont_inherit=True), vars(main))
+    except SystemExit as exit:
+        code, outcome = _exit_code(exit), {"end": "exited"}
+    except BaseException as error:
+        code, outcome = 1, {"end": "raised", "error": _report(error)}
+    if os.getpid() != process:
+        # A child that the program forked and let run to the end of the file: it is no party to the conversation.
+        return code
+    _flush()
+    channel.send(outcome)
+    with contextlib.suppress(Disconnected, ProtocolError):
+        Program(channel, vars(main)).serve_until_end()
+    return code
+
+
+def leave(code: int) -> None:
+    """Ends the process as the interpreter would: threads, `atexit`, what the module holds, buffers."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        main = sys.modules.get("__main__")
+        if main is not None:
+            vars(main).clear()
+    except BaseException:
+        code = code or 1
+    finally:
+        _flush()
+        os._exit(code)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BaseException):
+            stream.flush()
+
+
+def _exit_code(exit: SystemExit) -> int:
+    if exit.code is None or isinstance(exit.code, int):
+        return int(exit.code or 0) & 0xFF
+    print(exit.code, file=sys.stderr)
+    return 1
+
+
+def _report(error: BaseException) -> dict[str, Any]:
+    """Prints the traceback as the interpreter would, without our own frames, and returns it as data."""
+    trace = errors.own_traceback(error.__traceback__)
+    record = errors.describe(error, trace)
+    try:
+        if sys.excepthook is not sys.__excepthook__:
+            sys.excepthook(type(error), error, trace)
+        else:
+            sys.stderr.write(record["text"])
+    except BaseException:
+        pass
+    return record
+
+
+class Program(Peer):
+    """The program's end of the conversation with the checks."""
+
+    def __init__(self, channel: Channel, namespace: dict[str, Any]):
+        super().__init__(channel)
+        self.namespace = namespace
+
+    def serve_until_end(self) -> None:
+        process = os.getpid()
+        while True:
+            message = self.channel.receive()
+            if "do" not in message:
+                self.channel.send({"end": "program"})
+                return
+            self.answer(message)
+            _flush()
+            if os.getpid() != process:
+                os._exit(0)
+
+    def trusts(self, remote: Remote) -> bool:
+        return remote._kind == "object"
+
+    def demand(self, remote: Remote, name: str) -> None:
+        if remote._kind != "object" and name not in ("__iter__", "__next__"):
+            raise TypeError(f"{name} is not supported by {remote._type!r} object")
+
+    def serve(self, what: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        action, target = what[0], what[1]
+        if action == "name":
+            return self._lookup(target)
+        if action == "names":
+            # Objects only: constants are asked for when they are used, since the program may change them.
+            return [(name, *self._lookup(name)) for name in target if self._is_object(name)]
+        value = self.exported(target)
+        if action == "call":
+            return value(*args, **kwargs)
+        if action == "get":
+            return getattr(value, what[2])
+        if action == "set":
+            return setattr(value, what[2], *args)
+        if action == "del":
+            return delattr(value, what[2])
+        if action == "op":
+            return OPERATIONS[what[2]](value, *args)
+        if action == "await":
+            import asyncio
+
+            return asyncio.run(value)
+        raise ProtocolError("no such request")
+
+    def _lookup(self, name: str) -> tuple[str, Any]:
+        """`("module" | "from" | "value" | "none", ...)`: names of the standard library are the checks' to import."""
+        if name not in self.namespace:
+            return "none", None
+        value = self.namespace[name]
+        if isinstance(value, types.ModuleType):
+            return "module", value.__name__
+        module = getattr(value, "__module__", None)
+        standard = type(module) is str and module != "__main__" and getattr(value, "__name__", name) == name
+        if standard and vars(sys.modules.get(module, types)).get(name) is value:
+            return "from", module
+        if getattr(sys.modules.get("typing"), name, None) is value:
+            return "from", "typing"
+        return "value", value
+
+    def _is_object(self, name: str) -> bool:
+        return name in self.namespace and isinstance(
+            self.namespace[name], (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
+        )
+
+    def describe_error(self, error: BaseException) -> dict[str, Any]:
+        trace = errors.own_traceback(error.__traceback__)
+        cls = type(error)
+        builtin = BUILTIN_EXCEPTIONS.get(cls.__name__) is cls
+        return {
+            "class": ["c", cls.__name__] if builtin else self.describe(cls),
+            "args": [_plain(value) for value in error.args],
+            "attributes": {
+                name: _plain(value) for name, value in vars(error).items() if type(name) is str and name[:1] != "_"
+            },
+            "record": errors.describe(error, trace),
+        }
+
+    def rebuild_error(self, description: dict[str, Any]) -> BaseException:
+        cls = BUILTIN_EXCEPTIONS.get(description["type"], RuntimeError)
+        return cls(description["message"])
+
+
+def _plain(value: Any) -> Any:
+    return (
+        value
+        if type(value) in (str, bool, int, float, type(None)) and len(str(value)) < 4000
+        else errors.cut(repr(value), 4000)
+    )

@@ -1,0 +1,79 @@
+"""Which isolation mechanism to use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from .bubblewrap import Bubblewrap
+from .interpreter import Interpreter
+from .landlock import Landlock
+from .verdict import SandboxError
+
+
+class Mechanism(Protocol):
+    """
+    How a process gets into isolation.
+
+    Attributes:
+        name (`str`): its name.
+        python (`str`): the interpreter that programs run on.
+        fork_server (`bool`): whether jobs can be forks of one process, each in namespaces of its own.
+        own_user (`bool`): whether the kernel counts a job's processes apart from those of the user.
+        covered (`list[str]`): read-only directories in places where each job gets a new file system.
+        proc (`bool`): whether jobs can read `/proc`, so that the processes that judge them have to hide there.
+    """
+
+    name: str
+    python: str
+    fork_server: bool
+    own_user: bool
+    proc: bool
+    covered: list[str]
+
+    def command(self, argv: Sequence[str], **limits: Any) -> list[str]: ...
+
+    def make_workdir(self) -> str: ...
+
+    def remove_workdir(self, workdir: str) -> None: ...
+
+
+class Unsandboxed:
+    """No isolation. For machines without any mechanism, at the user's own risk, and never for root."""
+
+    name = "unsandboxed"
+    fork_server = False
+    own_user = False
+    proc = True
+
+    def __init__(self, interpreter: Interpreter):
+        if os.geteuid() == 0:
+            raise SandboxError("`unsandboxed=True` is refused for root: run as an ordinary user.")
+        self.python = interpreter.path
+        self.covered = []
+
+    def command(self, argv: Sequence[str], **limits: Any) -> list[str]:
+        return list(argv)
+
+    def make_workdir(self) -> str:
+        return tempfile.mkdtemp(prefix="reflection_trl-")
+
+    def remove_workdir(self, workdir: str) -> None:
+        shutil.rmtree(workdir, ignore_errors=True)
+
+
+def candidates(
+    wanted: str | None, interpreter: Interpreter, readonly: Sequence[str]
+) -> Iterator[tuple[str, Callable[[], Mechanism]]]:
+    """The mechanisms to try, best first: their names and what makes them."""
+    known: dict[str, Callable[[], Mechanism]] = {
+        "bubblewrap": partial(Bubblewrap, interpreter, readonly),
+        "landlock": partial(Landlock, interpreter, readonly),
+    }
+    if wanted is not None and wanted not in known:
+        raise ValueError(f"`mechanism` must be one of {sorted(known)}, got {wanted!r}.")
+    return ((name, make) for name, make in known.items() if wanted in (None, name))

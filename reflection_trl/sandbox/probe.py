@@ -1,0 +1,228 @@
+"""Attacks on the sandbox, carried out each time that one is opened: a mechanism that does not hold is not used."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .verdict import CommandProgram, Limits, PythonProgram, SandboxUnavailableError, Status, Verdict
+
+
+if TYPE_CHECKING:
+    from .sandbox import Sandbox
+
+
+_LIMITS = Limits(timeout=20.0, memory=256 << 20, processes=32, disk=16 << 20, output=64 << 10)
+
+_CONNECT = """
+import socket
+for family, kind, address in {targets!r}:
+    try:
+        with socket.socket(family, kind) as s:
+            s.settimeout(2)
+            s.connect(address)
+            s.send(b"escaped")
+    except OSError:
+        pass
+"""
+_WRITE = """
+import os
+for path in {paths!r}:
+    try:
+        open(path, "w").write("escaped")
+    except OSError:
+        pass
+"""
+_READ = """
+for path in {paths!r}:
+    try:
+        print(open(path, errors="replace").read())
+    except OSError:
+        pass
+"""
+_ENVIRONMENT = """
+import glob, os
+print(dict(os.environ))
+for path in glob.glob("/proc/[0-9]*/environ"):
+    try:
+        print(open(path, errors="replace").read())
+    except OSError:
+        pass
+"""
+_BOMB = """
+import os, time
+children = 0
+try:
+    for _ in range(200):
+        if os.fork() == 0:
+            time.sleep(60)
+            os._exit(0)
+        children += 1
+except OSError:
+    pass
+print("children", children)
+"""
+_DAEMON = """
+import os, sys
+reader, writer = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    os.chdir("/")
+    if os.fork() == 0:
+        os.execv(sys.executable, [{mark!r}, "-c", "import time; time.sleep(60)"])
+    os._exit(0)
+os.close(writer)
+os.read(reader, 1)  # returns when the daemon has got its name
+"""
+_MEMORY = "blocks = []\nfor _ in range(64):\n    blocks.append(b'x' * (16 << 20))\nprint('escaped')"
+_DISK = """
+with open("big", "wb") as file:
+    for _ in range(64):
+        file.write(bytes(1 << 20))
+        file.flush()
+print("escaped")
+"""
+_EXIT = "import os\nos._exit(0)"
+
+
+@dataclass
+class _Attack:
+    """What a program tries, and how we see that it succeeded."""
+
+    what: str
+    program: PythonProgram | CommandProgram
+    succeeded: Callable[[Verdict], bool]
+
+
+def attack(sandbox: Sandbox) -> None:
+    """
+    Attacks `sandbox` on every way out that we know how to check for.
+
+    Raises:
+        [`SandboxUnavailableError`]: when an attack gets through, or when a harmless program does not run.
+    """
+    verdict = sandbox.run(PythonProgram("def f(x): return x + 1", checks="assert f(1) == 2", limits=_LIMITS))
+    if not verdict.passed:
+        raise SandboxUnavailableError(
+            f"it does not run a harmless program ({verdict.reason or verdict.stderr.strip()})"
+        )
+    token = secrets.token_hex(8)
+    with tempfile.TemporaryDirectory(prefix="reflection_trl_probe-") as directory, _Listeners(token) as listeners:
+        os.chmod(directory, 0o777)  # no more protected than the sandbox makes it
+        secret = Path(directory, "secret")
+        secret.write_text(token)
+        secret.chmod(0o644)
+        written = [os.path.join(directory, "written"), f"/var/tmp/{token}", f"/usr/{token}", f"/dev/shm/{token}"]
+        os.environ["REFLECTION_TRL_PROBE"] = token
+        try:
+            attacks = _attacks(token, listeners, str(secret), written)
+            verdicts = sandbox.run_many(item.program for item in attacks)
+            through = [item.what for item, verdict in zip(attacks, verdicts, strict=True) if item.succeeded(verdict)]
+            broken = [verdict.reason for verdict in verdicts if verdict.status is Status.INFRASTRUCTURE]
+        finally:
+            del os.environ["REFLECTION_TRL_PROBE"]
+            for path in written:
+                Path(path).unlink(missing_ok=True)
+    if through:
+        raise SandboxUnavailableError(f"a program got out of it ({', '.join(through)})")
+    if broken:
+        raise SandboxUnavailableError(f"it fails under attack ({broken[0]})")
+
+
+def _attacks(token: str, listeners: _Listeners, secret: str, written: list[str]) -> list[_Attack]:
+    readable = [secret, "/etc/shadow", "/proc/1/environ", os.path.expanduser("~/.netrc")]
+
+    def python(source: str, **kwargs: str) -> PythonProgram:
+        return PythonProgram(source, limits=_LIMITS, **kwargs)
+
+    return [
+        _Attack("network", python(_CONNECT.format(targets=listeners.targets)), lambda _: listeners.reached()),
+        _Attack("host write", python(_WRITE.format(paths=written)), lambda _: any(map(os.path.exists, written))),
+        _Attack("host read", python(_READ.format(paths=readable)), lambda v: token in v.stdout or "root:" in v.stdout),
+        _Attack("environment", python(_ENVIRONMENT), lambda v: token in v.stdout),
+        _Attack("fork bomb", python(_BOMB), lambda v: "children 200" in v.stdout),
+        _Attack("daemon", python(_DAEMON.format(mark=token)), lambda _: _running(token)),
+        _Attack("memory", python(_MEMORY), lambda v: "escaped" in v.stdout),
+        _Attack("disk", python(_DISK), lambda v: "escaped" in v.stdout),
+        _Attack("early exit", python(_EXIT, checks="assert False"), lambda v: v.passed),
+        _Attack(
+            "command",
+            CommandProgram(
+                ["sh", "-c", f"cat {secret} /etc/shadow; echo escaped > {written[0]}; env"], limits=_LIMITS
+            ),
+            lambda v: token in v.stdout or "root:" in v.stdout or os.path.exists(written[0]),
+        ),
+    ]
+
+
+def _running(mark: str) -> bool:
+    """Whether a process of that name is left. A dying one gets a moment."""
+    for _ in range(20):
+        if not any(_name(path).startswith(mark.encode()) for path in Path("/proc").glob("[0-9]*/cmdline")):
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _name(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+class _Listeners:
+    """Servers of the host that no program may reach: TCP, UDP and an abstract Unix socket."""
+
+    def __init__(self, token: str):
+        self._sockets = [
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM),
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),
+        ]
+        for listener in self._sockets[:2]:
+            listener.bind(("127.0.0.1", 0))
+        self._sockets[2].bind(f"\0{token}")
+        self.targets = [(int(s.family), int(s.type), s.getsockname()) for s in self._sockets]
+        self._hits = 0
+        self._threads = [threading.Thread(target=self._listen, args=(s,), daemon=True) for s in self._sockets]
+
+    def __enter__(self) -> _Listeners:
+        for listener in self._sockets:
+            listener.settimeout(0.1)
+            if listener.type == socket.SOCK_STREAM:
+                listener.listen()
+        self._open = True
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open = False
+        for thread in self._threads:
+            thread.join()
+        for listener in self._sockets:
+            listener.close()
+
+    def _listen(self, listener: socket.socket) -> None:
+        while self._open:
+            try:
+                if listener.type == socket.SOCK_STREAM:
+                    listener.accept()[0].close()
+                else:
+                    listener.recv(64)
+                self._hits += 1
+            except OSError:
+                continue
+
+    def reached(self) -> bool:
+        time.sleep(0.15)  # what was sent has arrived by then
+        return self._hits > 0

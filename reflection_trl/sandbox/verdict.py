@@ -1,0 +1,202 @@
+"""What goes into the sandbox, and what comes out of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+class SandboxError(RuntimeError):
+    """The sandbox is misused, or cannot do its work."""
+
+
+class SandboxUnavailableError(SandboxError):
+    """No isolation mechanism holds on this machine. The message says how to mend that."""
+
+
+class Status(enum.StrEnum):
+    """
+    How a job ended. Only `OK` is a pass, and `INFRASTRUCTURE` is no judgement at all: such a job has to be run again or
+    left out, and must never become a label.
+    """
+
+    OK = "ok"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    OUTPUT_LIMIT = "output_limit"
+    SIGNAL = "signal"
+    INFRASTRUCTURE = "infrastructure"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    What one job may use.
+
+    Args:
+        timeout (`float`, *optional*, defaults to `10.0`):
+            Seconds of wall clock for the whole job: program and checks, or all steps of a command.
+        memory (`int`, *optional*, defaults to 1 GiB):
+            Bytes of memory of each process, and of all processes of the job together.
+        processes (`int`, *optional*, defaults to `64`):
+            Processes and threads at a time.
+        disk (`int`, *optional*, defaults to 256 MiB):
+            Bytes in `/tmp`, the only place that the job can write to (and a quarter of it in `/dev/shm`).
+        output (`int`, *optional*, defaults to 1 MiB):
+            Bytes of standard output, and of standard error. The job ends when it writes more.
+    """
+
+    timeout: float = 10.0
+    memory: int = 1 << 30
+    processes: int = 64
+    disk: int = 256 << 20
+    output: int = 1 << 20
+
+    def __post_init__(self):
+        for limit in dataclasses.fields(self):
+            if not getattr(self, limit.name) > 0:
+                raise ValueError(f"`{limit.name}` must be positive, got {getattr(self, limit.name)!r}.")
+        if self.memory < 64 << 20:
+            raise ValueError(
+                f"`memory` must be at least 64 MiB, which the interpreter needs, got {self.memory} bytes."
+            )
+
+
+@dataclass(frozen=True)
+class PythonProgram:
+    """
+    A Python program, and the checks that judge it.
+
+    The program runs as `__main__`. The checks then run **in another process**, which calls the program's functions and
+    gets plain data back (see `reflection_trl.sandbox` for what that guarantees). They see the program's global names,
+    except where these hide a built-in.
+
+    Args:
+        source (`str`):
+            The program. Hostile.
+        checks (`str`, *optional*, defaults to `""`):
+            Python code whose last line is reached only when the program is right, e.g. `assert` statements. Without
+            checks, a pass says no more than that the program reached its own end and exited with 0, by its own account.
+        entry_point (`str`, *optional*):
+            Name of the function under test. Needed only where it is the name of a built-in (`def sum(a, b)`) or of a
+            common module (`def bisect(a, x)`): the checks take no other such name from the program.
+        stdin (`str` or `bytes`, *optional*, defaults to `""`):
+            Standard input of the program.
+        files (`Mapping[str, str | bytes]`, *optional*):
+            Files to put into the working directory, by relative path.
+        limits ([`Limits`], *optional*):
+            What it may use.
+    """
+
+    source: str
+    checks: str = ""
+    entry_point: str | None = None
+    stdin: str | bytes = ""
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True)
+class CommandProgram:
+    """
+    A program in any language: files, and the command that runs them.
+
+    Args:
+        argv (`Sequence[str]`):
+            The command that runs the program, in the directory of the files.
+        compile (`Sequence[str]`, *optional*):
+            The command that comes before it. When it fails, [`Verdict.step`] is `"compile"`, and its output is the
+            verdict's; when it succeeds its output is dropped.
+        files (`Mapping[str, str | bytes]`, *optional*):
+            The files, by relative path. The text [`END_MARK`] in a file (and in `argv`) is replaced by a secret that is
+            new for each run.
+        end_mark (`bool`, *optional*, defaults to `False`):
+            Whether the program must print [`END_MARK`] as the last line of its standard output in order to pass. Put
+            the statement that prints it behind the last check. The mark is taken off `stdout`. It stops programs that
+            exit early; a program that searches its own memory or files can find it.
+        stdin (`str` or `bytes`, *optional*, defaults to `""`):
+            Standard input of the program.
+        environment (`Mapping[str, str]`, *optional*):
+            Environment variables beside the sandbox's own few. Nothing is inherited.
+        limits ([`Limits`], *optional*):
+            What it may use.
+    """
+
+    argv: Sequence[str]
+    compile: Sequence[str] | None = None
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
+    end_mark: bool = False
+    stdin: str | bytes = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = Limits()
+
+
+END_MARK = "@END_OF_CHECKS@"
+Program = PythonProgram | CommandProgram
+
+
+@dataclass(frozen=True)
+class ErrorInfo:
+    """
+    A Python exception as plain data. Lines and columns count from 1; what is not known is `None`.
+
+    Args:
+        type (`str`): name of the exception's class.
+        message (`str`): its text, cut when it is very long.
+        file (`str`, *optional*): `"main.py"` (the program) or `"checks.py"`.
+        line (`int`, *optional*): line of the last frame in that file.
+        column (`int`, *optional*): first column of the failing expression.
+        end_line (`int`, *optional*): last line of it.
+        end_column (`int`, *optional*): first column behind it.
+        source_line (`str`, *optional*): that line of the source.
+        text (`str`): the traceback as the interpreter prints it.
+    """
+
+    type: str
+    message: str
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    end_line: int | None = None
+    end_column: int | None = None
+    source_line: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """
+    The outcome of a job.
+
+    Args:
+        status ([`Status`]): how it ended.
+        stdout (`str`): standard output, capped; bytes that are not UTF-8 read `\\xNN`.
+        stderr (`str`): standard error, likewise. For a Python program it ends with the traceback.
+        exit_code (`int`, *optional*): of the last step, when it exited.
+        signal (`int`, *optional*): that killed the last step.
+        duration (`float`): seconds of wall clock.
+        error ([`ErrorInfo`], *optional*): the Python exception that ended the program or the checks.
+        step (`str`): `"run"`, or `"compile"` when that step was the last.
+        completed (`bool`): whether the end of the checks was reached. A program without checks that leaves through
+            `sys.exit(0)` has exit code 0 and is not completed: callers that judge by the output alone may accept it.
+        reason (`str`): one sentence on what went wrong, where no other field says it.
+    """
+
+    status: Status
+    stdout: str = ""
+    stderr: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    duration: float = 0.0
+    error: ErrorInfo | None = None
+    step: str = "run"
+    completed: bool = False
+    reason: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the program exited with 0 and every check held."""
+        return self.status is Status.OK

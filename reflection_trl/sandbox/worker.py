@@ -1,0 +1,236 @@
+"""Our end of one sandboxed process: starts it, sends it jobs, and takes it down."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from .cgroup import Cgroup
+from .mechanisms import Mechanism
+from .verdict import Limits
+
+
+# Seconds that the sandbox may take beyond a job's own limit before we take it for broken, and to start.
+_GRACE, _START = 10.0, 60.0
+# Memory and processes of the zygote itself, its warden and its init.
+_OWN_MEMORY, _OWN_PROCESSES = 96 << 20, 16
+_MAX_OUTCOME = 64 << 20
+_HEADER = struct.Struct("!I")
+_GUEST = Path(__file__).parent / "guest"
+
+# The interpreter inside can see none of our files, so the modules arrive as text, over the same socket as the jobs.
+_BOOTSTRAP = """
+import importlib.abc, importlib.util, json, socket, struct, sys
+sock = socket.socket(fileno=0)
+def read(size):
+    data = b""
+    while len(data) < size:
+        part = sock.recv(size - len(data))
+        if not part:
+            sys.exit(1)
+        data += part
+    return data
+files = json.loads(read(struct.unpack("!I", read(4))[0]))
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(self, name, path, target=None):
+        if name in files:
+            return importlib.util.spec_from_loader(name, self, is_package=name == "sandbox_guest")
+    def exec_module(self, module):
+        module.__file__ = "/sandbox_guest/" + module.__name__.rpartition(".")[2] + ".py"
+        exec(compile(files[module.__name__], module.__file__, "exec"), vars(module))
+sys.meta_path.insert(0, Finder())
+sock.detach()
+from sandbox_guest.zygote import main
+del sys.meta_path[0]
+main()
+"""
+
+
+class WorkerError(Exception):
+    """The sandboxed process did not do its part. Says nothing about the job."""
+
+
+class Worker:
+    """
+    One sandboxed process: a zygote that takes one job after another, or (`single`) a process for one job.
+
+    Args:
+        mechanism ([`Mechanism`]): how the process gets into isolation.
+        filter (`bytes`): the seccomp program.
+        spawner (`ThreadPoolExecutor`): the thread that starts processes. The kernel kills a sandbox when the thread that
+            started it ends, so that thread must live as long as the sandbox.
+        single (`bool`, *optional*, defaults to `False`): whether it is for one job.
+    """
+
+    def __init__(self, mechanism: Mechanism, filter: bytes, spawner: ThreadPoolExecutor, single: bool = False):
+        self.mechanism = mechanism
+        self.filter = filter
+        self.spawner = spawner
+        self.single = single
+        self.process: subprocess.Popen[bytes] | None = None
+        self.cgroup: Cgroup | None = None
+
+    def start(self, limits: Limits) -> None:
+        """Starts the process and waits until it is ready for a job of these limits."""
+        self.sock, theirs = socket.socketpair()
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115
+        self.workdir = self.mechanism.make_workdir()
+        self.cgroup = Cgroup.create()
+        namespaces = self.mechanism.fork_server and not self.single
+        try:
+            try:
+                self.process = self.spawner.submit(self._spawn, theirs, limits).result()
+            finally:
+                theirs.close()
+            modules = {path.stem: path.read_text(encoding="utf-8") for path in sorted(_GUEST.glob("*.py"))}
+            files = {f"sandbox_guest.{name}": text for name, text in modules.items()}
+            files["sandbox_guest"] = files.pop("sandbox_guest.__init__")
+            settings = {
+                "namespaces": namespaces,
+                "own_user": self.mechanism.own_user,
+                "proc": self.mechanism.proc,
+                # A sandbox for one job is filtered as a whole, where its mechanism can do that.
+                "filter": "" if self.single and self.mechanism.fork_server else base64.b64encode(self.filter).decode(),
+                "workdir": self.workdir,
+                "keep": self.mechanism.covered,
+            }
+            self._send(files)
+            self._send(settings)
+            if self._receive(time.monotonic() + _START) != {"ready": True}:
+                raise self._failure("the sandboxed process did not get ready")
+        except BaseException:
+            self.stop()
+            raise
+
+    def _spawn(self, theirs: socket.socket, limits: Limits) -> subprocess.Popen[bytes]:
+        # The socket is the process's standard input: the one descriptor that every mechanism passes on.
+        guest = [self.mechanism.python, "-s", "-B", "-c", _BOOTSTRAP, "single" if self.single else "zygote"]
+        cgroup = [str(path / "cgroup.procs") for path in self.cgroup.directories] if self.cgroup else []
+        with tempfile.TemporaryFile() as filter:
+            filter.write(self.filter)
+            filter.seek(0)
+            command = self.mechanism.command(
+                guest,
+                memory=limits.memory + _OWN_MEMORY,
+                processes=limits.processes + _OWN_PROCESSES,
+                disk=limits.disk,
+                workdir=self.workdir,
+                seccomp=filter.fileno() if self.single else None,
+                nested=not self.single,
+                cgroup=cgroup,
+            )
+            try:
+                return subprocess.Popen(
+                    command,
+                    stdin=theirs,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self.log,
+                    pass_fds=[filter.fileno()] if self.single else [],
+                    start_new_session=True,
+                    env={"PATH": os.environ.get("PATH", os.defpath)},
+                    cwd="/",
+                )
+            except OSError as error:
+                raise WorkerError(str(error)) from error
+
+    def run(self, job: dict[str, Any], checks: str) -> dict[str, Any]:
+        """
+        Runs one job and returns what `job.watch` reported.
+
+        Raises:
+            `WorkerError`: when the sandbox, and not the job, failed.
+        """
+        limits = job["limits"]
+        kills = 0
+        if self.cgroup is not None:
+            self.cgroup.limit(
+                memory=limits["memory"] + limits["disk"] + _OWN_MEMORY, processes=limits["processes"] + _OWN_PROCESSES
+            )
+            kills = self.cgroup.kills()
+        try:
+            with tempfile.TemporaryFile() as file:
+                file.write(checks.encode("utf-8", "surrogatepass"))
+                file.seek(0)
+                self._send(job)
+                socket.send_fds(self.sock, [b"c"], [file.fileno()])
+            outcome = self._receive(time.monotonic() + limits["timeout"] + _GRACE)
+        except WorkerError:
+            if self.cgroup is not None and self.cgroup.kills() > kills:
+                return {"ended": "memory", "report": "", "stdout": "", "stderr": "", "duration": 0.0}
+            raise
+        except OSError as error:
+            raise self._failure(str(error)) from error
+        if self.cgroup is not None and self.cgroup.kills() > kills and outcome.get("ended") is None:
+            outcome["ended"] = "memory"
+        if "infrastructure" in outcome:
+            raise WorkerError(str(outcome["infrastructure"])[:500])
+        return outcome
+
+    def stop(self) -> None:
+        """Takes the process and everything in its sandbox down."""
+        if self.process is not None:
+            self.sock.close()
+            # A mechanism without a process namespace needs a moment to find what is to be ended.
+            self.process.terminate()
+            try:
+                self.process.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+            self.process = None
+        else:
+            self.sock.close()
+        self.log.close()
+        self.mechanism.remove_workdir(self.workdir)
+        if self.cgroup is not None:
+            self.cgroup.remove()
+            self.cgroup = None
+
+    def _send(self, message: dict[str, Any]) -> None:
+        data = json.dumps(message).encode()
+        try:
+            self.sock.settimeout(_GRACE)
+            self.sock.sendall(_HEADER.pack(len(data)) + data)
+        except OSError as error:
+            raise self._failure(str(error)) from error
+
+    def _receive(self, deadline: float) -> dict[str, Any]:
+        (size,) = _HEADER.unpack(self._read(_HEADER.size, deadline))
+        if size > _MAX_OUTCOME:
+            raise self._failure("the sandboxed process sent too much")
+        message = json.loads(self._read(size, deadline))
+        if not isinstance(message, dict):
+            raise self._failure("the sandboxed process sent nonsense")
+        return message
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        parts = []
+        while size:
+            self.sock.settimeout(max(0.001, deadline - time.monotonic()))
+            try:
+                part = self.sock.recv(min(size, 1 << 20))
+            except TimeoutError:
+                raise self._failure("the sandboxed process did not answer in time") from None
+            if not part:
+                raise self._failure("the sandboxed process has ended")
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def _failure(self, what: str) -> WorkerError:
+        """An error that ends with what the process said last."""
+        self.log.seek(0)
+        said = self.log.read(2000).decode("utf-8", "replace").strip()
+        return WorkerError(f"{what}: {said}" if said else what)

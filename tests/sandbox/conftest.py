@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reflection_trl.sandbox import Sandbox, SandboxUnavailableError
+
+from .observers import Host
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """The first mechanism, shared: its jobs must not know of each other."""
+    try:
+        opened = Sandbox(workers=2, mechanism="bubblewrap")
+        opened.start()
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[Host]:
+    # Not below pytest's own directory, which is closed to other users: only the sandbox may keep programs out of it.
+    with tempfile.TemporaryDirectory(prefix="sandbox-host-") as directory:
+        watched = Host(Path(directory))
+        yield watched
+        watched.close()

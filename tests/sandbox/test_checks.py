@@ -1,0 +1,85 @@
+"""Checks call the program through a wall: they must not notice, unless the program cheats."""
+
+from __future__ import annotations
+
+import pytest
+
+from reflection_trl.sandbox import PythonProgram, Sandbox, Status
+
+
+PASSING = {
+    "numbers": ("def f(x): return x", "for x in (0, -1, 2**80, -2**5000, 1.5, -0.0, 1e308, True, None, 2+3j): assert f(x) == x and type(f(x)) is type(x)"),
+    "nan and infinity": ("def f(x): return x", "import math\nassert math.isnan(f(math.nan)) and f(-math.inf) == -math.inf"),
+    "text": ("def f(x): return x", "for x in ('', 'é', '\\ud800', '\\0', b'\\xff', bytearray(b'x')): assert f(x) == x and type(f(x)) is type(x)"),
+    "containers": ("def f(x): return x", "for x in ([], [1, [2]], (1,), (), {1: [2]}, {1, 2}, frozenset({3}), {(1, 2): {3}}, range(3), slice(1, 2)): assert f(x) == x and type(f(x)) is type(x)"),
+    "order of a dictionary": ("def f(): return {'b': 1, 'a': 2}", "assert list(f()) == ['b', 'a']"),
+    "standard classes": ("import collections, decimal, fractions, datetime\ndef f():\n    return [collections.Counter('aab'), collections.deque([1], 3), decimal.Decimal('1.10'), fractions.Fraction(1, 3), datetime.date(2020, 1, 2), datetime.timedelta(1, 2, 3), collections.OrderedDict(a=1)]",
+        "from collections import *\nfrom decimal import *\nfrom fractions import *\nfrom datetime import *\nassert f() == [Counter('aab'), deque([1], 3), Decimal('1.10'), Fraction(1, 3), date(2020, 1, 2), timedelta(1, 2, 3), OrderedDict(a=1)]\nassert f()[1].maxlen == 3 and f()[0].most_common(1) == [('a', 2)]"),
+    "named tuple": ("from collections import namedtuple\nP = namedtuple('P', 'x y')\ndef f(): return P(1, 2)", "assert f() == (1, 2) and f().x == 1"),
+    "views": ("def f(): return {1: 2}", "assert f().keys() == {1}"),
+    "changed arguments": ("def f(x, d, s):\n    x.sort(); x.append(d); d['k'] = x[0]; s.clear()", "x, d, s = [2, 1], {}, {1}\nassert f(x, d, s) is None\nassert x == [1, 2, {'k': 1}] and x[2] is d and s == set()"),
+    "the argument itself": ("def f(x): return x", "x = [1]\nassert f(x) is x"),
+    "nested argument": ("def f(x): x[0][0].append(1); return x[0]", "x = [[[]]]\nassert f(x) is x[0] and x == [[[1]]]"),
+    "cycle": ("def f(x): x.append(x)", "x = []\nf(x)\nassert x[0] is x"),
+    "keywords and defaults": ("def f(a, *b, c=3, **d): return a, b, c, d", "assert f(1, 2, c=4, e=5) == (1, (2,), 4, {'e': 5})"),
+    "callback": ("def f(g, x): return [g(y) for y in x]", "seen = []\nassert f(lambda y: seen.append(y) or y * 2, [1, 2]) == [2, 4] and seen == [1, 2]"),
+    "callback that raises": ("def f(g):\n    try: g()\n    except ValueError as e: return str(e)", "def g(): raise ValueError('x')\nassert f(g) == 'x'"),
+    "callback that calls back": ("def f(n, g): return 1 if n == 0 else g(n - 1)", "assert f(5, lambda n: f(n, lambda m: 7)) == 7"),
+    "returned function": ("def f(n):\n    return lambda x: x + n", "assert f(1)(2) == 3 and callable(f(1))"),
+    "decorator": ("def twice(g):\n    return lambda *a: g(*a) * 2", "@twice\ndef h(x): return x\nassert h(3) == 6"),
+    "generator": ("def f(n):\n    yield from range(n)", "g = f(3)\nassert next(g) == 0 and list(g) == [1, 2] and list(g) == []"),
+    "map and zip": ("def f(x): return map(str, x), zip(x, x)", "m, z = f([1])\nassert list(m) == ['1'] and dict(z) == {1: 1}"),
+    "iterator argument": ("def f(x): return sum(x)", "assert f(iter([1, 2])) == 3 and f(i for i in range(3)) == 3"),
+    "exception": ("def f(): raise ValueError('bad', 3)", "try: f()\nexcept ValueError as e: assert e.args == ('bad', 3)\nelse: assert False"),
+    "own exception": ("class E(KeyError):\n    def __init__(self, code): super().__init__(code); self.code = code\ndef f(): raise E(5)",
+        "try: f()\nexcept E as e: assert e.code == 5 and isinstance(e, KeyError)\nelse: assert False"),
+    "unittest": ("class E(Exception): pass\ndef f(x):\n    if x < 0: raise E('negative')\n    return x\nclass Stack:\n    def __init__(self): self.items = []\n    def push(self, x): self.items.append(x)\n    def __len__(self): return len(self.items)",
+        "import unittest\nclass T(unittest.TestCase):\n    def test_f(self):\n        self.assertEqual(f(1), 1)\n        with self.assertRaisesRegex(E, 'neg'): f(-1)\n    def test_stack(self):\n        s = Stack()\n        s.push(1)\n        self.assertEqual(len(s), 1)\n        self.assertIsInstance(s, Stack)\n        self.assertEqual(s.items, [1])\n"
+        "assert unittest.TextTestRunner().run(unittest.defaultTestLoader.loadTestsFromTestCase(T)).wasSuccessful()"),
+    "class under test": ("class V:\n    n = 0\n    def __init__(self, x): self.x = x\n    def __eq__(self, o): return isinstance(o, V) and self.x == o.x\n    def __hash__(self): return hash(self.x)\n    def __add__(self, o): return V(self.x + (o.x if isinstance(o, V) else o))\n    def __mul__(self, n): return V(self.x * n)\n    __rmul__ = __mul__\n    def __lt__(self, o): return self.x < o.x\n    def __getitem__(self, i): return [self.x][i]\n    def __iter__(self): return iter([self.x])\n    def __contains__(self, y): return y == self.x\n    def __bool__(self): return self.x != 0\n    def __str__(self): return f'V{self.x}'\n    def __float__(self): return float(self.x)\n    def __call__(self, y): return y\n    def __enter__(self): return self\n    def __exit__(self, *a): return True\n    @classmethod\n    def one(cls): return cls(1)\n    @property\n    def double(self): return self.x * 2",
+        "a, b = V(1), V(2)\nassert a + a == b and a != b and a < b and max(a, b) is b and 2 * a == b\nassert b[0] == 2 and list(b) == [2] and 2 in b and not V(0) and str(b) == 'V2' and float(b) == 2.0 and b(5) == 5\nassert V.one() == a and V.one().double == 2 and isinstance(a, V) and not isinstance(1, V) and sorted([b, a]) == [a, b] and len({a, V(1)}) == 1\na.x = 9\nassert a.x == 9 and hasattr(a, 'double') and not hasattr(a, 'nothing')\nwith a: raise ValueError\nassert V.n == 0"),
+    "enumeration": ("import enum\nclass C(enum.Enum):\n    RED = 1\n    BLUE = 2\ndef f(): return C.RED", "assert f() == C.RED and f() is C.RED and f() != C.BLUE and f().value == 1 and len(C) == 2 and [c.name for c in C] == ['RED', 'BLUE']"),
+    "data class": ("import dataclasses\n@dataclasses.dataclass(order=True)\nclass P:\n    x: int\n    y: int = 0\ndef f(): return [P(1)]", "assert f() == [P(1, 0)] and P(1) < P(2) and repr(P(1)) == 'P(x=1, y=0)'"),
+    "objects of the checks": ("def f(n):\n    t = 0\n    while n:\n        t += n.val\n        n.seen = True\n        n = n.next\n    return t", "class N:\n    def __init__(self, val, next=None): self.val, self.next = val, next\nn = N(1, N(2))\nassert f(n) == 3 and n.seen and n.next.seen"),
+    "linked list of the program": ("class N:\n    def __init__(self, v, n=None): self.v, self.n = v, n\ndef build(x):\n    h = None\n    for v in reversed(x): h = N(v, h)\n    return h\ndef rev(h):\n    p = None\n    while h: h.n, p, h = p, h, h.n\n    return p", "h = rev(build([1, 2, 3]))\nout = []\nwhile h: out.append(h.v); h = h.n\nassert out == [3, 2, 1]"),
+    "constants and changes": ("n = 0\ndef f():\n    global n\n    n += 1", "assert n == 0\nf()\nassert n == 1"),
+    "imports of the program": ("import math\nfrom collections import Counter\nfrom typing import List\ndef f(x): return math.sqrt(x)", "assert math.isclose(f(4), 2) and Counter([f(4)]) == Counter([2.0])\ndef g(x: List[int]): pass"),
+    "name of a built-in": ("def sum(a, b): return a * b", "assert sum(3, 4) == 12"),
+    "coroutine": ("async def f(x): return x + 1", "import asyncio\nassert asyncio.run(f(1)) == 2"),
+    "checks within functions": ("def f(x): return x\ndef helper(): return 3", "def check(candidate):\n    assert candidate(helper()) == 3\ncheck(f)"),
+    "names in a class body": ("def f(x): return x", "class T:\n    g = staticmethod(f)\n    y = f(2)\nassert T.g(1) == 1 and T.y == 2"),
+    "prints": ("def f(): print('p')", "f()\nprint('c')"),
+    "large data": ("def f(x): return x[::-1]", "x = list(range(300000))\nassert f(x) == x[::-1] and f('y' * 10**7) == 'y' * 10**7"),
+    "many calls": ("def f(x): return x", "assert sum(f(i) for i in range(5000)) == 12497500"),
+    "files": ("def f(): open('x.txt', 'w').write('hello')", "f()\nassert open('x.txt').read() == 'hello'"),
+    "random numbers": ("import random\ndef f(): return random.random()", "import random\nrandom.seed(1)\na = random.random()\nrandom.seed(1)\nassert random.random() == a and f() != f()"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_passing(sandbox: Sandbox, name: str):
+    source, checks = PASSING[name]
+    verdict = sandbox.run(PythonProgram(source, checks, entry_point="sum"))
+    assert verdict.passed, verdict
+
+
+FAILING = {
+    "wrong": ("def f(x): return x", "assert f(1) == 2"),
+    "nothing returned": ("def f(x): pass", "assert f(1)"),
+    "missing name": ("x = 1", "f(1)"),
+    "wrong type": ("def f(x): return str(x)", "assert f(1) == 1"),
+    "not the same list": ("def f(x): return list(x)", "x = [1]\nassert f(x) is x"),
+    "expected error absent": ("def f(): pass", "try: f()\nexcept ValueError: pass\nelse: raise AssertionError"),
+    "other error": ("def f(): raise TypeError", "try: f()\nexcept ValueError: pass"),
+    "assertion in the program": ("def f(): assert False", "f()"),
+    "checks exit": ("def f(): pass", "import sys\nsys.exit(0)"),
+    "fails before the checks": ("1 / 0\ndef f(): return 1", "assert True"),
+    "exits before the checks": ("import sys\nsys.exit(0)", "assert True"),
+    "name of a built-in, not asked for": ("def len(x): return 5", "assert len([]) == 5"),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_failing(sandbox: Sandbox, name: str):
+    verdict = sandbox.run(PythonProgram(*FAILING[name]))
+    assert verdict.status is Status.FAILED, verdict
