@@ -536,9 +536,7 @@ def tokenize(rendering: Rendering, tokenizer: PreTrainedTokenizerBase) -> dict[s
         - `block_types` (`list[int]`): index into `BLOCK_TYPES` of each block; empty for generation rows.
         - `answer_start` (`int`): index of the first token of the answer.
     """
-    edges = {rendering.prefix_end, rendering.sequence_start, rendering.reanswer_start, rendering.answer_start}
-    edges |= {start for start, _ in rendering.trained}
-    input_ids, starts, ends = _encode(rendering.text, tokenizer, sorted(edges))
+    input_ids, starts, ends = encode(rendering, tokenizer)
     trained = np.zeros(len(input_ids), dtype=np.int8)
     for start, end in rendering.trained:
         trained |= (starts < end) & (ends > start)
@@ -596,6 +594,24 @@ class _TurnTexts:
 def _blocks(message: dict[str, Any]) -> list[Block]:
     # A user turn that carries execution output has its blocks spelled out; see `_executions_as_user_turns`
     return message.get("executions") or split_blocks(message)
+
+
+def encode(rendering: Rendering, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """
+    Token ids of a rendering with the characters that each comes from.
+
+    Args:
+        rendering ([`Rendering`]):
+            Text and spans of one row.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            Fast tokenizer.
+
+    Returns:
+        `tuple`: Token ids; first character of each; character after its last one.
+    """
+    edges = {rendering.prefix_end, rendering.sequence_start, rendering.reanswer_start, rendering.answer_start}
+    edges |= {start for start, _ in rendering.trained}
+    return _encode(rendering.text, tokenizer, sorted(edges))
 
 
 def _encode(

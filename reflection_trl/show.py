@@ -377,10 +377,9 @@ def _tokens(
     hidden_from: list[int],
     by_characters: bool,
 ) -> list[Piece]:
-    from .rendering import _encode
+    from .rendering import encode
 
-    edges = [rendering.prefix_end, rendering.sequence_start, rendering.reanswer_start, rendering.answer_start]
-    _, _, ends = _encode(rendering.text, tokenizer, edges)
+    _, _, ends = encode(rendering, tokenizer)
     tokens, shown = [], 0
     for index, (token_id, end) in enumerate(zip(columns["input_ids"], ends.tolist(), strict=True)):
         # Nothing stands before the first token to predict it
