@@ -294,3 +294,20 @@ def test_a_checkpoint_of_another_trainer_is_refused(make_model, tokenizer, mixed
     trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
     with pytest.raises(ValueError, match=r"has no reflection_masking.json; it is not a checkpoint of this trainer"):
         trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
+
+
+def test_push_to_hub_uploads_model_tokenizer_and_card(make_model, tokenizer, mixed_rows, tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    from transformers import trainer as hf_trainer
+
+    uploads = {}
+    monkeypatch.setattr(hf_trainer, "create_repo", lambda repo_id, **kwargs: SimpleNamespace(repo_id=f"me/{repo_id}"))
+    monkeypatch.setattr(hf_trainer, "upload_folder", lambda **kwargs: uploads.update(kwargs))
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path / "my-coder", hub_model_id="my-coder", **SHORT)
+    trainer.push_to_hub(dataset_name="me/my-rows")
+    assert uploads["repo_id"] == "me/my-coder"
+    files = {path.name for path in (tmp_path / "my-coder").iterdir()}
+    assert {"model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja", "README.md"} <= files
+    card = ModelCard.load(tmp_path / "my-coder" / "README.md")
+    assert card.data.datasets == "me/my-rows" and 'model="me/my-coder"' in card.text
