@@ -1,12 +1,13 @@
 """The trainer as a user meets it: data it takes, what it logs and saves, and how it refuses."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import generation_row, reflection_row, tiny_config
 from datasets import Dataset, DatasetDict
-from huggingface_hub import ModelCard
+from huggingface_hub import HfApi, ModelCard
 from peft import AutoPeftModelForCausalLM, LoraConfig, PromptTuningConfig
 from reference import make_trainer, prepared_rows
 from transformers import AutoModelForCausalLM, MistralConfig, Qwen3MoeConfig, pipeline
@@ -297,14 +298,12 @@ def test_a_checkpoint_of_another_trainer_is_refused(make_model, tokenizer, mixed
 
 
 def test_push_to_hub_uploads_model_tokenizer_and_card(make_model, tokenizer, mixed_rows, tmp_path, monkeypatch):
-    from types import SimpleNamespace
-
-    from transformers import trainer as hf_trainer
-
     uploads = {}
-    monkeypatch.setattr(hf_trainer, "create_repo", lambda repo_id, **kwargs: SimpleNamespace(repo_id=f"me/{repo_id}"))
-    monkeypatch.setattr(hf_trainer, "upload_folder", lambda **kwargs: uploads.update(kwargs))
-    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path / "my-coder", hub_model_id="my-coder", **SHORT)
+    monkeypatch.setattr(HfApi, "create_repo", lambda self, repo_id, **kwargs: SimpleNamespace(repo_id=f"me/{repo_id}"))
+    monkeypatch.setattr(HfApi, "upload_folder", lambda self, **kwargs: uploads.update(kwargs))
+    trainer = make_trainer(
+        make_model(), tokenizer, mixed_rows, tmp_path / "my-coder", hub_model_id="my-coder", **SHORT
+    )
     trainer.push_to_hub(dataset_name="me/my-rows")
     assert uploads["repo_id"] == "me/my-coder"
     files = {path.name for path in (tmp_path / "my-coder").iterdir()}

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_config
 from datasets import Dataset
 from transformers import AutoModelForCausalLM
 
@@ -146,7 +145,3 @@ def test_two_processes_equal_one(usual, tmp_path, tokenizer, mixed_rows, make_mo
     evaluated = [entry for entry in logs if "eval_loss" in entry][-1]
     alone = json.loads((tmp_path / "alone.json").read_text())
     assert evaluated["eval_loss"] == pytest.approx(alone["eval_loss"], rel=1e-5)
-
-
-def test_tiny_config_is_what_the_reference_needs():
-    assert tiny_config().attention_dropout == 0.0
