@@ -257,15 +257,15 @@ def make_trainer(script_args, training_args, model_args, dataset_args):
         quantization_config=get_quantization_config(model_args),
         peft_config=get_peft_config(model_args),
     )
-    trainer.dataset_name = hub_name(script_args, dataset_args)  # for the model cards
+    trainer.dataset_name = hub_names(script_args, dataset_args)  # for the model cards
     return trainer
 
 
-def hub_name(script_args, dataset_args):
-    """The dataset that a model card can link to, if it is one."""
-    names = {source.path for source in dataset_args.datasets} or {script_args.dataset_name}
-    name = names.pop()
-    return None if names or Path(name).exists() or Path(name).suffix in FILE_FORMATS else name
+def hub_names(script_args, dataset_args):
+    """The datasets that a model card can link to: those from the Hub, each once."""
+    names = [source.path for source in dataset_args.datasets] or [script_args.dataset_name]
+    names = dict.fromkeys(names)
+    return [name for name in names if not Path(name).exists() and Path(name).suffix not in FILE_FORMATS]
 
 
 def report(label, first, last, note):

@@ -48,7 +48,7 @@ def make_model_card(
     model_name: str,
     base_model: str | None = None,
     hub_model_id: str | None = None,
-    dataset_name: str | None = None,
+    dataset_name: str | list[str] | None = None,
     tags: list[str] | None = None,
     peft: bool = False,
 ) -> ModelCard:
@@ -68,8 +68,8 @@ def make_model_card(
             Hub id of the base model.
         hub_model_id (`str`, *optional*):
             Hub id of the trained model.
-        dataset_name (`str`, *optional*):
-            Hub id of the dataset.
+        dataset_name (`str` or `list[str]`, *optional*):
+            Hub id of the dataset, or of each of a mixture.
         tags (`list[str]`, *optional*):
             Tags.
         peft (`bool`, *optional*, defaults to `False`):
@@ -82,6 +82,8 @@ def make_model_card(
     tags = sorted({"generated_from_trainer", "text-generation", *(tags or [])})
     if trackio_url is not None:
         tags.append(f"trackio:{trackio_url}")
+    # `max_steps` overrides the number of epochs
+    unused = {"num_train_epochs"} if args.max_steps > 0 else {"max_steps"}
     evaluations = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
     return ModelCard.from_template(
         ModelCardData(
@@ -96,9 +98,9 @@ def make_model_card(
         model_name=model_name,
         base_model=base_model,
         hub_model_id=hub_model_id,
-        dataset_name=dataset_name,
+        dataset_names=[dataset_name] if isinstance(dataset_name, str) else dataset_name or [],
         rendering=args.rendering,
-        settings={name: _plain(getattr(args, name)) for name in _SETTINGS},
+        settings={name: _plain(getattr(args, name)) for name in _SETTINGS if name not in unused},
         results={"step": state.global_step, "eval_loss": evaluations[-1] if evaluations else None},
         versions=_versions(),
         paper_title=paper["title"],

@@ -173,7 +173,7 @@ class ReflectionDistillTrainer(SFTTrainer):
                 add_block_tokens(model, processing_class, peft_config)
             quantization_config, args.model_init_kwargs = None, None
         self._renderer = None
-        self.dataset_name: str | None = None
+        self.dataset_name: str | list[str] | None = None
 
         super().__init__(
             model=model,
@@ -557,7 +557,7 @@ class ReflectionDistillTrainer(SFTTrainer):
     def create_model_card(
         self,
         model_name: str | None = None,
-        dataset_name: str | None = None,
+        dataset_name: str | list[str] | None = None,
         tags: str | list[str] | None = None,
     ):
         """
@@ -566,8 +566,8 @@ class ReflectionDistillTrainer(SFTTrainer):
         Args:
             model_name (`str`, *optional*):
                 Title of the card; the name of `hub_model_id` or `output_dir` by default.
-            dataset_name (`str`, *optional*):
-                Hub id of the dataset; remembered for the cards of later checkpoints.
+            dataset_name (`str` or `list[str]`, *optional*):
+                Hub id of the dataset, or of each of a mixture; remembered for the cards of later checkpoints.
             tags (`str` or `list[str]`, *optional*):
                 Tags beside those of the trainer.
         """

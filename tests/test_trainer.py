@@ -182,9 +182,15 @@ def test_model_card(make_model, tokenizer, mixed_rows, tmp_path):
     assert {"reflection-distill", "trl", "code"} <= set(card.data.tags)
     for part in ("papers/2405.17057", "@inproceedings{ren2025reflectioncoder", "`text, code, execution`", "`5e-05`"):
         assert (part in card.text) == (part != "`5e-05`"), part
+    assert "num_train_epochs" not in card.text and "| `max_steps` | `10` |" in card.text
     # Checkpoints write the card again, without naming the dataset
     trainer.create_model_card()
     assert ModelCard.load(tmp_path / "README.md").data.datasets == "SenseLLM/ReflectionSeq-GPT"
+    mixture = ["SenseLLM/ReflectionSeq-GPT", "SenseLLM/ReflectionSeq-DS"]
+    trainer.create_model_card(dataset_name=mixture)
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.datasets == mixture
+    assert all(f"](https://huggingface.co/datasets/{name})" in card.text for name in mixture)
 
 
 def test_paper_preset_is_accepted(tmp_path):
