@@ -53,7 +53,6 @@ def packed_sdpa_attention_forward(
     scaling: float | None = None,
     cu_seq_lens_q: torch.Tensor | None = None,
     max_length_q: int | None = None,
-    seq_lens: list[int] | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """
@@ -78,13 +77,11 @@ def packed_sdpa_attention_forward(
             Boundaries of the sequences.
         max_length_q (`int`, *optional*):
             Length of the longest sequence.
-        seq_lens (`list[int]`, *optional*):
-            Lengths of the sequences, on the host.
 
     Returns:
         `tuple`: Output of shape `(1, T, heads, head_dim)`, and `None`.
     """
-    if seq_lens is None:
+    if cu_seq_lens_q is None:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
@@ -122,13 +119,19 @@ def packed_sdpa_attention_forward(
 
     groups = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+    return _sequence_by_sequence(query, key, value, cu_seq_lens_q, dropout, scaling).transpose(1, 2), None
+
+
+@torch.compiler.disable  # else it would be compiled anew for each number of sequences
+def _sequence_by_sequence(query, key, value, cu_seq_lens, dropout, scaling):
+    seq_lens = cu_seq_lens.diff().tolist()
     # Not cuDNN's kernel, which is planned anew for each length
     with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
         outputs = [
             scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout, scale=scaling)
             for q, k, v in zip(*(x.split(seq_lens, dim=2) for x in (query, key, value)), strict=True)
         ]
-    return torch.cat(outputs, dim=2).transpose(1, 2), None
+    return torch.cat(outputs, dim=2)
 
 
 _VARLEN_PARAMETERS = inspect.signature(varlen_attn).parameters if varlen_attn is not None else {}
@@ -177,7 +180,7 @@ def attention_inputs(
     if implementation == PACKED_SDPA:
         # Transformers hands 4D masks through as they are: an empty one spares it a `[T, T]` mask that nobody reads
         nothing = torch.empty((1, 1, 0, 0), dtype=torch.bool, device=cu_seq_lens.device)
-        return {"attention_mask": nothing, "seq_lens": seq_lens, **boundaries}
+        return {"attention_mask": nothing, **boundaries}
     if implementation in ("flash_attention_2", "flash_attention_3"):
         return {"attention_mask": None, **boundaries}
 

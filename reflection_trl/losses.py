@@ -14,6 +14,7 @@ between them the generalised Jensen-Shannon divergence beta KL(p || m) + (1 - be
 loss terms, their gradients and the metrics from the same float32 logits, and keeps gradients of hidden states and head only.
 """
 
+import functools
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -87,6 +88,7 @@ def distillation_loss(
     temperature: float = 1.0,
     teacher_hidden: torch.Tensor | None = None,
     teacher_head: Head | None = None,
+    compile_backend: str | None = None,
 ) -> DistillationLossOutput:
     """
     Cross-entropies and divergence of a batch, in chunks.
@@ -114,45 +116,17 @@ def distillation_loss(
             The teacher's hidden states, where the teacher is not the live model.
         teacher_head ([`Head`], *optional*):
             The head that goes with them.
+        compile_backend (`str`, *optional*):
+            Backend of `torch.compile` for what happens to a chunk of logits; not compiled by default.
 
     Returns:
         [`DistillationLossOutput`]: Loss and metrics.
     """
     # The dtype of each product is chosen here, not by autocast, which would round the float32 ones too
     dtype = _product_dtype(hidden)
-    with torch.autocast(hidden.device.type, enabled=False):
-        outputs = FusedDistillationLoss.apply(
-            dtype,
-            hidden,
-            head.weight,
-            head.bias,
-            (head.scale, head.softcap),
-            targets,
-            nll_weight,
-            student,
-            teacher,
-            divergence_weight,
-            beta,
-            temperature,
-            teacher_hidden,
-            teacher_head,
-        )
-    return DistillationLossOutput(*outputs)
-
-
-class FusedDistillationLoss(torch.autograd.Function):
-    """
-    Autograd function behind [`distillation_loss`]: gradients are made in the forward pass and scaled in the backward pass.
-    """
-
-    @staticmethod
-    def forward(
-        ctx,
+    terms = _Terms(
         dtype,
-        hidden,
-        weight,
-        bias,
-        scaling,
+        (head.scale, head.softcap),
         targets,
         nll_weight,
         student,
@@ -162,75 +136,106 @@ class FusedDistillationLoss(torch.autograd.Function):
         temperature,
         teacher_hidden,
         teacher_head,
-    ):
-        device, num = hidden.device, len(targets)
+        compile_backend,
+    )
+    with torch.autocast(hidden.device.type, enabled=False):
+        outputs = FusedDistillationLoss.apply(hidden, head.weight, head.bias, terms)
+    return DistillationLossOutput(*outputs)
+
+
+@dataclass
+class _Terms:
+    # What the loss is made of beside the tensors that gradients flow to; see `distillation_loss`
+    dtype: torch.dtype
+    scaling: tuple[float, float | None]
+    targets: torch.Tensor
+    nll_weight: torch.Tensor
+    student: torch.Tensor
+    teacher: torch.Tensor
+    divergence_weight: float | torch.Tensor
+    beta: float
+    temperature: float
+    teacher_hidden: torch.Tensor | None
+    teacher_head: Head | None
+    compile_backend: str | None
+
+
+class FusedDistillationLoss(torch.autograd.Function):
+    """
+    Autograd function behind [`distillation_loss`]: gradients are made in the forward pass and scaled in the backward pass.
+    """
+
+    @staticmethod
+    def forward(ctx, hidden, weight, bias, terms):
+        device, num, num_pairs = hidden.device, len(terms.targets), len(terms.student)
+        dtype, nll_weight = terms.dtype, terms.nll_weight
         ctx.set_materialize_grads(False)
-        head = Head(weight.to(dtype), bias, *scaling)
+        head = Head(weight.to(dtype), bias, *terms.scaling)
+        teacher_head = terms.teacher_head
         if teacher_head is not None:
             teacher_head = replace(teacher_head, weight=teacher_head.weight.to(dtype))
-        needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[1:4]
+        needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         grads = _HeadGradients(
             hidden=torch.zeros_like(hidden) if needs_hidden else None,
             weight=torch.zeros(weight.shape, dtype=torch.float32, device=device) if needs_weight else None,
             bias=torch.zeros(bias.shape, dtype=torch.float32, device=device) if needs_bias else None,
         )
-        any_grad = needs_hidden or needs_weight or needs_bias
+        # The bias sums the gradients of logits, in float32; all else takes them in the dtype of the products
+        grad_dtype = torch.float32 if needs_bias else dtype
+        if not (needs_hidden or needs_weight or needs_bias):
+            grad_dtype = None
         nll = torch.zeros(num, dtype=torch.float32, device=device)
         entropy, correct = torch.zeros_like(nll), torch.zeros(num, dtype=torch.bool, device=device)
-        divergence = torch.zeros(len(student), dtype=torch.float32, device=device)
-        agree = torch.zeros(len(student), dtype=torch.bool, device=device)
+        divergence = torch.zeros(num_pairs, dtype=torch.float32, device=device)
+        agree = torch.zeros(num_pairs, dtype=torch.bool, device=device)
+        score, score_pair = _scorers(terms.compile_backend)
 
-        def project_and_score(which):
-            # Scores the predictions `which`; returns their logits, log-probabilities and the gradient so far
-            states = hidden[which].to(dtype)
-            logits = _project(states, head)
-            log_probs = logits.log_softmax(-1)
-            probs = log_probs.exp()
-            label = targets[which]
-            first = logits.argmax(-1)
-            nll[which] = -log_probs.gather(1, label[:, None])[:, 0]
-            entropy[which] = -(probs * log_probs).sum(-1)
-            correct[which] = first == label
-            grad = None
-            if any_grad:
-                grad = probs
-                grad.scatter_add_(1, label[:, None], torch.full_like(label[:, None], -1, dtype=grad.dtype))
-                grad.mul_(nll_weight[which, None])
-            return states, logits, log_probs, first, grad
-
-        vocabulary = weight.shape[0]
-        rows = max(1, CHUNK_ELEMENTS // vocabulary)
+        # Compiled, a chunk needs less memory beside its logits
+        rows = max(1, CHUNK_ELEMENTS * (2 if terms.compile_backend else 1) // weight.shape[0])
         alone = torch.ones(num, dtype=torch.bool, device=device)
-        alone[student] = False
-        if teacher_hidden is None:
-            alone[teacher] = False
+        alone[terms.student] = False
+        if terms.teacher_hidden is None:
+            alone[terms.teacher] = False
         # `student` and `teacher` are known on the host too, so that the number of lone predictions needs no sync
-        num_alone = num - len(student) * (2 if teacher_hidden is None else 1)
+        num_alone = num - num_pairs * (2 if terms.teacher_hidden is None else 1)
         alone = torch.argsort(alone, descending=True, stable=True)[:num_alone]
         for which in alone.split(rows):
-            states, logits, _, _, grad = project_and_score(which)
-            grads.add(which, states, logits, grad, head)
+            states = hidden[which].to(dtype)
+            logits = _project(states, head)
+            nll[which], entropy[which], correct[which], grad = score(
+                logits, terms.targets[which], nll_weight[which], *terms.scaling, grad_dtype
+            )
+            grads.add(which, states, grad, head)
 
-        for start in range(0, len(student), rows):
+        for start in range(0, num_pairs, rows):
             pair = slice(start, start + rows)
-            s_states, s_logits, s_log_probs, s_first, s_grad = project_and_score(student[pair])
-            if teacher_hidden is None:
-                t_states, t_logits, t_log_probs, t_first, t_grad = project_and_score(teacher[pair])
-                grads.add(teacher[pair], t_states, t_logits, t_grad, head)
+            student, teacher = terms.student[pair], terms.teacher[pair]
+            states = hidden[student].to(dtype)
+            logits = _project(states, head)
+            if terms.teacher_hidden is None:
+                t_states = hidden[teacher].to(dtype)
+                t_logits = _project(t_states, head)
+                nll[teacher], entropy[teacher], correct[teacher], t_grad = score(
+                    t_logits, terms.targets[teacher], nll_weight[teacher], *terms.scaling, grad_dtype
+                )
+                grads.add(teacher, t_states, t_grad, head)
                 del t_states, t_grad
             else:
-                t_logits = _project(teacher_hidden[pair].to(dtype), teacher_head)
-                t_log_probs, t_first = t_logits.log_softmax(-1), t_logits.argmax(-1)
-            if temperature != 1.0:
-                s_log_probs = (s_logits / temperature).log_softmax(-1)
-                t_log_probs = (t_logits / temperature).log_softmax(-1)
-            divergence[pair], d_grad = divergence_and_gradient(s_log_probs, t_log_probs, beta)
-            agree[pair] = s_first == t_first
-            if any_grad:
-                s_grad += d_grad.mul_(divergence_weight / temperature)
-            grads.add(student[pair], s_states, s_logits, s_grad, head)
+                t_logits = _project(terms.teacher_hidden[pair].to(dtype), teacher_head)
+            nll[student], entropy[student], correct[student], divergence[pair], agree[pair], grad = score_pair(
+                logits,
+                t_logits,
+                terms.targets[student],
+                nll_weight[student],
+                terms.divergence_weight,
+                terms.beta,
+                terms.temperature,
+                *terms.scaling,
+                grad_dtype,
+            )
+            grads.add(student, states, grad, head)
 
-        loss = (nll * nll_weight).sum() + (divergence * divergence_weight).sum()
+        loss = (nll * nll_weight).sum() + (divergence * terms.divergence_weight).sum()
         ctx.save_for_backward(
             *(g if g is None else g.to(p.dtype) for g, p in zip(grads.all(), (hidden, weight, bias), strict=True))
         )
@@ -240,8 +245,64 @@ class FusedDistillationLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_loss, *_):
         if grad_loss is None:
-            return (None,) * 14
-        return (None, *(g if g is None else g * grad_loss.to(g.dtype) for g in ctx.saved_tensors), *(None,) * 10)
+            return (None,) * 4
+        return (*(g if g is None else g * grad_loss.to(g.dtype) for g in ctx.saved_tensors), None)
+
+
+def _score(logits, labels, weight, scale, softcap, grad_dtype):
+    # Cross-entropy, entropy and accuracy of a chunk of predictions, and the gradient with respect to `hidden @ weight.T`
+    log_probs = logits.log_softmax(-1)
+    probs = log_probs.exp()
+    nll = -log_probs.gather(1, labels[:, None])[:, 0]
+    entropy = -(probs * log_probs).sum(-1)
+    correct = logits.argmax(-1) == labels
+    if grad_dtype is None:
+        return nll, entropy, correct, None
+    grad = _minus_target(probs, labels).mul_(weight[:, None])
+    return nll, entropy, correct, _before_cap(grad, logits, scale, softcap).to(grad_dtype)
+
+
+def _score_pair(
+    logits, teacher_logits, labels, weight, divergence_weight, beta, temperature, scale, softcap, grad_dtype
+):
+    # The same for the student's predictions, with their divergence from the teacher's
+    log_probs = logits.log_softmax(-1)
+    probs = log_probs.exp()
+    first = logits.argmax(-1)
+    nll = -log_probs.gather(1, labels[:, None])[:, 0]
+    entropy = -(probs * log_probs).sum(-1)
+    if temperature != 1.0:
+        log_probs = (logits / temperature).log_softmax(-1)
+        teacher_logits = teacher_logits / temperature
+    divergence, grad = divergence_and_gradient(log_probs, teacher_logits.log_softmax(-1), beta)
+    agree = first == teacher_logits.argmax(-1)
+    if grad_dtype is None:
+        return nll, entropy, first == labels, divergence, agree, None
+    grad = grad.mul_(divergence_weight / temperature).add_(_minus_target(probs, labels).mul_(weight[:, None]))
+    grad = _before_cap(grad, logits, scale, softcap).to(grad_dtype)
+    return nll, entropy, first == labels, divergence, agree, grad
+
+
+@functools.cache
+def _scorers(compile_backend):
+    # Compiled, they read and write a chunk of logits two or three times where eager mode does a dozen
+    if compile_backend is None:
+        return _score, _score_pair
+    return tuple(torch.compile(function, dynamic=True, backend=compile_backend) for function in (_score, _score_pair))
+
+
+def _minus_target(probs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    # probs - one_hot(labels): compiled, it joins the loop over the chunk; else it is done in place
+    if torch.compiler.is_compiling():
+        return probs - (labels[:, None] == torch.arange(probs.shape[1], device=labels.device)).to(probs.dtype)
+    return probs.scatter_add_(1, labels[:, None], torch.full_like(labels[:, None], -1, dtype=probs.dtype))
+
+
+def _before_cap(grad: torch.Tensor, logits: torch.Tensor, scale: float, softcap: float | None) -> torch.Tensor:
+    # From the gradient with respect to the logits to that with respect to the head's product
+    if softcap is not None:
+        grad.mul_(1 - (logits / softcap) ** 2)
+    return grad if scale == 1.0 else grad.mul_(scale)
 
 
 def divergence_and_gradient(
@@ -284,21 +345,10 @@ class _HeadGradients:
     def all(self) -> tuple[torch.Tensor | None, ...]:
         return self.hidden, self.weight, self.bias
 
-    def add(
-        self,
-        which: torch.Tensor,
-        states: torch.Tensor,
-        logits: torch.Tensor,
-        grad: torch.Tensor | None,
-        head: Head,
-    ) -> None:
-        # Adds what the gradient with respect to one chunk of logits gives for hidden states and head
+    def add(self, which: torch.Tensor, states: torch.Tensor, grad: torch.Tensor | None, head: Head) -> None:
+        # Adds what the gradient with respect to one chunk of the head's products gives for hidden states and head
         if grad is None:
             return
-        if head.softcap is not None:
-            grad.mul_(1 - (logits / head.softcap) ** 2)
-        if head.scale != 1.0:
-            grad.mul_(head.scale)
         if self.bias is not None:
             self.bias += grad.sum(0)
         grad = grad.to(states.dtype)

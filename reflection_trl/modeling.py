@@ -13,6 +13,7 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
+from transformers.modeling_layers import GradientCheckpointingLayer
 from trl.trainer.utils import maybe_gather_lm_head_ctx
 
 from .losses import DistillationLossOutput, Head, distillation_loss, model_head
@@ -60,6 +61,26 @@ def add_distillation_forward(model: PreTrainedModel) -> None:
         return vars(output)
 
     model.forward = types.MethodType(forward, model)
+
+
+def compile_layers(model: PreTrainedModel, backend: str, mode: str | None) -> None:
+    """
+    Compile each layer of a model in place, for sequences of any length.
+
+    Layers alike share one compilation, so that this takes seconds where compiling the whole model takes minutes. What a whole
+    batch decides, its number of sequences above all, stays outside and compiles nothing anew.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model; changed in place.
+        backend (`str`):
+            Backend of `torch.compile`.
+        mode (`str`, *optional*):
+            Its mode.
+    """
+    for module in model.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.compile(dynamic=True, backend=backend, mode=mode)
 
 
 def _detached(head: Head) -> Head | None:

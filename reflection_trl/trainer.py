@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import transformers
-from accelerate.utils import gather_object, is_peft_model
+from accelerate.utils import DynamoBackend, gather_object, is_peft_model
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 from peft import PeftConfig
 from safetensors.torch import load_file, save_file
@@ -35,7 +35,7 @@ from .collator import DataCollatorForReflectionDistillation
 from .config import ReflectionDistillConfig
 from .masking import hidden_tokens, mask_rate, row_generator
 from .model_card import make_model_card
-from .modeling import TeacherWeights, add_distillation_forward, without_adapter
+from .modeling import TeacherWeights, add_distillation_forward, compile_layers, without_adapter
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .preparation import pack_rows, prepare_dataset
 from .rendering import BlockTokenRenderer, ChatTemplateRenderer
@@ -219,6 +219,10 @@ class ReflectionDistillTrainer(SFTTrainer):
             logger.warning(f"Hidden tokens are masked in a padded batch, not dropped, since {reason}.")
         add_distillation_forward(causal_lm)
         self._attn_implementation = causal_lm.config._attn_implementation
+        if args.torch_compile:
+            # Layer by layer, and the chunks of the loss; accelerate would compile the whole model for each shape of batch
+            self.accelerator.state.dynamo_plugin.backend = DynamoBackend.NO
+            compile_layers(causal_lm, args.torch_compile_backend, args.torch_compile_mode)
 
         self._teacher_weights = self._make_teacher()
         self._sums: torch.Tensor | None = None
@@ -351,6 +355,7 @@ class ReflectionDistillTrainer(SFTTrainer):
             "divergence_weight": self.args.distillation_weight / student_tokens,
             "beta": self.args.beta,
             "temperature": self.args.temperature,
+            "compile_backend": self.args.torch_compile_backend,
         }
         if self.args.teacher != "live" and len(batch.student):
             loss_inputs |= self._teacher_predictions(model, [row for row in rows if row.is_reflection])

@@ -39,6 +39,7 @@ def by_definition(hidden, head, targets, nll_weight, divergence_weight, beta, te
     return loss, nll, divergence, logits, teacher_logits
 
 
+@pytest.mark.parametrize("compile_backend", [None, "aot_eager"])
 @pytest.mark.parametrize("external_teacher", [False, True])
 @pytest.mark.parametrize("elements", [1, 70, 2**26], ids=["row-chunks", "3-row-chunks", "one-chunk"])
 @pytest.mark.parametrize(
@@ -51,7 +52,9 @@ def by_definition(hidden, head, targets, nll_weight, divergence_weight, beta, te
         (0.5, 1.0, 5.0, 2.0, True),
     ],
 )
-def test_equals_autograd(monkeypatch, beta, temperature, softcap, scale, bias, elements, external_teacher):
+def test_equals_autograd(
+    monkeypatch, beta, temperature, softcap, scale, bias, elements, external_teacher, compile_backend
+):
     monkeypatch.setattr(losses, "CHUNK_ELEMENTS", elements)
     torch.manual_seed(0)
     hidden, weight = torch.randn(N, H, requires_grad=True), torch.randn(V, H, requires_grad=True)
@@ -60,7 +63,19 @@ def test_equals_autograd(monkeypatch, beta, temperature, softcap, scale, bias, e
     teacher = {}
     if external_teacher:
         teacher = {"teacher_hidden": torch.randn(5, H), "teacher_head": Head(torch.randn(V, H), None, scale, softcap)}
-    output = distillation_loss(hidden, head, targets, nll_weight, STUDENT, TEACHER, 0.37, beta, temperature, **teacher)
+    output = distillation_loss(
+        hidden,
+        head,
+        targets,
+        nll_weight,
+        STUDENT,
+        TEACHER,
+        0.37,
+        beta,
+        temperature,
+        **teacher,
+        compile_backend=compile_backend,
+    )
     loss, nll, divergence, logits, teacher_logits = by_definition(
         hidden, head, targets, nll_weight, 0.37, beta, temperature, full_logits(*teacher.values()) if teacher else None
     )

@@ -56,6 +56,34 @@ def test_attention_backends(make_model, tokenizer, mixed_rows, tmp_path, impleme
     compare(trainer, make_model, step=2)
 
 
+@pytest.mark.parametrize(
+    ("adapter", "checkpointing"),
+    [(None, False), (LoraConfig(target_modules="all-linear", init_lora_weights=False), True)],
+    ids=["full", "lora-checkpointing"],
+)
+def test_compiled_equals_eager(make_model, tokenizer, mixed_rows, tmp_path, monkeypatch, adapter, checkpointing):
+    monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "no")  # which the settings change, for every trainer to come
+    settings = {"peft_config": adapter, "gradient_checkpointing": checkpointing}
+    eager = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **settings)
+    weights = {name: value.clone() for name, value in eager.model.state_dict().items()}
+    expected_loss, expected = step_loss(eager, prepared_rows(eager), step=4)
+    # Not inductor, which makes machine code: what is tested is that nothing is lost between the graphs
+    compiled = make_trainer(
+        make_model(), tokenizer, mixed_rows, tmp_path, torch_compile_backend="aot_eager", **settings
+    )
+    compiled.model.load_state_dict(weights)
+    rows = prepared_rows(compiled)
+    torch._dynamo.reset()
+    loss, actual = step_loss(compiled, rows, step=4)
+    assert loss == pytest.approx(expected_loss, rel=1e-6)
+    assert_same_gradients(actual, expected)
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert graphs > 0
+    for step, others in enumerate([rows[1:], rows[:2] * 2, rows[::-1]]):
+        step_loss(compiled, others, step)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs, "other lengths were compiled anew"
+
+
 def test_several_strategies_hide_prefix_and_other_losses(make_model, tokenizer, mixed_rows, tmp_path):
     trainer = make_trainer(
         make_model(),

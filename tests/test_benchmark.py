@@ -1,0 +1,74 @@
+"""The benchmark recipe: its arms agree, and what it calls useful is what torch counts."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+sys.path.insert(0, str(RECIPES))
+import benchmark  # noqa: E402
+
+
+def run(*arguments):
+    command = [sys.executable, str(RECIPES / "benchmark.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_useful_flop_is_what_torch_counts():
+    config = Qwen2Config(
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        vocab_size=96,
+        attn_implementation="eager",
+    )
+    model, length = Qwen2ForCausalLM(config), 24
+    with FlopCounterMode(display=False) as counter:
+        model(input_ids=torch.arange(length)[None], use_cache=False).logits.sum().backward()
+    alone = benchmark.useful_flop([length], length, config, 6)
+    # Torch counts the whole square of attention, of which the causal half is useful; and rotary angles, a small product
+    square = 6 * config.num_hidden_layers * config.hidden_size * length**2
+    angles = counter.get_flop_counts()["Global"].get(torch.ops.aten.bmm, 0) - 2 * square
+    assert 0 <= angles <= 2 * length * config.hidden_size
+    assert counter.get_total_flops() == alone + square + angles
+    forward = benchmark.useful_flop([length], length, config, 2)
+    assert alone == 3 * forward
+
+
+def test_arms_agree_and_are_written_down(tmp_path):
+    done = run(
+        "--arms", "ours", "published", "sft", "sdft", "--steps", 3, "--warmup_steps", 1, "--batch_size", 2,
+        "--row_tokens", 120, "--output_dir", tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "benchmark.json").read_text())
+    arms = {arm["arm"]: arm for arm in record["arms"]}
+    assert list(arms) == ["ours", "published", "sft", "sdft"]
+    assert arms["ours"]["losses"] == pytest.approx(arms["published"]["losses"], rel=1e-5)
+    assert all(len(arm["seconds"]) == 3 and min(arm["seconds"]) > 0 for arm in arms.values())
+    assert len({tuple(arm["source_tokens"]) for arm in arms.values()}) == 1, "not the same rows"
+    work = {name: sum(arm["useful_flop"]) for name, arm in arms.items()}
+    assert work["ours"] == work["published"] > work["sft"]
+    table = (tmp_path / "benchmark.md").read_text()
+    assert "| 1.00x |" in table and table in done.stdout
+
+
+def test_wrong_arguments_end_in_one_sentence(tmp_path):
+    for arguments, expected in [
+        (("--arms", "theirs"), "--arms theirs: use some of ours ours-compiled published sft sdft."),
+        (("--shape", "3b"), "--shape 3b: use one of tiny, 0.5b, 1.5b, 7b."),
+        (("--batch_size", 8, "--micro_batch_size", 3), "--micro_batch_size 3 must divide --batch_size 8."),
+    ]:
+        done = run(*arguments, "--output_dir", tmp_path / "none")
+        assert (done.returncode, done.stderr.strip().splitlines()[-1]) == (1, expected)
+        assert not (tmp_path / "none").exists()
