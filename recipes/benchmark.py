@@ -2,6 +2,7 @@
 
     python recipes/benchmark.py                                   a tiny model on the CPU, in a minute
     python recipes/benchmark.py --shape 1.5b --batch_size 8 --arms ours ours-compiled published sft
+    accelerate launch --config_file recipes/accelerate/fsdp2.yaml --num_processes 2 recipes/benchmark.py --shape 1.5b --arms ours
 
 Arms:
 
@@ -19,9 +20,9 @@ optimizer is fused AdamW everywhere. `published` and `ours` must agree in their 
 Weights are random, of the shape of Qwen2.5-Coder, unless --model_name_or_path gives a model.
 """
 
+import argparse
 import gc
 import json
-import os
 import statistics
 import sys
 import time
@@ -49,12 +50,12 @@ class BenchmarkArguments:
     shape: str = field(default="tiny", metadata={"help": f"Shape of the model, random weights: {', '.join(SHAPES)}."})
     model_name_or_path: str | None = field(default=None, metadata={"help": "A real model instead of a shape."})
     arms: list[str] = field(default_factory=lambda: ["ours", "published", "sft"], metadata={"help": f"Of {ARMS}."})
-    batch_size: int = field(default=8, metadata={"help": "Rows per optimizer step."})
+    batch_size: int = field(default=8, metadata={"help": "Rows per optimizer step, over all processes."})
     micro_batch_size: int | None = field(
         default=None,
         metadata={
-            "help": "Rows per forward pass, the rest being accumulated; `batch_size` by default. Halved for an arm that runs "
-            "out of memory."
+            "help": "Rows per forward pass of one process, the rest being accumulated; `batch_size` by default. Halved for an "
+            "arm that runs out of memory in a single process."
         },
     )
     row_tokens: int = field(default=1600, metadata={"help": "Mean length of a row, in tokens."})
@@ -298,12 +299,16 @@ def step_counters(rows, seed, steps, total, arm, config, products):
 def run_arm(arm, arguments, rows, device, dtype, folder):
     """The arm with as many rows per pass as fit; `None` if one row does not fit."""
     import torch
+    from accelerate import PartialState
 
-    micro = arguments.micro_batch_size or arguments.batch_size
+    world = PartialState().num_processes
+    micro = arguments.micro_batch_size or arguments.batch_size // world
     while micro:
         try:
             return run_steps(arm, micro, arguments, rows, device, dtype, folder)
         except torch.OutOfMemoryError:
+            if world > 1:
+                raise  # the others would wait for this process
             print(f"Out of memory with {micro} rows per pass.", flush=True)
             micro //= 2
         finally:
@@ -317,6 +322,8 @@ def run_arm(arm, arguments, rows, device, dtype, folder):
 
 def run_steps(arm, micro, arguments, rows, device, dtype, folder):
     import torch
+    from accelerate import PartialState
+    from accelerate.utils import gather_object
     from datasets import Dataset
     from transformers import TrainerCallback
 
@@ -341,14 +348,16 @@ def run_steps(arm, micro, arguments, rows, device, dtype, folder):
             if "loss" in logs:
                 self.losses.append(logs["loss"])
 
-    model = make_model(arguments, device, dtype)
+    model = make_model(
+        arguments, device, dtype
+    )  # before the settings, at whose sight ZeRO-3 would take its weights apart
     config = model.config
     total = arguments.steps + arguments.warmup_steps
     common = {
         "output_dir": str(folder / arm),
         "max_steps": total,
         "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": arguments.batch_size // micro,
+        "gradient_accumulation_steps": arguments.batch_size // (micro * PartialState().num_processes),
         "learning_rate": 1e-6,
         "lr_scheduler_type": "constant",
         "bf16": device == "cuda",
@@ -432,7 +441,7 @@ def run_steps(arm, micro, arguments, rows, device, dtype, folder):
         for value in state.values()
         if isinstance(value, torch.Tensor)
     )
-    peak = torch.cuda.max_memory_allocated() if device == "cuda" else 0
+    peak = max(gather_object([torch.cuda.max_memory_allocated() if device == "cuda" else 0]))
     seconds = [after - before for before, after in zip(clock.ends, clock.ends[1:], strict=False)]
     return Result(
         arm, micro, seconds[counted], tokens[counted], flop[counted], clock.losses[counted], peak, state_bytes
@@ -524,10 +533,10 @@ def plot(results, path):
 
 
 def main():
-    from transformers import HfArgumentParser
+    from transformers.hf_argparser import HfArgumentParser
 
     parser = HfArgumentParser(
-        BenchmarkArguments, description=__doc__, formatter_class=__import__("argparse").RawDescriptionHelpFormatter
+        BenchmarkArguments, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     (arguments,) = parser.parse_args_into_dataclasses()
     unknown = [arm for arm in arguments.arms if arm not in ARMS]
@@ -535,15 +544,21 @@ def main():
         sys.exit(f"--arms {' '.join(unknown)}: use some of {' '.join(ARMS)}.")
     if arguments.shape not in SHAPES:
         sys.exit(f"--shape {arguments.shape}: use one of {', '.join(SHAPES)}.")
-    if arguments.batch_size % (arguments.micro_batch_size or 1):
-        sys.exit(f"--micro_batch_size {arguments.micro_batch_size} must divide --batch_size {arguments.batch_size}.")
-
     import torch
+    from accelerate import PartialState
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    state = PartialState(cpu=device == "cpu")
+    if arguments.batch_size % ((arguments.micro_batch_size or 1) * state.num_processes):
+        sys.exit(
+            f"--micro_batch_size {arguments.micro_batch_size or 1} times {state.num_processes} process(es) must divide "
+            f"--batch_size {arguments.batch_size}."
+        )
+
     from transformers import AutoConfig
     from transformers.utils import logging
 
     logging.set_verbosity_error()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     folder = Path(arguments.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     dtype = arguments.dtype
@@ -559,23 +574,31 @@ def main():
     rate = matrix_rate(device, dtype)
     results = []
     for arm in arguments.arms:
-        print(f"== {arm}", flush=True)
+        state.print(f"== {arm}", flush=True)
         result = run_arm(arm, arguments, rows, device, dtype, folder)
         if result is None:
-            print(f"{arm}: out of memory with one row per pass.")
+            state.print(f"{arm}: out of memory with one row per pass.")
             continue
         results.append(result)
-        print(table([result], rate), flush=True)
+        state.print(table([result], rate * state.num_processes), flush=True)
+    if not state.is_main_process:
+        return
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    if state.num_processes > 1:
+        name = f"{state.num_processes} x {name}, {state.distributed_type.value}"
     size = arguments.model_name_or_path or arguments.shape
-    head = f"{size}, rows of {arguments.row_tokens} tokens, {arguments.batch_size} a step, {name}, torch {torch.__version__}; matrix rate {rate / 1e12:.1f} TFLOP/s"
-    text = f"{head}\n\n{table(results, rate)}\n"
+    head = (
+        f"{size}, rows of {arguments.row_tokens} tokens, {arguments.batch_size} a step, {name}, torch {torch.__version__}; "
+        f"matrix rate of one {rate / 1e12:.1f} TFLOP/s"
+    )
+    text = f"{head}\n\n{table(results, rate * state.num_processes)}\n"
     print(f"\n{text}\nWritten to {folder}.")
     (folder / "benchmark.md").write_text(text)
     record = {
         "arguments": asdict(arguments),
         "device": name,
         "torch": torch.__version__,
+        "processes": state.num_processes,
         "matrix_rate": rate,
         "arms": [asdict(result) for result in results],
     }
@@ -584,9 +607,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv[1:]) and os.environ.get("REFLECTION_TRL_DEBUG") is None:
-        print(__doc__)
-        for name, entry in BenchmarkArguments.__dataclass_fields__.items():
-            print(f"  --{name:28} {entry.metadata['help']}")
-        sys.exit()
     main()

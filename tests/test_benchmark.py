@@ -67,7 +67,10 @@ def test_wrong_arguments_end_in_one_sentence(tmp_path):
     for arguments, expected in [
         (("--arms", "theirs"), "--arms theirs: use some of ours ours-compiled published sft sdft."),
         (("--shape", "3b"), "--shape 3b: use one of tiny, 0.5b, 1.5b, 7b."),
-        (("--batch_size", 8, "--micro_batch_size", 3), "--micro_batch_size 3 must divide --batch_size 8."),
+        (
+            ("--batch_size", 8, "--micro_batch_size", 3),
+            "--micro_batch_size 3 times 1 process(es) must divide --batch_size 8.",
+        ),
     ]:
         done = run(*arguments, "--output_dir", tmp_path / "none")
         assert (done.returncode, done.stderr.strip().splitlines()[-1]) == (1, expected)
