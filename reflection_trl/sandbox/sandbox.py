@@ -282,6 +282,7 @@ def _verdict(program: Program, outcome: dict[str, Any], mark: str | None) -> Ver
         error=error,
         step=step,
         completed=completed and verdict is Status.OK,
+        left=verdict is Status.FAILED and report.get("left") is True,
         reason=reason,
     )
 

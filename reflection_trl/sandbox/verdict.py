@@ -152,6 +152,9 @@ class ErrorInfo:
         end_line (`int`, *optional*): last line of it.
         end_column (`int`, *optional*): first column behind it.
         source_line (`str`, *optional*): that line of the source.
+        assertion (`str`, *optional*): source of the assert that failed.
+        actual (`str`, *optional*): `repr` of the value that it compared, shortened.
+        expected (`str`, *optional*): what it compared that with.
         text (`str`): the traceback as the interpreter prints it.
     """
 
@@ -163,6 +166,9 @@ class ErrorInfo:
     end_line: int | None = None
     end_column: int | None = None
     source_line: str | None = None
+    assertion: str | None = None
+    actual: str | None = None
+    expected: str | None = None
     text: str = ""
 
 
@@ -182,6 +188,7 @@ class Verdict:
         step (`str`): `"run"`, or `"compile"` when that step was the last.
         completed (`bool`): whether the end of the checks was reached. A program without checks that leaves through
             `sys.exit(0)` has exit code 0 and is not completed: callers that judge by the output alone may accept it.
+        left (`bool`): whether a Python program has left through `sys.exit` or its like, by its own account.
         reason (`str`): one sentence on what went wrong, where no other field says it.
     """
 
@@ -194,6 +201,7 @@ class Verdict:
     error: ErrorInfo | None = None
     step: str = "run"
     completed: bool = False
+    left: bool = False
     reason: str = ""
 
     @property

@@ -319,8 +319,95 @@ KERNEL = [
     ),
 ]
 
+KERNEL += [
+    Hostile("x32 calls", call("libc.syscall(0x40000000 | 272, 0x10000000)"), (SIGNAL, OK)),
+    Hostile("watch the host's files", call("libc.inotify_init1(0)")),
+    Hostile("another keyring", call("libc.syscall(248, b'user', b'x', b'y', 1, -3)")),
+    Hostile("limits of the init", call("libc.syscall(302, 1, 7, 0, ctypes.byref((ctypes.c_ulong * 2)()))")),
+    Hostile("seize the init", call("libc.ptrace(0x4206, 1, 0, 0)")),
+    Hostile("a new root", attempt("os.chroot('/tmp')")),
+    Hostile("hard link to the host", attempt("os.link('/usr/bin/env', '/tmp/env')")),
+    Hostile("a terminal", attempt("os.openpty()")),
+    Hostile("set-user-id file", "import os, shutil\nshutil.copy('/bin/sh', '/tmp/sh')\nos.chmod('/tmp/sh', 0o6755)\n"
+            "if b'euid=0' in __import__('subprocess').run(['/tmp/sh', '-pc', 'id'], capture_output=True).stdout:\n    print('ESCAPED')\n"),
+]  # fmt: skip
+
+RESOURCES += [
+    Hostile(
+        "pipes", "import fcntl, os\nfull = 0\nends = []\ntry:\n    while True:\n        r, w = os.pipe2(os.O_NONBLOCK)\n"
+        "        ends.append((r, w))\n        try:\n            fcntl.fcntl(w, 1031, 1 << 20)\n        except OSError:\n            pass\n"
+        "        try:\n            while True: full += os.write(w, bytes(1 << 16))\n        except BlockingIOError:\n            pass\n"
+        "except OSError:\n    pass\nif full > 256 << 20:\n    print('ESCAPED', full)\n", (OK, MEMORY),
+    ),
+    Hostile(
+        "socket buffers", "import socket\nfull = 0\nends = []\ntry:\n    while True:\n        a, b = socket.socketpair()\n"
+        "        ends.append((a, b))\n        a.setblocking(False)\n        a.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 28)\n"
+        "        try:\n            while True: full += a.send(bytes(1 << 16))\n        except BlockingIOError:\n            pass\n"
+        "except OSError:\n    pass\nif full > 256 << 20:\n    print('ESCAPED', full)\n", (OK, MEMORY),
+    ),
+    Hostile(
+        "descriptors in flight", "import array, os, socket\nn = 0\na, b = socket.socketpair()\na.setblocking(False)\ntry:\n"
+        "    while n < 100_000:\n        fds = array.array('i', [os.open('/dev/null', 0)])\n"
+        "        a.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])\n        os.close(fds[0])\n        n += 1\n"
+        "except OSError:\n    pass\nif n > 10_000:\n    print('ESCAPED', n)\n",
+    ),
+    Hostile(
+        "timers", "import ctypes\nlibc = ctypes.CDLL('librt.so.1')\nn = 0\nt = ctypes.c_void_p()\n"
+        "while n < 100_000 and libc.timer_create(1, None, ctypes.byref(t)) == 0: n += 1\nif n > 10_000:\n    print('ESCAPED', n)\n",
+    ),
+    Hostile(
+        "semaphores left behind", "import multiprocessing as m, os\nx = [m.Semaphore() for _ in range(20)]\n"
+        "for n in range(2000):\n    try:\n        open(f'/dev/shm/sem.{mark}{{n}}', 'w').write('x')\n    except OSError:\n        break\n"
+        "os._exit(0)\n", (FAILED,),
+    ),
+    Hostile("attributes of files", attempt("for n in range(10_000): os.setxattr('/tmp', f'user.x{n}', bytes(60_000))".replace("{n}", "{{n}}"))),
+    Hostile("names of 255 bytes", "import os\nn = 0\ntry:\n    while n < 100_000:\n        os.symlink('x' * 4000, '%0250d' % n)\n        n += 1\n"
+            "except OSError:\n    pass\nif n > 50_000:\n    print('ESCAPED')\n", (OK, MEMORY)),
+]  # fmt: skip
+
+# What an assert has compared is shown by code of the program.
+_REPRS = [
+    Hostile(f"repr that {name}", f"import os, sys\nclass A:\n    def __repr__(self):\n        {body}\ndef f(x): return A()\n",
+            (FAILED, *more), _FUNCTION_CHECKS, limits=SHORT)
+    for name, body, more in (
+        ("exits", "os._exit(0)", ()),
+        ("leaves", "sys.exit(0)", ()),
+        ("writes to every descriptor", "[os.write(n, b'{{\"end\": \"program\"}}') for n in range(1, 9)]", (SIGNAL,)),
+        ("never ends", "while True: pass", (TIMEOUT,)),
+        ("fills the memory", "return 'x' * (1 << 40)", (MEMORY,)),
+        ("is of another type", "return 2", ()),
+        ("recurses", "return repr(self)", ()),
+        ("is long", "return 'x' * (1 << 26)", (TIMEOUT,)),
+    )
+]  # fmt: skip
+_REPRS += [
+    Hostile(
+        "asserts that keep what they compare", "import gc, sys\ndef f(x):\n    needle = ':skcehc-eht-fo-terces'[::-1]\n"
+        "    for o in gc.get_objects():\n        if isinstance(o, tuple) and needle + '7' in repr(o)[:10_000]: print('ESCAPED')\n    return 0\n",
+        (FAILED,), _SECRET_CHECKS,
+    ),
+    Hostile(
+        "comparison of our own", "def f(x):\n    for c in (lambda: 0).__code__.co_consts + f.__code__.co_consts:\n"
+        "        if callable(c) and hasattr(c, '__globals__'):\n            c.__globals__['_keep_pair'] = lambda *a: (1, 1)\n"
+        "            c.__globals__['_kept'] = []\n    assert x == x\n    return 0\n", (FAILED,), _FUNCTION_CHECKS,
+    ),
+    Hostile("a class that lies", "class A:\n    __class__ = int\n    def __eq__(self, o): return True\ndef f(x): return A()\n",
+            (FAILED,), "assert isinstance(f(1), int) and f(1) == 2\n"),
+    Hostile("text that contains everything", "class A(str):\n    def __contains__(self, o): return True\n    def __len__(self): return 2\n"
+            "def f(x): return A()\n", (FAILED,), "assert 'x' in f(1) and len(f(1)) == 2\n"),
+    Hostile("mapping that has everything", "class A(dict):\n    def __missing__(self, k): return 2\n    def __getitem__(self, k): return 2\n"
+            "def f(x): return A()\n", (FAILED,), "assert f(1)['a'] == 2\n"),
+    Hostile("ends said too early", "import sys\nfor m in list(sys.modules.values()): pass\nimport gc\nfor o in gc.get_objects():\n"
+            "    if type(o).__name__ == 'Channel':\n        try:\n            o.send({{'end': 'finished'}})\n"
+            "            o.send({{'gave': ['t', ['value', 2]], 'changed': []}})\n            o.send({{'end': 'program'}})\n"
+            "        except BaseException:\n            pass\nimport os\nos._exit(0)\n", (FAILED,), _FUNCTION_CHECKS),
+    Hostile("a name of the runner", "def _kept(): pass\n_keep_pair = eq = operator = errors = None\n__builtins__ = {{}}\ndef f(x): return 0\n",
+            (FAILED,), _FUNCTION_CHECKS, entry_point="_keep_pair"),
+]  # fmt: skip
+
 # A pass would be the escape.
 CHEATS = [
+    *_REPRS,
     Hostile("os._exit before the asserts", "import os\nos._exit(0)" + _ANSWER, (FAILED,)),
     Hostile("sys.exit before the asserts", "import sys\nsys.exit(0)" + _ANSWER, (FAILED,)),
     Hostile("exec of another program", "import os\nos.execv('/bin/true', ['true'])" + _ANSWER, (FAILED,)),

@@ -2,7 +2,7 @@
 Isolated runs of a small Python program per second: the zygote against one bubblewrap a run, in one run.
 
 ```
-python -m tests.sandbox.throughput [--workers 2] [--seconds 5] [--python /usr/bin/python3]
+python tests/sandbox/throughput.py [--workers 2] [--seconds 5] [--python /usr/bin/python3]
 ```
 """
 

@@ -68,7 +68,7 @@ def run_checks(source: str, channel: Channel, entry_point: str | None) -> dict[s
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     try:
-        code = compile(source, "checks.py", "exec", dont_inherit=True)
+        code = errors.compiled(source, "checks.py")
         namespace = _Names(peer, main)
         namespace.prefetch(code)
         exec(code, namespace)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import collections
+import contextlib
+import io
 import linecache
+import operator
 import os
+import reprlib
+import signal
 import sys
 import traceback
-from types import TracebackType
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from types import CodeType, TracebackType
 from typing import Any
 
 
@@ -16,7 +26,25 @@ MAX_LINE = 1_000
 MAX_TEXT = 16_000
 _HERE = os.path.dirname(__file__)
 _OWN_FILES = ("main.py", "checks.py")
-FIELDS = ("type", "message", "file", "line", "column", "end_line", "end_column", "source_line", "text")
+_PLACE = ("file", "line", "column", "end_line", "end_column", "source_line")
+_ASSERTION = ("assertion", "actual", "expected")
+FIELDS = ("type", "message", *_PLACE, *_ASSERTION, "text")
+# Seconds for the `repr` of what an assert has compared: it is the program's code that runs there
+_REPR_SECONDS = 1.0
+# For each comparison: the function behind it, and what it asks for
+_COMPARISONS: dict[type[ast.cmpop], tuple[Callable[[Any, Any], Any], str]] = {
+    ast.Eq: (operator.eq, ""),
+    ast.NotEq: (operator.ne, "not "),
+    ast.Lt: (operator.lt, "less than "),
+    ast.LtE: (operator.le, "at most "),
+    ast.Gt: (operator.gt, "more than "),
+    ast.GtE: (operator.ge, "at least "),
+    ast.In: (operator.contains, "one of "),
+    ast.NotIn: (operator.contains, "none of "),
+    ast.Is: (operator.is_, ""),
+    ast.IsNot: (operator.is_not, "not "),
+}
+_VALUES = (ast.Attribute, ast.Await, ast.Call, ast.Name, ast.Subscript)  # what an assert may ask the truth of
 
 
 def cut(text: Any, limit: int) -> str:
@@ -30,7 +58,105 @@ def cut(text: Any, limit: int) -> str:
 
 def register_source(filename: str, source: str) -> None:
     """Lets tracebacks show the lines of `source`, wherever the program changes directory to."""
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    lines = [f"{line}\n" for line in source.splitlines()]  # as `linecache` has them: carets are placed by it
+    linecache.cache[filename] = (len(source), None, lines, filename)
+
+
+# The last assert that looked at its values and has not held (so far): (line, column) of it, its values
+_kept: collections.deque[tuple[tuple[int, int], Any, Any]] = collections.deque(maxlen=1)
+
+
+def _keep_pair(place: tuple[int, int], left: Any, right: Any) -> tuple[Any, Any]:
+    _kept.append((place, left, right))
+    return left, right
+
+
+def _keep_swapped(place: tuple[int, int], left: Any, right: Any) -> tuple[Any, Any]:
+    _kept.append((place, left, right))
+    return right, left
+
+
+def _keep_value(place: tuple[int, int], value: Any) -> Any:
+    _kept.append((place, value, None))
+    return value
+
+
+def compiled(source: str, filename: str) -> CodeType:
+    """
+    The code of `source`, in which each `assert left == right` (or another comparison, or a plain value) keeps what it
+    looks at until it holds, so that [`describe`] can tell the values without asking the program a second time.
+
+    The program cannot tell: no name is bound, and no frame of ours is on the stack while its code runs. `operator.eq` and
+    its like are called as constants of the code, not by name.
+    """
+    code = compile(source, filename, "exec", dont_inherit=True)
+    if "assert" not in source:
+        return code
+    try:
+        with warnings.catch_warnings():  # the first compilation has given them all
+            warnings.simplefilter("ignore")
+            keeper = _Keeper()
+            tree = keeper.visit(ast.parse(source))
+            return keeper.with_functions(compile(tree, filename, "exec", dont_inherit=True))
+    except (RecursionError, SyntaxError, ValueError, MemoryError):  # too deep for a tree
+        return code
+
+
+class _Keeper(ast.NodeTransformer):
+    def __init__(self) -> None:
+        # In a tree, constants are plain data: numbers from here on, which no program can hold, stand for the functions
+        self.first = int.from_bytes(os.urandom(16), "big") | 1 << 128
+        self.functions: list[Callable[..., Any]] = []
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        # Statements only: there are far more expressions
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            children = getattr(node, name, None)
+            if isinstance(children, list):
+                visited = [self.visit(child) for child in children]
+                children[:] = [new for one in visited for new in (one if isinstance(one, list) else [one])]
+        return node
+
+    def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
+        test = node.test
+        place = ast.copy_location(ast.Constant((node.lineno, node.col_offset)), test)
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            kind = type(test.ops[0])
+            keep = _keep_swapped if kind in (ast.In, ast.NotIn) else _keep_pair
+            pair = self._call(keep, test, place, test.left, test.comparators[0])
+            node.test = self._call(_COMPARISONS[kind][0], test, ast.copy_location(ast.Starred(pair, ast.Load()), test))
+            if kind is ast.NotIn:
+                node.test = ast.copy_location(ast.UnaryOp(ast.Not(), node.test), test)
+            ast.copy_location(node, test)  # where the interpreter says that a comparison has failed
+        elif isinstance(test, _VALUES):
+            node.test = self._call(_keep_value, test, place, test)
+        elif _is_negated_value(test):
+            test.operand = self._call(_keep_value, test.operand, place, test.operand)
+        else:
+            return [node]
+        return [node, ast.copy_location(ast.Expr(self._call(_kept.clear, node)), node)]
+
+    def _call(self, function: Callable[..., Any], place: ast.AST, *args: ast.expr) -> ast.expr:
+        if function not in self.functions:
+            self.functions.append(function)
+        constant = ast.copy_location(ast.Constant(self.first + self.functions.index(function)), place)
+        # A choice that the compiler makes: it would warn of the call of a number, and warnings take longer than all else
+        chosen = ast.copy_location(ast.IfExp(ast.copy_location(ast.Constant(True), place), constant, constant), place)
+        return ast.copy_location(ast.Call(chosen, list(args), []), place)
+
+    def with_functions(self, code: CodeType) -> CodeType:
+        return code.replace(co_consts=tuple(self._constant(constant) for constant in code.co_consts))
+
+    def _constant(self, constant: Any) -> Any:
+        if isinstance(constant, CodeType):
+            return self.with_functions(constant)
+        if type(constant) is int and 0 <= constant - self.first < len(self.functions):
+            return self.functions[constant - self.first]
+        return constant
+
+
+def _is_negated_value(test: ast.expr) -> bool:
+    return isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) and isinstance(test.operand, _VALUES)
 
 
 def own_traceback(trace: TracebackType | None) -> TracebackType | None:
@@ -63,11 +189,12 @@ def describe(error: BaseException, trace: TracebackType | None) -> dict[str, Any
         trace (`TracebackType`, *optional*): its traceback, from the program's first frame on.
 
     Returns:
-        `dict`: type, message, file, line, column, end_line, end_column, source_line and text. Lines and columns count
-        from 1, columns in characters; what is not known is `None`. The place is the last frame in the program's (or the
-        checks') own file, since a line of the standard library helps nobody.
+        `dict`: type, message, file, line, column, end_line, end_column, source_line, text, and for an assert its source
+        with the actual and the expected value. Lines and columns count from 1, columns in characters; what is not known
+        is `None`. The place is the last frame in the program's (or the checks') own file, since a line of the standard
+        library helps nobody.
     """
-    record: dict[str, Any] = dict.fromkeys(("file", "line", "column", "end_line", "end_column", "source_line"))
+    record: dict[str, Any] = dict.fromkeys(FIELDS)
     record["type"] = cut(type(error).__qualname__, 200)
     try:
         record["message"] = cut(str(error), MAX_MESSAGE)
@@ -78,13 +205,30 @@ def describe(error: BaseException, trace: TracebackType | None) -> dict[str, Any
         _without_ours(summary)
         summary.stack[:-20] = []
         record["text"] = cut("".join(cut(line, MAX_MESSAGE) for line in summary.format()), MAX_TEXT)
+        if sys.version_info < (3, 12) and isinstance(error, (NameError, AttributeError)):
+            record["text"] = record["text"].rstrip("\n") + _hint(error) + "\n"
         if isinstance(error, SyntaxError) and summary.filename in _OWN_FILES:
             record.update(_syntax_place(summary))
         else:
             record.update(_place(summary))
     except BaseException:
         record["text"] = f"{record['type']}: {record['message']}"
+    if isinstance(error, AssertionError):
+        with contextlib.suppress(BaseException):  # what has been compared is the program's, and may do anything
+            _describe_assertion(record, trace)
     return record
+
+
+def _hint(error: BaseException) -> str:
+    """What `traceback` leaves out before Python 3.12, and the interpreter itself prints: "Did you mean: 'total'?"."""
+    ours, sys.stderr = sys.stderr, io.StringIO()
+    try:
+        sys.__excepthook__(type(error), error, error.__traceback__)
+        last = sys.stderr.getvalue().rstrip("\n").rpartition("\n")[2]
+    finally:
+        sys.stderr = ours
+    _, separator, name = last.rpartition(". Did you mean: ")
+    return cut(separator + name, 200) if separator and name.endswith("?") else ""
 
 
 def _syntax_place(summary: traceback.TracebackException) -> dict[str, Any]:
@@ -113,6 +257,105 @@ def _place(summary: traceback.TracebackException) -> dict[str, Any]:
                 place["end_column"] = _characters(end, frame.end_colno) + 1
             return place
     return {}
+
+
+def _describe_assertion(record: dict[str, Any], trace: TracebackType | None) -> None:
+    """Adds the assert that failed, if the innermost frame is at one, and the values that it looked at."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or trace.tb_frame.f_code.co_filename not in _OWN_FILES:
+        return
+    source = "".join(linecache.getlines(trace.tb_frame.f_code.co_filename))
+    nodes = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Assert) and node.lineno <= trace.tb_lineno <= node.end_lineno
+    ]
+    if not nodes:
+        return
+    # Several may stand on a line
+    place, left, right = _kept[0] if _kept else (None, None, None)
+    kept = next((node for node in nodes if (node.lineno, node.col_offset) == place), None)
+    failed = kept or nodes[-1]
+    record["assertion"] = cut(ast.get_source_segment(source, failed), MAX_LINE)
+    if kept is None:
+        return
+    test = failed.test
+    with _time_limit(_REPR_SECONDS):
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            kind = type(test.ops[0])
+            # `assert 3 == f(1)`: the constant is what was expected
+            if isinstance(test.left, ast.Constant) and kind in (ast.Eq, ast.NotEq, ast.Is, ast.IsNot):
+                left, right = right, left
+            record |= {"actual": _repr(left), "expected": _COMPARISONS[kind][1] + _repr(right)}
+        elif isinstance(test, _VALUES):
+            record |= {"actual": _repr(left), "expected": "a true value"}
+        elif _is_negated_value(test):
+            record |= {"actual": _repr(left), "expected": "a false value"}
+
+
+class _TooLong(BaseException):
+    """A `repr` took too long. No `except Exception` of the program may take this for its own."""
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Ends the block silently after `seconds`, as far as a signal can; a program's own timer is left alone."""
+
+    def expire(number: int, frame: types.FrameType | None) -> None:
+        raise _TooLong
+
+    try:
+        if signal.getitimer(signal.ITIMER_REAL)[0]:
+            raise ValueError
+        before = signal.signal(signal.SIGALRM, expire)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        yield
+    except _TooLong:
+        pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class _Repr(reprlib.Repr):
+    """`repr` that stays short, keeps a dictionary's order, and does not raise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = 400
+        self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdict = self.maxdeque = 40
+        self.maxarray = 40
+        self.maxlevel = 8
+
+    def repr1(self, x: Any, level: int) -> str:
+        try:
+            return super().repr1(x, level)
+        except Exception:
+            return f"<{type(x).__name__} object>"
+
+    def repr_int(self, x: int, level: int) -> str:
+        return super().repr_int(x, level) if x.bit_length() < 10_000 else f"<int of {x.bit_length()} bits>"
+
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        if level <= 0 and x:
+            return "{...}"
+        items = [
+            f"{self.repr1(key, level - 1)}: {self.repr1(value, level - 1)}"
+            for key, value in list(x.items())[: self.maxdict]
+        ]
+        return "{" + ", ".join([*items, *(["..."] if len(x) > self.maxdict else [])]) + "}"
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        return cut(repr(x), self.maxother)
+
+
+def _repr(value: Any) -> str:
+    return cut(_Repr().repr(value), MAX_LINE)
 
 
 def _characters(line: str, bytes_before: int) -> int:

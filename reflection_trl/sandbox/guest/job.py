@@ -359,6 +359,7 @@ def _run_python(job: dict[str, Any]) -> dict[str, Any]:
     try:
         outcome = channel.receive()
         result["error"] = outcome.get("error")
+        result["left"] = outcome.get("end") == "exited"
         if outcome.get("end") == "finished":
             with open(_CHECKS, encoding="utf-8") as file:
                 result["error"] = run_checks(file.read(), channel, job["entry_point"])

@@ -36,7 +36,7 @@ def run_program(source: str, channel: Channel) -> int:
     process = os.getpid()
     code, outcome = 0, {"end": "finished"}
     try:
-        exec(compile(source, "main.py", "exec", dont_inherit=True), vars(main))
+        exec(errors.compiled(source, "main.py"), vars(main))
     except SystemExit as exit:
         code, outcome = _exit_code(exit), {"end": "exited"}
     except BaseException as error:
