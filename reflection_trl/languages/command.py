@@ -1,0 +1,226 @@
+"""What languages share that are run by a command: one file, perhaps a compiler, and text that says what went wrong."""
+
+import re
+import shutil
+import signal
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ..feedback import Feedback, FeedbackKind
+from ..sandbox import END_MARK, CommandProgram, Limits, Verdict
+from .ended import ended_from_outside
+from .language import Language
+from .rendering import normalised, printable, shortened, with_output
+
+
+Rules = Sequence[tuple[FeedbackKind, str]]
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+# Characters of what a compiler or a program has printed, and of a line of it, that patterns search
+_MAX_SCANNED, _MAX_LINE = 60_000, 2_000
+_UNITS = {"utf-8": 1, "utf-16-le": 2, "utf-32-le": 4}
+
+
+class CommandLanguage(Language):
+    """
+    A language whose program is one file: its tests stand behind it, and print a secret mark at their end.
+
+    A pass is exit code 0 **and** the mark, so that a program that leaves early, by whatever call, has not passed. A program
+    that searches its own file or memory can find the mark: see [`~reflection_trl.sandbox.CommandProgram`].
+
+    What a compiler prints for people is read, not its machine-readable form: g++ drops its JSON with version 15, javac's
+    raw diagnostics leave out the sentence that a model needs, and the places stand alike in both. Whether a program has
+    passed is never read from text.
+
+    Attributes:
+        file (`str`): name of the file.
+        tools (`tuple`): commands that must be there, each with the Debian package that brings it.
+        compiler (`tuple[str]`): command that checks or compiles the file; empty where there is none.
+        command (`tuple[str]`): command that runs it.
+        limits ([`~reflection_trl.sandbox.Limits`]): what a run may use, the compiler included.
+        compile_error (`re.Pattern`): finds the compiler's first error, with groups `message` and perhaps `line`, `column`, `code`.
+        run_error (`re.Pattern`): finds what ended a run, with the group `message` or `fatal` and perhaps `code`. The last match counts: a
+            program may print what looks like an error before it fails.
+        run_place (`re.Pattern`): finds where, with groups `line` and perhaps `column`, a number or the blanks before a caret.
+        column_encoding (`str`): the units of an encoding in which the toolchain counts columns.
+        compile_rules, run_rules (`Rules`): kinds of error, by the first pattern that is found in the message.
+    """
+
+    file: ClassVar[str]
+    tools: ClassVar[tuple[tuple[str, str], ...]]
+    compiler: ClassVar[tuple[str, ...]] = ()
+    command: ClassVar[tuple[str, ...]]
+    limits: ClassVar[Limits] = Limits(timeout=30.0, memory=2 << 30)
+    compile_error: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
+    run_error: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
+    run_place: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
+    column_encoding: ClassVar[str] = "utf-16-le"
+    compile_rules: ClassVar[Rules] = ()
+    run_rules: ClassVar[Rules] = ()
+    hint: ClassVar[re.Pattern[str]] = re.compile(r"(?i)(did you mean[^\n]*)")
+
+    def missing(self) -> str | None:
+        for tool, package in self.tools:
+            if shutil.which(tool, path=SYSTEM_PATH) is None:
+                return f"{self.title} needs `{tool}`: `apt-get install {package}`."
+        return None
+
+    def program(
+        self,
+        source: str,
+        tests: str = "",
+        *,
+        entry_point: str | None = None,
+        stdin: str = "",
+        limits: Limits | None = None,
+    ) -> CommandProgram:
+        text = self.joined(source, tests)
+        return CommandProgram(
+            argv=self.command,
+            compile=self.compiler or None,
+            files={self.file: text},
+            end_mark=END_MARK in text,
+            stdin=stdin,
+            limits=limits or self.limits,
+        )
+
+    def joined(self, source: str, tests: str) -> str:
+        """The program, and its tests behind it, line for line."""
+        source = source.replace(END_MARK, "")  # a program that has the word in it would be told the secret
+        return f"{source}\n{self.with_end(tests)}" if tests else source
+
+    def diagnose(self, verdict: Verdict, source: str, tests: str = "") -> Feedback:
+        if (feedback := ended_from_outside(verdict)) is not None and not self.failed_quietly(verdict, tests):
+            return feedback
+        compiling = verdict.step == "compile"
+        output = "\n".join(part for part in (verdict.stderr, self.errors_on_stdout(verdict)) if part)
+        output = normalised(shortened(output, _MAX_SCANNED, longest_line=_MAX_LINE))
+        found = self.compile_error.search(output) if compiling else last_match(self.run_error, output)
+        readable = self.readable(output)
+        message = _message(found) if found else _last_line(readable) or normalised(verdict.reason)
+        place = self._place(self.place(output, found, compiling), source, tests)
+        kind = self.classify(
+            message if compiling else output[found.start() :] if found else output, compiling, verdict
+        )
+        checked = str(place.get("source_line") or "")
+        if kind is FeedbackKind.RUNTIME and not compiling and re.search(r"\bassert", checked):
+            kind = FeedbackKind.ASSERTION  # an assert with a message of its own
+        code = self.error_type(found, output)
+        if code is None and kind in (FeedbackKind.RUNTIME, FeedbackKind.VALUE):
+            code = _signal_name(verdict)
+        hint = self.hint.search(output)
+        details = self.assertion(output) if kind is FeedbackKind.ASSERTION else {}
+        if kind is FeedbackKind.ASSERTION and checked:
+            details.setdefault("assertion", checked.strip())
+        return Feedback(
+            kind=kind,
+            text=with_output("" if compiling else self.printed(verdict), readable or message),
+            error_type=(code or "")[:200] or None,
+            message=shortened(message),
+            hint=shortened(hint.group(1).strip()) if hint else None,
+            **place,
+            **{name: shortened(value) for name, value in details.items()},
+        )
+
+    # What languages differ in
+
+    @abstractmethod
+    def with_end(self, tests: str) -> str:
+        """
+        Tests that print [`~reflection_trl.sandbox.END_MARK`], on a line of its own, when all of them have held. Those whose end
+        is not known, for want of a `main`, stay as they are. No line moves.
+        """
+
+    @abstractmethod
+    def assertion(self, output: str) -> dict[str, str]:
+        """`assertion`, `actual` and `expected` of an assert that failed, as far as the output tells."""
+
+    def failed_quietly(self, verdict: Verdict, tests: str) -> bool:
+        """Whether a program failed though it exited with 0."""
+        return False
+
+    def errors_on_stdout(self, verdict: Verdict) -> str:
+        """What standard output says of errors: compilers that do not use standard error."""
+        return verdict.stdout if verdict.step == "compile" else ""
+
+    def printed(self, verdict: Verdict) -> str:
+        """What the program itself has printed."""
+        return verdict.stdout
+
+    def readable(self, output: str) -> str:
+        """The output without what no reader needs."""
+        return output.strip("\n")
+
+    def error_type(self, found: re.Match[str] | None, output: str) -> str | None:
+        """Exception class or code of the error."""
+        return found.groupdict().get("code") if found else None
+
+    def place(self, output: str, found: re.Match[str] | None, compiling: bool) -> re.Match[str] | None:
+        """Where the error `found` came up, as a match with groups `line` and perhaps `column`."""
+        if compiling:
+            return found
+        return self.run_place.search(output, found.start() if found else 0) or last_match(self.run_place, output)
+
+    def classify(self, text: str, compiling: bool, verdict: Verdict) -> FeedbackKind:
+        for kind, pattern in self.compile_rules if compiling else self.run_rules:
+            if re.search(pattern, text):
+                return kind
+        if compiling:
+            return FeedbackKind.SYNTAX
+        if verdict.signal == signal.SIGFPE:
+            return FeedbackKind.VALUE
+        return FeedbackKind.RUNTIME
+
+    def locate(self, found: re.Match[str], source: str) -> tuple[str, int]:
+        """`"program"` or `"tests"`, and the line there."""
+        line, lines = int(found["line"]), source.count("\n") + 1
+        return ("tests", line - lines) if line > lines else ("program", line)
+
+    def _place(self, found: re.Match[str] | None, source: str, tests: str) -> dict[str, str | int | None]:
+        groups = found.groupdict() if found else {}
+        if not groups.get("line"):
+            return {}
+        file, line = self.locate(found, source)
+        lines = (tests if file == "tests" else source).split("\n")
+        if not 0 < line <= len(lines):  # of a line that neither has
+            return {}
+        text = lines[line - 1].strip("\r")
+        return {
+            "file": file,
+            "line": line,
+            "column": None if groups.get("column") is None else self._characters(text, groups["column"]),
+            "source_line": shortened(printable(text)),
+        }
+
+    def _characters(self, text: str, column: str) -> int | None:
+        """The column in characters, if the line has it: `column` is a number, or the blanks before a caret."""
+        size = (int(column) - 1 if column.isdigit() else len(column)) * _UNITS[self.column_encoding]
+        data = text.encode(self.column_encoding, "surrogatepass")
+        if size > len(data):
+            return None
+        before = data[:size]
+        return len(before.decode(self.column_encoding, "ignore")) + 1
+
+
+def last_match(pattern: re.Pattern[str], output: str) -> re.Match[str] | None:
+    """The last match of `pattern` in `output`."""
+    return next(reversed([*pattern.finditer(output)]), None)
+
+
+def _message(found: re.Match[str]) -> str:
+    """The group `message`, `fatal` where that has matched, or all of it."""
+    groups = found.groupdict()
+    message = next((groups[name] for name in ("message", "fatal") if groups.get(name) is not None), found.group())
+    return message.strip()
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def _signal_name(verdict: Verdict) -> str | None:
+    try:
+        return signal.Signals(verdict.signal).name if verdict.signal else None
+    except ValueError:  # a real-time signal
+        return None

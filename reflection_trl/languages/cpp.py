@@ -1,0 +1,123 @@
+"""C++17, by g++."""
+
+import dataclasses
+import re
+
+from ..feedback import FeedbackKind
+from ..sandbox import END_MARK, CommandProgram, Limits
+from .command import CommandLanguage, last_match
+
+
+_MAIN = re.compile(r"\bint\s+main\s*\([^)]*\)\s*\{")
+# The standard's `assert`, whatever the program has made of it
+_INCLUDES = "#undef assert\n#undef NDEBUG\n#include <cassert>\n#include <cstdio>\n#include <iostream>"
+# An object of `main` is destroyed when `main` returns, but not by `exit` and its like
+_END = (
+    "struct EndOfChecks { ~EndOfChecks() { "
+    f'std::cout << std::flush; std::printf("\\n%s\\n", "{END_MARK}"); std::fflush(stdout); }} }};'
+)
+_LED_THERE = re.compile(
+    r"^(?:In file included from | +from )?(?P<file>main\.cpp|tests\.h):(?P<line>\d+)(?::(?P<column>\d+))?(?::   required from|[,:]$)",
+    re.MULTILINE,
+)
+_IN_PROGRAM = re.compile(r"^(?P<file>main\.cpp|tests\.h):(?P<line>\d+):(?P<column>\d+): ", re.MULTILINE)
+_IDLE = re.compile(
+    r"compilation terminated|collect2: error|(?:main\.cpp|tests\.h): In |In file included from main\.cpp:\d+:$"
+)
+_FAILED = re.compile(r"Assertion `(?P<assertion>.*)' failed\.")
+
+
+class Cpp(CommandLanguage):
+    """C++17. Tests are a `main` behind the program, or the program has one."""
+
+    name = "cpp"
+    title = "C++"
+    fences = ("cpp", "c++", "cc", "cxx")
+    file = "main.cpp"
+    tools = (("g++", "g++"),)
+    compiler = (
+        "g++",
+        "-std=c++17",
+        "-O1",
+        "-w",
+        "-fmax-errors=5",
+        "-fdiagnostics-color=never",
+        "-fdiagnostics-column-unit=byte",
+        "main.cpp",
+        "-o",
+        "main",
+    )
+    command = ("./main",)
+    limits = Limits(timeout=60.0, memory=2 << 30)
+    column_encoding = "utf-8"
+    # Of the compiler or the linker
+    compile_error = re.compile(
+        r"^(?P<file>[\w./+-]+):(?:(?P<line>\d+):(?:(?P<column>\d+):)? (?:fatal )?error|\(\.text[^)]*\)):"
+        r" (?P<message>[^\n]*)",
+        re.MULTILINE,
+    )
+    compile_rules = (
+        (FeedbackKind.IMPORT, r"No such file or directory"),
+        (
+            FeedbackKind.NAME,
+            r"was not declared|has not been declared|does not name a type|has no member|is not a member of|undeclared"
+            r"|undefined reference|has not been defined|incomplete type",
+        ),
+        (
+            FeedbackKind.TYPE,
+            r"cannot convert|conversion from|no matching function|no match for|could not convert|invalid (operands|types|use of)"
+            r"|incompatible|cannot bind|too (few|many) arguments|read-only|discards qualifiers|cannot be used as"
+            r"|not assignable|no match|deduced|void value",
+        ),
+    )
+    run_error = re.compile(
+        r"^(?:\S+: (?:main\.cpp|tests\.h):\d+: [^\n]*(?=Assertion `)"
+        r"|terminate called after throwing an instance of '(?P<code>[^\n]+)'(?:\n  what\(\):  )?)(?P<message>[^\n]*)",
+        re.MULTILINE,
+    )
+    run_place = re.compile(r"^\S+: (?P<file>main\.cpp|tests\.h):(?P<line>\d+): [^\n]*Assertion `", re.MULTILINE)
+    run_rules = (
+        (FeedbackKind.ASSERTION, r"Assertion `"),
+        (FeedbackKind.MEMORY, r"std::bad_alloc"),
+        (FeedbackKind.VALUE, r"std::(out_of_range|invalid_argument|domain_error|length_error)"),
+    )
+
+    def program(
+        self,
+        source: str,
+        tests: str = "",
+        *,
+        entry_point: str | None = None,
+        stdin: str = "",
+        limits: Limits | None = None,
+    ) -> CommandProgram:
+        program = super().program(source, tests, entry_point=entry_point, stdin=stdin, limits=limits)
+        if not tests:
+            return program
+        # In files of their own, so that the compiler numbers their lines and quotes them right
+        files = {
+            self.file: f'{source.replace(END_MARK, "")}\n#include "checks.h"\n#include "tests.h"\n',
+            "checks.h": _INCLUDES,
+            "tests.h": f"{self.with_end(tests)}\n",
+        }
+        return dataclasses.replace(program, files=files)
+
+    def with_end(self, tests: str) -> str:
+        return _MAIN.sub(lambda main: f"{_END} {main.group()} EndOfChecks end_of_checks;", tests, count=1)
+
+    def assertion(self, output: str) -> dict[str, str]:
+        found = _FAILED.search(output)
+        return {"assertion": found.group("assertion")} if found else {}
+
+    def place(self, output: str, found: re.Match[str] | None, compiling: bool) -> re.Match[str] | None:
+        if compiling and found and found["file"] not in (self.file, "tests.h"):
+            # An error in a header: the line of the program that led there
+            return last_match(_LED_THERE, output[: found.start()]) or _IN_PROGRAM.search(output, found.end())
+        return super().place(output, found, compiling)
+
+    def locate(self, found: re.Match[str], source: str) -> tuple[str, int]:
+        return ("tests" if found["file"] == "tests.h" else "program"), int(found["line"])
+
+    def readable(self, output: str) -> str:
+        lines = [line.removeprefix("/usr/bin/ld: ") for line in output.split("\n") if not _IDLE.match(line)]
+        return "\n".join(lines).strip("\n")

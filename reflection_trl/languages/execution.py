@@ -1,0 +1,34 @@
+"""Runs programs of any language in the sandbox and hands back feedback."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..feedback import Feedback
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    One run of one program.
+
+    Args:
+        feedback ([`~reflection_trl.feedback.Feedback`]): how it ended.
+        stdout (`str`): what it printed.
+        seconds (`float`): wall clock.
+    """
+
+    feedback: Feedback
+    stdout: str = ""
+    seconds: float = 0.0
+
+
+class Execute(Protocol):
+    """
+    Runs one program, isolated. What rollouts and evaluation call; many calls may be in flight at a time.
+
+    A failure of the sandbox itself raises [`~reflection_trl.sandbox.SandboxError`]; it is never a feedback.
+    """
+
+    async def __call__(
+        self, language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""
+    ) -> Run: ...

@@ -1,0 +1,78 @@
+"""Runs programs of any language in the sandbox, many at a time."""
+
+import asyncio
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from ..sandbox import Limits, Sandbox, SandboxError, Status
+from . import LANGUAGES, get_language
+from .execution import Run
+
+
+class Executor:
+    """
+    An [`Execute`] on a [`~reflection_trl.sandbox.Sandbox`]: an asynchronous context manager.
+
+    Args:
+        sandbox ([`~reflection_trl.sandbox.Sandbox`], *optional*):
+            An open sandbox to use, which stays open. By default one is opened, and closed at the end.
+        languages (`Iterable[str]`, *optional*):
+            Languages whose toolchains the sandbox shows; all that are here by default.
+        workers (`int`, *optional*):
+            Programs that run at a time; the number of processors by default.
+        limits ([`~reflection_trl.sandbox.Limits`], *optional*):
+            What each program may use; the language's own by default.
+
+    Attributes:
+        runs (`int`): programs that have been run.
+
+    Raises:
+        [`~reflection_trl.sandbox.SandboxUnavailableError`]: When entered on a machine where no isolation holds.
+
+    Example:
+
+    ```python
+    >>> async with Executor() as execute:
+    ...     run = await execute("python", "def double(x): return x * 3", "assert double(2) == 4")
+    >>> run.feedback.kind, run.feedback.actual
+    (<FeedbackKind.ASSERTION: 'assertion'>, '6')
+    ```
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox | None = None,
+        *,
+        languages: Iterable[str] | None = None,
+        workers: int | None = None,
+        limits: Limits | None = None,
+    ):
+        self.runs = 0
+        self._borrowed = sandbox
+        names = LANGUAGES if languages is None else [get_language(name).name for name in languages]
+        self._readonly = tuple(dict.fromkeys(path for name in names for path in LANGUAGES[name].readonly))
+        self._workers = workers
+        self._limits = limits
+
+    async def __aenter__(self) -> "Executor":
+        self._sandbox = self._borrowed or Sandbox(workers=self._workers, readonly=self._readonly)
+        if self._borrowed is None:
+            await asyncio.to_thread(self._sandbox.start)
+        self._threads = ThreadPoolExecutor(self._sandbox.workers, thread_name_prefix="execute")
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+        if self._borrowed is None:
+            await asyncio.to_thread(self._sandbox.close)
+
+    async def __call__(
+        self, language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""
+    ) -> Run:
+        spoken = get_language(language)
+        program = spoken.program(source, tests, entry_point=entry_point, stdin=stdin, limits=self._limits)
+        verdict = await asyncio.get_running_loop().run_in_executor(self._threads, self._sandbox.run, program)
+        if verdict.status is Status.INFRASTRUCTURE:
+            raise SandboxError(f"The sandbox could not run a program: {verdict.reason}")
+        self.runs += 1
+        return Run(spoken.diagnose(verdict, source, tests), verdict.stdout, verdict.duration)

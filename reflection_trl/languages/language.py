@@ -1,0 +1,64 @@
+"""What this package needs to know of a programming language."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from ..feedback import Feedback
+from ..sandbox import Limits, Program, Verdict
+
+
+class Language(ABC):
+    """
+    How programs of one language are run, and how their failures are read.
+
+    Attributes:
+        name (`str`): as problems and command lines name it, e.g. `"python"`, `"cpp"`, `"javascript"`.
+        title (`str`): as prose names it, e.g. `"C++"`.
+        fences (`tuple[str]`): info strings of Markdown fences that hold it; the first is the one that prompts ask for.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    fences: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def missing(self) -> str | None:
+        """What this machine lacks to run the language, and how to get it, in one sentence; `None` if nothing."""
+
+    @property
+    def readonly(self) -> tuple[str, ...]:
+        """Directories of the toolchain that the sandbox has to show, beside the system's."""
+        return ()
+
+    @abstractmethod
+    def program(
+        self,
+        source: str,
+        tests: str = "",
+        *,
+        entry_point: str | None = None,
+        stdin: str = "",
+        limits: Limits | None = None,
+    ) -> Program:
+        """
+        The program as the sandbox takes it.
+
+        Args:
+            source (`str`): the program. Hostile.
+            tests (`str`, *optional*): code placed behind it, whose end is reached only when it is right.
+            entry_point (`str`, *optional*): name of the function under test.
+            stdin (`str`, *optional*): standard input.
+            limits ([`~reflection_trl.sandbox.Limits`], *optional*): defaults to what the language's compiler needs.
+        """
+
+    @abstractmethod
+    def diagnose(self, verdict: Verdict, source: str, tests: str = "") -> Feedback:
+        """
+        Reads a verdict on [`Language.program`].
+
+        Args:
+            verdict ([`~reflection_trl.sandbox.Verdict`]): any but `Status.INFRASTRUCTURE`, which is no judgement: callers
+                deal with it before.
+            source (`str`): the program.
+            tests (`str`, *optional*): the tests behind it.
+        """

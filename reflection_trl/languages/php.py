@@ -1,0 +1,83 @@
+"""PHP, by its command-line interpreter. Asserts throw."""
+
+import re
+
+from ..feedback import FeedbackKind
+from ..sandbox import END_MARK, CommandProgram, Limits
+from .command import CommandLanguage
+
+
+class PHP(CommandLanguage):
+    """PHP. A program may leave out its opening tag."""
+
+    name = "php"
+    title = "PHP"
+    fences = ("php",)
+    file = "main.php"
+    tools = (("php", "php-cli"),)
+    command = (
+        "php",
+        "-d",
+        "zend.assertions=1",
+        "-d",
+        "assert.exception=1",
+        "-d",
+        "display_errors=stderr",
+        "-d",
+        "html_errors=0",
+        "-d",
+        "log_errors=0",
+        "main.php",
+    )
+    limits = Limits(timeout=30.0, memory=1 << 30)
+    run_error = re.compile(
+        r"^(?:PHP )?(?:Parse|Fatal) error: +(?:Uncaught (?P<code>[\w\\]+)(?:: )?)?(?P<message>[\s\S]*?)(?:,? (?:called )?in main\.php|$)"
+        r"|^(?P<fatal>Out of memory)$",
+        re.MULTILINE,
+    )
+    # The last place of the sentence is where the error is: a call comes before what it calls
+    run_place = re.compile(
+        r"^(?:PHP )?(?:Parse|Fatal) error: [^\n]*\bin main\.php(?: on line |:)(?P<line>\d+)", re.MULTILINE
+    )
+    run_rules = (
+        (FeedbackKind.SYNTAX, r"\A(PHP )?Parse error"),
+        (FeedbackKind.ASSERTION, r"\A[^\n]*Uncaught (AssertionError|Exception: Test failed)"),
+        (
+            FeedbackKind.NAME,
+            r"\A[^\n]*(Call to undefined|Undefined (variable|constant|function)|Class \"[^\"]*\" not found)",
+        ),
+        (FeedbackKind.TYPE, r"\A[^\n]*Uncaught (TypeError|ArgumentCountError)|\A[^\n]*Unsupported operand types"),
+        (FeedbackKind.IMPORT, r"\A[^\n]*Failed opening required"),
+        (FeedbackKind.MEMORY, r"\A[^\n]*(Allowed memory size|Out of memory)"),
+        (
+            FeedbackKind.VALUE,
+            r"\A[^\n]*Uncaught (ValueError|DivisionByZeroError|ArithmeticError|OutOfBounds|OutOfRange|InvalidArgument|Range|Domain)",
+        ),
+    )
+
+    def program(
+        self,
+        source: str,
+        tests: str = "",
+        *,
+        entry_point: str | None = None,
+        stdin: str = "",
+        limits: Limits | None = None,
+    ) -> CommandProgram:
+        if "<?" not in source:
+            source = f"<?php {source}"  # on the same line, so that lines keep their numbers
+        closed = re.sub(r"\?>\s*\Z", "", source) if tests else source
+        tests = re.sub(r"\A\s*<\?php", "", tests)
+        return super().program(closed, tests, entry_point=entry_point, stdin=stdin, limits=limits)
+
+    def with_end(self, tests: str) -> str:
+        return re.sub(r"\?>\s*\Z", "", tests) + f'\necho "\\n", "{END_MARK}", "\\n";'
+
+    def assertion(self, output: str) -> dict[str, str]:
+        found = re.search(r"Uncaught AssertionError: (assert\(.*\))(?: in |$)", output, re.MULTILINE)
+        return {"assertion": found.group(1)} if found else {}
+
+    def readable(self, output: str) -> str:
+        output = re.sub(r"\nStack trace:\n(?:#[^\n]*\n)*\s*thrown in [^\n]*", "", output)
+        output = re.sub(r"^PHP (?=(?:Parse|Fatal) error)|^mmap\(\) failed.*\n", "", output, flags=re.MULTILINE)
+        return output.strip("\n")

@@ -1,0 +1,120 @@
+"""Python: run by the sandbox's interpreter, the tests in a process of their own."""
+
+import re
+
+from ..feedback import Feedback, FeedbackKind
+from ..sandbox import ErrorInfo, Limits, Program, PythonProgram, Verdict
+from .ended import ended_from_outside
+from .language import Language
+from .rendering import normalised, printable, shortened, with_output
+
+
+# Exception classes by kind; whatever is not here is `RUNTIME`
+_KINDS = {
+    FeedbackKind.SYNTAX: ("SyntaxError", "IndentationError", "TabError"),
+    FeedbackKind.NAME: ("NameError", "UnboundLocalError", "AttributeError"),
+    FeedbackKind.TYPE: ("TypeError",),
+    FeedbackKind.VALUE: (
+        "ValueError", "UnicodeDecodeError", "UnicodeEncodeError", "JSONDecodeError", "IndexError", "KeyError", "LookupError",
+        "ZeroDivisionError", "OverflowError", "ArithmeticError", "FloatingPointError", "InvalidOperation", "StatisticsError",
+    ),
+    FeedbackKind.ASSERTION: ("AssertionError",),
+    FeedbackKind.IMPORT: ("ImportError", "ModuleNotFoundError"),
+    FeedbackKind.TIMEOUT: ("TimeoutError",),
+    FeedbackKind.MEMORY: ("MemoryError",),
+}  # fmt: skip
+_KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
+_PLACE = re.compile(r" \((?:main|checks)\.py, line \d+\)$")  # of a syntax error, told in fields of its own
+_FILES = {"main.py": "program", "checks.py": "tests"}
+# The first traceback that the program has printed
+_PRINTED = re.compile(
+    r'^  File "main\.py", line (?P<line>\d+)[^\n]*\n(?:^[ \t][^\n]*\n)*(?P<type>[A-Za-z_][\w.]*(?:Error|Exception|Exit))'
+    r"(?:: (?P<message>[^\n]*))?$",
+    re.MULTILINE,
+)
+_HINT = re.compile(r"(Did you (?:mean|forget)[^\n]*?\?|Perhaps you forgot [^\n]*|Maybe you meant [^\n]*)")
+
+
+class Python(Language):
+    """Python 3, as the sandbox's interpreter speaks it."""
+
+    name = "python"
+    title = "Python"
+    fences = ("python", "py", "python3")
+
+    def missing(self) -> str | None:
+        return None  # the sandbox brings its own interpreter, or refuses to start
+
+    def program(
+        self,
+        source: str,
+        tests: str = "",
+        *,
+        entry_point: str | None = None,
+        stdin: str = "",
+        limits: Limits | None = None,
+    ) -> Program:
+        return PythonProgram(source, checks=tests, entry_point=entry_point, stdin=stdin, limits=limits or Limits())
+
+    def diagnose(self, verdict: Verdict, source: str, tests: str = "") -> Feedback:
+        if (feedback := ended_from_outside(verdict)) is not None:
+            return feedback
+        if not tests and verdict.left and verdict.exit_code == 0:
+            return Feedback(FeedbackKind.NONE, with_output(verdict.stdout, ""))
+        error = verdict.error
+        if error is None:
+            return _from_output(verdict, source)
+        hint = _HINT.search(error.text)
+        return Feedback(
+            kind=kind_of(error.type),
+            text=with_output(verdict.stdout, _failure(error)),
+            error_type=printable(error.type),
+            message=shortened(_PLACE.sub("", normalised(error.message))),
+            file=_FILES.get(error.file or ""),
+            line=error.line,
+            column=error.column,
+            source_line=_clean(error.source_line),
+            assertion=_clean(error.assertion),
+            actual=_clean(error.actual),
+            expected=_clean(error.expected),
+            hint=_clean(hint.group(1)) if hint else None,
+        )
+
+
+def kind_of(error_type: str) -> FeedbackKind:
+    """The kind of an exception class, such as `"ZeroDivisionError"` or `"decimal.InvalidOperation"`."""
+    return _KIND_OF.get(error_type.rpartition(".")[2], FeedbackKind.RUNTIME)
+
+
+def _from_output(verdict: Verdict, source: str) -> Feedback:
+    """Of a program that has caught its errors itself and left with another code, as `unittest.main()` does."""
+    text = normalised(shortened(verdict.stderr, 20_000))
+    found = _PRINTED.search(text)
+    if found is None:
+        message = shortened(text.strip().rpartition("\n")[2] or verdict.reason)
+        return Feedback(FeedbackKind.RUNTIME, with_output(verdict.stdout, text or verdict.reason), message=message)
+    line, lines = int(found["line"]), source.split("\n")
+    known = 0 < line <= len(lines)
+    return Feedback(
+        kind=kind_of(found["type"]),
+        text=with_output(verdict.stdout, text),
+        error_type=found["type"][:200],
+        message=shortened(found["message"] or ""),
+        file="program" if known else None,
+        line=line if known else None,
+        source_line=_clean(lines[line - 1]) if known else None,
+    )
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else shortened(normalised(text))
+
+
+def _failure(error: ErrorInfo) -> str:
+    """The traceback, and the values that an assert has compared."""
+    text = normalised(error.text or f"{error.type}: {error.message}").rstrip("\n")
+    for inside, name in _FILES.items():
+        text = text.replace(f'File "{inside}"', f'File "{name}.py"')
+    if error.actual is not None:
+        text += f"\nExpected: {_clean(error.expected)}\nGot: {_clean(error.actual)}"
+    return text

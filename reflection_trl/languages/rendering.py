@@ -1,0 +1,110 @@
+"""Makes the same failure read the same, and short: what a model is shown of a run."""
+
+import datetime
+import itertools
+import re
+
+
+MAX_TEXT = 2000  # characters of a feedback's text
+_LONGEST_LINE = 400
+_REPEATED = 3  # times that a line is shown before the rest is counted
+_NOISE = [
+    (re.compile(r"\r\n"), "\n"),
+    (
+        re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[()][0-9A-B]|[78=>cDEHMNOZ])"),
+        "",
+    ),  # colours
+    (re.compile(r"^[^\n]*\r(?!\n)", re.MULTILINE), ""),  # what a progress bar has written over
+    # Directories of the sandbox and of toolchains
+    (re.compile(r"(?<![\w.])/tmp/(?:reflection_trl-[\w-]+/)?job/"), ""),
+    (
+        re.compile(
+            r"(?<![\w.])/(?:usr|opt|root)/(?:[\w.+@-]+/)*(?:lib|lib64|include|share|toolchains)/(?:[\w.+@-]+/)*(?=[\w.+@-])"
+        ),
+        "",
+    ),
+    (re.compile(r"\btmp[a-z0-9_]{8}\b"), "<temporary>"),
+    (re.compile(r"(?<![\w.])(?:/tmp/)?cc[A-Za-z0-9]{6}\.(?=[os]\b)"), "main."),
+    # Addresses
+    (re.compile(r"\bat 0x[0-9a-fA-F]{6,16}\b"), "at 0x..."),
+    (re.compile(r"\b0x0*(?:7[ef]|5[56])[0-9a-f]{10}\b"), "0x..."),
+    # Processes and threads
+    (re.compile(r"\b(pid|PID|tid|ident)([ =:]+)\d+\b"), r"\1\2<number>"),
+    (re.compile(r"^(thread '[^'\n]*') \(\d+\) (?=panicked|has overflowed)", re.MULTILINE), r"\1 "),
+]
+_TIME = re.compile(r"\b(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ud800-\udfff]")
+
+
+def normalised(text: str) -> str:
+    """
+    Text without what differs from run to run: directories, addresses, the time of the run, process numbers, colours.
+
+    What a program works on must stay: a path of another directory, a hexadecimal number and a date of another day do.
+
+    Args:
+        text (`str`): what an interpreter or a compiler printed.
+    """
+    for pattern, replacement in _NOISE:
+        text = pattern.sub(replacement, text)
+    today = datetime.datetime.now(datetime.UTC).date()
+    days = {str(today + datetime.timedelta(days)) for days in (-1, 0, 1)}
+    text = _TIME.sub(lambda found: "<time>" if found.group(1) in days else found.group(), text)
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """
+    Text without control characters and lone surrogates, which read `\\xNN` and `\\uNNNN`.
+
+    Args:
+        text (`str`): any text.
+    """
+    return _UNPRINTABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+def shortened(text: str, limit: int = MAX_TEXT, longest_line: int = _LONGEST_LINE) -> str:
+    """
+    Text of at most `limit` characters, cut in the middle, with a note of how much is missing.
+
+    Args:
+        text (`str`): any text, megabytes of it too.
+        limit (`int`, *optional*, defaults to 2000): characters.
+        longest_line (`int`, *optional*, defaults to 400): characters of a line.
+    """
+    if len(text) > 4 * limit:  # what is thrown away needs no work
+        dropped = len(text) - 2 * limit
+        text = f"{text[:limit]}\n[... {dropped} characters ...]\n{text[-limit:]}"
+    lines = [
+        line if len(line) <= longest_line else f"{line[: longest_line - 100]} [...] {line[-80:]}"
+        for line in text.split("\n")
+    ]
+    text = "\n".join(lines)
+    if len(text) <= limit:
+        return text
+    half = (limit - 40) // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters ...]\n{text[-half:]}"
+
+
+def with_output(stdout: str, failure: str) -> str:
+    """
+    What a program printed, and below it how it failed.
+
+    Args:
+        stdout (`str`): standard output.
+        failure (`str`): the failure; empty where there is none.
+    """
+    limit = MAX_TEXT // 4 if failure else MAX_TEXT
+    printed = shortened(normalised(shortened(stdout, 4 * limit)).strip("\n"), limit)
+    return "\n".join(part for part in (printed, shortened(_collapsed(failure.strip("\n")))) if part)
+
+
+def _collapsed(text: str) -> str:
+    """A line that is repeated over and over, as a traceback of a recursion does, is shown three times and counted."""
+    lines: list[str] = []
+    for line, same in itertools.groupby(text.split("\n")):
+        times = len(list(same))
+        lines += [line] * min(times, _REPEATED)
+        if times > _REPEATED and line.strip():
+            lines.append(f"[Previous line repeated {times - _REPEATED} more times]")
+    return "\n".join(lines)

@@ -1,0 +1,108 @@
+"""Rust 2021, by rustc."""
+
+import re
+import shutil
+import subprocess
+from functools import cached_property
+
+from ..feedback import FeedbackKind
+from ..sandbox import END_MARK, Limits
+from .command import SYSTEM_PATH, CommandLanguage
+
+
+_MAIN = re.compile(r"\bfn\s+main\s*\(\s*\)([^{;]*)\{")
+_ASSERT = re.compile(r"(?<![\w:])(assert|assert_eq|assert_ne)!")
+
+
+class Rust(CommandLanguage):
+    """Rust, edition 2021, without crates."""
+
+    name = "rust"
+    title = "Rust"
+    fences = ("rust", "rs")
+    file = "main.rs"
+    tools = (("rustc", "rustc"), ("cc", "gcc"))
+    command = ("./main",)
+    limits = Limits(timeout=60.0, memory=2 << 30)
+    compile_error = re.compile(
+        r"^error(?:\[(?P<code>E\d+)\])?: (?P<message>[^\n]*)(?:\n\s*--> main\.rs:(?P<line>\d+):(?P<column>\d+))?",
+        re.MULTILINE,
+    )
+    column_encoding = "utf-32-le"
+    run_error = re.compile(
+        r"^thread '[^'\n]*' panicked at [^\n]*:\n(?P<message>(?:(?!note: |  left: |stack backtrace)[^\n]*\n?)+)"
+        r"|^(?P<fatal>memory allocation of \d+ bytes failed)|^(?:thread '[^'\n]*' has overflowed its stack)",
+        re.MULTILINE,
+    )
+    run_place = re.compile(r"^thread '[^'\n]*' panicked at main\.rs:(?P<line>\d+):(?P<column>\d+)", re.MULTILINE)
+    hint = re.compile(r"(?:^|\s)help: ([^\n]*(?:similar name|did you mean|consider)[^\n]*)")
+    compile_rules = (
+        (FeedbackKind.IMPORT, r"unresolved import|can't find crate"),
+        (FeedbackKind.NAME, r"cannot find|no method named|no function|not found|undeclared|no field"),
+        (
+            FeedbackKind.TYPE,
+            r"mismatched types|type annotations|trait bound|cannot (add|compare|be indexed)|borrow|moved|lifetime|arguments? to this|wrong number",
+        ),
+    )
+    run_rules = (
+        (FeedbackKind.ASSERTION, r"\A[^\n]*\nassertion [^\n]*failed"),
+        (FeedbackKind.MEMORY, r"\Amemory allocation of"),
+        (
+            FeedbackKind.VALUE,
+            r"\A[^\n]*\n[^\n]*(out of bounds|out of range|by zero|with overflow|unwrap\(\)|capacity overflow|byte index)",
+        ),
+    )
+
+    @cached_property
+    def toolchain(self) -> str | None:
+        """Directory of a toolchain outside the system's directories, such as rustup's; `None` where the system has one."""
+        rustc = shutil.which("rustc")
+        if shutil.which("rustc", path=SYSTEM_PATH) is not None or rustc is None:
+            return None
+        try:
+            done = subprocess.run(
+                [rustc, "--print", "sysroot"], capture_output=True, text=True, timeout=60, check=True
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip() or None
+
+    @property
+    def readonly(self) -> tuple[str, ...]:
+        return (self.toolchain,) if self.toolchain else ()
+
+    @property
+    def compiler(self) -> tuple[str, ...]:
+        rustc = f"{self.toolchain}/bin/rustc" if self.toolchain else "rustc"
+        return (rustc, "--edition", "2021", "-A", "warnings", "--color", "never", "-o", "main", "main.rs")
+
+    def missing(self) -> str | None:
+        return super().missing() if self.toolchain is None else None
+
+    def with_end(self, tests: str) -> str:
+        # The standard's asserts, whatever macros of these names the program has
+        tests = _ASSERT.sub(r"::std::\1!", tests)
+        end = f'let end = end_of_checks(); ::std::println!("\\n{END_MARK}"); end'
+        return _MAIN.sub(
+            lambda main: f"fn main(){main.group(1)}{{ {end} }} fn end_of_checks(){main.group(1)}{{", tests, count=1
+        )
+
+    def assertion(self, output: str) -> dict[str, str]:
+        values = {"actual": r"^\s*left: (.*)$", "expected": r"^\s*right: (.*)$"}
+        found = {name: re.search(pattern, output, re.MULTILINE) for name, pattern in values.items()}
+        return {name: one.group(1).strip("`,") for name, one in found.items() if one}
+
+    def readable(self, output: str) -> str:
+        return "\n".join(
+            line
+            for line in output.split("\n")
+            if not line.startswith(
+                (
+                    "note: run with",
+                    "error: aborting",
+                    "For more information",
+                    "Some errors have",
+                    "  = note: this error orig",
+                )
+            )
+        ).strip("\n")

@@ -1,0 +1,40 @@
+"""Swift, by swiftc."""
+
+import re
+
+from ..feedback import FeedbackKind
+from ..sandbox import END_MARK, Limits
+from .command import CommandLanguage
+
+
+class Swift(CommandLanguage):
+    """Swift, unoptimised, so that asserts hold."""
+
+    name = "swift"
+    title = "Swift"
+    fences = ("swift",)
+    file = "main.swift"
+    tools = (("swiftc", "swiftlang"),)
+    compiler = ("swiftc", "-Onone", "-suppress-warnings", "-o", "main", "main.swift")
+    command = ("./main",)
+    limits = Limits(timeout=90.0, memory=4 << 30, processes=128)
+    compile_error = re.compile(r"^main\.swift:(?P<line>\d+):(?P<column>\d+): error: (?P<message>[^\n]*)", re.MULTILINE)
+    run_error = re.compile(r"(?P<message>(?:Assertion failed|Fatal error)[^\n]*)")
+    run_place = re.compile(r"main\.swift:(?P<line>\d+): ")
+    compile_rules = (
+        (FeedbackKind.IMPORT, r"no such module"),
+        (FeedbackKind.NAME, r"cannot find|has no member"),
+        (FeedbackKind.TYPE, r"cannot (convert|be applied)|does not conform|mismatch|conflicting"),
+    )
+    run_rules = (
+        (FeedbackKind.ASSERTION, r"Assertion failed"),
+        (FeedbackKind.VALUE, r"Index out of range|overflow|Division by zero|unexpectedly found nil"),
+    )
+
+    def with_end(self, tests: str) -> str:
+        # The standard's assert, whatever function of this name the program has
+        tests = re.sub(r"^(\s*)assert\(", r"\1Swift.assert(", tests, flags=re.MULTILINE)
+        return f'{tests}\nSwift.print("\\n{END_MARK}")'
+
+    def assertion(self, output: str) -> dict[str, str]:
+        return {}

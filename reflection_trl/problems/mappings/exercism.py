@@ -1,0 +1,131 @@
+"""Exercism's problem specifications: a description and cases in JSON, one problem an exercise.
+
+The cases belong to no language. A case becomes a call of a Python function with the case's values as arguments. Cases that are
+no such call are left out: operations on an object, functions or random numbers described in prose, files.
+"""
+
+import builtins
+import itertools
+import keyword
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ..problem import Problem
+from .text import code_block, join_code, unix_lines
+
+
+# Their values are expressions ("pi/2", "strength == strength") or sets in no order
+_NOT_DATA = frozenset(["complex-numbers", "custom-set", "dnd-character", "simple-cipher"])
+_NO_ARGUMENTS = frozenset(["commands", "files", "function", "operations", "predicate"])
+_NO_CASES = frozenset(["immutable", "random"])
+_TOLERANCE = 0.01
+# Level-one headings ("# Description"), hidden comments, fences around notes
+_MARKUP = re.compile(r"^# .*\n|^\[//\]:.*\n|^~~~~.*\n|<!--.*?-->\n?", re.MULTILINE)
+
+Case = dict[str, Any]
+
+
+def exercism(row: dict[str, Any]) -> Problem | None:
+    """
+    Map an exercise.
+
+    Args:
+        row (`dict`): with `slug`, `description` (Markdown) and `canonical_data` (its `cases` may be nested).
+
+    Returns:
+        `Problem`, *optional*: `None` where no case is a function call.
+    """
+    cases = [] if row["slug"] in _NOT_DATA else list(_calls(row["canonical_data"]["cases"]))
+    if not cases:
+        return None
+    functions = {name: _parameters(group) for name, group in _by_property(cases).items()}
+    return Problem(
+        id=f"exercism/{row['slug']}",
+        instruction=_request(unix_lines(row["description"]), cases, functions),
+        tests=join_code(*(_test(case, functions) for case in cases)),
+        entry_point=_function(cases[0]["property"]) if len(functions) == 1 else None,
+        source="exercism",
+        licence="MIT",
+    )
+
+
+def _leaves(cases: list[Case]) -> Iterator[Case]:
+    for case in cases:
+        if "cases" in case:
+            yield from _leaves(case["cases"])
+        else:
+            yield case
+
+
+def _calls(cases: list[Case]) -> Iterator[Case]:
+    leaves = list(_leaves(cases))
+    replaced = {case.get("reimplements") for case in leaves}
+    for case in leaves:
+        if case["uuid"] not in replaced and not (
+            _NO_ARGUMENTS & set(case["input"]) or _NO_CASES & set(case.get("scenarios") or ())
+        ):
+            yield case
+
+
+def _by_property(cases: list[Case]) -> dict[str, list[Case]]:
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case["property"], []).append(case)
+    return groups
+
+
+def _parameters(cases: list[Case]) -> dict[str, bool]:
+    """The parameters of a function, and whether every case gives them: required ones first."""
+    every = dict.fromkeys(itertools.chain.from_iterable(case["input"] for case in cases))
+    required = {name: all(name in case["input"] for case in cases) for name in every}
+    return dict(sorted(required.items(), key=lambda item: not item[1]))
+
+
+def _parameter(name: str) -> str:
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+def _function(name: str) -> str:
+    name = _parameter(name)
+    return f"{name}_" if hasattr(builtins, name) else name
+
+
+def _signature(name: str, parameters: dict[str, bool]) -> str:
+    arguments = [_parameter(p) + ("" if required else "=None") for p, required in parameters.items()]
+    return f"def {_function(name)}({', '.join(arguments)}):\n    ..."
+
+
+def _call(case: Case, functions: dict[str, dict[str, bool]]) -> str:
+    arguments = (repr(case["input"].get(name)) for name in functions[case["property"]])
+    return f"{_function(case['property'])}({', '.join(arguments)})"
+
+
+def _is_error(case: Case) -> bool:
+    return isinstance(case["expected"], dict) and "error" in case["expected"]
+
+
+def _test(case: Case, functions: dict[str, dict[str, bool]]) -> str:
+    call, expected = _call(case, functions), case["expected"]
+    if _is_error(case):
+        message = f"{call} should raise a ValueError"
+        return f"try:\n    {call}\nexcept ValueError:\n    pass\nelse:\n    raise AssertionError({message!r})"
+    if isinstance(expected, float):
+        return f"assert abs({call} - {expected!r}) < {_TOLERANCE}"
+    if isinstance(expected, bool) or expected is None:
+        return f"assert {call} is {expected!r}"
+    return f"assert {call} == {expected!r}"
+
+
+def _request(description: str, cases: list[Case], functions: dict[str, dict[str, bool]]) -> str:
+    text = re.sub(_MARKUP, "", description).strip()
+    if not text:
+        return ""
+    signatures = "\n\n\n".join(_signature(name, parameters) for name, parameters in functions.items())
+    examples = [next((c for c in group if not _is_error(c)), None) for group in _by_property(cases).values()]
+    lines = [f"- `{_call(case, functions)}` returns `{case['expected']!r}`" for case in examples if case]
+    if any(_is_error(case) for case in cases):
+        lines.append("- a `ValueError` is raised where the description speaks of an error, or the input is invalid")
+    what = "this Python function" if len(functions) == 1 else "these Python functions"
+    return f"{text}\n\nWrite {what}:\n\n{code_block(signatures)}\n\nFor example:\n" + "\n".join(lines)

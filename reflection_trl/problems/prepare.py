@@ -1,0 +1,189 @@
+"""From problems to problems that may be trained on: no duplicates, nothing from the benchmarks."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .benchmarks import benchmark_texts
+from .contamination import NgramIndex, Overlap, find_contamination
+from .duplicates import group_duplicates
+from .problem import Problem
+from .words import words
+
+
+Reason = Literal["duplicate", "near_duplicate", "contaminated"]
+
+
+@dataclass(frozen=True)
+class Removal:
+    """
+    Why a problem was removed.
+
+    Args:
+        id (`str`): the problem.
+        reason (`str`): `"duplicate"`, `"near_duplicate"` or `"contaminated"`.
+        of (`str`): the problem that is kept in its place, or the benchmark's task.
+        ngram (`str`, *optional*, defaults to `""`): the words that it shares with the task; empty where its id or its source
+            name the benchmark.
+        through (`str`, *optional*): the duplicate of this problem that is contaminated, where it is not this one itself.
+    """
+
+    id: str
+    reason: Reason
+    of: str
+    ngram: str = ""
+    through: str | None = None
+
+    def __str__(self) -> str:
+        if self.reason != "contaminated":
+            return f"{self.id}: {self.reason.replace('_', ' ')} of {self.of}"
+        through = f" through its duplicate {self.through}" if self.through else ""
+        return f"{self.id}: contaminated by {self.of}{through}" + (f" ({self.ngram!r})" if self.ngram else "")
+
+
+@dataclass(frozen=True)
+class ProblemReport:
+    """
+    What [`prepare_problems`] did.
+
+    Args:
+        total (`int`): problems that came in.
+        kept (`int`): problems that came out.
+        removed (`list[Removal]`): the others, in their order.
+        benchmarks (`list[str]`): what was decontaminated against.
+        ngram_size (`int`): words of an n-gram.
+        near_duplicate_threshold (`float`, *optional*): similarity of near duplicates; `None` where they were kept.
+        with_tests (`int`): kept problems that have tests.
+        sources (`dict[str, int]`): kept problems of each source.
+        languages (`dict[str, int]`): kept problems of each language.
+    """
+
+    total: int
+    kept: int
+    removed: list[Removal] = field(default_factory=list)
+    benchmarks: list[str] = field(default_factory=list)
+    ngram_size: int = 10
+    near_duplicate_threshold: float | None = None
+    with_tests: int = 0
+    sources: dict[str, int] = field(default_factory=dict)
+    languages: dict[str, int] = field(default_factory=dict)
+
+    def count(self, reason: Reason) -> int:
+        """How many problems were removed for this reason."""
+        return sum(removal.reason == reason for removal in self.removed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data, counts included."""
+        reasons = ("duplicate", "near_duplicate", "contaminated")
+        return {**dataclasses.asdict(self), "counts": {reason: self.count(reason) for reason in reasons}}
+
+    def summary(self) -> str:
+        """The report in a few lines for people."""
+        against = (
+            f"against {', '.join(self.benchmarks)}, {self.ngram_size}-grams" if self.benchmarks else "not looked for"
+        )
+        near = self.near_duplicate_threshold
+        rows = [
+            ("problems", self.total, ""),
+            ("- duplicates", self.count("duplicate"), "same instruction"),
+            (
+                "- near duplicates",
+                self.count("near_duplicate"),
+                "not looked for" if near is None else f"from {near:g} on",
+            ),
+            ("- contaminated", self.count("contaminated"), against),
+            ("= kept", self.kept, f"{self.with_tests} with tests"),
+            ("", "", f"languages: {_counts(self.languages)}"),
+            ("", "", f"sources: {_counts(self.sources)}"),
+        ]
+        return "\n".join(f"{label:<18}{number:>8}  {note}".rstrip() for label, number, note in rows)
+
+
+def _counts(counts: dict[str, int], most: int = 4) -> str:
+    shown = [f"{name} {number}" for name, number in counts.items()]
+    return ", ".join(shown if len(shown) <= most else [*shown[:most], f"{len(shown) - most} more"]) or "none"
+
+
+def prepare_problems(
+    problems: Iterable[Problem],
+    *,
+    decontaminate_against: Sequence[str] = ("humaneval", "mbpp"),
+    near_duplicate_threshold: float | None = 0.8,
+    ngram_size: int = 10,
+) -> tuple[list[Problem], ProblemReport]:
+    """
+    Remove duplicates, and whatever would train on a benchmark.
+
+    Of problems that ask for the same in the same language the first is kept, unless one of them is contaminated: then none is.
+
+    Args:
+        problems (`Iterable[Problem]`):
+            From one or several [`load_problems`].
+        decontaminate_against (`Sequence[str]`, *optional*, defaults to `("humaneval", "mbpp")`):
+            Benchmarks, as [`benchmark_texts`] names them. Empty to keep everything.
+        near_duplicate_threshold (`float`, *optional*, defaults to `0.8`):
+            Share of common word 5-grams from which two instructions are near duplicates; `None` to keep these.
+        ngram_size (`int`, *optional*, defaults to `10`):
+            Words in a row that a problem must not share with a benchmark's task.
+
+    Returns:
+        `tuple[list[Problem], ProblemReport]`: The problems that are left, in their order, and why the others are not.
+
+    Raises:
+        ValueError: If two problems have the same id, there are none, or a benchmark cannot be read.
+    """
+    problems = list(problems)
+    _check_ids(problems)
+    benchmarks = list(decontaminate_against) if not isinstance(decontaminate_against, str) else [decontaminate_against]
+    index = NgramIndex.from_texts(benchmark_texts(benchmarks), n=ngram_size)
+    overlaps = [find_contamination(problem, index) for problem in problems]
+    groups = _group(problems, near_duplicate_threshold)
+    contaminated = {group: number for number, group in reversed(list(enumerate(groups))) if overlaps[number]}
+    kept, removed = [], []
+    for number, (problem, group) in enumerate(zip(problems, groups, strict=True)):
+        if group in contaminated:
+            removed.append(
+                _contaminated(problem, overlaps[number], problems[contaminated[group]], overlaps[contaminated[group]])
+            )
+        elif group != number:
+            same = words(problem.instruction) == words(problems[group].instruction)
+            removed.append(Removal(problem.id, "duplicate" if same else "near_duplicate", problems[group].id))
+        else:
+            kept.append(problem)
+    return kept, ProblemReport(
+        total=len(problems),
+        kept=len(kept),
+        removed=removed,
+        benchmarks=benchmarks,
+        ngram_size=ngram_size,
+        near_duplicate_threshold=near_duplicate_threshold,
+        with_tests=sum(problem.has_tests for problem in kept),
+        sources=dict(Counter(problem.source for problem in kept).most_common()),
+        languages=dict(Counter(problem.language for problem in kept).most_common()),
+    )
+
+
+def _check_ids(problems: list[Problem]) -> None:
+    if not problems:
+        raise ValueError("There are no problems.")
+    name, times = Counter(problem.id for problem in problems).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"{times} problems have the id {name!r}; ids have to be unique.")
+
+
+def _group(problems: list[Problem], threshold: float | None) -> list[int]:
+    """For each problem the number of the first that asks for the same in the same language."""
+    groups = list(range(len(problems)))
+    for language in dict.fromkeys(problem.language for problem in problems):
+        numbers = [number for number, problem in enumerate(problems) if problem.language == language]
+        firsts = group_duplicates([problems[number].instruction for number in numbers], threshold)
+        for number, first in zip(numbers, firsts, strict=True):
+            groups[number] = numbers[first]
+    return groups
+
+
+def _contaminated(problem: Problem, own: Overlap | None, other: Problem, others: Overlap) -> Removal:
+    overlap, through = (own, None) if own else (others, other.id)
+    return Removal(problem.id, "contaminated", overlap.name, overlap.ngram, through)

@@ -1,0 +1,221 @@
+"""Problems from every kind of source, and one clear sentence for whatever is wrong with it."""
+
+import dataclasses
+import gzip
+import json
+import logging
+
+import pytest
+from datasets import Dataset, DatasetDict
+
+from reflection_trl.problems import Example, Problem, load_problems
+
+
+ROWS = [
+    {"task": "Add two numbers.", "asserts": "assert add(1, 2) == 3", "key": "a"},
+    {"task": "Subtract two numbers.", "asserts": "assert sub(1, 2) == -1", "key": "b"},
+]
+COLUMNS = {"instruction": "task", "tests": "asserts", "id": "key"}
+EXPECTED = [
+    Problem(id="a", instruction="Add two numbers.", tests="assert add(1, 2) == 3"),
+    Problem(id="b", instruction="Subtract two numbers.", tests="assert sub(1, 2) == -1"),
+]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def load(source, **options):
+    return list(load_problems(source, **{"columns": COLUMNS, **options}))
+
+
+def without_source(problems):
+    return [dataclasses.replace(problem, source="") for problem in problems]
+
+
+def json_lines(rows):
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    "kind", ["jsonl", "jsonl.gz", "json", "csv", "parquet", "pattern", "folder", "saved", "saved splits"]
+)
+def test_local_sources(tmp_path, kind, streaming):
+    source = tmp_path / f"rows.{kind}"
+    dataset = Dataset.from_list(ROWS)
+    match kind:
+        case "jsonl":
+            source.write_text(json_lines(ROWS))
+        case "jsonl.gz":
+            source.write_bytes(gzip.compress(json_lines(ROWS).encode()))
+        case "json":
+            source.write_text(json.dumps(ROWS, indent=2))
+        case "csv":
+            dataset.to_csv(source, index=False)
+        case "parquet":
+            dataset.to_parquet(source)
+        case "pattern":
+            (tmp_path / "1.jsonl").write_text(json_lines(ROWS[:1]))
+            (tmp_path / "2.jsonl").write_text(json_lines(ROWS[1:]))
+            source = tmp_path / "*.jsonl"
+        case "folder":
+            source.mkdir()
+            (source / "rows.jsonl").write_text(json_lines(ROWS))
+        case "saved":
+            dataset.save_to_disk(source)
+        case "saved splits":
+            DatasetDict(train=dataset, test=dataset.select([0])).save_to_disk(source)
+    problems = load(source, streaming=streaming)
+    assert without_source(problems) == EXPECTED
+    assert {problem.source for problem in problems} == {str(source)}
+
+
+def test_sources_in_memory():
+    dataset = Dataset.from_list(ROWS)
+    for source in (ROWS, iter(ROWS), dataset, dataset.to_iterable_dataset(), DatasetDict(train=dataset)):
+        assert without_source(load(source)) == EXPECTED
+    assert without_source(load_problems(EXPECTED)) == EXPECTED
+    assert len(load(DatasetDict(train=dataset, test=dataset.select([0])), split="test")) == 1
+
+
+def test_json_values_keep_their_types(tmp_path):
+    """One type for each column, as Arrow has it, would change what a row says."""
+    (tmp_path / "rows.jsonl").write_text('{"cases": [{"in": 1}]}\n{"cases": [{"out": [2]}, "x"]}\n')
+    seen = []
+    list(load_problems(tmp_path / "rows.jsonl", mapping=lambda row: seen.append(row) or Problem("", "Do it.")))
+    assert seen == [{"cases": [{"in": 1}]}, {"cases": [{"out": [2]}, "x"]}]
+
+
+def test_a_problem_survives_as_a_row():
+    problem = Problem(
+        "p",
+        "Echo.",
+        examples=(Example("a", "b"),),
+        entry_point="f",
+        reference="x = 1",
+        source="s",
+        licence="MIT",
+        tests="f()",
+    )
+    assert list(load_problems(Dataset.from_list([dataclasses.asdict(problem)]))) == [problem]
+
+
+def test_ids_language_and_licence_where_rows_have_none(tmp_path):
+    (tmp_path / "mine.jsonl").write_text(
+        json_lines([{"instruction": "A."}, {"instruction": "B.", "language": "python"}])
+    )
+    problems = list(load_problems(tmp_path / "mine.jsonl", language="javascript", licence="MIT"))
+    assert [problem.id for problem in problems] == ["mine.jsonl/0", "mine.jsonl/1"]
+    assert [problem.language for problem in problems] == ["javascript", "python"]
+    assert {problem.licence for problem in problems} == {"MIT"}
+
+
+def test_limit_stops_reading():
+    def endless():
+        number = 0
+        while True:
+            number += 1
+            yield {"instruction": f"Task {number}."}
+
+    assert len(list(load_problems(endless(), limit=3))) == 3
+
+
+def test_the_mapping_is_known_by_the_columns(caplog):
+    row = {"task_id": 1, "text": "Add.", "code": "def add(a): return a", "test_list": ["assert add(1) == 1"], "x": 1}
+    with caplog.at_level(logging.INFO, "reflection_trl.problems"):
+        assert next(load_problems([row])).id == "mbpp/1"
+    assert "fit the mapping 'mbpp'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        (
+            ROWS,
+            {"columns": {"instruction": "tsk"}},
+            "'the given rows' has no column `tsk`, only task, asserts, key; say which",
+        ),
+        (ROWS, {"columns": None}, "fit no ready-made mapping: task, asserts, key; set `mapping` to one of mbpp, apps"),
+        (ROWS, {"columns": None, "mapping": "apps"}, "no column `question`, `input_output`, only task, asserts, key"),
+        ([{"instruction": "x", "query": "y", "answer": ""}], {"columns": None}, "'code_feedback' and 'plain'"),
+        (ROWS, {"columns": None, "mapping": "aps"}, "Unknown mapping 'aps'; there are 'mbpp', 'apps'"),
+        (ROWS, {"mapping": "plain"}, "Give either `mapping` or `columns`, not both."),
+        (ROWS, {"columns": {"tests": "asserts"}}, "which column holds the `instruction`"),
+        (
+            ROWS,
+            {"columns": {"instruction": "task", "test": "asserts"}},
+            "the field 'test', but a problem has only id, instr",
+        ),
+        (ROWS, {"limit": 0}, "`limit` must be at least 1, got 0."),
+        ([], {}, "'the given rows' has no rows."),
+        ([{**ROWS[0], "task": "  "}], {}, "Row 0 of 'the given rows': the instruction is empty."),
+        ([ROWS[0], ROWS[0]], {}, "Row 1 of 'the given rows': the id 'a' is that of row 0 too; ids have to be unique."),
+        ([{**ROWS[0], "asserts": "assert add(1"}], {}, "Row 0 .* the tests are not Python .*line 1"),
+        ([{**ROWS[0], "task": ["x"]}], {}, "Row 0 .* `task` is no text but"),
+        ([{**ROWS[0], "task": None}], {}, "Row 0 .* the instruction is empty"),
+        (
+            ROWS,
+            {"columns": {**COLUMNS, "language": "key"}},
+            "Row 0 of 'the given rows': Unknown language 'a': use one of python, ",
+        ),
+        (ROWS, {"language": "klingon"}, "Unknown language 'klingon': use one of python, "),
+        (
+            ROWS,
+            {"columns": None, "mapping": lambda row: None},
+            "None of the 2 rows of 'the given rows' makes a problem.",
+        ),
+        (ROWS, {"columns": None, "mapping": lambda row: row["x"]}, "Row 0 of 'the given rows': KeyError: 'x'."),
+        (ROWS, {"columns": None, "mapping": dict}, "the mapping gave dict, not a Problem"),
+        (["x"], {}, "Row 0 of 'the given rows': a row is a dict or a Problem, not 'x'."),
+        (DatasetDict(train=Dataset.from_list(ROWS)), {"split": "dev"}, "there is no split 'dev', only 'train'"),
+        (5, {}, "Rows come from a path, a Hub id, a data set or an iterable, not from 5."),
+    ],
+)
+def test_bad_input_gets_one_sentence(rows, options, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        load(rows, **options)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("x.jsonl", b'{"task": "caf\xe9"}\n', "is not UTF-8"),
+        ("x.json", b'[{"task": "caf\xe9"}]', "is not UTF-8"),
+        ("x.csv", b"task\ncaf\xe9\n", "is not UTF-8"),
+        ("x.jsonl", b'{"task": "a"}\n{"task": \n', "cannot be read: line 2 of .*x.jsonl is not JSON"),
+        ("x.jsonl", b"", "has no rows"),
+        ("x.csv", b"", "has no rows|cannot be read"),
+        ("x.parquet", b"abc", "cannot be read: Parquet file size is 3 bytes"),
+        ("x.txt", b"abc", r"rows are read from .json, .jsonl, .parquet, .csv, .tsv files"),
+    ],
+)
+def test_bad_files_get_one_sentence(tmp_path, file, content, message, streaming):
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(ValueError, match=message) as raised:
+        load(tmp_path / file, columns={"instruction": "task"}, streaming=streaming)
+    assert "\n" not in str(raised.value) and file in str(raised.value)
+
+
+@pytest.mark.parametrize("source", ["missing.jsonl", "/missing/folder", "./missing", "missing/*.parquet", "a/b/c"])
+def test_a_missing_file_is_not_asked_for_on_the_hub(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="there is no such file or folder"):
+        load_problems(source)
+
+
+def test_a_data_set_that_cannot_be_had_is_one_sentence():
+    with pytest.raises(ValueError, match=r"^'nobody/nothing' cannot be read: .*\.$") as raised:
+        load_problems("nobody/nothing")
+    assert "\n" not in str(raised.value)
+
+
+def test_invalid_rows_can_be_left_out(caplog):
+    rows = [{**ROWS[0], "task": ""}, *ROWS, {**ROWS[1]}]
+    assert without_source(load(rows, skip_invalid=True)) == EXPECTED
+    assert "Row 0 of 'the given rows': the instruction is empty. Left out." in caplog.text
+    assert "Row 3 of 'the given rows': the id 'b'" in caplog.text
