@@ -1,0 +1,308 @@
+"""Answers from any OpenAI-compatible server: vLLM, SGLang, TGI, llama.cpp, or the router of Inference Providers."""
+
+import asyncio
+import json
+import os
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+from .types import Completion, GenerationError, RequestRefusedError, Sampling
+from .usage import Usage
+
+
+PROVIDERS_URL = "https://router.huggingface.co/v1"
+# The pauses between double, to four minutes in all: a server may restart meanwhile
+ATTEMPTS = 10
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+# Of a server that was never reached, and of a request that runs into the time limit
+FEW_ATTEMPTS = 3
+# Refused before any was answered: it is not the prompts
+REFUSALS = 16
+# The server could not, this once
+PASSING = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+
+_REASONS = {"length": "length", "max_tokens": "length", "model_length": "length", "content_filter": "refused"}
+_T = TypeVar("_T")
+
+
+class _FailedAttempt(Exception):
+    """The same request may be answered next time."""
+
+    def __init__(self, said: str, attempts: int = ATTEMPTS, pause: float | None = None):
+        super().__init__(said)
+        self.attempts = attempts
+        self.pause = pause
+
+
+class EndpointGenerator:
+    """
+    A [`Generate`] on a server: an asynchronous context manager.
+
+    Args:
+        model (`str`, *optional*):
+            The model's name, as the server knows it. Asked of the server when not given.
+        base_url (`str`, *optional*):
+            The server's address, up to and with `/v1`. Without it, an Inference Provider is asked through the Hub's router.
+        api_key_variable (`str`, *optional*):
+            Environment variable that holds the server's key. By default, the Hub's token goes to the router and none to a
+            `base_url`.
+        max_concurrency (`int`, *optional*, defaults to `64`):
+            Requests in flight at a time.
+        requests_per_minute (`float`, *optional*):
+            Rate limit; none by default.
+        timeout (`float`, *optional*, defaults to `600.0`):
+            Seconds after which an unanswered request is made again.
+        usage ([`Usage`], *optional*):
+            Counters and budget.
+
+    Raises:
+        [`GenerationError`]: If there is no key, or what should be one cannot be.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        base_url: str | None = None,
+        api_key_variable: str | None = None,
+        max_concurrency: int = 64,
+        requests_per_minute: float | None = None,
+        timeout: float = 600.0,
+        usage: Usage | None = None,
+    ):
+        self.model = model or ""
+        self.usage = usage or Usage()
+        self._url = (base_url or PROVIDERS_URL).rstrip("/")
+        self._key = _read_key(api_key_variable, base_url)
+        self._concurrency = max_concurrency
+        self._free = asyncio.Semaphore(max_concurrency)
+        self._timeout = timeout
+        self._pause = 60.0 / requests_per_minute if requests_per_minute else 0.0
+        self._next = 0.0
+        self._session: Any = None
+        self._reached = False
+        self._answered = 0
+        self._refused = 0
+
+    async def __aenter__(self) -> "EndpointGenerator":
+        # Not the Hub's client: it refuses any server in offline mode, holds 100 connections, and has no raw prompts
+        try:
+            import aiohttp
+        except ImportError as error:
+            raise GenerationError("Servers are asked through aiohttp: `pip install aiohttp`.") from error
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._concurrency),
+            timeout=aiohttp.ClientTimeout(total=self._timeout),
+            headers={"Authorization": f"Bearer {self._key}"} if self._key else None,
+            trust_env=True,
+        )
+        try:
+            if not self.model:
+                self.model = await self.request("GET", "/models", self._read_only_model)
+        except BaseException:
+            await self._session.close()
+            raise
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._session.close()
+
+    async def __call__(self, prompt: Sequence[dict[str, Any]] | str, sampling: Sampling) -> Completion:
+        body = {"model": self.model, **request_fields(prompt, sampling)}
+        if isinstance(prompt, str):
+            if self._url == PROVIDERS_URL:
+                raise GenerationError("Inference Providers take conversations only: raw prompts need a --base_url.")
+            route, content = "/completions", prompt
+        else:
+            route, content = "/chat/completions", "".join(turn["content"] for turn in prompt)
+        # No token is shorter than a byte
+        async with self.usage.request(len(content.encode("utf-8", "replace")) + sampling.max_tokens):
+            answer = await self.request("POST", route, lambda answer: read_completion(answer, content), body)
+            self._answered += 1
+            return self.usage.count(answer)
+
+    async def request(
+        self, method: str, route: str, read: Callable[[Any], _T], body: dict[str, Any] | None = None
+    ) -> _T:
+        """
+        Makes a request until the server answers it, or says for good that it will not.
+
+        Args:
+            method (`str`): of HTTP.
+            route (`str`): behind the base URL.
+            read (`Callable`): makes the result of the answer's JSON; a `ValueError`, `TypeError` or `LookupError` of it says that this is
+                no answer.
+            body (`dict`, *optional*): of the request.
+
+        Raises:
+            [`RequestRefusedError`]: If the server answers others, and not this one.
+            [`GenerationError`]: If it answers none.
+        """
+        answered_before, number = self._answered, 1
+        while True:
+            try:
+                async with self._free:
+                    await self._wait_for_turn()
+                    return self._read(await self._attempt(method, route, body), read)
+            except _FailedAttempt as failure:
+                if number >= failure.attempts:
+                    kind = RequestRefusedError if self._answered > answered_before else GenerationError
+                    raise kind(f"{self._url} {failure} ({number} attempts).") from None
+                pause = min(FIRST_PAUSE * 2 ** (number - 1), LONGEST_PAUSE)
+                pause = failure.pause if failure.pause is not None else pause * random.uniform(0.5, 1.0)
+            number += 1
+            self.usage.retries += 1
+            await asyncio.sleep(pause)
+
+    async def _attempt(self, method: str, route: str, body: dict[str, Any] | None) -> str:
+        """The text of a good answer."""
+        import aiohttp
+
+        try:
+            async with self._session.request(method, self._url + route, json=body, allow_redirects=False) as response:
+                self._reached = True
+                status, headers = response.status, response.headers
+                text = (await response.read()).decode("utf-8", "replace")
+        except aiohttp.InvalidURL:
+            raise GenerationError(
+                f"{self._url!r} is no address of a server: it looks like http://HOST:PORT/v1."
+            ) from None
+        except TimeoutError:
+            raise _FailedAttempt(
+                f"has not answered within {self._timeout:g} seconds: is it overloaded?", FEW_ATTEMPTS
+            ) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise _FailedAttempt(
+                f"cannot be reached ({self._brief(str(error) or type(error).__name__)}): is the server up, and the address right?",
+                ATTEMPTS if self._reached else FEW_ATTEMPTS,
+            ) from None
+        if status < 300:
+            return text
+        said = self._brief(text) or "nothing more"
+        if status in PASSING:
+            raise _FailedAttempt(f"says {status}: {said}", pause=_retry_after(headers.get("Retry-After", "")))
+        if status < 400:
+            raise GenerationError(
+                f"{self._url} sends on to {self._brief(headers.get('Location', 'another address'))}: give that as the base URL."
+            )
+        if status in (401, 403):
+            raise GenerationError(
+                f"{self._url} says {status}: the key is missing, wrong or without rights. Give the name of the environment variable "
+                "that holds it as --api_key_variable."
+            )
+        if status == 402:
+            raise GenerationError(f"{self._url} says 402, the credit is used up: {said}")
+        if status in (404, 405):
+            raise GenerationError(
+                f"{self._url} says {status}: it has no model {self.model!r}, or its address does not end in `/v1` ({said})."
+            )
+        self._refused += 1
+        if not self._answered and self._refused >= REFUSALS:
+            raise GenerationError(
+                f"{self._url} has refused the first {self._refused} requests and answered none, with {status}: {said}"
+            )
+        raise RequestRefusedError(f"{self._url} refuses the request with {status}: {said}")
+
+    def _read(self, text: str, read: Callable[[Any], _T]) -> _T:
+        try:
+            return read(json.loads(text))
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            said = self._brief(text, 100) or "nothing"
+            raise _FailedAttempt(f"answers with something that is no completion: {said}") from None
+
+    def _read_only_model(self, answer: Any) -> str:
+        names = [entry["id"] for entry in answer["data"]]
+        if len(names) != 1:
+            raise GenerationError(f"{self._url} serves {len(names)} models: name one of {', '.join(names[:10])}.")
+        return names[0]
+
+    def _brief(self, text: str, length: int = 300) -> str:
+        """One line of what a server said, which may have repeated the key."""
+        text = text.replace(self._key, "<hidden>") if self._key else text
+        return " ".join(text.split())[:length]
+
+    async def _wait_for_turn(self) -> None:
+        if self._pause:
+            now = asyncio.get_running_loop().time()
+            turn = max(now, self._next)
+            self._next = turn + self._pause
+            await asyncio.sleep(turn - now)
+
+
+def _read_key(variable: str | None, base_url: str | None) -> str | None:
+    """The key to send; never the Hub's token to somebody's server."""
+    if variable:
+        key = os.environ.get(variable, "").strip()
+        if not key:
+            raise GenerationError(f"The environment variable {variable} is not set: it should hold the key.")
+    elif base_url:
+        return None
+    else:
+        from huggingface_hub import get_token
+
+        key = get_token()
+        if not key:
+            raise GenerationError("Inference Providers need a token of the Hub: run `hf auth login`, or set HF_TOKEN.")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise GenerationError(f"{variable or 'The token of the Hub'} holds characters that no key has: copy it anew.")
+    return key
+
+
+def _retry_after(value: str) -> float | None:
+    """Seconds that the server asks to wait, given as such or as a date."""
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_PAUSE) if seconds == seconds else None
+
+
+def request_fields(prompt: Sequence[dict[str, Any]] | str, sampling: Sampling) -> dict[str, Any]:
+    """The body of a request, but for the model."""
+    fields: dict[str, Any] = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_tokens,
+    }
+    if sampling.stop:
+        fields["stop"] = list(sampling.stop)
+    if sampling.seed is not None:
+        fields["seed"] = sampling.seed
+    if isinstance(prompt, str):
+        return {"prompt": prompt, **fields}
+    if prompt[-1]["role"] == "assistant":  # as vLLM and SGLang name it
+        fields |= {"continue_final_message": True, "add_generation_prompt": False}
+    return {"messages": list(prompt), **fields}
+
+
+def read_completion(answer: Any, prompt: str) -> Completion:
+    """
+    An answer of either route, of which servers leave out whatever they like.
+
+    Args:
+        answer: the JSON.
+        prompt (`str`): what was asked, to estimate its tokens where the server does not count them.
+
+    Raises:
+        ValueError, TypeError, LookupError or AttributeError: If it is none.
+    """
+    choice, usage = answer["choices"][0], answer.get("usage") or {}
+    text = choice["message"].get("content") if "message" in choice else choice["text"]
+    text = text if isinstance(text, str) else ""
+    return Completion(
+        text,
+        _REASONS.get(choice.get("finish_reason"), "stop"),
+        _tokens(usage.get("prompt_tokens"), prompt),
+        _tokens(usage.get("completion_tokens"), text),
+    )
+
+
+def _tokens(count: Any, text: str) -> int:
+    """How many tokens a text has, estimated where the server does not say."""
+    return count if isinstance(count, int) else (len(text.encode("utf-8", "replace")) + 2) // 3

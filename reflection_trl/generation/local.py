@@ -1,0 +1,264 @@
+"""Answers from a model in this process, by transformers alone."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from .templates import as_prompt, check_prompt_length
+from .types import Completion, GenerationError, Sampling, first_line
+from .usage import Usage
+
+
+@dataclass(eq=False)
+class _Request:
+    """A prompt, how many tokens there may be behind it, and who waits for them."""
+
+    ids: list[int]
+    sampling: Sampling
+    room: int
+    done: asyncio.Future
+
+
+class TransformersGenerator:
+    """
+    A [`Generate`] on a model of transformers: an asynchronous context manager. Requests in flight are answered together, on
+    a GPU by continuous batching, on the CPU in batches.
+
+    On the CPU, each request has random numbers of its own: the same request with the same seed is answered alike, whatever
+    else is in its batch. Continuous batching does not honour seeds. The sampling settings in the model's own
+    `generation_config.json` are not used.
+
+    Args:
+        model (`str`):
+            Name on the Hub, or a directory.
+        revision (`str`, *optional*):
+            Commit, branch or tag on the Hub.
+        dtype (`str`, *optional*, defaults to `"auto"`):
+            Of the weights; `"auto"` is that of the files on a GPU, and float32 on the CPU.
+        max_context (`int`, *optional*):
+            Longest prompt and answer together, in tokens; the model's own by default.
+        batch_size (`int`, *optional*, defaults to `16`):
+            Most requests in a batch, on the CPU.
+        usage ([`Usage`], *optional*):
+            Counters and budget.
+
+    Raises:
+        [`GenerationError`]: If the model cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        revision: str | None = None,
+        dtype: str = "auto",
+        max_context: int | None = None,
+        batch_size: int = 16,
+        usage: Usage | None = None,
+    ):
+        import torch
+        from accelerate import PartialState
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+        self.model = model
+        self.usage = usage or Usage()
+        self._continuous_batching = torch.cuda.is_available()
+        if dtype == "auto" and not self._continuous_batching:
+            dtype = "float32"
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
+            self._model = AutoModelForCausalLM.from_pretrained(model, revision=revision, dtype=dtype)
+            self._model = self._model.to(PartialState().device if self._continuous_batching else "cpu").eval()
+        except Exception as error:  # of files, formats, memory, packages, remote code
+            raise GenerationError(f"The model {model!r} cannot be loaded: {first_line(error)}") from error
+        ends = self._model.generation_config.eos_token_id
+        ends = {*(ends if isinstance(ends, list) else [ends]), self._tokenizer.eos_token_id} - {None}
+        pad = next((one for one in (self._tokenizer.pad_token_id, *sorted(ends)) if one is not None), 0)
+        # Nothing else of the model's own: a penalty on repetitions, say, would bend what the caller asks for
+        self._model.generation_config = GenerationConfig(eos_token_id=sorted(ends) or None, pad_token_id=pad)
+        self._ends = ends
+        config = self._model.config.get_text_config()
+        self._vocabulary = config.vocab_size
+        limits = (max_context, getattr(config, "max_position_embeddings", None))
+        self._context = min((limit for limit in limits if limit), default=1 << 20)
+        self._batch_size = batch_size
+        self._waiting: list[_Request] = []
+        self._worker: asyncio.Task | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="generate")
+        self._manager: Any = None
+        self._numbers = itertools.count()
+
+    async def __aenter__(self) -> "TransformersGenerator":
+        if self._continuous_batching:
+            self._manager = await asyncio.get_running_loop().run_in_executor(self._thread, self._start_manager)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.gather(self._worker, return_exceptions=True)
+        if self._manager is not None:
+            await asyncio.to_thread(self._manager.stop, block=True, hard_stop=True)
+        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
+
+    async def __call__(self, prompt: Sequence[dict[str, Any]] | str, sampling: Sampling) -> Completion:
+        ids = self._tokenizer.encode(as_prompt(prompt, self._tokenizer, self.model), add_special_tokens=False)
+        room = min(sampling.max_tokens, check_prompt_length(len(ids), self._context))
+        async with self.usage.request(len(ids) + room):
+            request = _Request(ids, sampling, room, asyncio.get_running_loop().create_future())
+            answer = await (self._continue(request) if self._manager else self._batch(request))
+            return self.usage.count(self._completion(request, answer))
+
+    def _completion(self, request: _Request, answer: list[int]) -> Completion:
+        written = answer[:-1] if answer and answer[-1] in self._ends else answer
+        reason = "length" if written is answer and len(answer) >= request.room else "stop"
+        text = self._text_behind(request.ids, written)
+        if places := [text.index(stop) for stop in request.sampling.stop if stop in text]:
+            text, reason = text[: min(places)], "stop"
+        return Completion(text, reason, len(request.ids), len(answer))
+
+    def _text_behind(self, ids: list[int], answer: list[int]) -> str:
+        """The answer as text. Some tokenizers drop a leading space, so it is decoded behind the end of the prompt."""
+        before, both = (
+            self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            for tokens in (ids[-1:], ids[-1:] + answer)
+        )
+        return both[len(before) :]
+
+    # On a GPU
+
+    def _start_manager(self) -> Any:
+        from transformers import ContinuousBatchingConfig, GenerationConfig
+
+        # With every sampler present, each request may set its own
+        config = GenerationConfig(
+            do_sample=True,
+            temperature=0.99,
+            top_p=0.99,
+            top_k=50,
+            max_new_tokens=1024,
+            eos_token_id=self._model.generation_config.eos_token_id,
+            pad_token_id=self._model.generation_config.pad_token_id,
+        )
+        manager = self._model.init_continuous_batching(config, ContinuousBatchingConfig(per_request_processors=True))
+        manager.start()
+        return manager
+
+    async def _continue(self, request: _Request) -> list[int]:
+        from .draws import ends_in_stop
+
+        done, sampling, name = request.done, request.sampling, f"request-{next(self._numbers)}"
+
+        def hand_over(output: Any) -> None:
+            if done.done():
+                return
+            if output.is_finished():
+                done.set_result(output)
+            elif ends_in_stop(output.generated_tokens, sampling.stop, self._tokenizer):
+                done.set_result(output)
+                self._manager.cancel_request(name)
+
+        greedy = sampling.temperature == 0
+        self._manager.register_result_handler(name, hand_over)
+        accepted = self._manager.add_request(
+            request.ids,
+            request_id=name,
+            max_new_tokens=request.room,
+            streaming=bool(sampling.stop),
+            temperature=1.0 if greedy else float(sampling.temperature),
+            # Of tokens that are equally likely, `top_k` keeps all, and `top_p` one
+            top_p=0.0 if greedy else float(sampling.top_p),
+            top_k=1 if greedy else self._vocabulary,
+        )
+        if accepted is None:
+            raise GenerationError("Continuous batching has stopped: see the log above for its reason.")
+        try:
+            output = await done
+        except asyncio.CancelledError:
+            self._manager.cancel_request(name)
+            raise
+        if output.error:
+            raise GenerationError(f"Continuous batching failed: {first_line(output.error)}")
+        return list(output.generated_tokens)
+
+    # On the CPU
+
+    async def _batch(self, request: _Request) -> list[int]:
+        self._waiting.append(request)
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._answer_waiting())
+        return await request.done
+
+    async def _answer_waiting(self) -> None:
+        batch: list[_Request] = []
+        try:
+            while self._waiting:
+                await asyncio.sleep(0)  # lets those that are about to ask join
+                batch = self._next_batch()
+                answers = await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, batch)
+                for request, answer in zip(batch, answers, strict=True):
+                    if request.done.done():
+                        continue
+                    if isinstance(answer, Exception):
+                        request.done.set_exception(answer)
+                    else:
+                        request.done.set_result(answer)
+        finally:
+            for request in (*batch, *self._waiting):
+                request.done.cancel()  # where there is no answer yet
+
+    def _next_batch(self) -> list[_Request]:
+        """The first requests that fit into the context together, padding included. Those given up are left out."""
+        batch: list[_Request] = []
+        rest: list[_Request] = []
+        prompt = room = 0
+        for request in self._waiting:
+            longest = max(prompt, len(request.ids)), max(room, request.room)
+            if request.done.done():
+                continue
+            if len(batch) < self._batch_size and sum(longest) <= self._context:
+                prompt, room = longest
+                batch.append(request)
+            else:
+                rest.append(request)
+        self._waiting = rest
+        return batch
+
+    def _answer(self, batch: list[_Request]) -> list[list[int] | Exception]:
+        """Tokens for each request. When a batch fails, each of its requests is tried by itself."""
+        if not batch:
+            return []
+        try:
+            return self._generate(batch)
+        except Exception as error:
+            if len(batch) == 1:
+                return [GenerationError(f"The model failed with {type(error).__name__}: {first_line(error)}")]
+        return [self._answer([request])[0] for request in batch]
+
+    def _generate(self, batch: list[_Request]) -> list[list[int]]:
+        import torch
+        from transformers import LogitsProcessorList, StoppingCriteriaList
+
+        from .draws import DrawEach, EndEach
+
+        longest = max(len(request.ids) for request in batch)
+        ids = torch.full((len(batch), longest), self._model.generation_config.pad_token_id)
+        mask = torch.zeros_like(ids)
+        for row, request in enumerate(batch):
+            ids[row, longest - len(request.ids) :] = torch.tensor(request.ids)
+            mask[row, longest - len(request.ids) :] = 1
+        ending = EndEach(batch, longest, self._ends, self._tokenizer)
+        with torch.inference_mode():
+            output = self._model.generate(
+                ids,
+                attention_mask=mask,
+                do_sample=False,
+                max_new_tokens=max(request.room for request in batch),
+                logits_processor=LogitsProcessorList([DrawEach([request.sampling for request in batch])]),
+                stopping_criteria=StoppingCriteriaList([ending]),
+            )
+        answers = output[:, longest:].tolist()
+        return [answer[:length] for answer, length in zip(answers, ending.lengths, strict=True)]

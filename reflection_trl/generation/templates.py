@@ -1,0 +1,63 @@
+"""From a conversation to the text that a local model goes on from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from .types import GenerationError, RequestRefusedError
+
+
+def as_prompt(prompt: Sequence[dict[str, Any]] | str, tokenizer: Any, model: str) -> str:
+    """
+    The prompt as text, special tokens included.
+
+    Args:
+        prompt (`list[dict]` or `str`): a conversation, whose last turn is gone on with when it is the assistant's, or a raw prompt.
+        tokenizer: the model's.
+        model (`str`): its name, for messages.
+
+    Raises:
+        [`GenerationError`]: If the model has no chat template.
+        [`RequestRefusedError`]: If the template refuses this conversation.
+    """
+    if isinstance(prompt, str):
+        return _encodable((tokenizer.bos_token or "") + prompt if _adds_bos(tokenizer) else prompt)
+    if not tokenizer.chat_template:
+        raise GenerationError(
+            f"The tokenizer of {model!r} has no chat template: give a model that was tuned for conversations, or raw prompts."
+        )
+    from jinja2 import TemplateSyntaxError
+
+    goes_on = prompt[-1]["role"] == "assistant"
+    try:
+        text = tokenizer.apply_chat_template(
+            list(prompt), tokenize=False, add_generation_prompt=not goes_on, continue_final_message=goes_on
+        )
+    except (ImportError, TemplateSyntaxError) as error:
+        raise GenerationError(f"The chat template of {model!r} cannot be used: {error}") from error
+    except Exception as error:  # a template may raise anything
+        raise RequestRefusedError(f"The chat template of {model!r} refuses the conversation: {error}") from error
+    return _encodable(text)
+
+
+def check_prompt_length(length: int, context: int) -> int:
+    """
+    Tokens that are left for the answer.
+
+    Raises:
+        [`RequestRefusedError`]: If there is no room for one, or no prompt.
+    """
+    if not length:
+        raise RequestRefusedError("The prompt is empty.")
+    if length >= context:
+        raise RequestRefusedError(f"The prompt has {length} tokens, and the model takes {context} with its answer.")
+    return context - length
+
+
+def _adds_bos(tokenizer: Any) -> bool:
+    ids = tokenizer("").input_ids
+    return bool(ids) and tokenizer.bos_token_id is not None and ids[0] == tokenizer.bos_token_id
+
+
+def _encodable(text: str) -> str:
+    """The text with a question mark for each half of a surrogate pair, which no tokenizer takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,118 @@
+"""Answers from vLLM in this process: one engine on the GPUs of this machine, as many requests in flight as it takes."""
+
+import itertools
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from .templates import as_prompt, check_prompt_length
+from .types import Completion, GenerationError, RequestRefusedError, Sampling, first_line
+from .usage import Usage
+
+
+class VLLMGenerator:
+    """
+    A [`Generate`] on vLLM's asynchronous engine: an asynchronous context manager. Start it under `if __name__ == "__main__":`, since
+    the engine starts processes.
+
+    Args:
+        model (`str`):
+            Name on the Hub, or a directory.
+        revision (`str`, *optional*):
+            Commit, branch or tag on the Hub.
+        dtype (`str`, *optional*, defaults to `"auto"`):
+            Of the weights.
+        max_context (`int`, *optional*):
+            Longest prompt and answer together, in tokens; the model's own by default. A shorter one leaves room for more requests.
+        gpu_memory_utilization (`float`, *optional*, defaults to `0.9`):
+            Share of the GPU's memory that the engine takes.
+        tensor_parallel_size (`int`, *optional*, defaults to `1`):
+            GPUs that share one copy of the model.
+        seed (`int`, *optional*, defaults to `0`):
+            Of requests that bring none.
+        usage ([`Usage`], *optional*):
+            Counters and budget.
+
+    Raises:
+        [`GenerationError`]: If vLLM is not installed, or cannot load the model.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        revision: str | None = None,
+        dtype: str = "auto",
+        max_context: int | None = None,
+        gpu_memory_utilization: float = 0.9,
+        tensor_parallel_size: int = 1,
+        seed: int = 0,
+        usage: Usage | None = None,
+    ):
+        self.model = model
+        self.usage = usage or Usage()
+        self._numbers = itertools.count()
+        # A forked engine cannot use a GPU that this process has looked at
+        os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
+        try:
+            from vllm import AsyncEngineArgs
+            from vllm.v1.engine.async_llm import AsyncLLM
+        except ImportError as error:
+            raise GenerationError(
+                f"vLLM cannot be imported ({error}): `pip install vllm`, or take another `backend`."
+            ) from None
+        arguments = AsyncEngineArgs(
+            model=model,
+            revision=revision,
+            dtype=dtype,
+            max_model_len=max_context,
+            gpu_memory_utilization=gpu_memory_utilization,
+            tensor_parallel_size=tensor_parallel_size,
+            seed=seed,
+            enable_prefix_caching=True,  # a repair's prompt begins with the one before
+            disable_log_stats=True,
+        )
+        try:
+            self._engine = AsyncLLM.from_engine_args(arguments)
+        except Exception as error:  # of files, formats, memory, drivers
+            raise GenerationError(f"vLLM cannot load {model!r}: {first_line(error)} (see its log above).") from error
+        self._tokenizer = self._engine.get_tokenizer()
+        self._context = self._engine.model_config.max_model_len
+
+    async def __aenter__(self) -> "VLLMGenerator":
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._engine.shutdown()
+
+    async def __call__(self, prompt: Sequence[dict[str, Any]] | str, sampling: Sampling) -> Completion:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        ids = self._tokenizer.encode(as_prompt(prompt, self._tokenizer, self.model), add_special_tokens=False)
+        room = min(sampling.max_tokens, check_prompt_length(len(ids), self._context))
+        parameters = SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=room,
+            stop=list(sampling.stop),
+            seed=sampling.seed,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        async with self.usage.request(len(ids) + room):
+            request = self._engine.generate({"prompt_token_ids": ids}, parameters, f"request-{next(self._numbers)}")
+            try:
+                (output,) = [output async for output in request]
+            except EngineDeadError as error:
+                raise GenerationError(f"vLLM's engine has died ({error}): see its log above.") from error
+            except (EngineGenerateError, ValueError) as error:
+                raise RequestRefusedError(
+                    f"vLLM cannot answer the request: {first_line(error.__cause__ or error)}"
+                ) from error
+            answer = output.outputs[0]
+            if answer.finish_reason not in ("stop", "length"):
+                raise RequestRefusedError(
+                    f"vLLM gave the request up with {answer.finish_reason!r}: see its log above."
+                )
+            return self.usage.count(Completion(answer.text, answer.finish_reason, len(ids), len(answer.token_ids)))

@@ -1,0 +1,91 @@
+"""Which model answers, and by what."""
+
+import sys
+import types
+
+import pytest
+
+from reflection_trl.generation import GenerationArguments, GenerationError, open_generator, settings
+from reflection_trl.generation.endpoint import EndpointGenerator
+from reflection_trl.generation.local import TransformersGenerator
+
+
+URL = "http://localhost:8000/v1"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "Which model should answer? Give --model_name_or_path, or --base_url of a server."),
+        ({"backend": "openai"}, "--backend 'openai': use one of auto, endpoint, vllm, transformers."),
+        ({"backend": "vllm", "base_url": URL}, "--backend vllm runs the model here, so it takes no --base_url."),
+        ({"base_url": "localhost:8000"}, "--base_url 'localhost:8000' is no address"),
+        ({"base_url": "http:///v1"}, "is no address: it looks like http://localhost:8000/v1."),
+        ({"base_url": "https://me:hunter2@host/v1"}, "--base_url holds a password"),
+        ({"dtype": "int3"}, "--dtype 'int3': use one of auto, float32, bfloat16, float16."),
+        ({"max_concurrency": 0}, "--max_concurrency must be at least 1, got 0."),
+        ({"max_requests": 0}, "--max_requests must be at least 1, got 0."),
+        ({"max_total_tokens": -5}, "--max_total_tokens must be at least 1, got -5."),
+        ({"max_context": 0}, "--max_context must be at least 1, got 0."),
+        ({"tensor_parallel_size": 0}, "--tensor_parallel_size must be at least 1, got 0."),
+        ({"requests_per_minute": 0.0}, "--requests_per_minute must be above 0, got 0.0."),
+        ({"requests_per_minute": float("nan")}, "--requests_per_minute must be above 0, got nan."),
+        ({"gpu_memory_utilization": 90}, "--gpu_memory_utilization must be above 0 and at most 1, got 90."),
+    ],
+)
+def test_settings_that_cannot_be(options, message):
+    with pytest.raises(ValueError) as caught:
+        GenerationArguments(**({"model_name_or_path": "m"} if options and "base_url" not in options else {}) | options)
+    assert message in str(caught.value) and "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "vllm", "cuda", "chosen"),
+    [
+        ({"base_url": URL}, True, True, "endpoint"),
+        ({}, True, True, "vllm"),
+        ({}, True, False, "transformers"),
+        ({}, False, True, "transformers"),
+        ({"backend": "transformers"}, True, True, "transformers"),
+        ({"backend": "endpoint"}, True, True, "endpoint"),
+    ],
+)
+def test_the_backend_that_is_chosen(monkeypatch, options, vllm, cuda, chosen):
+    monkeypatch.setattr(settings.importlib.util, "find_spec", lambda name: types.SimpleNamespace() if vllm else None)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    assert GenerationArguments(model_name_or_path="m", **options).chosen_backend == chosen
+
+
+def test_the_generator_of_an_endpoint(monkeypatch):
+    monkeypatch.setenv("MY_KEY", "abc")
+    arguments = GenerationArguments(
+        base_url=URL,
+        api_key_variable="MY_KEY",
+        max_concurrency=7,
+        requests_per_minute=30,
+        max_requests=5,
+        max_total_tokens=9,
+    )
+    generate = open_generator(arguments)
+    assert isinstance(generate, EndpointGenerator)
+    assert (generate.usage.max_requests, generate.usage.max_tokens) == (5, 9)
+    assert (generate._concurrency, generate._pause, generate._key) == (7, 2.0, "abc")
+    assert "abc" not in repr(arguments)
+
+
+def test_the_generator_of_a_folder(tiny_model):
+    generate = open_generator(GenerationArguments(tiny_model, max_context=99, max_requests=3))
+    assert isinstance(generate, TransformersGenerator)
+    assert (generate.model, generate.usage.max_requests, generate._context) == (tiny_model, 3, 99)
+
+
+def test_a_model_that_is_nowhere(tmp_path):
+    with pytest.raises(GenerationError, match="cannot be loaded") as caught:
+        open_generator(GenerationArguments(str(tmp_path / "nowhere")))
+    assert "\n" not in str(caught.value)
+
+
+def test_vllm_that_was_asked_for_and_is_not_there(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(GenerationError, match="`pip install vllm`, or take another `backend`"):
+        open_generator(GenerationArguments("m", backend="vllm"))

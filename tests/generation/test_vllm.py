@@ -1,0 +1,187 @@
+"""What goes to vLLM's engine and what comes back, on a stand-in with the signatures of vLLM 0.20."""
+
+import asyncio
+import sys
+import types
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pytest
+from transformers import AutoTokenizer
+
+from reflection_trl.generation import Completion, GenerationError, RequestRefusedError, Sampling
+
+
+class EngineDeadError(Exception):
+    pass
+
+
+class EngineGenerateError(Exception):
+    pass
+
+
+@dataclass
+class AsyncEngineArgs:
+    model: str = ""
+    revision: str | None = None
+    dtype: str = "auto"
+    max_model_len: int | None = None
+    gpu_memory_utilization: float = 0.9
+    tensor_parallel_size: int = 1
+    seed: int = 0
+    enable_prefix_caching: bool | None = None
+    disable_log_stats: bool = False
+
+
+@dataclass
+class SamplingParams:
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int | None = 16
+    stop: Any = None
+    seed: int | None = None
+    output_kind: Any = "cumulative"
+
+
+class AsyncLLM:
+    """Each answer is the next of `script`: a text and a reason, an error to raise, or a number of seconds to wait."""
+
+    script: ClassVar[list] = []
+    instances: ClassVar[list] = []
+
+    def __init__(self, arguments, tokenizer):
+        self.arguments, self._tokenizer = arguments, tokenizer
+        self.model_config = types.SimpleNamespace(max_model_len=arguments.max_model_len or 64)
+        self.calls, self.aborted, self.closed = [], [], False
+        AsyncLLM.instances.append(self)
+
+    @classmethod
+    def from_engine_args(cls, engine_args):
+        if engine_args.model == "broken":
+            raise RuntimeError("Engine core initialization failed.\nSee root cause above.")
+        return cls(engine_args, AutoTokenizer.from_pretrained(engine_args.model))
+
+    def get_tokenizer(self):
+        return self._tokenizer
+
+    def shutdown(self, timeout=None):
+        self.closed = True
+
+    async def generate(self, prompt, sampling_params, request_id):
+        self.calls.append((prompt, sampling_params, request_id))
+        step = self.script[len(self.calls) - 1]
+        try:
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, (int, float)):
+                await asyncio.sleep(step)
+            text, reason = step
+        except asyncio.CancelledError:
+            self.aborted.append(request_id)
+            raise
+        output = types.SimpleNamespace(text=text, finish_reason=reason, token_ids=[1, 2, 3])
+        yield types.SimpleNamespace(outputs=[output])
+
+
+@pytest.fixture
+def vllm(monkeypatch):
+    def module(name, **names):
+        made = types.ModuleType(name)
+        made.__dict__.update(names)
+        monkeypatch.setitem(sys.modules, name, made)
+
+    kind = types.SimpleNamespace(FINAL_ONLY="final")
+    module("vllm", AsyncEngineArgs=AsyncEngineArgs, SamplingParams=SamplingParams)
+    module("vllm.sampling_params", RequestOutputKind=kind)
+    module("vllm.v1")
+    module("vllm.v1.engine")
+    module("vllm.v1.engine.async_llm", AsyncLLM=AsyncLLM)
+    module("vllm.v1.engine.exceptions", EngineDeadError=EngineDeadError, EngineGenerateError=EngineGenerateError)
+    AsyncLLM.instances.clear()
+
+    def run(model, script, use, **options):
+        from reflection_trl.generation.vllm import VLLMGenerator
+
+        AsyncLLM.script = script
+
+        async def main():
+            async with VLLMGenerator(model, **options) as generate:
+                return await use(generate)
+
+        return asyncio.run(main()), AsyncLLM.instances[0]
+
+    return run
+
+
+def test_a_request_goes_with_its_sampling(vllm, tiny_model, tokenizer):
+    sampling = Sampling(temperature=0.7, top_p=0.9, max_tokens=1000, stop=("```",), seed=2**32 - 1)
+    messages = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "def"}]
+
+    async def use(generate):
+        return await generate(messages, sampling)
+
+    answer, engine = vllm(tiny_model, [("text", "length")], use, dtype="bfloat16", tensor_parallel_size=2)
+    ((prompt, parameters, _),) = engine.calls
+    ids = tokenizer.encode(tokenizer.apply_chat_template(messages, tokenize=False, continue_final_message=True))
+    assert prompt == {"prompt_token_ids": ids}
+    assert answer == Completion("text", "length", len(ids), 3)
+    assert parameters == SamplingParams(0.7, 0.9, 64 - len(ids), ["```"], 2**32 - 1, "final")
+    assert (engine.arguments.dtype, engine.arguments.tensor_parallel_size) == ("bfloat16", 2)
+    assert engine.closed
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "message"),
+    [
+        (EngineDeadError("EngineCore encountered an issue."), GenerationError, "engine has died"),
+        (EngineGenerateError(), RequestRefusedError, "cannot answer the request"),
+        (ValueError("token id 99999 is out of vocabulary"), RequestRefusedError, "out of vocabulary"),
+        (("half", "abort"), RequestRefusedError, "gave the request up with 'abort'"),
+        (("half", "error"), RequestRefusedError, "gave the request up with 'error'"),
+    ],
+)
+def test_errors_of_the_engine(vllm, tiny_model, step, error, message):
+    async def use(generate):
+        with pytest.raises(GenerationError, match=message) as caught:
+            await generate("x", Sampling())
+        assert generate.usage.requests == 0
+        return type(caught.value)
+
+    kind, engine = vllm(tiny_model, [step], use)
+    assert kind is error and engine.closed
+
+
+def test_a_prompt_that_is_too_long_never_reaches_the_engine(vllm, tiny_model):
+    async def use(generate):
+        with pytest.raises(RequestRefusedError, match="and the model takes 10 with its answer"):
+            await generate("def add(a, b): " * 10, Sampling())
+
+    _, engine = vllm(tiny_model, [], use, max_context=10)
+    assert engine.calls == []
+
+
+def test_a_request_that_is_given_up_is_aborted(vllm, tiny_model):
+    async def use(generate):
+        task = asyncio.create_task(generate("x", Sampling()))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    _, engine = vllm(tiny_model, [30], use)
+    assert len(engine.aborted) == 1
+
+
+def test_an_engine_that_does_not_start(vllm):
+    from reflection_trl.generation.vllm import VLLMGenerator
+
+    with pytest.raises(GenerationError, match="cannot load 'broken': Engine core initialization failed") as caught:
+        VLLMGenerator("broken")
+    assert "\n" not in str(caught.value)
+
+
+def test_vllm_that_is_not_installed(monkeypatch):
+    from reflection_trl.generation.vllm import VLLMGenerator
+
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(GenerationError, match="`pip install vllm`"):
+        VLLMGenerator("m")
