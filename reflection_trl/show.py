@@ -28,6 +28,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .page import Markup, fill_page, printable
 from .sequences import BLOCK_TYPES, normalize_row
 
 
@@ -425,7 +426,7 @@ def _group(tokens: list[Piece], columns: dict[str, Any], merge: bool) -> tuple[l
 # Reading
 
 
-def read_rows(source: str, split: str, first: int, number: int) -> list[dict[str, Any]]:
+def read_rows(source: str, split: str, first: int, number: int, config: str | None = None) -> list[dict[str, Any]]:
     """
     Read rows of a dataset without loading more than needed.
 
@@ -438,6 +439,8 @@ def read_rows(source: str, split: str, first: int, number: int) -> list[dict[str
             First row.
         number (`int`):
             How many rows; fewer come where the dataset ends.
+        config (`str`, *optional*):
+            Configuration of a dataset id or directory.
 
     Returns:
         `list[dict]`: At least one row.
@@ -445,13 +448,15 @@ def read_rows(source: str, split: str, first: int, number: int) -> list[dict[str
     Raises:
         ShowError: If there is no such file, dataset, split or row, or the columns are missing.
     """
+    if not source.strip("/ "):
+        raise ShowError(f"{source!r} is no dataset: give a file, a directory or a dataset id.")
     path = Path(source)
     if path.suffix in (".json", ".jsonl", ".parquet") and not path.is_file():
         raise ShowError(f"There is no file '{source}'.")
     if path.is_file():
         rows, total = _read_file(path, first, number)
     else:
-        rows, total = _read_dataset(source, split, first, number)
+        rows, total = _read_dataset(source, split, first, number, config)
     if not rows:
         size = "no rows" if total == 0 else f"{total} rows, 0 to {total - 1}" if total else "fewer rows"
         raise ShowError(f"Row {first} is out of range: '{source}' has {size}.")
@@ -494,7 +499,9 @@ def _objects(rows: Iterable[Any], path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _read_dataset(source: str, split: str, first: int, number: int) -> tuple[list[dict[str, Any]], int | None]:
+def _read_dataset(
+    source: str, split: str, first: int, number: int, config: str | None
+) -> tuple[list[dict[str, Any]], int | None]:
     import datasets
 
     datasets.disable_progress_bars()
@@ -507,7 +514,7 @@ def _read_dataset(source: str, split: str, first: int, number: int) -> tuple[lis
                 dataset = dataset[split]
             end = min(first + number, len(dataset))
             return [dataset[index] for index in range(first, end)], len(dataset)
-        dataset = datasets.load_dataset(source, split=split, streaming=True)
+        dataset = datasets.load_dataset(source, config, split=split, streaming=True)
         rows = list(dataset.skip(first).take(number))
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise ShowError(f"The dataset '{source}' (split '{split}') cannot be loaded: {_first_line(error)}.") from None
@@ -576,7 +583,6 @@ def _first_line(error: Exception) -> str:
 
 # The terminal
 
-_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _ATOM = re.compile(r"\n|[^\S\n]+|\S+")
 
 # Of the 256 colours: two shades of each block type, in turn, so that tokens stand apart. Blue, orange and green-blue stay
@@ -585,30 +591,6 @@ _FILL = {"execution": (130, 94), "text": (25, 26), "code": (29, 30)}
 _HUE = {"execution": 172, "text": 68, "code": 36}
 _GREY = 244
 _LETTERS = {"prefix": "p", "prompt": "p", "instruction": "i", "re-answer": "r", "answer": "a"}
-
-
-def printable(text: str) -> str:
-    """
-    Text in which nothing acts on a terminal or a page: control characters as pictures or escapes, tabs as spaces.
-
-    Args:
-        text (`str`):
-            Any text.
-
-    Returns:
-        `str`: The same with harmless characters; newlines stay.
-    """
-    return "".join(map(_printable_character, text))
-
-
-def _printable_character(character: str) -> str:
-    if character == "\t":
-        return "    "
-    if character != "\n" and ord(character) < 32:
-        return chr(0x2400 + ord(character))
-    if character in _BIDI_CONTROLS or 0x7F <= ord(character) < 0xA0 or 0xD800 <= ord(character) < 0xE000:
-        return f"\\u{ord(character):04x}"
-    return character
 
 
 def cell_width(text: str) -> int:
@@ -942,21 +924,13 @@ def render_html(views: list[View], masks: Masks, how: str, source: str) -> str:
     Returns:
         `str`: HTML.
     """
-    template = Path(__file__).with_name("templates").joinpath("show.html").read_text(encoding="utf-8")
     data = {
         "grid": masks.grid,
         "rate": masks.rate,
         "rows": [_row_data(view) for view in views],
     }
-    parts = {
-        "title": html.escape(printable(source)),
-        "how": html.escape(printable(how)),
-        "masks": html.escape(masks.description),
-        "rows": "\n".join(_row_html(view, masks.rate, index) for index, view in enumerate(views)),
-        # No tag can begin or end in it
-        "data": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
-    }
-    return re.sub(r"\{\{ (\w+) \}\}", lambda match: parts[match[1]], template)
+    rows = Markup("\n".join(_row_html(view, masks.rate, index) for index, view in enumerate(views)))
+    return fill_page("show.html", data, title=source, how=how, masks=masks.description, rows=rows)
 
 
 def _row_data(view: View) -> dict[str, Any]:
@@ -1009,7 +983,9 @@ def _piece_html(piece: Piece, level: int) -> str:
 # The command line
 
 
-class _Parser(argparse.ArgumentParser):
+class CommandLine(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message}\n")
 
@@ -1058,7 +1034,7 @@ def build_parser() -> argparse.ArgumentParser:
     Returns:
         `argparse.ArgumentParser`: Its parser.
     """
-    parser = _Parser(
+    parser = CommandLine(
         prog="python -m reflection_trl.show",
         description=DESCRIPTION,
         epilog=EPILOG,

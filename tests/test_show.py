@@ -105,10 +105,11 @@ def test_choices_are_those_of_the_settings():
     assert show.EXECUTION_ROLES == EXECUTION_ROLES
 
 
-def test_help_is_quick():
+@pytest.mark.parametrize("module", ["show", "browse"])
+def test_help_is_quick(module):
     script = """
-import sys
-from reflection_trl.show import main
+import importlib, sys
+main = importlib.import_module(sys.argv[1]).main
 try:
     main(["--help"])
 except SystemExit as exit:
@@ -117,7 +118,9 @@ heavy = {"torch", "transformers", "datasets", "trl", "numpy"} & set(sys.modules)
 assert not heavy, heavy
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script, f"reflection_trl.{module}"], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "examples:" in done.stdout
 
