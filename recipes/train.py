@@ -23,7 +23,6 @@ The YAML file sets fields; the command line overrides them. Those that people ch
 REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 
-import difflib
 import glob
 import json
 import os
@@ -32,49 +31,19 @@ import sys
 import time
 from pathlib import Path
 
+from command_line import check_name, make_parser, read_config_file
 
-FILE_FORMATS = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+
 USER_ERRORS = (ImportError, OSError, TypeError, ValueError)
+FILE_FORMATS = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 
 
-def make_parser():
-    from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments, TrlParser
+def train_parser():
+    from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments
 
     from reflection_trl import ReflectionDistillConfig
 
-    parser = TrlParser((ScriptArguments, ReflectionDistillConfig, ModelConfig, DatasetMixtureConfig), prog="train.py")
-
-    def fail(message):
-        raise ValueError(message)
-
-    parser.error = fail
-    return parser
-
-
-def read_config_file(argv):
-    """Read the YAML file once before torch and its company are imported, which takes seconds."""
-    import yaml
-
-    if "--config" not in argv:
-        return {}
-    if argv[-1] == "--config":
-        raise ValueError("--config needs the name of a YAML file.")
-    file = argv[argv.index("--config") + 1]
-    try:
-        config = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{file} is not a YAML file: {error}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{file} must hold fields and their values (`learning_rate: 1.0e-5`).")
-    return config
-
-
-def check_name(what, name, known):
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise ValueError(
-            f"unknown {what}: `{name}`; " + (f"did you mean `{near[0]}`?" if near else "see `--help-all`.")
-        )
+    return make_parser((ScriptArguments, ReflectionDistillConfig, ModelConfig, DatasetMixtureConfig), "train.py")
 
 
 def parse(argv):
@@ -87,7 +56,7 @@ def parse(argv):
             raise ValueError(f"each of `datasets` needs a `path`, but one is {source!r}.")
         for key in source:
             check_name("key of a dataset in the YAML file", key, DatasetConfig.__dataclass_fields__)
-    parser = make_parser()
+    parser = train_parser()
     if "--help-all" in argv:
         parser.print_help()
         sys.exit(0)
@@ -268,53 +237,32 @@ def hub_names(script_args, dataset_args):
     return [name for name in names if not Path(name).exists() and Path(name).suffix not in FILE_FORMATS]
 
 
-def report(label, first, last, note):
-    print(f"  {label:<28} {first:.3f} -> {last:.3f}   ({note})")
-
-
 def finish(trainer, seconds):
-    """Save the model, the card, the state and the plot, and say what came of it."""
-    from plot_training import plot_training, read_series
+    """Say what came of it, save model, card, curves and state, and push them."""
+    from huggingface_hub.constants import ENDPOINT
+
+    from reflection_trl.training_curves import CURVES_FILE, summarize
 
     output_dir = trainer.args.output_dir
-    trainer.save_model(output_dir)
     trainer.save_state()
+    if trainer.is_world_process_zero():
+        print(f"\nTrained {trainer.state.global_step} steps in {seconds // 60:.0f} min {seconds % 60:02.0f} s.")
+        for label, first, last, note in summarize(trainer.state.log_history):
+            print(f"  {label:<28} {first:.3f} -> {last:.3f}   ({note})")
     if trainer.args.push_to_hub:
-        trainer.push_to_hub(dataset_name=trainer.dataset_name)
+        trainer.push_to_hub(dataset_name=trainer.dataset_name)  # saves all of it first
     else:
+        trainer.save_model(output_dir)
         trainer.create_model_card()
     if not trainer.is_world_process_zero():
         return
-
-    print(f"\nTrained {trainer.state.global_step} steps in {seconds // 60:.0f} min {seconds % 60:02.0f} s.")
-    series = read_series(trainer.state.log_history)
-    if "eval_loss" in series:
-        steps, values = series["eval_loss"]
-        report("held-out rows, one-off loss", values[0], values[-1], f"steps {steps[0]} and {steps[-1]}")
-        values = series["eval_one_off_token_accuracy"][1]
-        report("held-out rows, accuracy", values[0], values[-1], "of the model's first choice of each token")
-    rates = series.get("mask_rate", ([], [0.0]))[1]
-    for name, label, note in (
-        ("sequence_loss", "training, whole sequences", "first and last quarter of the steps"),
-        (
-            "student_loss",
-            "training, student's answer",
-            f"with ever more hidden: mask rate {rates[0]:.2f} to {rates[-1]:.2f}",
-        ),
-        ("divergence", "training, divergence", "of student and teacher"),
-    ):
-        if name in series:
-            values = series[name][1]
-            quarter = max(1, len(values) // 4)
-            report(label, sum(values[:quarter]) / quarter, sum(values[-quarter:]) / quarter, note)
     print(f"Model:  {output_dir}")
-    try:
-        plot = plot_training(trainer.state.log_history, Path(output_dir) / "training_curves.png")
-        print(f"Curves: {plot}")
-    except ImportError:
-        print("Curves: install matplotlib and run `python recipes/plot_training.py " + output_dir + "`")
+    if (Path(output_dir) / CURVES_FILE).exists():
+        print(f"Curves: {Path(output_dir) / CURVES_FILE}")
+    else:
+        print(f"Curves: install matplotlib and run `python recipes/plot_training.py {output_dir}`")
     if trainer.args.push_to_hub:
-        print(f"Hub:    https://huggingface.co/{trainer.hub_model_id}")
+        print(f"Hub:    {ENDPOINT}/{trainer.hub_model_id}")
     print(f'Try it: python recipes/answer.py {output_dir} --prompt "Write a Python function that ..."')
 
 

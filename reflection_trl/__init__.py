@@ -11,6 +11,9 @@ _MODULES = {
     "PAPER_PRESET": "config",
     "ReflectionDistillConfig": "config",
     "ReflectionDistillTrainer": "trainer",
+    "ReflectionSequences": "builder",
+    "RolloutSettings": "builder",
+    "build_reflection_dataset": "builder",
     "from_typed_blocks": "sequences",
     "to_typed_blocks": "sequences",
 }
@@ -20,11 +23,15 @@ __all__ = [
     "DataCollatorForReflectionDistillation",
     "ReflectionDistillConfig",
     "ReflectionDistillTrainer",
+    "ReflectionSequences",
+    "RolloutSettings",
+    "build_reflection_dataset",
     "from_typed_blocks",
     "to_typed_blocks",
 ]
 
 if TYPE_CHECKING:
+    from .builder import ReflectionSequences, RolloutSettings, build_reflection_dataset
     from .collator import DataCollatorForReflectionDistillation
     from .config import PAPER_PRESET, ReflectionDistillConfig
     from .sequences import from_typed_blocks, to_typed_blocks

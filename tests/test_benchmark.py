@@ -13,7 +13,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
-sys.path.insert(0, str(RECIPES))
+sys.path.append(str(RECIPES))
 import benchmark  # noqa: E402
 
 

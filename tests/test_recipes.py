@@ -19,11 +19,13 @@ RECIPES = ROOT / "recipes"
 CONFIGS = sorted(RECIPES.glob("*/distill.yaml"))
 PAPER_MODELS = ("codellama-python-7b", "codellama-python-34b", "deepseek-coder-6.7b", "deepseek-coder-33b")
 
-sys.path.insert(0, str(RECIPES))
+sys.path.append(str(RECIPES))
 import answer  # noqa: E402
 import plot_training  # noqa: E402
 import prepare_paper_data  # noqa: E402
 import train  # noqa: E402
+
+from reflection_trl.training_curves import read_series  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +141,7 @@ def test_accelerate_config_loads(name):
 
 
 def test_help_names_only_fields_that_exist():
-    parser = train.make_parser()
+    parser = train.train_parser()
     listed = {
         word
         for line in train.__doc__.splitlines()
@@ -165,7 +167,7 @@ def test_training_writes_model_state_card_and_plot(workplace, trained):
     for name in ("model.safetensors", "tokenizer.json", "trainer_state.json", "README.md", "training_curves.png"):
         assert (out / name).stat().st_size > 0
     history = json.loads((out / "trainer_state.json").read_text())["log_history"]
-    series = plot_training.read_series(history)
+    series = read_series(history)
     assert series["mask_rate"] == ([1, 2, 3, 4], pytest.approx([0.25, 0.5, 0.75, 1.0]))
     assert series["eval_loss"][0] == [2, 4]
     assert trained.stdout.count("Trained 4 steps") == 1  # once, whatever the number of processes
@@ -177,10 +179,10 @@ def test_resuming_repeats_the_uninterrupted_run(workplace, tmp_path, capsys):
     argv = ["--config", str(workplace / "distill.yaml"), "--output_dir", str(tmp_path / "out")]
     assert train.main(argv) == 0, capsys.readouterr().err
     state = tmp_path / "out" / "trainer_state.json"
-    losses = plot_training.read_series(json.loads(state.read_text())["log_history"])["loss"]
+    losses = read_series(json.loads(state.read_text())["log_history"])["loss"]
     again = [*argv, "--resume_from_checkpoint", str(tmp_path / "out" / "checkpoint-2")]
     assert train.main(again) == 0, capsys.readouterr().err
-    resumed = plot_training.read_series(json.loads(state.read_text())["log_history"])["loss"]
+    resumed = read_series(json.loads(state.read_text())["log_history"])["loss"]
     assert resumed == (losses[0], pytest.approx(losses[1], abs=1e-5))
     # Other masks would not repeat it
     assert train.main([*again, "--mask_order", "code", "text", "execution"]) == 1

@@ -1,0 +1,218 @@
+"""Make a dataset of reflection sequences: a model writes programs, sees how they fail, repairs them, and answers.
+
+    python recipes/build_dataset.py --config recipes/smollm2-135m/build.yaml
+    python recipes/build_dataset.py --model_name_or_path Qwen/Qwen2.5-Coder-1.5B-Instruct --problems my/problems.jsonl
+    python recipes/build_dataset.py --base_url http://localhost:8000/v1 --problems my/problems.jsonl --push_to_hub me/rows
+    accelerate launch --num_processes 8 recipes/build_dataset.py --config FILE    a model on each GPU, sharing the rollouts
+
+The YAML file sets fields; the command line overrides them. Everything is kept in --output_dir as it is made: whatever ends
+a run, the same command goes on where it was. With more --samples_per_problem, or another --min_repaired_share, it builds on
+the rollouts that are there; a finished run only writes its outcome anew (and publishes it, with --push_to_hub).
+
+  problems
+    --problems              files (JSON, JSON Lines, Parquet, CSV; patterns too) or Hub ids; in YAML also with `mapping`,
+                            `columns`, `split`, `name`, `revision`, `language`, `licence`, `limit`, `skip_invalid`, as in
+                            reflection_trl.problems.load_problems
+    --decontaminate_against benchmarks whose tasks must not be among them [humaneval mbpp]; `none` for no comparison
+    --near_duplicates       similarity from which two problems count as one [0.8]; above 1 keeps them all
+  model
+    --model_name_or_path --model_revision --backend (auto, endpoint, vllm, transformers) --dtype --max_context
+    --base_url --api_key_variable --max_concurrency --requests_per_minute       an OpenAI-compatible server
+    --max_requests --max_total_tokens                                           budget of this command
+    --gpu_memory_utilization --tensor_parallel_size                             for vLLM
+  rollouts
+    --rounds                most programs in a sequence [4]
+    --samples_per_problem   rollouts of each problem [1]
+    --temperature --repair_temperature --answer_temperature                     [0.8, 0.6, 0.2]
+    --max_tokens            longest answer; half as much again for a repair [1024]
+    --templates             folder with prompts of your own: reflection_trl.builder.prompts
+    --repair_candidates     repairs drawn for each round, of which one that passes is taken [1]; 4 to 8 help small models
+    --redraws               further draws where an answer cannot be used [2]
+    --voters                answers that vote on the model's asserts where a problem has no tests [0]
+    --tell_tests            whether the model sees how it fails the problem's own tests [true]
+    --seed                  [0]
+    --in_flight             rollouts at a time [128]
+  outcome
+    --output_dir            folder of the run [out/build]
+    --min_repaired_share    least share of rows with a real failure; surplus successes at the first try are set aside [0]
+    --outcome_only          make no more rollouts: the dataset of those that there are
+    --price                 of a million tokens: shows the cost
+    --push_to_hub           dataset repository, USER/NAME; also --hub_private --hub_revision --create_pr
+
+Wrong input ends with one sentence and exit code 1; set REFLECTION_TRL_DEBUG=1 for the traceback. Model-written code runs
+only in the sandbox: reflection_trl.sandbox.
+"""
+
+import asyncio
+import logging
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from command_line import check_name, make_parser, parse_options, run_command
+
+
+SOURCE_KEYS = (
+    *("path", "mapping", "columns", "split", "name", "revision"),
+    *("streaming", "language", "licence", "limit", "skip_invalid"),
+)
+
+
+@dataclass
+class BuildArguments:
+    problems: list[str] = field(default_factory=list)
+    decontaminate_against: list[str] = field(default_factory=lambda: ["humaneval", "mbpp"])
+    near_duplicates: float = 0.8
+    rounds: int = 4
+    samples_per_problem: int = 1
+    temperature: float = 0.8
+    repair_temperature: float = 0.6
+    answer_temperature: float = 0.2
+    max_tokens: int = 1024
+    templates: str | None = None
+    repair_candidates: int = 1
+    redraws: int = 2
+    voters: int = 0
+    tell_tests: bool = True
+    seed: int = 0
+    in_flight: int = 128
+    output_dir: str = "out/build"
+    min_repaired_share: float = 0.0
+    outcome_only: bool = False
+    price: float | None = None
+    push_to_hub: str | None = None
+    hub_private: bool = False
+    hub_revision: str | None = None
+    create_pr: bool = False
+
+
+def parse(argv: list[str]) -> tuple[BuildArguments, Any]:
+    from reflection_trl.generation import GenerationArguments
+
+    parser = make_parser((BuildArguments, GenerationArguments), prog="build_dataset.py")
+    arguments, generation = parse_options(parser, argv)
+    check_sources(arguments.problems)
+    return arguments, generation
+
+
+def check_sources(sources: list[Any]) -> None:
+    if not sources:
+        raise ValueError("Which problems? Give --problems, or `problems:` in the YAML file.")
+    for source in sources:
+        if isinstance(source, dict):
+            for key in source:
+                check_name("key of a source of problems", key, SOURCE_KEYS)
+        if not source or (isinstance(source, dict) and "path" not in source):
+            raise ValueError(f"each of `problems` needs a `path`, but one is {source!r}.")
+
+
+def read_problems(sources: list[Any]) -> list[Any]:
+    """The problems of all sources. One that has the id of a problem of another source is called by its own source too."""
+    from reflection_trl.problems import load_problems
+
+    problems, ids = [], set()
+    for source in sources:
+        options = dict(source) if isinstance(source, dict) else {"path": source}
+        path = options.pop("path")
+        found = list(load_problems(path, **options))
+        problems += [replace(one, id=f"{path}:{one.id}") if one.id in ids else one for one in found]
+        ids |= {one.id for one in found}
+    return problems
+
+
+def read_build(arguments: BuildArguments, generation: Any) -> Any:
+    """What the arguments ask to make."""
+    from reflection_trl.builder import RolloutSettings
+    from reflection_trl.builder.build import Build, model_name
+    from reflection_trl.generation import Sampling
+    from reflection_trl.problems import prepare_problems
+
+    settings = RolloutSettings(
+        rounds=arguments.rounds,
+        first=Sampling(arguments.temperature, 0.95, arguments.max_tokens),
+        repair=Sampling(arguments.repair_temperature, 0.95, arguments.max_tokens * 3 // 2),
+        answer=Sampling(arguments.answer_temperature, 0.95, arguments.max_tokens),
+        seed=arguments.seed,
+        tell_tests=arguments.tell_tests,
+        repair_candidates=arguments.repair_candidates,
+        redraws=arguments.redraws,
+        voters=arguments.voters,
+        templates=arguments.templates,
+    )
+    benchmarks = [name for name in arguments.decontaminate_against if name != "none"]
+    problems, report = prepare_problems(
+        read_problems(arguments.problems),
+        decontaminate_against=benchmarks,
+        near_duplicate_threshold=arguments.near_duplicates if arguments.near_duplicates <= 1 else None,
+    )
+    return Build(
+        problems,
+        model_name(generation),
+        settings,
+        arguments.samples_per_problem,
+        arguments.min_repaired_share,
+        report,
+    )
+
+
+def show_outcome(arguments: BuildArguments, statistics: Any) -> None:
+    """Prints what a run has made, and publishes it when asked to."""
+    from reflection_trl.builder.build import read_rows
+
+    output_dir = Path(arguments.output_dir)
+    print(f"\n{statistics.table(arguments.price)}\n", flush=True)
+    dataset = read_rows(output_dir)
+    dataset.to_parquet(str(output_dir / "train.parquet"))
+    print(f"Rows:  {output_dir / 'train.parquet'} ({len(dataset):,})")
+    print(f"Plot:  {output_dir / 'build.png'}")
+    print(f"Read:  python -m reflection_trl.browse {output_dir}    (rejected rollouts too)")
+    if arguments.push_to_hub:
+        from reflection_trl.hub import publish_dataset
+
+        commit = publish_dataset(
+            dataset,
+            arguments.push_to_hub,
+            statistics=statistics,
+            private=arguments.hub_private or None,
+            revision=arguments.hub_revision,
+            create_pr=arguments.create_pr,
+            staging_dir=str(output_dir / "upload"),
+        )
+        print(f"Hub:   {commit}")
+
+
+def run(argv: list[str]) -> None:
+    from reflection_trl.processes import place_among_processes
+
+    process, processes = place_among_processes()
+    arguments, generation = parse(argv)
+
+    from datasets.utils import disable_progress_bars
+
+    from reflection_trl.builder.build import run_build
+
+    disable_progress_bars()  # the run has its own
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("reflection_trl").setLevel(logging.INFO if process == 0 else logging.ERROR)
+    build = read_build(arguments, generation)
+    if process == 0:
+        print(build.report.summary(), flush=True)
+    statistics = asyncio.run(
+        run_build(
+            build,
+            arguments.output_dir,
+            generation,
+            in_flight=arguments.in_flight,
+            price=arguments.price,
+            process=process,
+            processes=processes,
+            outcome_only=arguments.outcome_only,
+        )
+    )
+    if statistics is not None:
+        show_outcome(arguments, statistics)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(run, __doc__))

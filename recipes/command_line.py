@@ -1,0 +1,86 @@
+"""What the recipes' command lines share: options from a YAML file and the command line, and errors of one sentence."""
+
+import difflib
+import os
+import sys
+from pathlib import Path
+
+
+USER_ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
+
+
+def make_parser(fields, prog):
+    """A parser of dataclasses that raises instead of printing its usage."""
+    from trl import TrlParser
+
+    parser = TrlParser(fields, prog=prog)
+
+    def fail(message):
+        raise ValueError(message)
+
+    parser.error = fail
+    return parser
+
+
+def read_config_file(argv):
+    """The fields in the YAML file that `--config` names."""
+    import yaml
+
+    if "--config" not in argv:
+        return {}
+    if argv[-1] == "--config":
+        raise ValueError("--config needs the name of a YAML file.")
+    file = argv[argv.index("--config") + 1]
+    try:
+        config = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{file} is not a YAML file: {error}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{file} must hold fields and their values (`learning_rate: 1.0e-5`).")
+    return config
+
+
+def check_name(what, name, known):
+    """Says which name was meant where this one is not known."""
+    if name not in known:
+        near = [other for other in known if other.startswith(name)] or difflib.get_close_matches(name, known, n=1)
+        raise ValueError(f"unknown {what}: `{name}`; " + (f"did you mean `{near[0]}`?" if near else "see `--help`."))
+
+
+def parse_options(parser, argv):
+    """The parser's dataclasses, filled from the YAML file and the command line. Every name is checked before any value."""
+    argv = [part for arg in argv for part in (arg.split("=", 1) if arg.startswith("--config=") else [arg])]
+    for key in read_config_file(argv):
+        check_name("key in the YAML file", key, [*(action.dest for action in parser._actions), "env"])
+    known = [option.removeprefix("--") for option in parser._option_string_actions]
+    for arg in argv:
+        if arg.startswith("--"):
+            check_name("option", arg.removeprefix("--").split("=")[0], [*known, "config"])
+    *filled, rest = parser.parse_args_and_config(argv, return_remaining_strings=True)
+    if rest:
+        raise ValueError(f"{rest[0]!r} belongs to no option: see `--help`.")
+    return filled
+
+
+def run_command(run, doc, argv=None):
+    """Runs a recipe. Wrong input ends with one sentence and exit code 1; REFLECTION_TRL_DEBUG=1 shows the traceback."""
+    argv = sys.argv[1:] if argv is None else argv
+    if "-h" in argv or "--help" in argv:
+        print(doc.strip())
+        return 0
+    rank = int(os.environ.get("RANK", 0))
+    try:
+        run(argv)
+    except KeyboardInterrupt:
+        if not rank:
+            print("\nInterrupted. What was made is kept; the same command goes on.", file=sys.stderr)
+        return 130
+    except USER_ERRORS as error:
+        if os.environ.get("REFLECTION_TRL_DEBUG") == "1":
+            raise
+        message = str(error)
+        if isinstance(error, OSError) and error.filename:
+            message = f"{error.strerror}: {error.filename}"
+        print(f"error{f' (process {rank})' if rank else ''}: {' '.join(message.split())}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,42 @@
+"""Makes datasets of reflection sequences from any problems with any model."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from .build import build_reflection_dataset
+    from .reflection_sequences import ReflectionSequences
+    from .rollout import RolloutSettings, rollout
+    from .sequence import Attempt, ReflectionSequence
+    from .shards import BuildError
+    from .statistics import BuildStatistics
+
+# `datasets` and its company take a second to import, and rollouts need none of it
+_MODULES = {
+    "Attempt": "sequence",
+    "BuildError": "shards",
+    "BuildStatistics": "statistics",
+    "ReflectionSequence": "sequence",
+    "ReflectionSequences": "reflection_sequences",
+    "RolloutSettings": "rollout",
+    "build_reflection_dataset": "build",
+    "rollout": "rollout",
+}
+
+__all__ = [
+    "Attempt",
+    "BuildError",
+    "BuildStatistics",
+    "ReflectionSequence",
+    "ReflectionSequences",
+    "RolloutSettings",
+    "build_reflection_dataset",
+    "rollout",
+]
+
+
+def __getattr__(name: str):
+    if name in _MODULES:
+        return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,294 @@
+"""Which answers may be trained on: judged by the problem's tests, and by whether they stand on their own."""
+
+import ast
+import builtins
+import enum
+import re
+import symtable
+import sys
+import warnings
+from collections.abc import Iterable
+
+from ..feedback import Feedback, FeedbackKind
+from ..languages.execution import Execute
+from ..problems import Example, Problem
+from ..sequences import split_blocks
+from .answers import MAX_PARSED, parse_python
+
+
+class Rejection(enum.StrEnum):
+    """Why a rollout may not be trained on. The values are what `ReflectionSequence.rejection` holds."""
+
+    GENERATION_FAILED = "generation_failed"  # no judgement of the problem or the model: a runner should try again
+    EMPTY_ANSWER = "empty_answer"
+    REFUSED = "refused"
+    TRUNCATED = "truncated"
+    TOO_LONG = "too_long"
+    NO_CODE = "no_code"
+    WRONG_LANGUAGE = "wrong_language"
+    ASSERTS_MISSING = "asserts_missing"
+    ASSERT_WITHDRAWN = "assert_withdrawn"
+    WRONG_ASSERT = "wrong_assert"
+    ANALYSIS_MISSING = "analysis_missing"
+    NO_PROGRESS = "no_progress"
+    ROUNDS_EXHAUSTED = "rounds_exhausted"
+    TESTS_FAILED = "tests_failed"
+    OWN_ASSERTS_FAILED = "own_asserts_failed"
+    UNDEFINED_NAMES = "undefined_names"
+    LEANS_ON_REFLECTION = "leans_on_reflection"
+
+
+class Rejected(Exception):
+    """Ends a rollout: what is wrong with it, one sentence on that, and what the model wrote where it could not be used."""
+
+    def __init__(self, reason: Rejection, detail: str, text: str = ""):
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.text = text
+
+
+_REFUSAL = re.compile(
+    r"(i'?m|i am) (really |very |so )?(sorry|unable|afraid|not able)|(i )?(can'?t|cannot|can not|won'?t) "
+    r"(help|assist|do|provide|fulfil|comply|answer|create|write)|as an ai\b|i apologi[sz]e",
+    re.IGNORECASE,
+)
+_THING = r"(version|code|program|function|implementation|solution|answer|script|class|method)"
+_ATTEMPT = r"(attempts?|errors?|failures?|mistakes?|bugs?|tests?|asserts?|versions?|programs?|code|implementations?|conversation)"
+_LEANING = re.compile(
+    rf"\b(corrected|fixed|repaired|revised|debugged|amended|updated) {_THING}\b"
+    rf"|\b(previous|earlier|prior|preceding) {_ATTEMPT}\b"
+    rf"|\b(my|the) (first|last|original|initial) (attempts?|try|version|program|code|solution|implementation|answer)\b"
+    r"|\bas (before|previously|earlier)\b"
+    r"|\b(mentioned|discussed|given|provided|shown|written|described) (before|earlier|previously)\b"
+    r"|\b(given|provided|known|existing) (code|program|solution|implementation)\b"
+    r"|\bthe (bug|mistake) (was|is|has been)\b"
+    r"|\bfail(ed|ing) (test|assert|run)s?\b"
+    r"|\b(now|all( of)? the|your|my|its|own) (asserts?|assertions?|tests?)( now)? (pass|hold|succeed)"
+    r"|\bno longer (fails?|raises?|crash(es)?)\b"
+    r"|\bassertion ?error\b|\btraceback\b|\bthe output of the run\b"
+    r"|\bi (have |'ve )?(fixed|corrected|repaired|changed|modified|updated)\b",
+    re.IGNORECASE,
+)
+# Where code speaks to its reader: comments, and strings over three quotes
+_REMARK = re.compile(r"(?:#|//)[^\n]*|\"{3}.*?\"{3}|'{3}.*?'{3}|/\*.*?\*/", re.DOTALL)
+_LOCAL_MODULE = re.compile(
+    r"_*(solution|main|program|previous|attempt|answer|cell|module|script|code|your_\w+|my_\w+)\d*$"
+)
+_STDLIB = sys.stdlib_module_names
+_BUILTINS = frozenset(dir(builtins)) | {
+    "__file__",
+    "__annotations__",
+    "__builtins__",
+    "__class__",
+    "__module__",
+    "__qualname__",
+}
+_SHOWN = 1000  # characters of an example that a model is shown
+
+
+def is_refusal(text: str) -> bool:
+    """Whether an answer without code says that there will be none."""
+    return _REFUSAL.search(text[:500].replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")) is not None
+
+
+def leaning_phrase(message: str, request: str = "") -> str | None:
+    """
+    The words by which an answer refers to attempts that its reader has not seen.
+
+    Args:
+        message (`str`):
+            The answer: its prose, and the comments in its code, are searched.
+        request (`str`, *optional*, defaults to `""`):
+            What was asked: its own words are no sign ("return the corrected version of the sentence").
+
+    Returns:
+        `str`, *optional*: such as `"corrected version"`; `None` where there are none.
+    """
+    known = " ".join(request.lower().split())
+    pieces = []
+    for block in split_blocks({"role": "assistant", "content": message}):
+        piece = message[block.start : block.end]
+        pieces += _REMARK.findall(piece) if block.type == "code" else [piece]
+    for match in _LEANING.finditer(" ".join(" ".join(pieces).split())):
+        if match.group().lower() not in known:
+            return match.group()
+    return None
+
+
+def undefined_names(code: str, known: Iterable[str] = ()) -> list[str]:
+    """
+    Global names that Python code uses and nothing in it defines: helpers that were left behind.
+
+    Args:
+        code (`str`):
+            The code. Where it does not parse, or imports `*`, nothing is said.
+        known (`Iterable[str]`, *optional*):
+            Names that come from elsewhere.
+
+    Returns:
+        `list[str]`: The names, sorted.
+    """
+    tree, table = parse_python(code), _symbols(code)
+    if tree is None or table is None:
+        return []
+    used: set[str] = set()
+    defined = {*_BUILTINS, *known}
+    pending = [table]
+    while pending:
+        scope = pending.pop()
+        pending += scope.get_children()
+        for symbol in scope.get_symbols():
+            at_top = scope.get_type() == "module"
+            if (at_top or symbol.is_declared_global()) and (symbol.is_assigned() or symbol.is_imported()):
+                defined.add(symbol.get_name())
+            elif symbol.is_referenced() and (at_top or symbol.is_global()):
+                used.add(symbol.get_name())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return [] if any(node.names[0].name == "*" for node in imports) else sorted(used - defined)
+
+
+def local_imports(code: str) -> list[str]:
+    """
+    Modules that Python code imports as if earlier code had been saved to a file, such as `from solution import f`.
+
+    Args:
+        code (`str`): the code.
+
+    Returns:
+        `list[str]`: The modules' names.
+    """
+    found = []
+    for node in ast.walk(parse_python(code) or ast.Module([], [])):
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or "."] if not node.level else ["." + (node.module or "")]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        tops = [name.split(".")[0] for name in names]
+        found += [top or "." for top in tops if not top or (top not in _STDLIB and _LOCAL_MODULE.match(top))]
+    return found
+
+
+def check_standalone(message: str, code: str, programs: Iterable[str], problem: Problem) -> None:
+    """
+    Checks that an answer can be understood and run by somebody who has seen nothing but the request.
+
+    Args:
+        message (`str`): the answer.
+        code (`str`): the code in it.
+        programs (`Iterable[str]`): the programs that were written before it.
+        problem ([`~reflection_trl.problems.Problem`]): what was asked.
+
+    Raises:
+        [`Rejected`]: If it leans on what came before, or uses names that nothing defines.
+    """
+    if phrase := leaning_phrase(message, problem.instruction):
+        raise Rejected(Rejection.LEANS_ON_REFLECTION, f"The answer says {phrase!r}, which refers to earlier work.")
+    if problem.language != "python":
+        return
+    if modules := local_imports(code):
+        raise Rejected(
+            Rejection.LEANS_ON_REFLECTION, f"The answer imports `{modules[0]}`, which stands for earlier code."
+        )
+    names = undefined_names(code, _module_names(problem.tests))
+    before = set().union(*map(_module_names, programs))
+    for name in names:
+        if name in before:
+            raise Rejected(
+                Rejection.LEANS_ON_REFLECTION, f"The answer uses `{name}`, which only earlier programs define."
+            )
+    if names:
+        raise Rejected(Rejection.UNDEFINED_NAMES, f"The answer uses `{names[0]}`, which nothing defines.")
+
+
+async def judge(problem: Problem, code: str, execute: Execute) -> Feedback | None:
+    """
+    Runs a problem's own tests and examples against an answer.
+
+    Args:
+        problem ([`~reflection_trl.problems.Problem`]): the problem.
+        code (`str`): the answer's code.
+        execute ([`~reflection_trl.languages.execution.Execute`]): runs programs.
+
+    Returns:
+        [`~reflection_trl.feedback.Feedback`], *optional*: that of the first failure, or of the last run where all passed; `None` where the
+        problem has neither tests nor examples.
+    """
+    feedback = None
+    if problem.tests:
+        run = await execute(problem.language, code, problem.tests, entry_point=problem.entry_point)
+        feedback = run.feedback
+    for example in problem.examples:
+        if feedback is not None and not feedback.passed:
+            break
+        run = await execute(problem.language, code, stdin=example.stdin)
+        feedback = run.feedback if not run.feedback.passed else compare_output(example, run.stdout)
+    return feedback
+
+
+def compare_output(example: Example, stdout: str) -> Feedback:
+    """
+    Compares what a program printed with what it should have printed, line by line, without trailing white space.
+
+    Args:
+        example ([`~reflection_trl.problems.Example`]): the input and the expected output.
+        stdout (`str`): what was printed.
+
+    Returns:
+        [`~reflection_trl.feedback.Feedback`]: of kind `ASSERTION` where they differ; its line is that of the output.
+    """
+    actual, expected = _lines(stdout), _lines(example.stdout)
+    if actual == expected:
+        return Feedback(FeedbackKind.NONE, text=_clip(stdout.rstrip()) or "(no output)")
+    pairs = enumerate(zip([*actual, None], [*expected, None], strict=False), 1)
+    line, got, wanted = next((number, one, other) for number, (one, other) in pairs if one != other)
+    message = f"Line {line} of the output: expected {_quote(wanted)}, got {_quote(got)}."
+    text = (
+        f"Input:\n{_clip(example.stdin.rstrip()) or '(empty)'}\n\nExpected output:\n{_clip(example.stdout.rstrip())}\n\n"
+        f"Output of the program:\n{_clip(stdout.rstrip()) or '(nothing)'}\n\n{message}"
+    )
+    return Feedback(
+        FeedbackKind.ASSERTION,
+        text=text,
+        error_type="WrongOutput",
+        message=message,
+        actual=None if got is None else _clip(got),
+        expected=None if wanted is None else _clip(wanted),
+    )
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.rstrip().splitlines()]
+
+
+def _quote(line: str | None) -> str:
+    return "nothing" if line is None else f"`{_clip(line)}`"
+
+
+def _clip(text: str) -> str:
+    """The text, or its two ends."""
+    if len(text) <= _SHOWN:
+        return text
+    half = _SHOWN // 2
+    return f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
+
+
+def _module_names(code: str) -> set[str]:
+    """Names that Python code defines at its top."""
+    table = _symbols(code)
+    symbols = table.get_symbols() if table else []
+    return {symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}
+
+
+def _symbols(code: str) -> symtable.SymbolTable | None:
+    """What Python knows of the names in `code`; `None` where it does not compile."""
+    if len(code) > MAX_PARSED:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return symtable.symtable(code, "answer", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None

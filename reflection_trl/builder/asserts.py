@@ -1,0 +1,384 @@
+"""
+The asserts that a model wrote for its own program: where they stand, which of them test anything, and which are wrong.
+
+A wrong assert would teach the model to break a right program, so none may be believed before something else has
+confirmed it:
+
+- with a **reference**, an assert that the reference fails is wrong. So is, where the problem has **tests** and no reference, one
+  that a program fails which passes these tests. Wrong asserts are taken out of the attempt *before* it is run and stored:
+  neither the conversation nor its output ever shows them, and the sequence names them in `wrong_asserts`;
+- with **neither**, an assert that most of several independent answers fail is wrong ([`majority_contradicts`]);
+- a sequence in which a wrong assert was found only after its failure had been shown to the model is rejected, and so is
+  one in which the model took a failing assert back and nothing tells whether it was the program that should have changed.
+
+Knows nothing of models and conversations.
+"""
+
+import ast
+import asyncio
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..feedback import FeedbackKind
+from ..languages.execution import Execute
+from .answers import defined_names, parse_python
+
+
+# Failures that say nothing about the assert: the other program lacks a helper that the assert calls, or was not run fairly
+_NO_CONTRADICTION = frozenset(
+    {FeedbackKind.NAME, FeedbackKind.IMPORT, FeedbackKind.SYNTAX, FeedbackKind.TIMEOUT, FeedbackKind.MEMORY}
+)
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_LOOKERS = frozenset({"callable", "hasattr", "isinstance", "issubclass", "type"})  # they call nothing
+_IMPORTS = (ast.Import, ast.ImportFrom)
+_TEST_NAME = re.compile(r"_?(run_?)?(all_?)?(unit_?)?(tests?|check)(_|$|[A-Z\d])|main$")
+
+
+@dataclass(frozen=True)
+class _Style:
+    """How asserts look in a language."""
+
+    hint: str  # what a prompt asks for
+    one: re.Pattern[str]  # an assert
+    tests: re.Pattern[
+        str
+    ]  # the first line of what may be put behind another answer; reaches to the end of the program
+    setup: re.Pattern[str]  # lines before that which the tests need
+
+
+def _style(hint: str, one: str = r"(?!)", tests: str = r"(?!)", setup: str = r"(?!)") -> _Style:
+    return _Style(hint, *(re.compile(pattern, re.MULTILINE) for pattern in (one, tests, setup)))
+
+
+_NODE_ASSERT = r"(?:console\.)?assert(?:\.\w+)?\("
+_NODE_HINT = "a few asserts (`const assert = require('assert');`), such as `assert.deepStrictEqual(add(1, 2), 3);`"
+_STYLES = {
+    "python": _style("a few asserts, such as `assert add(1, 2) == 3`"),
+    "cpp": _style(
+        "a `main` with a few asserts (`#include <cassert>`), such as `assert(add(1, 2) == 3);`",
+        r"\bassert\s*\(",
+        r"^int\s+main\s*\(",
+        r"#include\b",
+    ),
+    "rust": _style(
+        "a `main` with a few asserts, such as `assert_eq!(add(1, 2), 3);`",
+        r"\bassert(_eq|_ne)?!\s*[(\[{]",
+        r"^fn\s+main\s*\(",
+    ),
+    "java": _style(
+        "a class `Main` whose `main` makes a few tests, such as `if (add(1, 2) != 3) throw new AssertionError();`",
+        r"\bassert\b|\bAssertionError\b",
+        r"^(public\s+)?(final\s+)?class\s+Main\b",
+    ),
+    "javascript": _style(_NODE_HINT, rf"^\s*{_NODE_ASSERT}", rf"^{_NODE_ASSERT}", r"(const|let|var|import) assert\b"),
+    "typescript": _style(
+        "a few tests, such as `if (add(1, 2) !== 3) throw new Error('add(1, 2) is ' + add(1, 2));`",
+        r"^\s*if\s*\(.*throw new Error",
+        r"^if\s*\(.*throw new Error",
+    ),
+    "php": _style("a few asserts, such as `assert(add(1, 2) === 3);`", r"^\s*assert\(", r"^assert\("),
+    "bash": _style(
+        'a few tests, such as `[ "$(add 1 2)" = 3 ] || { echo "add 1 2 is wrong" >&2; exit 1; }`',
+        r"^\s*(\[|\[\[|test)\s.*\|\|",
+        r"^(\[|\[\[|test)\s.*\|\|",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Assert:
+    """
+    One test that a program makes of itself: an `assert` statement, or a loop or test function full of them.
+
+    Args:
+        source (`str`): code that, placed behind another answer, makes the same test: what it is set up from included.
+        first (`int`): its first line in the program, from 1.
+        last (`int`): its last line.
+    """
+
+    source: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class SelfTested:
+    """
+    A program, taken apart.
+
+    Args:
+        solution (`str`): the program without its tests.
+        asserts (`tuple[Assert]`): those of its tests that test something: `assert True` is none.
+    """
+
+    solution: str
+    asserts: tuple[Assert, ...]
+
+
+def assert_hint(language: str) -> str:
+    """What a prompt asks for, where it wants asserts of a language."""
+    return _STYLES[language].hint if language in _STYLES else "a few asserts that end the program with an error"
+
+
+def split_asserts(program: str, language: str = "python") -> SelfTested:
+    """
+    Parts a program from the asserts in it.
+
+    In Python, tests are the `assert` statements at the top of the module (those under `if __name__ == "__main__"` too), loops
+    that hold some, and test functions that are called. One counts when it calls something that the program defines, and
+    can fail. In the other languages everything from `main`, or from the first assert, to the end is one test.
+
+    Args:
+        program (`str`):
+            The program. One that does not parse has no asserts.
+        language (`str`, *optional*, defaults to `"python"`):
+            Its language.
+
+    Returns:
+        [`SelfTested`]
+    """
+    if language != "python":
+        return _split_by_lines(program, language)
+    tree = parse_python(program)
+    try:
+        return SelfTested(program, ()) if tree is None else _split_tree(program, tree)
+    except RecursionError:  # an expression that is nested too deeply to be taken apart
+        return SelfTested(program, ())
+
+
+def drop_asserts(program: str, wrong: Iterable[Assert], language: str = "python") -> str | None:
+    """
+    Takes asserts out of a program, and leaves every other line as it is.
+
+    Args:
+        program (`str`): the program.
+        wrong (`Iterable[Assert]`): some of its asserts, as [`split_asserts`] found them.
+        language (`str`, *optional*, defaults to `"python"`): its language.
+
+    Returns:
+        `str`, *optional*: the program without them; `None` where they cannot be cut out cleanly, which is
+        everywhere but in Python.
+    """
+    tree = parse_python(program) if language == "python" else None
+    spans = {(one.first, one.last) for one in wrong}
+    if tree is None:
+        return None
+    lines = {number for first, last in spans for number in range(first, last + 1)}
+    nodes = [node for node in _flat(tree.body) if node.lineno in lines or node.end_lineno in lines]
+    if len(nodes) != len(spans):  # something else stands on their lines
+        return None
+    cut = _without(program, tree, nodes)
+    before, after = split_asserts(program).asserts, split_asserts(cut).asserts
+    expected = [one.source for one in before if (one.first, one.last) not in spans]
+    return cut if [one.source for one in after] == expected else None
+
+
+async def contradicted(
+    asserts: Sequence[Assert], program: str, execute: Execute, language: str = "python", entry_point: str | None = None
+) -> tuple[Assert, ...]:
+    """
+    The asserts that a program fails.
+
+    Args:
+        asserts (`Sequence[Assert]`): asserts that another program made of itself.
+        program (`str`): the judge, such as the problem's reference.
+        execute ([`~reflection_trl.languages.execution.Execute`]): runs programs.
+        language (`str`, *optional*, defaults to `"python"`): of the program.
+        entry_point (`str`, *optional*): name of the function under test.
+
+    Returns:
+        `tuple[Assert]`: those that the program fails by giving another value or raising. An assert that calls a helper which this
+        program lacks, or that it does not finish in time, is not among them: nothing was learned about it.
+    """
+
+    async def fails(tests: Sequence[Assert]) -> bool:
+        run = await execute(language, program, "\n".join(one.source for one in tests), entry_point=entry_point)
+        if run.feedback.passed or len(tests) > 1:
+            return not run.feedback.passed
+        # What a compiler rejects may be the other program's way to declare things
+        return run.feedback.kind is FeedbackKind.ASSERTION or (
+            language == "python" and run.feedback.kind not in _NO_CONTRADICTION
+        )
+
+    if not asserts or (len(asserts) > 1 and not await fails(asserts)):
+        return ()
+    verdicts = await asyncio.gather(*(fails([one]) for one in asserts))
+    return tuple(one for one, failed in zip(asserts, verdicts, strict=True) if failed)
+
+
+async def majority_contradicts(
+    asserts: Sequence[Assert],
+    programs: Sequence[str],
+    execute: Execute,
+    language: str = "python",
+    entry_point: str | None = None,
+) -> tuple[Assert, ...]:
+    """
+    The asserts that most of several independent answers fail: the judgement where a problem has neither tests nor reference.
+
+    Args:
+        asserts (`Sequence[Assert]`): asserts that a program made of itself.
+        programs (`Sequence[str]`): other answers to the same problem.
+        execute ([`~reflection_trl.languages.execution.Execute`]): runs programs.
+        language (`str`, *optional*, defaults to `"python"`): of the programs.
+        entry_point (`str`, *optional*): name of the function under test.
+
+    Returns:
+        `tuple[Assert]`: those that more than half of the programs fail. None when there are fewer than two programs, which are no
+        majority.
+    """
+    if len(programs) < 2:
+        return ()
+    votes = await asyncio.gather(
+        *(contradicted(asserts, program, execute, language, entry_point) for program in programs)
+    )
+    return tuple(one for one in asserts if 2 * sum(one in vote for vote in votes) > len(programs))
+
+
+def _split_tree(program: str, tree: ast.Module) -> SelfTested:
+    statements = _flat(tree.body)
+    testers = {
+        node.name: node
+        for node in tree.body
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _TEST_NAME.match(node.name) and _asserts(node)
+    }
+    lambdas = [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda)]
+    defined = (defined_names(tree.body) | _bound(lambdas)) - testers.keys()
+    tests = [node for node in statements if _is_test(node, testers)]
+    kept = _bound(statements) & set().union(*map(_names, [node for node in tree.body if _is_part(node, testers)]))
+    found, noise = [], []
+    for node in tests:
+        needed = _needed(node, [other for other in statements if other.lineno < node.lineno], testers)
+        if any(_called(part) & defined for part in [*needed, node]) and not _cannot_fail(node):
+            lines = [ast.unparse(part) for part in needed]
+            found.append(Assert("\n".join([*lines, ast.unparse(node)]), node.lineno, node.end_lineno or node.lineno))
+        noise += [part for part in needed if not isinstance(part, _IMPORTS) and not _names(part) & kept]
+    if not tests:
+        return SelfTested(program, ())
+    noise += [node for node in statements if node.lineno > tests[0].lineno and _is_print(node)]
+    solution = _without(program, tree, [*tests, *noise, *testers.values()]).split("\n")
+    while solution and not solution[-1].partition("#")[0].strip():  # "# Tests"
+        solution.pop()
+    return SelfTested("\n".join([*solution, ""]), tuple(found))
+
+
+def _split_by_lines(program: str, language: str) -> SelfTested:
+    style = _STYLES.get(language)
+    if style is None or not style.one.search(program):
+        return SelfTested(program, ())
+    start = style.tests.search(program)
+    if start is None:  # they cannot be moved behind another answer
+        return SelfTested(program, (Assert("", 1, 1),))
+    head, tail = program[: start.start()].split("\n"), program[start.start() :]
+    setup = [line for line in head if style.setup.match(line)]
+    rest = [line for line in head if line not in setup or "assert" not in line]
+    one = Assert("\n".join([*setup, tail]), len(head), program.count("\n") + 1)
+    return SelfTested("\n".join(rest).strip("\n") + "\n", (one,))
+
+
+def _flat(statements: list[ast.stmt]) -> list[ast.stmt]:
+    """The statements of a module, those under `if __name__ == ...` among them."""
+    flat = []
+    for node in statements:
+        flat += node.body if _is_main_guard(node) else [node]
+    return flat
+
+
+def _is_main_guard(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Compare)
+        and isinstance(node.test.left, ast.Name)
+        and node.test.left.id == "__name__"
+    )
+
+
+def _asserts(node: ast.AST) -> bool:
+    return any(isinstance(inner, ast.Assert) for inner in ast.walk(node))
+
+
+def _called(node: ast.AST) -> set[str]:
+    """Names that calls in `node` depend on."""
+    calls = [inner for inner in ast.walk(node) if isinstance(inner, ast.Call)]
+    return set().union(*(_names(call) for call in calls if _names(call.func).isdisjoint(_LOOKERS)))
+
+
+def _is_part(node: ast.stmt, testers: dict[str, ast.stmt]) -> bool:
+    """Whether `node` defines a part of the solution."""
+    return isinstance(node, _DEFINITIONS) and node.name not in testers
+
+
+def _is_test(node: ast.stmt, testers: dict[str, ast.stmt]) -> bool:
+    if isinstance(node, _DEFINITIONS):
+        return False
+    return _asserts(node) or (isinstance(node, ast.Expr) and bool(_called(node) & testers.keys()))
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+
+
+def _bound(statements: Iterable[ast.stmt]) -> set[str]:
+    """Variables that statements at the top of a module bind; definitions and imports are none."""
+    return {
+        name.id
+        for node in statements
+        if not isinstance(node, _DEFINITIONS)
+        for name in ast.walk(node)
+        if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+    }
+
+
+def _needed(node: ast.stmt, earlier: list[ast.stmt], testers: dict[str, ast.stmt]) -> list[ast.stmt]:
+    """
+    What a test is set up from: the test functions that it calls, imports, and every earlier statement that touches a
+    variable of it (`stack = Stack()`, `stack.push(1)`), in order.
+    """
+    functions = [testers[name] for name in sorted(_names(node) & testers.keys())]
+    names = set().union(*map(_names, [node, *functions]))
+    variables, chosen = _bound(earlier), []
+    for other in reversed(earlier):
+        if isinstance(other, _DEFINITIONS + _IMPORTS) or _is_print(other):
+            continue
+        if _names(other) & names & variables:
+            chosen.append(other)
+            names |= _names(other)
+    imports = [
+        other
+        for other in earlier
+        if isinstance(other, _IMPORTS)
+        and {(alias.asname or alias.name).split(".")[0] for alias in other.names} & names
+    ]
+    return [*imports, *reversed(chosen), *functions]
+
+
+def _cannot_fail(node: ast.stmt) -> bool:
+    """Whether an assert holds whatever the program does: `assert f(1) == f(1)`, `assert (f(1) == 2, "message")`."""
+    if not isinstance(node, ast.Assert):
+        return False
+    test = node.test
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], (ast.Eq, ast.Is)):
+        return ast.dump(test.left) == ast.dump(test.comparators[0])
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
+        return any(isinstance(value, ast.Constant) and value.value for value in test.values)
+    return isinstance(test, ast.Tuple) and bool(test.elts)
+
+
+def _is_print(node: ast.stmt) -> bool:
+    call = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print"
+
+
+def _without(program: str, tree: ast.Module, nodes: Sequence[ast.stmt]) -> str:
+    """The program without some of its statements; the program itself where they cannot be taken out by lines."""
+    dropped = set(map(id, nodes))
+    for node in tree.body:
+        if _is_main_guard(node) and not node.orelse and all(id(inner) in dropped for inner in node.body):
+            nodes = [*nodes, node]
+    gone = set()
+    for node in nodes:
+        start = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
+        gone |= set(range(start, (node.end_lineno or node.lineno) + 1))
+    cut = "\n".join(line for number, line in enumerate(program.split("\n"), 1) if number not in gone)
+    return cut if parse_python(cut) is not None else program

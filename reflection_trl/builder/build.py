@@ -1,0 +1,424 @@
+"""From problems and a model to a dataset: what the recipe and `build_reflection_dataset` do."""
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..generation import Generate, GenerationArguments, open_generator
+from ..languages import Executor, get_language
+from ..languages.execution import Execute
+from ..problems import Problem, ProblemReport, load_problems, prepare_problems
+from .features import to_row
+from .plot import plot_build
+from .progress import Progress
+from .rollout import RolloutSettings
+from .run import latest_records, make_rollouts, open_tasks
+from .selection import select
+from .shards import BuildError, RunFolder, Session, write_json
+from .statistics import BuildStatistics, measure
+
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_WATCH_SECONDS = 1.0
+_POLL_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Build:
+    """
+    What a run makes. Rollouts of one run may be used for another that differs in `samples` or `min_repaired_share` only.
+
+    Args:
+        problems (`Sequence[Problem]`): prepared problems.
+        model (`str`): name of the model.
+        settings ([`RolloutSettings`]): how rollouts are made.
+        samples (`int`, *optional*, defaults to 1): rollouts of each problem.
+        min_repaired_share (`float`, *optional*, defaults to 0): see [`select`].
+        report ([`~reflection_trl.problems.ProblemReport`], *optional*): how the problems were prepared.
+
+    Raises:
+        ValueError: If a number is out of its range, there are no problems, or one of them cannot be worked on here.
+    """
+
+    problems: Sequence[Problem]
+    model: str
+    settings: RolloutSettings
+    samples: int = 1
+    min_repaired_share: float = 0.0
+    report: ProblemReport | None = None
+
+    def __post_init__(self):
+        if not self.problems:
+            raise ValueError("There are no problems to build from: all of them were removed, or the source is empty.")
+        if self.samples < 1:
+            raise ValueError(f"`samples_per_problem` must be at least 1, got {self.samples}.")
+        select([], self.min_repaired_share)
+        for language in {problem.language for problem in self.problems}:
+            if (missing := get_language(language).missing()) is not None:
+                raise ValueError(missing)
+        for problem in self.problems:
+            try:
+                json.dumps(dataclasses.asdict(problem), ensure_ascii=False).encode()
+            except UnicodeEncodeError:
+                raise ValueError(
+                    f"Problem {problem.id!r} holds half of a surrogate pair, which is no character: mend or remove it."
+                ) from None
+
+    @property
+    def keys(self) -> list[tuple[str, int]]:
+        """Problem id and sample of all rollouts, in the order of the outcome."""
+        return [(problem.id, sample) for problem in self.problems for sample in range(self.samples)]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What `run.json` holds."""
+        settings = dataclasses.asdict(self.settings)
+        settings["templates"] = _digest(self.settings.prompts.sources)
+        return {
+            "model": self.model,
+            "problems": f"{len(self.problems)} problems, {_digest([dataclasses.asdict(one) for one in self.problems])}",
+            **settings,
+        }
+
+    def sampling(self) -> dict[str, str]:
+        """How each stage is drawn, for cards and rows."""
+        stages = {
+            stage: ", ".join(
+                f"{name} {value}"
+                for name, value in dataclasses.asdict(getattr(self.settings, stage)).items()
+                if value not in (None, ())
+            )
+            for stage in ("first", "repair", "prose", "answer")
+        }
+        return {**stages, "rounds": str(self.settings.rounds), "seed": str(self.settings.seed)}
+
+
+def build_reflection_dataset(
+    problems: Any,
+    model: str | None = None,
+    rounds: int = 4,
+    *,
+    samples_per_problem: int = 1,
+    min_repaired_share: float = 0.0,
+    seed: int = 0,
+    settings: RolloutSettings | None = None,
+    generation: GenerationArguments | None = None,
+    generate: Generate | None = None,
+    execute: Execute | None = None,
+    decontaminate_against: Sequence[str] = ("humaneval", "mbpp"),
+    output_dir: str | os.PathLike[str] | None = None,
+    in_flight: int = 128,
+    progress: bool = True,
+) -> "Dataset":
+    """
+    Makes a dataset of reflection sequences. Run again with the same arguments, it goes on where it was.
+
+    Args:
+        problems:
+            Problems, or anything that [`~reflection_trl.problems.load_problems`] reads: a name on the Hub, files, a dataset.
+        model (`str`, *optional*):
+            Name on the Hub, or a directory. Needed unless `generation` or `generate` is given.
+        rounds (`int`, *optional*, defaults to 4):
+            The most programs in a sequence.
+        samples_per_problem (`int`, *optional*, defaults to 1):
+            Rollouts of each problem.
+        min_repaired_share (`float`, *optional*, defaults to 0.0):
+            Least share of rows with at least one failed attempt; surplus successes at the first try are set aside.
+        seed (`int`, *optional*, defaults to 0):
+            Of all draws.
+        settings ([`RolloutSettings`], *optional*):
+            All settings of rollouts, in place of `rounds` and `seed`.
+        generation ([`~reflection_trl.generation.GenerationArguments`], *optional*):
+            How the model is served; by default on this machine.
+        generate ([`~reflection_trl.generation.Generate`], *optional*):
+            Draws answers, in place of `model` and `generation`.
+        execute ([`~reflection_trl.languages.Execute`], *optional*):
+            Runs programs; by default an [`~reflection_trl.languages.Executor`].
+        decontaminate_against (`Sequence[str]`, *optional*, defaults to `("humaneval", "mbpp")`):
+            Benchmarks whose tasks must not be among the problems; `()` for none.
+        output_dir (`str` or `Path`, *optional*):
+            Folder of the run; by default one in the Hub's cache that is named for the arguments.
+        in_flight (`int`, *optional*, defaults to 128):
+            Rollouts at a time.
+        progress (`bool`, *optional*, defaults to `True`):
+            Whether to show a bar.
+
+    Returns:
+        [`~datasets.Dataset`]: the accepted rows, in the order of the problems, with the columns of [`sequence_features`].
+
+    Raises:
+        ValueError: If an argument or a problem is wrong.
+        [`BuildError`]: If the folder holds another run, or cannot be written.
+        [`~reflection_trl.generation.GenerationError`]: If the model cannot be asked, now or any longer.
+        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If programs cannot be run safely on this machine.
+    """
+    if model is None and generation is None and generate is None:
+        raise ValueError("Which model should answer? Give `model`, `generation` or `generate`.")
+    settings = settings or RolloutSettings(rounds=rounds, seed=seed)
+    generation = generation or (None if generate else GenerationArguments(model_name_or_path=model))
+    name = model or (model_name(generation) if generation else getattr(generate, "model", None)) or "unnamed"
+    found, report = prepare_problems(load_problems(problems), decontaminate_against=decontaminate_against)
+    build = Build(found, name, settings, samples_per_problem, min_repaired_share, report)
+    if output_dir is None:
+        from huggingface_hub.constants import HF_HOME
+
+        output_dir = Path(HF_HOME) / "reflection_trl" / "builds" / _digest(build.fingerprint())
+    _finish(
+        run_build(build, output_dir, generation, generate=generate, execute=execute, in_flight=in_flight, bar=progress)
+    )
+    return read_rows(output_dir)
+
+
+async def run_build(
+    build: Build,
+    output_dir: str | os.PathLike[str],
+    generation: GenerationArguments | None = None,
+    *,
+    generate: Generate | None = None,
+    execute: Execute | None = None,
+    in_flight: int = 128,
+    bar: bool = True,
+    price: float | None = None,
+    process: int = 0,
+    processes: int = 1,
+    outcome_only: bool = False,
+) -> BuildStatistics | None:
+    """
+    Makes the rollouts that are still missing, and the outcome.
+
+    Args:
+        build ([`Build`]): what to make.
+        output_dir (`str` or `Path`): folder of the run.
+        generation ([`~reflection_trl.generation.GenerationArguments`], *optional*): opens the generator, unless `generate` is given.
+        generate, execute (*optional*): in place of those that would be opened.
+        in_flight (`int`, *optional*, defaults to 128): rollouts at a time.
+        bar (`bool`, *optional*, defaults to `True`): whether to show progress.
+        price (`float`, *optional*): per million tokens, for the bar.
+        process, processes (`int`, *optional*): number of this process, and how many share the work. Process 0 waits for the
+            others and writes the outcome.
+        outcome_only (`bool`, *optional*, defaults to `False`): whether to make no rollouts, and the outcome of those there are.
+
+    Returns:
+        [`BuildStatistics`], *optional*: of the whole run; `None` in processes but the first.
+
+    Raises:
+        ValueError: If `in_flight` is no positive number.
+        [`BuildError`]: If the folder holds another run, or cannot be written.
+        [`~reflection_trl.generation.GenerationError`]: If the model cannot be asked, now or any longer.
+        [`~reflection_trl.sandbox.SandboxError`]: If programs cannot be run safely on this machine.
+    """
+    if in_flight < 1:
+        raise ValueError(f"`in_flight` must be at least 1, got {in_flight}.")
+    if outcome_only and not (Path(output_dir) / "run.json").exists():
+        raise BuildError(
+            f"{output_dir} holds no run: make rollouts first, with the same command without --outcome_only."
+        )
+    with RunFolder(output_dir, build.fingerprint(), process) as folder:
+        tasks = open_tasks(build.problems, build.samples, folder, process, processes)
+        if not outcome_only and (tasks or processes > 1):
+            async with AsyncExitStack() as stack:
+                if tasks:
+                    languages = {problem.language for problem in build.problems}
+                    execute = execute or await stack.enter_async_context(Executor(languages=languages))
+                    generate = generate or await stack.enter_async_context(open_generator(generation))
+                session = Session(process)
+                show = Progress(folder, build.keys, session, price) if bar and process == 0 else None
+                await stack.enter_async_context(_watched(folder, session, show))
+                await make_rollouts(tasks, generate, execute, build.settings, folder, session, in_flight)
+                if process == 0:
+                    await _others(build, folder, processes)
+        return write_outcome(build, folder) if process == 0 else None
+
+
+@contextlib.asynccontextmanager
+async def _watched(folder: RunFolder, session: Session, progress: Progress | None):
+    """Keeps the session's figures and the bar up to date, meanwhile and at the end."""
+
+    async def watch() -> None:
+        while True:
+            folder.keep_session(session)
+            if progress is not None:
+                progress.update()
+            await asyncio.sleep(_WATCH_SECONDS)
+
+    with progress or contextlib.nullcontext():
+        watching = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            folder.keep_session(session)
+
+
+async def _others(build: Build, folder: RunFolder, processes: int) -> None:
+    """Waits until the other processes have made their share. What starts them ends all of them when one fails."""
+    wanted = set(build.keys)
+    while processes > 1 and wanted - latest_records(folder).keys():
+        await asyncio.sleep(_POLL_SECONDS)
+    # One may be at work still: on rollouts that an earlier session has got no answer for
+    while any(folder.is_locked(other) for other in range(1, processes)):
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
+    """
+    Writes rows, statistics and plot of a run whose rollouts are all there.
+
+    Args:
+        build ([`Build`]): what was made.
+        folder ([`RunFolder`]): where.
+    """
+    by_id = {problem.id: problem for problem in build.problems}
+    records = latest_records(folder)
+    # A run of more samples may have been here: its surplus is no part of this one
+    ordered = [records[key] for key in build.keys if key in records]
+    if not ordered:
+        raise BuildError(f"{folder.path} holds no rollouts yet: run the same command without --outcome_only first.")
+    kept, aside = select([record for record in ordered if record["rejection"] is None], build.min_repaired_share)
+    rejected = [record for record in ordered if record["rejection"] is not None]
+    sampling = json.dumps(build.sampling())
+
+    def rows(chosen: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [to_row(record, by_id[record["problem_id"]], build.model, sampling) for record in chosen]
+
+    accepted = rows(kept)
+    statistics = measure(
+        ordered,
+        accepted,
+        folder.sessions(),
+        models=[build.model],
+        problems=_sources(build.problems),
+        sampling=build.sampling(),
+        prompts=build.settings.prompts.sources,
+        contamination=_contamination(build.report) if build.report else "",
+    )
+    try:
+        for kind, chosen in (("accepted", accepted), ("set_aside", rows(aside)), ("rejected", rows(rejected))):
+            folder.write_rows(kind, chosen)
+        write_json(folder.path / "statistics.json", statistics.to_dict())
+        plot_build(statistics, folder.path / "build.png")
+    except OSError as error:
+        raise BuildError(
+            f"The outcome cannot be written to {folder.path} ({error.strerror or error}): make room and run the same command again."
+        ) from error
+    return statistics
+
+
+def read_rows(output_dir: str | os.PathLike[str]) -> "Dataset":
+    """
+    The accepted rows of a finished run.
+
+    Args:
+        output_dir (`str` or `Path`): its folder.
+
+    Raises:
+        [`BuildError`]: If the run is not finished, or accepted nothing.
+    """
+    from datasets.exceptions import DatasetGenerationError
+    from datasets.utils import disable_progress_bars, enable_progress_bars, is_progress_bar_enabled
+
+    from .reflection_sequences import ReflectionSequences
+
+    rows = Path(output_dir) / "rows"
+    if rows.is_dir() and not [*rows.glob("accepted-*.jsonl")]:
+        if [*rows.glob("set_aside-*.jsonl")]:
+            raise BuildError(
+                f"Every accepted rollout of {output_dir} passed at the first try, so `min_repaired_share` leaves none: lower it, or "
+                "take harder problems."
+            )
+        statistics = json.loads((Path(output_dir) / "statistics.json").read_text(encoding="utf-8"))
+        reason, count = next(iter(statistics["rejections"].items()))
+        raise BuildError(
+            f"No rollout of {output_dir} was accepted ({count:,} of {statistics['rollouts']:,}: {reason}): read them in "
+            f"{rows / 'rejected-00000.jsonl'}; a larger model, easier problems, more samples or more rounds may help."
+        )
+    cache = Path(output_dir) / ".cache"
+    shutil.rmtree(cache, ignore_errors=True)
+    builder = ReflectionSequences(data_dir=str(output_dir), cache_dir=str(cache))
+    shows_bars = is_progress_bar_enabled()
+    disable_progress_bars()  # a second bar for what takes a second
+    try:
+        builder.download_and_prepare()
+    except (DatasetGenerationError, OSError) as error:
+        reason = error.__cause__ or error
+        raise BuildError(
+            f"The dataset of {output_dir} cannot be written ({getattr(reason, 'strerror', None) or reason}): make room and run the "
+            "same command again."
+        ) from error
+    finally:
+        if shows_bars:
+            enable_progress_bars()
+    return builder.as_dataset(split="train")
+
+
+def model_name(generation: GenerationArguments) -> str:
+    """
+    What rows and cards call the model.
+
+    Args:
+        generation ([`~reflection_trl.generation.GenerationArguments`]): how it is served.
+    """
+    name = generation.model_name_or_path or f"the model of {generation.base_url}"
+    return f"{name}@{generation.model_revision}" if generation.model_revision else name
+
+
+def _sources(problems: Sequence[Problem]) -> list[str]:
+    counts = Counter(problem.source or "unnamed" for problem in problems)
+    return [f"{name} ({count:,} problem{'s' if count > 1 else ''})" for name, count in counts.items()]
+
+
+def _contamination(report: ProblemReport) -> str:
+    """What the card says of it."""
+    count = report.count
+    text = f"Of {report.total:,} problems, {count('duplicate'):,} duplicates"
+    if report.near_duplicate_threshold is not None:
+        text += f" and {count('near_duplicate'):,} near duplicates (from a similarity of {report.near_duplicate_threshold:g} on)"
+    if not report.benchmarks:
+        return f"{text} were removed. They were not compared with benchmarks."
+    return (
+        f"{text} were removed, and {count('contaminated'):,} that share {report.ngram_size} words in a row with a task of "
+        f"{', '.join(report.benchmarks)}, or repeat a problem that does."
+    )
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _finish(work: Coroutine[Any, Any, Any]) -> Any:
+    """Runs a coroutine to its end, also from a notebook, whose event loop is running already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(work)
+
+    def run() -> None:
+        with contextlib.suppress(BaseException):  # the task keeps it
+            loop.run_until_complete(task)
+
+    thread = threading.Thread(target=run, name="build")
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    finally:
+        loop.close()
+    return task.result()

@@ -1,0 +1,231 @@
+"""
+The same rollouts on many machines, through datatrove: its executors (local, Slurm, Ray) start tasks, its
+[`~datatrove.pipeline.inference.run_inference.InferenceRunner`] gives each one a server or an endpoint.
+
+Each task makes its share of the rollouts and adds them to the folder of the run as any process does, in a file of its own.
+So the folder says what is done, and datatrove's marks of completed tasks follow it: whatever ends a task, the same command
+goes on where it was, with no rollout lost or doubled, and `recipes/build_dataset.py` can finish the folder as well. The machines
+need a file system in common.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datatrove.data import Document
+from datatrove.pipeline.inference.run_inference import InferenceConfig, InferenceRunner
+from datatrove.pipeline.inference.servers import InferenceServer
+from datatrove.pipeline.inference.types import InferenceError, ServerError
+from datatrove.pipeline.writers import JsonlWriter
+
+from ..generation import (
+    Completion,
+    GenerationArguments,
+    GenerationError,
+    RequestRefusedError,
+    Sampling,
+    open_generator,
+)
+from ..generation.endpoint import EndpointGenerator, read_completion, request_fields
+from ..languages import Executor
+from .build import Build, write_outcome
+from .run import Task, make_rollouts, open_tasks
+from .shards import RunFolder, Session
+from .statistics import BuildStatistics
+
+
+def inference_config(generation: GenerationArguments, server: str = "vllm", in_flight: int = 128) -> InferenceConfig:
+    """
+    How each task reaches the model.
+
+    Args:
+        generation ([`~reflection_trl.generation.GenerationArguments`]):
+            Which model. With a `base_url`, all tasks ask that server.
+        server (`str`, *optional*, defaults to `"vllm"`):
+            What each task starts without a `base_url`: `"vllm"` or `"sglang"`.
+        in_flight (`int`, *optional*, defaults to 128):
+            Rollouts of a task at a time.
+
+    Raises:
+        ValueError: If a setting has no meaning for many machines.
+    """
+    if generation.max_requests is not None or generation.max_total_tokens is not None:
+        raise ValueError("Machines share no budget: leave out --max_requests and --max_total_tokens.")
+    limits = {"max_concurrent_documents": in_flight, "max_concurrent_generations": generation.max_concurrency}
+    if generation.chosen_backend == "endpoint":
+        model = generation.model_name_or_path or ""
+        return InferenceConfig("endpoint", model, endpoint_url=generation.base_url, **limits)
+    if server not in ("vllm", "sglang"):
+        raise ValueError(f"--server {server!r}: use vllm or sglang, or give --base_url of a server.")
+    # vLLM would take what a request leaves open from the model's own sampling settings
+    options: dict[str, Any] = {"generation-config": "vllm", "dtype": generation.dtype} if server == "vllm" else {}
+    if generation.model_revision is not None:
+        options["revision"] = generation.model_revision
+    limits["max_concurrent_generations"] = in_flight
+    return InferenceConfig(
+        server,
+        generation.model_name_or_path,
+        model_max_context=generation.max_context or 8192,
+        tp=generation.tensor_parallel_size,
+        model_kwargs=options,
+        **limits,
+    )
+
+
+def prepare_folder(build: Build, output_dir: str | os.PathLike[str], tasks: int) -> tuple[str, int]:
+    """
+    Makes the folder of a run, and takes the mark of completion from tasks that have something to do.
+
+    Args:
+        build ([`Build`]): what to make.
+        output_dir (`str` or `Path`): folder of the run.
+        tasks (`int`): how many tasks share it.
+
+    Returns:
+        `tuple`: the `logging_dir` for the executor, and how many rollouts are to be made.
+    """
+    logs = Path(output_dir).absolute() / "logs"
+    with RunFolder(output_dir, build.fingerprint()) as folder:
+        shares = [open_tasks(build.problems, build.samples, folder, task, tasks) for task in range(tasks)]
+    for task, share in enumerate(shares):
+        if share:
+            (logs / "completions" / f"{task:05d}").unlink(missing_ok=True)
+    return str(logs), sum(map(len, shares))
+
+
+def write_finished(build: Build, output_dir: str | os.PathLike[str]) -> BuildStatistics:
+    """Writes the outcome of the rollouts that there are: see [`~reflection_trl.builder.build.write_outcome`]."""
+    with RunFolder(output_dir, build.fingerprint()) as folder:
+        return write_outcome(build, folder)
+
+
+class RolloutRunner(InferenceRunner):
+    """
+    The one step of the pipeline: makes the rollouts of a task.
+
+    Args:
+        build ([`Build`]): what to make.
+        output_dir (`str` or `Path`): folder of the run, that [`prepare_folder`] has made.
+        generation ([`~reflection_trl.generation.GenerationArguments`]): which model.
+        config (`InferenceConfig`): of [`inference_config`].
+
+    Example:
+
+    ```python
+    >>> logging_dir, missing = prepare_folder(build, "out/build", tasks=16)
+    >>> runner = RolloutRunner(build, "out/build", generation, inference_config(generation))
+    >>> LocalPipelineExecutor([runner], tasks=16, workers=4, logging_dir=logging_dir).run()
+    ```
+    """
+
+    name = "Reflection rollouts"
+
+    def __init__(
+        self,
+        build: Build,
+        output_dir: str | os.PathLike[str],
+        generation: GenerationArguments,
+        config: InferenceConfig,
+    ):
+        output_dir = Path(output_dir).absolute()
+        # Nothing is written through datatrove: it only warns when a row cannot be saved
+        super().__init__(_make, config, JsonlWriter(str(output_dir / "logs")))
+        self.build = build
+        self.output_dir = output_dir
+        self.generation = generation
+
+    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:
+        with RunFolder(self.output_dir, self.build.fingerprint(), rank) as folder:
+            if tasks := open_tasks(self.build.problems, self.build.samples, folder, rank, world_size):
+                self.shared_context = {"folder": folder, "session": Session(rank), "settings": self.build.settings}
+                super().run(_documents(tasks), rank, world_size)
+
+    async def run_async(self, data_gen: Iterator[Document], rank: int = 0) -> None:
+        async with Executor(languages={problem.language for problem in self.build.problems}) as execute:
+            self.shared_context["execute"] = execute
+            await super().run_async(data_gen, rank)
+
+    def _init_server(self, rank: int) -> InferenceServer:
+        if self.config.server_type == "endpoint":
+            return _Endpoint(self.config, rank, self.generation)
+        return super()._init_server(rank)
+
+
+def _documents(tasks: list[Task]) -> Iterator[Document]:
+    for problem, sample in tasks:
+        yield Document(problem.instruction, f"{problem.id} {sample}", metadata={"problem": problem, "sample": sample})
+
+
+async def _make(
+    document: Document, generate: Any, *, folder: RunFolder, session: Session, execute: Any, settings: Any
+) -> None:
+    """One rollout, as datatrove calls it."""
+    task = document.metadata["problem"], document.metadata["sample"]
+    try:
+        await make_rollouts([task], _Served(generate), execute, settings, folder, session)
+    finally:
+        folder.keep_session(session)
+
+
+class _Served:
+    """A [`~reflection_trl.generation.Generate`] on datatrove's callback."""
+
+    def __init__(self, generate: Any):
+        self._generate = generate
+
+    async def __call__(self, prompt: list[dict[str, Any]], sampling: Sampling) -> Completion:
+        try:
+            result = await self._generate(request_fields(prompt, sampling))
+        except ServerError as error:
+            raise GenerationError(f"The model's server has failed: {error}") from error
+        except InferenceError as error:
+            if isinstance(error.__cause__, GenerationError):
+                raise error.__cause__ from None
+            kind = RequestRefusedError if "BadRequestError" in str(error.error) else GenerationError
+            raise kind(f"The model's server gives no answer: {error.error}") from error
+        choice = {"message": {"content": result.text}, "finish_reason": result.finish_reason}
+        return read_completion(
+            {"choices": [choice], "usage": result.usage}, "".join(turn["content"] for turn in prompt)
+        )
+
+
+class _Endpoint(InferenceServer):
+    """
+    Our client in place of datatrove's own for endpoints, which asks `/v1/models` without the key and at another address
+    than its requests, and ends the task at the first 429 or 503.
+    """
+
+    def __init__(self, config: InferenceConfig, rank: int, generation: GenerationArguments):
+        super().__init__(config, rank)
+        self._client: EndpointGenerator = open_generator(generation)
+
+    async def start_server(self) -> None:
+        pass  # it is there
+
+    async def monitor_health(self) -> None:
+        await asyncio.Future()  # each request finds out by itself
+
+    async def is_ready(self) -> bool:
+        return True
+
+    async def _make_request(self, payload: dict[str, Any]) -> dict[str, Any]:
+        content = "".join(turn["content"] for turn in payload["messages"])
+
+        def read(answer: Any) -> dict[str, Any]:
+            found = read_completion(answer, content)
+            reason = "content_filter" if found.finish_reason == "refused" else found.finish_reason
+            usage = {"prompt_tokens": found.prompt_tokens, "completion_tokens": found.completion_tokens}
+            return {"choices": [{"message": {"content": found.text}, "finish_reason": reason}], "usage": usage}
+
+        body = {**payload, "model": self._client.model}
+        return await self._client.request("POST", "/chat/completions", read, body)
+
+    async def __aenter__(self) -> "_Endpoint":
+        await self._client.__aenter__()
+        return await super().__aenter__()
+
+    async def __aexit__(self, *error: Any) -> None:
+        await super().__aexit__(*error)
+        await self._client.__aexit__(*error)

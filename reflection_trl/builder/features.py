@@ -1,0 +1,109 @@
+"""The columns of a reflection-sequence dataset, and the rows that rollouts become."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from ..feedback import Feedback
+from ..problems import Problem
+from .sequence import ReflectionSequence
+
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+_FEEDBACK_NUMBERS = ("line", "column")
+
+
+def sequence_features(rejected: bool = False) -> "Features":
+    """
+    Columns of built rows. Everything beside `messages` and `type` is there for people; training needs those two.
+
+    Args:
+        rejected (`bool`, *optional*, defaults to `False`): whether the rows say why they were rejected.
+    """
+    from datasets import Features, List, Value
+
+    fields = Feedback.__dataclass_fields__
+    feedback = {name: Value("int32" if name in _FEEDBACK_NUMBERS else "string") for name in fields}
+    columns = {
+        "messages": List({"role": Value("string"), "content": Value("string")}),
+        "type": Value("string"),
+        "feedback": List(feedback),
+        "problem_id": Value("string"),
+        "sample": Value("int32"),
+        "language": Value("string"),
+        "tests": Value("string"),
+        "examples": List({"stdin": Value("string"), "stdout": Value("string")}),
+        "entry_point": Value("string"),
+        "source": Value("string"),
+        "licence": Value("string"),
+        "rounds": Value("int32"),
+        "repaired": Value("bool"),
+        "wrong_asserts": List(Value("string")),
+        "model": Value("string"),
+        "sampling": Value("string"),
+        "prompt_tokens": Value("int32"),
+        "completion_tokens": Value("int32"),
+    }
+    if rejected:
+        columns |= {"rejection": Value("string"), "detail": Value("string")}
+    return Features(columns)
+
+
+def to_record(sequence: ReflectionSequence) -> dict[str, Any]:
+    """What is kept of a rollout: everything but the problem, which the run has."""
+    return {
+        "problem_id": sequence.problem.id,
+        "sample": sequence.sample,
+        "rejection": sequence.rejection,
+        "detail": sequence.detail,
+        "messages": sequence.messages() if sequence.accepted else _messages_so_far(sequence),
+        "feedback": [attempt.feedback.to_dict() for attempt in sequence.attempts],
+        "rounds": sequence.rounds,
+        "repaired": sequence.repaired,
+        "wrong_asserts": list(sequence.wrong_asserts),
+        "prompt_tokens": sequence.prompt_tokens,
+        "completion_tokens": sequence.completion_tokens,
+        "runs": sequence.runs,
+    }
+
+
+def to_row(record: dict[str, Any], problem: Problem, model: str, sampling: str) -> dict[str, Any]:
+    """
+    A rollout as a row of the dataset.
+
+    Args:
+        record (`dict`): of [`to_record`].
+        problem ([`~reflection_trl.problems.Problem`]): its problem.
+        model (`str`): which model wrote it.
+        sampling (`str`): how it was drawn, as JSON.
+    """
+    row = {name: record[name] for name in record if name not in ("runs", "rejection", "detail")}
+    row |= {
+        "type": "reflection",
+        "language": problem.language,
+        "tests": problem.tests,
+        "examples": [dataclasses.asdict(example) for example in problem.examples],
+        "entry_point": problem.entry_point,
+        "source": problem.source,
+        "licence": problem.licence,
+        "model": model,
+        "sampling": sampling,
+    }
+    if record["rejection"] is not None:
+        row |= {"rejection": record["rejection"], "detail": record["detail"]}
+    return row
+
+
+def _messages_so_far(sequence: ReflectionSequence) -> list[dict[str, str]]:
+    """The conversation of a rejected rollout, up to where it ended."""
+    messages = sequence.messages()
+    while len(messages) > 1 and (
+        not messages[-1]["content"] or (messages[-1]["role"] == "user" and not sequence.answer)
+    ):
+        messages.pop()
+    if sequence.unusable:
+        if sequence.attempts and sequence.attempts[-1].feedback.passed and messages[-1]["role"] != "user":
+            messages.append({"role": "user", "content": sequence.request})
+        messages.append({"role": "assistant", "content": sequence.unusable})
+    return messages

@@ -1,0 +1,151 @@
+"""A build: many rollouts at a time, each kept as soon as it has ended, until every problem has had its samples."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from ..generation.types import Completion, Generate, GenerationError, RequestRefusedError, Sampling
+from ..languages.execution import Execute, Run
+from ..problems import Problem
+from .acceptance import Rejection
+from .features import to_record
+from .rollout import RolloutSettings, rollout
+from .shards import RunFolder, Session
+
+
+Task = tuple[Problem, int]
+
+
+class _CountedModel:
+    """The generator: counts what it gives, and remembers an error that is no fault of one request."""
+
+    def __init__(self, generate: Generate, session: Session):
+        self._generate = generate
+        self._session = session
+        self.error: GenerationError | None = None
+
+    async def __call__(self, prompt: Any, sampling: Sampling) -> Completion:
+        if self.error is not None:
+            raise self.error
+        try:
+            completion = await self._generate(prompt, sampling)
+        except RequestRefusedError:
+            raise
+        except GenerationError as error:
+            self.error = error
+            raise
+        self._session.prompt_tokens += completion.prompt_tokens
+        self._session.completion_tokens += completion.completion_tokens
+        return completion
+
+
+class _CountedRuns:
+    """The sandbox: counts what it runs."""
+
+    def __init__(self, execute: Execute, session: Session):
+        self._execute = execute
+        self._session = session
+
+    async def __call__(
+        self, language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""
+    ) -> Run:
+        run = await self._execute(language, source, tests, entry_point=entry_point, stdin=stdin)
+        self._session.runs += 1
+        return run
+
+
+def share_of(problems: Sequence[Problem], samples: int, process: int, processes: int) -> list[Task]:
+    """
+    The rollouts that one of several processes makes. It does not depend on what has been made already: processes look at
+    that at different times.
+
+    Args:
+        problems (`Sequence[Problem]`): all problems.
+        samples (`int`): rollouts of each.
+        process (`int`): number of the process.
+        processes (`int`): how many there are.
+
+    Returns:
+        `list`: problems and the number of the sample; one sample of every problem comes before the second of any.
+    """
+    return [(problem, sample) for sample in range(samples) for problem in problems][process::processes]
+
+
+def open_tasks(
+    problems: Sequence[Problem], samples: int, folder: RunFolder, process: int = 0, processes: int = 1
+) -> list[Task]:
+    """
+    Those rollouts of [`share_of`] that are still to be made.
+
+    Args:
+        problems, samples, process, processes: as there.
+        folder ([`RunFolder`]): holds those that are made.
+    """
+    made = {key for key, record in latest_records(folder).items() if not is_open(record)}
+    share = share_of(problems, samples, process, processes)
+    return [(problem, sample) for problem, sample in share if (problem.id, sample) not in made]
+
+
+def latest_records(folder: RunFolder) -> dict[tuple[str, int], dict[str, Any]]:
+    """
+    The rollouts in a folder, by problem and sample. One that got no answer of the model counts until it is made again.
+
+    Args:
+        folder ([`RunFolder`]): the folder.
+    """
+    latest: dict[tuple[str, int], dict[str, Any]] = {}
+    for record in folder.records():
+        key = (record["problem_id"], record["sample"])
+        if key not in latest or not is_open(record):
+            latest[key] = record
+    return latest
+
+
+def is_open(record: dict[str, Any]) -> bool:
+    """Whether a rollout has to be made again: the model was not able to answer, which is no judgement."""
+    return record["rejection"] == Rejection.GENERATION_FAILED
+
+
+async def make_rollouts(
+    tasks: Sequence[Task],
+    generate: Generate,
+    execute: Execute,
+    settings: RolloutSettings,
+    folder: RunFolder,
+    session: Session,
+    in_flight: int = 128,
+) -> None:
+    """
+    Makes rollouts and keeps each one.
+
+    Args:
+        tasks (`Sequence[Task]`): which ones.
+        generate ([`~reflection_trl.generation.Generate`]): draws answers.
+        execute ([`~reflection_trl.languages.execution.Execute`]): runs programs.
+        settings ([`RolloutSettings`]): how.
+        folder ([`RunFolder`]): where they are kept.
+        session ([`Session`]): is brought up to date.
+        in_flight (`int`, *optional*, defaults to 128): rollouts at a time.
+
+    Raises:
+        [`~reflection_trl.generation.GenerationError`]: When the model can no longer be asked, or a budget is used up.
+        [`~reflection_trl.sandbox.SandboxError`]: When the sandbox fails.
+        [`BuildError`]: When rollouts can no longer be written.
+    """
+    model, runs = _CountedModel(generate, session), _CountedRuns(execute, session)
+    pending = iter(tasks)
+
+    async def work() -> None:
+        for problem, sample in pending:
+            record = to_record(await rollout(problem, model, runs, settings, sample))
+            if model.error is not None and is_open(record):
+                raise model.error
+            folder.append(record)
+
+    workers = [asyncio.create_task(work()) for _ in range(min(in_flight, len(tasks)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)

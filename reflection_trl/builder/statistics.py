@@ -1,0 +1,173 @@
+"""What a run came to: counts of rollouts, rejections, rounds, kinds of failure, tokens and time."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .shards import Session
+
+
+@dataclass(frozen=True)
+class BuildStatistics:
+    """
+    Figures of one run. `models`, `problems`, `sampling`, `prompts`, `rollouts`, `accepted`, `rejections`, `pass_rates`,
+    `contamination` and `licences` are what the dataset card tells.
+
+    Args:
+        models (`list[str]`): who wrote the sequences.
+        problems (`list[str]`): sources of the problems, with their number.
+        sampling (`dict[str, str]`): how each stage was drawn.
+        prompts (`dict[str, str]`): the templates.
+        rollouts (`int`): made in all.
+        accepted (`int`): fit to be trained on.
+        rows (`int`): in the dataset: the accepted ones without those that were set aside.
+        set_aside (`int`): surplus successes at the first try.
+        repaired (`int`): rows with at least one failed attempt.
+        rejections (`dict[str, int]`): reasons.
+        rounds (`dict[int, int]`): programs in a row's sequence -> rows.
+        failures (`dict[str, int]`): kinds of feedback of failed attempts, over all rollouts.
+        wrong_asserts (`int`): asserts of models' own that were found wrong in accepted rollouts.
+        pass_rates (`dict[str, float]`): shares of what was tried that passed.
+        licences (`dict[str, int]`): of the rows' problems.
+        contamination (`str`): what the problems were compared with, and what was found.
+        prompt_tokens (`int`): of all requests of all sessions, those of unfinished rollouts included.
+        completion_tokens (`int`): of all answers, likewise.
+        runs (`int`): programs that were run, likewise.
+        seconds (`float`): in which at least one process was at work.
+        sessions (`int`): stretches of time in which the run was at work; several processes at a time are one.
+    """
+
+    models: list[str]
+    problems: list[str]
+    sampling: dict[str, str]
+    prompts: dict[str, str]
+    rollouts: int
+    accepted: int
+    rows: int
+    set_aside: int
+    repaired: int
+    rejections: dict[str, int]
+    rounds: dict[int, int]
+    failures: dict[str, int]
+    wrong_asserts: int
+    pass_rates: dict[str, float]
+    licences: dict[str, int]
+    contamination: str
+    prompt_tokens: int
+    completion_tokens: int
+    runs: int
+    seconds: float
+    sessions: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return dataclasses.asdict(self)
+
+    def table(self, price_per_million_tokens: float | None = None) -> str:
+        """
+        A summary in Markdown.
+
+        Args:
+            price_per_million_tokens (`float`, *optional*): of prompts and answers alike; adds a line on the cost.
+        """
+        seconds = max(self.seconds, 1e-9)
+        lines = [
+            ("rollouts", f"{self.rollouts:,}"),
+            ("accepted", f"{self.accepted:,} ({self.accepted / max(1, self.rollouts):.1%})"),
+            ("rows", f"{self.rows:,}" + (f" ({self.set_aside:,} more set aside)" if self.set_aside else "")),
+            ("rows with a repair", f"{self.repaired:,} ({self.repaired / max(1, self.rows):.1%})"),
+            ("rows, by programs run", _counts(self.rounds)),
+            ("rejected for", _counts(self.rejections)),
+            ("failed attempts", _counts(self.failures)),
+            ("wrong asserts removed", f"{self.wrong_asserts:,}"),
+            ("tokens written", f"{self.completion_tokens:,} ({self.completion_tokens / seconds:,.0f}/s)"),
+            ("tokens read", f"{self.prompt_tokens:,}"),
+            ("programs run", f"{self.runs:,} ({self.runs / seconds:,.1f}/s)"),
+            ("time", f"{self.seconds:,.0f} s" + (f" in {self.sessions} sessions" if self.sessions > 1 else "")),
+        ]
+        if price_per_million_tokens is not None:
+            lines.append(("cost", cost_of(self.prompt_tokens + self.completion_tokens, price_per_million_tokens)))
+        left, right = (max(len(line[side]) for line in lines) for side in (0, 1))
+        head = [f"| {'':{left}} | {'':{right}} |", f"|{'-' * (left + 2)}|{'-' * (right + 2)}|"]
+        return "\n".join([*head, *(f"| {name:{left}} | {value:{right}} |" for name, value in lines)])
+
+
+def cost_of(tokens: int, price_per_million: float) -> str:
+    """
+    A cost as text, to the hundredth, or to two digits where it is less.
+
+    Args:
+        tokens (`int`): prompts and answers together.
+        price_per_million (`float`): of a million of them.
+    """
+    cost = tokens / 1e6 * price_per_million
+    return f"{cost:,.2f}" if cost >= 0.1 or not cost else f"{cost:.2g}"
+
+
+def measure(
+    records: Sequence[dict[str, Any]],
+    rows: Sequence[dict[str, Any]],
+    sessions: Sequence[Session],
+    **described: Any,
+) -> BuildStatistics:
+    """
+    Counts a run.
+
+    Args:
+        records (`Sequence[dict]`): all rollouts.
+        rows (`Sequence[dict]`): the dataset's rows.
+        sessions (`Sequence[Session]`): of the run's folder.
+        described: `models`, `problems`, `sampling`, `prompts` and `contamination`.
+    """
+    accepted = [record for record in records if record["rejection"] is None]
+    feedback = [entry["kind"] for record in records for entry in record["feedback"]]
+    stretches = _stretches(sessions)
+    first = [record["feedback"][0]["kind"] for record in records if record["feedback"]]
+    return BuildStatistics(
+        rollouts=len(records),
+        accepted=len(accepted),
+        rows=len(rows),
+        set_aside=len(accepted) - len(rows),
+        repaired=sum(row["repaired"] for row in rows),
+        rejections=_sorted(Counter(record["rejection"] for record in records if record["rejection"])),
+        rounds=dict(sorted(Counter(row["rounds"] for row in rows).items())),
+        failures=_sorted(Counter(kind for kind in feedback if kind != "none")),
+        wrong_asserts=sum(len(record["wrong_asserts"]) for record in accepted),
+        pass_rates={
+            "first programs": _share(first),
+            "all programs": _share(feedback),
+            "rollouts accepted": len(accepted) / max(1, len(records)),
+        },
+        licences=_sorted(Counter(row["licence"] or "unknown" for row in rows)),
+        prompt_tokens=sum(session.prompt_tokens for session in sessions),
+        completion_tokens=sum(session.completion_tokens for session in sessions),
+        runs=sum(session.runs for session in sessions),
+        seconds=round(sum(end - begin for begin, end in stretches), 3),
+        sessions=len(stretches),
+        **described,
+    )
+
+
+def _stretches(sessions: Sequence[Session]) -> list[tuple[float, float]]:
+    """The times in which at least one session was going on."""
+    stretches: list[tuple[float, float]] = []
+    for session in sorted(sessions, key=lambda one: one.began):
+        if stretches and session.began <= stretches[-1][1]:
+            stretches[-1] = (stretches[-1][0], max(stretches[-1][1], session.until))
+        else:
+            stretches.append((session.began, session.until))
+    return stretches
+
+
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _share(kinds: Sequence[str]) -> float:
+    return sum(kind == "none" for kind in kinds) / max(1, len(kinds))
+
+
+def _counts(counts: dict[Any, int]) -> str:
+    return ", ".join(f"{name}: {count:,}" for name, count in counts.items()) or "-"

@@ -1,0 +1,140 @@
+"""Code is found in whatever form a model puts it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reflection_trl.builder.answers import extract_code, read_answer
+from reflection_trl.sequences import split_blocks
+
+
+DOUBLE = "def double(x):\n    return 2 * x"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```python\n{DOUBLE}\n```",
+        f"Here:\n\n```py\n{DOUBLE}\n```\nThat is it.",
+        f"``` Python3 title=a.py\n{DOUBLE}\n```",
+        f"~~~python\n{DOUBLE}\n~~~",
+        f"```\n{DOUBLE}\n```",
+        f"```python\r\n{DOUBLE}\r\n```".replace("\n    ", "\r\n    "),
+        "1. First:\n   ```python\n   def double(x):\n       return 2 * x\n   ```",
+        f"```python\n{DOUBLE}",
+        DOUBLE,
+        f"Sure, this is it.\n{DOUBLE}\nIt returns the double of x.",
+        f"```python\n{DOUBLE}\n```\nUse it so:\n```python\nprint(double(2))\n```\nwhich prints\n```\n4\n```",
+        f"```bash\npip install nothing\n```\n```python\n{DOUBLE}\n```",
+        f"The line\n```python\nreturn x\n```\nis wrong:\n```python\n{DOUBLE}\n```",
+        f"The line\n```python\nassert double(2) == 4\n```\nfails:\n```python\n{DOUBLE}\n```",
+    ],
+)
+def test_the_program_is_found(text):
+    assert extract_code(text) == DOUBLE
+
+
+def test_a_fence_ends_at_one_that_is_as_long():
+    code = 'def usage():\n    return """\n```python\nusage()\n```\n"""'
+    assert extract_code(f"````python\n{code}\n````") == code
+
+
+def test_a_fence_within_a_docstring_does_not_end_the_program():
+    code = 'def usage():\n    """\n    ```\n    usage()\n    ```\n    """\n    return 1'
+    assert extract_code(f"```python\n{code}\n```") == code
+
+
+def test_blocks_that_belong_together_are_joined():
+    text = (
+        f"```python\nimport math\n```\nthen\n```python\n{DOUBLE}\n```\ntests:\n```python\nassert double(2) == 4\n```"
+    )
+    assert extract_code(text) == f"import math\n\n{DOUBLE}\n\nassert double(2) == 4"
+
+
+def test_of_two_versions_one_is_taken():
+    longer = "def double(x):\n    total = x + x\n    return total"
+    assert extract_code(f"```python\n{DOUBLE}\n```\nOr:\n```python\n{longer}\n```") == longer
+
+
+def test_a_program_with_a_syntax_error_is_a_program():
+    assert extract_code("```python\ndef double(x)\n    return 2 * x\n```") == "def double(x)\n    return 2 * x"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Multiply x by two.", "from the start it was clear", "```python\n\n```", "```", "class act"]
+)
+def test_prose_is_no_program(text):
+    assert extract_code(text) == ""
+
+
+def test_the_language_asked_for_counts():
+    text = "```python\nprint(1)\nprint(2)\n```\n```c++\nint one() { return 1; }\n```"
+    assert extract_code(text, "cpp") == "int one() { return 1; }"
+    assert extract_code(text, "rust") == ""
+    assert read_answer(text, "rust").foreign == "python"
+    assert extract_code("#include <vector>\nint one() { return 1; }", "cpp").startswith("#include")
+    assert extract_code("fn one() -> i32 { 1 }", "rust") == "fn one() -> i32 { 1 }"
+
+
+def test_prose_around_the_program():
+    answer = read_answer(f"Before.\n```python\n{DOUBLE}\n```\nBehind.")
+    assert (answer.lead, answer.tail, answer.closed) == ("Before.", "Behind.", True)
+    assert answer.message("python", tail=True) == f"Before.\n\n```python\n{DOUBLE}\n```\n\nBehind."
+    assert not read_answer(f"```python\n{DOUBLE}").closed
+
+
+def test_a_quoted_fragment_stays_in_the_prose():
+    answer = read_answer(f"The line\n```python\nreturn x\n```\nis wrong:\n```python\n{DOUBLE}\n```")
+    assert answer.lead == "The line\n\n    return x\n\nis wrong:"
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(
+                ["```", "````", "~~~", "```python", "  ```js", "`", "\r\n", DOUBLE, "assert double(1)", "\x00", "# a"]
+            ),
+            st.text(max_size=12),
+        ),
+        max_size=14,
+    ),
+    st.sampled_from(["python", "cpp", "rust", "swift"]),
+)
+def test_any_text_is_read_and_leaves_one_program(pieces, language):
+    for glue in ("\n", ""):
+        answer = read_answer(glue.join(pieces), language)
+        if answer.code:
+            message = {"role": "assistant", "content": answer.message(language)}
+            blocks = split_blocks(message)
+            assert [block.type for block in blocks if block.type == "code"] == ["code"]
+            assert message["content"].endswith(answer.code + "\n" + message["content"].rsplit("\n", 1)[1])
+            # What was written as one program is read as this program
+            assert read_answer(message["content"], language).code == answer.code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 10_000_000,
+        "x = 1\n" * 1_600_000,
+        "def f():\n" * 1_000_000,
+        "(" * 10_000_000,
+        "```" + " " * 10_000_000 + "`",
+        " " * 10_000_000 + "```",
+        "`" * 10_000_000 + "x`",
+        "```python\n" + "y" * 10_000_000,
+        "```python\n" * 100_000,
+        ("```python\ndef f(): return 1\n```\n") * 20_000,
+    ],
+    ids=range(10),
+)
+def test_huge_answers_are_read_in_one_pass(text):
+    # A second pass for each line, or for each fence, would take hours
+    extract_code(text)
+
+
+@pytest.mark.parametrize(
+    "nested", ["[" * 5000 + "]" * 5000, "-" * 50_000 + "1", "f(" * 900 + ")" * 900, "1" * 10_000, "\x00"]
+)
+def test_code_that_breaks_parsers_is_still_code(nested):
+    assert extract_code(f"```python\nx = {nested}\n```") == f"x = {nested}"

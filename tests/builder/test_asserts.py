@@ -1,0 +1,194 @@
+"""The asserts of a program: found, moved to other programs, judged, and cut out."""
+
+import asyncio
+
+import pytest
+
+from reflection_trl.builder.asserts import contradicted, drop_asserts, majority_contradicts, split_asserts
+
+
+STACK = """import math
+
+class Stack:
+    def __init__(self):
+        self.items = []
+
+    def push(self, item):
+        self.items.append(item)
+
+    def pop(self):
+        return self.items.pop()
+
+def area(radius):
+    return UNIT * radius ** 2
+
+UNIT = math.pi
+
+# Tests
+assert area(1) == math.pi, "one"
+stack = Stack()
+stack.push(3)
+assert stack.pop() == 3
+cases = [(0, 0)]
+def test_cases():
+    for radius, wanted in cases:
+        assert area(radius) == wanted
+
+if __name__ == "__main__":
+    test_cases()
+    print("All tests passed")
+"""
+
+
+def sources(program, language="python"):
+    return [one.source for one in split_asserts(program, language).asserts]
+
+
+def test_each_assert_brings_what_it_is_set_up_from():
+    assert sources(STACK) == [
+        "import math\nassert area(1) == math.pi, 'one'",
+        "stack = Stack()\nstack.push(3)\nassert stack.pop() == 3",
+        "cases = [(0, 0)]\n"
+        "def test_cases():\n    for radius, wanted in cases:\n        assert area(radius) == wanted\ntest_cases()",
+    ]
+
+
+def test_the_solution_is_what_remains():
+    assert split_asserts(STACK).solution == STACK[: STACK.index("\n\n# Tests")] + "\n"
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "assert True",
+        "assert 1 == 1",
+        "assert callable(f)",
+        "assert f",
+        "assert len([1]) == 1",
+        "assert f(1) == f(1)",
+        "assert f(1) == 2 or True",
+        "assert (f(1) == 2, 'message')",
+        "print(f(1))",
+        "def test_f():\n    assert f(1) == 2",  # never called
+    ],
+)
+def test_asserts_that_cannot_fail_do_not_count(test):
+    assert sources(f"def f(x):\n    return x\n\n{test}") == []
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "assert f(1) == 2",
+        "assert not f(0)",
+        "x = f(1)\nassert x == 2",
+        "for x in [1, 2]:\n    assert f(x) == x",
+        "try:\n    f('a')\n    assert False\nexcept TypeError:\n    pass",
+        "def check_f(g):\n    assert g(1) == 2\ncheck_f(f)",
+        "def main():\n    assert f(1) == 2\nmain()",
+        "assert sorted([3, 1], key=f) == [1, 3]",
+    ],
+)
+def test_asserts_that_count(test):
+    for definition in ("def f(x):\n    return x", "f = lambda x: x"):
+        assert len(sources(f"{definition}\n\n{test}")) == 1
+
+
+def test_asserts_within_the_solution_stay():
+    program = "def f(x):\n    assert x > 0\n    return x\n\nassert f(1) == 1\n"
+    assert split_asserts(program).solution == "def f(x):\n    assert x > 0\n    return x\n"
+
+
+def test_code_that_does_not_parse_has_no_asserts():
+    assert sources("def f(:\nassert f(1)") == []
+    assert sources("assert f(1)\x00") == []
+
+
+def test_expressions_nested_beyond_reason_are_left_alone():
+    program = f"def f(x):\n    return x\n\nassert f(0) == {'-'.join('0' * 3000)}\n"
+    assert split_asserts(program).solution == program
+
+
+def test_wrong_asserts_are_cut_out_and_nothing_else_changes():
+    found = split_asserts(STACK).asserts
+    assert drop_asserts(STACK, found[:1]) == STACK.replace('assert area(1) == math.pi, "one"\n', "")
+    assert drop_asserts(STACK, found[2:]) == STACK.replace("    test_cases()\n", "")
+    guarded = 'def f(x):\n    return x\n\nif __name__ == "__main__":\n    assert f(1) == 2\n'
+    assert drop_asserts(guarded, split_asserts(guarded).asserts) == "def f(x):\n    return x\n\n"
+
+
+def test_asserts_that_share_their_line_are_not_cut_out():
+    program = "def f(x):\n    return x\n\nassert f(1) == 1; assert f(2) == 3\n"
+    assert drop_asserts(program, split_asserts(program).asserts[1:]) is None
+
+
+def test_a_program_contradicts_what_it_fails(execute):
+    program = "def f(x):\n    return x\n\nassert f(1) == 1\nassert f(2) == 3\nassert helper(1) == 1\nassert f('a') == f(1) + 'a'\n"
+    found = split_asserts(program.replace("\n\n", "\n\ndef helper(x):\n    return x\n\n", 1)).asserts
+    judge = "def f(x):\n    return x"
+    wrong = asyncio.run(contradicted(found, judge, execute))
+    # The judge has no `helper`, so nothing is said about it
+    assert [one.source for one in wrong] == ["assert f(2) == 3", "assert f('a') == f(1) + 'a'"]
+    calls = len(execute.calls)
+    assert asyncio.run(contradicted(found[:1], judge, execute)) == ()
+    assert len(execute.calls) == calls + 1  # asserts that hold cost one run
+
+
+def test_the_majority_contradicts_what_more_than_half_fail(execute):
+    found = split_asserts("def f(x):\n    return x\n\nassert f(1) == 1\nassert f(2) == 3\n").asserts
+    same, plus, broken = "def f(x):\n    return x", "def f(x):\n    return x + 1", "def g(x):\n    return x"
+
+    def wrong(*programs):
+        return [one.source for one in asyncio.run(majority_contradicts(found, programs, execute))]
+
+    assert wrong(same, same, plus) == ["assert f(2) == 3"]
+    assert wrong(same, plus, plus) == ["assert f(1) == 1"]
+    assert wrong(same, plus) == []  # a half is no majority
+    assert wrong(same) == []  # one is none either
+    assert wrong(broken, broken, broken) == []  # programs that lack the function say nothing
+    assert wrong() == []
+
+
+@pytest.mark.parametrize(
+    ("language", "program", "solution", "tests"),
+    [
+        (
+            "cpp",
+            "#include <vector>\n#include <cassert>\nint one() { return 1; }\n\nint main() {\n    assert(one() == 1);\n}\n",
+            "#include <vector>\nint one() { return 1; }\n",
+            "#include <vector>\n#include <cassert>\nint main() {\n    assert(one() == 1);\n}\n",
+        ),
+        (
+            "rust",
+            "fn one() -> i32 { 1 }\n\nfn main() {\n    assert_eq!(one(), 1);\n}\n",
+            "fn one() -> i32 { 1 }\n",
+            "fn main() {\n    assert_eq!(one(), 1);\n}\n",
+        ),
+        (
+            "java",
+            "class Solution { static int one() { return 1; } }\nclass Main {\n    // throws AssertionError\n}\n",
+            "class Solution { static int one() { return 1; } }\n",
+            "class Main {\n    // throws AssertionError\n}\n",
+        ),
+        (
+            "javascript",
+            "const assert = require('assert');\nconst one = () => 1;\nassert.strictEqual(one(), 1);\n",
+            "const one = () => 1;\n",
+            "const assert = require('assert');\nassert.strictEqual(one(), 1);\n",
+        ),
+        ("php", "<?php\nfunction one() { return 1; }\nassert(one() === 1);", "<?php\nfunction one() { return 1; }\n", "assert(one() === 1);"),
+        ("bash", "one() { echo 1; }\n[ \"$(one)\" = 1 ] || exit 1\n", "one() { echo 1; }\n", "[ \"$(one)\" = 1 ] || exit 1\n"),
+    ],
+)  # fmt: skip
+def test_other_languages_are_parted_by_lines(language, program, solution, tests):
+    parted = split_asserts(program, language)
+    assert (parted.solution, [one.source for one in parted.asserts]) == (solution, [tests])
+    assert drop_asserts(program, parted.asserts, language) is None
+
+
+def test_tests_that_cannot_be_moved_count_and_stay():
+    program = "class Solution {\n    public static void main(String[] a) {\n        assert one() == 1;\n    }\n}\n"
+    parted = split_asserts(program, "java")
+    assert (parted.solution, len(parted.asserts)) == (program, 1)
+    assert split_asserts("class Solution {}", "java").asserts == ()
+    assert split_asserts("whatever", "cobol").asserts == ()

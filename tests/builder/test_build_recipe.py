@@ -1,0 +1,246 @@
+"""`recipes/build_dataset.py` as people use it: its YAML files, its one sentence, and a whole build over a server."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from datasets import load_dataset
+
+from reflection_trl.problems import MAPPINGS
+from reflection_trl.processes import place_among_processes
+
+from .conftest import RunsHere
+from .replies import ReplyServer, make_problems
+
+
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "recipes"
+CONFIGS = sorted(RECIPES.glob("*/build.yaml"))
+
+sys.path.append(str(RECIPES))
+import build_dataset  # noqa: E402
+import command_line  # noqa: E402
+
+
+@pytest.fixture
+def server():
+    server = ReplyServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def place(tmp_path, server, monkeypatch):
+    """A folder with problems and a recipe of ten rollouts on the server."""
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        {
+            "id": one.id,
+            "instruction": one.instruction,
+            "tests": one.tests,
+            "reference": one.reference,
+            "licence": "MIT",
+        }
+        for one in make_problems(10)
+    ]
+    (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = {
+        "base_url": server.url,
+        "model_name_or_path": "scripted",
+        "problems": [{"path": "problems.jsonl", "language": "python"}],
+        "decontaminate_against": ["none"],
+        "rounds": 3,
+        "output_dir": "out",
+    }
+    (tmp_path / "build.yaml").write_text(yaml.safe_dump(recipe))
+    return tmp_path
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Programs run in this process, where the sandbox is not the point."""
+
+    @contextlib.asynccontextmanager
+    async def executor(languages):
+        yield RunsHere()
+
+    monkeypatch.setattr("reflection_trl.builder.build.Executor", executor)
+    monkeypatch.setattr("reflection_trl.builder.build.plot_build", lambda statistics, path: False)
+
+
+def main(*argv):
+    """The recipe in this process."""
+    return command_line.run_command(build_dataset.run, build_dataset.__doc__, list(map(str, argv)))
+
+
+def rows_in(folder):
+    return load_dataset(
+        "parquet", data_files=str(folder / "train.parquet"), split="train", cache_dir=str(folder / "c")
+    ).to_list()
+
+
+def test_help_is_instant_and_names_every_option():
+    script = f"import sys; sys.argv = ['x', '--help']; sys.path.insert(0, {str(RECIPES)!r}); import runpy\ntry: runpy.run_path({str(RECIPES / 'build_dataset.py')!r}, run_name='__main__')\nexcept SystemExit as e: print(e.code, [m for m in ('torch', 'trl', 'datasets', 'transformers') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("0 []\n") and done.stderr == ""
+    from reflection_trl.generation import GenerationArguments
+
+    for name in (*build_dataset.BuildArguments.__dataclass_fields__, *GenerationArguments.__dataclass_fields__):
+        assert f"--{name}" in done.stdout, name
+    assert max(map(len, done.stdout.splitlines())) <= 125
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.parent.name)
+def test_every_recipe_parses(file, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    arguments, generation = build_dataset.parse(["--config", str(file)])
+    assert generation.model_name_or_path and arguments.output_dir.startswith("out/")
+    for source in arguments.problems:
+        source = source if isinstance(source, dict) else {"path": source}
+        assert source.get("mapping") in (None, *MAPPINGS)
+        if source["path"].endswith((".json", ".jsonl")) and source["path"].startswith("tests/"):
+            assert (ROOT / source["path"]).exists()
+    assert file.read_text().startswith("# ")  # what it does
+
+
+def test_there_are_recipes():
+    assert len(CONFIGS) >= 4
+
+
+def test_a_build_over_a_server(place, server, capfd):
+    assert main("--config", "build.yaml", "--price", 2) == 0
+    out, err = capfd.readouterr()
+    assert "= kept                  10" in out and "| rollouts              | 10 " in out and "| cost  " in out
+    assert "10/10 |" in err and "Error" not in err and "Generating" not in err and "HTTP Request" not in err
+    rows = rows_in(place / "out")
+    assert len(rows) >= 5 and {row["model"] for row in rows} == {"scripted"}
+    assert {row["licence"] for row in rows} == {"MIT"}
+    failed = [entry for row in rows for entry in row["feedback"] if entry["kind"] == "assertion"]
+    assert failed and all(entry["source_line"].startswith("assert f") and entry["actual"] for entry in failed)
+    # The same command writes the same rows and asks nothing
+    requests = server.requests
+    assert main("--config", "build.yaml") == 0
+    assert server.requests == requests and rows_in(place / "out") == rows
+    assert "|" not in capfd.readouterr().err
+    assert main("--config", "build.yaml", "--samples_per_problem", 2, "--min_repaired_share", 0.5) == 0
+    grown = rows_in(place / "out")
+    assert sum(row["repaired"] for row in grown) / len(grown) >= 0.5
+    assert {row["sample"] for row in grown} == {0, 1}
+
+
+def test_killed_and_gone_on_with(place, server):
+    assert main("--config", "build.yaml", "--output_dir", "whole") == 0
+    command = [sys.executable, str(RECIPES / "build_dataset.py"), "--config", "build.yaml", "--in_flight", "2"]
+    wait = lambda request: (time.sleep(0.05), server.right_answer(request))[1]  # noqa: E731
+    for goal, how, code in ((2, signal.SIGKILL, -9), (4, signal.SIGINT, 130)):
+        server.answer = wait
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        while process.poll() is None and made(place) < goal:
+            time.sleep(0.01)
+        process.send_signal(how)
+        err = process.communicate()[1]
+        assert process.returncode == code and "Traceback" not in err
+    assert err.endswith("\nInterrupted. What was made is kept; the same command goes on.\n")
+    assert 4 <= made(place) < 10
+    server.answer = server.right_answer
+    assert main("--config", "build.yaml") == 0
+    assert made(place) == 10 and rows_in(place / "out") == rows_in(place / "whole")
+
+
+def made(place):
+    return sum(file.read_bytes().count(b"\n") for file in place.glob("out/rollouts/*.jsonl"))
+
+
+def test_budgets_end_with_a_sentence_and_go_on(place, server, capsys, here):
+    assert main("--config", "build.yaml", "--max_requests", 12) == 1
+    err = capsys.readouterr().err
+    assert err.splitlines()[-1].startswith("error: The budget of 12 requests is used up: raise --max_requests")
+    assert server.requests == 12
+    assert main("--config", "build.yaml", "--max_total_tokens", 4000) == 1
+    assert "--max_total_tokens" in capsys.readouterr().err
+    assert main("--config", "build.yaml") == 0
+    assert made(place) == 10
+
+
+def test_an_endpoint_that_refuses(place, server, capsys, here):
+    server.answer = lambda request: (401, {"error": "who are you?"})
+    assert main("--config", "build.yaml") == 1
+    assert "says 401: the key is missing, wrong or without rights" in capsys.readouterr().err
+    server.answer = lambda request: (400, {"error": "no seeds here"})
+    assert main("--config", "build.yaml") == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "No rollout of out was accepted (10 of 10: generation_failed)" in last
+    assert "no seeds here" in (place / "out/rows/rejected-00000.jsonl").read_text()
+    server.answer = server.right_answer
+    assert main("--config", "build.yaml") == 0
+
+
+def test_publishing_without_a_way_keeps_the_rows(place, capsys, monkeypatch, here):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert main("--config", "build.yaml", "--push_to_hub", "me/rows") == 1
+    out, err = capsys.readouterr()
+    assert err.splitlines()[-1].startswith("error: ") and "offline" in err.splitlines()[-1]
+    assert "Rows:  out/train.parquet" in out and len(rows_in(place / "out")) > 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("--problemz x", "unknown option: `problemz`; did you mean `problems`?"),
+        ("--samples 3", "unknown option: `samples`; did you mean `samples_per_problem`?"),
+        ("--frobnicate 3", "unknown option: `frobnicate`; see `--help`."),
+        ("--config", "--config needs the name of a YAML file."),
+        ("--config nope.yaml", "No such file or directory: nope.yaml"),
+        ("--config problems.jsonl", "problems.jsonl is not a YAML file"),
+        ("--config typo.yaml", "unknown key in the YAML file: `output-dir`; did you mean `output_dir`?"),
+        ("--config source.yaml", "unknown key of a source of problems: `licences`; did you mean `licence`?"),
+        ("--config pathless.yaml", "each of `problems` needs a `path`, but one is {'mapping': 'mbpp'}."),
+        ("--base_url http://localhost:1/v1", "Which problems? Give --problems"),
+        ("--problems problems.jsonl", "Which model should answer? Give --model_name_or_path, or --base_url"),
+        ("--config build.yaml --rounds four", "argument --rounds: invalid int value: 'four'"),
+        ("--config build.yaml --rounds 0", "`rounds` must be at least 1, got 0."),
+        ("--config build.yaml --problems missing.jsonl", "'missing.jsonl' cannot be read: there is no such file"),
+        ("--config build.yaml --problems problems.jsonl problems.jsonl problems.jsonl", "2 problems have the id"),
+        ("--config build.yaml --templates nowhere", "Template directory nowhere does not exist"),
+        ("--config build.yaml --output_dir problems.jsonl", "problems.jsonl is a file: give a folder for the run."),
+        ("--config build.yaml --output_dir .", "holds 'build.yaml' and no run: give an empty or a new folder."),
+        ("--config build.yaml --output_dir /proc/run", "The folder /proc/run cannot be written"),
+        ("--config build.yaml --outcome_only", "out holds no run: make rollouts first"),
+        ("--config build.yaml --backend vllm", "--backend vllm runs the model here, so it takes no --base_url."),
+        ("--config build.yaml --decontaminate_against nowhere.jsonl", "'nowhere.jsonl' cannot be read"),
+    ],
+)
+def test_wrong_input_is_one_sentence(place, capsys, argv, message):
+    (place / "typo.yaml").write_text("output-dir: out\n")
+    (place / "source.yaml").write_text("problems:\n- path: problems.jsonl\n  licences: MIT\nbase_url: http://x/v1\n")
+    (place / "pathless.yaml").write_text("problems:\n- mapping: mbpp\nbase_url: http://x/v1\n")
+    assert main(*argv.split()) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and err.startswith("error: ") and message in err
+    assert not (place / "out").exists()
+
+
+def test_sources_with_equal_ids_are_told_apart(place):
+    for name, text in (("a", "Write a function that adds two numbers."), ("b", "Write a parser of Roman numerals.")):
+        (place / f"{name}.jsonl").write_text(json.dumps({"id": "p/1", "instruction": text}) + "\n")
+    problems = build_dataset.read_problems(["a.jsonl", {"path": "b.jsonl", "language": "java"}])
+    assert [(one.id, one.language) for one in problems] == [("p/1", "python"), ("b.jsonl:p/1", "java")]
+
+
+def test_processes_take_a_gpu_each_and_forget_the_others(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
+    assert place_among_processes() == (0, 1)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,5,6"
+    for name, value in (("RANK", "9"), ("WORLD_SIZE", "16"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    assert place_among_processes() == (9, 16)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5" and "RANK" not in os.environ

@@ -1,0 +1,549 @@
+"""The reflection loop, on scripted models: every way that it can go."""
+
+import asyncio
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reflection_trl.builder import ReflectionSequence
+from reflection_trl.builder.features import to_record
+from reflection_trl.builder.rollout import RolloutSettings, draw_seed, rollout
+from reflection_trl.feedback import FeedbackKind
+from reflection_trl.generation.types import BudgetExhaustedError, Completion, GenerationError, Sampling
+from reflection_trl.problems import Example, Problem
+from reflection_trl.sandbox import SandboxError, SandboxUnavailableError
+from reflection_trl.sequences import split_blocks, validate_row
+
+from .conftest import RunsHere, ScriptedModel
+
+
+PROBLEM = Problem(
+    id="t/double",
+    instruction="Write a function double(x) that returns twice x.",
+    tests="assert double(4) == 8\nassert double(-1) == -2",
+    entry_point="double",
+)
+UNTESTED = dataclasses.replace(PROBLEM, tests="")
+GUIDED = dataclasses.replace(PROBLEM, tests="", reference="def double(x):\n    return 2 * x  # the secret")
+
+
+def program(body, *asserts):
+    return f"def double(x):\n    return {body}\n" + "".join(f"\nassert {one}" for one in asserts)
+
+
+def fenced(code, lead="", tail=""):
+    return "\n\n".join(part for part in (lead, f"```python\n{code}\n```", tail) if part)
+
+
+RIGHT = fenced(program("2 * x", "double(3) == 6"), "Doubling is a multiplication.")
+BROKEN = fenced(program("x ** 2", "double(3) == 6"), "Squares do.")
+MENDED = fenced(
+    program("2 * x", "double(3) == 6"), "The assert fails: a square is no double, so the body has to be 2 * x."
+)
+ANSWER = fenced(program("2 * x").rstrip(), "Multiply by two.")
+DONE = "A product does it."
+
+
+def roll(problem, lines, execute=None, sample=0, **options):
+    model = ScriptedModel(lines)
+    made = asyncio.run(
+        rollout(problem, model, execute or RunsHere(), RolloutSettings(**{"redraws": 0, **options}), sample)
+    )
+    assert len(model.prompts) == len(lines), "the rollout ended before the script"
+    return made, model
+
+
+def check(made: ReflectionSequence):
+    row = {"messages": made.messages(), "type": "reflection"}
+    validate_row(row)
+    for attempt in made.attempts:
+        types = [block.type for block in split_blocks({"role": "assistant", "content": attempt.text})]
+        assert types in (["text", "code"], ["code"])
+    return row["messages"]
+
+
+def test_a_program_that_passes_at_once_makes_a_short_sequence():
+    made, _ = roll(PROBLEM, [RIGHT, ANSWER, DONE])
+    assert made.accepted and not made.repaired and made.rounds == 1
+    assert [turn["role"] for turn in check(made)] == ["user", "assistant", "tool", "assistant", "user", "assistant"]
+    assert made.attempts[0].text == RIGHT
+    assert made.attempts[0].feedback.text == "(no output)"
+    assert (made.conclusion, made.request, made.answer) == (DONE, PROBLEM.instruction, ANSWER)
+    assert made.answer_code == "def double(x):\n    return 2 * x"
+    assert (made.prompt_tokens, made.completion_tokens) == (30, 9)
+    assert made.runs == 4  # the program, its problem's tests, the answer against these, the answer against its asserts
+
+
+def test_a_program_that_fails_is_repaired():
+    made, model = roll(PROBLEM, [BROKEN, MENDED, ANSWER, DONE])
+    assert made.accepted and made.repaired and made.rounds == 2
+    messages = check(made)
+    assert [turn["role"] for turn in messages] == [
+        *("user", "assistant", "tool", "assistant", "tool", "assistant"),
+        *("user", "assistant"),
+    ]
+    assert messages[2]["content"] == "AssertionError\nassert double(3) == 6"
+    assert made.attempts[0].feedback.kind is FeedbackKind.ASSERTION
+    # What the model is sent holds the output, and all that was said before
+    assert [turn["role"] for turn in model.prompts[1]] == ["user", "assistant", "user"]
+    assert "AssertionError\nassert double(3) == 6" in model.prompts[1][-1]["content"]
+    # The answer is drawn by itself: from the program, without its asserts, and with nothing of the conversation
+    assert [turn["role"] for turn in model.prompts[2]] == ["user"]
+    assert "return 2 * x" in model.prompts[2][0]["content"]
+    assert "assert double" not in model.prompts[2][0]["content"] and "x ** 2" not in model.prompts[2][0]["content"]
+
+
+def test_a_failing_test_of_the_problem_is_shown_when_the_asserts_hold():
+    weak = fenced(program("x + 2", "double(2) == 4"))
+    made, model = roll(PROBLEM, [weak, MENDED, ANSWER, DONE])
+    assert made.accepted and made.rounds == 2
+    assert made.attempts[0].feedback.text.endswith("Further tests:\nAssertionError\nassert double(4) == 8")
+    assert "assert double(-1) == -2" not in model.sent()
+
+
+def test_failing_tests_end_the_rollout_where_they_may_not_be_told():
+    made, model = roll(PROBLEM, [fenced(program("x + 2", "double(2) == 4"))], tell_tests=False)
+    assert made.rejection == "tests_failed"
+    assert "double(4)" not in model.sent()
+
+
+def test_rounds_are_limited():
+    lines = [
+        fenced(program(f"x + {n}", "double(3) == 6"), "The sum is wrong, another one may do it.") for n in (0, 1, 2)
+    ]
+    made, _ = roll(PROBLEM, lines, rounds=3)
+    assert made.rejection == "rounds_exhausted" and made.rounds == 3
+    assert made.detail == "No program passed in 3 rounds; the last one: AssertionError"
+
+
+def test_a_repeated_program_ends_the_rollout():
+    again = fenced(program("x ** 2", "double(3) == 6"), "This is surely right, look at it once more.")
+    made, _ = roll(PROBLEM, [BROKEN, again])
+    assert made.rejection == "no_progress"
+
+
+@pytest.mark.parametrize("lead", ["", "Here is the corrected program:", "Sure! Here is the code:"])
+def test_a_repair_without_analysis_is_asked_for_one(lead):
+    silent = fenced(program("2 * x", "double(3) == 6"), lead)
+    analysis = "The assert fails since a square is no double, so the body becomes a product."
+    made, model = roll(PROBLEM, [BROKEN, silent, analysis + "\n```python\nx\n```", ANSWER, DONE])
+    assert made.accepted
+    assert made.attempts[1].text == fenced(made.attempts[1].code, analysis)
+    assert [turn["role"] for turn in model.prompts[2]] == ["user", "assistant", "user", "assistant", "user"]
+    assert "AssertionError\nassert double(3) == 6" in model.prompts[2][-1]["content"]
+    check(made)
+    made, _ = roll(PROBLEM, [BROKEN, silent, Completion("The assert fails since", "length")])
+    assert made.rejection == "analysis_missing"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("", ""),
+        ("A product.\n```python\nx\n```\nDone.", "A product."),
+        ("I'm sorry, I cannot help with that.", ""),
+        (Completion("It doubles. The product is", "length"), "It doubles."),
+        (Completion("", "refused"), ""),
+    ],
+)
+def test_the_conclusion_is_prose_in_whole_sentences(said, kept):
+    made, _ = roll(PROBLEM, [RIGHT, ANSWER, said])
+    assert made.accepted and made.conclusion == kept
+    check(made)
+
+
+def test_prose_behind_a_program_is_cut_since_it_was_written_before_the_run():
+    made, model = roll(PROBLEM, [RIGHT + "\n\nOutput: all asserts pass!", ANSWER, DONE])
+    assert made.attempts[0].text == RIGHT
+    assert "all asserts pass!" not in model.sent()
+
+
+@pytest.mark.parametrize(
+    ("line", "rejection"),
+    [
+        ("", "empty_answer"),
+        (" \n", "empty_answer"),
+        ("I'm sorry, but I can't help with that.", "refused"),
+        (Completion("", "refused"), "refused"),
+        ("Use multiplication.", "no_code"),
+        ("```javascript\nconst double = x => 2 * x\n```", "wrong_language"),
+        (Completion("```python\ndef double(x):\n    return 2 *", "length"), "truncated"),
+        (Completion("Let me think. " * 50, "length"), "truncated"),
+        (Completion("", "length"), "truncated"),
+        ("x" * 40_000, "too_long"),
+    ],
+)
+@pytest.mark.parametrize("stage", ["first", "repair", "answer"])
+def test_answers_that_hold_no_program(line, rejection, stage):
+    lines = {"first": [], "repair": [BROKEN], "answer": [RIGHT]}[stage]
+    if (stage, rejection) == ("answer", "no_code"):
+        pytest.skip("it explains the program that passed")
+    made, _ = roll(PROBLEM, [*lines, line])
+    assert made.rejection == rejection
+    assert made.detail.endswith(".") and made.detail.count("\n") == 0
+    assert made.rounds == len(lines)
+
+
+def test_an_answer_in_prose_alone_explains_the_program_that_passed():
+    made, _ = roll(PROBLEM, [RIGHT, "Multiply by two.", DONE])
+    assert made.accepted, made.detail
+    assert made.answer == fenced("def double(x):\n    return 2 * x", tail="Multiply by two.")
+    assert made.answer_code == "def double(x):\n    return 2 * x"
+
+
+def test_what_cannot_be_used_is_kept_with_the_rejected_rollout():
+    made, _ = roll(PROBLEM, [BROKEN, "Squares should do."])
+    assert made.rejection == "no_code" and made.unusable == "Squares should do."
+    turns = to_record(made)["messages"]
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "tool", "assistant"]
+    assert turns[-1]["content"] == "Squares should do."
+    made, _ = roll(PROBLEM, [RIGHT, "```javascript\nconst double = x => 2 * x\n```"])
+    assert [turn["role"] for turn in to_record(made)["messages"]] == ["user", "assistant", "tool", "user", "assistant"]
+
+
+# Draws beyond the first
+
+
+def test_what_cannot_be_used_is_drawn_again_a_little_hotter():
+    lines = ["Let me think.", BROKEN, BROKEN, "", MENDED, fenced("import solution"), ANSWER, DONE]
+    made, model = roll(PROBLEM, lines, redraws=2)
+    assert made.accepted and made.rounds == 2, made.detail
+    assert made.completion_tokens == 3 * len(lines)
+    temperatures = [round(sampling.temperature, 3) for sampling in model.samplings]
+    assert temperatures == [0.8, 1.0, 0.6, 0.8, 1.0, 0.2, 0.4, 0.6]
+    assert len({sampling.seed for sampling in model.samplings}) == len(lines)
+    assert "Let me think." not in model.sent()
+
+
+def test_redraws_come_to_an_end():
+    made, _ = roll(PROBLEM, [BROKEN, BROKEN, BROKEN, BROKEN], redraws=2)
+    assert made.rejection == "no_progress" and made.rounds == 1
+    made, _ = roll(PROBLEM, ["I'm sorry, but I can't help with that."], redraws=2)
+    assert made.rejection == "refused"
+
+
+def by_prompt(*answers):
+    """Lines for draws that are made at the same time, of which each takes the next."""
+    rest = list(answers)
+    return [lambda prompt: rest.pop(0)] * len(answers)
+
+
+def test_of_several_repairs_one_that_passes_is_taken():
+    worse = fenced(
+        program("x", "double(3) == 6", "double(5) == 11"), "The square is wrong, so leave x as it is, I think."
+    )
+    lines = [BROKEN, *by_prompt(worse, "Hm.", MENDED), ANSWER, DONE]
+    made, model = roll(PROBLEM, lines, repair_candidates=3)
+    assert made.accepted and made.rounds == 2, made.detail
+    assert made.attempts[1].text == MENDED
+    assert not made.wrong_asserts  # the other candidate's are forgotten with it
+    assert len({sampling.seed for sampling in model.samplings}) == len(lines)
+
+
+def test_of_several_repairs_that_fail_the_first_is_gone_on_from():
+    one = fenced(program("x", "double(3) == 6"), "The square is wrong, so leave x as it is, I think.")
+    other = fenced(program("x + 1", "double(3) == 6"), "The square is wrong, so add one to it, I think.")
+    lines = [BROKEN, *by_prompt(one, other), *by_prompt(other, MENDED), ANSWER, DONE]
+    made, _ = roll(PROBLEM, lines, repair_candidates=2)
+    assert made.accepted and [attempt.text for attempt in made.attempts] == [BROKEN, one, MENDED], made.detail
+    made, _ = roll(PROBLEM, [BROKEN, *by_prompt(BROKEN, "")], repair_candidates=2)
+    assert made.rejection == "no_progress" and made.rounds == 1
+
+
+def test_an_answer_cut_off_behind_its_program_is_whole():
+    made, _ = roll(
+        PROBLEM,
+        [Completion(RIGHT + "\n\nThis is because", "length"), Completion(ANSWER + "\n\nIt is", "length"), DONE],
+    )
+    assert made.accepted
+    assert made.answer == ANSWER
+
+
+def test_a_program_without_asserts_is_rejected():
+    for code in (program("2 * x"), program("2 * x", "True", "double(2) == double(2)")):
+        made, _ = roll(PROBLEM, [fenced(code)])
+        assert made.rejection == "asserts_missing"
+
+
+# The final answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "rejection"),
+    [
+        (fenced(program("x + 4").rstrip()), "tests_failed"),
+        (fenced(program("2 * x").rstrip(), "Here is the corrected version."), "leans_on_reflection"),
+        (fenced("from solution import double"), "leans_on_reflection"),
+        (
+            fenced("def double(x):\n    # fixed code: the previous attempt squared\n    return 2 * x"),
+            "leans_on_reflection",
+        ),
+        (fenced("def double(x):\n    return twice(x)"), "leans_on_reflection"),
+        (fenced("def double(x):\n    return 2 * x if x < 9 else thrice(x)"), "undefined_names"),
+    ],
+)
+def test_answers_that_are_rejected(answer, rejection):
+    helped = "def twice(x):\n    return 2 * x\n\ndef double(x):\n    return twice(x)\n\nassert double(3) == 6"
+    made, _ = roll(PROBLEM, [fenced(helped), answer])
+    assert made.rejection == rejection
+    assert made.answer == answer
+
+
+def test_the_answer_must_pass_the_sequences_own_asserts():
+    passes_tests = fenced("def double(x):\n    return 7 if x == 3 else 2 * x")
+    made, _ = roll(PROBLEM, [RIGHT, passes_tests])
+    assert made.rejection == "own_asserts_failed"
+    assert made.detail == "The answer fails `assert double(3) == 6`, which its own program passes."
+
+
+def test_without_tests_the_answer_must_at_least_run_its_asserts():
+    made, _ = roll(UNTESTED, [RIGHT, fenced("def triple(x):\n    return 3 * x")])
+    assert made.rejection == "own_asserts_failed"
+    made, _ = roll(UNTESTED, [RIGHT, ANSWER, DONE])
+    assert made.accepted
+
+
+def test_asserts_and_examples_are_taken_out_of_the_answer():
+    chatty = fenced(
+        program("2 * x") + "\n# Tests\nassert double(3) == 6\nprint('All tests passed')", "Multiply by two."
+    )
+    made, _ = roll(PROBLEM, [RIGHT, chatty, DONE])
+    assert made.accepted
+    assert made.answer == ANSWER
+
+
+# Wrong asserts
+
+OFF = "double(3) == 7"
+
+
+def test_the_reference_finds_wrong_asserts_before_they_are_run():
+    made, model = roll(GUIDED, [fenced(program("2 * x", "double(3) == 6", OFF, "double(1) == 2")), ANSWER, DONE])
+    assert made.accepted and made.rounds == 1 and not made.repaired
+    assert made.wrong_asserts == ("assert double(3) == 7",)
+    assert made.attempts[0].code == program("2 * x", "double(3) == 6", "double(1) == 2")
+    assert all(OFF not in turn["content"] for turn in check(made))
+    assert OFF not in model.sent()
+    assert "the secret" not in model.sent()
+
+
+def test_passing_tests_find_wrong_asserts_where_there_is_no_reference():
+    made, model = roll(PROBLEM, [fenced(program("2 * x", OFF, "double(1) == 2")), ANSWER, DONE])
+    assert made.accepted and not made.repaired
+    assert made.wrong_asserts == ("assert double(3) == 7",)
+    assert OFF not in model.sent()
+
+
+def test_a_sequence_that_has_shown_a_wrong_assert_is_rejected():
+    repair = fenced(
+        program("2 * x", "double(1) == 2"), "The expected value was wrong, and so was the body of the function."
+    )
+    made, _ = roll(PROBLEM, [fenced(program("x ** 2", OFF)), repair])
+    assert made.rejection == "wrong_assert"
+    assert made.wrong_asserts == ("assert double(3) == 7",)
+
+
+def test_a_wrong_assert_that_was_never_reported_is_marked():
+    weak = fenced(program("x + 4", OFF))  # holds: the problem's tests fail
+    made, _ = roll(PROBLEM, [weak, MENDED, ANSWER, DONE])
+    assert made.accepted
+    assert made.wrong_asserts == ("assert double(3) == 7",)
+
+
+def test_an_assert_that_was_changed_instead_of_the_program_is_rejected_without_a_judge():
+    bent = fenced(
+        program("x ** 2", "double(3) == 9"), "The assert expects a wrong value: nine is right, so I change it."
+    )
+    made, _ = roll(UNTESTED, [BROKEN, bent])
+    assert made.rejection == "assert_withdrawn"
+
+
+def test_the_majority_finds_wrong_asserts():
+    votes = [ANSWER, fenced("def double(x):\n    return x + x"), "no idea"]
+    made, _ = roll(UNTESTED, [fenced(program("2 * x", OFF, "double(1) == 2")), *votes, ANSWER, DONE], voters=3)
+    assert made.accepted
+    assert made.wrong_asserts == ("assert double(3) == 7",)
+    assert made.answer_code and all(OFF not in turn["content"] for turn in check(made))
+
+
+def test_a_sequence_left_without_asserts_is_rejected():
+    made, _ = roll(GUIDED, [fenced(program("2 * x", OFF))])
+    assert made.rejection == "asserts_missing"
+    assert made.wrong_asserts == ("assert double(3) == 7",)
+
+
+def test_a_wrong_assert_that_cannot_be_cut_out_rejects_the_sequence():
+    made, _ = roll(GUIDED, [fenced(program("2 * x", f"{OFF}; assert double(1) == 2"))])
+    assert made.rejection == "wrong_assert"
+
+
+# Whole programs
+
+ECHO = Problem(
+    id="t/sum",
+    instruction="Read numbers, one a line, until the input ends with 0. Print their sum.",
+    examples=(Example("1\n2\n0\n", "3\n"), Example("5\n0\n", "5")),
+)
+SUM = "total = 0\nwhile (n := int(input())):\n    total += n\nprint(total)"
+
+
+def test_whole_programs_are_judged_by_what_they_print():
+    wrong = "total = 0\nwhile (n := int(input())):\n    total = n\nprint(total)"
+    repair = fenced(SUM, "The program prints the last number, it has to add them all up.")
+    made, _ = roll(ECHO, [fenced(wrong), repair, fenced(SUM), DONE])
+    assert made.accepted and made.repaired
+    assert made.attempts[0].feedback.text == (
+        "Input:\n1\n2\n0\n\nExpected output:\n3\n\nOutput of the program:\n2\n\n"
+        "Line 1 of the output: expected `3`, got `2`."
+    )
+    assert (made.attempts[0].feedback.actual, made.attempts[0].feedback.expected) == ("2", "3")
+    assert "assert" not in made.instruction
+    check(made)
+
+
+# Failures from outside
+
+
+def test_a_failed_generation_rejects_this_rollout_alone():
+    made, _ = roll(PROBLEM, [BROKEN, GenerationError("The request is too long.")])
+    assert (made.rejection, made.detail) == ("generation_failed", "The request is too long.")
+    assert made.rounds == 1
+
+
+def test_a_spent_budget_is_no_judgement():
+    with pytest.raises(BudgetExhaustedError):
+        roll(PROBLEM, [BROKEN, BudgetExhaustedError("Spent.")])
+
+
+def test_a_broken_sandbox_is_no_judgement():
+    async def broken(*args, **kwargs):
+        raise SandboxError("No memory left.")
+
+    with pytest.raises(SandboxError, match="No memory left"):
+        roll(PROBLEM, [RIGHT], execute=broken)
+
+
+def test_a_conversation_that_is_too_long_is_rejected():
+    long = "The multiplication of a number by two gives its double. " * 12
+    made, _ = roll(PROBLEM, [fenced(program("2 * x", "double(3) == 6"), long), ANSWER, long], max_chars=1500)
+    assert made.rejection == "too_long"
+
+
+def test_half_of_a_surrogate_pair_is_replaced():
+    made, _ = roll(PROBLEM, [RIGHT, ANSWER.replace("Multiply", "Multiply \ud800"), DONE])
+    assert made.answer.startswith("Multiply ? by two.")
+
+
+# Seeds and settings
+
+
+def test_every_draw_has_a_seed_of_its_own_and_always_the_same():
+    lines = [BROKEN, MENDED, ANSWER, DONE]
+    seeds = [
+        [s.seed for s in roll(PROBLEM, lines, sample=n, seed=k)[1].samplings] for n, k in ((0, 1), (1, 1), (0, 2))
+    ]
+    assert len({seed for run in seeds for seed in run}) == 12
+    assert [s.seed for s in roll(PROBLEM, lines, seed=1)[1].samplings] == seeds[0]
+
+
+def test_seeds_do_not_change_between_versions():
+    assert draw_seed(0, "mbpp/602", 0, 0) == 4094615748
+    assert draw_seed(7, "mbpp/602", 1, "answer") == 2675414643
+
+
+def test_each_stage_has_its_sampling():
+    stages = {name: Sampling(max_tokens=n) for n, name in enumerate(("first", "repair", "answer", "prose"), 100)}
+    _, model = roll(PROBLEM, [BROKEN, MENDED, ANSWER, DONE], **stages)
+    assert [sampling.max_tokens for sampling in model.samplings] == [100, 101, 102, 103]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rounds": 0}, "`rounds` must be at least 1, got 0."),
+        ({"voters": 1}, "`voters` must be 0 or at least 2, got 1"),
+        ({"templates": "/nowhere"}, "Template directory /nowhere does not exist"),
+    ],
+)
+def test_settings_that_make_no_sense(options, message):
+    with pytest.raises(ValueError, match=message):
+        RolloutSettings(**options)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lines=st.lists(
+        st.one_of(
+            st.sampled_from([RIGHT, BROKEN, MENDED, ANSWER, DONE, fenced(program("x", OFF)), "```", ""]),
+            st.text(max_size=40),
+            st.tuples(st.text(max_size=30), st.text(max_size=60)).map(lambda parts: fenced(parts[1], parts[0])),
+        ),
+        min_size=8,
+        max_size=8,
+    ),
+    problem=st.sampled_from([PROBLEM, UNTESTED, GUIDED]),
+)
+def test_whatever_the_model_says_an_accepted_sequence_can_be_trained_on(lines, problem):
+    async def execute(language, source, tests="", **options):
+        # Arbitrary text is not run here: it has not defined anything that the asserts call
+        return await RunsHere()(language, source if "def double" in source else "", tests, **options)
+
+    made = asyncio.run(rollout(problem, ScriptedModel(lines), execute, RolloutSettings(rounds=3, redraws=0)))
+    if made.accepted:
+        check(made)
+        assert made.attempts[-1].feedback.passed and all(not one.feedback.passed for one in made.attempts[:-1])
+    else:
+        assert made.detail
+
+
+# In the real sandbox
+
+
+def test_rollouts_in_the_sandbox():
+    from reflection_trl.languages import Executor
+
+    async def both():
+        once = RolloutSettings(redraws=0)
+        async with Executor() as execute:
+            repaired, hostile = await asyncio.gather(
+                rollout(PROBLEM, ScriptedModel([BROKEN, MENDED, ANSWER, DONE]), execute),
+                rollout(PROBLEM, ScriptedModel([RIGHT, fenced("import os\n\nos._exit(0)")]), execute, once),
+            )
+            whole = await rollout(ECHO, ScriptedModel([fenced(SUM), fenced(SUM), DONE]), execute)
+            return repaired, hostile, whole
+
+    try:
+        repaired, hostile, whole = asyncio.run(both())
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    assert repaired.accepted and repaired.repaired, repaired.detail
+    failed = repaired.attempts[0].feedback
+    assert (failed.kind, failed.actual, failed.expected) == (FeedbackKind.ASSERTION, "9", "6")
+    check(repaired)
+    assert hostile.rejection == "tests_failed"
+    assert whole.accepted, whole.detail
+
+
+def test_the_problems_tests_replace_the_programs_own_main():
+    from reflection_trl.languages import Executor, get_language
+
+    if missing := get_language("cpp").missing():
+        pytest.skip(missing)
+    tests = "#include <cassert>\nint main() { assert(twice(4) == 8); }"
+    problem = Problem("t/twice", "Write int twice(int x).", language="cpp", tests=tests)
+    solution = "int twice(int x) { return 2 * x; }"
+    own = "#include <cassert>\nint main() { assert(twice(3) == 6); }"
+    model = ScriptedModel([f"```cpp\n{solution}\n{own}\n```", f"A product.\n\n```cpp\n{solution}\n```", DONE])
+
+    async def run():
+        async with Executor(languages=["cpp"]) as execute:
+            return await rollout(problem, model, execute)
+
+    try:
+        made = asyncio.run(run())
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    assert made.accepted and made.rounds == 1, made.detail
+    assert made.answer_code == solution

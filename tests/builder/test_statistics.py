@@ -1,0 +1,89 @@
+"""The figures of a run, counted by hand."""
+
+import pytest
+
+from reflection_trl.builder.plot import plot_build
+from reflection_trl.builder.shards import Session
+from reflection_trl.builder.statistics import cost_of, measure
+
+
+DESCRIBED = {"models": ["m"], "problems": ["p"], "sampling": {}, "prompts": {}, "contamination": ""}
+
+
+def record(*kinds, rejection=None, wrong=()):
+    return {
+        "rejection": rejection,
+        "feedback": [{"kind": kind} for kind in kinds],
+        "rounds": len(kinds),
+        "repaired": any(kind != "none" for kind in kinds),
+        "wrong_asserts": list(wrong),
+        "licence": "",
+    }
+
+
+RECORDS = [
+    record("none"),
+    record("assertion", "none", wrong=["assert f(1) == 3"]),
+    record("assertion", "name", "none"),
+    record("syntax", rejection="rounds_exhausted", wrong=["assert f(1) == 4"]),
+    record(rejection="refused"),
+    record(rejection="refused"),
+]
+
+
+def test_counts():
+    rows = [RECORDS[1], RECORDS[2]]  # the first one was set aside
+    sessions = [Session(0, began=10.0, until=14.0, prompt_tokens=5, completion_tokens=20, runs=2)]
+    found = measure(RECORDS, rows, sessions, **DESCRIBED)
+    assert (found.rollouts, found.accepted, found.rows, found.set_aside, found.repaired) == (6, 3, 2, 1, 2)
+    assert found.rejections == {"refused": 2, "rounds_exhausted": 1}
+    assert [*found.rejections] == ["refused", "rounds_exhausted"]  # the most frequent first
+    assert found.rounds == {2: 1, 3: 1}
+    assert found.failures == {"assertion": 2, "name": 1, "syntax": 1}
+    assert found.wrong_asserts == 1
+    assert found.pass_rates == {"first programs": 1 / 4, "all programs": 3 / 7, "rollouts accepted": 1 / 2}
+    assert found.licences == {"unknown": 2}
+    assert (found.prompt_tokens, found.completion_tokens, found.runs, found.seconds) == (5, 20, 2, 4.0)
+    table = found.table(price_per_million_tokens=2000)
+    for line in (
+        "| accepted              | 3 (50.0%) ",
+        "| rows                  | 2 (1 more set aside) ",
+        "| rows with a repair    | 2 (100.0%) ",
+        "| rejected for          | refused: 2, rounds_exhausted: 1 ",
+        "| tokens written        | 20 (5/s) ",
+        "| programs run          | 2 (0.5/s) ",
+        "| cost                  | 0.05 ",
+    ):
+        assert line in table
+    assert len({len(line) for line in table.splitlines()}) == 1
+    assert "cost" not in found.table()
+
+
+def test_time_in_which_several_processes_were_at_work_counts_once():
+    times = [(0, 10), (1, 4), (9, 12), (20, 25), (100, 100)]
+    sessions = [Session(number, began=float(a), until=float(b), runs=1) for number, (a, b) in enumerate(times)]
+    found = measure(RECORDS, [], sessions[::-1], **DESCRIBED)
+    assert (found.seconds, found.sessions, found.runs) == (17.0, 3, 5)
+    assert "17 s in 3 sessions" in found.table()
+
+
+def test_nothing_at_all():
+    found = measure([], [], [], **DESCRIBED)
+    assert found.pass_rates == {"first programs": 0, "all programs": 0, "rollouts accepted": 0}
+    assert "| rejected for          | - " in found.table(1.0)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "price", "text"),
+    [(0, 3, "0.00"), (1000, 3, "0.003"), (1_234, 0.2, "0.00025"), (2_000_000, 0.15, "0.30"), (10**10, 3, "30,000.00")],
+)
+def test_costs_read_well(tokens, price, text):
+    assert cost_of(tokens, price) == text
+
+
+@pytest.mark.parametrize("records", [RECORDS, RECORDS[4:], []])
+def test_the_picture_is_drawn_whatever_there_is(tmp_path, records):
+    pytest.importorskip("matplotlib")
+    rows = [record for record in records if record["rejection"] is None]
+    assert plot_build(measure(records, rows, [], **DESCRIBED), tmp_path / "build.png")
+    assert (tmp_path / "build.png").read_bytes().startswith(b"\x89PNG")
