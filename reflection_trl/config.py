@@ -282,6 +282,10 @@ class ReflectionDistillConfig(SFTConfig):
             raise ValueError("`label_smoothing_factor` is not supported by this trainer; leave it at 0.")
         super().__post_init__()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # `training_args.bin` is this object pickled, and goes to the Hub with the model
+        return self.__dict__ | {"hub_token": None}
+
     @property
     def masking_settings(self) -> dict[str, Any]:
         """

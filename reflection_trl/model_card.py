@@ -1,4 +1,4 @@
-"""The model card: method, paper, base model, data and settings of a training."""
+"""The model card: method, paper, base model, data, curves and settings of a training."""
 
 import importlib.metadata
 from pathlib import Path
@@ -9,6 +9,8 @@ from transformers import TrainerState, is_wandb_available
 from trl.trainer.utils import get_comet_experiment_url, get_trackio_space_url
 
 from .config import ReflectionDistillConfig
+from .markdown import cell, code_cell, section
+from .training_curves import summarize
 
 
 # Settings that tell one training from another, in the order of the card
@@ -51,6 +53,8 @@ def make_model_card(
     dataset_name: str | list[str] | None = None,
     tags: list[str] | None = None,
     peft: bool = False,
+    curves: str | None = None,
+    num_rows: int | None = None,
 ) -> ModelCard:
     """
     Make the card of a trained model.
@@ -74,6 +78,10 @@ def make_model_card(
             Tags.
         peft (`bool`, *optional*, defaults to `False`):
             Whether the model is an adapter.
+        curves (`str`, *optional*):
+            Image of the training's curves, beside the card.
+        num_rows (`int`, *optional*):
+            Rows that were trained on.
 
     Returns:
         [`~huggingface_hub.ModelCard`]: The card.
@@ -84,10 +92,10 @@ def make_model_card(
         tags.append(f"trackio:{trackio_url}")
     # `max_steps` overrides the number of epochs
     unused = {"num_train_epochs"} if args.max_steps > 0 else {"max_steps"}
-    evaluations = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
     return ModelCard.from_template(
         ModelCardData(
             base_model=base_model,
+            base_model_relation=("adapter" if peft else "finetune") if base_model else None,
             datasets=dataset_name,
             library_name="peft" if peft else "transformers",
             pipeline_tag="text-generation",
@@ -95,13 +103,17 @@ def make_model_card(
             tags=tags,
         ),
         template_path=str(Path(__file__).parent / "templates" / "model_card.md"),
-        model_name=model_name,
+        title=cell(model_name),
         base_model=base_model,
-        hub_model_id=hub_model_id,
+        model_id=hub_model_id or args.output_dir,
+        peft=peft,
+        curves=curves,
+        num_rows=num_rows,
         dataset_names=[dataset_name] if isinstance(dataset_name, str) else dataset_name or [],
         rendering=args.rendering,
         settings={name: _plain(getattr(args, name)) for name in _SETTINGS if name not in unused},
-        results={"step": state.global_step, "eval_loss": evaluations[-1] if evaluations else None},
+        state=state,
+        results=summarize(state.log_history),
         versions=_versions(),
         paper_title=paper["title"],
         paper_id=paper["id"],
@@ -109,6 +121,8 @@ def make_model_card(
         wandb_url=_wandb_url(),
         trackio_url=trackio_url,
         comet_url=get_comet_experiment_url(),
+        code_cell=code_cell,
+        section=section,
     )
 
 

@@ -5,6 +5,7 @@ model's forward pass. Each part is a module of its own; this one only connects t
 """
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +15,7 @@ import torch
 import transformers
 from accelerate.utils import DynamoBackend, gather_object, is_peft_model
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+from huggingface_hub import HfApi
 from peft import PeftConfig
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -24,7 +26,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     TrainerCallback,
 )
-from transformers.trainer_utils import EvalLoopOutput, get_last_checkpoint
+from transformers.trainer_utils import EvalLoopOutput, get_last_checkpoint, has_length
 from transformers.utils import logging
 from trl import SFTTrainer
 from trl.trainer.utils import create_model_from_path, get_config_model_id
@@ -39,6 +41,7 @@ from .modeling import TeacherWeights, add_distillation_forward, compile_layers, 
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .preparation import pack_rows, prepare_dataset
 from .rendering import BlockTokenRenderer, ChatTemplateRenderer
+from .training_curves import CURVES_FILE, plot_training, summarize
 
 
 logger = logging.get_logger(__name__)
@@ -559,6 +562,57 @@ class ReflectionDistillTrainer(SFTTrainer):
                 if self.args.teacher == "ema":
                     save_file(self._teacher_weights.state_dict(), folder / TEACHER_FILE)
 
+    # The Hub
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None):
+        from .hub.errors import explain_failures
+
+        # Before any training: what cannot be published is known at once
+        with explain_failures(f"make the model repository {self._repo_name()}", token or self.args.hub_token):
+            super().init_hf_repo(token=token, private=private)
+            self._make_branch(self.args.hub_revision, token)
+
+    def push_to_hub(
+        self,
+        commit_message: str | None = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **kwargs,
+    ):
+        """
+        Push model or adapter, tokenizer, card and curves to `hub_model_id`; see [`~transformers.Trainer.push_to_hub`].
+
+        Raises:
+            PublishError: If it did not work out; one sentence with the reason and the command that uploads the model later.
+        """
+        from .hub.errors import explain_failures
+
+        output_dir, revision = self.args.output_dir, revision or self.args.hub_revision
+        upload = f"hf upload {self._repo_name()} {shlex.quote(output_dir)} . --exclude '_*' --exclude 'checkpoint-*'"
+        if revision:
+            upload += f" --revision {shlex.quote(revision)}"
+        if self.args.hub_private_repo if private is None else private:
+            upload += " --private"
+        kept = f"the model is kept in {output_dir}, and `{upload}` uploads it"
+        with explain_failures(f"publish the model {self._repo_name()}", token or self.args.hub_token, kept):
+            if not self.args.push_to_hub:  # no repository was made at the start
+                self.save_model(_internal_call=True)  # by all processes, and kept whatever the Hub says
+                self.create_model_card(**kwargs)
+                if self.hub_model_id is None:
+                    super().init_hf_repo(token=token, private=private)
+            self._make_branch(revision, token)
+            return super().push_to_hub(commit_message, blocking, token, revision, private, **kwargs)
+
+    def _repo_name(self) -> str:
+        return self.hub_model_id or self.args.hub_model_id or Path(self.args.output_dir).absolute().name
+
+    def _make_branch(self, revision: str | None, token: str | None) -> None:
+        if revision and not revision.startswith("refs/") and self.is_world_process_zero():
+            api = HfApi(token=token or self.args.hub_token)
+            api.create_branch(self.hub_model_id, branch=revision, exist_ok=True)
+
     def create_model_card(
         self,
         model_name: str | None = None,
@@ -586,12 +640,23 @@ class ReflectionDistillTrainer(SFTTrainer):
             self._paper,
             model_name or (self.hub_model_id or Path(self.args.output_dir).name).split("/")[-1],
             base_model=name_or_path if name_or_path and not Path(name_or_path).is_dir() else None,
-            hub_model_id=self.hub_model_id,
+            hub_model_id=self.hub_model_id or self.args.hub_model_id,
             dataset_name=self.dataset_name,
             tags=[*self._tag_names, *([tags] if isinstance(tags, str) else tags or [])],
             peft=is_peft_model(self.model),
+            curves=self._draw_curves(),
+            num_rows=len(self.train_dataset) if has_length(self.train_dataset) else None,
         )
         card.save(Path(self.args.output_dir) / "README.md")
+
+    def _draw_curves(self) -> str | None:
+        """Draws the curves beside the card; `None` where nothing was logged yet, or without matplotlib, which is optional."""
+        if not summarize(self.state.log_history):
+            return None
+        try:
+            return plot_training(self.state.log_history, Path(self.args.output_dir) / CURVES_FILE).name
+        except ImportError:
+            return None
 
 
 class _UpdateTeacher(TrainerCallback):

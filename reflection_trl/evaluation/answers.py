@@ -1,0 +1,101 @@
+"""From what a model wrote to the code that is judged.
+
+Answers to our own prompt are conversations, so their code is read as the builder reads it: fenced code of the language, joined
+where it is in pieces, without the examples that the answer runs on itself. Where figures are to be held against evalplus's,
+`evalplus.sanitize` counts: it takes the longest text that parses, and of it only what the function under test leads to. It is
+no better (it takes a word of prose for code, leaves out functions that return nothing and, on long texts, takes time with the
+square of their length), but it is what others are measured with. Answers to MultiPL-E are read as [`multipl_e`] says.
+"""
+
+import ast
+
+from ..builder.answers import parse_python, read_answer
+from .benchmarks import EVALPLUS
+from .tasks import Task
+
+
+# `sanitize` parses every run of lines: these are 20,000 runs
+_MAX_LINES = 200
+
+
+def read_solution(task: Task, text: str, style: str) -> str:
+    """
+    The code in an answer.
+
+    Args:
+        task ([`Task`]): what was asked.
+        text (`str`): what the model wrote.
+        style (`str`): style of the prompt, as in [`make_prompt`].
+
+    Returns:
+        `str`: The code; empty where there is none.
+    """
+    if task.benchmark not in EVALPLUS:
+        from .multipl_e import solution_of
+
+        return solution_of(task, text)
+    if style == "request":
+        return without_own_examples(read_answer(text, task.language).code)
+    if style == "published":
+        return text.strip()
+    text = text.replace("\t", "    ")
+    return sanitize(f"{task.prompt.strip()}\n{text}" if style == "completion" else text, task.entry_point)
+
+
+def sanitize(text: str, entry_point: str | None) -> str:
+    """
+    evalplus's `sanitize`, which takes any text.
+
+    Args:
+        text (`str`): code, or prose with code in it; of a very long one the beginning.
+        entry_point (`str`, *optional*): the function under test.
+    """
+    from evalplus.sanitize import sanitize
+
+    text = "\n".join(text.split("\n")[:_MAX_LINES]).encode("utf-8", "replace").decode()
+    try:
+        return sanitize(text, entry_point)
+    except (ValueError, RecursionError):  # null bytes, nesting without end
+        return text
+
+
+def without_own_examples(code: str) -> str:
+    """
+    Leaves out what an answer tries its own functions with: asserts, prints and calls at the top of the module. An example
+    of the model's that is wrong does not make the function wrong.
+
+    Args:
+        code (`str`): Python.
+
+    Returns:
+        `str`: The code without them; as it was where it does not parse.
+    """
+    tree = parse_python(code)
+    if tree is None:
+        return code
+    own = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
+    examples = [node for node in tree.body if _is_example(node, own)]
+    if len(examples) == len(tree.body):
+        return code
+    gone = {line for node in examples for line in range(node.lineno, node.end_lineno + 1)}
+    # Two statements on a line stay together
+    gone -= {line for node in tree.body if node not in examples for line in range(node.lineno, node.end_lineno + 1)}
+    lines = code.split("\n")
+    return "\n".join(line for number, line in enumerate(lines, 1) if number not in gone).strip("\n")
+
+
+def _is_example(node: ast.stmt, own: set[str]) -> bool:
+    if isinstance(node, ast.Assert):
+        return True
+    if not isinstance(node, (ast.Expr, ast.If, ast.For, ast.While, ast.With, ast.Try)):
+        return False
+    if isinstance(node, ast.If) and "__name__" in {
+        name.id for name in ast.walk(node.test) if isinstance(name, ast.Name)
+    }:
+        return True
+    if any(isinstance(inner, (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)) for inner in ast.walk(node)):
+        return False  # `try: import numpy ... except ImportError: ...`
+    called = {
+        call.func.id for call in ast.walk(node) if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+    }
+    return bool(called & (own | {"print", "input"}))

@@ -1,0 +1,82 @@
+"""What a training data set gives away of the benchmarks: the builder's comparison, for rows that are there already."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..problems import NgramIndex, benchmark_texts
+from ..problems.sources import open_rows
+from ..sequences import normalize_row, split_blocks
+
+
+# Named in full; of the others only the number
+_MAX_NAMED = 20
+
+
+def find_contamination(source: Any, benchmarks: Iterable[str]) -> dict[str, Any]:
+    """
+    Compares the rows of a training data set with benchmarks: prompts and solutions, by word n-grams.
+
+    Args:
+        source (`str`, `Dataset` or an iterable of `dict`): a data set on the Hub, files, or rows, with `messages`.
+        benchmarks (`Iterable[str]`): such as `"humaneval"` and `"multipl-e:java"`, whose tasks are HumanEval's.
+
+    Returns:
+        `dict`: `dataset`, `benchmarks`, number of `rows` and of `contaminated_rows`, number of `tasks` that they give away,
+        and `found`: of the first ones, task, row (from 0) and the words in common.
+
+    Raises:
+        ValueError: If the source cannot be read, or a row has no messages.
+    """
+    names = sorted({"humaneval" if name.startswith("multipl-e:") else name for name in benchmarks})
+    index = NgramIndex.from_texts(benchmark_texts(names))
+    title, rows = open_rows(source)
+    found: dict[str, tuple[int, str]] = {}
+    number, contaminated = -1, 0
+    for number, row in enumerate(rows):
+        overlaps = {
+            overlap.name: overlap.ngram
+            for text in _texts(row, f"row {number} of {title}")
+            for overlap in index.overlaps(text)
+        }
+        contaminated += bool(overlaps)
+        for name, ngram in overlaps.items():
+            found.setdefault(name, (number, ngram))
+    if number < 0:
+        raise ValueError(f"{title} has no rows.")
+    named = [{"task": name, "row": row, "words": ngram} for name, (row, ngram) in list(found.items())[:_MAX_NAMED]]
+    return {
+        "dataset": title,
+        "benchmarks": names,
+        "rows": number + 1,
+        "contaminated_rows": contaminated,
+        "tasks": len(found),
+        "found": named,
+    }
+
+
+def contamination_sentence(contamination: dict[str, Any]) -> str:
+    """
+    What was found, in one sentence.
+
+    Args:
+        contamination (`dict`): of [`find_contamination`].
+    """
+    benchmarks = " and ".join(contamination["benchmarks"])
+    if not contamination["tasks"]:
+        return f"None of the {contamination['rows']:,} rows of {contamination['dataset']} shares an n-gram with {benchmarks}."
+    first = contamination["found"][0]
+    return (
+        f"{contamination['contaminated_rows']:,} of the {contamination['rows']:,} rows of {contamination['dataset']} give away "
+        f"{contamination['tasks']} tasks of {benchmarks}, such as {first['task']} (row {first['row']}: {first['words']!r})."
+    )
+
+
+def _texts(row: Any, where: str) -> list[str]:
+    """The pieces of a row that belong together: each block of each message."""
+    if not isinstance(row, dict) or not row.get("messages"):
+        raise ValueError(f"{where} has no `messages`: give a training data set of conversations.")
+    return [
+        message["content"][block.start : block.end]
+        for message in normalize_row(row, where)["messages"]
+        for block in split_blocks(message)
+    ]

@@ -1,0 +1,338 @@
+"""Judges answers to HumanEval(+) and MBPP(+) by evalplus's own evaluator, in isolation.
+
+evalplus guards itself against accidents only (`reliability_guard` says so itself), so the evaluator as a whole runs inside
+bubblewrap: no network, no file of the host but the system's, the interpreter's, the benchmark and its expected outputs, all
+read-only; limits on processes, memory and disk; and everything ends with it. The expected outputs come from the canonical
+solutions, which are trusted: they are computed outside, once, and kept in evalplus's own cache.
+
+What isolation does not give: an answer runs in the process that compares its results, as evalplus has it. One that sets
+out to deceive its judge can; it cannot leave, nor touch other answers.
+"""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..problems.benchmarks import read_evalplus
+from ..sandbox import Sandbox, SandboxError
+from ..sandbox.bubblewrap import Bubblewrap
+from ..sandbox.cgroup import Cgroup
+from ..sandbox.interpreter import find_interpreter
+from ..sandbox.mechanisms import Unsandboxed
+from ..sandbox.seccomp import build_filter
+from .benchmarks import EVALPLUS
+from .tasks import Sample
+
+
+logger = logging.getLogger(__name__)
+
+_GUEST = Path(__file__).with_name("guest.py")
+# Where things lie inside
+_INSIDE = {
+    name: f"/evaluation/{name}" for name in ("guest.py", "benchmark.jsonl", "ground_truth.pkl", "answers.jsonl")
+}
+_DISK = 1 << 30
+# evalplus ends an answer after 62 seconds for each of the two sets of inputs; longer silence means that nobody is there
+_SILENCE = 300.0
+# evalplus lets an answer have 4 GiB of address space, its share of the expected outputs included
+_ANSWER_MEMORY, _OWN_MEMORY = 4 << 30, 4 << 30
+
+
+@dataclass(frozen=True)
+class Check:
+    """
+    What evalplus says of one answer on one set of inputs.
+
+    Args:
+        status (`str`): `"pass"`, `"fail"` or `"timeout"` (which is also said of an answer whose process has died).
+        fail_tests (`list`): the input that failed, as evalplus's results have it; empty where the code itself did.
+        arguments (`str`, *optional*): source of that input, a tuple; `None` where it is very long.
+        expected (`str`, *optional*): source of what it should give, likewise.
+        limit (`float`, *optional*): seconds that it may take.
+        slow (`bool`, *optional*, defaults to `False`): whether a limit on time may have been the reason.
+    """
+
+    status: str
+    fail_tests: list[Any] = field(default_factory=list)
+    arguments: str | None = None
+    expected: str | None = None
+    limit: float | None = None
+    slow: bool = False
+
+    @property
+    def passed(self) -> bool:
+        return self.status == "pass"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """evalplus's word on one answer: on the benchmark's inputs, and on those that the `+` adds."""
+
+    base: Check
+    plus: Check
+
+
+def judge_evalplus(
+    benchmark: str,
+    samples: Sequence[Sample],
+    *,
+    workers: int | None = None,
+    unsandboxed: bool = False,
+    report: Callable[[int], None] = lambda judged: None,
+) -> list[Judgement]:
+    """
+    Judges answers.
+
+    An answer that failed after a second or more is judged once more, alone, since a limit on time may have failed it;
+    on a machine that is busy with other things, limits are then longer by as much as it is busier than it has processors. `EVALPLUS_TIMEOUT_PER_TASK` has no effect.
+
+    Args:
+        benchmark (`str`): `"humaneval"` or `"mbpp"`.
+        samples (`Sequence[Sample]`): answers to tasks of it.
+        workers (`int`, *optional*): answers judged at a time; the number of processors by default.
+        unsandboxed (`bool`, *optional*, defaults to `False`): run them with **no isolation at all**. Refused for root.
+        report (`Callable`, *optional*): is told how many have been judged so far.
+
+    Returns:
+        `list[Judgement]`: one for each answer.
+
+    Raises:
+        ValueError: If the benchmark cannot be read, or an answer belongs to none of its tasks.
+        [`~reflection_trl.sandbox.SandboxError`]: If no isolation is to be had, or the evaluator does not run in it.
+    """
+    tasks = read_evalplus(EVALPLUS[benchmark])
+    for sample in samples:
+        if sample.task_id not in tasks:
+            raise ValueError(f"{EVALPLUS[benchmark]}+ has no task {sample.task_id!r}.")
+    if "EVALPLUS_TIMEOUT_PER_TASK" in os.environ:
+        logger.warning("EVALPLUS_TIMEOUT_PER_TASK is set and has no effect: evalplus 0.3.1 cannot read it.")
+    truth = ground_truth(benchmark)
+    if not unsandboxed:
+        with Sandbox(workers=1, mechanism="bubblewrap"):
+            pass  # attacks the isolation before anybody else does, and refuses where it does not hold
+    workers = workers or len(os.sched_getaffinity(0))
+    judged: dict[int, Judgement] = {}
+    waiting = list(range(len(samples)))
+    while waiting:
+        begun: set[int] = set()
+        with _guest(benchmark, truth, [samples[index] for index in waiting], workers, unsandboxed) as messages:
+            for message in messages:
+                if "begin" in message:
+                    begun.add(waiting[message["begin"]])
+                elif "index" in message:
+                    judged[waiting[message["index"]]] = Judgement(Check(**message["base"]), Check(**message["plus"]))
+                    report(len(judged))
+            said = messages.said()
+        unfinished = [index for index in waiting if index not in judged]
+        suspects = [index for index in unfinished if index in begun]
+        if unfinished and not suspects:
+            raise SandboxError(f"evalplus's evaluator does not run in isolation: {said or 'it says nothing'}.")
+        # One of them has brought the evaluator down: each alone tells which
+        for index in suspects:
+            judged[index] = _alone(benchmark, truth, samples[index], unsandboxed)
+            report(len(judged))
+        waiting = [index for index in unfinished if index not in begun]
+    return [judged[index] for index in range(len(samples))]
+
+
+def write_eval_results(
+    file: str | os.PathLike[str], benchmark: str, samples: Sequence[Sample], judgements: Sequence[Judgement]
+) -> None:
+    """
+    Writes judgements as evalplus does, for its other tools. A file that is there already is kept as `.bak`.
+
+    Args:
+        file (`str` or `Path`): by evalplus's custom, `X_eval_results.json` beside `X.jsonl`.
+        benchmark (`str`): `"humaneval"` or `"mbpp"`.
+        samples (`Sequence[Sample]`): the answers.
+        judgements (`Sequence[Judgement]`): one for each.
+    """
+    file = Path(file)
+    results: dict[str, list[dict[str, Any]]] = {}
+    for sample, judgement in zip(samples, judgements, strict=True):
+        results.setdefault(sample.task_id, []).append(
+            {
+                "task_id": sample.task_id,
+                "solution": sample.solution,
+                "base_status": judgement.base.status,
+                "plus_status": judgement.plus.status,
+                "base_fail_tests": judgement.base.fail_tests,
+                "plus_fail_tests": judgement.plus.fail_tests,
+            }
+        )
+    if file.exists():
+        kept = file.with_name(f"{file.name}.bak")
+        file.replace(kept)
+        logger.info("%s was there already: the answers were judged anew, and it is kept as %s.", file, kept.name)
+    partial = file.with_name(f".{file.name}.partial")
+    content = {"date": datetime.now().strftime("%Y-%m-%d %H:%M"), "hash": _hash(benchmark), "eval": results}
+    partial.write_text(json.dumps(content))
+    partial.replace(file)
+
+
+def ground_truth(benchmark: str) -> Path:
+    """
+    The file with the expected outputs of a benchmark, in evalplus's cache and its form; computed when it is not there.
+
+    Args:
+        benchmark (`str`): `"humaneval"` or `"mbpp"`.
+    """
+    from evalplus.data.utils import CACHE_DIR
+
+    folder = Path(CACHE_DIR)
+    file = folder / f"{_hash(benchmark)}.pkl"
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / f".{file.stem}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes at once would need gigabytes
+        if file.exists():
+            return file
+        logger.info("Computing the expected outputs of %s+, once: about a minute.", EVALPLUS[benchmark])
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".ground-truth-") as partial:
+            command = [sys.executable, str(_GUEST), "ground-truth", benchmark, str(Path(partial) / file.name)]
+            # Not in its own directory, whose modules would hide others
+            environment = {**os.environ, "PYTHONSAFEPATH": "1", _override(benchmark): str(_benchmark_file(benchmark))}
+            done = subprocess.run(
+                command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            )
+            if done.returncode:
+                reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+                raise ValueError(f"The expected outputs of {EVALPLUS[benchmark]}+ cannot be computed ({reason}).")
+            (Path(partial) / file.name).replace(file)  # whole or absent
+    return file
+
+
+class _Messages:
+    """What the evaluator says, line by line, until it has ended or been silent for too long."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Any):
+        self._process = process
+        self._log = log
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        rest, deadline = b"", time.monotonic() + _SILENCE
+        while select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            part = os.read(self._process.stdout.fileno(), 1 << 16)
+            if not part:
+                return
+            *lines, rest = (rest + part).split(b"\n")
+            for line in lines:
+                deadline = time.monotonic() + _SILENCE
+                yield json.loads(line)
+
+    def said(self) -> str:
+        """The last line of its standard error."""
+        self._log.seek(0)
+        lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1].rstrip(".") if lines else ""
+
+
+@contextlib.contextmanager
+def _guest(
+    benchmark: str, truth: Path, samples: Sequence[Sample], workers: int, unsandboxed: bool
+) -> Iterator[_Messages]:
+    """The evaluator at work on some answers."""
+    interpreter = find_interpreter(sys.executable)
+    mechanism = Unsandboxed(interpreter) if unsandboxed else Bubblewrap(interpreter)
+    cgroup = None if unsandboxed else Cgroup.create()
+    with tempfile.TemporaryDirectory(prefix="reflection_trl-") as folder, tempfile.TemporaryFile() as log:
+        answers = Path(folder) / "answers.jsonl"
+        answers.write_text("".join(json.dumps([sample.task_id, sample.solution]) + "\n" for sample in samples))
+        outside = [_GUEST, _benchmark_file(benchmark), truth, answers]
+        files = dict(zip(_INSIDE, map(str, outside), strict=True)) if unsandboxed else _INSIDE
+        environment = {_override(benchmark): files["benchmark.jsonl"]}
+        arguments = [
+            files["guest.py"],
+            "judge",
+            benchmark,
+            files["ground_truth.pkl"],
+            files["answers.jsonl"],
+            str(workers),
+        ]
+        command = [mechanism.python, "-s", "-B", "-P", *arguments]
+        if isinstance(mechanism, Bubblewrap):
+            mechanism.environment |= environment
+            mechanism.readonly += [
+                (os.path.realpath(path), _INSIDE[name]) for name, path in zip(_INSIDE, outside, strict=True)
+            ]
+            command = ["prlimit", f"--nproc={_processes(workers)}", "--core=0", "--", *command]
+        else:
+            environment |= {"PATH": os.environ.get("PATH", os.defpath), "HOME": folder, "TMPDIR": folder}
+        try:
+            with tempfile.TemporaryFile() as filter:
+                if isinstance(mechanism, Bubblewrap):
+                    filter.write(build_filter())
+                    filter.seek(0)
+                    command = mechanism.command(
+                        command,
+                        disk=_DISK,
+                        seccomp=filter.fileno(),
+                        cgroup=[str(path / "cgroup.procs") for path in cgroup.directories] if cgroup else [],
+                    )
+                if cgroup is not None:
+                    cgroup.limit(memory=_memory(workers), processes=_processes(workers) + 16)
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    pass_fds=[filter.fileno()],
+                    start_new_session=True,
+                    env=environment if unsandboxed else {"PATH": os.environ.get("PATH", os.defpath)},
+                    cwd="/",
+                )
+            try:
+                yield _Messages(process, log)
+            finally:
+                process.kill()  # and with it everything inside
+                process.wait()
+                process.stdout.close()
+        finally:
+            if cgroup is not None:
+                cgroup.remove()
+
+
+def _alone(benchmark: str, truth: Path, sample: Sample, unsandboxed: bool) -> Judgement:
+    with _guest(benchmark, truth, [sample], 1, unsandboxed) as messages:
+        for message in messages:
+            if "index" in message:
+                return Judgement(Check(**message["base"]), Check(**message["plus"]))
+    return Judgement(Check("timeout"), Check("timeout"))
+
+
+def _processes(workers: int) -> int:
+    return 32 + 4 * workers
+
+
+def _memory(workers: int) -> int:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(_OWN_MEMORY + workers * _ANSWER_MEMORY, total * 3 // 4)
+
+
+def _override(benchmark: str) -> str:
+    return f"{EVALPLUS[benchmark].upper()}_OVERRIDE_PATH"
+
+
+def _benchmark_file(benchmark: str) -> Path:
+    """The file that evalplus reads the benchmark from; [`read_evalplus`] has seen to it that it is there."""
+    from evalplus.data import humaneval, mbpp
+
+    ready = humaneval._ready_human_eval_plus_path if benchmark == "humaneval" else mbpp._ready_mbpp_plus_path
+    return Path(ready()).resolve()
+
+
+def _hash(benchmark: str) -> str:
+    from evalplus.data import get_human_eval_plus_hash, get_mbpp_plus_hash
+
+    return get_human_eval_plus_hash() if benchmark == "humaneval" else get_mbpp_plus_hash()

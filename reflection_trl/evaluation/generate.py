@@ -1,0 +1,115 @@
+"""Draws the answers to a benchmark, each kept as soon as it is there; run again, it goes on where it was."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..builder.shards import RunFolder
+from ..generation.types import Generate, GenerationError, RequestRefusedError, Sampling
+from .answers import read_solution
+from .prompts import Prompt, make_prompt
+from .tasks import Sample, Task
+
+
+def open_draws(
+    tasks: Sequence[Task], samples: int, folder: RunFolder, process: int = 0, processes: int = 1
+) -> list[tuple[Task, int]]:
+    """
+    The answers that are still to be drawn, by one of several processes: task and number of the answer.
+
+    Args:
+        tasks (`Sequence[Task]`): all tasks.
+        samples (`int`): answers to each.
+        folder ([`~reflection_trl.builder.shards.RunFolder`]): holds those that there are.
+        process (`int`, *optional*, defaults to 0): number of this process.
+        processes (`int`, *optional*, defaults to 1): how many there are.
+    """
+    done = {(record["task_id"], record["sample"]) for record in folder.records()}
+    draws = [(task, sample) for sample in range(samples) for task in tasks]
+    return [draw for draw in draws if (draw[0].id, draw[1]) not in done][process::processes]
+
+
+async def draw_answers(
+    draws: Sequence[tuple[Task, int]],
+    generate: Generate,
+    style: str,
+    sampling: Sampling,
+    folder: RunFolder,
+    in_flight: int = 128,
+    report: Callable[[], None] = lambda: None,
+) -> None:
+    """
+    Draws answers and keeps each one, word for word.
+
+    Args:
+        draws (`Sequence`): of [`open_draws`].
+        generate ([`~reflection_trl.generation.Generate`]): draws one.
+        style (`str`): style of the prompt, as in [`make_prompt`].
+        sampling ([`~reflection_trl.generation.Sampling`]): how. Its seed, the task and the number of the answer make the
+            seed of each draw.
+        folder ([`~reflection_trl.builder.shards.RunFolder`]): where they are kept.
+        in_flight (`int`, *optional*, defaults to 128): requests at a time.
+        report (`Callable`, *optional*): is called after each.
+
+    Raises:
+        [`~reflection_trl.generation.GenerationError`]: When the model cannot be asked, or refuses every single request.
+    """
+    pending = iter(draws)
+    refused: list[tuple[dict[str, Any], RequestRefusedError]] = []
+    answered = 0
+
+    async def work() -> None:
+        nonlocal answered
+        for task, sample in pending:
+            record = {"task_id": task.id, "sample": sample, "text": "", "finish_reason": "refused"}
+            prompt = make_prompt(task, style)
+            try:
+                completion = await generate(prompt.content, _sampling(sampling, prompt, task, sample))
+            except RequestRefusedError as error:
+                refused.append((record, error))
+                continue
+            folder.append(record | {"text": completion.text, "finish_reason": completion.finish_reason})
+            answered += 1
+            report()
+
+    workers = [asyncio.create_task(work()) for _ in range(min(in_flight, len(draws)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    if refused and not answered:  # the fault is not the tasks'
+        raise GenerationError(str(refused[0][1]))
+    for record, _ in refused:
+        folder.append(record)
+        report()
+
+
+def read_answers(tasks: Sequence[Task], samples: int, style: str, folder: RunFolder) -> list[Sample]:
+    """
+    The answers that were drawn, with their code, in the order of the tasks.
+
+    Args:
+        tasks (`Sequence[Task]`): the tasks.
+        samples (`int`): answers to each; a folder may hold more.
+        style (`str`): style of the prompts.
+        folder ([`~reflection_trl.builder.shards.RunFolder`]): where they are kept.
+    """
+    records = {(record["task_id"], record["sample"]): record for record in folder.records()}
+    found = []
+    for task in tasks:
+        for sample in range(samples):
+            record = records[task.id, sample]
+            solution = read_solution(task, record["text"], style) if record["text"] else ""
+            found.append(Sample(task.id, sample, solution, record["text"], record["finish_reason"]))
+    return found
+
+
+def _sampling(sampling: Sampling, prompt: Prompt, task: Task, sample: int) -> Sampling:
+    seed = None
+    if sampling.temperature > 0:
+        digest = hashlib.sha256(f"{sampling.seed or 0} {task.id} {sample}".encode()).digest()
+        seed = int.from_bytes(digest[:4], "big") >> 1  # servers take 31 bits
+    return Sampling(sampling.temperature, sampling.top_p, sampling.max_tokens, prompt.stop, seed)

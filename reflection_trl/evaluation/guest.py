@@ -1,0 +1,236 @@
+"""Runs evalplus's evaluator, inside the isolation that `evalplus_score` builds. Imports nothing of this package.
+
+    python guest.py ground-truth BENCHMARK FILE        writes the expected outputs of canonical solutions; trusted, run outside
+    python guest.py judge BENCHMARK FILE ANSWERS WORKERS
+
+`judge` prints a JSON line when it begins with an answer and one when it is judged. Each answer is run by evalplus's
+`check_correctness` in a process of its own, from a worker of its own, so that what an answer does to its judge costs that
+answer alone. No answer's process holds, or can open, a descriptor on which results travel.
+"""
+
+import contextlib
+import ctypes
+import json
+import math
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import time
+from collections import deque
+from multiprocessing import connection, util
+
+
+# Longer inputs are no use to a reader
+MAX_SHOWN = 50_000
+# A machine at work on other things makes answers slow; one that is right once is right
+ATTEMPTS = 2
+MIN_TIME_LIMIT, TIME_LIMIT_FACTOR = 1.0, 4.0  # evalplus's own
+LOST = {"base": ["timeout", []], "plus": ["timeout", []], "seconds": math.inf}
+PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+
+
+def ground_truth(benchmark, file):
+    from evalplus import evaluate
+    from evalplus.eval._special_oracle import MBPP_OUTPUT_NOT_NONE_TASKS
+
+    folder, name = os.path.split(file)
+    evaluate.CACHE_DIR = folder
+    not_none = MBPP_OUTPUT_NOT_NONE_TASKS if benchmark == "mbpp" else []
+    evaluate.get_groundtruth(read_problems(benchmark), name.removesuffix(".pkl"), not_none)
+
+
+def read_problems(benchmark):
+    from evalplus.data import get_human_eval_plus, get_mbpp_plus
+
+    return get_human_eval_plus() if benchmark == "humaneval" else get_mbpp_plus()
+
+
+class Judge:
+    """All that is needed to judge the answers; workers inherit it."""
+
+    def __init__(self, benchmark, ground_truth_file, answers_file):
+        self.benchmark = benchmark
+        self.problems = read_problems(benchmark)
+        with open(ground_truth_file, "rb") as file:
+            self.expected = pickle.load(file)
+        with open(answers_file, encoding="utf-8") as file:
+            self.answers = [json.loads(line) for line in file]
+
+    def check(self, index, patience):
+        from evalplus.evaluate import check_correctness
+
+        task_id, solution = self.answers[index]
+        start = time.monotonic()
+        result = check_correctness(
+            self.benchmark,
+            0,
+            self.problems[task_id],
+            solution,
+            self.expected[task_id],
+            fast_check=True,
+            min_time_limit=MIN_TIME_LIMIT * patience,
+            gt_time_limit_factor=TIME_LIMIT_FACTOR * patience,
+        )
+        checks = {part: [result[part][0], list(result[part][1])] for part in ("base", "plus")}
+        return {**checks, "seconds": time.monotonic() - start}
+
+    def report(self, index, result):
+        """What the host is told: the statuses, and of the first input that failed its source and what it should give."""
+        task_id, _ = self.answers[index]
+        problem, expected = self.problems[task_id], self.expected[task_id]
+        report = {"index": index}
+        for part in ("base", "plus"):
+            status, details = result[part]
+            inputs = problem[f"{part}_input"]
+            report[part] = {"status": status, "slow": result["seconds"] >= MIN_TIME_LIMIT}
+            if status == "pass":
+                continue
+            report[part]["fail_tests"] = [inputs[len(details) - 1]] if details else []
+            if self.benchmark == "mbpp":
+                from evalplus.data.mbpp import mbpp_serialize_inputs
+
+                report[part]["fail_tests"] = mbpp_serialize_inputs(task_id, report[part]["fail_tests"])
+            # Details end with the input that failed; where the process was ended, the one behind them was at work
+            at = len(details) - 1 if details and not details[-1] else len(details)
+            if at < len(inputs):
+                report[part].update(
+                    arguments=source(tuple(inputs[at])),
+                    expected=source(expected[part][at]),
+                    limit=max(MIN_TIME_LIMIT, TIME_LIMIT_FACTOR * expected[f"{part}_time"][at]),
+                )
+        return report
+
+
+def source(value):
+    """Source code of a value; `None` where there is none, or too much of it."""
+    text = repr(value)
+    try:
+        if len(text) <= MAX_SHOWN and repr(eval(text, {"inf": math.inf, "nan": math.nan})) == text:
+            return text
+    except (NameError, SyntaxError):
+        pass
+    return None
+
+
+def work(judge, pipe, foreign, results):
+    """A worker: judges what it is told to, one answer after another."""
+    os.close(results)
+    for other in foreign:
+        other.close()
+    prctl(PR_SET_CHILD_SUBREAPER, 1)  # what answers leave in the background becomes ours to end
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1):
+        os.dup2(null, descriptor)
+    # In the process of the answer, before it runs
+    util.register_after_fork(pipe, lambda pipe: pipe.close())
+    while True:
+        index, patience = json.loads(pipe.recv_bytes())
+        result = judge.check(index, patience)
+        end_descendants()
+        pipe.send_bytes(json.dumps(result).encode())
+
+
+def prctl(option, value):
+    ctypes.CDLL(None).prctl(option, value)
+
+
+def end_descendants(but=frozenset(), seconds=10.0):
+    """Ends the processes below this one, all but some of its children and what is below those."""
+    import psutil
+
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        left = [child for child in psutil.Process().children() if child.pid not in but]
+        if not left:
+            return
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                for below in [*process.children(recursive=True), process]:
+                    below.kill()
+        psutil.wait_procs(left, timeout=0.5)
+
+
+def judge_all(judge, workers, emit, results):
+    """Judges the answers, several at a time; those that a time limit or the end of a worker may have failed, again and alone."""
+    waiting, attempts, patience = range(len(judge.answers)), ATTEMPTS, 1.0
+    while waiting:
+        attempts -= 1
+        again = []
+        for index, result in _judged(judge, waiting, workers, patience, emit, results):
+            doubtful = result is None or (result["seconds"] >= MIN_TIME_LIMIT and _failed(result))
+            if doubtful and attempts:
+                again.append(index)
+            else:
+                emit(judge.report(index, result or LOST))
+        # As much more time as the machine is busier than it has processors
+        waiting, workers, patience = again, 1, max(1.0, os.getloadavg()[0] / os.cpu_count())
+
+
+def _failed(result):
+    return any(result[part][0] != "pass" for part in ("base", "plus"))
+
+
+def _judged(judge, indices, workers, patience, emit, results):
+    """Yields each index with its result, `None` where the worker did not live to tell."""
+    waiting, busy, idle = deque(indices), {}, []
+    context = multiprocessing.get_context("fork")
+    while waiting or busy:
+        while waiting and len(busy) < workers:
+            if idle:
+                process, pipe = idle.pop()
+            else:
+                pipe, theirs = context.Pipe()
+                foreign = [pipe, *busy, *(pipe for _, pipe in idle)]
+                process = context.Process(target=work, args=(judge, theirs, foreign, results))
+                process.start()
+                theirs.close()
+            index = waiting.popleft()
+            emit({"begin": index})
+            busy[pipe] = process, index
+            _send(pipe, [index, patience])
+        ready = connection.wait(list(busy), timeout=2.0)
+        if not ready:
+            for process, _ in busy.values():
+                os.kill(process.pid, signal.SIGCONT)  # an answer may have stopped its judge
+        for pipe in ready:
+            process, index = busy.pop(pipe)
+            try:
+                result = json.loads(pipe.recv_bytes())
+                idle.append((process, pipe))
+            except (EOFError, OSError, ValueError):
+                process.kill()
+                process.join()
+                end_descendants({other.pid for other, _ in [*busy.values(), *idle]})
+                result = None
+            yield index, result
+    for process, _ in idle:
+        process.kill()
+
+
+def _send(pipe, message):
+    with contextlib.suppress(OSError):  # of one that has been killed, `wait` finds the end closed
+        pipe.send_bytes(json.dumps(message).encode())
+
+
+def main():
+    mode, benchmark, file, *rest = sys.argv[1:]
+    if mode == "ground-truth":
+        ground_truth(benchmark, file)
+        return
+    multiprocessing.set_start_method("fork")  # evalplus hands its functions over by inheritance
+    prctl(PR_SET_DUMPABLE, 0)  # or answers could reach our descriptors through /proc
+    results = os.dup(1)
+    os.dup2(2, 1)  # evalplus prints as it goes
+
+    def emit(message):
+        os.write(results, json.dumps(message).encode() + b"\n")
+
+    judge = Judge(benchmark, file, rest[0])
+    judge_all(judge, int(rest[1]), emit, results)
+    emit({"end": True})
+
+
+if __name__ == "__main__":
+    main()

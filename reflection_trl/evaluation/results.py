@@ -1,0 +1,106 @@
+"""What an evaluation found, and the file that keeps it."""
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    The judgement on one answer.
+
+    Args:
+        task_id (`str`): name of the task in its benchmark, such as `"HumanEval/17"`.
+        sample (`int`): number of the answer among those of the task, from 0.
+        passed (`bool`): whether it holds under the benchmark's tests.
+        kind (`str`): why it failed: a value of [`~reflection_trl.feedback.FeedbackKind`], `"wrong_answer"`, `"refused"`,
+            `"truncated"` or `"empty"`; `"none"` when it passed.
+        detail (`str`): the failing test, or the error, as a person would want to read it.
+        solution (`str`): the code that was judged.
+    """
+
+    task_id: str
+    sample: int
+    passed: bool
+    kind: str = "none"
+    detail: str = ""
+    solution: str = ""
+
+
+@dataclass(frozen=True)
+class Score:
+    """
+    All judgements of one benchmark.
+
+    Args:
+        benchmark (`str`): `"humaneval"`, `"humaneval+"`, `"mbpp"`, `"mbpp+"` or `"multipl-e:LANGUAGE"`.
+        outcomes (`list[Outcome]`): one for each answer.
+    """
+
+    benchmark: str
+    outcomes: list[Outcome]
+
+
+@dataclass(frozen=True)
+class EvaluationRun:
+    """
+    One model (or one file of answers) on some benchmarks.
+
+    Args:
+        model (`str`): the model's name, or that of the file of answers.
+        scores (`list[Score]`): what came out.
+        skipped (`dict[str, str]`): benchmarks that were not run, and why (a compiler that is missing).
+        settings (`dict`): sampling, prompt, limits, versions: whatever one needs to repeat it.
+        date (`str`): ISO 8601, UTC.
+        command (`str`): the command line.
+        revision (`str`, *optional*): the model's commit on the Hub.
+    """
+
+    model: str
+    scores: list[Score]
+    skipped: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    date: str = ""
+    command: str = ""
+    revision: str | None = None
+
+    def score(self, benchmark: str) -> Score | None:
+        """The score of one benchmark, or `None` where it was not run."""
+        return next((score for score in self.scores if score.benchmark == benchmark), None)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the run as JSON, in one step: a file is whole or absent."""
+        path = Path(path)
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(json.dumps({"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}, indent=1) + "\n")
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "EvaluationRun":
+        """
+        Reads a run that [`EvaluationRun.save`] wrote.
+
+        Raises:
+            ValueError: If the file is not such a run; the sentence names the file.
+        """
+        try:
+            record = json.loads(Path(path).read_text())
+            version = record.pop("format_version")
+            if version != FORMAT_VERSION:
+                raise ValueError(f"format {version}, this version reads {FORMAT_VERSION}")
+            record["scores"] = [
+                Score(score["benchmark"], [Outcome(**outcome) for outcome in score["outcomes"]])
+                for score in record["scores"]
+            ]
+            return cls(**record)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} holds no evaluation run of this package ({error}): give a results.json."
+            ) from None

@@ -1,0 +1,405 @@
+"""An evaluation from beginning to end: answers, judgements, and the record of both."""
+
+import asyncio
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..builder.shards import RunFolder
+from ..generation import GenerationArguments, Sampling, open_generator
+from ..generation.types import Generate
+from ..languages import Executor
+from ..sandbox import Sandbox
+from .benchmarks import EVALPLUS, load_tasks
+from .evalplus_score import judge_evalplus, write_eval_results
+from .generate import draw_answers, open_draws, read_answers
+from .kinds import score_evalplus
+from .multipl_e import judge_multipl_e, missing_toolchain
+from .prompts import MAX_TOKENS, make_prompt, needs_chat_template
+from .results import EvaluationRun, Score
+from .samples import benchmark_of, read_samples, write_samples
+from .tasks import Sample, Task
+
+
+_POLL_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """
+    How a model is asked, and how its answers are judged.
+
+    Args:
+        prompt (`str`, *optional*, defaults to `"request"`): style of the prompts, as in [`make_prompt`].
+        samples (`int`, *optional*, defaults to 1): answers to each task.
+        temperature (`float`, *optional*, defaults to 0.0): 0 takes the likeliest token at each step.
+        top_p (`float`, *optional*, defaults to 0.95): of draws with a temperature.
+        max_tokens (`int`, *optional*): longest answer; by default that of the style.
+        seed (`int`, *optional*, defaults to 0): of all draws.
+        limit (`int`, *optional*): only the first so many tasks of each benchmark, for a trial.
+        multipl_e (`str`, *optional*): file, folder or Hub id with MultiPL-E's tasks; its own on the Hub by default.
+        workers (`int`, *optional*): answers judged at a time; the number of processors by default.
+        unsandboxed (`bool`, *optional*, defaults to `False`): run answers with **no isolation at all**. Refused for root.
+    """
+
+    prompt: str = "request"
+    samples: int = 1
+    temperature: float = 0.0
+    top_p: float = 0.95
+    max_tokens: int | None = None
+    seed: int = 0
+    limit: int | None = None
+    multipl_e: str | None = None
+    workers: int | None = None
+    unsandboxed: bool = False
+
+    def __post_init__(self):
+        if self.prompt not in MAX_TOKENS:
+            raise ValueError(f"Unknown prompt style {self.prompt!r}: use one of {', '.join(MAX_TOKENS)}.")
+        for name in ("samples", "max_tokens", "limit", "workers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {value}.")
+        if self.temperature < 0 or not 0 < self.top_p <= 1:
+            raise ValueError(f"There is no temperature {self.temperature} with top_p {self.top_p}.")
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                f"{self.samples} answers at temperature 0 are all the same: set `temperature`, such as 0.8."
+            )
+
+    @property
+    def sampling(self) -> Sampling:
+        """How each answer is drawn."""
+        return Sampling(self.temperature, self.top_p, self.max_tokens or MAX_TOKENS[self.prompt], seed=self.seed)
+
+
+def evaluate_model(
+    generation: GenerationArguments,
+    benchmarks: Sequence[str],
+    output_dir: str | os.PathLike[str],
+    settings: EvaluationSettings | None = None,
+    *,
+    generate: Generate | None = None,
+    in_flight: int = 128,
+    process: int = 0,
+    processes: int = 1,
+    bar: bool = True,
+    command: str = "",
+) -> EvaluationRun | None:
+    """
+    Asks a model for answers and judges them. Run again with the same arguments, it goes on where it was.
+
+    In `output_dir` there is a folder for each benchmark: `answers/` (word for word, as they came), `samples.jsonl` (their code)
+    and, from evalplus, `samples_eval_results.json`. The run itself is in `results.json`.
+
+    Args:
+        generation ([`~reflection_trl.generation.GenerationArguments`]): which model, and by what.
+        benchmarks (`Sequence[str]`): of [`parse_benchmarks`].
+        output_dir (`str` or `Path`): folder of the evaluation.
+        settings ([`EvaluationSettings`], *optional*): how.
+        generate ([`~reflection_trl.generation.Generate`], *optional*): draws answers, in place of what `generation` opens.
+        in_flight (`int`, *optional*, defaults to 128): requests at a time.
+        process, processes (`int`, *optional*): number of this process, and how many share the answers. Process 0 waits for
+            the others, judges and writes.
+        bar (`bool`, *optional*, defaults to `True`): whether to show progress.
+        command (`str`, *optional*): the command line, for the record.
+
+    Returns:
+        [`EvaluationRun`], *optional*: what came out; `None` in processes but the first.
+
+    Raises:
+        ValueError: If a benchmark cannot be read, or the model has no chat template.
+        [`~reflection_trl.builder.BuildError`]: If the folder holds answers that were made otherwise.
+        [`~reflection_trl.generation.GenerationError`]: If the model cannot be asked, now or any longer.
+        [`~reflection_trl.sandbox.SandboxError`]: If answers cannot be run safely on this machine.
+    """
+    settings = settings or EvaluationSettings()
+    judge_here = process == 0
+    if judge_here:
+        _require_isolation(settings)
+    model = generation.model_name_or_path or generation.base_url
+    possible, skipped = _possible(benchmarks)
+    tasks = {benchmark: load_tasks(benchmark, settings.multipl_e)[: settings.limit] for benchmark in possible}
+    for some in tasks.values():
+        make_prompt(some[0], settings.prompt)  # refuses a style that does not fit
+    if generate is None and needs_chat_template(settings.prompt) and generation.chosen_backend != "endpoint":
+        _require_chat_template(model, generation.model_revision)
+    with _folders(output_dir, tasks, model, generation.model_revision, settings, process) as folders:
+        asyncio.run(
+            _draw_all(
+                tasks, folders, generation, generate, settings, in_flight, process, processes, bar and judge_here
+            )
+        )
+        if not judge_here:
+            return None
+        while processes > 1 and any(open_draws(tasks[name], settings.samples, folders[name]) for name in tasks):
+            time.sleep(_POLL_SECONDS)
+        samples = {name: read_answers(tasks[name], settings.samples, settings.prompt, folders[name]) for name in tasks}
+        scores = _judge_all(tasks, samples, Path(output_dir), settings, bar)
+    details = {"backend": generation.chosen_backend, "base_url": generation.base_url, "dtype": generation.dtype}
+    return _finished(model, scores, skipped, settings, details, output_dir, command, _commit(generation))
+
+
+def evaluate_samples(
+    files: Sequence[str | os.PathLike[str]],
+    output_dir: str | os.PathLike[str],
+    settings: EvaluationSettings | None = None,
+    *,
+    benchmarks: Sequence[str] = (),
+    name: str | None = None,
+    bar: bool = True,
+    command: str = "",
+) -> EvaluationRun:
+    """
+    Judges answers that were made elsewhere.
+
+    Args:
+        files (`Sequence[str]`): JSON Lines, one file for each benchmark; see [`read_samples`].
+        output_dir (`str` or `Path`): folder for the results.
+        settings ([`EvaluationSettings`], *optional*): of these, `limit`, `multipl_e`, `workers` and `unsandboxed` count.
+        benchmarks (`Sequence[str]`, *optional*): the benchmark of each file; needed for MultiPL-E, whose names of tasks do not
+            tell the language.
+        name (`str`, *optional*): what to call the run; by default the first file.
+        bar (`bool`, *optional*, defaults to `True`): whether to show progress.
+        command (`str`, *optional*): the command line, for the record.
+
+    Returns:
+        [`EvaluationRun`]: what came out, also in `results.json`.
+
+    Raises:
+        ValueError: If a file is wrong; the sentence names the place.
+        [`~reflection_trl.sandbox.SandboxError`]: If answers cannot be run safely on this machine.
+    """
+    settings = settings or EvaluationSettings()
+    _require_isolation(settings)
+    if benchmarks and len(benchmarks) != len(files):
+        raise ValueError(
+            f"There are {len(files)} files of answers and {len(benchmarks)} benchmarks: name one for each file."
+        )
+    by_benchmark = dict(zip(benchmarks or map(_told_by, files), files, strict=True))
+    if len(by_benchmark) < len(files):
+        raise ValueError(
+            "Two files hold answers to the same benchmark: put them into one, or judge them one after another."
+        )
+    possible, skipped = _possible(by_benchmark)
+    tasks = {benchmark: load_tasks(benchmark, settings.multipl_e) for benchmark in possible}
+    known = {benchmark: [task.id for task in some] for benchmark, some in tasks.items()}
+    tasks = {benchmark: some[: settings.limit] for benchmark, some in tasks.items()}
+    samples = {name: read_samples(by_benchmark[name], tasks[name], known[name]) for name in tasks}
+    scores = _judge_all(tasks, samples, Path(output_dir), settings, bar)
+    details = {"files": {benchmark: str(file) for benchmark, file in by_benchmark.items()}}
+    return _finished(name or str(files[0]), scores, skipped, settings, details, output_dir, command, None)
+
+
+# Answers
+
+
+async def _draw_all(
+    tasks: dict[str, list[Task]],
+    folders: dict[str, RunFolder],
+    generation: GenerationArguments,
+    generate: Generate | None,
+    settings: EvaluationSettings,
+    in_flight: int,
+    process: int,
+    processes: int,
+    bar: bool,
+) -> None:
+    share = {name: open_draws(tasks[name], settings.samples, folders[name], process, processes) for name in tasks}
+    if not any(share.values()):
+        return
+    async with AsyncExitStack() as stack:
+        generate = generate or await stack.enter_async_context(open_generator(generation))
+        for name, draws in share.items():
+            total = len(tasks[name]) * settings.samples
+            made = total - len(draws) if processes == 1 else 0
+            with _bar(f"{name}: answers", total if processes == 1 else len(draws), made, bar) as report:
+                await draw_answers(
+                    draws, generate, settings.prompt, settings.sampling, folders[name], in_flight, report
+                )
+
+
+@contextmanager
+def _folders(
+    output_dir: str | os.PathLike[str],
+    tasks: dict[str, list[Task]],
+    model: str,
+    revision: str | None,
+    settings: EvaluationSettings,
+    process: int,
+) -> Iterator[dict[str, RunFolder]]:
+    """A folder for the answers to each benchmark; refuses those that hold answers of another kind."""
+    with ExitStack() as stack:
+        folders = {}
+        for benchmark in tasks:
+            fingerprint = {"benchmark": benchmark, "model": model, "revision": revision, "prompt": settings.prompt}
+            fingerprint |= {"sampling": {k: v for k, v in asdict(settings.sampling).items() if k != "stop"}}
+            place = Path(output_dir) / benchmark.replace(":", "-")
+            folders[benchmark] = stack.enter_context(RunFolder(place, fingerprint, process, records="answers"))
+        yield folders
+
+
+# Judgements
+
+
+def _judge_all(
+    tasks: dict[str, list[Task]],
+    samples: dict[str, list[Sample]],
+    output_dir: Path,
+    settings: EvaluationSettings,
+    bar: bool,
+) -> list[Score]:
+    judgements = {}
+    for benchmark, answers in samples.items():
+        folder = output_dir / benchmark.replace(":", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_samples(folder / "samples.jsonl", answers)
+        if benchmark in EVALPLUS:
+            with _bar(f"{benchmark}: judged", len(answers), 0, bar) as report:
+                judgements[benchmark] = judge_evalplus(
+                    benchmark,
+                    answers,
+                    workers=settings.workers,
+                    unsandboxed=settings.unsandboxed,
+                    report=lambda judged, report=report: report(),
+                )
+            write_eval_results(folder / "samples_eval_results.json", benchmark, answers, judgements[benchmark])
+    return asyncio.run(_score_all(tasks, samples, judgements, settings, bar))
+
+
+async def _score_all(
+    tasks: dict[str, list[Task]],
+    samples: dict[str, list[Sample]],
+    judgements: dict[str, Any],
+    settings: EvaluationSettings,
+    bar: bool,
+) -> list[Score]:
+    scores = []
+    languages = {task.language for some in tasks.values() for task in some[:1]}
+    async with AsyncExitStack() as stack:
+        if settings.unsandboxed:
+            sandbox = stack.enter_context(Sandbox(settings.workers, unsandboxed=True))
+            execute = await stack.enter_async_context(Executor(sandbox))
+        else:
+            execute = await stack.enter_async_context(Executor(languages=languages, workers=settings.workers))
+        for benchmark, answers in samples.items():
+            if benchmark in EVALPLUS:
+                scores += await score_evalplus(benchmark, tasks[benchmark], answers, judgements[benchmark], execute)
+                continue
+            with _bar(f"{benchmark}: judged", len(answers), 0, bar) as report:
+                scores.append(
+                    await judge_multipl_e(
+                        tasks[benchmark], answers, execute, report=lambda judged, report=report: report()
+                    )
+                )
+    return scores
+
+
+def _possible(benchmarks: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The benchmarks that this machine can judge, and why not the others."""
+    skipped = {}
+    for benchmark in benchmarks:
+        language = benchmark.removeprefix("multipl-e:")
+        if language != benchmark and (missing := missing_toolchain(language)) is not None:
+            skipped[benchmark] = missing
+    possible = [benchmark for benchmark in benchmarks if benchmark not in skipped]
+    if not possible:
+        raise ValueError(f"Nothing is left to judge: {' '.join(skipped.values())}")
+    return possible, skipped
+
+
+def _require_isolation(settings: EvaluationSettings) -> None:
+    """Fails now, not after hours of answers."""
+    with Sandbox(
+        workers=1, mechanism=None if settings.unsandboxed else "bubblewrap", unsandboxed=settings.unsandboxed
+    ):
+        pass
+
+
+# The record
+
+
+def _finished(
+    model: str,
+    scores: list[Score],
+    skipped: dict[str, str],
+    settings: EvaluationSettings,
+    details: dict[str, Any],
+    output_dir: str | os.PathLike[str],
+    command: str,
+    revision: str | None,
+) -> EvaluationRun:
+    kept = ("limit",) if "files" in details else ("prompt", "samples", "temperature", "top_p", "seed", "limit")
+    record: dict[str, Any] = {name: value for name in kept if (value := getattr(settings, name)) is not None}
+    if "files" not in details:
+        record["max_tokens"] = settings.sampling.max_tokens
+    record |= {name: value for name, value in details.items() if value is not None}
+    record["versions"] = _versions()
+    run = EvaluationRun(
+        model=model,
+        scores=scores,
+        skipped=skipped,
+        settings=record,
+        date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        command=command,
+        revision=revision,
+    )
+    run.save(Path(output_dir) / "results.json")
+    return run
+
+
+def _told_by(file: str | os.PathLike[str]) -> str:
+    benchmark = benchmark_of(file)
+    if benchmark is None:
+        raise ValueError(f"The tasks of {file} do not tell its benchmark: name it, as in --benchmarks multipl-e:java.")
+    return benchmark
+
+
+def _require_chat_template(model: str, revision: str | None) -> None:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
+    except (OSError, ValueError):
+        return  # opening the model tells
+    if not tokenizer.chat_template:
+        raise ValueError(
+            f"The tokenizer of {model!r} has no chat template, which prompts in conversations need: take a model that was tuned "
+            "for them, or have it go on from the benchmark's code with --prompt completion."
+        )
+
+
+def _commit(generation: GenerationArguments) -> str | None:
+    """The commit on the Hub of a model that is run here; `None` for a folder's, or a server's."""
+    if generation.chosen_backend == "endpoint" or Path(generation.model_name_or_path).exists():
+        return generation.model_revision
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(generation.model_name_or_path, revision=generation.model_revision)
+    return getattr(config, "_commit_hash", None) or generation.model_revision
+
+
+@contextmanager
+def _bar(title: str, total: int, done: int, shown: bool) -> Iterator[Callable[[], Any]]:
+    """A progress bar with rate and remaining time."""
+    from tqdm.auto import tqdm
+
+    with tqdm(desc=title, total=total, initial=done, unit="answer", dynamic_ncols=True, disable=not shown) as bar:
+        yield bar.update
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("reflection-trl", "evalplus", "transformers", "torch", "vllm"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,141 @@
+"""Answers in files: JSON Lines as evalplus reads them, with what else is known of an answer beside it."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from .benchmarks import EVALPLUS
+from .tasks import Sample, Task
+
+
+def read_samples(file: str | os.PathLike[str], tasks: Sequence[Task], known: Iterable[str] = ()) -> list[Sample]:
+    """
+    Reads answers that were made elsewhere. Each line holds `task_id` and either `solution` (the whole code) or `completion`
+    (what goes on from the benchmark's prompt); several answers to a task are several lines.
+
+    Args:
+        file (`str` or `Path`): the file.
+        tasks (`Sequence[Task]`): the tasks that must have answers, all as many.
+        known (`Iterable[str]`, *optional*): further tasks of the benchmark, whose answers are passed over.
+
+    Returns:
+        `list[Sample]`: in the order of the tasks.
+
+    Raises:
+        ValueError: If the file cannot be read or does not hold just that; the sentence names the place.
+    """
+    by_id = {task.id: task for task in tasks}
+    passed_over = set(known) - by_id.keys()
+    found: dict[str, dict[int, Sample]] = {task.id: {} for task in tasks}
+    for line, record in _records(file):
+        name = _task_id(file, line, record)
+        if name in passed_over:
+            continue
+        if name not in by_id:
+            benchmark = tasks[0].benchmark if tasks else "the benchmark"
+            raise ValueError(
+                f"{file}, line {line}: {benchmark} has no task {name!r}; give samples of one benchmark a file."
+            )
+        sample = _sample(file, line, record, by_id[name], len(found[name]))
+        if sample.sample in found[name]:
+            raise ValueError(
+                f"{file}, line {line}: there is another answer number {sample.sample} to {name} before it."
+            )
+        found[name][sample.sample] = sample
+    missing = [name for name, answers in found.items() if not answers]
+    if missing:
+        raise ValueError(
+            f"{file} lacks answers to {len(missing)} of {len(tasks)} tasks, such as {missing[0]}: add them, or judge the first N "
+            "tasks alone with --limit N."
+        )
+    counts = Counter(len(answers) for answers in found.values())
+    if len(counts) > 1:
+        usual = counts.most_common(1)[0][0]
+        name = next(name for name, answers in found.items() if len(answers) != usual)
+        raise ValueError(
+            f"{file} has {len(found[name])} answers to {name} and {usual} to others: every task needs as many, each once."
+        )
+    return [answers[number] for answers in found.values() for number in sorted(answers)]
+
+
+def benchmark_of(file: str | os.PathLike[str]) -> str | None:
+    """
+    The benchmark that a file's first answer is to, by the name of its task; `None` where that does not tell.
+
+    Args:
+        file (`str` or `Path`): the file.
+    """
+    line, record = next(_records(file))
+    name = _task_id(file, line, record)
+    return next((key for key, title in EVALPLUS.items() if name.lower().startswith(f"{title.lower()}/")), None)
+
+
+def write_samples(file: str | os.PathLike[str], samples: Iterable[Sample]) -> None:
+    """
+    Writes answers as [`read_samples`] and evalplus read them, in one step.
+
+    Args:
+        file (`str` or `Path`): the file.
+        samples (`Iterable[Sample]`): the answers.
+    """
+    file = Path(file)
+    partial = file.with_name(f".{file.name}.partial")
+    with open(partial, "w", encoding="utf-8") as lines:
+        for sample in samples:
+            lines.write(json.dumps(vars(sample)) + "\n")
+    partial.replace(file)
+
+
+def _records(file: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The records of a file with the numbers of their lines, from 1."""
+    empty = True
+    try:
+        with open(file, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                try:
+                    record = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    raise ValueError(f"{file}, line {number} is no JSON ({error}).") from None
+                if not isinstance(record, dict):
+                    raise ValueError(f"{file}, line {number} holds no object with `task_id` and `solution`.")
+                empty = False
+                yield number, record
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}.") from None
+    if empty:
+        raise ValueError(f"{file} holds no answers.")
+
+
+def _task_id(file: Any, line: int, record: dict[str, Any]) -> str:
+    name = record.get("task_id")
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"{file}, line {line} names no task: `task_id` is {name!r}.")
+    return name
+
+
+def _sample(file: Any, line: int, record: dict[str, Any], task: Task, number: int) -> Sample:
+    solution = record.get("solution")
+    if solution is None and isinstance(record.get("completion"), str):
+        solution = _completed(task, record["completion"])
+    if not isinstance(solution, str):
+        raise ValueError(f"{file}, line {line} holds neither `solution` nor `completion` as text.")
+    number = record.get("sample", number)
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        raise ValueError(f"{file}, line {line}: `sample` counts the answers to a task from 0, got {number!r}.")
+    text, reason = record.get("text", ""), record.get("finish_reason", "stop")
+    if not isinstance(text, str) or not isinstance(reason, str):
+        raise ValueError(f"{file}, line {line}: `text` and `finish_reason` have to be text.")
+    return Sample(task.id, number, solution, text, reason)
+
+
+def _completed(task: Task, completion: str) -> str:
+    if task.benchmark in EVALPLUS:
+        return task.prompt + completion  # as evalplus puts them together
+    from .multipl_e import solution_of
+
+    return solution_of(task, completion)

@@ -1,0 +1,210 @@
+"""How sure a figure is: pass@k, its interval, and whether two runs differ. Pure functions on plain numbers.
+
+Benchmarks are small, so that a difference of some tasks is often chance. Tasks are what is sampled: answers to one task
+are not independent of each other, so every interval and test here is over tasks.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import comb, sqrt
+from statistics import NormalDist, fmean
+
+import numpy as np
+
+from .results import Score
+
+
+_RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Rate:
+    """
+    A share with its 95 % interval, all from 0 to 1.
+
+    Args:
+        value (`float`): the share.
+        low (`float`): lower end of the interval.
+        high (`float`): upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """
+    Two runs on the same tasks of one benchmark.
+
+    Args:
+        tasks (`int`): tasks that both have answers to.
+        won (`int`): tasks that the first solves more often than the second: with one answer each, solves alone.
+        lost (`int`): tasks that the second solves more often.
+        difference (`float`): pass@1 of the first less that of the second.
+        low, high (`float`): 95 % interval of the difference, by the bootstrap over tasks.
+        p_value (`float`): how likely a difference as large as this is by chance, were the two alike: McNemar's exact test
+            with one answer each, else a permutation test over tasks.
+    """
+
+    tasks: int
+    won: int
+    lost: int
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+def pass_at_k(answers: int, right: int, k: int) -> float:
+    """
+    The unbiased estimate of how likely one of `k` answers is right.
+
+    Args:
+        answers (`int`): answers drawn.
+        right (`int`): right ones among them.
+        k (`int`): at most `answers`.
+    """
+    if not 0 <= right <= answers or not 1 <= k <= answers:
+        raise ValueError(f"pass@{k} cannot be told from {right} right ones among {answers} answers.")
+    return 1.0 - comb(answers - right, k) / comb(answers, k)
+
+
+def wilson_interval(share: float, tasks: int) -> tuple[float, float]:
+    """
+    Wilson's 95 % interval of a share of `tasks` that succeed or fail.
+
+    Args:
+        share (`float`): from 0 to 1.
+        tasks (`int`): how many there are.
+    """
+    z = NormalDist().inv_cdf(0.975)
+    centre = share + z**2 / (2 * tasks)
+    margin = z * sqrt(share * (1 - share) / tasks + (z / (2 * tasks)) ** 2)
+    scale = 1 + z**2 / tasks
+    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+
+
+def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
+    """
+    The 95 % interval of the mean of `values`, one a task, from means over tasks drawn with replacement.
+
+    Args:
+        values (`Sequence[float]`): one for each task.
+        seed (`int`, *optional*, defaults to 0): of the draws.
+    """
+    generator, values = np.random.default_rng(seed), np.asarray(values, dtype=float)
+    draws = generator.integers(len(values), size=(_RESAMPLES, len(values)), dtype=np.int32)
+    low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def mcnemar_p(won: int, lost: int) -> float:
+    """
+    McNemar's exact test, two-sided: how likely so uneven a split of the tasks that only one side solves is by chance.
+
+    Args:
+        won (`int`): tasks that only the first solves.
+        lost (`int`): tasks that only the second solves.
+    """
+    discordant = won + lost
+    tail = sum(comb(discordant, count) for count in range(min(won, lost) + 1))
+    return min(1.0, 2 * tail / 2**discordant)
+
+
+def permutation_p(differences: Sequence[float], seed: int = 0) -> float:
+    """
+    How likely a mean as far from 0 is when the sign of each task's difference is chance.
+
+    Args:
+        differences (`Sequence[float]`): one for each task.
+        seed (`int`, *optional*, defaults to 0): of the draws of signs.
+    """
+    generator, differences = np.random.default_rng(seed), np.asarray(differences, dtype=float)
+    observed = abs(differences.sum())
+    signs = generator.integers(2, size=(_RESAMPLES, len(differences))) * 2 - 1
+    # The draw that was observed is one of those that are possible: no p value is 0
+    as_far = np.count_nonzero(np.abs(signs @ differences) >= observed - 1e-12)
+    return float((as_far + 1) / (_RESAMPLES + 1))
+
+
+def right_answers(score: Score) -> dict[str, tuple[int, int]]:
+    """
+    For each task, how many answers it has and how many of them are right.
+
+    Args:
+        score ([`Score`]): of one benchmark.
+    """
+    counts: dict[str, tuple[int, int]] = {}
+    for outcome in score.outcomes:
+        answers, right = counts.get(outcome.task_id, (0, 0))
+        counts[outcome.task_id] = answers + 1, right + outcome.passed
+    return counts
+
+
+def rate(score: Score, k: int = 1) -> Rate:
+    """
+    pass@k of a score with its interval: Wilson's where each task has one answer, else by the bootstrap over tasks (Wilson's
+    where all tasks agree, of which the bootstrap would make an interval of no width).
+
+    Args:
+        score ([`Score`]): of one benchmark.
+        k (`int`, *optional*, defaults to 1): at most the number of answers of each task.
+    """
+    counts = right_answers(score)
+    if not counts:
+        raise ValueError(f"The score of {score.benchmark} has no answers.")
+    values = [pass_at_k(answers, right, k) for answers, right in counts.values()]
+    share = fmean(values)
+    single = all(answers == 1 for answers, _ in counts.values()) or len(set(values)) == 1
+    return Rate(share, *(wilson_interval(share, len(values)) if single else bootstrap_interval(values)))
+
+
+def compare(first: Score, second: Score) -> Comparison:
+    """
+    Compares two runs, task by task, on those that both have answers to.
+
+    Args:
+        first ([`Score`]): of one run.
+        second ([`Score`]): of the other, on the same benchmark.
+
+    Raises:
+        ValueError: If they are of different benchmarks, or have no task in common.
+    """
+    if first.benchmark != second.benchmark:
+        raise ValueError(f"{first.benchmark} and {second.benchmark} cannot be compared task by task.")
+    mine, theirs = right_answers(first), right_answers(second)
+    common = [task for task in mine if task in theirs]
+    if not common:
+        raise ValueError(f"The two runs have no task of {first.benchmark} in common.")
+    differences = [_share(mine, task) - _share(theirs, task) for task in common]
+    won, lost = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
+    single = all(counts[task][0] == 1 for counts in (mine, theirs) for task in common)
+    return Comparison(
+        tasks=len(common),
+        won=won,
+        lost=lost,
+        difference=fmean(differences),
+        **dict(zip(("low", "high"), bootstrap_interval(differences), strict=True)),
+        p_value=mcnemar_p(won, lost) if single else permutation_p(differences),
+    )
+
+
+def failure_kinds(score: Score) -> dict[str, int]:
+    """
+    How many answers failed for each reason, the most frequent first.
+
+    Args:
+        score ([`Score`]): of one benchmark.
+    """
+    counts: dict[str, int] = {}
+    for outcome in score.outcomes:
+        if not outcome.passed:
+            counts[outcome.kind] = counts.get(outcome.kind, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _share(counts: Mapping[str, tuple[int, int]], task: str) -> float:
+    answers, right = counts[task]
+    return right / answers

@@ -1,0 +1,66 @@
+"""What an evaluation found, as text for a terminal."""
+
+from collections.abc import Sequence
+
+from .results import EvaluationRun, Score
+from .statistics import compare, failure_kinds, rate, right_answers
+
+
+_KS = (1, 10, 100)
+
+
+def results_table(run: EvaluationRun) -> str:
+    """
+    One line for each benchmark: pass@k in per cent with its 95 % interval, and why answers failed.
+
+    Args:
+        run ([`EvaluationRun`]): the run.
+    """
+    ks = [k for k in _KS if any(k <= _answers(score) for score in run.scores)]
+    rows = [["", "tasks", *[f"pass@{k} [95 %]" for k in ks], "failed of"]]
+    for score in run.scores:
+        answers = _answers(score)
+        rates = [_percent(rate(score, k)) if k <= answers else "" for k in ks]
+        kinds = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in failure_kinds(score).items())
+        rows.append([score.benchmark, str(len(right_answers(score))), *rates, kinds or "-"])
+    lines = [_aligned(rows)]
+    lines += [f"{benchmark}: not run. {reason}" for benchmark, reason in run.skipped.items()]
+    return "\n".join(lines)
+
+
+def comparison_table(run: EvaluationRun, other: EvaluationRun) -> str:
+    """
+    One line for each benchmark that both were run on, task by task.
+
+    Args:
+        run ([`EvaluationRun`]): the run.
+        other ([`EvaluationRun`]): what it is compared with.
+
+    Raises:
+        ValueError: If they have no benchmark in common.
+    """
+    pairs = [(score, theirs) for score in run.scores if (theirs := other.score(score.benchmark)) is not None]
+    if not pairs:
+        raise ValueError(f"{run.model} and {other.model} have no benchmark in common.")
+    rows = [[f"against {other.model}", "tasks", "won", "lost", "difference [95 %]", "p"]]
+    for score, theirs in pairs:
+        found = compare(score, theirs)
+        difference = f"{100 * found.difference:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+        counts = [str(found.tasks), str(found.won), str(found.lost)]
+        rows.append([score.benchmark, *counts, difference, f"{found.p_value:.3f}"])
+    return _aligned(rows)
+
+
+def _answers(score: Score) -> int:
+    return min((answers for answers, _ in right_answers(score).values()), default=0)
+
+
+def _percent(found) -> str:
+    return f"{100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

@@ -1,0 +1,57 @@
+"""Tasks of a benchmark, and the answers that a model gives to them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Task:
+    """
+    One task of a benchmark, whichever it is.
+
+    Args:
+        id (`str`):
+            Name in the benchmark, such as `"HumanEval/17"`.
+        benchmark (`str`):
+            `"humaneval"`, `"mbpp"` or `"multipl-e:LANGUAGE"`.
+        request (`str`):
+            The one-off request, as a user would put it.
+        prompt (`str`, *optional*, defaults to `""`):
+            Code that the answer goes on from, in benchmarks of completions.
+        language (`str`, *optional*, defaults to `"python"`):
+            A name of [`reflection_trl.languages.LANGUAGES`].
+        entry_point (`str`, *optional*):
+            Name of the function under test.
+        tests (`str`, *optional*, defaults to `""`):
+            Code that, placed behind an answer, ends normally when the answer is right. Empty where evalplus holds the tests.
+        stop (`tuple[str]`, *optional*):
+            Texts at which a completion of `prompt` ends.
+    """
+
+    id: str
+    benchmark: str
+    request: str
+    prompt: str = ""
+    language: str = "python"
+    entry_point: str | None = None
+    tests: str = ""
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """
+    One answer to a task.
+
+    Args:
+        task_id (`str`): the task.
+        sample (`int`): number of the answer among those of the task, from 0.
+        solution (`str`): code that is judged: complete, the task's prompt included where the answer goes on from it.
+        text (`str`, *optional*, defaults to `""`): what the model wrote, word for word; empty where it is not known.
+        finish_reason (`str`, *optional*, defaults to `"stop"`): `"stop"`, `"length"` or `"refused"`.
+    """
+
+    task_id: str
+    sample: int
+    solution: str
+    text: str = ""
+    finish_reason: str = "stop"

@@ -1,0 +1,11 @@
+"""Datasets and evaluation results on the Hugging Face Hub: [`publish_dataset`], [`publish_evaluation`].
+
+Recipes call it. Models go up with `trainer.push_to_hub`, which takes only the errors from here.
+"""
+
+from .dataset import publish_dataset
+from .errors import PublishError
+from .evaluation import publish_evaluation
+
+
+__all__ = ["PublishError", "publish_dataset", "publish_evaluation"]

@@ -1,0 +1,170 @@
+"""A dataset of reflection sequences, on the Hub: Parquet that a bare `load_dataset` reads, and a card with real figures."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .dataset_card import TEMPLATE, describe_rows, make_dataset_card
+from .errors import clean_token
+from .licences import check_licence, common_licence
+from .parquet import contents, push_parquet
+
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+    from huggingface_hub import CommitInfo
+
+
+# As `datasets` takes it
+_SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
+
+
+def publish_dataset(
+    dataset: "Dataset | DatasetDict",
+    repo_id: str,
+    *,
+    statistics: Any = None,
+    card_template: str | os.PathLike[str] | None = None,
+    license: str | None = None,
+    pretty_name: str | None = None,
+    config_name: str = "default",
+    private: bool | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    create_repo: bool = True,
+    token: str | bool | None = None,
+    commit_message: str = "Upload reflection sequences",
+    max_shard_size: int | str = "500MB",
+    staging_dir: str | os.PathLike[str] | None = None,
+) -> "CommitInfo":
+    """
+    Publish reflection sequences as a dataset on the Hub, with a card.
+
+    The shards and the card are written to disk first and go up in one commit (large datasets: in a few). Whatever fails on
+    the way, they stay there, and the same call finishes the upload: what the Hub has already is not sent again.
+
+    A configuration that the repository has already is replaced as a whole. Its other configurations stay, in files and
+    card, and so do metadata that is not set here and what others have written into the card.
+
+    Args:
+        dataset ([`~datasets.Dataset`] or [`~datasets.DatasetDict`]):
+            Rows with `messages` and `type` (see [`reflection_trl.sequences`]); further columns are published as they are.
+            A single dataset becomes its split, `train` where it has no name.
+        repo_id (`str`):
+            `"user/name"`, `"organization/name"`, or a name alone for the user whose token it is.
+        statistics ([`~reflection_trl.builder.statistics.BuildStatistics`] or `Mapping`, *optional*):
+            What the rows cannot tell, for the card: models, problems, prompts, rollouts, contamination. Rows, rounds, kinds of
+            feedback and lengths are counted from the rows.
+        card_template (`str` or `os.PathLike`, *optional*):
+            Jinja template of the card. The default is `reflection_trl/hub/templates/dataset_card.md`.
+        license (`str`, *optional*):
+            The Hub's identifier of the licence, such as `"apache-2.0"`. By default those of the problems, as far as
+            `statistics` knows them all; the card says that there is none yet where neither is known.
+        pretty_name (`str`, *optional*):
+            Title of the card. The name of the repository by default.
+        config_name (`str`, *optional*, defaults to `"default"`):
+            Name of the configuration.
+        private (`bool`, *optional*):
+            Whether a new repository is private. `None` takes the namespace's own default. `True` never publishes to a
+            repository that is public.
+        revision (`str`, *optional*):
+            Branch to write to, made from `main` where there is none, or an open pull request as `"refs/pr/NUMBER"`.
+        create_pr (`bool`, *optional*, defaults to `False`):
+            Whether to open a pull request instead of writing to `main`.
+        create_repo (`bool`, *optional*, defaults to `True`):
+            Whether a repository (or branch) that is missing is made.
+        token (`str` or `bool`, *optional*):
+            Token, or `False` for none. By default that of `HF_TOKEN` or `hf auth login`. It is never written anywhere.
+        commit_message (`str`, *optional*, defaults to `"Upload reflection sequences"`):
+            First line of the commit.
+        max_shard_size (`int` or `str`, *optional*, defaults to `"500MB"`):
+            Largest shard, in bytes of Arrow data.
+        staging_dir (`str` or `os.PathLike`, *optional*):
+            Folder in which the files wait for the upload, in a folder of their own that goes when they are on the Hub. By
+            default one in the cache of `huggingface_hub`.
+
+    Returns:
+        [`~huggingface_hub.CommitInfo`]: The commit. As a string it is the commit's URL; `pr_url` is the pull request's.
+
+    Raises:
+        PublishError: Offline, a token that is wrong, missing or has no right to write, a repository that does not exist, a
+            connection that broke: one sentence with the reason and the folder of the files.
+        ValueError: If the dataset or an argument cannot be right; nothing is written or sent then.
+    """
+    token = clean_token(token)
+    splits = as_splits(dataset)
+    facts = describe_rows(splits)
+    statistics = {} if statistics is None else statistics
+    statistics = dict(statistics if isinstance(statistics, Mapping) else statistics.to_dict())
+    template = Path(card_template) if card_template is not None else TEMPLATE
+    if not template.is_file():
+        raise ValueError(f"the card template {template} does not exist.")
+    if "{{ card_data }}" not in template.read_text(encoding="utf-8"):
+        raise ValueError(
+            f"the card template {template} needs `{{{{ card_data }}}}` between two lines `---` at its top."
+        )
+    if license is not None:
+        check_licence(license)
+    metadata = {
+        "license": license or common_licence(statistics.get("licences") or {}),
+        "language": ["en"],
+        "task_categories": ["text-generation"],
+        "tags": ["code", "reflection", "self-distillation", "reflection_trl"],
+        "pretty_name": pretty_name,
+    }
+
+    def make_card(card_data):
+        described = contents(card_data)
+        return make_dataset_card(card_data, repo_id, config_name, facts, statistics, described, template, token)
+
+    return push_parquet(
+        {config_name: splits},
+        repo_id,
+        metadata,
+        make_card,
+        private=private,
+        revision=revision,
+        create_pr=create_pr,
+        create_repo=create_repo,
+        token=token,
+        commit_message=commit_message,
+        max_shard_size=max_shard_size,
+        staging_dir=staging_dir,
+    )
+
+
+def as_splits(dataset: "Dataset | DatasetDict") -> "DatasetDict":
+    """The dataset as named splits, of which none is empty and each has the columns that training needs."""
+    from datasets import Dataset, DatasetDict
+
+    if isinstance(dataset, Dataset):
+        # The split of a part is an expression such as `train+test`
+        name = str(dataset.split or "train")
+        dataset = DatasetDict({name if _SPLIT_NAME.fullmatch(name) else "train": dataset})
+    if not isinstance(dataset, DatasetDict):
+        raise ValueError(
+            f"publish_dataset takes a datasets.Dataset or DatasetDict, not {type(dataset).__name__}; make a Dataset of it, "
+            f"as with `Dataset.from_generator`."
+        )
+    if not dataset:
+        raise ValueError("the dataset has no split; there is nothing to publish.")
+    features = next(iter(dataset.values())).features
+    for split, rows in dataset.items():
+        if not _SPLIT_NAME.fullmatch(str(split)):
+            raise ValueError(f"the split name {split!r} will not do: use letters, digits, `_` and `.`, as in 'train'.")
+        if rows.features != features:
+            raise ValueError(
+                f"split {split!r} has other columns or types than split {next(iter(dataset))!r}; publish it as a "
+                f"configuration of its own (`config_name`)."
+            )
+        missing = {"messages", "type"} - set(rows.column_names)
+        if missing:
+            raise ValueError(
+                f"split {split!r} lacks the column(s) {', '.join(sorted(missing))}; rows of reflection sequences have "
+                f"`messages` and `type`."
+            )
+        if len(rows) == 0:
+            raise ValueError(f"split {split!r} has no row; leave it out.")
+    return dataset

@@ -1,0 +1,179 @@
+"""The card of a published dataset: what its rows are, counted from the rows, and how they came to be."""
+
+import math
+import statistics as stats
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..markdown import bar, cell, code_cell, fenced, render_message, section
+from ..sequences import normalize_row
+from .errors import redact
+
+
+TEMPLATE = Path(__file__).parent / "templates" / "dataset_card.md"
+
+# The worked example is the first row with a repair that a reader takes in at a glance
+_EXAMPLE_CHARACTERS = 6000
+
+# What the builder's columns hold
+_COLUMNS = {
+    "messages": "the conversation: `role` (`user`, `assistant` or `tool`) and `content` of each turn",
+    "type": "`reflection` or `generation`",
+    "feedback": "what each program's run came to: kind and type of the error, message, place, failing assert, values",
+    "problem_id": "the problem",
+    "sample": "number of the rollout among those of the problem",
+    "language": "programming language",
+    "tests": "the problem's own tests, which the final answer passes",
+    "examples": "inputs and expected outputs of a program that reads standard input",
+    "entry_point": "name of the function or class that the tests call",
+    "source": "where the problem comes from",
+    "licence": "the problem's licence",
+    "rounds": "programs in the sequence",
+    "repaired": "whether at least one of them failed",
+    "wrong_asserts": "asserts of the model's own that were found wrong and taken out",
+    "model": "who wrote the sequence",
+    "sampling": "how it was drawn, as JSON",
+    "prompt_tokens": "tokens read by the model, over all turns",
+    "completion_tokens": "tokens written by it",
+}
+
+
+def describe_rows(splits: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Counts what the card says of the rows.
+
+    Args:
+        splits (`Mapping[str, datasets.Dataset]`):
+            The splits; rows hold `messages` and `type`, and may hold the builder's columns `feedback` and `language`.
+
+    Returns:
+        `dict`: `rows`; `splits` (name, rows, reflection rows, generation rows of each); `rounds` (programs run in a sequence ->
+        sequences); `repaired` (sequences with at least one failed run, `None` where no column tells); `feedback_kinds` and
+        `languages` (name -> count); `lengths` (mean, median, 95th percentile and maximum of a row's characters); `columns`
+        (name -> type); `example` (the messages of one row).
+
+    Raises:
+        ValueError: If a row is none that can be trained on.
+    """
+    rounds, kinds, languages, lengths, counts = Counter(), Counter(), Counter(), [], []
+    example, shows_repair, repaired = None, False, 0
+    columns = next(iter(splits.values())).features
+    with_kinds = "kind" in (getattr(columns.get("feedback"), "feature", None) or {})
+    wanted = [
+        "messages",
+        "type",
+        *(["feedback"] if with_kinds else []),
+        *(["language"] if "language" in columns else []),
+    ]
+    for name, rows in splits.items():
+        types = Counter()
+        for number, row in enumerate(rows.select_columns(wanted)):
+            row = normalize_row(row, f"row {number} of split {name!r}")
+            types[row["type"]] += 1
+            length = sum(len(message["content"]) for message in row["messages"])
+            lengths.append(length)
+            languages.update([row["language"]] if row.get("language") else [])
+            if row["type"] != "reflection":
+                continue
+            runs = sum(message["role"] == "tool" for message in row["messages"])
+            rounds[runs] += 1
+            failures = [record["kind"] for record in row.get("feedback") or [] if record["kind"] != "none"]
+            kinds.update(failures)
+            repaired += bool(failures)
+            if length <= _EXAMPLE_CHARACTERS and (example is None or (runs > 1 and not shows_repair)):
+                example, shows_repair = row["messages"], runs > 1
+        counts.append((str(name), len(rows), types["reflection"], types["generation"]))
+    lengths.sort()
+    return {
+        "rows": len(lengths),
+        "splits": counts,
+        "rounds": dict(sorted(rounds.items())),
+        "repaired": repaired if with_kinds else None,
+        "feedback_kinds": dict(kinds.most_common()),
+        "languages": dict(languages.most_common()),
+        "lengths": {
+            "mean": round(stats.fmean(lengths)),
+            "median": round(stats.median(lengths)),
+            "95th percentile": lengths[math.ceil(0.95 * len(lengths)) - 1],
+            "maximum": lengths[-1],
+        },
+        "columns": {name: _type_name(feature) for name, feature in columns.items()},
+        "example": example,
+    }
+
+
+def make_dataset_card(
+    card_data: Any,
+    repo_id: str,
+    config_name: str,
+    facts: Mapping[str, Any],
+    statistics: Mapping[str, Any],
+    contents: Iterable[tuple[str, str, int]],
+    template: Path = TEMPLATE,
+    token: str | bool | None = None,
+) -> Any:
+    """
+    Fill in the card.
+
+    Args:
+        card_data ([`~huggingface_hub.DatasetCardData`]):
+            The metadata.
+        repo_id (`str`):
+            Where the dataset goes.
+        config_name (`str`):
+            The configuration whose rows are described.
+        facts (`Mapping`):
+            What [`describe_rows`] gives.
+        statistics (`Mapping`):
+            How the rows were made: fields of [`~reflection_trl.builder.statistics.BuildStatistics`], all optional. The card
+            leaves out what is not there. Templates of one's own may use further keys.
+        contents (`Iterable[tuple[str, str, int]]`):
+            Configuration, split and rows of everything in the repository.
+        template (`pathlib.Path`, *optional*):
+            Jinja template.
+        token (`str` or `bool`, *optional*):
+            The token in use, which must not come into the card.
+
+    Returns:
+        [`~huggingface_hub.DatasetCard`]: The card.
+
+    Raises:
+        ValueError: If the template cannot be filled in.
+    """
+    from huggingface_hub import DatasetCard
+    from jinja2 import TemplateError
+
+    try:
+        card = DatasetCard.from_template(
+            card_data,
+            template_path=str(template),
+            title=cell(card_data.get("pretty_name") or repo_id.split("/")[-1]),
+            repo_id=repo_id,
+            config_name=config_name,
+            facts=facts,
+            statistics=statistics,
+            contents=list(contents),
+            column_notes=_COLUMNS,
+            percent=_percent,
+            render_message=render_message,
+            **{tool.__name__: tool for tool in (bar, cell, code_cell, fenced, section)},
+        )
+    except (TemplateError, TypeError) as error:
+        raise ValueError(f"the card template {template} cannot be filled in ({error}).") from None
+    return DatasetCard(redact(str(card), token))
+
+
+def _percent(part: float, whole: float = 1) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def _type_name(feature: Any) -> str:
+    """A column's type as a person would write it."""
+    if isinstance(feature, Mapping):
+        return "{" + ", ".join(f"{name}: {_type_name(inner)}" for name, inner in feature.items()) + "}"
+    if isinstance(feature, list):
+        return f"list of {_type_name(feature[0])}"
+    inner = getattr(feature, "feature", None)
+    return f"list of {_type_name(inner)}" if inner is not None else getattr(feature, "dtype", str(feature))

@@ -1,0 +1,158 @@
+"""What went wrong on the way to the Hub, in one sentence and without a token."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+
+HIDDEN = "<hidden>"
+
+# A name such as `token`, `hub_token`, `openai-api-key`; not `eos_token` or `max_tokens`
+_SECRET = r"(?:(?:\w+[-_])*(?:api[-_]?key|secret|password)|(?:(?:\w+[-_])*(?:hub|hf|auth|access|api)[-_])?token)"
+_SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
+# A Hub token wherever it stands, what follows an option or variable that names a secret, and a password in a URL
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}\b")
+_OPTION = re.compile(
+    rf"(?P<name>(?<![\w-])--?{_SECRET}(?:=|\s+)|\b[A-Z][A-Z0-9_]*(?:TOKEN|API_KEY|SECRET|PASSWORD)=)"
+    r"(?P<value>'[^']*'|\"[^\"]*\"|\S+)"
+)
+_URL_PASSWORD = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+
+
+class PublishError(OSError):
+    """
+    Nothing, or not all, was published. The message says why, what to do, and where the files wait.
+
+    After a failure in the middle the same call finishes the upload: what the Hub has already is not sent again.
+    """
+
+
+def redact(text: str, token: str | bool | None = None) -> str:
+    """
+    Hides tokens, passwords and API keys in a text that is to be published or shown.
+
+    Args:
+        text (`str`):
+            Any text, such as a command line.
+        token (`str` or `bool`, *optional*):
+            The token in use. That of the environment or of `hf auth login` is hidden in any case.
+
+    Returns:
+        `str`: The text with `<hidden>` in the place of each secret.
+    """
+    from huggingface_hub import get_token
+
+    for secret in (token, get_token()):
+        if isinstance(secret, str) and secret.strip():
+            text = text.replace(secret.strip(), HIDDEN)
+    text = _OPTION.sub(lambda match: match["name"] + HIDDEN, _TOKEN.sub(HIDDEN, text))
+    return _URL_PASSWORD.sub(HIDDEN, text)
+
+
+def clean_token(token: str | bool | None) -> str | bool | None:
+    """
+    The token as a request can carry it, without white space around it, as from a file.
+
+    Raises:
+        ValueError: If it cannot be a token. The client would quote it in its error and in its log.
+    """
+    if not isinstance(token, str):
+        return token
+    token = token.strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("`token` is empty or holds white space or other characters that no token has; copy it anew.")
+    return token
+
+
+def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without those that hold a token, key or password, by their names."""
+    return {
+        name: without_secrets(value) if isinstance(value, Mapping) else value
+        for name, value in settings.items()
+        if not _SECRET_NAME.fullmatch(str(name))
+    }
+
+
+def waits_in(folder: str | os.PathLike[str]) -> str:
+    """What an error says of files that the next call uploads."""
+    return f"the files are kept in {folder}, and the same command finishes the upload"
+
+
+@contextmanager
+def explain_failures(action: str, token: str | bool | None = None, kept: str | None = None) -> Iterator[None]:
+    """
+    Turns whatever the Hub's client raises into a [`PublishError`] of one sentence.
+
+    Args:
+        action (`str`):
+            What could not be done, as in `"publish the dataset me/rows"`.
+        token (`str` or `bool`, *optional*):
+            The token in use.
+        kept (`str`, *optional*):
+            Where the files wait and what uploads them; see [`waits_in`].
+    """
+    from huggingface_hub.errors import HTTPError
+
+    try:
+        yield
+    except PublishError:
+        raise
+    except (HTTPError, OSError, RuntimeError, ValueError) as error:
+        sentence = f"could not {action}: {_reason(error, token)}"
+        if kept is not None:
+            sentence += f"; {kept}"
+        raise PublishError(redact(" ".join(sentence.split()), token) + ".") from None
+
+
+def _reason(error: BaseException, token: str | bool | None) -> str:
+    """Why, and what mends it, without the full stop."""
+    from huggingface_hub import constants, get_token
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HTTPError,
+        LocalTokenNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    chain = [error]
+    while (cause := chain[-1].__cause__) is not None:
+        chain.append(cause)
+
+    def first(kind):
+        return next((link for link in chain if isinstance(link, kind)), None)
+
+    if first(OfflineModeIsEnabled):
+        return "offline mode is on; unset HF_HUB_OFFLINE"
+    log_in = "run `hf auth login` or set HF_TOKEN"
+    anonymous = token is False or not (token or get_token())
+    answer = first(HfHubHTTPError)
+    if first(LocalTokenNotFoundError) or (answer is not None and answer.response.status_code == 401 and anonymous):
+        return f"the Hub asks for a token, and there is none; {log_in}"
+    if first(RevisionNotFoundError):
+        return "the repository has no such revision"
+    if first(RepositoryNotFoundError):
+        return "there is no such repository, or the token may not see it"
+    if answer is not None:
+        status, said = answer.response.status_code, (answer.server_message or "").rstrip(" .")
+        quoted = f" ({said})" if said else ""
+        if status == 401:
+            return (
+                f"the Hub does not accept the token; {log_in}, with a token from {constants.ENDPOINT}/settings/tokens"
+            )
+        if status == 403:
+            return f"the token has no right to do that{quoted}; it needs the role `write` for this namespace"
+        if status in (409, 412):
+            return f"somebody has changed the repository meanwhile{quoted}"
+        if status == 429:
+            return "the Hub is asked too often (429); wait a few minutes"
+        if status >= 500:
+            return f"the Hub has a fault of its own ({status}); try again in a while"
+        return f"the Hub refuses it with status {status}{quoted}"
+    transport = first(HTTPError)
+    if transport is not None:
+        return f"the connection to {constants.ENDPOINT} failed ({transport or type(transport).__name__})"
+    return str(error).rstrip(" .") or type(error).__name__

@@ -1,0 +1,38 @@
+"""The Hub's names of licences (https://huggingface.co/docs/hub/repositories-licenses)."""
+
+import difflib
+from collections.abc import Iterable
+
+
+LICENCES = frozenset((
+    "apache-2.0", "mit", "openrail", "bigscience-openrail-m", "creativeml-openrail-m", "bigscience-bloom-rail-1.0",
+    "bigcode-openrail-m", "afl-3.0", "artistic-2.0", "bsl-1.0", "bsd", "bsd-2-clause", "bsd-3-clause",
+    "bsd-3-clause-clear", "c-uda", "cc", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0",
+    "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nd-4.0",
+    "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0",
+    "cdla-sharing-1.0", "cdla-permissive-1.0", "cdla-permissive-2.0", "wtfpl", "ecl-2.0", "epl-1.0", "epl-2.0",
+    "etalab-2.0", "eupl-1.1", "eupl-1.2", "agpl-3.0", "gfdl", "gpl", "gpl-2.0", "gpl-3.0", "lgpl", "lgpl-2.1",
+    "lgpl-3.0", "isc", "h-research", "intel-research", "lppl-1.3c", "ms-pl", "apple-ascl", "apple-amlr", "mpl-2.0",
+    "odc-by", "odbl", "openmdw-1.0", "openrail++", "osl-3.0", "postgresql", "ofl-1.1", "ncsa", "unlicense", "zlib",
+    "pddl", "lgpl-lr", "deepfloyd-if-license", "fair-noncommercial-research-license", "llama2", "llama3", "llama3.1",
+    "llama3.2", "llama3.3", "llama4", "grok2-community", "gemma", "unknown", "other",
+))  # fmt: skip
+
+
+def check_licence(licence: str) -> None:
+    """
+    Raises:
+        ValueError: If the Hub does not know the licence; it would refuse the card.
+    """
+    if licence not in LICENCES:
+        near = difflib.get_close_matches(licence.lower(), sorted(LICENCES), n=1)
+        mend = f"did you mean {near[0]!r}?" if near else "give one that it knows, such as 'apache-2.0', or 'other'."
+        raise ValueError(f"the Hub knows no licence {licence!r}; {mend}")
+
+
+def common_licence(licences: Iterable[str]) -> str | list[str] | None:
+    """The licences of a dataset's sources as the card's metadata takes them; `None` where one is not known."""
+    names = sorted({licence.lower() for licence in licences})
+    if not names or "unknown" in names or not LICENCES.issuperset(names):
+        return None
+    return names[0] if len(names) == 1 else names

@@ -1,0 +1,221 @@
+"""Parquet shards and a card, kept in a folder on disk until they are in a dataset repository."""
+
+import bisect
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..markdown import merge_sections
+from .errors import PublishError, explain_failures, waits_in
+
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+    from huggingface_hub import CommitInfo, DatasetCard, HfApi, RepoCard
+
+
+# What `datasets` takes as the name of a configuration, less what a glob or a shell would read
+_CONFIG_NAME = re.compile(r"\w[\w.+-]*")
+
+
+def push_parquet(
+    configs: Mapping[str, "DatasetDict"],
+    repo_id: str,
+    metadata: dict[str, Any],
+    make_card: Callable[[Any], "DatasetCard"],
+    *,
+    private: bool | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    create_repo: bool = True,
+    token: str | bool | None = None,
+    commit_message: str = "Upload dataset",
+    max_shard_size: int | str = "500MB",
+    staging_dir: str | os.PathLike[str] | None = None,
+) -> "CommitInfo":
+    """
+    Uploads configurations of a dataset as Parquet shards, with a card whose metadata a bare `load_dataset` follows.
+
+    A configuration that the repository has already is replaced as a whole; the others stay, in files, metadata and the
+    card's sections.
+
+    Args:
+        configs (`Mapping[str, datasets.DatasetDict]`):
+            The splits of each configuration.
+        repo_id (`str`):
+            The dataset repository.
+        metadata (`dict`):
+            The card's metadata but for `configs`, `dataset_info` and `size_categories`. `None` leaves a value as it is on
+            the Hub.
+        make_card (`Callable[[DatasetCardData], DatasetCard]`):
+            Makes the card from the whole metadata. Its sections (see [`reflection_trl.markdown`]) are brought up to date in
+            the card on the Hub; a card without sections replaces it.
+        private, revision, create_pr, create_repo, token, commit_message, max_shard_size, staging_dir:
+            See [`publish_dataset`].
+
+    Returns:
+        [`~huggingface_hub.CommitInfo`]: The commit; its string is its URL.
+
+    Raises:
+        PublishError: If it did not work out; the message says why and where the files are.
+        ValueError: If an argument cannot be right; nothing has been sent or written then.
+    """
+    from huggingface_hub import DatasetCardData, HfApi, constants
+    from huggingface_hub.utils import validate_repo_id
+
+    validate_repo_id(repo_id)
+    check_target(revision, create_pr)
+    for name in configs:
+        if not _CONFIG_NAME.fullmatch(name) or name == "data":
+            raise ValueError(
+                f"the configuration name {name!r} will not do: use letters, digits, `_`, `-`, `+` and `.`, and not 'data'."
+            )
+    waiting = Path(staging_dir or Path(constants.HF_HOME) / "reflection_trl" / "uploads")
+    folder = waiting / "--".join(["datasets", *repo_id.split("/"), *configs])
+    card_data = DatasetCardData(**metadata)
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, splits in configs.items():
+            stage_config(splits, name, folder, card_data, max_shard_size)
+        write_card(card_data, None, make_card, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+    action = f"publish the dataset {repo_id}"
+    with explain_failures(action, token, waits_in(folder)):
+        api = HfApi(token=token, library_name="reflection_trl")
+        if create_repo:
+            repo_id = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True).repo_id
+        if private and not api.dataset_info(repo_id).private:
+            raise PublishError(
+                f"could not {action}: the repository is public and was to be private; make it private in its settings on "
+                f"the Hub, choose another name, or pass `private=False`; the files are kept in {folder}."
+            )
+        if revision is not None and create_repo and not revision.startswith("refs/"):
+            api.create_branch(repo_id, branch=revision, repo_type="dataset", exist_ok=True)
+        head = api.dataset_info(repo_id, revision=None if create_pr else revision).sha
+        write_card(card_data, read_card(api, repo_id, "dataset", head), make_card, folder)
+        commit = api.upload_folder(
+            repo_id=repo_id,
+            repo_type="dataset",
+            folder_path=folder,
+            commit_message=commit_message,
+            revision=revision,
+            create_pr=create_pr,
+            parent_commit=head,
+            delete_patterns=[f"{data_folder(name)}/*.parquet" for name in configs],
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    return commit
+
+
+def write_card(
+    card_data: Any, known: "RepoCard | None", make_card: Callable[[Any], "DatasetCard"], folder: Path
+) -> None:
+    """Writes the card, merged with the one on the Hub."""
+    if known is not None:
+        merge_metadata(card_data, known)
+    card_data.size_categories = [size_category(sum(rows for _, _, rows in contents(card_data)))]
+    card = make_card(card_data)
+    if known is not None:
+        card.text = merge_sections(known.text, card.text)
+    card.save(folder / "README.md")
+
+
+def contents(card_data: Any) -> list[tuple[str, str, int]]:
+    """Configuration, split and rows of all that a card's metadata names."""
+    from datasets.info import DatasetInfosDict
+
+    infos = DatasetInfosDict.from_dataset_card_data(card_data)
+    return [
+        (name, str(split), size.num_examples)
+        for name, info in infos.items()
+        for split, size in (info.splits or {}).items()
+    ]
+
+
+def size_category(rows: int) -> str:
+    """The Hub's name for a number of rows, such as `"1K<n<10K"`."""
+    bounds = [10**exponent for exponent in range(3, 13)]
+    names = ["1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T"]
+    number = bisect.bisect_right(bounds, rows)
+    if number == 0:
+        return f"n<{names[0]}"
+    return f"n>{names[-1]}" if number == len(names) else f"{names[number - 1]}<n<{names[number]}"
+
+
+def check_target(revision: str | None, create_pr: bool) -> None:
+    """Refuses a pull request against a branch: the Hub opens them against `main` only."""
+    if create_pr and revision not in (None, "main"):
+        raise ValueError(
+            f"`create_pr=True` and `revision={revision!r}` exclude each other: a pull request is made against `main`. To add "
+            f"to one that is open, give `revision='refs/pr/NUMBER'` alone."
+        )
+
+
+def data_folder(config_name: str) -> str:
+    """The folder of a configuration's shards, as `datasets` names it."""
+    return "data" if config_name == "default" else config_name
+
+
+def stage_config(
+    splits: "DatasetDict", config_name: str, folder: Path, card_data: Any, max_shard_size: int | str
+) -> None:
+    """Writes the shards of one configuration, and enters it into the card's metadata."""
+    from datasets import DatasetInfo, SplitDict, SplitInfo
+    from datasets.info import DatasetInfosDict
+    from datasets.utils.metadata import MetadataConfigs
+    from datasets.utils.py_utils import convert_file_size_to_int
+
+    limit, path = convert_file_size_to_int(max_shard_size), data_folder(config_name)
+    (folder / path).mkdir(parents=True)
+    infos, download_size = SplitDict(), 0
+    for split, rows in splits.items():
+        # `data` is the whole table, of which `rows` may be a selection
+        size = rows.data.nbytes * len(rows) // max(1, len(rows.data))
+        shards = min(len(rows), size // limit + 1)
+        written = 0
+        for index in range(shards):
+            file = folder / path / f"{split}-{index:05d}-of-{shards:05d}.parquet"
+            written += rows.shard(shards, index, contiguous=True).to_parquet(file)
+            download_size += file.stat().st_size
+        infos[str(split)] = SplitInfo(name=str(split), num_bytes=written, num_examples=len(rows))
+    info = DatasetInfo(features=next(iter(splits.values())).features, splits=infos)
+    info.download_size, info.dataset_size = download_size, sum(split.num_bytes for split in infos.values())
+    DatasetInfosDict({config_name: info}).to_dataset_card_data(card_data)
+    files = [{"split": str(split), "path": f"{path}/{split}-*"} for split in splits]
+    MetadataConfigs({config_name: {"data_files": files}}).to_dataset_card_data(card_data)
+
+
+def read_card(api: "HfApi", repo_id: str, repo_type: str, revision: str) -> "RepoCard | None":
+    """The card at a commit, its metadata untouched; `None` where there is none."""
+    from huggingface_hub import RepoCard
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+    from yaml import YAMLError
+
+    try:
+        return RepoCard.load(api.hf_hub_download(repo_id, "README.md", repo_type=repo_type, revision=revision))
+    except RemoteEntryNotFoundError:
+        return None
+    except YAMLError:
+        raise ValueError(f"the metadata in the README.md of {repo_id} is not YAML; mend it on the Hub first") from None
+
+
+def merge_metadata(card_data: Any, card: "RepoCard") -> None:
+    """Takes over what the card on the Hub says of other configurations, and of everything that is not set here."""
+    from datasets.info import DatasetInfosDict
+    from datasets.utils.metadata import MetadataConfigs
+    from huggingface_hub import DatasetCardData
+
+    known = DatasetCardData(**card.data.to_dict())
+    for kind in (MetadataConfigs, DatasetInfosDict):
+        own = kind.from_dataset_card_data(card_data)
+        others = {name: value for name, value in kind.from_dataset_card_data(known).items() if name not in own}
+        kind(others).to_dataset_card_data(card_data)
+    for key, value in known.to_dict().items():
+        if card_data.get(key) is None:
+            card_data[key] = value

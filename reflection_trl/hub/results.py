@@ -1,0 +1,306 @@
+"""Results of an evaluation in the two forms that the Hub reads, and how they join what is there already.
+
+`.eval_results/*.yaml` feeds the benchmarks' own pages, one value a benchmark; `model-index` in the card's metadata holds all
+metrics. Pure functions on plain data: nothing here speaks with the Hub.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+from ..evaluation import EvaluationRun, Score
+from ..evaluation.statistics import rate, right_answers
+from ..markdown import cell, code_cell, fenced, merge_sections, section
+
+
+SOURCE_NAME = "reflection_trl"
+_TASK = {"type": "text-generation", "name": "Code generation"}
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark as the Hub knows it: dataset, task within it, title, configuration."""
+
+    dataset: str
+    task: str
+    title: str
+    config: str | None = None
+
+
+_BENCHMARKS = {
+    "humaneval": Benchmark("openai/openai_humaneval", "openai_humaneval", "HumanEval"),
+    "humaneval+": Benchmark("evalplus/humanevalplus", "humanevalplus", "HumanEval+"),
+    "mbpp": Benchmark("google-research-datasets/mbpp", "mbpp", "MBPP"),
+    "mbpp+": Benchmark("evalplus/mbppplus", "mbppplus", "MBPP+"),
+}
+# MultiPL-E's own abbreviations
+_MULTIPL_E = {
+    "c++": "cpp",
+    "csharp": "cs",
+    "c#": "cs",
+    "javascript": "js",
+    "rust": "rs",
+    "bash": "sh",
+    "typescript": "ts",
+}
+
+
+def find_benchmark(name: str) -> Benchmark:
+    """
+    Args:
+        name (`str`): as in [`~reflection_trl.evaluation.Score`].
+
+    Raises:
+        ValueError: If the Hub has no dataset that we know for it.
+    """
+    if name.startswith("multipl-e:"):
+        language = name.removeprefix("multipl-e:")
+        config = f"humaneval-{_MULTIPL_E.get(language, language)}"
+        return Benchmark("nuprl/MultiPL-E", config, f"MultiPL-E HumanEval ({language})", config)
+    if name not in _BENCHMARKS:
+        raise ValueError(
+            f"the run has results of {name!r}, which is no benchmark that can be published; known are "
+            f"{', '.join(_BENCHMARKS)} and multipl-e:LANGUAGE."
+        )
+    return _BENCHMARKS[name]
+
+
+def file_name(benchmark: str) -> str:
+    """A benchmark's name as a file, a configuration or a URL takes it."""
+    return benchmark.replace("+", "-plus").replace(":", "-").replace("#", "sharp")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One metric of one benchmark; values are percentages."""
+
+    benchmark: str
+    k: int
+    value: float
+    interval: tuple[float, float]
+    tasks: int
+    samples: int
+
+
+def results_of(run: EvaluationRun) -> list[Result]:
+    """
+    pass@k of every benchmark, for k = 1, 10 and 100 as far as each task has that many answers.
+
+    Raises:
+        ValueError: If there is nothing to publish, or a benchmark is unknown.
+    """
+    scores = [score for score in run.scores if score.outcomes]
+    for score in scores:
+        find_benchmark(score.benchmark)
+    if not scores:
+        raise ValueError(f"the run of {run.model} holds no result; there is nothing to publish.")
+    return [result for score in scores for result in _results_of_score(score)]
+
+
+def eval_result_entries(
+    run: EvaluationRun, results: list[Result], versions: str, source_url: str | None
+) -> dict[str, dict[str, Any]]:
+    """One entry of `.eval_results/*.yaml` for each benchmark (pass@1)."""
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+    entries = {}
+    for result in results:
+        if result.k != 1:
+            continue
+        benchmark = find_benchmark(result.benchmark)
+        entry = EvalResultEntry(
+            dataset_id=benchmark.dataset,
+            task_id=benchmark.task,
+            value=result.value,
+            date=run.date or None,
+            source_url=source_url,
+            source_name=source_url and SOURCE_NAME,
+            notes=_notes(run, result, versions),
+        )
+        entries[result.benchmark] = eval_result_entries_to_yaml([entry])[0]
+    return entries
+
+
+def merge_eval_results(
+    files: dict[str, list[dict[str, Any]]], entries: dict[str, dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """
+    Enters new entries into the files of `.eval_results`.
+
+    An entry of ours, or one that names no source, gives way to the new one for the same task, wherever it stands; entries
+    from other sources stay.
+
+    Args:
+        files (`dict`): path -> entries, as they are on the Hub.
+        entries (`dict`): benchmark -> new entry.
+
+    Returns:
+        `dict`: path -> entries of those files that change.
+    """
+    merged = copy.deepcopy(files)
+    for name, entry in entries.items():
+        task = entry["dataset"]["id"], entry["dataset"]["task_id"]
+        places = [
+            (path, old)
+            for path, known in merged.items()
+            for old in known
+            if (old["dataset"].get("id"), old["dataset"].get("task_id")) == task and _gives_way(old)
+        ]
+        if places:
+            first, old = places[0]
+            merged[first][next(i for i, known in enumerate(merged[first]) if known is old)] = entry
+            for path, other in places[1:]:
+                merged[path] = [known for known in merged[path] if known is not other]
+        else:
+            merged.setdefault(f".eval_results/{file_name(name)}.yaml", []).append(entry)
+    return {path: known for path, known in merged.items() if known != files.get(path)}
+
+
+def model_index_results(
+    run: EvaluationRun, results: list[Result], versions: str, source_url: str | None
+) -> list[dict[str, Any]]:
+    """The results of a `model-index`: one for each benchmark, with all its metrics."""
+    from huggingface_hub import EvalResult
+    from huggingface_hub.repocard_data import eval_results_to_model_index
+
+    flat = []
+    for result in results:
+        benchmark = find_benchmark(result.benchmark)
+        facts = {
+            "unit": "%",
+            "confidence_interval_95": list(result.interval),
+            "tasks": result.tasks,
+            "answers_per_task": result.samples,
+            "date": run.date or None,
+            "model_revision": run.revision,
+            "command": run.command or None,
+            "evaluated_with": versions,
+        }
+        flat.append(
+            EvalResult(
+                task_type=_TASK["type"],
+                task_name=_TASK["name"],
+                dataset_type=benchmark.dataset,
+                dataset_name=benchmark.title,
+                dataset_config=benchmark.config,
+                dataset_split="test",
+                metric_type=f"pass@{result.k}",
+                metric_name=f"pass@{result.k}",
+                metric_value=result.value,
+                metric_args={name: value for name, value in facts.items() if value is not None},
+                source_url=source_url,
+                source_name=source_url and SOURCE_NAME,
+            )
+        )
+    return eval_results_to_model_index("", flat)[0]["results"]
+
+
+def merge_model_index(
+    index: list[dict[str, Any]] | None, model_name: str, results: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """
+    Enters new results into a `model-index`.
+
+    The same metric of the same dataset gives way where it is ours or names no source; everything else stays as it is.
+
+    Args:
+        index (`list`, *optional*): the `model-index` on the Hub.
+        model_name (`str`): name of the model where there is no index yet.
+        results (`list`): as [`model_index_results`] makes them.
+
+    Returns:
+        `list`: The whole index.
+
+    Raises:
+        ValueError: If the index on the Hub is not one.
+    """
+    if index and not (isinstance(index, list) and isinstance(index[0], dict)):
+        raise ValueError("`model-index` in the card on the Hub is no list of models; mend it there first")
+    index = copy.deepcopy(index) or [{"name": model_name, "results": []}]
+    known = index[0]["results"] = index[0].get("results") or []
+    for new in results:
+        metrics, place = {metric["type"] for metric in new["metrics"]}, None
+        for old in [old for old in known if _same_dataset(old, new) and _gives_way(old)]:
+            number = next(i for i, result in enumerate(known) if result is old)
+            place = number if place is None else place
+            old["metrics"] = [metric for metric in old.get("metrics") or [] if metric.get("type") not in metrics]
+            if not old["metrics"]:
+                del known[number]
+        known.insert(len(known) if place is None else place, new)
+    return index
+
+
+def with_section(text: str, index: list[dict[str, Any]]) -> str:
+    """A card's text with the table of our results, in the place of an earlier one or at the end."""
+    new = section("evaluation", _table(index))
+    return merge_sections(text, new) if text.strip() else new
+
+
+def _table(index: list[dict[str, Any]]) -> str:
+    """A table of the results that came from here, and the commands that repeat them."""
+    rows, commands = [], {}
+    for result in index[0]["results"]:
+        url = (result.get("source") or {}).get("url")
+        for metric in result.get("metrics") or []:
+            facts = metric.get("args") or {}
+            if not (isinstance(facts, dict) and str(facts.get("evaluated_with")).startswith(SOURCE_NAME)):
+                continue
+            interval, revision = facts.get("confidence_interval_95"), facts.get("model_revision")
+            answers = cell(facts.get("answers_per_task", ""))
+            cells = [
+                cell(result["dataset"]["name"]),
+                cell(metric["name"]),
+                f"{metric['value']:.1f} %",
+                "{:.1f} to {:.1f}".format(*interval) if interval else "",
+                cell(facts.get("tasks", "")),
+                f"[{answers}]({url})" if url else answers,
+                code_cell(revision[:12]) if revision else "",
+                cell(str(facts.get("date", ""))[:10]),
+            ]
+            rows.append("| " + " | ".join(cells) + " |")
+            if facts.get("command"):
+                commands[facts["command"]] = facts["evaluated_with"]
+    head = "| benchmark | metric | value | 95 % interval | tasks | answers a task | model revision | date |"
+    made = [f"\nWith {cell(versions)}:\n\n{fenced(command, 'bash')}" for command, versions in commands.items()]
+    return "\n".join(["## Evaluation", "", head, "|---|---|--:|---|--:|--:|---|---|", *rows, *made])
+
+
+def _gives_way(entry: dict[str, Any]) -> bool:
+    source = entry.get("source")
+    return not source or source.get("name") == SOURCE_NAME
+
+
+def _same_dataset(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether two results speak of one dataset; a configuration or split that is left out may be any."""
+    known, wanted = old.get("dataset") or {}, new["dataset"]
+    if (old.get("task") or {}).get("type") != new["task"]["type"] or known.get("type") != wanted["type"]:
+        return False
+    return all(
+        known.get(key) is None or wanted.get(key) is None or known[key] == wanted[key] for key in ("config", "split")
+    )
+
+
+def _notes(run: EvaluationRun, result: Result, versions: str) -> str:
+    interval = "95 % confidence interval {:.1f} to {:.1f}".format(*result.interval)
+    answers = "answers" if result.samples > 1 else "answer"
+    parts = [
+        "pass@1 in %",
+        interval,
+        f"{result.tasks} tasks, {result.samples} {answers} each",
+        run.revision and f"model revision {run.revision}",
+        versions,
+        run.command and f"command: {run.command}",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _results_of_score(score: Score) -> list[Result]:
+    counts = right_answers(score)
+    samples = min(answers for answers, _ in counts.values())
+    results = []
+    for k in (1, 10, 100):
+        if k <= samples:
+            found = rate(score, k)
+            interval = round(100 * found.low, 1), round(100 * found.high, 1)
+            results.append(Result(score.benchmark, k, round(100 * found.value, 2), interval, len(counts), samples))
+    return results

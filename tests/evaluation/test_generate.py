@@ -1,0 +1,159 @@
+"""Answers are drawn once each, whatever happens in between."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from reflection_trl.builder.shards import BuildError, RunFolder
+from reflection_trl.evaluation.generate import draw_answers, open_draws, read_answers
+from reflection_trl.generation.types import Completion, GenerationError, RequestRefusedError, Sampling
+
+
+class Model:
+    """Answers every request with `reply(number, prompt, sampling)`, after a turn of the loop."""
+
+    def __init__(self, reply=lambda number, prompt, sampling: f"```python\nx = {number}\n```"):
+        self.reply = reply
+        self.asked = []
+
+    async def __call__(self, prompt, sampling):
+        number = len(self.asked)
+        self.asked.append((prompt, sampling))
+        await asyncio.sleep(0)
+        reply = self.reply(number, prompt, sampling)
+        if isinstance(reply, BaseException):
+            raise reply
+        return reply if isinstance(reply, Completion) else Completion(reply)
+
+
+GREEDY = Sampling()
+
+
+def draw(folder, tasks, model, samples=1, style="request", sampling=GREEDY, **options):
+    draws = open_draws(tasks, samples, folder, **options)
+    asyncio.run(draw_answers(draws, model, style, sampling, folder))
+    return draws
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with RunFolder(tmp_path / "run", {"model": "m"}, records="answers") as opened:
+        yield opened
+
+
+def test_each_task_gets_as_many_answers_as_asked_for(folder, humaneval):
+    model = Model()
+    draw(folder, humaneval, model, samples=3, sampling=Sampling(temperature=0.8))
+    assert Counter(record["task_id"] for record in folder.records()) == {task.id: 3 for task in humaneval}
+    answers = read_answers(humaneval, 3, "request", folder)
+    assert [(answer.task_id, answer.sample) for answer in answers] == [(t.id, n) for t in humaneval for n in range(3)]
+    assert all(answer.solution == answer.text.split("\n")[1] for answer in answers)
+    assert len({sampling.seed for _, sampling in model.asked}) == 3 * len(humaneval)
+
+
+def test_seeds_are_those_of_the_task_and_not_of_the_order(folder, humaneval, tmp_path):
+    model, other = Model(), Model()
+    draw(folder, humaneval, model, sampling=Sampling(temperature=0.8, seed=1))
+    with RunFolder(tmp_path / "other", {}, records="answers") as second:
+        draw(second, humaneval[::-1], other, sampling=Sampling(temperature=0.8, seed=1))
+    assert [sampling.seed for _, sampling in model.asked] == [sampling.seed for _, sampling in other.asked][::-1]
+
+
+def test_greedy_answers_need_no_seed(folder, humaneval):
+    model = Model()
+    draw(folder, humaneval, model)
+    assert {(sampling.temperature, sampling.seed) for _, sampling in model.asked} == {(0.0, None)}
+
+
+def test_more_answers_are_drawn_on_top_of_those_that_are_there(folder, humaneval):
+    draw(folder, humaneval, Model(), sampling=Sampling(temperature=1.0))
+    again = Model()
+    draw(folder, humaneval, again, samples=3, sampling=Sampling(temperature=1.0))
+    assert len(again.asked) == 2 * len(humaneval)
+    assert not draw(folder, humaneval, Model(), samples=3)
+
+
+def test_processes_share_the_answers(folder, humaneval):
+    shares = [open_draws(humaneval, 2, folder, process, 3) for process in range(3)]
+    named = [(task.id, sample) for share in shares for task, sample in share]
+    assert len(named) == len(set(named)) == 2 * len(humaneval)
+
+
+def test_a_failing_model_keeps_what_was_drawn(folder, humaneval):
+    dead = GenerationError("http://localhost:1/v1 still says 500 after 8 attempts: no")
+    model = Model(lambda number, *_: dead if number >= 3 else "x")
+    with pytest.raises(GenerationError, match="still says 500"):
+        asyncio.run(draw_answers(open_draws(humaneval, 1, folder), model, "request", GREEDY, folder, in_flight=1))
+    assert len([*folder.records()]) == 3
+    draw(folder, humaneval, Model())
+    assert len([*folder.records()]) == len(humaneval)
+
+
+def test_one_refused_request_is_an_answer_that_failed(folder, humaneval):
+    model = Model(lambda number, *_: RequestRefusedError("too long") if number == 1 else "x")
+    draw(folder, humaneval, model)
+    assert Counter(record["finish_reason"] for record in folder.records()) == {
+        "stop": len(humaneval) - 1,
+        "refused": 1,
+    }
+
+
+def test_a_model_that_refuses_everything_is_an_error_and_no_result(folder, humaneval):
+    with pytest.raises(GenerationError, match="answers without a choice"):
+        draw(folder, humaneval, Model(lambda *_: RequestRefusedError("s answers without a choice: 'nonsense'.")))
+    assert not [*folder.records()]
+
+
+def test_any_text_comes_back_as_it_was(folder, humaneval):
+    texts = ["", "\ud800\0", "a\r\nb\u2028c", "🙂" * 1000]
+    draw(folder, humaneval[:4], Model(lambda number, *_: Completion(texts[number], "length")))
+    assert [answer.text for answer in read_answers(humaneval[:4], 1, "request", folder)] == texts
+
+
+def test_answers_made_otherwise_are_not_mixed_in(tmp_path):
+    with RunFolder(tmp_path / "run", {"model": "a"}, records="answers"):
+        pass
+    with pytest.raises(BuildError, match=r'holds a run with model = "a", not model = "b"'):
+        RunFolder(tmp_path / "run", {"model": "b"}, records="answers")
+
+
+_PROGRAM = """
+import asyncio, sys
+from reflection_trl.builder.shards import RunFolder
+from reflection_trl.evaluation.generate import draw_answers, open_draws
+from reflection_trl.evaluation.tasks import Task
+from reflection_trl.generation.types import Completion, Sampling
+
+async def model(prompt, sampling):
+    await asyncio.sleep(0.005)
+    return Completion("x" * 5000)
+
+tasks = [Task(f"T/{number}", "humaneval", "do") for number in range(300)]
+with RunFolder(sys.argv[1], {}, records="answers") as folder:
+    draws = open_draws(tasks, 1, folder)
+    asyncio.run(draw_answers(draws, model, "request", Sampling(), folder, in_flight=4))
+"""
+
+
+def test_kill_and_go_on_loses_nothing_and_doubles_nothing(tmp_path):
+    command = [sys.executable, "-c", _PROGRAM, str(tmp_path / "run")]
+    file = tmp_path / "run" / "answers" / "00000.jsonl"
+    for kills in range(3):
+        process = subprocess.Popen(command)
+        size = file.stat().st_size if file.exists() else 0
+        while process.poll() is None and (not file.exists() or file.stat().st_size < size + 100_000):
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, kills
+    with open(file, "ab") as torn:
+        torn.write(b'{"task_id": "T/2')
+    subprocess.run(command, check=True)
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    assert Counter(record["task_id"] for record in records) == {f"T/{number}": 1 for number in range(300)}

@@ -1,0 +1,89 @@
+"""Why answers fail, as a table tells it and as a person reads it."""
+
+import asyncio
+import json
+
+import pytest
+
+from reflection_trl.evaluation.evalplus_score import judge_evalplus
+from reflection_trl.evaluation.kinds import missing_answer, score_evalplus
+from reflection_trl.evaluation.tasks import Sample
+from reflection_trl.languages import Executor
+
+from .conftest import DATA
+
+
+def outcomes(tasks, samples):
+    async def score():
+        async with Executor(languages=["python"], workers=2) as execute:
+            return await score_evalplus("humaneval", tasks, samples, judge_evalplus("humaneval", samples), execute)
+
+    base, plus = asyncio.run(score())
+    assert (base.benchmark, plus.benchmark) == ("humaneval", "humaneval+")
+    return base.outcomes, plus.outcomes
+
+
+@pytest.mark.usefixtures("isolation")
+def test_each_failure_has_its_kind_and_tells_the_test(humaneval):
+    cases = {
+        "syntax": ("HumanEval/53", "def add(x, y:\n    return x + y"),
+        "name": ("HumanEval/53", "def add(x, y):\n    return x + z"),
+        "type": ("HumanEval/53", "def add(x, y):\n    return str(x) + y"),
+        "value": ("HumanEval/53", "def add(x, y):\n    return int('a')"),
+        "import": ("HumanEval/53", "import numpie\ndef add(x, y):\n    return x + y"),
+        "runtime": ("HumanEval/53", "def add(x, y):\n    return add(x, y)"),
+        "wrong_answer": ("HumanEval/53", "def add(x, y):\n    return x - y"),
+        "none": ("HumanEval/53", "def add(x, y):\n    return x + y"),
+        "timeout": ("HumanEval/2", "def truncate_number(number):\n    while True: pass"),
+    }
+    samples = [Sample(task, number, code) for number, (task, code) in enumerate(cases.values())]
+    base, plus = outcomes(humaneval, samples)
+    assert [outcome.kind for outcome in base] == list(cases)
+    assert [outcome.kind for outcome in plus] == list(cases)
+    details = dict(zip(cases, (outcome.detail for outcome in base), strict=True))
+    assert details["wrong_answer"] == "add(0, 1) returned -1, expected 1"
+    assert "NameError: name 'z' is not defined" in details["name"]
+    assert details["none"] == ""
+    assert [outcome.solution for outcome in base] == [code for _, code in cases.values()]
+
+
+@pytest.mark.usefixtures("isolation")
+def test_what_only_the_plus_finds_fails_there_alone(humaneval):
+    rows = {row["task_id"]: row for row in map(json.loads, (DATA / "humaneval.jsonl").read_text().splitlines())}
+    x, y = next(
+        given for given in rows["HumanEval/53"]["plus_input"] if given not in rows["HumanEval/53"]["base_input"]
+    )
+    code = f"def add(x, y):\n    return 'no' if (x, y) == ({x}, {y}) else x + y"
+    base, plus = outcomes(humaneval, [Sample("HumanEval/53", 0, code)])
+    assert base[0].passed
+    assert (plus[0].passed, plus[0].kind) == (False, "wrong_answer")
+    assert plus[0].detail == f"add({x}, {y}) returned 'no', expected {x + y}"
+
+
+@pytest.mark.usefixtures("isolation")
+def test_the_task_that_nobody_can_pass_says_so(humaneval):
+    code = "def find_zero(xs):\n    return 0.0"
+    base, _ = outcomes(humaneval, [Sample("HumanEval/32", 0, code)])
+    assert "counts every answer to this task as wrong" in base[0].detail
+
+
+@pytest.mark.usefixtures("isolation")
+def test_an_answer_that_was_cut_off_is_truncated(humaneval):
+    base, _ = outcomes(humaneval, [Sample("HumanEval/53", 0, "def add(x, y):\n    return (x +", "...", "length")])
+    assert base[0].kind == "truncated"
+
+
+@pytest.mark.parametrize(
+    ("sample", "kind"),
+    [
+        (Sample("T", 0, "", "", "refused"), "refused"),
+        (Sample("T", 0, "", "I cannot help with that."), "refused"),
+        (Sample("T", 0, " \n", "\n"), "empty"),
+        (Sample("T", 0, "", "Let me think about", "length"), "truncated"),
+        (Sample("T", 0, "pass", "pass"), None),
+        (Sample("T", 0, "pass"), None),
+    ],
+)
+def test_answers_that_cannot_run(sample, kind):
+    found = missing_answer(sample)
+    assert (found and found[0]) == kind

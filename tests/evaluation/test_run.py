@@ -1,0 +1,228 @@
+"""Whole evaluations, on a few tasks."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reflection_trl.evaluation import EvaluationRun
+from reflection_trl.evaluation.benchmarks import EVALPLUS
+from reflection_trl.evaluation.contamination import contamination_sentence, find_contamination
+from reflection_trl.evaluation.results import Outcome, Score
+from reflection_trl.evaluation.run import EvaluationSettings, evaluate_model, evaluate_samples
+from reflection_trl.evaluation.table import comparison_table, results_table
+from reflection_trl.generation import GenerationArguments
+from reflection_trl.generation.types import Completion
+from reflection_trl.languages.swift import Swift
+
+from .conftest import DATA, canonical
+
+
+ROOT = Path(__file__).parents[2]
+
+
+async def knows_all(prompt, sampling):
+    """Answers every request with the right code, found by the name in it."""
+    request = prompt[-1]["content"]
+    for benchmark in EVALPLUS:
+        rows = map(json.loads, (DATA / f"{benchmark}.jsonl").read_text().splitlines())
+        for row in rows:
+            if re.search(rf"\b{row['entry_point']}\b", request):
+                return Completion(f"Here:\n\n```python\n{row['prompt']}{row['canonical_solution']}\n```")
+    raise AssertionError(request)
+
+
+@pytest.mark.usefixtures("small_benchmarks", "isolation")
+def test_an_evaluation_from_prompt_to_record(tmp_path):
+    arguments = GenerationArguments(base_url="http://localhost:1/v1", model_name_or_path="m")
+    run = evaluate_model(arguments, ["humaneval", "mbpp"], tmp_path, generate=knows_all, bar=False, command="evaluate")
+    passed = {
+        score.benchmark: [outcome.task_id for outcome in score.outcomes if outcome.passed] for score in run.scores
+    }
+    right = {name: [task for task in canonical(name) if task != "HumanEval/32"] for name in EVALPLUS}
+    assert passed == {
+        "humaneval": right["humaneval"], "humaneval+": right["humaneval"], "mbpp": right["mbpp"], "mbpp+": right["mbpp"],
+    }  # fmt: skip
+    assert EvaluationRun.load(tmp_path / "results.json") == run
+    assert run.command == "evaluate"
+    assert run.settings["prompt"] == "request"
+    assert (
+        json.loads((tmp_path / "mbpp" / "samples_eval_results.json").read_text())["eval"].keys()
+        == canonical("mbpp").keys()
+    )
+    assert "87.5 [52.9, 97.8]" in results_table(run)
+
+    async def never(prompt, sampling):
+        raise AssertionError("all answers are there")
+
+    again = evaluate_model(arguments, ["humaneval"], tmp_path, generate=never, bar=False)
+    assert again.scores == run.scores[:2]
+
+
+@pytest.mark.usefixtures("small_benchmarks", "isolation")
+def test_published_answers_need_no_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(Swift, "missing", lambda self: "swiftc is not installed.")
+    files = [DATA / "humaneval_published.jsonl"]
+    run = evaluate_samples(files, tmp_path, name="DS-6.7B", bar=False)
+    failed = {outcome.task_id for outcome in run.score("humaneval+").outcomes if not outcome.passed}
+    assert failed == {"HumanEval/26", "HumanEval/32", "HumanEval/67"}
+    assert run.model == "DS-6.7B"
+    assert sorted(path.name for path in DATA.iterdir()) == sorted(
+        os.listdir(DATA)
+    )  # nothing was left beside the samples
+    assert (
+        evaluate_samples(files, tmp_path, EvaluationSettings(limit=2), bar=False).score("humaneval").outcomes[1].passed
+    )
+    with pytest.raises(ValueError, match="Nothing is left to judge: swiftc is not installed"):
+        evaluate_samples(files, tmp_path, benchmarks=["multipl-e:swift"], bar=False)
+    with pytest.raises(ValueError, match="2 files of answers and 1 benchmarks"):
+        evaluate_samples([*files, *files], tmp_path, benchmarks=["humaneval"], bar=False)
+    with pytest.raises(ValueError, match="Two files hold answers to the same benchmark"):
+        evaluate_samples([*files, *files], tmp_path, bar=False)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"prompt": "chat"}, "Unknown prompt style 'chat'"),
+        ({"samples": 0}, "`samples` must be at least 1"),
+        ({"limit": -1}, "`limit` must be at least 1"),
+        ({"samples": 10}, "10 answers at temperature 0 are all the same"),
+        ({"temperature": -1.0}, "no temperature -1.0"),
+        ({"top_p": 0.0}, "with top_p 0.0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        EvaluationSettings(**wrong)
+
+
+# Tables
+
+
+def run_of(model, **marks):
+    scores = [
+        Score(
+            name, [Outcome(f"T/{i}", 0, mark == "1", "none" if mark == "1" else "name") for i, mark in enumerate(text)]
+        )
+        for name, text in marks.items()
+    ]
+    return EvaluationRun(model, scores, skipped={"multipl-e:swift": "swiftc is missing."})
+
+
+def test_the_table_has_a_line_for_each_benchmark_and_names_what_was_skipped():
+    lines = results_table(run_of("m", humaneval="1110", mbpp="11")).splitlines()
+    assert [line.split()[0] for line in lines] == ["tasks", "humaneval", "mbpp", "multipl-e:swift:"]
+    assert re.search(r"humaneval +4 +75\.0 \[30\.1, 95\.4\] +name 1", lines[1])
+    assert lines[3] == "multipl-e:swift: not run. swiftc is missing."
+
+
+def test_the_comparison_has_what_both_were_run_on():
+    table = comparison_table(run_of("a", humaneval="1110", mbpp="1"), run_of("b", humaneval="0011"))
+    assert re.search(r"humaneval +4 +2 +1 +\+25\.0 \[.*\] +1\.000", table)
+    assert "mbpp" not in table
+    with pytest.raises(ValueError, match="a and b have no benchmark in common"):
+        comparison_table(run_of("a", mbpp="1"), run_of("b", humaneval="1"))
+
+
+# Contamination
+
+
+@pytest.mark.usefixtures("small_benchmarks")
+def test_rows_that_give_a_task_away_are_found():
+    task = json.loads((DATA / "humaneval.jsonl").read_text().splitlines()[0])
+    clean = {
+        "type": "generation",
+        "messages": [{"role": "user", "content": "Add."}, {"role": "assistant", "content": "No."}],
+    }
+    copied = {"type": "generation", "messages": [{"role": "user", "content": task["prompt"]}, clean["messages"][1]]}
+    found = find_contamination([clean, copied], ["humaneval", "multipl-e:java"])
+    assert (found["rows"], found["contaminated_rows"], found["tasks"]) == (2, 1, 1)
+    assert (found["found"][0]["task"], found["found"][0]["row"]) == ("HumanEval/0", 1)
+    assert "1 of the 2 rows" in contamination_sentence(found)
+    assert contamination_sentence(find_contamination([clean], ["mbpp"])).startswith("None of the 1 rows")
+    with pytest.raises(ValueError, match="row 1 of the given rows has no `messages`"):
+        find_contamination([clean, {"text": "x"}], ["humaneval"])
+
+
+# The recipe
+
+
+def recipe(*arguments, **environment):
+    paths = {f"{name.upper()}_OVERRIDE_PATH": str(DATA / f"{name}.jsonl") for name in EVALPLUS}
+    return subprocess.run(
+        [sys.executable, str(ROOT / "recipes" / "evaluate.py"), *map(str, arguments)],
+        env={**os.environ, **paths, "HF_HUB_OFFLINE": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_help_loads_nothing():
+    program = (
+        f"import runpy, sys; sys.argv = ['evaluate.py', '--help']; sys.path.insert(0, {str(ROOT / 'recipes')!r})\n"
+        f"try: runpy.run_path({str(ROOT / 'recipes' / 'evaluate.py')!r}, run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('torch', 'transformers', 'trl', 'reflection_trl') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("[]")
+    assert "--benchmarks" in done.stdout
+
+
+@pytest.mark.usefixtures("isolation")
+def test_the_recipe_judges_compares_and_reports(tmp_path):
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    run_of("base", humaneval="1").save(tmp_path / "base.json")
+    samples, out = DATA / "mbpp_published.jsonl", tmp_path / "out"
+    done = recipe("--samples", samples, "--output_dir", out, "--name", "DS-6.7B", **cache)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"mbpp\+ +8 ", done.stdout)
+    assert (out / "report.html").exists()
+    again = recipe(
+        "--samples", samples, "--output_dir", tmp_path / "again", "--compare", out / "results.json", **cache
+    )
+    assert re.search(r"mbpp\+ +8 +0 +0 +\+0\.0 ", again.stdout), again.stderr
+    wrong = recipe(
+        "--samples", samples, "--output_dir", tmp_path / "again", "--compare", tmp_path / "base.json", **cache
+    )
+    assert wrong.stderr.strip().endswith("have no benchmark in common.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--benchmarks", "humaneval"], "Which model should answer?"),
+        (["--model", "m", "--samples", "s.jsonl"], "Give either --samples or a model, not both"),
+        (["--samples", "gone.jsonl"], "gone.jsonl cannot be read: No such file or directory."),
+        (["--model", "m", "--benchmarks", "humaneval2"], "Unknown benchmark 'humaneval2'"),
+        (["--model", "m", "--nonsense", "1"], "unknown option: `nonsense`"),
+        (["--model", "m", "--temperature", "hot"], "invalid float value: 'hot'"),
+        (["--model", "m", "--compare", "gone.json"], "gone.json"),
+        (["--config", "gone.yaml"], "gone.yaml"),
+    ],
+)
+def test_wrong_input_ends_with_one_sentence(arguments, sentence, tmp_path):
+    done = recipe(*arguments, "--output_dir", tmp_path)
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 1
+    assert last.startswith("error: ")
+    assert sentence in last
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("isolation")
+def test_a_model_without_a_chat_template_is_told_what_to_do(tokenizer, tmp_path):
+    import copy
+
+    bare = copy.deepcopy(tokenizer)
+    bare.chat_template = None
+    bare.save_pretrained(tmp_path / "model")
+    done = recipe("--model", tmp_path / "model", "--benchmarks", "humaneval", "--output_dir", tmp_path / "out")
+    assert "has no chat template" in done.stderr
+    assert done.stderr.strip().endswith("--prompt completion.")
