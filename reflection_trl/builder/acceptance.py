@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from ..feedback import Feedback, FeedbackKind
 from ..languages.execution import Execute
 from ..problems import Example, Problem
+from ..problems.words import ngrams, words
 from ..sequences import split_blocks
 from .answers import MAX_PARSED, parse_python
 
@@ -36,6 +37,7 @@ class Rejection(enum.StrEnum):
     OWN_ASSERTS_FAILED = "own_asserts_failed"
     UNDEFINED_NAMES = "undefined_names"
     LEANS_ON_REFLECTION = "leans_on_reflection"
+    ECHOES_PROMPT = "echoes_prompt"
 
 
 class Rejected(Exception):
@@ -84,6 +86,7 @@ _BUILTINS = frozenset(dir(builtins)) | {
     "__module__",
     "__qualname__",
 }
+_ECHO = 8  # words in a row that are no chance
 _SHOWN = 1000  # characters of an example that a model is shown
 
 
@@ -114,6 +117,22 @@ def leaning_phrase(message: str, request: str = "") -> str | None:
         if match.group().lower() not in known:
             return match.group()
     return None
+
+
+def echoed_words(prose: str, prompt: str) -> str | None:
+    """
+    The words in which a text repeats what it was asked for: small models recite their orders.
+
+    Args:
+        prose (`str`): what the model wrote.
+        prompt (`str`): the prompt's own words, without the problem.
+
+    Returns:
+        `str`, *optional*: eight words in a row that are in both; `None` where there are none.
+    """
+    orders = set(ngrams(words(prompt), _ECHO))
+    repeated = (run for run in ngrams(words(prose), _ECHO) if len(run) == _ECHO and run in orders)
+    return next((" ".join(run) for run in repeated), None)
 
 
 def undefined_names(code: str, known: Iterable[str] = ()) -> list[str]:

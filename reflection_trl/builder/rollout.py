@@ -30,7 +30,7 @@ from ..feedback import Feedback, FeedbackKind
 from ..generation.types import BudgetExhaustedError, Completion, Generate, GenerationError, Sampling
 from ..languages.execution import Execute, Run
 from ..problems import Problem
-from .acceptance import Rejected, Rejection, check_standalone, is_refusal, judge
+from .acceptance import Rejected, Rejection, check_standalone, echoed_words, is_refusal, judge
 from .answers import Answer, read_answer
 from .asserts import Assert, assert_hint, contradicted, drop_asserts, majority_contradicts, split_asserts
 from .prompts import Prompts
@@ -52,6 +52,7 @@ _WORTH_ANOTHER = frozenset(
         Rejection.WRONG_LANGUAGE,
         Rejection.NO_PROGRESS,
         Rejection.LEANS_ON_REFLECTION,
+        Rejection.ECHOES_PROMPT,
         Rejection.UNDEFINED_NAMES,
         Rejection.TESTS_FAILED,
         Rejection.OWN_ASSERTS_FAILED,
@@ -211,13 +212,7 @@ class _Rollout:
         self.sequence = ReflectionSequence(
             problem,
             sample,
-            instruction=self._prompt(
-                "reflection",
-                instruction=problem.instruction,
-                examples=bool(problem.examples),
-                tests=bool(problem.tests) and settings.tell_tests,
-                asserts=assert_hint(problem.language),
-            ),
+            instruction=self._instruction(problem.instruction),
             request=self._prompt("request", instruction=problem.instruction),
         )
 
@@ -258,13 +253,7 @@ class _Rollout:
                 return
             if further and not self.settings.tell_tests:
                 raise Rejected(Rejection.TESTS_FAILED, f"The program fails the problem's tests: {_brief(feedback)}")
-            request = self._prompt(
-                "feedback",
-                instruction=self.problem.instruction,
-                feedback=feedback.text,
-                examples=bool(self.problem.examples),
-                further=further,
-            )
+            request = self._feedback(self.problem.instruction, feedback.text, further)
             self._chat.append({"role": "user", "content": request})
         raise Rejected(
             Rejection.ROUNDS_EXHAUSTED,
@@ -300,10 +289,12 @@ class _Rollout:
             sampling = self.settings.repair if number else self.settings.first
             step = f"{number} candidate {candidate}" if candidate else number
             answer = await self._draw(self._chat, sampling, step, again)
+            _refuse_echo(answer, orders)
             if answer.code in failed:
                 raise Rejected(Rejection.NO_PROGRESS, f"Round {number + 1} repeats a program that has failed.")
             return answer
 
+        orders = self._feedback("", "") if number else self._instruction("")
         count = self.settings.repair_candidates if number else 1
         drawn = await asyncio.gather(
             *(self._until_usable(functools.partial(draw, candidate)) for candidate in range(count)),
@@ -431,11 +422,11 @@ class _Rollout:
         """Stage two."""
         problem, programs = self.problem, [attempt.code for attempt in self.sequence.attempts]
         program = split_asserts(programs[-1], problem.language).solution.strip()
-        request = self._prompt(
-            "answer", instruction=problem.instruction, program=program, examples=bool(problem.examples)
-        )
+        flags = {"examples": bool(problem.examples)}
+        request = self._prompt("answer", instruction=problem.instruction, program=program, **flags)
         chat = [{"role": "user", "content": request}]
         answer = await self._draw(chat, self.settings.answer, "answer", again, program)
+        _refuse_echo(answer, self._prompt("answer", instruction="", program="", **flags))
         if not problem.examples and (solution := split_asserts(answer.code, problem.language).solution.strip()):
             answer = dataclasses.replace(answer, code=solution)
         text = answer.message(problem.language, tail=True)
@@ -541,12 +532,37 @@ class _Rollout:
         movable = [one for one in asserts if one.source]
         return await contradicted(movable, program, self._run, self.problem.language, self.problem.entry_point)
 
+    def _instruction(self, problem: str) -> str:
+        """The reflection instruction for a problem; for an empty one, what it says of its own."""
+        return self._prompt(
+            "reflection",
+            instruction=problem,
+            examples=bool(self.problem.examples),
+            tests=bool(self.problem.tests) and self.settings.tell_tests,
+            asserts=assert_hint(self.problem.language),
+        )
+
+    def _feedback(self, problem: str, feedback: str, further: bool = False) -> str:
+        """The request to go on after a failure, or what it says of its own."""
+        return self._prompt(
+            "feedback",
+            instruction=problem,
+            feedback=feedback,
+            examples=bool(self.problem.examples),
+            further=further,
+        )
+
     def _prompt(self, name: str, **values: Any) -> str:
         language = self.problem.language
         return self.settings.prompts.render(name, language, **values)
 
     def _note(self, **changes: Any) -> None:
         self.sequence = dataclasses.replace(self.sequence, **changes)
+
+
+def _refuse_echo(answer: Answer, prompt: str) -> None:
+    if repeated := echoed_words(f"{answer.lead}\n{answer.tail}", prompt):
+        raise Rejected(Rejection.ECHOES_PROMPT, f"The model repeats its prompt: {repeated!r}.")
 
 
 def _shown(feedback: Feedback) -> Feedback:

@@ -47,7 +47,9 @@ def comparison_table(run: EvaluationRun, other: EvaluationRun) -> str:
         found = compare(score, theirs)
         difference = f"{100 * found.difference:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
         counts = [str(found.tasks), str(found.won), str(found.lost)]
-        rows.append([score.benchmark, *counts, difference, f"{found.p_value:.3f}"])
+        rows.append(
+            [score.benchmark, *counts, difference, f"{found.p_value:.3f}" if found.p_value >= 0.001 else "< 0.001"]
+        )
     return _aligned(rows)
 
 

@@ -167,7 +167,6 @@ def test_prose_behind_a_program_is_cut_since_it_was_written_before_the_run():
         (" \n", "empty_answer"),
         ("I'm sorry, but I can't help with that.", "refused"),
         (Completion("", "refused"), "refused"),
-        ("Use multiplication.", "no_code"),
         ("```javascript\nconst double = x => 2 * x\n```", "wrong_language"),
         (Completion("```python\ndef double(x):\n    return 2 *", "length"), "truncated"),
         (Completion("Let me think. " * 50, "length"), "truncated"),
@@ -178,12 +177,16 @@ def test_prose_behind_a_program_is_cut_since_it_was_written_before_the_run():
 @pytest.mark.parametrize("stage", ["first", "repair", "answer"])
 def test_answers_that_hold_no_program(line, rejection, stage):
     lines = {"first": [], "repair": [BROKEN], "answer": [RIGHT]}[stage]
-    if (stage, rejection) == ("answer", "no_code"):
-        pytest.skip("it explains the program that passed")
     made, _ = roll(PROBLEM, [*lines, line])
     assert made.rejection == rejection
     assert made.detail.endswith(".") and made.detail.count("\n") == 0
     assert made.rounds == len(lines)
+
+
+@pytest.mark.parametrize("lines", [[], [BROKEN]])
+def test_a_program_is_needed_in_stage_one(lines):
+    made, _ = roll(PROBLEM, [*lines, "Use multiplication."])
+    assert made.rejection == "no_code" and made.rounds == len(lines)
 
 
 def test_an_answer_in_prose_alone_explains_the_program_that_passed():
@@ -201,6 +204,25 @@ def test_what_cannot_be_used_is_kept_with_the_rejected_rollout():
     assert turns[-1]["content"] == "Squares should do."
     made, _ = roll(PROBLEM, [RIGHT, "```javascript\nconst double = x => 2 * x\n```"])
     assert [turn["role"] for turn in to_record(made)["messages"]] == ["user", "assistant", "tool", "user", "assistant"]
+
+
+def test_an_answer_that_recites_its_prompt_is_refused():
+    recited = fenced(
+        program("2 * x").rstrip(), "It works. Write it out as your own, for a reader who has seen nothing but this."
+    )
+    made, _ = roll(PROBLEM, [RIGHT, recited])
+    assert made.rejection == "echoes_prompt" and "write it out as your own for a" in made.detail
+    made, _ = roll(
+        PROBLEM,
+        [fenced(program("2 * x", "double(3) == 6"), "First the complete solution, then a few asserts, such as:")],
+    )
+    assert made.rejection == "echoes_prompt"
+
+
+def test_the_words_of_the_problem_are_no_recital():
+    lead = f"You want this: {PROBLEM.instruction}"
+    made, _ = roll(PROBLEM, [fenced(program("2 * x", "double(3) == 6"), lead), f"{lead}\n\n{ANSWER}", DONE])
+    assert made.accepted, made.detail
 
 
 # Draws beyond the first
