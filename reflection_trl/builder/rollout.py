@@ -246,7 +246,7 @@ class _Rollout:
             self._note(attempts=(*self.sequence.attempts, attempt))
             self._chat.append({"role": "assistant", "content": attempt.text})
             if feedback.passed:
-                if not self.problem.examples and not split_asserts(code, self.problem.language).asserts:
+                if not self._tests_itself(code):
                     raise Rejected(
                         Rejection.ASSERTS_MISSING, f"The program of round {number + 1} makes no test of itself."
                     )
@@ -270,9 +270,10 @@ class _Rollout:
             except Rejected as rejected:
                 refused = refused or rejected
                 continue
-            if chosen is None or feedback.passed:
+            done = feedback.passed and self._tests_itself(code)
+            if chosen is None or done:
                 chosen = answer, code, feedback, further, self._found
-            if feedback.passed:
+            if done:
                 break
         if chosen is None:
             raise refused
@@ -361,6 +362,10 @@ class _Rollout:
         if self.settings.tell_tests:
             judged = dataclasses.replace(judged, text=self._prompt("further", feedback=_shown(judged).text))
         return code, judged, True
+
+    def _tests_itself(self, code: str) -> bool:
+        """Whether a program makes the tests that it was asked for."""
+        return bool(self.problem.examples or split_asserts(code, self.problem.language).asserts)
 
     async def _refuted(self, asserts: Sequence[Assert]) -> Sequence[Assert]:
         """Those of the asserts that the reference fails, or most other answers where nothing else can judge."""

@@ -264,6 +264,14 @@ def test_of_several_repairs_one_that_passes_is_taken():
     assert len({sampling.seed for sampling in model.samplings}) == len(lines)
 
 
+def test_a_repair_that_tests_itself_is_taken_before_one_that_does_not():
+    untested = fenced(program("x + x"), "The square is wrong, so add x to itself, I think.")
+    made, _ = roll(PROBLEM, [BROKEN, *by_prompt(untested, MENDED), ANSWER, DONE], repair_candidates=2)
+    assert made.accepted and made.attempts[1].text == MENDED, made.detail
+    made, _ = roll(PROBLEM, [BROKEN, *by_prompt(untested, "Hm.")], repair_candidates=2)
+    assert made.rejection == "asserts_missing"
+
+
 def test_of_several_repairs_that_fail_the_first_is_gone_on_from():
     one = fenced(program("x", "double(3) == 6"), "The square is wrong, so leave x as it is, I think.")
     other = fenced(program("x + 1", "double(3) == 6"), "The square is wrong, so add one to it, I think.")
