@@ -1,5 +1,5 @@
 # make quickstart   a virtual environment, a small real model, a short training, its plot, an answer before and after
-# make test         linter, formatter and tests, in the same environment
+# make test         linters, formatter and tests, in the same environment
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -30,6 +30,7 @@ quickstart: $(VENV)/installed-recipes
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 # The package with one of its extras, again whenever its requirements change

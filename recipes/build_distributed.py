@@ -94,7 +94,7 @@ def run(argv: list[str]) -> None:
     arguments, generation, distributed = parse_options(parser, argv)
     check_sources(arguments.problems)
 
-    from reflection_trl.builder.build import BuildError
+    from reflection_trl.builder.build import RunError
     from reflection_trl.builder.distributed import RolloutRunner, inference_config, prepare_folder, write_finished
 
     config = inference_config(generation, distributed.server, arguments.in_flight)
@@ -109,7 +109,7 @@ def run(argv: list[str]) -> None:
             return
         _, missing = prepare_folder(build, arguments.output_dir, distributed.tasks)
         if missing:
-            raise BuildError(
+            raise RunError(
                 f"{missing:,} rollouts are still to be made: see {logging_dir}, and run the same command again."
             )
     show_outcome(arguments, write_finished(build, arguments.output_dir))

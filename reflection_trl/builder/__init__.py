@@ -5,32 +5,32 @@ from typing import TYPE_CHECKING
 
 
 if TYPE_CHECKING:
+    from ..run_folder import RunError
     from .build import build_reflection_dataset
     from .reflection_sequences import ReflectionSequences
     from .rollout import RolloutSettings, rollout
     from .sequence import Attempt, ReflectionSequence
-    from .shards import BuildError
     from .statistics import BuildStatistics
 
 # `datasets` and its company take a second to import, and rollouts need none of it
 _MODULES = {
     "Attempt": "sequence",
-    "BuildError": "shards",
     "BuildStatistics": "statistics",
     "ReflectionSequence": "sequence",
     "ReflectionSequences": "reflection_sequences",
     "RolloutSettings": "rollout",
+    "RunError": ".run_folder",  # one level up
     "build_reflection_dataset": "build",
     "rollout": "rollout",
 }
 
 __all__ = [
     "Attempt",
-    "BuildError",
     "BuildStatistics",
     "ReflectionSequence",
     "ReflectionSequences",
     "RolloutSettings",
+    "RunError",
     "build_reflection_dataset",
     "rollout",
 ]

@@ -9,12 +9,12 @@ import sys
 import warnings
 from collections.abc import Iterable
 
+from ..answers import MAX_PARSED, parse_python
 from ..feedback import Feedback, FeedbackKind
 from ..languages.execution import Execute
 from ..problems import Example, Problem
 from ..problems.words import ngrams, words
 from ..sequences import split_blocks
-from .answers import MAX_PARSED, parse_python
 
 
 class Rejection(enum.StrEnum):

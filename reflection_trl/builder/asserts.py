@@ -20,9 +20,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..answers import defined_names, parse_python
 from ..feedback import FeedbackKind
 from ..languages.execution import Execute
-from .answers import defined_names, parse_python
 
 
 # Failures that say nothing about the assert: the other program lacks a helper that the assert calls, or was not run fairly

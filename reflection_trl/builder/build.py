@@ -19,13 +19,13 @@ from ..generation import Generate, GenerationArguments, open_generator
 from ..languages import Executor, get_language
 from ..languages.execution import Execute
 from ..problems import Problem, ProblemReport, load_problems, prepare_problems
+from ..run_folder import RunError, RunFolder, Session, write_json
 from .features import to_row
 from .plot import plot_build
 from .progress import Progress
 from .rollout import RolloutSettings
 from .run import latest_records, make_rollouts, open_tasks
 from .selection import select
-from .shards import BuildError, RunFolder, Session, write_json
 from .statistics import BuildStatistics, measure
 
 
@@ -160,7 +160,7 @@ def build_reflection_dataset(
 
     Raises:
         ValueError: If an argument or a problem is wrong.
-        [`BuildError`]: If the folder holds another run, or cannot be written.
+        [`RunError`]: If the folder holds another run, or cannot be written.
         [`~reflection_trl.generation.GenerationError`]: If the model cannot be asked, now or any longer.
         [`~reflection_trl.sandbox.SandboxUnavailableError`]: If programs cannot be run safely on this machine.
     """
@@ -215,14 +215,14 @@ async def run_build(
 
     Raises:
         ValueError: If `in_flight` is no positive number.
-        [`BuildError`]: If the folder holds another run, or cannot be written.
+        [`RunError`]: If the folder holds another run, or cannot be written.
         [`~reflection_trl.generation.GenerationError`]: If the model cannot be asked, now or any longer.
         [`~reflection_trl.sandbox.SandboxError`]: If programs cannot be run safely on this machine.
     """
     if in_flight < 1:
         raise ValueError(f"`in_flight` must be at least 1, got {in_flight}.")
     if outcome_only and not (Path(output_dir) / "run.json").exists():
-        raise BuildError(
+        raise RunError(
             f"{output_dir} holds no run: make rollouts first, with the same command without --outcome_only."
         )
     with RunFolder(output_dir, build.fingerprint(), process) as folder:
@@ -285,7 +285,7 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
     # A run of more samples may have been here: its surplus is no part of this one
     ordered = [records[key] for key in build.keys if key in records]
     if not ordered:
-        raise BuildError(f"{folder.path} holds no rollouts yet: run the same command without --outcome_only first.")
+        raise RunError(f"{folder.path} holds no rollouts yet: run the same command without --outcome_only first.")
     kept, aside = select([record for record in ordered if record["rejection"] is None], build.min_repaired_share)
     rejected = [record for record in ordered if record["rejection"] is not None]
     sampling = json.dumps(build.sampling())
@@ -310,7 +310,7 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
         write_json(folder.path / "statistics.json", statistics.to_dict())
         plot_build(statistics, folder.path / "build.png")
     except OSError as error:
-        raise BuildError(
+        raise RunError(
             f"The outcome cannot be written to {folder.path} ({error.strerror or error}): make room and run the same command again."
         ) from error
     return statistics
@@ -324,7 +324,7 @@ def read_rows(output_dir: str | os.PathLike[str]) -> "Dataset":
         output_dir (`str` or `Path`): its folder.
 
     Raises:
-        [`BuildError`]: If the run is not finished, or accepted nothing.
+        [`RunError`]: If the run is not finished, or accepted nothing.
     """
     from datasets.exceptions import DatasetGenerationError
     from datasets.utils import disable_progress_bars, enable_progress_bars, is_progress_bar_enabled
@@ -334,13 +334,13 @@ def read_rows(output_dir: str | os.PathLike[str]) -> "Dataset":
     rows = Path(output_dir) / "rows"
     if rows.is_dir() and not [*rows.glob("accepted-*.jsonl")]:
         if [*rows.glob("set_aside-*.jsonl")]:
-            raise BuildError(
+            raise RunError(
                 f"Every accepted rollout of {output_dir} passed at the first try, so `min_repaired_share` leaves none: lower it, or "
                 "take harder problems."
             )
         statistics = json.loads((Path(output_dir) / "statistics.json").read_text(encoding="utf-8"))
         reason, count = next(iter(statistics["rejections"].items()))
-        raise BuildError(
+        raise RunError(
             f"No rollout of {output_dir} was accepted ({count:,} of {statistics['rollouts']:,}: {reason}): read them in "
             f"{rows / 'rejected-00000.jsonl'}; a larger model, easier problems, more samples or more rounds may help."
         )
@@ -353,7 +353,7 @@ def read_rows(output_dir: str | os.PathLike[str]) -> "Dataset":
         builder.download_and_prepare()
     except (DatasetGenerationError, OSError) as error:
         reason = error.__cause__ or error
-        raise BuildError(
+        raise RunError(
             f"The dataset of {output_dir} cannot be written ({getattr(reason, 'strerror', None) or reason}): make room and run the "
             "same command again."
         ) from error

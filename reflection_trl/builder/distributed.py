@@ -30,9 +30,9 @@ from ..generation import (
 )
 from ..generation.endpoint import EndpointGenerator, read_completion, request_fields
 from ..languages import Executor
+from ..run_folder import RunFolder, Session
 from .build import Build, write_outcome
 from .run import Task, make_rollouts, open_tasks
-from .shards import RunFolder, Session
 from .statistics import BuildStatistics
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
+from ..run_folder import RunFolder, Session
 from .run import is_open
-from .shards import RunFolder, Session
 from .statistics import cost_of
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import datasets
 
+from ..run_folder import RunError
 from ..sequences import normalize_row
 from .features import sequence_features
-from .shards import BuildError
 
 
 _OUTCOME = "statistics.json"  # of a run's files, the one that is written when the rows are complete
@@ -86,10 +86,10 @@ class ReflectionSequences(datasets.GeneratorBasedBuilder):
         rows = Path(self.config.data_dir) / "rows"
         kind = {"default": "accepted"}.get(self.config.name, self.config.name)
         if not (Path(self.config.data_dir) / _OUTCOME).exists():
-            raise BuildError(f"{self.config.data_dir} holds no finished run: run its build to the end.")
+            raise RunError(f"{self.config.data_dir} holds no finished run: run its build to the end.")
         files = sorted(map(str, rows.glob(f"{kind}-*.jsonl")))
         if not files:
-            raise BuildError(f"The run in {self.config.data_dir} has no rows of the kind {kind!r}.")
+            raise RunError(f"The run in {self.config.data_dir} has no rows of the kind {kind!r}.")
         return [datasets.SplitGenerator(name=datasets.Split.TRAIN, gen_kwargs={"files": files})]
 
     def _generate_examples(self, files: list[str]) -> Iterator[tuple[Any, dict[str, Any]]]:

@@ -26,12 +26,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..answers import Answer, read_answer
 from ..feedback import Feedback, FeedbackKind
 from ..generation.types import BudgetExhaustedError, Completion, Generate, GenerationError, Sampling
 from ..languages.execution import Execute, Run
 from ..problems import Problem
 from .acceptance import Rejected, Rejection, check_standalone, echoed_words, is_refusal, judge
-from .answers import Answer, read_answer
 from .asserts import Assert, assert_hint, contradicted, drop_asserts, majority_contradicts, split_asserts
 from .prompts import Prompts
 from .sequence import Attempt, ReflectionSequence

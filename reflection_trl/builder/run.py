@@ -7,10 +7,10 @@ from typing import Any
 from ..generation.types import Completion, Generate, GenerationError, RequestRefusedError, Sampling
 from ..languages.execution import Execute, Run
 from ..problems import Problem
+from ..run_folder import RunFolder, Session
 from .acceptance import Rejection
 from .features import to_record
 from .rollout import RolloutSettings, rollout
-from .shards import RunFolder, Session
 
 
 Task = tuple[Problem, int]
@@ -130,7 +130,7 @@ async def make_rollouts(
     Raises:
         [`~reflection_trl.generation.GenerationError`]: When the model can no longer be asked, or a budget is used up.
         [`~reflection_trl.sandbox.SandboxError`]: When the sandbox fails.
-        [`BuildError`]: When rollouts can no longer be written.
+        [`RunError`]: When rollouts can no longer be written.
     """
     model, runs = _CountedModel(generate, session), _CountedRuns(execute, session)
     pending = iter(tasks)

@@ -9,7 +9,7 @@ square of their length), but it is what others are measured with. Answers to Mul
 
 import ast
 
-from ..builder.answers import parse_python, read_answer
+from ..answers import parse_python, read_answer
 from .benchmarks import EVALPLUS
 from .tasks import Task
 

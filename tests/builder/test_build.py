@@ -15,12 +15,12 @@ import pytest
 from datasets import Dataset
 
 import reflection_trl
-from reflection_trl.builder import BuildError, RolloutSettings, build_reflection_dataset
+from reflection_trl.builder import RolloutSettings, RunError, build_reflection_dataset
 from reflection_trl.builder.build import Build, read_rows, run_build
-from reflection_trl.builder.shards import RunFolder
 from reflection_trl.generation import GenerationArguments
 from reflection_trl.generation.types import BudgetExhaustedError, Completion, GenerationError
 from reflection_trl.problems import Problem
+from reflection_trl.run_folder import RunFolder
 from reflection_trl.sequences import validate_row
 
 from .conftest import RunsHere
@@ -203,7 +203,7 @@ def test_a_full_disk_while_rollouts_are_made(tmp_path, whole):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, before[1]))
     try:
-        with pytest.raises(BuildError, match=r"cannot be written \(.+\): make room and run the same command again"):
+        with pytest.raises(RunError, match=r"cannot be written \(.+\): make room and run the same command again"):
             run(build_of(samples=2), tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -220,7 +220,7 @@ def test_a_full_disk_while_the_outcome_is_written(tmp_path, whole):
     for limit, what in ((size - 1, "outcome cannot be written to"), (size + 1, "dataset of .+ cannot be written")):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
         try:
-            with pytest.raises(BuildError, match=what):
+            with pytest.raises(RunError, match=what):
                 run(build_of(samples=2), tmp_path)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
                 read_rows(tmp_path)
@@ -273,11 +273,11 @@ def test_rollouts_without_an_answer_are_made_again(tmp_path, whole):
 
 def test_outcome_only_makes_nothing(tmp_path):
     folder = tmp_path / "run"
-    with pytest.raises(BuildError, match="holds no run: make rollouts first"):
+    with pytest.raises(RunError, match="holds no run: make rollouts first"):
         run(build_of(), folder, outcome_only=True)
     assert not folder.exists()
     RunFolder(folder, build_of().fingerprint()).__exit__()
-    with pytest.raises(BuildError, match="holds no rollouts yet"):
+    with pytest.raises(RunError, match="holds no rollouts yet"):
         run(build_of(), folder, outcome_only=True)
 
     class Ends(Replies):
@@ -361,7 +361,7 @@ def test_nothing_accepted_says_why_and_keeps_what_there_is(tmp_path):
 
     statistics = run(build_of(), tmp_path, Mute())
     assert (statistics.rows, statistics.rejections) == (0, {"no_code": 10})
-    with pytest.raises(BuildError) as error:
+    with pytest.raises(RunError) as error:
         read_rows(tmp_path)
     assert f"No rollout of {tmp_path} was accepted (10 of 10: no_code): read them in {tmp_path}/rows/rejected-" in str(
         error.value
@@ -377,7 +377,7 @@ def test_a_share_that_leaves_nothing(tmp_path):
 
     statistics = run(build_of(min_repaired_share=0.5), tmp_path, Right())
     assert (statistics.accepted, statistics.rows, statistics.set_aside) == (10, 0, 10)
-    with pytest.raises(BuildError, match=r"passed at the first try, so `min_repaired_share` leaves none: lower it"):
+    with pytest.raises(RunError, match=r"passed at the first try, so `min_repaired_share` leaves none: lower it"):
         read_rows(tmp_path)
 
 
@@ -431,7 +431,7 @@ def test_the_folder_of_another_run(tmp_path):
         dataclasses.replace(build_of(), settings=RolloutSettings(seed=1)),
     ):
         with pytest.raises(
-            BuildError, match=r"holds a run with .+ give another `output_dir`, or the settings of that run"
+            RunError, match=r"holds a run with .+ give another `output_dir`, or the settings of that run"
         ):
             run(other, tmp_path)
     assert len(kept(tmp_path)) == 10

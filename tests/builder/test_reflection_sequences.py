@@ -10,7 +10,8 @@ from datasets import load_dataset
 from datasets.exceptions import DatasetGenerationError
 
 import reflection_trl
-from reflection_trl.builder import BuildError, ReflectionSequences, RolloutSettings, shards
+from reflection_trl import run_folder
+from reflection_trl.builder import ReflectionSequences, RolloutSettings, RunError
 from reflection_trl.builder.build import Build, run_build
 from reflection_trl.builder.features import sequence_features
 from reflection_trl.sequences import from_typed_blocks
@@ -25,7 +26,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "out"
     build = Build(make_problems(10), "scripted", RolloutSettings(rounds=2), samples=2, min_repaired_share=0.5)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "ROWS_PER_SHARD", 3)
+        patch.setattr(run_folder, "ROWS_PER_SHARD", 3)
         asyncio.run(run_build(build, folder, generate=Replies(), execute=RunsHere(), bar=False))
     return folder
 
@@ -173,7 +174,7 @@ def test_bad_files(tmp_path, content, message):
 
 
 def test_bad_folders(run, tmp_path):
-    with pytest.raises(BuildError, match="holds no finished run: run its build to the end"):
+    with pytest.raises(RunError, match="holds no finished run: run its build to the end"):
         ReflectionSequences(data_dir=str(tmp_path), cache_dir=str(tmp_path)).download_and_prepare()
     with pytest.raises(ValueError, match="Give `data_dir`, the folder of a finished run, or `data_files`"):
         ReflectionSequences(cache_dir=str(tmp_path)).download_and_prepare()

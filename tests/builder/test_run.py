@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from reflection_trl.builder import BuildError, RolloutSettings
+from reflection_trl.builder import RolloutSettings, RunError
 from reflection_trl.builder.run import latest_records, make_rollouts, share_of
-from reflection_trl.builder.shards import RunFolder, Session
 from reflection_trl.generation.types import BudgetExhaustedError, Completion, GenerationError, RequestRefusedError
+from reflection_trl.run_folder import RunFolder, Session
 from reflection_trl.sandbox import SandboxError
 
 from .conftest import RunsHere
@@ -124,11 +124,11 @@ def test_a_folder_that_can_no_longer_be_written_ends_the_run(folder, monkeypatch
 
     def append(record):
         if len([*folder.records()]) == 3:
-            raise BuildError("make room")
+            raise RunError("make room")
         whole(record)
 
     monkeypatch.setattr(folder, "append", append)
-    with pytest.raises(BuildError, match="make room"):
+    with pytest.raises(RunError, match="make room"):
         make(folder, Replies(0.001))
     assert len([*folder.records()]) == 3
 

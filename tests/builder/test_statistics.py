@@ -3,8 +3,8 @@
 import pytest
 
 from reflection_trl.builder.plot import plot_build
-from reflection_trl.builder.shards import Session
 from reflection_trl.builder.statistics import cost_of, measure
+from reflection_trl.run_folder import Session
 
 
 DESCRIBED = {"models": ["m"], "problems": ["p"], "sampling": {}, "prompts": {}, "contamination": ""}

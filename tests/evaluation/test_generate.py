@@ -11,9 +11,9 @@ from collections import Counter
 
 import pytest
 
-from reflection_trl.builder.shards import BuildError, RunFolder
 from reflection_trl.evaluation.generate import draw_answers, open_draws, read_answers
 from reflection_trl.generation.types import Completion, GenerationError, RequestRefusedError, Sampling
+from reflection_trl.run_folder import RunError, RunFolder
 
 
 class Model:
@@ -120,13 +120,13 @@ def test_any_text_comes_back_as_it_was(folder, humaneval):
 def test_answers_made_otherwise_are_not_mixed_in(tmp_path):
     with RunFolder(tmp_path / "run", {"model": "a"}, records="answers"):
         pass
-    with pytest.raises(BuildError, match=r'holds a run with model = "a", not model = "b"'):
+    with pytest.raises(RunError, match=r'holds a run with model = "a", not model = "b"'):
         RunFolder(tmp_path / "run", {"model": "b"}, records="answers")
 
 
 _PROGRAM = """
 import asyncio, sys
-from reflection_trl.builder.shards import RunFolder
+from reflection_trl.run_folder import RunFolder
 from reflection_trl.evaluation.generate import draw_answers, open_draws
 from reflection_trl.evaluation.tasks import Task
 from reflection_trl.generation.types import Completion, Sampling

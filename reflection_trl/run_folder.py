@@ -29,7 +29,7 @@ _LOCK_ATTEMPTS = 20
 _OWN_FILES = re.compile(r"run\.json|\.lock-\d+|\.run\.json\.\d+\.partial")
 
 
-class BuildError(RuntimeError):
+class RunError(RuntimeError):
     """A run cannot begin, or go on. The message says what to do; what was done is kept."""
 
 
@@ -66,7 +66,7 @@ class RunFolder:
         records (`str`, *optional*, defaults to `"rollouts"`): name of the subfolder with what [`RunFolder.append`] adds.
 
     Raises:
-        [`BuildError`]: If the folder holds something else, cannot be written, or another process is at work in it.
+        [`RunError`]: If the folder holds something else, cannot be written, or another process is at work in it.
     """
 
     def __init__(
@@ -77,17 +77,17 @@ class RunFolder:
         self._records = self.path / records
         settings = json.loads(json.dumps(settings))  # as it will be read again
         if self.path.exists() and not self.path.is_dir():
-            raise BuildError(f"{self.path} is a file: give a folder for the run.")
+            raise RunError(f"{self.path} is a file: give a folder for the run.")
         if self.path.is_dir() and not (self.path / "run.json").exists():
             names = {entry.name for entry in self.path.iterdir()} - {records}
             strange = sorted(name for name in names if not _OWN_FILES.fullmatch(name))
             if strange:
-                raise BuildError(f"{self.path} holds {strange[0]!r} and no run: give an empty or a new folder.")
+                raise RunError(f"{self.path} holds {strange[0]!r} and no run: give an empty or a new folder.")
         try:
             self._records.mkdir(parents=True, exist_ok=True)
             self._lock = self._take_lock()
         except OSError as error:
-            raise BuildError(
+            raise RunError(
                 f"The folder {self.path} cannot be written ({error.strerror}): give another, or make room or ask for the right."
             ) from error
         self._file: BinaryIO | None = None
@@ -120,7 +120,7 @@ class RunFolder:
             except BlockingIOError:
                 if not patience:
                     lock.close()
-                    raise BuildError(
+                    raise RunError(
                         f"Another process is at work in {self.path}: wait for it, or give another folder."
                     ) from None
                 time.sleep(0.1)
@@ -148,7 +148,7 @@ class RunFolder:
             try:
                 write_json(file, {"format_version": FORMAT_VERSION, **settings})
             except OSError as error:
-                raise BuildError(
+                raise RunError(
                     f"{file} cannot be written ({error.strerror}): make room, or give another folder."
                 ) from error
             return
@@ -156,14 +156,14 @@ class RunFolder:
             before = json.loads(file.read_text())
             version = before.pop("format_version")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BuildError(f"{file} cannot be read ({error}): give another folder.") from error
+            raise RunError(f"{file} cannot be read ({error}): give another folder.") from error
         if version != FORMAT_VERSION:
-            raise BuildError(
+            raise RunError(
                 f"{self.path} holds a run of format {version}, and this version makes {FORMAT_VERSION}: give another folder."
             )
         for key in {**before, **settings}:
             if before.get(key) != settings.get(key):
-                raise BuildError(
+                raise RunError(
                     f"{self.path} holds a run with {_brief(key, before.get(key))}, not {_brief(key, settings.get(key))}: give another "
                     "`output_dir`, or the settings of that run."
                 )
@@ -208,7 +208,7 @@ class RunFolder:
                     try:
                         record = json.loads(line)
                     except ValueError:
-                        raise BuildError(
+                        raise RunError(
                             f"{path} is damaged at byte {seen.get(path, 0)}: cut it off there, or give another folder."
                         ) from None
                     seen[path] = seen.get(path, 0) + len(line)
@@ -219,7 +219,7 @@ class RunFolder:
         Adds a rollout. It survives the end of this process at once, and that of the machine after about two seconds.
 
         Raises:
-            [`BuildError`]: If the disk is full; the file is left as it was before.
+            [`RunError`]: If the disk is full; the file is left as it was before.
         """
         line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         before = None
@@ -236,7 +236,7 @@ class RunFolder:
             if before is not None:
                 with contextlib.suppress(OSError):
                     self._file.truncate(before)
-            raise BuildError(
+            raise RunError(
                 f"{self._own_file} cannot be written ({error.strerror or error}): make room and run the same command again; what was "
                 "made before is kept."
             ) from error

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reflection_trl.builder.answers import extract_code, read_answer
+from reflection_trl.answers import extract_code, read_answer
 from reflection_trl.sequences import split_blocks
 
 

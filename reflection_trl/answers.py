@@ -6,8 +6,8 @@ import textwrap
 import warnings
 from dataclasses import dataclass
 
-from ..languages import get_language
-from ..sequences import fence_code
+from .languages import get_language
+from .sequences import fence_code
 
 
 # Longer code is no answer to a problem of this kind, and parsing it would take long

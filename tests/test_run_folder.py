@@ -5,8 +5,8 @@ import resource
 
 import pytest
 
-from reflection_trl.builder import shards
-from reflection_trl.builder.shards import BuildError, RunFolder, Session
+from reflection_trl import run_folder
+from reflection_trl.run_folder import RunError, RunFolder, Session
 
 
 SETTINGS = {"model": "m", "rounds": 4, "first": {"temperature": 0.8}}
@@ -84,7 +84,7 @@ def test_damage_is_told_with_its_place(tmp_path):
         file.write(b"\0\0\n")
     with (
         RunFolder(tmp_path, SETTINGS) as folder,
-        pytest.raises(BuildError, match=rf"00000.jsonl is damaged at byte {place}"),
+        pytest.raises(RunError, match=rf"00000.jsonl is damaged at byte {place}"),
     ):
         list(folder.records())
 
@@ -94,7 +94,7 @@ def test_a_full_disk_loses_nothing_that_was_made(tmp_path, file_limit):
         folder.append(record(0))
         file_limit(1000)
         with pytest.raises(
-            BuildError, match=r"00000.jsonl cannot be written \(.+\): make room and run the same command again"
+            RunError, match=r"00000.jsonl cannot be written \(.+\): make room and run the same command again"
         ):
             folder.append(record(1, "x" * 2000))
         assert (tmp_path / "rollouts" / "00000.jsonl").read_bytes().endswith(b"}\n")
@@ -106,7 +106,7 @@ def test_a_full_disk_loses_nothing_that_was_made(tmp_path, file_limit):
 
 def test_a_disk_that_is_full_from_the_start(tmp_path, file_limit):
     file_limit(0)
-    with pytest.raises(BuildError, match=r"run.json cannot be written \(.+\): make room"):
+    with pytest.raises(RunError, match=r"run.json cannot be written \(.+\): make room"):
         RunFolder(tmp_path / "run", SETTINGS)
     file_limit(resource.RLIM_INFINITY)
     assert [path.name for path in (tmp_path / "run").iterdir() if path.suffix] == []
@@ -146,7 +146,7 @@ def test_half_a_surrogate_pair_does_not_end_the_run(tmp_path):
 )
 def test_another_run_is_refused(tmp_path, changed, message):
     RunFolder(tmp_path, SETTINGS).__exit__()
-    with pytest.raises(BuildError) as error:
+    with pytest.raises(RunError) as error:
         RunFolder(tmp_path, SETTINGS | changed)
     assert message in str(error.value)
     RunFolder(tmp_path, SETTINGS).__exit__()  # the lock is free again
@@ -154,35 +154,35 @@ def test_another_run_is_refused(tmp_path, changed, message):
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(BuildError, match=r"holds 'thesis.tex' and no run: give an empty or a new folder"):
+    with pytest.raises(RunError, match=r"holds 'thesis.tex' and no run: give an empty or a new folder"):
         RunFolder(tmp_path, SETTINGS)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-    with pytest.raises(BuildError, match="is a file: give a folder"):
+    with pytest.raises(RunError, match="is a file: give a folder"):
         RunFolder(tmp_path / "thesis.tex", SETTINGS)
 
 
 def test_a_folder_that_cannot_be_made():
-    with pytest.raises(BuildError, match=r"The folder /proc/run cannot be written \(.+\): give another"):
+    with pytest.raises(RunError, match=r"The folder /proc/run cannot be written \(.+\): give another"):
         RunFolder("/proc/run", SETTINGS)  # not even by root
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"rounds": 4}', "\0"])
 def test_a_run_file_that_is_none(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
-    with pytest.raises(BuildError, match=r"run.json cannot be read"):
+    with pytest.raises(RunError, match=r"run.json cannot be read"):
         RunFolder(tmp_path, SETTINGS)
 
 
 def test_a_newer_format_is_refused(tmp_path):
     (tmp_path / "run.json").write_text('{"format_version": 99}')
-    with pytest.raises(BuildError, match="holds a run of format 99, and this version makes 1"):
+    with pytest.raises(RunError, match="holds a run of format 99, and this version makes 1"):
         RunFolder(tmp_path, SETTINGS)
 
 
 def test_one_process_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "_LOCK_ATTEMPTS", 1)
+    monkeypatch.setattr(run_folder, "_LOCK_ATTEMPTS", 1)
     with RunFolder(tmp_path, SETTINGS) as folder:
-        with pytest.raises(BuildError, match="Another process is at work in"):
+        with pytest.raises(RunError, match="Another process is at work in"):
             RunFolder(tmp_path, SETTINGS)
         assert not folder.is_locked(1)
         with RunFolder(tmp_path, SETTINGS, process=1):
@@ -199,7 +199,7 @@ def test_what_processes_make_before_the_first_is_no_stranger(tmp_path):
 
 
 def test_rows_in_shards_replace_those_that_were_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "ROWS_PER_SHARD", 2)
+    monkeypatch.setattr(run_folder, "ROWS_PER_SHARD", 2)
     with RunFolder(tmp_path, SETTINGS) as folder:
         for count, files in ((5, 3), (4, 2), (0, 0), (1, 1)):
             folder.write_rows("accepted", [record(number) for number in range(count)])
