@@ -138,7 +138,7 @@ def test_a_build_over_a_server(place, server, capfd):
 def test_killed_and_gone_on_with(place, server):
     assert main("--config", "build.yaml", "--output_dir", "whole") == 0
     command = [sys.executable, str(RECIPES / "build_dataset.py"), "--config", "build.yaml", "--in_flight", "2"]
-    wait = lambda request: (time.sleep(0.05), server.right_answer(request))[1]  # noqa: E731
+    wait = lambda request: (time.sleep(0.25), server.right_answer(request))[1]  # noqa: E731
     for goal, how, code in ((2, signal.SIGKILL, -9), (4, signal.SIGINT, 130)):
         server.answer = wait
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
