@@ -2,6 +2,7 @@
 
 import importlib.resources
 import os
+from pathlib import Path
 
 
 # Before any Hugging Face import: no test may wait for a network
@@ -19,6 +20,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Con
 # Tiny models gain nothing from threads, and test workers would fight for them
 torch.set_num_threads(1)
 
+EVALPLUS = Path(__file__).parent / "data" / "evalplus"
 CORPUS = """def add(a, b):
     return a + b
 
@@ -118,3 +120,18 @@ def mixed_rows():
     """Rows of both types and several lengths."""
     rows = [reflection_row(i, rounds=1 + i % 3) for i in range(6)]
     return [*rows[:3], generation_row(3), *rows[3:], generation_row(11)]
+
+
+@pytest.fixture(scope="session")
+def evalplus_cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("evalplus")
+
+
+@pytest.fixture
+def small_benchmarks(monkeypatch, evalplus_cache):
+    """HumanEval+ and MBPP+ with eight tasks each, and evalplus's cache in a folder of the tests' own."""
+    evalplus = pytest.importorskip("evalplus.data")
+    monkeypatch.setattr(evalplus.humaneval, "HUMANEVAL_OVERRIDE_PATH", str(EVALPLUS / "humaneval.jsonl"))
+    monkeypatch.setattr(evalplus.mbpp, "MBPP_OVERRIDE_PATH", str(EVALPLUS / "mbpp.jsonl"))
+    monkeypatch.setattr(evalplus.utils, "CACHE_DIR", str(evalplus_cache))
+    return evalplus

@@ -380,10 +380,10 @@ def _commit(generation: GenerationArguments) -> str | None:
     """The commit on the Hub of a model that is run here; `None` for a folder's, or a server's."""
     if generation.chosen_backend == "endpoint" or Path(generation.model_name_or_path).exists():
         return generation.model_revision
-    from transformers import AutoConfig
+    from huggingface_hub import hf_hub_download
 
-    config = AutoConfig.from_pretrained(generation.model_name_or_path, revision=generation.model_revision)
-    return getattr(config, "_commit_hash", None) or generation.model_revision
+    config = hf_hub_download(generation.model_name_or_path, "config.json", revision=generation.model_revision)
+    return Path(config).parent.name  # the cache keeps each commit in a folder of its name
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A few real tasks in place of the whole benchmarks, and evalplus's cache in a folder of the tests' own."""
+"""A few real tasks and right answers to them."""
 
 import json
 import shutil
@@ -11,21 +11,6 @@ from reflection_trl.evaluation.tasks import Sample
 
 
 DATA = Path(__file__).parents[1] / "data" / "evalplus"
-
-
-@pytest.fixture(scope="session")
-def evalplus_cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("evalplus")
-
-
-@pytest.fixture
-def small_benchmarks(monkeypatch, evalplus_cache):
-    """HumanEval+ and MBPP+ with eight tasks each."""
-    evalplus = pytest.importorskip("evalplus.data")
-    monkeypatch.setattr(evalplus.humaneval, "HUMANEVAL_OVERRIDE_PATH", str(DATA / "humaneval.jsonl"))
-    monkeypatch.setattr(evalplus.mbpp, "MBPP_OVERRIDE_PATH", str(DATA / "mbpp.jsonl"))
-    monkeypatch.setattr(evalplus.utils, "CACHE_DIR", str(evalplus_cache))
-    return evalplus
 
 
 @pytest.fixture

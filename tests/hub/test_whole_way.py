@@ -10,8 +10,9 @@ from huggingface_hub import DatasetCard, HfApi, ModelCard
 from pyarrow.parquet import read_table
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from reflection_trl.evaluation import EvaluationRun, Outcome, Score
+from reflection_trl.evaluation.run import EvaluationSettings, evaluate_model
 from reflection_trl.feedback import FeedbackKind
+from reflection_trl.generation import GenerationArguments
 from reflection_trl.hub import publish_evaluation
 from reflection_trl.languages import Executor
 from reflection_trl.sandbox import SandboxUnavailableError
@@ -68,7 +69,9 @@ async def judge(solution):
 
 
 @pytest.mark.slow
-def test_build_publish_train_push_load_evaluate_publish_read(client, run_python, monkeypatch, tmp_path):
+def test_build_publish_train_push_load_evaluate_publish_read(
+    client, run_python, monkeypatch, tmp_path, small_benchmarks
+):
     monkeypatch.chdir(tmp_path)
     try:
         assert asyncio.run(judge("def times_2(x):\n    return 2 * x")).kind == FeedbackKind.NONE
@@ -101,26 +104,33 @@ def test_build_publish_train_push_load_evaluate_publish_read(client, run_python,
     prompt = tokenizer.apply_chat_template(request, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     answer = model.generate(**prompt, max_new_tokens=8, do_sample=False)[0, prompt["input_ids"].shape[1] :]
     solution = tokenizer.decode(answer)
-    kind = asyncio.run(judge(solution)).kind
-    outcome = Outcome("HumanEval/0", 0, kind == FeedbackKind.NONE, str(kind.value), solution=solution)
-    run = EvaluationRun(
-        "team/coder",
-        [Score("humaneval", [outcome])],
-        date="2026-01-01T00:00:00+00:00",
-        command="python recipes/evaluate.py --model_name_or_path team/coder",
-        revision=trained["commit"],
+    assert asyncio.run(judge(solution)).kind != FeedbackKind.NONE
+
+    # It is evaluated on two tasks, and the results go to the Hub
+    run = evaluate_model(
+        GenerationArguments(model_name_or_path="team/coder", backend="transformers"),
+        ["humaneval"],
+        "evaluated",
+        EvaluationSettings(limit=2, max_tokens=8),
+        bar=False,
+        command="python recipes/evaluate.py --model team/coder --benchmarks humaneval --limit 2",
     )
+    assert run.revision == trained["commit"]
     publish_evaluation(run, "team/coder", samples_repo="team/coder-answers")
 
     # Whoever comes after reads both forms, the answers, and the card of the training
-    (entry,) = HfApi().model_info("team/coder", expand=["evalResults"]).eval_results
-    assert (entry.dataset_id, entry.value) == ("openai/openai_humaneval", 0.0)
-    assert trained["commit"] in entry.notes
+    entries = HfApi().model_info("team/coder", expand=["evalResults"]).eval_results
+    assert {(entry.dataset_id, entry.value) for entry in entries} == {
+        ("openai/openai_humaneval", 0.0),
+        ("evalplus/humanevalplus", 0.0),
+    }
+    assert all(trained["commit"] in entry.notes for entry in entries)
     card = ModelCard.load("team/coder")
-    (result,) = card.data.eval_results
-    assert (result.dataset_name, result.metric_type, result.metric_value) == ("HumanEval", "pass@1", 0.0)
-    assert result.source_url == entry.source_url
+    results = {(one.dataset_name, one.metric_type, one.metric_value) for one in card.data.eval_results}
+    assert results == {("HumanEval", "pass@1", 0.0), ("HumanEval+", "pass@1", 0.0)}
+    assert {one.source_url for one in card.data.eval_results} == {entry.source_url for entry in entries}
     assert card.data.datasets == "team/rows"
     assert card.text.index("## Training") < card.text.index("| HumanEval | pass@1 | 0.0 % |")
     parquet = client.read("datasets", "team/coder-answers", "humaneval/test-00000-of-00001.parquet")
-    assert read_table(BytesIO(parquet))["solution"].to_pylist() == [solution]
+    judged = [outcome.solution for outcome in run.score("humaneval").outcomes]
+    assert read_table(BytesIO(parquet))["solution"].to_pylist() == judged and len(judged) == 2
