@@ -184,7 +184,7 @@ def test_a_process_that_is_ended_again_and_again(tmp_path, whole):
     lot = random.Random(0)
     made = 0
     for goal, how in ((1, signal.SIGKILL), (5, signal.SIGINT), (9, signal.SIGKILL), (13, signal.SIGTERM)):
-        command = [sys.executable, "-m", "builder.replies", str(tmp_path), "--samples", "2", "--seconds", "0.02"]
+        command = [sys.executable, "-m", "builder.replies", str(tmp_path), "--samples", "2", "--seconds", "0.15"]
         process = subprocess.Popen(command, cwd=TESTS, stderr=subprocess.DEVNULL)
         while process.poll() is None and made < goal:
             time.sleep(0.005)
