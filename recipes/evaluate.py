@@ -99,8 +99,7 @@ def run(argv: list[str]) -> None:
     process, processes = place_among_processes()
     arguments = parse(argv)
     logging.basicConfig(level=logging.INFO if process == 0 else logging.ERROR, format="%(message)s")
-    for noisy in ("httpx", "httpx2", "stamina"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request to the Hub
 
     from reflection_trl.evaluation import EvaluationRun
     from reflection_trl.evaluation.benchmarks import parse_benchmarks

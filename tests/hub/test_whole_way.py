@@ -1,25 +1,25 @@
 """The whole way over the Hub: build, publish, load, train, push, load, evaluate, publish, and read it all back."""
 
 import asyncio
+import importlib.util
 import json
 from io import BytesIO
+from pathlib import Path
 
-import build_dataset
 import pytest
 from huggingface_hub import DatasetCard, HfApi, ModelCard
 from pyarrow.parquet import read_table
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from reflection_trl.evaluation.run import EvaluationSettings, evaluate_model
+from reflection_trl.evaluation import EvaluationRun
 from reflection_trl.feedback import FeedbackKind
-from reflection_trl.generation import GenerationArguments
-from reflection_trl.hub import publish_evaluation
 from reflection_trl.languages import Executor
 from reflection_trl.sandbox import SandboxUnavailableError
 
 from .scripted import open_writer, write_problems
 
 
+RECIPES = Path(__file__).parents[2] / "recipes"
 TRAIN_AND_PUSH = """
 import json
 
@@ -61,6 +61,14 @@ print(json.dumps({"rows": len(rows), "steps": trainer.state.global_step, "commit
 """
 
 
+def recipe(name):
+    """A recipe as a module. `evaluate` is a library's name too."""
+    spec = importlib.util.spec_from_file_location(f"recipe_{name}", RECIPES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 async def judge(solution):
     """The answer under a test, in the sandbox."""
     async with Executor(languages={"python"}) as execute:
@@ -83,7 +91,7 @@ def test_build_publish_train_push_load_evaluate_publish_read(
     monkeypatch.setattr("reflection_trl.builder.build.open_generator", open_writer)
     command = "--problems problems.jsonl --model_name_or_path writer --output_dir built --decontaminate_against none"
     command += " --near_duplicates 2 --push_to_hub team/rows --hub_private true"
-    build_dataset.run(command.split())
+    recipe("build_dataset").run(command.split())
     card = DatasetCard.load("team/rows")
     assert card.data.configs[0]["config_name"] == "default"
     assert card.data.license == "mit"
@@ -107,16 +115,11 @@ def test_build_publish_train_push_load_evaluate_publish_read(
     assert asyncio.run(judge(solution)).kind != FeedbackKind.NONE
 
     # It is evaluated on two tasks, and the results go to the Hub
-    run = evaluate_model(
-        GenerationArguments(model_name_or_path="team/coder", backend="transformers"),
-        ["humaneval"],
-        "evaluated",
-        EvaluationSettings(limit=2, max_tokens=8),
-        bar=False,
-        command="python recipes/evaluate.py --model team/coder --benchmarks humaneval --limit 2",
-    )
-    assert run.revision == trained["commit"]
-    publish_evaluation(run, "team/coder", samples_repo="team/coder-answers")
+    command = "--model team/coder --backend transformers --benchmarks humaneval --limit 2 --max_tokens 8"
+    command += " --output_dir evaluated --publish_to_hub team/coder --samples_repo team/coder-answers"
+    recipe("evaluate").run(command.split())
+    run = EvaluationRun.load("evaluated/results.json")
+    assert run.revision == trained["commit"] and run.command == f"python recipes/evaluate.py {command}"
 
     # Whoever comes after reads both forms, the answers, and the card of the training
     entries = HfApi().model_info("team/coder", expand=["evalResults"]).eval_results
