@@ -5,6 +5,7 @@ import asyncio
 import json
 import random
 import re
+import signal
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -12,6 +13,11 @@ from reflection_trl.builder import RolloutSettings
 from reflection_trl.builder.build import Build, run_build
 from reflection_trl.generation.types import Completion
 from reflection_trl.problems import Problem
+
+
+def heed_interrupts():
+    """Before a child starts: a shell that runs the tests in the background has it ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 NUMBERS = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "eleven", "twelve"]

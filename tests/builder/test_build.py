@@ -24,7 +24,7 @@ from reflection_trl.run_folder import RunFolder
 from reflection_trl.sequences import validate_row
 
 from .conftest import RunsHere
-from .replies import Replies, make_problems
+from .replies import Replies, heed_interrupts, make_problems
 
 
 TESTS = Path(__file__).parents[1]
@@ -184,8 +184,8 @@ def test_a_process_that_is_ended_again_and_again(tmp_path, whole):
     lot = random.Random(0)
     made = 0
     for goal, how in ((1, signal.SIGKILL), (5, signal.SIGINT), (9, signal.SIGKILL), (13, signal.SIGTERM)):
-        command = [sys.executable, "-m", "builder.replies", str(tmp_path), "--samples", "2", "--seconds", "0.15"]
-        process = subprocess.Popen(command, cwd=TESTS, stderr=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "builder.replies", str(tmp_path), "--samples", "2", "--seconds", "0.05"]
+        process = subprocess.Popen(command, cwd=TESTS, stderr=subprocess.DEVNULL, preexec_fn=heed_interrupts)
         while process.poll() is None and made < goal:
             time.sleep(0.005)
             made = sum(file.read_bytes().count(b"\n") for file in tmp_path.glob("rollouts/*.jsonl"))

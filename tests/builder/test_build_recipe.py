@@ -17,7 +17,7 @@ from reflection_trl.problems import MAPPINGS
 from reflection_trl.processes import place_among_processes
 
 from .conftest import RunsHere
-from .replies import ReplyServer, make_problems
+from .replies import ReplyServer, heed_interrupts, make_problems
 
 
 ROOT = Path(__file__).parents[2]
@@ -138,10 +138,12 @@ def test_a_build_over_a_server(place, server, capfd):
 def test_killed_and_gone_on_with(place, server):
     assert main("--config", "build.yaml", "--output_dir", "whole") == 0
     command = [sys.executable, str(RECIPES / "build_dataset.py"), "--config", "build.yaml", "--in_flight", "2"]
-    wait = lambda request: (time.sleep(0.25), server.right_answer(request))[1]  # noqa: E731
+    wait = lambda request: (time.sleep(0.1), server.right_answer(request))[1]  # noqa: E731
     for goal, how, code in ((2, signal.SIGKILL, -9), (4, signal.SIGINT, 130)):
         server.answer = wait
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+        )
         while process.poll() is None and made(place) < goal:
             time.sleep(0.01)
         process.send_signal(how)
