@@ -31,7 +31,7 @@ import sys
 import time
 from pathlib import Path
 
-from command_line import check_name, make_parser, read_config_file
+from command_line import check_name, make_parser, parse_options, read_config_file
 
 
 USER_ERRORS = (ImportError, OSError, TypeError, ValueError)
@@ -60,16 +60,7 @@ def parse(argv):
     if "--help-all" in argv:
         parser.print_help()
         sys.exit(0)
-    *configs, unknown_keys, unknown_options = parser.parse_args_and_config(
-        argv, return_remaining_strings=True, separate_remaining_strings=True
-    )
-    # A misspelt key comes back as ["--key", "value"]
-    known = [option.removeprefix("--") for option in parser._option_string_actions if option.startswith("--")]
-    for key in unknown_keys[::2]:
-        check_name("key in the YAML file", key.removeprefix("--"), known)
-    for option in unknown_options:
-        check_name("option", option.removeprefix("--"), known)
-    return configs
+    return parse_options(parser, argv)
 
 
 def check_local(what, name):

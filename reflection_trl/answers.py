@@ -62,30 +62,14 @@ class _Block:
     closed: bool
 
 
-def extract_code(text: str, language: str = "python") -> str:
+def read_answer(text: str, language: str = "python") -> Answer:
     """
-    The program in an answer.
+    Takes an answer apart.
 
     Fenced code of the language counts, then fenced code of no language, then an answer that is code from its first line.
     Of several blocks the longest that defines something is the program. Python blocks that add definitions or asserts
     to it are joined with it; quoted fragments, examples of use and printed output are not. An unclosed fence reaches to the end.
     Takes time in proportion to the text.
-
-    Args:
-        text (`str`):
-            What the model wrote.
-        language (`str`, *optional*, defaults to `"python"`):
-            Language of the program.
-
-    Returns:
-        `str`: The program without its fence; empty where there is none.
-    """
-    return read_answer(text, language).code
-
-
-def read_answer(text: str, language: str = "python") -> Answer:
-    """
-    Takes an answer apart. See [`extract_code`] for which code counts.
 
     Args:
         text (`str`):

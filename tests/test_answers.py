@@ -4,8 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reflection_trl.answers import extract_code, read_answer
+from reflection_trl.answers import read_answer
 from reflection_trl.sequences import split_blocks
+
+
+def extract_code(text, language="python"):
+    return read_answer(text, language).code
 
 
 DOUBLE = "def double(x):\n    return 2 * x"
