@@ -26,7 +26,8 @@ the rollouts that are there; a finished run only writes its outcome anew (and pu
     --temperature --repair_temperature --answer_temperature                     [0.8, 0.6, 0.2]
     --max_tokens            longest answer; half as much again for a repair [1024]
     --templates             folder with prompts of your own: reflection_trl.builder.prompts
-    --repair_candidates     repairs drawn for each round, of which one that passes is taken [1]; for small models, which repair seldom
+    --repair_candidates     repairs drawn for each round, of which one that passes is taken [1]; 8 helps models that repair
+                            seldom
     --redraws               further draws where an answer cannot be used [2]
     --voters                answers that vote on the model's asserts where a problem has no tests [0]
     --tell_tests            whether the model sees how it fails the problem's own tests [true]
