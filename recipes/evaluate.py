@@ -12,7 +12,7 @@ judged anew.
 
   what
     --benchmarks            humaneval, mbpp, multipl-e:LANGUAGES [humaneval mbpp]; the + is always judged too. A language whose
-                            compiler is missing is named and skipped
+                            compiler is missing is named and skipped. problems:FILE is a set of your own, with tests
     --samples               files of answers, JSON Lines with `task_id` and `solution` or `completion`, one a benchmark (for
                             MultiPL-E name it: --benchmarks multipl-e:java); `--name` is what to call them
     --limit                 only the first so many tasks of each benchmark, for a trial

@@ -1,4 +1,4 @@
-"""Which answers may be trained on: judged by the problem's tests, and by whether they stand on their own."""
+"""Which answers may be trained on: those that stand on their own."""
 
 import ast
 import builtins
@@ -10,9 +10,7 @@ import warnings
 from collections.abc import Iterable
 
 from ..answers import MAX_PARSED, parse_python
-from ..feedback import Feedback, FeedbackKind
-from ..languages.execution import Execute
-from ..problems import Example, Problem
+from ..problems import Problem
 from ..problems.words import ngrams, words
 from ..sequences import split_blocks
 
@@ -87,7 +85,6 @@ _BUILTINS = frozenset(dir(builtins)) | {
     "__qualname__",
 }
 _ECHO = 8  # words in a row that are no chance
-_SHOWN = 1000  # characters of an example that a model is shown
 
 
 def is_refusal(text: str) -> bool:
@@ -109,7 +106,7 @@ def leaning_phrase(message: str, request: str = "") -> str | None:
         `str`, *optional*: such as `"corrected version"`; `None` where there are none.
     """
     known = " ".join(request.lower().split())
-    pieces = []
+    pieces: list[str] = []
     for block in split_blocks({"role": "assistant", "content": message}):
         piece = message[block.start : block.end]
         pieces += _REMARK.findall(piece) if block.type == "code" else [piece]
@@ -220,78 +217,6 @@ def check_standalone(message: str, code: str, programs: Iterable[str], problem: 
             )
     if names:
         raise Rejected(Rejection.UNDEFINED_NAMES, f"The answer uses `{names[0]}`, which nothing defines.")
-
-
-async def judge(problem: Problem, code: str, execute: Execute) -> Feedback | None:
-    """
-    Runs a problem's own tests and examples against an answer.
-
-    Args:
-        problem ([`~reflection_trl.problems.Problem`]): the problem.
-        code (`str`): the answer's code.
-        execute ([`~reflection_trl.languages.execution.Execute`]): runs programs.
-
-    Returns:
-        [`~reflection_trl.feedback.Feedback`], *optional*: that of the first failure, or of the last run where all passed; `None` where the
-        problem has neither tests nor examples.
-    """
-    feedback = None
-    if problem.tests:
-        run = await execute(problem.language, code, problem.tests, entry_point=problem.entry_point)
-        feedback = run.feedback
-    for example in problem.examples:
-        if feedback is not None and not feedback.passed:
-            break
-        run = await execute(problem.language, code, stdin=example.stdin)
-        feedback = run.feedback if not run.feedback.passed else compare_output(example, run.stdout)
-    return feedback
-
-
-def compare_output(example: Example, stdout: str) -> Feedback:
-    """
-    Compares what a program printed with what it should have printed, line by line, without trailing white space.
-
-    Args:
-        example ([`~reflection_trl.problems.Example`]): the input and the expected output.
-        stdout (`str`): what was printed.
-
-    Returns:
-        [`~reflection_trl.feedback.Feedback`]: of kind `ASSERTION` where they differ; its line is that of the output.
-    """
-    actual, expected = _lines(stdout), _lines(example.stdout)
-    if actual == expected:
-        return Feedback(FeedbackKind.NONE, text=_clip(stdout.rstrip()) or "(no output)")
-    pairs = enumerate(zip([*actual, None], [*expected, None], strict=False), 1)
-    line, got, wanted = next((number, one, other) for number, (one, other) in pairs if one != other)
-    message = f"Line {line} of the output: expected {_quote(wanted)}, got {_quote(got)}."
-    text = (
-        f"Input:\n{_clip(example.stdin.rstrip()) or '(empty)'}\n\nExpected output:\n{_clip(example.stdout.rstrip())}\n\n"
-        f"Output of the program:\n{_clip(stdout.rstrip()) or '(nothing)'}\n\n{message}"
-    )
-    return Feedback(
-        FeedbackKind.ASSERTION,
-        text=text,
-        error_type="WrongOutput",
-        message=message,
-        actual=None if got is None else _clip(got),
-        expected=None if wanted is None else _clip(wanted),
-    )
-
-
-def _lines(text: str) -> list[str]:
-    return [line.rstrip() for line in text.rstrip().splitlines()]
-
-
-def _quote(line: str | None) -> str:
-    return "nothing" if line is None else f"`{_clip(line)}`"
-
-
-def _clip(text: str) -> str:
-    """The text, or its two ends."""
-    if len(text) <= _SHOWN:
-        return text
-    half = _SHOWN // 2
-    return f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
 
 
 def _module_names(code: str) -> set[str]:

@@ -31,7 +31,8 @@ from ..feedback import Feedback, FeedbackKind
 from ..generation.types import BudgetExhaustedError, Completion, Generate, GenerationError, Sampling
 from ..languages.execution import Execute, Run
 from ..problems import Problem
-from .acceptance import Rejected, Rejection, check_standalone, echoed_words, is_refusal, judge
+from ..problems.judge import judge
+from .acceptance import Rejected, Rejection, check_standalone, echoed_words, is_refusal
 from .asserts import Assert, assert_hint, contradicted, drop_asserts, majority_contradicts, split_asserts
 from .prompts import Prompts
 from .sequence import Attempt, ReflectionSequence
@@ -113,7 +114,7 @@ class RolloutSettings:
     max_chars: int = 32_000
     templates: str | Path | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, least in (
             ("rounds", 1),
             ("max_chars", 1000),
@@ -262,13 +263,14 @@ class _Rollout:
 
     async def _attempt(self, number: int, failed: set[str]) -> tuple[Answer, Attempt, bool]:
         """One round: an answer, what running it gave, and whether that comes from the problem's tests alone."""
-        answers, before, chosen, refused = await self._write(number, failed), self._found, None, None
+        answers, before, chosen = await self._write(number, failed), self._found, None
+        refused: list[Rejected] = []
         for answer in answers:
             self._found = before.copy()  # a candidate that is not taken leaves nothing behind
             try:
                 code, feedback, further = await self._try(answer.code)
             except Rejected as rejected:
-                refused = refused or rejected
+                refused.append(rejected)
                 continue
             done = feedback.passed and self._tests_itself(code)
             if chosen is None or done:
@@ -276,7 +278,7 @@ class _Rollout:
             if done:
                 break
         if chosen is None:
-            raise refused
+            raise refused[0]
         answer, code, feedback, further, self._found = chosen
         if number and not _has_analysis(answer.lead):
             answer = await self._analyse(answer, number)
@@ -301,12 +303,13 @@ class _Rollout:
             *(self._until_usable(functools.partial(draw, candidate)) for candidate in range(count)),
             return_exceptions=True,
         )
-        for outcome in drawn:
-            if isinstance(outcome, BaseException) and not isinstance(outcome, Rejected):
-                raise outcome
+        refused = [outcome for outcome in drawn if isinstance(outcome, BaseException)]
+        for error in refused:
+            if not isinstance(error, Rejected):
+                raise error
         answers = {answer.code: answer for answer in reversed(drawn) if isinstance(answer, Answer)}
         if not answers:
-            raise drawn[0]
+            raise refused[0]
         return [*answers.values()][::-1]
 
     async def _until_usable(self, draw: Callable[[int], Awaitable[Answer]]) -> Answer:
@@ -341,13 +344,13 @@ class _Rollout:
         """
         problem, tests = self.problem, split_asserts(code, self.problem.language)
         code = self._drop(code, await self._refuted(tests.asserts))
-        if problem.examples:
-            return code, _shown(await judge(problem, code, self._run)), False
+        if problem.examples and (judged := await judge(problem, code, self._run)):
+            return code, _shown(judged), False
         feedback = (await self._run(problem.language, code)).feedback
         if not feedback.passed and tests.asserts and problem.tests and not problem.reference:
             judged = await judge(problem, tests.solution, self._run)
             # A solution that passes the tests proves the asserts wrong that it fails
-            if judged.passed and (failed := await self._contradicted(tests.asserts, tests.solution)):
+            if judged and judged.passed and (failed := await self._contradicted(tests.asserts, tests.solution)):
                 code = self._drop(code, failed)
                 feedback = (await self._run(problem.language, code)).feedback
         tests = split_asserts(code, problem.language)
@@ -469,8 +472,8 @@ class _Rollout:
         """Prose alone, in whole sentences; empty where none can be had."""
         completion = await self._complete(chat, self.settings.prose, step)
         prose = _FENCE.split(completion.text)[0].strip()
-        if completion.finish_reason == "length":
-            prose = _SENTENCES.match(prose)[0]
+        if completion.finish_reason == "length" and (whole := _SENTENCES.match(prose)):
+            prose = whole[0]
         return "" if completion.finish_reason == "refused" or is_refusal(prose) else prose
 
     async def _draw(

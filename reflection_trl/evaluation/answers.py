@@ -10,7 +10,7 @@ square of their length), but it is what others are measured with. Answers to Mul
 import ast
 
 from ..answers import parse_python, read_answer
-from .benchmarks import EVALPLUS
+from .benchmarks import MULTIPL_E
 from .tasks import Task
 
 
@@ -30,12 +30,14 @@ def read_solution(task: Task, text: str, style: str) -> str:
     Returns:
         `str`: The code; empty where there is none.
     """
-    if task.benchmark not in EVALPLUS:
+    if task.benchmark.startswith(MULTIPL_E):
         from .multipl_e import solution_of
 
         return solution_of(task, text)
     if style == "request":
-        return without_own_examples(read_answer(text, task.language).code)
+        code = read_answer(text, task.language).code
+        prints = task.problem is not None and task.problem.examples  # what is judged is what it prints
+        return without_own_examples(code) if task.language == "python" and not prints else code
     if style == "published":
         return text.strip()
     text = text.replace("\t", "    ")
@@ -77,11 +79,15 @@ def without_own_examples(code: str) -> str:
     examples = [node for node in tree.body if _is_example(node, own)]
     if len(examples) == len(tree.body):
         return code
-    gone = {line for node in examples for line in range(node.lineno, node.end_lineno + 1)}
+    gone = {line for node in examples for line in _lines(node)}
     # Two statements on a line stay together
-    gone -= {line for node in tree.body if node not in examples for line in range(node.lineno, node.end_lineno + 1)}
+    gone -= {line for node in tree.body if node not in examples for line in _lines(node)}
     lines = code.split("\n")
     return "\n".join(line for number, line in enumerate(lines, 1) if number not in gone).strip("\n")
+
+
+def _lines(node: ast.stmt) -> range:
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
 def _is_example(node: ast.stmt, own: set[str]) -> bool:

@@ -11,6 +11,7 @@ from .tasks import Task
 
 
 EVALPLUS = {"humaneval": "HumanEval", "mbpp": "MBPP"}
+MULTIPL_E, OWN_PROBLEMS = "multipl-e:", "problems:"  # what follows is the language, and where they are
 
 
 def parse_benchmarks(names: Iterable[str]) -> list[str]:
@@ -18,13 +19,14 @@ def parse_benchmarks(names: Iterable[str]) -> list[str]:
     The benchmarks that names on a command line stand for.
 
     ```python
-    >>> parse_benchmarks(["HumanEval+", "multipl-e:java,js"])
-    ['humaneval', 'multipl-e:java', 'multipl-e:javascript']
+    >>> parse_benchmarks(["HumanEval+", "multipl-e:java,js", "problems:my/held-out.jsonl"])
+    ['humaneval', 'multipl-e:java', 'multipl-e:javascript', 'problems:my/held-out.jsonl']
     ```
 
     Args:
-        names (`Iterable[str]`): `"humaneval"`, `"mbpp"` (a `+` changes nothing: both are always judged) and
-            `"multipl-e:LANGUAGES"`.
+        names (`Iterable[str]`): `"humaneval"`, `"mbpp"` (a `+` changes nothing: both are always judged),
+            `"multipl-e:LANGUAGES"` and `"problems:SOURCE"`, for a set of problems with tests that
+            [`~reflection_trl.problems.load_problems`] reads.
 
     Raises:
         ValueError: If a name is none of a benchmark, or there are none.
@@ -32,16 +34,20 @@ def parse_benchmarks(names: Iterable[str]) -> list[str]:
     found: list[str] = []
     for name in names:
         key, _, languages = name.strip().lower().partition(":")
+        if f"{key}:" == OWN_PROBLEMS and (source := name.strip()[len(OWN_PROBLEMS) :].strip()):
+            found.append(OWN_PROBLEMS + source)
+            continue
         if key.removesuffix("+") in EVALPLUS and not languages:
             found.append(key.removesuffix("+"))
         elif key == "multipl-e" and languages.strip(", "):
-            found += [f"multipl-e:{get_language(one).name}" for one in languages.split(",") if one.strip()]
+            found += [f"{MULTIPL_E}{get_language(one).name}" for one in languages.split(",") if one.strip()]
         else:
             raise ValueError(
-                f"Unknown benchmark {name!r}: use {', '.join(EVALPLUS)} or multipl-e:LANGUAGES, such as multipl-e:java,js."
+                f"Unknown benchmark {name!r}: use {', '.join(EVALPLUS)}, multipl-e:LANGUAGES, such as multipl-e:java,js, or "
+                "problems:FILE, for problems of your own with tests."
             )
     if not found:
-        raise ValueError("Which benchmarks? Give some of humaneval, mbpp and multipl-e:LANGUAGES.")
+        raise ValueError("Which benchmarks? Give some of humaneval, mbpp, multipl-e:LANGUAGES and problems:FILE.")
     return list(dict.fromkeys(found))
 
 
@@ -54,12 +60,16 @@ def load_tasks(benchmark: str, multipl_e: str | None = None) -> list[Task]:
         multipl_e (`str`, *optional*): file, folder or Hub id with MultiPL-E's tasks; its own on the Hub by default.
 
     Raises:
-        ValueError: If it is neither on this machine nor to be had from the network.
+        ValueError: If it is neither on this machine nor to be had from the network, or problems have no tests.
     """
-    if benchmark.startswith("multipl-e:"):
+    if benchmark.startswith(OWN_PROBLEMS):
+        from .own_problems import load_own_problems
+
+        return load_own_problems(benchmark.removeprefix(OWN_PROBLEMS))
+    if benchmark.startswith(MULTIPL_E):
         from .multipl_e import load_multipl_e
 
-        return load_multipl_e(benchmark.removeprefix("multipl-e:"), multipl_e)
+        return load_multipl_e(benchmark.removeprefix(MULTIPL_E), multipl_e)
     make = _humaneval if benchmark == "humaneval" else _mbpp
     return [make(task) for task in read_evalplus(EVALPLUS[benchmark]).values()]
 

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -124,7 +125,19 @@ def judge_evalplus(
             pass  # attacks the isolation before anybody else does, and refuses where it does not hold
     workers = workers or len(os.sched_getaffinity(0))
     judged: dict[int, Judgement] = {}
-    waiting = list(range(len(samples)))
+    # Of many answers to a task some are alike to the letter: those are judged once
+    first: dict[tuple[str, str], int] = {}
+    alike = [first.setdefault((sample.task_id, sample.solution), index) for index, sample in enumerate(samples)]
+    counts, done = Counter(alike), 0
+
+    def keep(index: int, judgement: Judgement) -> None:
+        nonlocal done
+        judged[index] = judgement
+        for _ in range(counts[index]):
+            done += 1
+            report(done)
+
+    waiting = list(first.values())
     while waiting:
         begun: set[int] = set()
         with _guest(benchmark, truth, [samples[index] for index in waiting], workers, unsandboxed) as messages:
@@ -132,8 +145,7 @@ def judge_evalplus(
                 if "begin" in message:
                     begun.add(waiting[message["begin"]])
                 elif "index" in message:
-                    judged[waiting[message["index"]]] = Judgement(Check(**message["base"]), Check(**message["plus"]))
-                    report(len(judged))
+                    keep(waiting[message["index"]], Judgement(Check(**message["base"]), Check(**message["plus"])))
             said = messages.said()
         unfinished = [index for index in waiting if index not in judged]
         suspects = [index for index in unfinished if index in begun]
@@ -141,10 +153,9 @@ def judge_evalplus(
             raise SandboxError(f"evalplus's evaluator does not run in isolation: {said or 'it says nothing'}.")
         # One of them has brought the evaluator down: each alone tells which
         for index in suspects:
-            judged[index] = _alone(benchmark, truth, samples[index], unsandboxed)
-            report(len(judged))
+            keep(index, _alone(benchmark, truth, samples[index], unsandboxed))
         waiting = [index for index in unfinished if index not in begun]
-    return [judged[index] for index in range(len(samples))]
+    return [judged[index] for index in alike]
 
 
 def write_eval_results(
@@ -217,13 +228,15 @@ class _Messages:
     """What the evaluator says, line by line, until it has ended or been silent for too long."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Any):
+        assert process.stdout is not None
         self._process = process
+        self._output = process.stdout
         self._log = log
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         rest, deadline = b"", time.monotonic() + _SILENCE
-        while select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            part = os.read(self._process.stdout.fileno(), 1 << 16)
+        while select.select([self._output], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            part = os.read(self._output.fileno(), 1 << 16)
             if not part:
                 return
             *lines, rest = (rest + part).split(b"\n")
@@ -292,12 +305,11 @@ def _guest(
                     env=environment if unsandboxed else {"PATH": os.environ.get("PATH", os.defpath)},
                     cwd="/",
                 )
-            try:
-                yield _Messages(process, log)
-            finally:
-                process.kill()  # and with it everything inside
-                process.wait()
-                process.stdout.close()
+            with process:
+                try:
+                    yield _Messages(process, log)
+                finally:
+                    process.kill()  # and with it everything inside
         finally:
             if cgroup is not None:
                 cgroup.remove()

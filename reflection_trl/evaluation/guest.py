@@ -19,7 +19,11 @@ import signal
 import sys
 import time
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence, Set
 from multiprocessing import connection, util
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
 
 
 # Longer inputs are no use to a reader
@@ -31,7 +35,7 @@ LOST = {"base": ["timeout", []], "plus": ["timeout", []], "seconds": math.inf}
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 
 
-def ground_truth(benchmark, file):
+def ground_truth(benchmark: str, file: str) -> None:
     from evalplus import evaluate
     from evalplus.eval._special_oracle import MBPP_OUTPUT_NOT_NONE_TASKS
 
@@ -41,7 +45,7 @@ def ground_truth(benchmark, file):
     evaluate.get_groundtruth(read_problems(benchmark), name.removesuffix(".pkl"), not_none)
 
 
-def read_problems(benchmark):
+def read_problems(benchmark: str) -> dict[str, dict[str, Any]]:
     from evalplus.data import get_human_eval_plus, get_mbpp_plus
 
     return get_human_eval_plus() if benchmark == "humaneval" else get_mbpp_plus()
@@ -50,7 +54,7 @@ def read_problems(benchmark):
 class Judge:
     """All that is needed to judge the answers; workers inherit it."""
 
-    def __init__(self, benchmark, ground_truth_file, answers_file):
+    def __init__(self, benchmark: str, ground_truth_file: str, answers_file: str):
         self.benchmark = benchmark
         self.problems = read_problems(benchmark)
         with open(ground_truth_file, "rb") as file:
@@ -58,7 +62,7 @@ class Judge:
         with open(answers_file, encoding="utf-8") as file:
             self.answers = [json.loads(line) for line in file]
 
-    def check(self, index, patience):
+    def check(self, index: int, patience: float) -> dict[str, Any]:
         from evalplus.evaluate import check_correctness
 
         task_id, solution = self.answers[index]
@@ -76,11 +80,11 @@ class Judge:
         checks = {part: [result[part][0], list(result[part][1])] for part in ("base", "plus")}
         return {**checks, "seconds": time.monotonic() - start}
 
-    def report(self, index, result):
+    def report(self, index: int, result: dict[str, Any]) -> dict[str, Any]:
         """What the host is told: the statuses, and of the first input that failed its source and what it should give."""
         task_id, _ = self.answers[index]
         problem, expected = self.problems[task_id], self.expected[task_id]
-        report = {"index": index}
+        report: dict[str, Any] = {"index": index}
         for part in ("base", "plus"):
             status, details = result[part]
             inputs = problem[f"{part}_input"]
@@ -103,7 +107,7 @@ class Judge:
         return report
 
 
-def source(value):
+def source(value: Any) -> str | None:
     """Source code of a value; `None` where there is none, or too much of it."""
     text = repr(value)
     try:
@@ -114,7 +118,7 @@ def source(value):
     return None
 
 
-def work(judge, pipe, foreign, results):
+def work(judge: Judge, pipe: Connection, foreign: Sequence[Connection], results: int) -> None:
     """A worker: judges what it is told to, one answer after another."""
     os.close(results)
     for other in foreign:
@@ -132,11 +136,11 @@ def work(judge, pipe, foreign, results):
         pipe.send_bytes(json.dumps(result).encode())
 
 
-def prctl(option, value):
+def prctl(option: int, value: int) -> None:
     ctypes.CDLL(None).prctl(option, value)
 
 
-def end_descendants(but=frozenset(), seconds=10.0):
+def end_descendants(but: Set[int | None] = frozenset(), seconds: float = 10.0) -> None:
     """Ends the processes below this one, all but some of its children and what is below those."""
     import psutil
 
@@ -152,9 +156,9 @@ def end_descendants(but=frozenset(), seconds=10.0):
         psutil.wait_procs(left, timeout=0.5)
 
 
-def judge_all(judge, workers, emit, results):
+def judge_all(judge: Judge, workers: int, emit: Callable[[dict[str, Any]], None], results: int) -> None:
     """Judges the answers, several at a time; those that a time limit or the end of a worker may have failed, again and alone."""
-    waiting, attempts, patience = range(len(judge.answers)), ATTEMPTS, 1.0
+    waiting, attempts, patience = list(range(len(judge.answers))), ATTEMPTS, 1.0
     while waiting:
         attempts -= 1
         again = []
@@ -165,16 +169,25 @@ def judge_all(judge, workers, emit, results):
             else:
                 emit(judge.report(index, result or LOST))
         # As much more time as the machine is busier than it has processors
-        waiting, workers, patience = again, 1, max(1.0, os.getloadavg()[0] / os.cpu_count())
+        waiting, workers, patience = again, 1, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
-def _failed(result):
+def _failed(result: dict[str, Any]) -> bool:
     return any(result[part][0] != "pass" for part in ("base", "plus"))
 
 
-def _judged(judge, indices, workers, patience, emit, results):
+def _judged(
+    judge: Judge,
+    indices: Sequence[int],
+    workers: int,
+    patience: float,
+    emit: Callable[[dict[str, Any]], None],
+    results: int,
+) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """Yields each index with its result, `None` where the worker did not live to tell."""
-    waiting, busy, idle = deque(indices), {}, []
+    waiting = deque(indices)
+    busy: dict[Connection, tuple[BaseProcess, int]] = {}
+    idle: list[tuple[BaseProcess, Connection]] = []
     context = multiprocessing.get_context("fork")
     while waiting or busy:
         while waiting and len(busy) < workers:
@@ -193,8 +206,9 @@ def _judged(judge, indices, workers, patience, emit, results):
         ready = connection.wait(list(busy), timeout=2.0)
         if not ready:
             for process, _ in busy.values():
-                os.kill(process.pid, signal.SIGCONT)  # an answer may have stopped its judge
-        for pipe in ready:
+                # An answer may have stopped its judge
+                os.kill(process.pid, signal.SIGCONT)  # type: ignore[arg-type] # it has been started
+        for pipe in [pipe for pipe in busy if pipe in ready]:
             process, index = busy.pop(pipe)
             try:
                 result = json.loads(pipe.recv_bytes())
@@ -209,12 +223,12 @@ def _judged(judge, indices, workers, patience, emit, results):
         process.kill()
 
 
-def _send(pipe, message):
+def _send(pipe: Connection, message: Any) -> None:
     with contextlib.suppress(OSError):  # of one that has been killed, `wait` finds the end closed
         pipe.send_bytes(json.dumps(message).encode())
 
 
-def main():
+def main() -> None:
     mode, benchmark, file, *rest = sys.argv[1:]
     if mode == "ground-truth":
         ground_truth(benchmark, file)
@@ -224,7 +238,7 @@ def main():
     results = os.dup(1)
     os.dup2(2, 1)  # evalplus prints as it goes
 
-    def emit(message):
+    def emit(message: dict[str, Any]) -> None:
         os.write(results, json.dumps(message).encode() + b"\n")
 
     judge = Judge(benchmark, file, rest[0])

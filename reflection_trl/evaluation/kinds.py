@@ -61,7 +61,7 @@ def missing_answer(sample: Sample) -> tuple[str, str] | None:
         return "empty", "The answer is empty."
     if sample.finish_reason == "length":
         return "truncated", "The answer was cut off before any code."
-    return "refused", _cut(f"The answer holds no code: {sample.text.strip()}")
+    return "refused", cut(f"The answer holds no code: {sample.text.strip()}")
 
 
 def failure_kind(sample: Sample, feedback: Feedback) -> str:
@@ -102,7 +102,7 @@ async def _explain(task: Task, sample: Sample, check: Check, execute: Execute) -
         kind, detail = "wrong_answer", f"{call} is right alone, but not after the inputs before it."
     if kind == "wrong_answer" and task.id == _UNSOLVABLE:
         detail = "evalplus 0.3.1 counts every answer to this task as wrong, its own solution included."
-    return kind, _cut(detail)
+    return kind, cut(detail)
 
 
 def _told(feedback: Feedback, call: str, check: Check) -> str:
@@ -117,5 +117,11 @@ def _argument_list(arguments: str) -> str:
     return f"{arguments[:-2]})" if arguments.endswith(",)") else arguments
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """
+    The beginning of a text, as long as a person reads of it.
+
+    Args:
+        text (`str`): what was said of a failure.
+    """
     return text if len(text) <= _MAX_DETAIL else f"{text[:_MAX_DETAIL]} ..."

@@ -12,7 +12,6 @@ The official tests in C# compare lists and dictionaries by reference, so that no
 figures in C# with others in C# only.
 """
 
-import asyncio
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from ..languages.execution import Execute
 from ..languages.java import JAVATUPLES
 from ..problems.sources import open_rows
 from ..sequences import fence_code
+from .judging import judge_answers
 from .kinds import failure_kind, missing_answer
 from .results import Outcome, Score
 from .tasks import Sample, Task
@@ -206,30 +206,11 @@ async def judge_multipl_e(
         ValueError: If an answer belongs to none of the tasks.
         [`~reflection_trl.sandbox.SandboxError`]: If the sandbox fails; that is never a judgement on an answer.
     """
-    known = {task.id: task for task in tasks}
-    for sample in samples:
-        if sample.task_id not in known:
-            raise ValueError(f"MultiPL-E has no task {sample.task_id!r} in this language.")
-    if len({task.benchmark for task in tasks}) != 1:
-        raise ValueError("Tasks of one language are judged at a time.")
-    slots = asyncio.Semaphore(concurrency or 2 * len(os.sched_getaffinity(0)))
-    judged = 0
 
-    async def judge(sample: Sample) -> Outcome:
-        nonlocal judged
-        async with slots:
-            outcome = await _judge(known[sample.task_id], sample, execute)
-        judged += 1
-        report(judged)
-        return outcome
+    async def judge(task: Task, sample: Sample) -> Outcome:
+        return await _judge(task, sample, execute)
 
-    running = [asyncio.ensure_future(judge(sample)) for sample in samples]
-    try:
-        outcomes = await asyncio.gather(*running)
-    finally:
-        for one in running:  # where one has failed, the others would go on
-            one.cancel()
-    return Score(tasks[0].benchmark, outcomes)
+    return await judge_answers(tasks, samples, judge, concurrency=concurrency, report=report)
 
 
 async def _judge(task: Task, sample: Sample, execute: Execute) -> Outcome:
@@ -292,7 +273,7 @@ def _is_head(code: str, found: re.Match[str]) -> bool:
     """Whether `type name(` begins a function: its body comes before any statement ends."""
     words = found.group().rstrip("( \t").split()[:-1]
     rest = code[found.end() : found.end() + _LONGEST_HEAD]
-    signature = re.match(r"[^;{}]*", rest).group()
+    signature = re.split(r"[;{}]", rest, maxsplit=1)[0]
     has_body = ")" in signature and ("=>" in signature or rest[len(signature) :].startswith("{"))
     return has_body and bool(words) and words[-1] not in ("return", "else", "new", "throw", "await")
 

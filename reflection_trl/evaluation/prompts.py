@@ -62,9 +62,11 @@ def make_prompt(task: Task, style: str) -> Prompt:
         raise ValueError(f"Unknown prompt style {style!r}: use one of {', '.join(MAX_TOKENS)}.")
     if style == "request":
         return Prompt([{"role": "user", "content": task.request}])
-    if style == "published":
+    if style == "published" and task.problem is None:
         return _published(task)
     if task.benchmark not in EVALPLUS:
+        if task.problem is not None:
+            raise ValueError(f"The prompt style {style!r} is for benchmarks; {task.benchmark} is asked as 'request'.")
         if style == "evalplus":
             raise ValueError(f"The prompt style 'evalplus' is for {' and '.join(EVALPLUS)}, not for {task.benchmark}.")
         return Prompt(task.prompt, task.stop)

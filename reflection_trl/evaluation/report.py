@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..page import Markup, escape, fill_page, printable
+from .benchmarks import MULTIPL_E
 from .results import EvaluationRun, Outcome, Score
 from .statistics import Comparison, Rate, compare, failure_kinds, rate, right_answers
 
@@ -416,7 +417,7 @@ def _grid_data(content: _Content) -> dict[str, Any]:
             by_run.append(by_task)
         ids = dict.fromkeys(task for by_task in by_run for task in by_task)
         tasks = [{"id": task, "runs": [side(by_task.get(task, [])) for by_task in by_run]} for task in ids]
-        language = benchmark.partition(":")[2] or "python"
+        language = benchmark.removeprefix(MULTIPL_E) if benchmark.startswith(MULTIPL_E) else "python"
         benchmarks.append({"name": benchmark, "language": language, "tasks": tasks})
     return {"runs": content.names, "benchmarks": benchmarks, "texts": list(texts)}
 

@@ -4,8 +4,9 @@ import asyncio
 import importlib.metadata
 import os
 import platform
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,11 +18,12 @@ from ..generation.types import Generate
 from ..languages import Executor
 from ..run_folder import RunFolder
 from ..sandbox import Sandbox
-from .benchmarks import EVALPLUS, load_tasks
+from .benchmarks import EVALPLUS, MULTIPL_E, OWN_PROBLEMS, load_tasks
 from .evalplus_score import judge_evalplus, write_eval_results
 from .generate import draw_answers, open_draws, read_answers
 from .kinds import score_evalplus
 from .multipl_e import judge_multipl_e, missing_toolchain
+from .own_problems import judge_own_problems, missing_language
 from .prompts import MAX_TOKENS, make_prompt, needs_chat_template
 from .results import EvaluationRun, Score
 from .samples import benchmark_of, read_samples, write_samples
@@ -60,7 +62,7 @@ class EvaluationSettings:
     workers: int | None = None
     unsandboxed: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.prompt not in MAX_TOKENS:
             raise ValueError(f"Unknown prompt style {self.prompt!r}: use one of {', '.join(MAX_TOKENS)}.")
         for name in ("samples", "max_tokens", "limit", "workers"):
@@ -124,14 +126,10 @@ def evaluate_model(
     judge_here = process == 0
     if judge_here:
         _require_isolation(settings)
-    model = generation.model_name_or_path or generation.base_url
-    possible, skipped = _possible(benchmarks)
-    tasks = {benchmark: load_tasks(benchmark, settings.multipl_e)[: settings.limit] for benchmark in possible}
-    for some in tasks.values():
-        make_prompt(some[0], settings.prompt)  # refuses a style that does not fit
-    if generate is None and needs_chat_template(settings.prompt) and generation.chosen_backend != "endpoint":
-        _require_chat_template(model, generation.model_revision)
-    with _folders(output_dir, tasks, model, generation.model_revision, settings, process) as folders:
+    tasks, skipped = _possible_tasks(benchmarks, settings)
+    tasks = {benchmark: some[: settings.limit] for benchmark, some in tasks.items()}
+    _check_prompts(tasks, generation, generate, settings)
+    with _folders(output_dir, tasks, generation, settings, process) as folders:
         asyncio.run(
             _draw_all(
                 tasks, folders, generation, generate, settings, in_flight, process, processes, bar and judge_here
@@ -144,7 +142,30 @@ def evaluate_model(
         samples = {name: read_answers(tasks[name], settings.samples, settings.prompt, folders[name]) for name in tasks}
         scores = _judge_all(tasks, samples, Path(output_dir), settings, bar)
     details = {"backend": generation.chosen_backend, "base_url": generation.base_url, "dtype": generation.dtype}
-    return _finished(model, scores, skipped, settings, details, output_dir, command, _commit(generation))
+    return _finished(generation.model, scores, skipped, settings, details, output_dir, command, _commit(generation))
+
+
+async def draw_model_answers(
+    generation: GenerationArguments,
+    benchmarks: Sequence[str],
+    output_dir: str | os.PathLike[str],
+    settings: EvaluationSettings | None = None,
+    *,
+    generate: Generate | None = None,
+    in_flight: int = 128,
+    process: int = 0,
+    processes: int = 1,
+    bar: bool = True,
+) -> None:
+    """
+    Asks a model for answers and leaves them unjudged: [`evaluate_model`] with the same arguments judges them, here or on a
+    machine that has the isolation and the compilers for it, and then needs no model. See there for the arguments and errors.
+    """
+    settings = settings or EvaluationSettings()
+    tasks = {benchmark: load_tasks(benchmark, settings.multipl_e)[: settings.limit] for benchmark in benchmarks}
+    _check_prompts(tasks, generation, generate, settings)
+    with _folders(output_dir, tasks, generation, settings, process) as folders:
+        await _draw_all(tasks, folders, generation, generate, settings, in_flight, process, processes, bar)
 
 
 def evaluate_samples(
@@ -188,8 +209,7 @@ def evaluate_samples(
         raise ValueError(
             "Two files hold answers to the same benchmark: put them into one, or judge them one after another."
         )
-    possible, skipped = _possible(by_benchmark)
-    tasks = {benchmark: load_tasks(benchmark, settings.multipl_e) for benchmark in possible}
+    tasks, skipped = _possible_tasks(by_benchmark, settings)
     known = {benchmark: [task.id for task in some] for benchmark, some in tasks.items()}
     tasks = {benchmark: some[: settings.limit] for benchmark, some in tasks.items()}
     samples = {name: read_samples(by_benchmark[name], tasks[name], known[name]) for name in tasks}
@@ -216,32 +236,35 @@ async def _draw_all(
     if not any(share.values()):
         return
     async with AsyncExitStack() as stack:
-        generate = generate or await stack.enter_async_context(open_generator(generation))
+        opened = generate if generate is not None else await stack.enter_async_context(open_generator(generation))
         for name, draws in share.items():
             total = len(tasks[name]) * settings.samples
             made = total - len(draws) if processes == 1 else 0
             with _bar(f"{name}: answers", total if processes == 1 else len(draws), made, bar) as report:
-                await draw_answers(
-                    draws, generate, settings.prompt, settings.sampling, folders[name], in_flight, report
-                )
+                await draw_answers(draws, opened, settings.prompt, settings.sampling, folders[name], in_flight, report)
 
 
 @contextmanager
 def _folders(
     output_dir: str | os.PathLike[str],
     tasks: dict[str, list[Task]],
-    model: str,
-    revision: str | None,
+    generation: GenerationArguments,
     settings: EvaluationSettings,
     process: int,
 ) -> Iterator[dict[str, RunFolder]]:
     """A folder for the answers to each benchmark; refuses those that hold answers of another kind."""
+    model, revision = generation.model, generation.model_revision
     with ExitStack() as stack:
         folders = {}
         for benchmark in tasks:
-            fingerprint = {"benchmark": benchmark, "model": model, "revision": revision, "prompt": settings.prompt}
+            fingerprint: dict[str, Any] = {
+                "benchmark": benchmark,
+                "model": model,
+                "revision": revision,
+                "prompt": settings.prompt,
+            }
             fingerprint |= {"sampling": {k: v for k, v in asdict(settings.sampling).items() if k != "stop"}}
-            place = Path(output_dir) / benchmark.replace(":", "-")
+            place = Path(output_dir) / _folder_name(benchmark)
             folders[benchmark] = stack.enter_context(RunFolder(place, fingerprint, process, records="answers"))
         yield folders
 
@@ -258,7 +281,7 @@ def _judge_all(
 ) -> list[Score]:
     judgements = {}
     for benchmark, answers in samples.items():
-        folder = output_dir / benchmark.replace(":", "-")
+        folder = output_dir / _folder_name(benchmark)
         folder.mkdir(parents=True, exist_ok=True)
         write_samples(folder / "samples.jsonl", answers)
         if benchmark in EVALPLUS:
@@ -268,7 +291,7 @@ def _judge_all(
                     answers,
                     workers=settings.workers,
                     unsandboxed=settings.unsandboxed,
-                    report=lambda judged, report=report: report(),
+                    report=report,
                 )
             write_eval_results(folder / "samples_eval_results.json", benchmark, answers, judgements[benchmark])
     return asyncio.run(_score_all(tasks, samples, judgements, settings, bar))
@@ -282,7 +305,7 @@ async def _score_all(
     bar: bool,
 ) -> list[Score]:
     scores = []
-    languages = {task.language for some in tasks.values() for task in some[:1]}
+    languages = {task.language for some in tasks.values() for task in some}
     async with AsyncExitStack() as stack:
         if settings.unsandboxed:
             sandbox = stack.enter_context(Sandbox(settings.workers, unsandboxed=True))
@@ -293,26 +316,47 @@ async def _score_all(
             if benchmark in EVALPLUS:
                 scores += await score_evalplus(benchmark, tasks[benchmark], answers, judgements[benchmark], execute)
                 continue
+            judge = judge_own_problems if benchmark.startswith(OWN_PROBLEMS) else judge_multipl_e
             with _bar(f"{benchmark}: judged", len(answers), 0, bar) as report:
-                scores.append(
-                    await judge_multipl_e(
-                        tasks[benchmark], answers, execute, report=lambda judged, report=report: report()
-                    )
-                )
+                scores.append(await judge(tasks[benchmark], answers, execute, report=report))
     return scores
 
 
-def _possible(benchmarks: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The benchmarks that this machine can judge, and why not the others."""
-    skipped = {}
+def _possible_tasks(
+    benchmarks: Iterable[str], settings: EvaluationSettings
+) -> tuple[dict[str, list[Task]], dict[str, str]]:
+    """The tasks of the benchmarks that this machine can judge, and why not the others."""
+    tasks: dict[str, list[Task]] = {}
+    skipped: dict[str, str] = {}
     for benchmark in benchmarks:
-        language = benchmark.removeprefix("multipl-e:")
-        if language != benchmark and (missing := missing_toolchain(language)) is not None:
+        if benchmark.startswith(MULTIPL_E) and (missing := missing_toolchain(benchmark.removeprefix(MULTIPL_E))):
             skipped[benchmark] = missing
-    possible = [benchmark for benchmark in benchmarks if benchmark not in skipped]
-    if not possible:
+            continue
+        some = load_tasks(benchmark, settings.multipl_e)
+        if benchmark.startswith(OWN_PROBLEMS) and (missing := missing_language(some)):
+            skipped[benchmark] = missing
+        else:
+            tasks[benchmark] = some
+    if not tasks:
         raise ValueError(f"Nothing is left to judge: {' '.join(skipped.values())}")
-    return possible, skipped
+    return tasks, skipped
+
+
+def _check_prompts(
+    tasks: dict[str, list[Task]],
+    generation: GenerationArguments,
+    generate: Generate | None,
+    settings: EvaluationSettings,
+) -> None:
+    """Refuses a style of prompts that does not fit a benchmark or the model."""
+    for some in tasks.values():
+        make_prompt(some[0], settings.prompt)
+    if generate is None and needs_chat_template(settings.prompt) and generation.chosen_backend != "endpoint":
+        _require_chat_template(generation.model, generation.model_revision)
+
+
+def _folder_name(benchmark: str) -> str:
+    return re.sub(r"[:/\\]+", "-", benchmark)
 
 
 def _require_isolation(settings: EvaluationSettings) -> None:
@@ -378,21 +422,29 @@ def _require_chat_template(model: str, revision: str | None) -> None:
 
 def _commit(generation: GenerationArguments) -> str | None:
     """The commit on the Hub of a model that is run here; `None` for a folder's, or a server's."""
-    if generation.chosen_backend == "endpoint" or Path(generation.model_name_or_path).exists():
+    if generation.chosen_backend == "endpoint" or Path(generation.model).exists():
         return generation.model_revision
     from huggingface_hub import hf_hub_download
+    from transformers.utils.peft_utils import find_adapter_config_file
 
-    config = hf_hub_download(generation.model_name_or_path, "config.json", revision=generation.model_revision)
+    name, revision = generation.model, generation.model_revision
+    config = find_adapter_config_file(name, revision=revision) or hf_hub_download(
+        name, "config.json", revision=revision
+    )
     return Path(config).parent.name  # the cache keeps each commit in a folder of its name
 
 
 @contextmanager
-def _bar(title: str, total: int, done: int, shown: bool) -> Iterator[Callable[[], Any]]:
-    """A progress bar with rate and remaining time."""
+def _bar(title: str, total: int, done: int, shown: bool) -> Iterator[Callable[..., None]]:
+    """A progress bar with rate and remaining time, and what moves it on by one, whatever it is told."""
     from tqdm.auto import tqdm
 
     with tqdm(desc=title, total=total, initial=done, unit="answer", dynamic_ncols=True, disable=not shown) as bar:
-        yield bar.update
+
+        def advance(*_: Any) -> None:
+            bar.update()
+
+        yield advance
 
 
 def _versions() -> dict[str, str]:

@@ -5,7 +5,7 @@ are not independent of each other, so every interval and test here is over tasks
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb, sqrt
 from statistics import NormalDist, fmean
 
@@ -94,9 +94,9 @@ def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, f
         values (`Sequence[float]`): one for each task.
         seed (`int`, *optional*, defaults to 0): of the draws.
     """
-    generator, values = np.random.default_rng(seed), np.asarray(values, dtype=float)
-    draws = generator.integers(len(values), size=(_RESAMPLES, len(values)), dtype=np.int32)
-    low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
+    generator, numbers = np.random.default_rng(seed), np.asarray(values, dtype=float)
+    draws = generator.integers(len(numbers), size=(_RESAMPLES, len(numbers)), dtype=np.int32)
+    low, high = np.quantile(numbers[draws].mean(axis=1), [0.025, 0.975])
     return float(low), float(high)
 
 
@@ -121,11 +121,11 @@ def permutation_p(differences: Sequence[float], seed: int = 0) -> float:
         differences (`Sequence[float]`): one for each task.
         seed (`int`, *optional*, defaults to 0): of the draws of signs.
     """
-    generator, differences = np.random.default_rng(seed), np.asarray(differences, dtype=float)
-    observed = abs(differences.sum())
-    signs = generator.integers(2, size=(_RESAMPLES, len(differences))) * 2 - 1
+    generator, numbers = np.random.default_rng(seed), np.asarray(differences, dtype=float)
+    observed = abs(numbers.sum())
+    signs = generator.integers(2, size=(_RESAMPLES, len(numbers))) * 2 - 1
     # The draw that was observed is one of those that are possible: no p value is 0
-    as_far = np.count_nonzero(np.abs(signs @ differences) >= observed - 1e-12)
+    as_far = np.count_nonzero(np.abs(signs @ numbers) >= observed - 1e-12)
     return float((as_far + 1) / (_RESAMPLES + 1))
 
 
@@ -161,9 +161,9 @@ def rate(score: Score, k: int = 1) -> Rate:
     return Rate(share, *(wilson_interval(share, len(values)) if single else bootstrap_interval(values)))
 
 
-def compare(first: Score, second: Score) -> Comparison:
+def task_differences(first: Score, second: Score) -> list[float]:
     """
-    Compares two runs, task by task, on those that both have answers to.
+    The share of right answers of one run less that of the other, for each task that both have answers to.
 
     Args:
         first ([`Score`]): of one run.
@@ -178,16 +178,86 @@ def compare(first: Score, second: Score) -> Comparison:
     common = [task for task in mine if task in theirs]
     if not common:
         raise ValueError(f"The two runs have no task of {first.benchmark} in common.")
-    differences = [_share(mine, task) - _share(theirs, task) for task in common]
+    return [_share(mine, task) - _share(theirs, task) for task in common]
+
+
+def compare(first: Score, second: Score) -> Comparison:
+    """
+    Compares two runs, task by task, on those that both have answers to.
+
+    Args:
+        first ([`Score`]): of one run.
+        second ([`Score`]): of the other, on the same benchmark.
+
+    Raises:
+        ValueError: If they are of different benchmarks, or have no task in common.
+    """
+    differences = task_differences(first, second)
     won, lost = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
-    single = all(counts[task][0] == 1 for counts in (mine, theirs) for task in common)
+    single = all(answers == 1 for score in (first, second) for answers, _ in right_answers(score).values())
     return Comparison(
-        tasks=len(common),
+        tasks=len(differences),
         won=won,
         lost=lost,
         difference=fmean(differences),
         **dict(zip(("low", "high"), bootstrap_interval(differences), strict=True)),
         p_value=mcnemar_p(won, lost) if single else permutation_p(differences),
+    )
+
+
+def pool(scores: Sequence[Score]) -> Score:
+    """
+    One score out of several of the same benchmark, such as those of models trained with different seeds: the answers of each are
+    further answers to the same tasks.
+
+    Args:
+        scores (`Sequence[Score]`): of one benchmark.
+
+    Raises:
+        ValueError: If they are of different benchmarks.
+    """
+    if len({score.benchmark for score in scores}) != 1:
+        names = ", ".join(dict.fromkeys(score.benchmark for score in scores)) or "none"
+        raise ValueError(f"Scores of one benchmark can be pooled, not of {names}.")
+    outcomes, first = [], 0
+    for score in scores:
+        outcomes += [replace(outcome, sample=first + outcome.sample) for outcome in score.outcomes]
+        first += 1 + max((outcome.sample for outcome in score.outcomes), default=-1)
+    return Score(scores[0].benchmark, outcomes)
+
+
+def compare_means(first: Sequence[Score], second: Sequence[Score]) -> Comparison:
+    """
+    Compares two runs by their mean over several benchmarks, each of which counts alike, whatever its number of tasks.
+
+    Args:
+        first (`Sequence[Score]`): of one run, one score for each benchmark.
+        second (`Sequence[Score]`): of the other, on the same benchmarks in the same order.
+
+    Returns:
+        [`Comparison`]: `difference` is that of the means; the interval is by a bootstrap over the tasks within each benchmark,
+        the p value by a permutation test over all tasks.
+
+    Raises:
+        ValueError: If the benchmarks differ, or one has no task in common.
+    """
+    pairs = list(zip(first, second, strict=True))
+    groups = [task_differences(mine, theirs) for mine, theirs in pairs]
+    generator = np.random.default_rng(0)
+    means = np.zeros(_RESAMPLES)
+    for group in groups:
+        draws = generator.integers(len(group), size=(_RESAMPLES, len(group)), dtype=np.int32)
+        means += np.asarray(group)[draws].mean(axis=1) / len(groups)
+    low, high = np.quantile(means, [0.025, 0.975])
+    weighted = [value / len(group) for group in groups for value in group]
+    return Comparison(
+        tasks=len(weighted),
+        won=sum(value > 0 for value in weighted),
+        lost=sum(value < 0 for value in weighted),
+        difference=fmean(fmean(group) for group in groups),
+        low=float(low),
+        high=float(high),
+        p_value=permutation_p(weighted),
     )
 
 

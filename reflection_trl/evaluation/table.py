@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from .results import EvaluationRun, Score
-from .statistics import compare, failure_kinds, rate, right_answers
+from .statistics import Rate, compare, failure_kinds, rate, right_answers
 
 
 _KS = (1, 10, 100)
@@ -57,7 +57,7 @@ def _answers(score: Score) -> int:
     return min((answers for answers, _ in right_answers(score).values()), default=0)
 
 
-def _percent(found) -> str:
+def _percent(found: Rate) -> str:
     return f"{100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 

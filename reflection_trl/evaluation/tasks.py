@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..problems import Problem
+
 
 @dataclass(frozen=True)
 class Task:
@@ -12,7 +14,7 @@ class Task:
         id (`str`):
             Name in the benchmark, such as `"HumanEval/17"`.
         benchmark (`str`):
-            `"humaneval"`, `"mbpp"` or `"multipl-e:LANGUAGE"`.
+            `"humaneval"`, `"mbpp"`, `"multipl-e:LANGUAGE"` or `"problems:SOURCE"`.
         request (`str`):
             The one-off request, as a user would put it.
         prompt (`str`, *optional*, defaults to `""`):
@@ -22,9 +24,12 @@ class Task:
         entry_point (`str`, *optional*):
             Name of the function under test.
         tests (`str`, *optional*, defaults to `""`):
-            Code that, placed behind an answer, ends normally when the answer is right. Empty where evalplus holds the tests.
+            Code that, placed behind an answer, ends normally when the answer is right. Empty where evalplus or `problem` holds
+            the tests.
         stop (`tuple[str]`, *optional*):
             Texts at which a completion of `prompt` ends.
+        problem ([`~reflection_trl.problems.Problem`], *optional*):
+            The problem that the task is, where it is one of the user's own.
     """
 
     id: str
@@ -35,6 +40,7 @@ class Task:
     entry_point: str | None = None
     tests: str = ""
     stop: tuple[str, ...] = ()
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class GenerationArguments:
         default=1, metadata={"help": "GPUs that share one copy of the model, with vLLM."}
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
             raise ValueError(f"--backend {self.backend!r}: use one of {', '.join(BACKENDS)}.")
         if self.model_name_or_path is None and self.base_url is None:
@@ -90,6 +90,11 @@ class GenerationArguments:
             raise ValueError(
                 f"--gpu_memory_utilization must be above 0 and at most 1, got {self.gpu_memory_utilization}."
             )
+
+    @property
+    def model(self) -> str:
+        """What answers: the model's name, or the server's address where none is given."""
+        return self.model_name_or_path or str(self.base_url)
 
     @property
     def chosen_backend(self) -> str:
@@ -139,11 +144,11 @@ def open_generator(arguments: GenerationArguments) -> AbstractAsyncContextManage
         from .vllm import VLLMGenerator
 
         return VLLMGenerator(
-            arguments.model_name_or_path,
+            arguments.model,
             gpu_memory_utilization=arguments.gpu_memory_utilization,
             tensor_parallel_size=arguments.tensor_parallel_size,
             **local,
         )
     from .local import TransformersGenerator
 
-    return TransformersGenerator(arguments.model_name_or_path, **local)
+    return TransformersGenerator(arguments.model, **local)

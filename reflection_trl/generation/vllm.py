@@ -10,6 +10,9 @@ from .types import Completion, GenerationError, RequestRefusedError, Sampling, f
 from .usage import Usage
 
 
+_LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the sizes that vLLM has kernels for
+
+
 class VLLMGenerator:
     """
     A [`Generate`] on vLLM's asynchronous engine: an asynchronous context manager. Start it under `if __name__ == "__main__":`, since
@@ -17,7 +20,7 @@ class VLLMGenerator:
 
     Args:
         model (`str`):
-            Name on the Hub, or a directory.
+            Name on the Hub, or a directory: of a model, or of a LoRA adapter, which is then served over its base model.
         revision (`str`, *optional*):
             Commit, branch or tag on the Hub.
         dtype (`str`, *optional*, defaults to `"auto"`):
@@ -61,9 +64,13 @@ class VLLMGenerator:
             raise GenerationError(
                 f"vLLM cannot be imported ({error}): `pip install vllm`, or take another `backend`."
             ) from None
+        try:
+            source = _served_model(model, revision)
+        except Exception as error:  # of files, formats, the Hub
+            raise GenerationError(f"The adapter {model!r} cannot be loaded: {first_line(error)}") from error
+        self._adapter = source.pop("adapter")
         arguments = AsyncEngineArgs(
-            model=model,
-            revision=revision,
+            **source,
             dtype=dtype,
             max_model_len=max_context,
             gpu_memory_utilization=gpu_memory_utilization,
@@ -101,7 +108,8 @@ class VLLMGenerator:
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         async with self.usage.request(len(ids) + room):
-            request = self._engine.generate({"prompt_token_ids": ids}, parameters, f"request-{next(self._numbers)}")
+            number = f"request-{next(self._numbers)}"
+            request = self._engine.generate({"prompt_token_ids": ids}, parameters, number, lora_request=self._adapter)
             try:
                 (output,) = [output async for output in request]
             except EngineDeadError as error:
@@ -116,3 +124,27 @@ class VLLMGenerator:
                     f"vLLM gave the request up with {answer.finish_reason!r}: see its log above."
                 )
             return self.usage.count(Completion(answer.text, answer.finish_reason, len(ids), len(answer.token_ids)))
+
+
+def _served_model(model: str, revision: str | None) -> dict[str, Any]:
+    """The engine's arguments that say what it serves, and the `adapter` that each request names, where there is one."""
+    from transformers.utils.peft_utils import find_adapter_config_file
+
+    if find_adapter_config_file(model, revision=revision) is None:
+        return {"model": model, "revision": revision, "adapter": None}
+    from huggingface_hub import snapshot_download
+    from peft import PeftConfig
+    from vllm.lora.request import LoRARequest
+
+    folder = model if os.path.isdir(model) else snapshot_download(model, revision=revision)
+    config = PeftConfig.from_pretrained(folder)
+    ranks = [config.r, *(config.rank_pattern or {}).values()]
+    return {
+        "model": config.base_model_name_or_path,
+        "revision": config.revision,
+        # Trained with this one: its chat template may be another
+        "tokenizer": folder if os.path.exists(os.path.join(folder, "tokenizer_config.json")) else None,
+        "enable_lora": True,
+        "max_lora_rank": next((rank for rank in _LORA_RANKS if rank >= max(ranks)), max(ranks)),
+        "adapter": LoRARequest("adapter", 1, folder),
+    }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..evaluation import EvaluationRun
+from ..evaluation.benchmarks import OWN_PROBLEMS
 from ..markdown import cell, code_cell, fenced, section
 from . import results as forms
 from .errors import clean_token, explain_failures, redact, waits_in, without_secrets
@@ -15,7 +16,7 @@ from .parquet import check_target, push_parquet, read_card
 
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitInfo, HfApi
+    from huggingface_hub import CommitInfo, DatasetCard, DatasetCardData, HfApi
 
 
 # Somebody else's commit between reading and writing: read again, merge again
@@ -45,7 +46,7 @@ def publish_evaluation(
 
     Args:
         run ([`~reflection_trl.evaluation.EvaluationRun`]):
-            What came out.
+            What came out. Scores on problems of your own are left out: the Hub has no benchmark for them.
         repo_id (`str`):
             The model's repository, which must exist.
         samples_repo (`str`, *optional*):
@@ -79,7 +80,12 @@ def publish_evaluation(
     validate_repo_id(repo_id)
     check_target(revision, create_pr)
     token = clean_token(token)
-    run = dataclasses.replace(run, command=redact(run.command, token), settings=without_secrets(run.settings))
+    run = dataclasses.replace(
+        run,
+        scores=[score for score in run.scores if not score.benchmark.startswith(OWN_PROBLEMS)],
+        command=redact(run.command, token),
+        settings=without_secrets(run.settings),
+    )
     results = forms.results_of(run)
 
     waiting = Path(staging_dir or Path(constants.HF_HOME) / "reflection_trl" / "uploads")
@@ -115,7 +121,12 @@ def publish_evaluation(
 
 
 def _operations(
-    api: "HfApi", repo_id: str, head: str, run: EvaluationRun, results: list[forms.Result], source_url: str | None
+    api: "HfApi",
+    repo_id: str,
+    head: str | None,
+    run: EvaluationRun,
+    results: list[forms.Result],
+    source_url: str | None,
 ) -> list[Any]:
     """The files that change, with all that stands in them already."""
     from huggingface_hub import CommitOperationAdd, RepoCard
@@ -141,7 +152,7 @@ def _operations(
     return [CommitOperationAdd(path, content.encode()) for path, content in contents.items()]
 
 
-def _read_eval_results(api: "HfApi", repo_id: str, head: str) -> dict[str, list[dict[str, Any]]]:
+def _read_eval_results(api: "HfApi", repo_id: str, head: str | None) -> dict[str, list[dict[str, Any]]]:
     """The files of `.eval_results` at a commit; those that are not in the Hub's form stay out, and so untouched."""
     import yaml
     from huggingface_hub.errors import RemoteEntryNotFoundError
@@ -197,7 +208,7 @@ def _push_samples(
         if score.outcomes
     }
 
-    def make_card(card_data):
+    def make_card(card_data: "DatasetCardData") -> "DatasetCard":
         card = DatasetCard.from_template(
             card_data,
             template_path=str(_SAMPLES_TEMPLATE),
@@ -205,7 +216,10 @@ def _push_samples(
             repo_id=samples_repo,
             run=run,
             configs=configs,
-            **{tool.__name__: tool for tool in (cell, code_cell, fenced, section)},
+            cell=cell,
+            code_cell=code_cell,
+            fenced=fenced,
+            section=section,
         )
         return DatasetCard(redact(str(card), token))
 

@@ -1,23 +1,16 @@
-"""Answers that lean on what their reader has not seen, and outputs that differ."""
-
-import asyncio
+"""Answers that lean on what their reader has not seen."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from reflection_trl.builder.acceptance import (
     Rejected,
     check_standalone,
-    compare_output,
     is_refusal,
-    judge,
     leaning_phrase,
     local_imports,
     undefined_names,
 )
-from reflection_trl.feedback import FeedbackKind
-from reflection_trl.problems import Example, Problem
+from reflection_trl.problems import Problem
 
 
 @pytest.mark.parametrize(
@@ -104,56 +97,6 @@ def test_refusals(text):
 @pytest.mark.parametrize("text", ["The list cannot be empty.", "This can't be done in linear time.", ""])
 def test_what_is_no_refusal(text):
     assert not is_refusal(text)
-
-
-@pytest.mark.parametrize(
-    ("expected", "stdout", "same"),
-    [
-        ("1\n2\n", "1\n2", True),
-        ("1\n2", "1  \n2\t\n\n\n", True),
-        ("1\r\n2", "1\n2\n", True),
-        ("", "\n", True),
-        ("1\n2", "1\n\n2", False),
-        ("1", " 1", False),
-        ("1", "", False),
-        ("1", "1\n2", False),
-        ("", "1", False),
-    ],
-)
-def test_outputs_are_compared_line_by_line(expected, stdout, same):
-    assert compare_output(Example("", expected), stdout).passed is same
-
-
-def test_a_wrong_output_is_told_with_its_first_wrong_line():
-    feedback = compare_output(Example("7\n", "a\nb\nc\n"), "a\nx\nc\n")
-    assert (feedback.kind, feedback.actual, feedback.expected) == (FeedbackKind.ASSERTION, "x", "b")
-    assert feedback.message == "Line 2 of the output: expected `b`, got `x`."
-    missing = compare_output(Example("", "a\nb"), "a")
-    assert (missing.actual, missing.message) == (None, "Line 2 of the output: expected `b`, got nothing.")
-
-
-@given(st.text(alphabet="ab \n\r\x0b\x85", max_size=20), st.text(alphabet="ab \n\r\x0b\x85", max_size=20))
-def test_comparing_is_total_and_symmetric(one, other):
-    feedback = compare_output(Example("", one), other)
-    assert feedback.passed == compare_output(Example("", other), one).passed
-    assert feedback.passed or feedback.actual != feedback.expected
-
-
-def test_huge_outputs_are_shown_by_their_ends():
-    feedback = compare_output(Example("i" * 10**6, "e" * 10**6), "a" * 10**6)
-    assert len(feedback.text) < 8000 and "[999000 characters left out]" in feedback.text
-
-
-def test_tests_and_examples_judge_together(execute):
-    problem = Problem("a", "Print.", tests="assert f() == 1", examples=(Example("x", "x"), Example("y", "y")))
-    code = "def f():\n    return {}\nif __name__ == '__main__':\n    try:\n        print({})\n    except StopIteration:\n        pass"
-    assert asyncio.run(judge(problem, code.format(1, "input()"), execute)).passed
-    assert [stdin for _, _, stdin in execute.calls] == ["", "x", "y"]
-    failed = asyncio.run(judge(problem, code.format(2, "input()"), execute))
-    assert failed.error_type == "AssertionError" and len(execute.calls) == 4  # the first failure ends it
-    failed = asyncio.run(judge(problem, code.format(1, "'x'"), execute))
-    assert failed.expected == "y"
-    assert asyncio.run(judge(Problem("a", "Do."), code, execute)) is None
 
 
 def test_the_detail_names_what_is_missing():

@@ -52,6 +52,19 @@ def test_wrong_answers_fail_and_tell_the_input():
     assert found["HumanEval/2"].base.fail_tests == [[3.5]]
 
 
+def test_answers_that_are_alike_are_judged_once():
+    right = canonical("humaneval")["HumanEval/23"]
+    drawn = [
+        Sample("HumanEval/23", number, code)
+        for number, code in enumerate([right, WRONG["HumanEval/23"], right, WRONG["HumanEval/53"], right])
+    ]
+    told = []
+    judgements = judge_evalplus("humaneval", drawn, report=told.append)
+    assert passed(judgements) == [(True, True), (False, False), (True, True), (False, False), (True, True)]
+    assert judgements[0] is judgements[2] is judgements[4]
+    assert told == [1, 2, 3, 4, 5]
+
+
 def test_published_answers_are_judged_as_by_evalplus_itself(tmp_path):
     """Its own command on the same file says the same; the results differ in nothing but the date."""
     evaluate = pytest.importorskip("evalplus.evaluate")

@@ -1,5 +1,7 @@
 """Whole evaluations, on a few tasks."""
 
+import asyncio
+import importlib.util
 import json
 import os
 import re
@@ -13,7 +15,7 @@ from reflection_trl.evaluation import EvaluationRun
 from reflection_trl.evaluation.benchmarks import EVALPLUS
 from reflection_trl.evaluation.contamination import contamination_sentence, find_contamination
 from reflection_trl.evaluation.results import Outcome, Score
-from reflection_trl.evaluation.run import EvaluationSettings, evaluate_model, evaluate_samples
+from reflection_trl.evaluation.run import EvaluationSettings, draw_model_answers, evaluate_model, evaluate_samples
 from reflection_trl.evaluation.table import comparison_table, results_table
 from reflection_trl.generation import GenerationArguments
 from reflection_trl.generation.types import Completion
@@ -23,6 +25,9 @@ from .conftest import DATA, canonical
 
 
 ROOT = Path(__file__).parents[2]
+
+sys.path.append(str(ROOT / "recipes"))
+import command_line  # noqa: E402
 
 
 async def knows_all(prompt, sampling):
@@ -63,6 +68,66 @@ def test_an_evaluation_from_prompt_to_record(tmp_path):
     assert again.scores == run.scores[:2]
 
 
+def write_problems(file):
+    rows = [
+        {
+            "id": "double",
+            "instruction": "Write `double(x)`.",
+            "tests": "assert double(2) == 4",
+            "entry_point": "double",
+        },
+        {"id": "half", "instruction": "Write `half(x)`.", "tests": "assert half(4) == 2", "entry_point": "half"},
+        {"id": "echo", "instruction": "Print the input.", "examples": [{"stdin": "a\nb", "stdout": "a\nb"}]},
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return rows
+
+
+@pytest.mark.usefixtures("isolation")
+def test_problems_of_ones_own_are_judged_by_their_tests(tmp_path):
+    """Answers are drawn first and judged later, as one does where the GPU's machine has no isolation."""
+    write_problems(tmp_path / "held-out.jsonl")
+    answers = {
+        "Write `double(x)`.": "```python\ndef double(x):\n    return 2 * x\n\nassert double(1) == 3\n```",
+        "Write `half(x)`.": "```python\ndef half(x):\n    return x\n```",
+        "Print the input.": "```python\nimport sys\nprint(sys.stdin.read())\n```",
+    }
+
+    async def generate(prompt, sampling):
+        return Completion(answers[prompt[-1]["content"]])
+
+    async def never(prompt, sampling):
+        raise AssertionError("all answers are there")
+
+    arguments = GenerationArguments(base_url="http://localhost:1/v1", model_name_or_path="m")
+    benchmark = f"problems:{tmp_path / 'held-out.jsonl'}"
+    asyncio.run(draw_model_answers(arguments, [benchmark], tmp_path / "out", generate=generate, bar=False))
+    run = evaluate_model(arguments, [benchmark], tmp_path / "out", generate=never, bar=False)
+    (score,) = run.scores
+    assert score.benchmark == benchmark
+    assert {outcome.task_id: outcome.passed for outcome in score.outcomes} == {
+        "double": True, "half": False, "echo": True,
+    }  # fmt: skip
+    assert (score.outcomes[1].kind, "half(4) == 2" in score.outcomes[1].detail) == ("wrong_answer", True)
+    assert "no benchmark" not in results_table(run)
+
+
+def test_problems_of_ones_own_need_tests_and_the_plain_request(tmp_path):
+    arguments = GenerationArguments(base_url="http://localhost:1/v1", model_name_or_path="m")
+    file = tmp_path / "held-out.jsonl"
+    file.write_text(json.dumps({"id": "a", "instruction": "Do it."}) + "\n")
+    with pytest.raises(ValueError, match=r"'a' of .*held-out.jsonl has no tests"):
+        evaluate_model(arguments, [f"problems:{file}"], tmp_path / "out", bar=False)
+    write_problems(file)
+    with pytest.raises(ValueError, match=r"'evalplus' is for benchmarks; problems:.* is asked as 'request'"):
+        evaluate_model(
+            arguments, [f"problems:{file}"], tmp_path / "out", EvaluationSettings(prompt="evalplus"), bar=False
+        )
+    file.write_text(json.dumps({"id": "a", "instruction": "Do it.", "tests": "x", "language": "swift"}) + "\n")
+    with pytest.raises(ValueError, match=r"Nothing is left to judge: .*[Ss]wift"):
+        evaluate_model(arguments, [f"problems:{file}"], tmp_path / "out", bar=False)
+
+
 @pytest.mark.usefixtures("small_benchmarks", "isolation")
 def test_published_answers_need_no_model(tmp_path, monkeypatch):
     monkeypatch.setattr(Swift, "missing", lambda self: "swiftc is not installed.")
@@ -77,7 +142,7 @@ def test_published_answers_need_no_model(tmp_path, monkeypatch):
     assert (
         evaluate_samples(files, tmp_path, EvaluationSettings(limit=2), bar=False).score("humaneval").outcomes[1].passed
     )
-    with pytest.raises(ValueError, match="Nothing is left to judge: swiftc is not installed"):
+    with pytest.raises(ValueError, match=r"Nothing is left to judge: swiftc is not installed"):
         evaluate_samples(files, tmp_path, benchmarks=["multipl-e:swift"], bar=False)
     with pytest.raises(ValueError, match="2 files of answers and 1 benchmarks"):
         evaluate_samples([*files, *files], tmp_path, benchmarks=["humaneval"], bar=False)
@@ -152,15 +217,20 @@ def test_rows_that_give_a_task_away_are_found():
 # The recipe
 
 
-def recipe(*arguments, **environment):
-    paths = {f"{name.upper()}_OVERRIDE_PATH": str(DATA / f"{name}.jsonl") for name in EVALPLUS}
-    return subprocess.run(
-        [sys.executable, str(ROOT / "recipes" / "evaluate.py"), *map(str, arguments)],
-        env={**os.environ, **paths, "HF_HUB_OFFLINE": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+@pytest.fixture
+def recipe(capsys, small_benchmarks):
+    """Runs the recipe in this process; its exit code, and what it wrote to stdout and stderr, come back."""
+    # `evaluate` is the name of a library too
+    spec = importlib.util.spec_from_file_location("recipe_evaluate", ROOT / "recipes" / "evaluate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = command_line.run_command(module.run, module.__doc__, list(map(str, arguments)))
+        return code, *capsys.readouterr()
+
+    return run
 
 
 def test_help_loads_nothing():
@@ -176,22 +246,25 @@ def test_help_loads_nothing():
 
 
 @pytest.mark.usefixtures("isolation")
-def test_the_recipe_judges_compares_and_reports(tmp_path):
-    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+def test_the_recipe_judges_compares_and_reports(recipe, tmp_path):
     run_of("base", humaneval="1").save(tmp_path / "base.json")
     samples, out = DATA / "mbpp_published.jsonl", tmp_path / "out"
-    done = recipe("--samples", samples, "--output_dir", out, "--name", "DS-6.7B", **cache)
+    # In a process of its own, with a cache that is empty
+    paths = {f"{name.upper()}_OVERRIDE_PATH": str(DATA / f"{name}.jsonl") for name in EVALPLUS}
+    command = [sys.executable, ROOT / "recipes" / "evaluate.py", "--samples", samples, "--output_dir", out]
+    environment = {**os.environ, **paths, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [*command, "--name", "DS-6.7B"], env=environment, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     assert re.search(r"mbpp\+ +8 ", done.stdout)
     assert (out / "report.html").exists()
-    again = recipe(
-        "--samples", samples, "--output_dir", tmp_path / "again", "--compare", out / "results.json", **cache
-    )
-    assert re.search(r"mbpp\+ +8 +0 +0 +\+0\.0 ", again.stdout), again.stderr
-    wrong = recipe(
-        "--samples", samples, "--output_dir", tmp_path / "again", "--compare", tmp_path / "base.json", **cache
-    )
-    assert wrong.stderr.strip().endswith("have no benchmark in common.")
+    again = ["--samples", samples, "--output_dir", tmp_path / "again", "--compare"]
+    code, printed, errors = recipe(*again, out / "results.json")
+    assert code == 0, errors
+    assert re.search(r"mbpp\+ +8 +0 +0 +\+0\.0 ", printed)
+    code, _, errors = recipe(*again, tmp_path / "base.json")
+    assert code == 1 and errors.strip().endswith("have no benchmark in common.")
 
 
 @pytest.mark.parametrize(
@@ -207,22 +280,22 @@ def test_the_recipe_judges_compares_and_reports(tmp_path):
         (["--config", "gone.yaml"], "gone.yaml"),
     ],
 )
-def test_wrong_input_ends_with_one_sentence(arguments, sentence, tmp_path):
-    done = recipe(*arguments, "--output_dir", tmp_path)
-    last = done.stderr.strip().splitlines()[-1]
-    assert done.returncode == 1
+def test_wrong_input_ends_with_one_sentence(recipe, arguments, sentence, tmp_path):
+    code, _, errors = recipe(*arguments, "--output_dir", tmp_path)
+    last = errors.strip().splitlines()[-1]
+    assert code == 1
     assert last.startswith("error: ")
     assert sentence in last
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in errors
 
 
 @pytest.mark.usefixtures("isolation")
-def test_a_model_without_a_chat_template_is_told_what_to_do(tokenizer, tmp_path):
+def test_a_model_without_a_chat_template_is_told_what_to_do(recipe, tokenizer, tmp_path):
     import copy
 
     bare = copy.deepcopy(tokenizer)
     bare.chat_template = None
     bare.save_pretrained(tmp_path / "model")
-    done = recipe("--model", tmp_path / "model", "--benchmarks", "humaneval", "--output_dir", tmp_path / "out")
-    assert "has no chat template" in done.stderr
-    assert done.stderr.strip().endswith("--prompt completion.")
+    _, _, errors = recipe("--model", tmp_path / "model", "--benchmarks", "humaneval", "--output_dir", tmp_path / "out")
+    assert "has no chat template" in errors
+    assert errors.strip().endswith("--prompt completion.")

@@ -6,18 +6,22 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reflection_trl.evaluation.results import Outcome, Score
 from reflection_trl.evaluation.statistics import (
+    Rate,
     bootstrap_interval,
     compare,
+    compare_means,
     failure_kinds,
     mcnemar_p,
     pass_at_k,
     permutation_p,
+    pool,
     rate,
+    right_answers,
     wilson_interval,
 )
 
@@ -34,7 +38,6 @@ def score(*marks, benchmark="humaneval"):
     )
 
 
-@settings(deadline=None)
 @given(st.integers(1, 8).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
 def test_pass_at_k_is_the_share_of_draws_that_hold_a_right_answer(case):
     answers, right, k = case
@@ -63,6 +66,20 @@ def test_wilson_interval_where_it_can_be_worked_out_by_hand():
     assert np.allclose(wilson_interval(0.5, 20), (0.5 - half, 0.5 + half))
 
 
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_interval_ends_where_the_share_is_z_deviations_away(case):
+    right, tasks = case
+    share, z = right / tasks, NormalDist().inv_cdf(0.975)
+    low, high = wilson_interval(share, tasks)
+    assert 0 <= low <= share + 1e-12 and share - 1e-12 <= high <= 1
+    for end, open_end in ((low, right > 0), (high, right < tasks)):
+        if open_end:
+            assert isclose(abs(share - end), z * sqrt(end * (1 - end) / tasks), abs_tol=1e-9)
+    assert np.allclose(wilson_interval(1 - share, tasks), (1 - high, 1 - low))
+    twice = wilson_interval(share, 2 * tasks)
+    assert twice[1] - twice[0] < high - low, "more tasks are surer"
+
+
 def test_wilson_interval_agrees_with_scipy():
     binomtest = pytest.importorskip("scipy.stats").binomtest
     for right, tasks in [(123, 164), (1, 164), (232, 378), (377, 378)]:
@@ -78,7 +95,6 @@ def test_wilson_interval_covers_the_truth_about_as_often_as_it_says():
     assert 0.94 < np.mean([coverage(p) for p in np.linspace(0.05, 0.95, 91)]) < 0.96
 
 
-@settings(deadline=None)
 @given(st.integers(0, 6), st.integers(0, 6))
 def test_mcnemar_is_the_share_of_splits_at_least_as_uneven(won, lost):
     n = won + lost
@@ -86,12 +102,22 @@ def test_mcnemar_is_the_share_of_splits_at_least_as_uneven(won, lost):
     assert isclose(mcnemar_p(won, lost), sum(split >= abs(won - lost) for split in splits) / len(splits))
 
 
-def test_permutation_test_is_near_its_exact_value():
-    differences = [0.5, 0.25, 0.25, -0.25, 0.5, 0.75, 0.0, 0.5]
+quarters = st.integers(-4, 4).map(lambda number: number / 4)
+
+
+@given(st.lists(quarters, min_size=1, max_size=8), st.integers(0, 3))
+@example([0.5, 0.25, 0.25, -0.25, 0.5, 0.75, 0.0, 0.5], 0)
+@example([0.1] * 3 + [-0.3], 0)  # whose sums are 0 but for rounding
+def test_permutation_test_is_near_its_exact_value(differences, seed):
     sums = [abs(np.dot(signs, differences)) for signs in itertools.product((-1, 1), repeat=len(differences))]
-    exact = np.mean([value >= abs(sum(differences)) - 1e-12 for value in sums])
-    assert abs(permutation_p(differences) - exact) < 0.01
+    exact = np.mean([value >= abs(sum(differences)) - 1e-9 for value in sums])
+    assert abs(permutation_p(differences, seed) - exact) < 0.025  # five deviations of 10,000 draws
+
+
+def test_permutation_test_is_never_sure_and_may_see_nothing():
     assert permutation_p([0.0] * 5) == 1.0
+    assert permutation_p([1.0] * 60) == 1 / 10_001
+    assert permutation_p([0.5] * 6, seed=1) != permutation_p([0.5] * 6, seed=2)
 
 
 def test_bootstrap_agrees_with_the_normal_interval_where_that_holds():
@@ -100,7 +126,27 @@ def test_bootstrap_agrees_with_the_normal_interval_where_that_holds():
     margin = 1.96 * values.std() / np.sqrt(len(values))
     assert abs(low - (values.mean() - margin)) < 0.005
     assert abs(high - (values.mean() + margin)) < 0.005
-    assert bootstrap_interval(values) == (low, high)
+
+
+@given(st.lists(quarters, min_size=1, max_size=4))
+def test_bootstrap_is_near_the_quantiles_of_every_draw_there_is(values):
+    """All n^n draws; an end may fall on the means beside the quantile, as the share below it is estimated."""
+    means = sorted(sum(draw) / len(draw) for draw in itertools.product(values, repeat=len(values)))
+    for end, quantile in zip(bootstrap_interval(values), (0.025, 0.975), strict=True):
+        first, last = (means[int(share * len(means))] for share in (quantile - 0.01, quantile + 0.01))
+        assert first - 1e-9 <= end <= last + 1e-9
+
+
+def test_draws_are_the_same_everywhere():
+    """Known numbers: another version or platform must not change what was published."""
+    found = bootstrap_interval([0.0, 0.1, 0.37, 1.0, 0.93, 0.58, 0.22])
+    assert np.allclose(found, (0.19999999999999998, 0.7299999999999999), rtol=0, atol=1e-9)
+    assert permutation_p([0.5, -0.25, 0.25, 0.5, 0.0, 0.75]) == 1847 / 10_001
+
+
+def test_bootstrap_repeats_itself_and_takes_seeds():
+    values = np.random.default_rng(1).random(50)
+    assert bootstrap_interval(values) == bootstrap_interval(values, seed=0) != bootstrap_interval(values, seed=1)
 
 
 def test_one_answer_a_task_has_wilsons_interval():
@@ -110,6 +156,7 @@ def test_one_answer_a_task_has_wilsons_interval():
 
 
 def test_answers_to_one_task_are_not_counted_as_independent():
+    assert rate(score("10", "11", "00", "10")) == Rate(0.5, *bootstrap_interval([0.5, 1.0, 0.0, 0.5]))
     few, many = rate(score("10", "11", "00", "10")), rate(score(*["10" * 50, "11" * 50, "00" * 50, "10" * 50]))
     assert few.value == many.value == 0.5
     assert (few.low, few.high) == (many.low, many.high)
@@ -145,6 +192,28 @@ def test_comparison_of_several_answers_a_task():
     assert (found.won, found.lost) == (5, 0)
     assert isclose(found.difference, (0.5 + 0.5 + 0.5 + 0 + 1 + 0.5) / 6)
     assert 0.03 < found.p_value < 0.1  # 2 of 32 draws of signs are as far from 0
+    assert found.p_value == permutation_p([0.5, 0.5, 0.5, 0, 1, 0.5]) != mcnemar_p(5, 0)
+
+
+marks = st.text("01", min_size=1, max_size=4)
+
+
+@given(st.lists(st.tuples(marks, marks), min_size=1, max_size=8))
+def test_either_run_may_come_first(pairs):
+    first, second = (score(*several) for several in zip(*pairs, strict=True))
+    there, back = compare(first, second), compare(second, first)
+    shares = [mine.count("1") / len(mine) - theirs.count("1") / len(theirs) for mine, theirs in pairs]
+    assert isclose(there.difference, sum(shares) / len(shares), abs_tol=1e-12)
+    assert (there.won, there.lost) == (sum(one > 0 for one in shares), sum(one < 0 for one in shares))
+    assert (there.tasks, there.won, there.lost, there.difference) == (
+        back.tasks,
+        back.lost,
+        back.won,
+        -back.difference,
+    )
+    assert there.p_value == back.p_value
+    assert there.low <= there.difference + 1e-9 and there.difference <= there.high + 1e-9
+    assert np.allclose((there.low, there.high), (-back.high, -back.low), atol=0.051)  # the same draws, mirrored
 
 
 def test_a_run_compared_with_itself_shows_nothing():
@@ -159,6 +228,67 @@ def test_comparison_refuses_what_has_nothing_in_common():
         compare(score("1"), Score("humaneval", [Outcome("T/9", 0, True)]))
 
 
+def test_pooled_answers_are_further_answers_to_the_same_tasks():
+    pooled = pool([score("1", "0"), score("01", "11"), Score("humaneval", []), score("0", "1")])
+    assert pooled.benchmark == "humaneval"
+    assert right_answers(pooled) == {"T/0": (4, 2), "T/1": (4, 3)}
+    assert [outcome.sample for outcome in pooled.outcomes if outcome.task_id == "T/0"] == [0, 1, 2, 3]
+    assert rate(pooled).value == (2 / 4 + 3 / 4) / 2
+    with pytest.raises(ValueError, match="not of humaneval, mbpp"):
+        pool([score("1"), score("1", benchmark="mbpp")])
+    with pytest.raises(ValueError, match="not of none"):
+        pool([])
+
+
+def test_each_benchmark_counts_alike_in_a_mean():
+    small, large = score(*"10", benchmark="humaneval"), score(*"0000000011", benchmark="mbpp")
+    nothing = [score(*"00", benchmark="humaneval"), score(*"0" * 10, benchmark="mbpp")]
+    found = compare_means([small, large], nothing)
+    assert isclose(found.difference, (1 / 2 + 2 / 10) / 2)
+    assert (found.tasks, found.won, found.lost) == (12, 3, 0)
+    assert found.low <= found.difference <= found.high
+    # Of the eight ways in which three tasks can fall, two are as far from 0
+    assert isclose(found.p_value, 2 / 8, abs_tol=0.02)
+
+
+def test_tasks_of_a_small_benchmark_weigh_more_in_a_mean():
+    first = [score(*"10"), score(*"0000000000", benchmark="mbpp")]
+    second = [score(*"00"), score(*"1110000000", benchmark="mbpp")]
+    weights = [1 / 2, -1 / 10, -1 / 10, -1 / 10]
+    sums = [abs(np.dot(signs, weights)) for signs in itertools.product((-1, 1), repeat=4)]
+    exact = np.mean([value >= abs(sum(weights)) - 1e-9 for value in sums])
+    assert isclose(compare_means(first, second).p_value, exact, abs_tol=0.02)
+
+
+def test_a_mean_over_two_benchmarks_is_surer_than_either():
+    def runs(benchmark):
+        return score(*"1101" * 25, benchmark=benchmark), score(*"0101" * 25, benchmark=benchmark)
+
+    alone = compare(*runs("humaneval"))
+    mean = compare_means(*zip(runs("humaneval"), runs("mbpp"), strict=True))
+    assert mean.difference == alone.difference
+    assert isclose((mean.high - mean.low) / (alone.high - alone.low), sqrt(1 / 2), rel_tol=0.1)
+
+
+def test_a_mean_over_one_benchmark_is_that_benchmark():
+    first, second = score(*["110", "100", "010", "111"] * 10), score(*["010", "110", "000", "101"] * 10)
+    alone, mean = compare(first, second), compare_means([first], [second])
+    assert (mean.tasks, mean.won, mean.lost, mean.difference) == (
+        alone.tasks, alone.won, alone.lost, alone.difference,
+    )  # fmt: skip
+    assert isclose(mean.low, alone.low, abs_tol=0.01) and isclose(mean.high, alone.high, abs_tol=0.01)
+    assert isclose(mean.p_value, alone.p_value, abs_tol=0.02)
+
+
+def test_means_of_different_benchmarks_are_refused():
+    with pytest.raises(ValueError, match="cannot be compared task by task"):
+        compare_means([score("1"), score("1", benchmark="mbpp")], [score("1", benchmark="mbpp"), score("1")])
+    with pytest.raises(ValueError, match="shorter"):
+        compare_means([score("1"), score("1", benchmark="mbpp")], [score("1")])
+
+
 def test_failure_kinds_are_counted():
-    outcomes = [Outcome("a", 0, False, kind) for kind in ("name", "syntax", "name")] + [Outcome("b", 0, True)]
-    assert list(failure_kinds(Score("humaneval", outcomes)).items()) == [("name", 2), ("syntax", 1)]
+    outcomes = [Outcome("a", 0, False, kind) for kind in ("type", "syntax", "import", "type")] + [
+        Outcome("b", 0, True)
+    ]
+    assert [*failure_kinds(Score("humaneval", outcomes)).items()] == [("type", 2), ("import", 1), ("syntax", 1)]

@@ -30,6 +30,9 @@ class AsyncEngineArgs:
     tensor_parallel_size: int = 1
     seed: int = 0
     enable_prefix_caching: bool | None = None
+    tokenizer: str | None = None
+    enable_lora: bool = False
+    max_lora_rank: int = 16
     disable_log_stats: bool = False
 
 
@@ -59,7 +62,7 @@ class AsyncLLM:
     def from_engine_args(cls, engine_args):
         if engine_args.model == "broken":
             raise RuntimeError("Engine core initialization failed.\nSee root cause above.")
-        return cls(engine_args, AutoTokenizer.from_pretrained(engine_args.model))
+        return cls(engine_args, AutoTokenizer.from_pretrained(engine_args.tokenizer or engine_args.model))
 
     def get_tokenizer(self):
         return self._tokenizer
@@ -67,8 +70,9 @@ class AsyncLLM:
     def shutdown(self, timeout=None):
         self.closed = True
 
-    async def generate(self, prompt, sampling_params, request_id):
+    async def generate(self, prompt, sampling_params, request_id, *, lora_request=None):
         self.calls.append((prompt, sampling_params, request_id))
+        self.adapter = lora_request
         step = self.script[len(self.calls) - 1]
         try:
             if isinstance(step, Exception):
@@ -83,6 +87,13 @@ class AsyncLLM:
         yield types.SimpleNamespace(outputs=[output])
 
 
+@dataclass
+class LoRARequest:
+    lora_name: str
+    lora_int_id: int
+    lora_path: str
+
+
 @pytest.fixture
 def vllm(monkeypatch):
     def module(name, **names):
@@ -93,6 +104,8 @@ def vllm(monkeypatch):
     kind = types.SimpleNamespace(FINAL_ONLY="final")
     module("vllm", AsyncEngineArgs=AsyncEngineArgs, SamplingParams=SamplingParams)
     module("vllm.sampling_params", RequestOutputKind=kind)
+    module("vllm.lora")
+    module("vllm.lora.request", LoRARequest=LoRARequest)
     module("vllm.v1")
     module("vllm.v1.engine")
     module("vllm.v1.engine.async_llm", AsyncLLM=AsyncLLM)
@@ -127,7 +140,31 @@ def test_a_request_goes_with_its_sampling(vllm, tiny_model, tokenizer):
     assert answer == Completion("text", "length", len(ids), 3)
     assert parameters == SamplingParams(0.7, 0.9, 64 - len(ids), ["```"], 2**32 - 1, "final")
     assert (engine.arguments.dtype, engine.arguments.tensor_parallel_size) == ("bfloat16", 2)
+    assert engine.adapter is None and not engine.arguments.enable_lora
     assert engine.closed
+
+
+@pytest.mark.parametrize("own_tokenizer", [True, False])
+def test_an_adapter_is_served_over_its_base_model(vllm, tiny_model, tmp_path, own_tokenizer):
+    from peft import LoraConfig
+
+    LoraConfig(
+        r=12, target_modules="all-linear", task_type="CAUSAL_LM", base_model_name_or_path=str(tiny_model)
+    ).save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    if own_tokenizer:
+        tokenizer.chat_template = "Q: {{ messages[0].content }} A:"
+        tokenizer.save_pretrained(tmp_path)
+
+    async def use(generate):
+        return await generate([{"role": "user", "content": "Hi."}], Sampling())
+
+    _, engine = vllm(str(tmp_path), [("text", "stop")], use)
+    assert engine.arguments.model == str(tiny_model)
+    assert engine.arguments.enable_lora and engine.arguments.max_lora_rank == 16
+    assert engine.adapter == LoRARequest("adapter", 1, str(tmp_path))
+    ((prompt, _, _),) = engine.calls
+    assert (tokenizer.decode(prompt["prompt_token_ids"]) == "Q: Hi. A:") is own_tokenizer
 
 
 @pytest.mark.parametrize(
@@ -177,6 +214,14 @@ def test_an_engine_that_does_not_start(vllm):
     with pytest.raises(GenerationError, match="cannot load 'broken': Engine core initialization failed") as caught:
         VLLMGenerator("broken")
     assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_that_cannot_be_read(vllm, tmp_path):
+    from reflection_trl.generation.vllm import VLLMGenerator
+
+    (tmp_path / "adapter_config.json").write_text("{")
+    with pytest.raises(GenerationError, match="The adapter .* cannot be loaded"):
+        VLLMGenerator(str(tmp_path))
 
 
 def test_vllm_that_is_not_installed(monkeypatch):

@@ -1,0 +1,363 @@
+"""Does it work? Train in several ways on the same rows, and compare the models on real benchmarks.
+
+    python recipes/study.py --config recipes/study/qwen2.5-coder-1.5b.yaml
+    python recipes/study.py --config FILE --stages report          the tables and the figure of what there is so far
+
+An *arm* is a way to train: a file of `recipes/train.py` and the rows that it takes. All arms see the same problems for as many
+steps. Each finds its learning rate on held-out problems, never on a benchmark, and is then trained with several seeds.
+
+The stages, each of which leaves out what is done; the same command goes on where it was stopped:
+
+    search    each arm with each learning rate, answers to the held-out problems, the best rate
+    train     each arm with each seed, and answers to the held-out problems and the benchmarks; the base model's too
+    judge     the answers (as all model-written code, in the sandbox)
+    report    study.json, study.md, study.png
+
+  what
+    --model_name_or_path    the base model
+    --dataset_name          accepted reflection sequences: a file
+    --held_out              problems with tests that no row comes from: a file
+    --arms                  in YAML: name, and `config`, and `data`: `rows`, or `answers` for the final answers alone
+    --reference             arm that the others are compared with [the first]
+    --train                 in YAML: fields of recipes/train.py for all arms
+    --learning_rates --search_seed --seeds
+    --benchmarks            [humaneval mbpp]
+    --samples_per_task --temperature --held_out_samples     [10, 0.8, 4]; besides, one greedy answer to each task
+    --max_tokens            longest answer [1024]
+  how
+    --stages                [search train judge report]
+    --launch                what starts recipes/train.py [python], such as "accelerate launch --num_processes 2"
+    --share                 I/N: of the runs, every N-th from the I-th on, for several GPUs side by side [0/1]
+    --keep_models           whether weights stay when their answers have been drawn [false]
+    --dtype --max_context --gpu_memory_utilization --in_flight     of the model that answers
+    --output_dir            [out/study]
+
+Wrong input ends with one sentence and exit code 1; set REFLECTION_TRL_DEBUG=1 for the traceback.
+"""
+
+import asyncio
+import json
+import logging
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from command_line import make_parser, parse_options, run_command
+
+
+STAGES = ("search", "train", "judge", "report")
+DATA = ("rows", "answers")
+RECIPES = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to train: a file of `recipes/train.py`, and which part of the rows it takes."""
+
+    name: str
+    config: str
+    data: str = "rows"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model of the study; the base model is a run without an arm."""
+
+    folder: Path
+    arm: Arm | None = None
+    learning_rate: float = 0.0
+    seed: int = 0
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether all its answers are there."""
+        return (self.folder / "run.json").exists()
+
+
+def parse(argv: list[str]) -> Any:
+    from dataclasses import dataclass, field
+
+    from reflection_trl.generation import GenerationArguments
+
+    @dataclass
+    class StudyArguments(GenerationArguments):
+        dataset_name: str | None = None
+        held_out: str | None = None
+        arms: dict[str, Any] | str | None = None
+        reference: str | None = None
+        train: dict[str, Any] | str = field(default_factory=dict)
+        learning_rates: list[float] = field(default_factory=lambda: [1e-5])
+        search_seed: int = 1000
+        seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+        benchmarks: list[str] = field(default_factory=lambda: ["humaneval", "mbpp"])
+        samples_per_task: int = 10
+        temperature: float = 0.8
+        held_out_samples: int = 4
+        max_tokens: int | None = None
+        stages: list[str] = field(default_factory=lambda: list(STAGES))
+        launch: str = "python"
+        share: str = "0/1"
+        keep_models: bool = False
+        in_flight: int = 256
+        output_dir: str = "out/study"
+
+        def __post_init__(self):
+            super().__post_init__()
+            for name in ("model_name_or_path", "dataset_name", "held_out", "arms"):
+                if not getattr(self, name):
+                    raise ValueError(f"`{name}` is not set; see `--help`.")
+            for name in ("dataset_name", "held_out"):
+                if not Path(getattr(self, name)).exists():
+                    raise ValueError(f"`{name}`: the file {getattr(self, name)!r} does not exist.")
+            self.arms = read_arms(self.arms)
+            self.reference = self.reference or self.arms[0].name
+            if self.reference not in (arm.name for arm in self.arms):
+                raise ValueError(f"`reference` is {self.reference!r}, which is none of the arms.")
+            for stage in self.stages:
+                if stage not in STAGES:
+                    raise ValueError(f"unknown stage {stage!r}; there are {', '.join(STAGES)}.")
+            self.part, self.parts = read_share(self.share)
+
+    (arguments,) = parse_options(make_parser(StudyArguments, "study.py"), argv)
+    return arguments
+
+
+def read_arms(arms: Any) -> list[Arm]:
+    """The arms of a YAML file: `{name: {config: FILE, data: rows}}`."""
+    if not isinstance(arms, dict):
+        raise ValueError("`arms` are set in the YAML file: a name, and under it `config` and `data`.")
+    found = []
+    for name, fields in arms.items():
+        if not isinstance(fields, dict) or not {"config"} <= fields.keys() <= {"config", "data"}:
+            raise ValueError(f"the arm {name!r} needs `config`, and may have `data`; it is {fields!r}.")
+        arm = Arm(name, **fields)
+        if arm.data not in DATA:
+            raise ValueError(f"the arm {name!r} has `data: {arm.data}`; there are {' and '.join(DATA)}.")
+        if not Path(arm.config).exists():
+            raise ValueError(f"the arm {name!r}: the file {arm.config!r} does not exist.")
+        found.append(arm)
+    return found
+
+
+def read_share(share: str) -> tuple[int, int]:
+    part, _, parts = share.partition("/")
+    if not (part.isdigit() and parts.isdigit() and int(part) < int(parts)):
+        raise ValueError(f"`share` is {share!r}; give I/N with I from 0 to N - 1, such as 0/2.")
+    return int(part), int(parts)
+
+
+# The runs
+
+
+def search_runs(study: Any) -> list[Run]:
+    """Each arm with each learning rate; with a single rate there is nothing to find."""
+    if len(study.learning_rates) == 1:
+        return []
+    seed = study.search_seed
+    return [
+        Run(Path(study.output_dir, "search", arm.name, f"{rate:g}"), arm, rate, seed)
+        for rate in study.learning_rates
+        for arm in study.arms
+    ]
+
+
+def final_runs(study: Any) -> list[Run]:
+    """The base model, and each arm with each seed at the rate that was found for it."""
+    rates = best_rates(study)
+    return [
+        Run(Path(study.output_dir, "base")),
+        *(
+            Run(Path(study.output_dir, "runs", arm.name, str(seed)), arm, rates[arm.name], seed)
+            for seed in study.seeds
+            for arm in study.arms
+        ),
+    ]
+
+
+def best_rates(study: Any) -> dict[str, float]:
+    """For each arm the rate whose model solves most held-out problems."""
+    from reflection_trl.evaluation.statistics import rate
+
+    runs = search_runs(study)
+    if not runs:
+        return {arm.name: study.learning_rates[0] for arm in study.arms}
+    best: dict[str, tuple[float, float]] = {}
+    for run in runs:
+        found = read_results(run, "held_out")
+        if found is None:
+            raise ValueError(
+                f"the search of learning rates is not done: {run.folder} has no results; run the stage `search` first."
+            )
+        share = rate(found.scores[0]).value
+        best[run.arm.name] = max(best.get(run.arm.name, (-1.0, 0.0)), (share, run.learning_rate))
+    return {arm: learning_rate for arm, (_, learning_rate) in best.items()}
+
+
+def read_results(run: Run, plan: str) -> Any:
+    """What came out of one plan of a run; `None` where it has not been judged."""
+    from reflection_trl.evaluation import EvaluationRun
+
+    file = run.folder / plan / "results.json"
+    return EvaluationRun.load(file) if file.exists() else None
+
+
+# Training and answers
+
+
+def data_file(study: Any, arm: Arm) -> str:
+    """The rows as they are, or their requests and final answers as plain rows, made here."""
+    if arm.data == "rows":
+        return study.dataset_name
+    file = Path(study.output_dir, "answers.jsonl")
+    if not file.exists():
+        from datasets import load_dataset
+
+        form = "parquet" if study.dataset_name.endswith(".parquet") else "json"
+        rows = load_dataset(form, data_files=study.dataset_name, split="train")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f".{file.name}.{study.part}.partial")
+        with open(partial, "w", encoding="utf-8") as lines:
+            for messages in rows["messages"]:
+                messages = json.loads(messages) if isinstance(messages, str) else messages
+                lines.write(json.dumps({"messages": messages[-2:], "type": "generation"}) + "\n")
+        partial.replace(file)
+    return str(file)
+
+
+def train(study: Any, run: Run) -> None:
+    """One model, by `recipes/train.py` in a process of its own, whose output is kept in `train.log`."""
+    model, mark = run.folder / "model", run.folder / "trained"
+    if mark.exists():
+        return
+    fields = {
+        "model_name_or_path": study.model_name_or_path,
+        "dataset_name": data_file(study, run.arm),
+        "output_dir": str(model),
+        "learning_rate": run.learning_rate,
+        "seed": run.seed,
+        "report_to": "none",
+        "save_strategy": "no",
+        **study.train,
+    }
+    options = [part for name, value in fields.items() for part in (f"--{name}", str(value))]
+    launch = [sys.executable] if study.launch == "python" else shlex.split(study.launch)
+    command = [*launch, str(RECIPES / "train.py"), "--config", run.arm.config, *options]
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with open(run.folder / "train.log", "w") as log:
+        log.write(f"{shlex.join(command)}\n")
+        log.flush()
+        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT)
+    if done.returncode:
+        said = (run.folder / "train.log").read_text(errors="replace").strip().splitlines()
+        raise RuntimeError(f"training of {run.folder} failed: {said[-1]} (all of it: {run.folder / 'train.log'})")
+    mark.touch()
+
+
+def plans(study: Any, run: Run) -> dict[str, tuple[list[str], Any]]:
+    """What a run is asked: benchmarks and settings, by the name of their folder."""
+    from reflection_trl.evaluation.benchmarks import parse_benchmarks
+    from reflection_trl.evaluation.run import EvaluationSettings
+
+    drawn: dict[str, Any] = {"temperature": study.temperature, "max_tokens": study.max_tokens}
+    held_out = EvaluationSettings(samples=study.held_out_samples, **drawn)
+    found = {"held_out": ([f"problems:{study.held_out}"], held_out)}
+    if run.folder.parts[len(Path(study.output_dir).parts)] != "search":
+        benchmarks = parse_benchmarks(study.benchmarks)
+        found["greedy"] = (benchmarks, EvaluationSettings(max_tokens=study.max_tokens))
+        found["sampled"] = (benchmarks, EvaluationSettings(samples=study.samples_per_task, **drawn))
+    return found
+
+
+def generation_of(study: Any, run: Run) -> Any:
+    from dataclasses import fields
+
+    from reflection_trl.generation import GenerationArguments
+
+    values = {field.name: getattr(study, field.name) for field in fields(GenerationArguments)}
+    if run.arm is not None:
+        values["model_name_or_path"] = str(run.folder / "model")
+    return GenerationArguments(**values)
+
+
+async def draw(study: Any, run: Run) -> None:
+    """All answers of one model, which is loaded once."""
+    from reflection_trl.evaluation.run import draw_model_answers
+    from reflection_trl.generation import open_generator
+
+    generation = generation_of(study, run)
+    async with open_generator(generation) as generate:
+        for name, (benchmarks, settings) in plans(study, run).items():
+            await draw_model_answers(
+                generation, benchmarks, run.folder / name, settings, generate=generate, in_flight=study.in_flight
+            )
+
+
+def own_share(study: Any, runs: list[Run]) -> list[Run]:
+    return runs[study.part :: study.parts]
+
+
+def make(study: Any, runs: list[Run]) -> None:
+    """Trains the models of some runs and draws their answers, one after the other."""
+    missing = [run for run in runs if not run.is_drawn]
+    for number, run in enumerate(missing, 1):
+        say(f"{number}/{len(missing)} {run.folder}")
+        start = time.monotonic()
+        if run.arm is not None:
+            train(study, run)
+        trained = time.monotonic()
+        asyncio.run(draw(study, run))
+        record = {
+            "model": study.model_name_or_path,
+            "arm": run.arm and run.arm.name,
+            "learning_rate": run.learning_rate,
+            "seed": run.seed,
+            "seconds_of_training": round(trained - start),
+            "seconds_of_answers": round(time.monotonic() - trained),
+        }
+        (run.folder / "run.json").write_text(json.dumps(record, indent=1) + "\n")
+        if not study.keep_models:
+            for weights in (run.folder / "model").glob("*.safetensors"):
+                weights.unlink()
+
+
+def judge(study: Any, runs: list[Run]) -> None:
+    """Judges the answers that are there and have not been judged."""
+    from reflection_trl.evaluation.run import evaluate_model
+
+    for run in runs:
+        if not run.is_drawn:
+            say(f"{run.folder}: not drawn yet")
+            continue
+        for name, (benchmarks, settings) in plans(study, run).items():
+            if not (run.folder / name / "results.json").exists():
+                say(f"{run.folder / name}")
+                evaluate_model(generation_of(study, run), benchmarks, run.folder / name, settings)
+
+
+def say(text: str) -> None:
+    print(f"== {text}", flush=True)
+
+
+def run(argv: list[str]) -> None:
+    study = parse(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if "search" in study.stages:
+        runs = own_share(study, search_runs(study))
+        make(study, runs)
+        judge(study, runs)
+    if "train" in study.stages:
+        make(study, own_share(study, final_runs(study)))
+    if "judge" in study.stages:
+        judge(study, own_share(study, final_runs(study)))
+    if "report" in study.stages:
+        from study_report import write_report
+
+        print(write_report(study, search_runs(study), final_runs(study)))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(run, __doc__))

@@ -1,0 +1,243 @@
+"""The study: which runs it makes, that it goes on where it was, and that its tables say what came out."""
+
+import contextlib
+import json
+import re
+import sys
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from reflection_trl.evaluation import EvaluationRun, Outcome, Score
+from reflection_trl.generation.types import Completion
+
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+sys.path.append(str(RECIPES))
+import study  # noqa: E402
+import study_report  # noqa: E402
+import train  # noqa: E402
+
+
+ARMS = sorted((RECIPES / "study" / "arms").glob("*.yaml"))
+NUMBERS = range(6)
+
+
+def write_lines(file, rows):
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def problem(number):
+    name = f"add_{number}"
+    return {"id": name, "instruction": f"Write `{name}(x)`.", "tests": f"assert {name}(1) == {1 + number}"}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A study of two arms, whose training and models are stand-ins: `distill` at the higher rate solves most."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base-model").mkdir()
+    write_lines(tmp_path / "held-out.jsonl", [problem(number) for number in NUMBERS])
+    write_lines(tmp_path / "bench.jsonl", [problem(number + 10) for number in NUMBERS])
+    turns = ["Do it.", "```python\nx\n```", "Write it.", "```python\ny\n```"]
+    messages = [{"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(turns)]
+    write_lines(tmp_path / "rows.jsonl", [{"type": "reflection", "messages": messages}] * 3)
+    config = {
+        "model_name_or_path": "base-model",
+        "dataset_name": "rows.jsonl",
+        "held_out": "held-out.jsonl",
+        "arms": {
+            "sft": {"config": str(RECIPES / "study" / "arms" / "sft.yaml"), "data": "answers"},
+            "distill": {"config": str(RECIPES / "study" / "arms" / "distill.yaml")},
+        },
+        "learning_rates": [1e-6, 1e-5],
+        "seeds": [0, 1],
+        "benchmarks": ["problems:bench.jsonl"],
+        "samples_per_task": 3,
+        "held_out_samples": 2,
+        "output_dir": "out",
+        "backend": "transformers",
+        "train": {"max_steps": 1},
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    commands = []
+
+    def run_train(command, **_):
+        commands.append(command)
+        model = Path(command[command.index("--output_dir") + 1])
+        model.mkdir(parents=True)
+        (model / "model.safetensors").write_text("weights")
+        return SimpleNamespace(returncode=0)
+
+    def share(model):
+        """How much of the problems a model solves, in thirds."""
+        if model == "base-model":
+            return 1
+        return 1 + ("distill" in model) + ("1e-05" in model)
+
+    opened = []
+
+    @contextlib.asynccontextmanager
+    async def open_generator(arguments):
+        model = arguments.model_name_or_path
+        opened.append(model)
+
+        async def generate(prompt, sampling):
+            name, number = re.search(r"`(add_(\d+))\(", prompt[-1]["content"]).groups()
+            right = zlib.crc32(name.encode()) % 3 < share(model)
+            return Completion(f"```python\ndef {name}(x):\n    return x + {number if right else 99}\n```")
+
+        yield generate
+
+    monkeypatch.setattr(study, "subprocess", SimpleNamespace(run=run_train, STDOUT=None))
+    monkeypatch.setattr("reflection_trl.generation.open_generator", open_generator)
+    monkeypatch.setattr("reflection_trl.evaluation.run._require_chat_template", lambda *_: None)
+    return commands, opened
+
+
+def main(*argv):
+    return study.run_command(study.run, study.__doc__, ["--config", "study.yaml", *map(str, argv)])
+
+
+def test_a_study_from_beginning_to_end(place, capsys):
+    commands, opened = place
+    assert main() == 0
+    # Two arms with two rates each, then two seeds each at the best rate; the base model is only asked
+    assert len(commands) == 8 and len(opened) == 9
+    for command in commands[4:]:
+        assert command[command.index("--learning_rate") + 1] == "1e-05"
+    rows = {
+        command[command.index("--dataset_name") + 1] for command in commands if "out/runs/sft" in " ".join(command)
+    }
+    assert rows == {"out/answers.jsonl"}
+    answers = [json.loads(line) for line in Path("out/answers.jsonl").read_text().splitlines()]
+    assert [row["type"] for row in answers] == ["generation"] * 3
+    assert [turn["content"] for turn in answers[0]["messages"]] == ["Write it.", "```python\ny\n```"]
+    assert "--max_steps" in commands[0]
+    assert not list(Path("out").rglob("*.safetensors"))  # once its answers are there, a model is no longer needed
+    shown = capsys.readouterr().out
+    assert "| `distill` | 2 |" in shown and "Against `sft`" in shown
+    record = json.loads(Path("out/study.json").read_text())["plans"]["sampled"]
+    assert record["distill"]["mean_of_the_extended"] >= record["sft"]["mean_of_the_extended"]
+    assert Path("out/sampled.png").exists()
+    # Again: nothing is trained, asked or judged anew
+    results = Path("out/runs/sft/0/greedy/results.json")
+    before = results.stat().st_mtime_ns
+    assert main() == 0
+    assert len(commands) == 8 and len(opened) == 9 and results.stat().st_mtime_ns == before
+
+
+def test_shares_make_each_run_once(place):
+    commands, _ = place
+    assert main("--stages", "search", "--share", "0/2") == 0
+    half = len(commands)
+    assert 0 < half < 4
+    assert main("--stages", "train", "--share", "0/2") == 1  # the other half of the search is missing
+    assert main("--stages", "search", "--share", "1/2") == 0
+    assert len(commands) == 4
+    assert len({command[command.index("--output_dir") + 1] for command in commands}) == 4
+
+
+def test_a_training_that_fails_is_told_with_its_log(place, monkeypatch, capsys):
+    def fail(command, stdout, **_):
+        stdout.write("error: out of memory\n")
+        return SimpleNamespace(returncode=1)
+
+    monkeypatch.setattr(study, "subprocess", SimpleNamespace(run=fail, STDOUT=None))
+    assert main() == 1
+    assert re.search(
+        r"error: training of out/search/\S+ failed: error: out of memory \(all of it: ", capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--held_out", "nowhere.jsonl"], "the file 'nowhere.jsonl' does not exist"),
+        (["--reference", "grpo"], "'grpo', which is none of the arms"),
+        (["--stages", "fly"], "unknown stage 'fly'"),
+        (["--share", "2/2"], "give I/N"),
+        (["--stages", "report"], "the search of learning rates is not done"),
+    ],
+)
+def test_wrong_input_is_told_in_one_sentence(place, capsys, options, message):
+    assert main(*options) == 1
+    told = capsys.readouterr().err.strip()
+    assert message in told and told.count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("arms", "message"),
+    [
+        ("sft.yaml", "set in the YAML file"),
+        ({"a": "sft.yaml"}, "the arm 'a' needs `config`"),
+        ({"a": {"config": "missing.yaml"}}, "'missing.yaml' does not exist"),
+        ({"a": {"config": str(ARMS[0]), "data": "all"}}, "rows and answers"),
+    ],
+)
+def test_wrong_arms_are_told(arms, message):
+    with pytest.raises(ValueError, match=message):
+        study.read_arms(arms)
+
+
+@pytest.mark.parametrize("file", ARMS, ids=lambda file: file.stem)
+def test_every_arm_is_a_file_of_the_training_recipe(file):
+    argv = [
+        "--config",
+        str(file),
+        "--model_name_or_path",
+        "m",
+        "--dataset_name",
+        "d",
+        "--bf16",
+        "false",
+        "--use_cpu",
+        "true",
+    ]
+    _, settings, _, _ = train.parse(argv)
+    assert settings.num_train_epochs == 2
+
+
+@pytest.mark.parametrize("file", sorted((RECIPES / "study").glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_study_parses(file, place, monkeypatch):
+    monkeypatch.chdir(RECIPES.parent)
+    sample = "recipes/data/reflection-sample.jsonl"
+    arguments = study.parse(["--config", str(file), "--dataset_name", sample, "--held_out", sample])
+    assert [arm.name for arm in arguments.arms] == ["sft", "sft-reflection", "distill-all", "distill"]
+    assert arguments.reference == "sft" and len(arguments.seeds) >= 3
+
+
+def test_arms_differ_in_nothing_but_the_method():
+    settings = {file.stem: yaml.safe_load(file.read_text()) for file in ARMS}
+    method = ("mask_strategy", "mask_order", "distillation_weight")
+    rest = [{name: value for name, value in one.items() if name not in method} for one in settings.values()]
+    assert len(rest) == 4 and all(one == rest[0] for one in rest)
+
+
+def run_of(**marks):
+    """A run with one answer to each task: `1` is a right one."""
+    return EvaluationRun(
+        "m",
+        [
+            Score(
+                name.replace("_plus", "+"),
+                [Outcome(f"{name}/{task}", 0, mark == "1") for task, mark in enumerate(text)],
+            )
+            for name, text in marks.items()
+        ],
+    )
+
+
+def test_the_mean_is_over_the_extended_tests():
+    runs = [
+        run_of(humaneval="11", humaneval_plus="10", mbpp="1111", mbpp_plus="1110"),
+        run_of(humaneval="11", humaneval_plus="11", mbpp="1111", mbpp_plus="1110"),
+    ]
+    assert study_report.means(runs) == [(1 / 2 + 3 / 4) / 2, (1 + 3 / 4) / 2]
+    assert study_report.over_seeds([0.625, 0.875]) == "75.0 ± 17.7"
+    base = [run_of(humaneval="11", humaneval_plus="00", mbpp="1111", mbpp_plus="0000")]
+    found = study_report.comparisons(runs, base)["mean of the extended"]
+    assert (found.tasks, found.difference) == (6, (3 / 4 + 3 / 4) / 2)
