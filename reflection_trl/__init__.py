@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from .config import PAPER_PRESET, ReflectionDistillConfig
     from .sequences import from_typed_blocks, to_typed_blocks
     from .trainer import ReflectionDistillTrainer
+else:  # hidden from type checkers, to which it would mean that any name is here
 
+    def __getattr__(name: str) -> object:
+        if name in _MODULES:
+            from importlib import import_module
 
-def __getattr__(name: str):
-    if name in _MODULES:
-        from importlib import import_module
-
-        return getattr(import_module(f".{_MODULES[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

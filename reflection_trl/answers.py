@@ -165,18 +165,20 @@ def _choose(blocks: list[_Block], language: str) -> tuple[_Block, list[_Block]]:
     if language != "python" or len(blocks) == 1:
         return longest, [longest]
     trees = {block.first: parse_python(block.code) for block in blocks}
-    defines = [block for block in blocks if trees[block.first] and defined_names(trees[block.first].body)]
+    defines = [block for block in blocks if (tree := trees[block.first]) and defined_names(tree.body)]
     base = max(defines, key=lambda block: len(block.code), default=longest)
-    if trees[base.first] is None:
+    if (tree := trees[base.first]) is None:
         return base, [base]
-    known = defined_names(trees[base.first].body)
+    known = defined_names(tree.body)
     joined = []
     for block in blocks:
         tree = trees[block.first]
         names = defined_names(tree.body) if tree else set()
-        imports = bool(tree) and all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in tree.body)
+        imports = tree is not None and all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in tree.body)
         tests = (
-            bool(tree) and block.first > base.first and any(isinstance(node, ast.Assert) for node in ast.walk(tree))
+            tree is not None
+            and block.first > base.first
+            and any(isinstance(node, ast.Assert) for node in ast.walk(tree))
         )
         if block is base or (not names & known and (names or imports or tests)):
             known |= names

@@ -32,7 +32,7 @@ from transformers.masking_utils import sdpa_mask
 try:
     from torch.nn.attention.varlen import varlen_attn
 except ImportError:  # torch < 2.10
-    varlen_attn = None
+    varlen_attn = None  # type: ignore[assignment]
 
 PACKED_SDPA = "reflection_sdpa"
 
@@ -96,24 +96,23 @@ def packed_sdpa_attention_forward(
     query, key, value = (x.to(dtype) for x in (query, key, value))
     if _uses_varlen(query, dropout):
         query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))  # (T, heads, head_dim)
+        options: dict[str, Any] = {"scale": scaling} if "scale" in _VARLEN_PARAMETERS else {}
+        # The default window, (-1, -1), is bidirectional
+        options |= {"window_size": (-1, 0)} if "window_size" in _VARLEN_PARAMETERS else {"is_causal": True}
         if "enable_gqa" in _VARLEN_PARAMETERS:
-            extra = {"enable_gqa": key.shape[1] != query.shape[1]}
+            options["enable_gqa"] = key.shape[1] != query.shape[1]
         else:
             groups = query.shape[1] // key.shape[1]
-            key, value, extra = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), {}
-        # The default window, (-1, -1), is bidirectional
-        causal = {"window_size": (-1, 0)} if "window_size" in _VARLEN_PARAMETERS else {"is_causal": True}
-        output = varlen_attn(
+            key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        output: Any = varlen_attn(
             query,
             key,
             value,
             cu_seq_lens_q,
             cu_seq_lens_q,
-            max_length_q,
-            max_length_q,
-            **({"scale": scaling} if "scale" in _VARLEN_PARAMETERS else {}),
-            **causal,
-            **extra,
+            max_length_q,  # type: ignore[arg-type] # given with the boundaries
+            max_length_q,  # type: ignore[arg-type]
+            **options,
         )
         return output[None], None
 
@@ -123,7 +122,14 @@ def packed_sdpa_attention_forward(
 
 
 @torch.compiler.disable  # else it would be compiled anew for each number of sequences
-def _sequence_by_sequence(query, key, value, cu_seq_lens, dropout, scaling):
+def _sequence_by_sequence(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    cu_seq_lens: torch.Tensor,
+    dropout: float,
+    scaling: float | None,
+) -> torch.Tensor:
     seq_lens = cu_seq_lens.diff().tolist()
     # Not cuDNN's kernel, which is planned anew for each length
     with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
@@ -190,7 +196,9 @@ def attention_inputs(
     if implementation == "flex_attention":
         from torch.nn.attention.flex_attention import create_block_mask
 
-        def within_sequence(batch, head, q, kv):
+        def within_sequence(
+            batch: torch.Tensor, head: torch.Tensor, q: torch.Tensor, kv: torch.Tensor
+        ) -> torch.Tensor:
             return (sequence[q] == sequence[kv]) & (q >= kv)
 
         total = len(sequence)

@@ -6,6 +6,7 @@ published code. This module changes a model and a tokenizer in place; how rows a
 """
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftConfig
@@ -45,12 +46,13 @@ def add_block_tokens(
     new = [token for token in BLOCK_TOKENS.values() if token not in tokenizer.get_vocab()]
     pieces = [tokenizer(token, add_special_tokens=False)["input_ids"] for token in new]
     tokenizer.add_special_tokens({"additional_special_tokens": new}, replace_extra_special_tokens=False)
-    new_ids = tokenizer.convert_tokens_to_ids(new)
+    vocabulary = tokenizer.get_vocab()
+    new_ids = [vocabulary[token] for token in new]
     tokenizer.chat_template = BLOCK_TOKEN_CHAT_TEMPLATE
 
-    if new_ids and max(new_ids) >= model.get_input_embeddings().num_embeddings:
+    if new_ids and max(new_ids) >= model.get_input_embeddings().num_embeddings:  # type: ignore[operator] # an `nn.Embedding`
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    embeddings = [model.get_input_embeddings()]
+    embeddings: list[Any] = [model.get_input_embeddings()]
     if model.get_output_embeddings().weight is not embeddings[0].weight:
         embeddings.append(model.get_output_embeddings())
     for embedding in embeddings:
@@ -58,7 +60,7 @@ def add_block_tokens(
             for token_id, piece in zip(new_ids, pieces, strict=True):
                 embedding.weight[token_id] = embedding.weight[piece].mean(dim=0)
 
-    end_of_message = tokenizer.convert_tokens_to_ids(BLOCK_TOKENS["end_of_message"])
+    end_of_message = vocabulary[BLOCK_TOKENS["end_of_message"]]
     stops = model.generation_config.eos_token_id
     stops = [] if stops is None else [stops] if isinstance(stops, int) else list(stops)
     if end_of_message not in stops:

@@ -110,7 +110,7 @@ def page_row(row: dict[str, Any], key: str, status: str | None = None) -> dict[s
         block["feedback"] = feedback
     failures = [block["feedback"]["kind"] for block in runs if block["feedback"]["kind"] != "none"]
     passed = bool(runs) and runs[-1]["feedback"]["kind"] == "none"
-    facets = {
+    facets: dict[str, list[Any]] = {
         "status": [status],
         "rejection": [row.get("rejection")],
         "outcome": [_outcome(row, bool(runs), bool(failures), passed)],
@@ -267,7 +267,7 @@ def read_dataset(
     folder = Path(source)
     if not (folder / "run.json").is_file():
         return [(str(index), None, row) for index, row in enumerate(read_rows(source, split, 0, most, config))]
-    found = []
+    found: list[tuple[str, str | None, dict[str, Any]]] = []
     for status in STATUSES:
         count = 0
         for shard in sorted((folder / "rows").glob(f"{status}-*.jsonl")):

@@ -109,7 +109,10 @@ class ReflectionDistillConfig(SFTConfig):
     > - `max_length`: Defaults to `4096` instead of `1024`.
     """
 
-    _VALID_DICT_FIELDS: ClassVar[list[str]] = [*SFTConfig._VALID_DICT_FIELDS, "chat_template_kwargs"]
+    _VALID_DICT_FIELDS: ClassVar[list[str]] = [*SFTConfig._VALID_DICT_FIELDS, "chat_template_kwargs"]  # type: ignore[misc]
+
+    # Rows, their fingerprint and the packages' versions, from the trainer
+    run_facts: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     # Parameters whose default values are overridden from SFTConfig
     max_length: int | None = field(
@@ -241,7 +244,7 @@ class ReflectionDistillConfig(SFTConfig):
         },
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if isinstance(self.mask_strategy, str):
             self.mask_strategy = [self.mask_strategy]
         self.mask_order = list(self.mask_order)
@@ -281,6 +284,10 @@ class ReflectionDistillConfig(SFTConfig):
         if self.label_smoothing_factor:
             raise ValueError("`label_smoothing_factor` is not supported by this trainer; leave it at 0.")
         super().__post_init__()
+
+    def to_dict(self) -> dict[str, Any]:
+        # All that trackers note of a run beside the model's config: what was trained on, with what, belongs to it
+        return super().to_dict() | self.run_facts
 
     def __getstate__(self) -> dict[str, Any]:
         # `training_args.bin` is this object pickled, and goes to the Hub with the model

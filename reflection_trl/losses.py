@@ -16,6 +16,7 @@ loss terms, their gradients and the metrics from the same float32 logits, and ke
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -115,7 +116,7 @@ def distillation_loss(
         teacher_hidden (`torch.Tensor` of shape `(A, H)`, *optional*):
             The teacher's hidden states, where the teacher is not the live model.
         teacher_head ([`Head`], *optional*):
-            The head that goes with them.
+            The head that goes with them; the live model's by default.
         compile_backend (`str`, *optional*):
             Backend of `torch.compile` for what happens to a chunk of logits; not compiled by default.
 
@@ -166,22 +167,24 @@ class FusedDistillationLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, hidden, weight, bias, terms):
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, terms: _Terms
+    ) -> tuple[torch.Tensor, ...]:
         device, num, num_pairs = hidden.device, len(terms.targets), len(terms.student)
         dtype, nll_weight = terms.dtype, terms.nll_weight
         ctx.set_materialize_grads(False)
         head = Head(weight.to(dtype), bias, *terms.scaling)
-        teacher_head = terms.teacher_head
-        if teacher_head is not None:
-            teacher_head = replace(teacher_head, weight=teacher_head.weight.to(dtype))
+        teacher_head = head
+        if terms.teacher_head is not None:
+            teacher_head = replace(terms.teacher_head, weight=terms.teacher_head.weight.to(dtype))
         needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         grads = _HeadGradients(
             hidden=torch.zeros_like(hidden) if needs_hidden else None,
             weight=torch.zeros(weight.shape, dtype=torch.float32, device=device) if needs_weight else None,
-            bias=torch.zeros(bias.shape, dtype=torch.float32, device=device) if needs_bias else None,
+            bias=torch.zeros_like(bias, dtype=torch.float32) if bias is not None and needs_bias else None,
         )
         # The bias sums the gradients of logits, in float32; all else takes them in the dtype of the products
-        grad_dtype = torch.float32 if needs_bias else dtype
+        grad_dtype: torch.dtype | None = torch.float32 if needs_bias else dtype
         if not (needs_hidden or needs_weight or needs_bias):
             grad_dtype = None
         nll = torch.zeros(num, dtype=torch.float32, device=device)
@@ -237,19 +240,29 @@ class FusedDistillationLoss(torch.autograd.Function):
 
         loss = (nll * nll_weight).sum() + (divergence * terms.divergence_weight).sum()
         ctx.save_for_backward(
-            *(g if g is None else g.to(p.dtype) for g, p in zip(grads.all(), (hidden, weight, bias), strict=True))
+            *(
+                None if g is None or p is None else g.to(p.dtype)
+                for g, p in zip(grads.all(), (hidden, weight, bias), strict=True)
+            )
         )
         ctx.mark_non_differentiable(nll, entropy, correct, divergence, agree)
         return loss, nll, entropy, correct, divergence, agree
 
     @staticmethod
-    def backward(ctx, grad_loss, *_):
+    def backward(ctx: Any, grad_loss: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
         if grad_loss is None:
             return (None,) * 4
         return (*(g if g is None else g * grad_loss.to(g.dtype) for g in ctx.saved_tensors), None)
 
 
-def _score(logits, labels, weight, scale, softcap, grad_dtype):
+def _score(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    weight: torch.Tensor,
+    scale: float,
+    softcap: float | None,
+    grad_dtype: torch.dtype | None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
     # Cross-entropy, entropy and accuracy of a chunk of predictions, and the gradient with respect to `hidden @ weight.T`
     log_probs = logits.log_softmax(-1)
     probs = log_probs.exp()
@@ -263,8 +276,17 @@ def _score(logits, labels, weight, scale, softcap, grad_dtype):
 
 
 def _score_pair(
-    logits, teacher_logits, labels, weight, divergence_weight, beta, temperature, scale, softcap, grad_dtype
-):
+    logits: torch.Tensor,
+    teacher_logits: torch.Tensor,
+    labels: torch.Tensor,
+    weight: torch.Tensor,
+    divergence_weight: float | torch.Tensor,
+    beta: float,
+    temperature: float,
+    scale: float,
+    softcap: float | None,
+    grad_dtype: torch.dtype | None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
     # The same for the student's predictions, with their divergence from the teacher's
     log_probs = logits.log_softmax(-1)
     probs = log_probs.exp()
@@ -284,7 +306,7 @@ def _score_pair(
 
 
 @functools.cache
-def _scorers(compile_backend):
+def _scorers(compile_backend: str | None) -> tuple[Callable[..., Any], ...]:
     # Compiled, they read and write a chunk of logits two or three times where eager mode does a dozen
     if compile_backend is None:
         return _score, _score_pair

@@ -116,7 +116,7 @@ def hidden_tokens(
     if strategy in ("random-token", "sequential-token"):
         positions = np.flatnonzero(block_ids > 0)
         if strategy == "random-token":
-            positions = rng.permutation(positions)
+            positions = _permutation(positions, rng)
         hidden = block_ids != VISIBLE
         hidden[positions[_share(rate, len(positions)) :]] = False
         return hidden
@@ -125,7 +125,7 @@ def hidden_tokens(
         hidden_types = [rate > 0 and rate >= thresholds[block_type] for block_type in BLOCK_TYPES]
         hidden_blocks = np.array(hidden_types)[np.asarray(block_types, dtype=np.int64)]
     elif strategy in ("random-block", "sequential-block"):
-        chosen = np.arange(num_blocks) if strategy == "sequential-block" else rng.permutation(num_blocks)
+        chosen = np.arange(num_blocks) if strategy == "sequential-block" else _permutation(num_blocks, rng)
         hidden_blocks = np.zeros(num_blocks, dtype=bool)
         hidden_blocks[chosen[: _share(rate, num_blocks)]] = True
     elif strategy in ("all", "none"):
@@ -152,6 +152,12 @@ def row_generator(seed: int, step: int, row: int) -> np.random.Generator:
         `np.random.Generator`: A fresh generator.
     """
     return np.random.default_rng([seed, step, row])
+
+
+def _permutation(items: np.ndarray | int, rng: np.random.Generator | None) -> np.ndarray:
+    if rng is None:
+        raise ValueError("The `random-*` strategies need random numbers; pass `rng=row_generator(seed, step, row)`.")
+    return rng.permutation(items)
 
 
 def _share(rate: float, count: int) -> int:

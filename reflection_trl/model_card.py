@@ -114,7 +114,7 @@ def make_model_card(
         settings={name: _plain(getattr(args, name)) for name in _SETTINGS if name not in unused},
         state=state,
         results=summarize(state.log_history),
-        versions=_versions(),
+        versions=package_versions(),
         paper_title=paper["title"],
         paper_id=paper["id"],
         paper_citation=paper["citation"],
@@ -130,7 +130,13 @@ def _plain(value: Any) -> Any:
     return getattr(value, "value", ", ".join(value) if isinstance(value, list) else value)
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """
+    What a training ran with.
+
+    Returns:
+        `dict[str, str]`: Version of each package, of those that are installed.
+    """
     versions = {}
     for package in _PACKAGES:
         try:

@@ -34,7 +34,9 @@ def add_distillation_forward(model: PreTrainedModel) -> None:
     original_forward = model.forward
 
     @functools.wraps(type(model).forward)  # `generate` validates its arguments against the original signature
-    def forward(self, *args, loss_inputs: dict[str, Any] | None = None, **kwargs):
+    def forward(
+        self: PreTrainedModel, *args: Any, loss_inputs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
         if loss_inputs is None:
             return original_forward(*args, **kwargs)
         kwargs = {key: value for key, value in kwargs.items() if key not in ("labels", "use_cache")}
@@ -50,14 +52,12 @@ def add_distillation_forward(model: PreTrainedModel) -> None:
         }
         if isinstance(head.weight, DTensor):
             head.weight = head.weight.full_tensor()
-            head.bias = None if head.bias is None else head.bias.full_tensor()
+        if isinstance(head.bias, DTensor):
+            head.bias = head.bias.full_tensor()
         if "targets" not in loss_inputs:
             return {"hidden": hidden, "head": _detached(head)}
-        with maybe_gather_lm_head_ctx(head.weight, head.bias):
-            teacher_head = loss_inputs.pop("teacher_head", None)
-            if "teacher_hidden" in loss_inputs and teacher_head is None:
-                teacher_head = _detached(head)
-            output: DistillationLossOutput = distillation_loss(hidden, head, teacher_head=teacher_head, **loss_inputs)
+        with maybe_gather_lm_head_ctx(head.weight, head.bias):  # type: ignore[arg-type] # annotated for parameters only
+            output: DistillationLossOutput = distillation_loss(hidden, head, **loss_inputs)
         return vars(output)
 
     model.forward = types.MethodType(forward, model)

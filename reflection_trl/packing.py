@@ -11,6 +11,7 @@ logits exist only there. Pure functions on arrays.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -211,7 +212,7 @@ def pad(sequences: list[Sequence], pad_token_id: int = 0) -> Batch:
     )
 
 
-def _predictions(sequences: list[Sequence], places: list[np.ndarray]) -> dict[str, np.ndarray | int]:
+def _predictions(sequences: list[Sequence], places: list[np.ndarray]) -> dict[str, Any]:
     # `places` gives, for each sequence, where its tokens stand in the flattened batch
     index, targets, rows, student, teacher = [], [], [], [], []
     count = num_hidden = 0

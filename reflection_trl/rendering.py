@@ -269,7 +269,7 @@ class ChatTemplateRenderer:
 
     def _apply(self, messages: list[dict[str, Any]], add_generation_prompt: bool = False) -> str:
         turns = [{"role": message["role"], "content": message["content"]} for message in messages]
-        return self.tokenizer.apply_chat_template(
+        return self.tokenizer.apply_chat_template(  # type: ignore[return-value] # with `tokenize=False`
             turns, tokenize=False, add_generation_prompt=add_generation_prompt, **self.chat_template_kwargs
         )
 
@@ -368,7 +368,7 @@ class ChatTemplateRenderer:
             both = self._skeleton([{"role": "system"}, {"role": "user"}], add_generation_prompt=True)
         except TemplateError as error:
             raise UnrenderableRow(f"the chat template refuses its system turn ({error})") from None
-        if not (both and header and alone[0].endswith(header) and both[0].startswith(alone[0])):
+        if not (alone and both and header and alone[0].endswith(header) and both[0].startswith(alone[0])):
             return messages
         system = f"{both[0].removeprefix(alone[0])}{messages[0]['content']}{both[1]}"
         messages = messages[1:]
@@ -457,7 +457,8 @@ class BlockTokenRenderer:
         if messages[0]["role"] == "system":
             raise UnrenderableRow("the block-token format has no system turns")
         text = prefix = self.tokenizer.bos_token or ""
-        trained, blocks, boundaries = [], [], [len(prefix)]
+        blocks: list[tuple[str, int]] = []
+        trained, boundaries = [], [len(prefix)]
         end_of_block, end_of_message = BLOCK_TOKENS["end_of_block"], BLOCK_TOKENS["end_of_message"]
         last = len(messages) - 1
         answer_start = 0
@@ -626,12 +627,12 @@ def _encode(
     if not straddled or _adds_prefix(tokenizer):
         return list(encoded["input_ids"]), starts, ends
     input_ids: list[int] = []
-    offsets = []
+    pieces = []
     for start, end in zip([0, *straddled], [*straddled, len(text)], strict=True):
         piece = _encode(text[start:end], tokenizer, [edge - start for edge in edges if start < edge < end])
         input_ids += piece[0]
-        offsets.append(np.stack(piece[1:]) + start)
-    starts, ends = np.concatenate(offsets, axis=1)
+        pieces.append(np.stack(piece[1:]) + start)
+    starts, ends = np.concatenate(pieces, axis=1)
     return input_ids, starts, ends
 
 

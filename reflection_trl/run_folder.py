@@ -233,7 +233,7 @@ class RunFolder:
                 os.fsync(self._file.fileno())
                 self._synced = time.monotonic()
         except OSError as error:
-            if before is not None:
+            if self._file is not None and before is not None:
                 with contextlib.suppress(OSError):
                     self._file.truncate(before)
             raise RunError(

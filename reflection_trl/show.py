@@ -293,14 +293,14 @@ class CharacterTokenizer:
     name_or_path = "characters"
     chat_template = "role, content"
 
-    def __call__(self, text: str, **kwargs) -> dict[str, list]:
+    def __call__(self, text: str, **kwargs: Any) -> dict[str, list]:
         return {
             "input_ids": [ord(character) for character in text],
             "offset_mapping": [(index, index + 1) for index in range(len(text))],
         }
 
     def apply_chat_template(
-        self, turns: list[dict[str, str]], tokenize: bool = False, add_generation_prompt: bool = False, **kwargs
+        self, turns: list[dict[str, str]], tokenize: bool = False, add_generation_prompt: bool = False, **kwargs: Any
     ) -> str:
         """Write turns as text."""
         text = "".join(f"{turn['role']}:\n{turn['content']}{END_MARK}\n" for turn in turns)
@@ -414,7 +414,7 @@ def _group(tokens: list[Piece], columns: dict[str, Any], merge: bool) -> tuple[l
         if opens:
             sections.append(Section(*section, len(pieces), len(pieces)))
         last = pieces[-1] if pieces else None
-        if merge and not opens and (last.trained, last.hidden_from) == (token.trained, token.hidden_from):
+        if merge and last and not opens and (last.trained, last.hidden_from) == (token.trained, token.hidden_from):
             last.text += token.text
             last.size += 1
         else:
@@ -545,7 +545,8 @@ def load_renderer(args: argparse.Namespace) -> tuple["ChatTemplateRenderer | Blo
         if args.rendering == "block-token":
             raise ShowError("`--rendering block-token` needs a tokenizer; name one with `--tokenizer`.")
         role = "tool" if args.execution_role == "auto" else args.execution_role
-        return ChatTemplateRenderer(CharacterTokenizer(), role, args.hide_prefix), "by characters, no chat template"
+        characters: Any = CharacterTokenizer()
+        return ChatTemplateRenderer(characters, role, args.hide_prefix), "by characters, no chat template"
     logging.set_verbosity_error()  # what the renderer warns of stands in the header
     try:
         tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
@@ -752,7 +753,8 @@ class Terminal:
 
     def _marked_lines(self, section: Section, pieces: list[Piece], level: int) -> list[str]:
         # A new line at each change of the marks, so that those in front hold for the whole line
-        lines, writer, marks = [], _Writer(self.width - 19), ""
+        lines: list[str] = []
+        writer, marks = _Writer(self.width - 19), ""
 
         def flush() -> None:
             lines.extend(f"{marks}| {''.join(text for text, _ in line)}".rstrip() for line in writer.lines())

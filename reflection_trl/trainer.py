@@ -8,25 +8,30 @@ import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 import transformers
-from accelerate.utils import DynamoBackend, gather_object, is_peft_model
+from accelerate.utils import DynamoBackend, gather_object
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
-from huggingface_hub import HfApi
-from peft import PeftConfig
+from huggingface_hub import CommitInfo, HfApi
+from peft import PeftConfig, PeftModel
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.utils.data import DataLoader
 from transformers import (
     AutoTokenizer,
     DataCollator,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    ProcessorMixin,
     TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
 )
-from transformers.trainer_utils import EvalLoopOutput, get_last_checkpoint, has_length
+from transformers.trainer_utils import EvalLoopOutput, TrainOutput, get_last_checkpoint, has_length
 from transformers.utils import logging
 from trl import SFTTrainer
 from trl.trainer.utils import create_model_from_path, get_config_model_id
@@ -36,13 +41,20 @@ from .block_tokens import add_block_tokens
 from .collator import DataCollatorForReflectionDistillation
 from .config import ReflectionDistillConfig
 from .masking import hidden_tokens, mask_rate, row_generator
-from .model_card import make_model_card
+from .model_card import make_model_card, package_versions
 from .modeling import TeacherWeights, add_distillation_forward, compile_layers, without_adapter
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .preparation import pack_rows, prepare_dataset
 from .rendering import BlockTokenRenderer, ChatTemplateRenderer
 from .training_curves import CURVES_FILE, plot_training, summarize
 
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    def is_peft_model(model: object) -> TypeIs[PeftModel]: ...  # accelerate comes without types
+else:
+    from accelerate.utils import is_peft_model
 
 logger = logging.get_logger(__name__)
 
@@ -117,9 +129,13 @@ class ReflectionDistillTrainer(SFTTrainer):
             Adapter to train instead of all weights.
     """
 
-    _tag_names: ClassVar[list[str]] = ["trl", "reflection-distill", "reflection-trl"]
+    args: ReflectionDistillConfig
+    model: PreTrainedModel | PeftModel
+
+    # No class variables in TRL, whose code does not say so
+    _tag_names: ClassVar[list[str]] = ["trl", "reflection-distill", "reflection-trl"]  # type: ignore[misc]
     _name = "ReflectionDistill"
-    _paper: ClassVar[dict[str, str]] = {
+    _paper: ClassVar[dict[str, str]] = {  # type: ignore[misc]
         "title": "ReflectionCoder: Learning from Reflection Sequence for Enhanced One-off Code Generation",
         "id": "2405.17057",
         # docstyle-ignore
@@ -134,11 +150,11 @@ class ReflectionDistillTrainer(SFTTrainer):
     }
 
     # The loss is normalised over the whole accumulation window
-    loss_is_scaled_for_ga = True
+    loss_is_scaled_for_ga = True  # type: ignore[assignment]
 
     def __init__(
         self,
-        model: "str | PreTrainedModel | nn.Module",
+        model: str | PreTrainedModel | PeftModel,
         args: ReflectionDistillConfig | None = None,
         data_collator: DataCollator | None = None,
         train_dataset: Dataset | IterableDataset | None = None,
@@ -175,7 +191,7 @@ class ReflectionDistillTrainer(SFTTrainer):
             else:
                 add_block_tokens(model, processing_class, peft_config)
             quantization_config, args.model_init_kwargs = None, None
-        self._renderer = None
+        self._renderer: BlockTokenRenderer | ChatTemplateRenderer | None = None
         self.dataset_name: str | list[str] | None = None
 
         super().__init__(
@@ -192,8 +208,8 @@ class ReflectionDistillTrainer(SFTTrainer):
             peft_config=peft_config,
         )
 
-        causal_lm = self.model.get_base_model() if is_peft_model(self.model) else self.model
-        vocabulary = causal_lm.get_input_embeddings().weight.shape[0]
+        causal_lm: PreTrainedModel = self.model.get_base_model() if is_peft_model(self.model) else self.model  # type: ignore[assignment] # a module to PEFT
+        vocabulary = causal_lm.get_input_embeddings().weight.shape[0]  # type: ignore[index] # an `nn.Embedding`
         if 0 < vocabulary < len(self._tokenizer):
             raise ValueError(
                 f"The tokenizer has {len(self._tokenizer)} tokens but the model has embeddings for {vocabulary}; pass the "
@@ -222,7 +238,7 @@ class ReflectionDistillTrainer(SFTTrainer):
             logger.warning(f"Hidden tokens are masked in a padded batch, not dropped, since {reason}.")
         add_distillation_forward(causal_lm)
         self._attn_implementation = causal_lm.config._attn_implementation
-        if args.torch_compile:
+        if args.torch_compile and args.torch_compile_backend is not None:
             # Layer by layer, and the chunks of the loss; accelerate would compile the whole model for each shape of batch
             self.accelerator.state.dynamo_plugin.backend = DynamoBackend.NO
             compile_layers(causal_lm, args.torch_compile_backend, args.torch_compile_mode)
@@ -230,13 +246,24 @@ class ReflectionDistillTrainer(SFTTrainer):
         self._teacher_weights = self._make_teacher()
         self._sums: torch.Tensor | None = None
         self._eval_rows: dict[int, tuple[float, ...]] = {}
+        args.run_facts = {
+            # `None` of a streaming dataset
+            "data/fingerprint": getattr(train_dataset, "_fingerprint", None),
+            "data/rows": len(self.train_dataset) if has_length(self.train_dataset) else None,
+            **{f"versions/{package}": version for package, version in package_versions().items()},
+        }
 
     # Data
 
     @staticmethod
-    def _load(model, args, processing_class, quantization_config):
+    def _load(
+        model: str | PreTrainedModel | PeftModel,
+        args: ReflectionDistillConfig,
+        processing_class: PreTrainedTokenizerBase | None,
+        quantization_config: "transformers.BitsAndBytesConfig | None",
+    ) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
         if isinstance(model, str):
-            model_init_kwargs = dict(args.model_init_kwargs or {})
+            model_init_kwargs = dict(args.model_init_kwargs or {})  # type: ignore[arg-type] # no string any longer
             if quantization_config is not None:
                 model_init_kwargs["quantization_config"] = quantization_config
             if args.distributed_state.distributed_type in ["MULTI_GPU", "DEEPSPEED"]:
@@ -255,8 +282,8 @@ class ReflectionDistillTrainer(SFTTrainer):
     def _prepare_dataset(
         self,
         dataset: Dataset | IterableDataset,
-        processing_class: PreTrainedTokenizerBase,
-        args: ReflectionDistillConfig,
+        processing_class: PreTrainedTokenizerBase | ProcessorMixin,
+        args: ReflectionDistillConfig,  # type: ignore[override] # that of this trainer
         packing: bool,
         formatting_func: Callable[[dict], str] | None,
         dataset_name: str,
@@ -266,7 +293,10 @@ class ReflectionDistillTrainer(SFTTrainer):
                 self._renderer = BlockTokenRenderer(self._tokenizer, args.hide_prefix)
             else:
                 self._renderer = ChatTemplateRenderer(
-                    self._tokenizer, args.execution_role, args.hide_prefix, args.chat_template_kwargs
+                    self._tokenizer,
+                    args.execution_role,
+                    args.hide_prefix,
+                    args.chat_template_kwargs,  # type: ignore[arg-type] # no string any longer
                 )
         with args.distributed_state.main_process_first():
             dataset = prepare_dataset(dataset, self._renderer, args.max_length, dataset_name, args.dataset_num_proc)
@@ -280,9 +310,9 @@ class ReflectionDistillTrainer(SFTTrainer):
             dataset = dataset.shuffle(seed=args.seed)
         return dataset
 
-    def _set_signature_columns_if_needed(self):
+    def _set_signature_columns_if_needed(self) -> None:
         if self._signature_columns is None:
-            self._signature_columns = ["input_ids", "trained", "block_ids", "block_types", "answer_start", "row_id"]
+            self._signature_columns = ["input_ids", "trained", "block_ids", "block_types", "answer_start", "row_id"]  # type: ignore[assignment]
 
     # The step
 
@@ -320,11 +350,11 @@ class ReflectionDistillTrainer(SFTTrainer):
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: dict[str, list[Row]],
+        inputs: dict[str, Any],
         return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | None = None,
-    ):
-        rows = inputs["rows"]
+        num_items_in_batch: torch.Tensor | None = None,  # type: ignore[override] # of `_get_num_items_in_batch`
+    ) -> torch.Tensor | tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        rows: list[Row] = inputs["rows"]
         if not self.model.training:
             return self._one_off_loss(model, rows)
         rate = self.current_mask_rate
@@ -339,9 +369,9 @@ class ReflectionDistillTrainer(SFTTrainer):
             num_items_in_batch = self._get_num_items_in_batch([inputs], self.accelerator.device)
         sequence_tokens, student_tokens = num_items_in_batch.clamp(min=1)
 
-        is_student = np.zeros(len(batch.targets), dtype=bool)
-        is_student[batch.student] = True
-        is_student = self._to_device(is_student)
+        of_student = np.zeros(len(batch.targets), dtype=bool)
+        of_student[batch.student] = True
+        is_student = self._to_device(of_student)
         if self.args.loss_normalization == "joint":
             sequence_mean = student_mean = 1 / num_items_in_batch.sum().clamp(min=1)
         else:
@@ -379,7 +409,7 @@ class ReflectionDistillTrainer(SFTTrainer):
         }
         if batch.attention_mask is not None:
             inputs["attention_mask"] = self._to_device(batch.attention_mask)
-        else:
+        if batch.cu_seq_lens is not None:
             device_type = self.accelerator.device.type
             autocast = torch.is_autocast_enabled(device_type)
             dtype = torch.get_autocast_dtype(device_type) if autocast else self.model.dtype
@@ -444,22 +474,32 @@ class ReflectionDistillTrainer(SFTTrainer):
             self._eval_rows[row.row_id] = (float(mine.sum()), *scores[:, mine].sum(1).tolist())
         return outputs["loss"]
 
-    def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys: list[str] | None = None):
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[torch.Tensor, None, None]:
         with torch.no_grad(), self.compute_loss_context_manager():
-            return self.compute_loss(model, inputs).detach(), None, None
+            return self.compute_loss(model, inputs).detach(), None, None  # type: ignore[union-attr] # the loss alone
 
     def evaluation_loop(
-        self, dataloader, description, prediction_loss_only=None, ignore_keys=None, metric_key_prefix="eval"
-    ):
+        self,
+        dataloader: DataLoader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
         self._eval_rows = {}
-        output: EvalLoopOutput = super().evaluation_loop(dataloader, description, True, ignore_keys, metric_key_prefix)
+        output = super().evaluation_loop(dataloader, description, True, ignore_keys, metric_key_prefix)
         # Each row once and each token alike, however rows were batched and however many processes shared them
         rows = dict(gather_object(list(self._eval_rows.items())))
         tokens, nll, entropy, correct = np.sum(list(rows.values()), axis=0)
-        output.metrics[f"{metric_key_prefix}_loss"] = float(nll / tokens)
-        output.metrics[f"{metric_key_prefix}_entropy"] = float(entropy / tokens)
-        output.metrics[f"{metric_key_prefix}_one_off_token_accuracy"] = float(correct / tokens)
-        return output
+        means = {"loss": nll / tokens, "entropy": entropy / tokens, "mean_token_accuracy": correct / tokens}
+        metrics = {f"{metric_key_prefix}_{name}": float(mean) for name, mean in means.items()}
+        return output._replace(metrics=(output.metrics or {}) | metrics)
 
     # Metrics
 
@@ -505,25 +545,30 @@ class ReflectionDistillTrainer(SFTTrainer):
         total = dict(zip(_SUMS, sums, strict=True))
         self._sums = None
         self.state.num_input_tokens_seen += round(total["seen"])
-        metrics = {"mask_rate": total["mask_rate"] / total["steps"], "num_tokens": self.state.num_input_tokens_seen}
+        metrics = {"num_tokens": self.state.num_input_tokens_seen, "mask/rate": total["mask_rate"] / total["steps"]}
         if total["sequence_tokens"]:
-            metrics["sequence_loss"] = total["sequence_nll"] / total["sequence_tokens"]
+            metrics["loss/sequence"] = total["sequence_nll"] / total["sequence_tokens"]
         if total["student_tokens"]:
-            metrics["student_loss"] = total["student_nll"] / total["student_tokens"]
-            metrics["divergence"] = total["divergence"] / total["pairs"]
-            metrics["teacher_student_agreement"] = total["agree"] / total["pairs"]
-            metrics["entropy"] = total["student_entropy"] / total["student_tokens"]
-            metrics["one_off_token_accuracy"] = total["student_correct"] / total["student_tokens"]
-        metrics["tokens_saved"] = total["saved"] / (total["seen"] + total["saved"])
+            metrics["loss/student"] = total["student_nll"] / total["student_tokens"]
+            metrics["loss/distillation"] = total["divergence"] / total["pairs"]
+            metrics["student/teacher_agreement"] = total["agree"] / total["pairs"]
+            metrics["student/entropy"] = total["student_entropy"] / total["student_tokens"]
+            metrics["student/mean_token_accuracy"] = total["student_correct"] / total["student_tokens"]
+        metrics["mask/tokens_saved"] = total["saved"] / (total["seen"] + total["saved"])
         return metrics
 
-    def floating_point_ops(self, inputs: dict[str, list[Row]]) -> int:
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         tokens = sum(len(row.input_ids) * (2 if row.is_reflection else 1) for row in inputs["rows"])
         return 6 * tokens * self.model.num_parameters(exclude_embeddings=True)
 
     # Checkpoints
 
-    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
+    def train(
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: Any = None,
+        ignore_keys_for_eval: list[str] | None = None,
+    ) -> TrainOutput:
         checkpoint = resume_from_checkpoint
         if checkpoint is True:
             checkpoint = get_last_checkpoint(self.args.output_dir)
@@ -536,7 +581,7 @@ class ReflectionDistillTrainer(SFTTrainer):
                         f"{checkpoint} has no {TEACHER_FILE}: it was not written with `teacher='ema'`; resume with its teacher."
                     )
                 self._teacher_weights.load_state_dict(load_file(teacher_file))
-        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        return super().train(resume_from_checkpoint, trial=trial, ignore_keys_for_eval=ignore_keys_for_eval)
 
     def _check_masking_settings(self, checkpoint: Path) -> None:
         file = checkpoint / MASKING_FILE
@@ -553,18 +598,18 @@ class ReflectionDistillTrainer(SFTTrainer):
     def _masking_settings(self) -> dict[str, Any]:
         return self.args.masking_settings | {"teacher": self.args.teacher}
 
-    def _save_checkpoint(self, model, trial):
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
             folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
             if folder.exists():  # unless it was rotated away already
                 (folder / MASKING_FILE).write_text(json.dumps(self._masking_settings(), indent=2))
-                if self.args.teacher == "ema":
+                if self.args.teacher == "ema" and self._teacher_weights is not None:
                     save_file(self._teacher_weights.state_dict(), folder / TEACHER_FILE)
 
     # The Hub
 
-    def init_hf_repo(self, token: str | None = None, private: bool | None = None):
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         from .hub.errors import explain_failures
 
         # Before any training: what cannot be published is known at once
@@ -579,8 +624,8 @@ class ReflectionDistillTrainer(SFTTrainer):
         token: str | None = None,
         revision: str | None = None,
         private: bool | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> CommitInfo:
         """
         Push model or adapter, tokenizer, card and curves to `hub_model_id`; see [`~transformers.Trainer.push_to_hub`].
 
@@ -589,7 +634,7 @@ class ReflectionDistillTrainer(SFTTrainer):
         """
         from .hub.errors import explain_failures
 
-        output_dir, revision = self.args.output_dir, revision or self.args.hub_revision
+        output_dir, revision = self._output_dir, revision or self.args.hub_revision
         upload = f"hf upload {self._repo_name()} {shlex.quote(output_dir)} . --exclude '_*' --exclude 'checkpoint-*'"
         if revision:
             upload += f" --revision {shlex.quote(revision)}"
@@ -605,20 +650,24 @@ class ReflectionDistillTrainer(SFTTrainer):
             self._make_branch(revision, token)
             return super().push_to_hub(commit_message, blocking, token, revision, private, **kwargs)
 
+    @property
+    def _output_dir(self) -> str:
+        return self.args.output_dir  # type: ignore[return-value] # `TrainingArguments` sees to it
+
     def _repo_name(self) -> str:
-        return self.hub_model_id or self.args.hub_model_id or Path(self.args.output_dir).absolute().name
+        return self.hub_model_id or self.args.hub_model_id or Path(self._output_dir).absolute().name
 
     def _make_branch(self, revision: str | None, token: str | None) -> None:
         if revision and not revision.startswith("refs/") and self.is_world_process_zero():
             api = HfApi(token=token or self.args.hub_token)
-            api.create_branch(self.hub_model_id, branch=revision, exist_ok=True)
+            api.create_branch(self._repo_name(), branch=revision, exist_ok=True)
 
-    def create_model_card(
+    def create_model_card(  # type: ignore[override] # TRL has these arguments
         self,
         model_name: str | None = None,
         dataset_name: str | list[str] | None = None,
         tags: str | list[str] | None = None,
-    ):
+    ) -> None:
         """
         Write the model card into `output_dir`.
 
@@ -638,7 +687,7 @@ class ReflectionDistillTrainer(SFTTrainer):
             self.args,
             self.state,
             self._paper,
-            model_name or (self.hub_model_id or Path(self.args.output_dir).name).split("/")[-1],
+            model_name or (self.hub_model_id or Path(self._output_dir).name).split("/")[-1],
             base_model=name_or_path if name_or_path and not Path(name_or_path).is_dir() else None,
             hub_model_id=self.hub_model_id or self.args.hub_model_id,
             dataset_name=self.dataset_name,
@@ -647,14 +696,14 @@ class ReflectionDistillTrainer(SFTTrainer):
             curves=self._draw_curves(),
             num_rows=len(self.train_dataset) if has_length(self.train_dataset) else None,
         )
-        card.save(Path(self.args.output_dir) / "README.md")
+        card.save(Path(self._output_dir) / "README.md")
 
     def _draw_curves(self) -> str | None:
         """Draws the curves beside the card; `None` where nothing was logged yet, or without matplotlib, which is optional."""
         if not summarize(self.state.log_history):
             return None
         try:
-            return plot_training(self.state.log_history, Path(self.args.output_dir) / CURVES_FILE).name
+            return plot_training(self.state.log_history, Path(self._output_dir) / CURVES_FILE).name
         except ImportError:
             return None
 
@@ -663,5 +712,7 @@ class _UpdateTeacher(TrainerCallback):
     def __init__(self, weights: TeacherWeights):
         self.weights = weights
 
-    def on_step_end(self, args, state, control, **kwargs):
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.weights.update()

@@ -2,7 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 # Beside the card, which shows it
@@ -52,16 +56,16 @@ def summarize(log_history: list[dict[str, Any]]) -> list[tuple[str, float, float
         steps, values = series["eval_loss"]
         note = f"steps {steps[0]} and {steps[-1]}"
         summary.append(("held-out rows, one-off loss", values[0], values[-1], note))
-        if "eval_one_off_token_accuracy" in series:
-            values = series["eval_one_off_token_accuracy"][1]
+        if "eval_mean_token_accuracy" in series:
+            values = series["eval_mean_token_accuracy"][1]
             note = "of the model's first choice of each token"
             summary.append(("held-out rows, accuracy", values[0], values[-1], note))
-    rates = series.get("mask_rate", ([], [0.0]))[1]
+    rates = series.get("mask/rate", ([], [0.0]))[1]
     hidden = f"with ever more hidden: mask rate {rates[0]:.2f} to {rates[-1]:.2f}"
     for name, label, note in (
-        ("sequence_loss", "training, whole sequences", "first and last quarter of the steps"),
-        ("student_loss", "training, student's answer", hidden),
-        ("divergence", "training, divergence", "of student and teacher"),
+        ("loss/sequence", "training, whole sequences", "first and last quarter of the steps"),
+        ("loss/student", "training, student's answer", hidden),
+        ("loss/distillation", "training, divergence", "of student and teacher"),
     ):
         if name in series:
             values = series[name][1]
@@ -91,7 +95,7 @@ def plot_training(log_history: list[dict[str, Any]], file: str | os.PathLike[str
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, 2, sharex=True).flat
 
-    def draw(axes, name, label, color, smoothed=True):
+    def draw(axes: "Axes", name: str, label: str, color: str | None, smoothed: bool = True) -> None:
         if name not in series:
             return
         steps, values = series[name]
@@ -102,14 +106,14 @@ def plot_training(log_history: list[dict[str, Any]], file: str | os.PathLike[str
         axes.plot(steps, line, color=color, linewidth=1.6, marker="o" if len(steps) < 12 else "", label=label)
 
     losses, divergence, rates, evaluation = panels
-    draw(losses, "sequence_loss", "whole sequences", BLUE)
-    draw(losses, "student_loss", "student, final code", ORANGE)
+    draw(losses, "loss/sequence", "whole sequences", BLUE)
+    draw(losses, "loss/student", "student, final code", ORANGE)
     losses.set(title="Cross-entropy, training", ylabel="nats per token")
-    draw(divergence, "divergence", "on the final code", GREEN)
+    draw(divergence, "loss/distillation", "on the final code", GREEN)
     divergence.set(title="Divergence of student and teacher", ylabel="nats per token", ylim=(0, None))
-    draw(rates, "mask_rate", "mask rate", GREY, smoothed=False)
-    draw(rates, "teacher_student_agreement", "student's first choice is the teacher's", GREEN)
-    draw(rates, "one_off_token_accuracy", "student's first choice is right", ORANGE)
+    draw(rates, "mask/rate", "mask rate", GREY, smoothed=False)
+    draw(rates, "student/teacher_agreement", "student's first choice is the teacher's", GREEN)
+    draw(rates, "student/mean_token_accuracy", "student's first choice is right", ORANGE)
     rates.set(title="Mask rate and agreement", ylim=(0, 1.02))
     for name in sorted(series):
         if name.startswith("eval") and name.endswith("_loss"):

@@ -168,12 +168,19 @@ def test_training_writes_model_state_card_and_plot(workplace, trained):
         assert (out / name).stat().st_size > 0
     history = json.loads((out / "trainer_state.json").read_text())["log_history"]
     series = read_series(history)
-    assert series["mask_rate"] == ([1, 2, 3, 4], pytest.approx([0.25, 0.5, 0.75, 1.0]))
+    assert series["mask/rate"] == ([1, 2, 3, 4], pytest.approx([0.25, 0.5, 0.75, 1.0]))
     assert series["eval_loss"][0] == [2, 4]
     assert trained.stdout.count("Trained 4 steps") == 1  # once, whatever the number of processes
     assert f"answer.py {out}" in trained.stdout
 
 
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """They take most of the time of a small training; `trained` has one."""
+    monkeypatch.setattr("reflection_trl.trainer.plot_training", lambda history, path: path)
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_resuming_repeats_the_uninterrupted_run(workplace, tmp_path, capsys):
     # As `trained`, but in one process, where both rows of a step make one batch
     argv = ["--config", str(workplace / "distill.yaml"), "--output_dir", str(tmp_path / "out")]
@@ -189,6 +196,7 @@ def test_resuming_repeats_the_uninterrupted_run(workplace, tmp_path, capsys):
     assert "`mask_order=" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_adapter_trains_and_answers(workplace, tmp_path, capsys, monkeypatch):
     argv = ["--config", str(workplace / "distill.yaml"), "--output_dir", str(tmp_path / "out"), "--max_steps", "1"]
     argv += ["--use_peft", "--lora_target_modules", "all-linear", "--eval_strategy", "no", "--save_strategy", "no"]

@@ -10,7 +10,7 @@ from datasets import Dataset, DatasetDict
 from huggingface_hub import HfApi, ModelCard
 from peft import AutoPeftModelForCausalLM, LoraConfig, PromptTuningConfig
 from reference import make_trainer, prepared_rows
-from transformers import AutoModelForCausalLM, MistralConfig, Qwen3MoeConfig, pipeline
+from transformers import AutoModelForCausalLM, MistralConfig, Qwen3MoeConfig, TrainerCallback, pipeline
 
 from reflection_trl import (
     PAPER_PRESET,
@@ -85,18 +85,37 @@ def test_metrics_of_a_step_by_hand(make_model, tokenizer, mixed_rows, tmp_path):
                 total += 1
     trainer.train()
     entry = trainer.state.log_history[0]
-    assert entry["mask_rate"] == 1.0
-    assert entry["teacher_student_agreement"] == pytest.approx(agree / total)
-    assert entry["one_off_token_accuracy"] == pytest.approx(right / total)
-    assert entry["entropy"] == pytest.approx(entropy / total, rel=1e-4)
-    assert entry["divergence"] == pytest.approx(kl / total, rel=1e-4)
+    assert entry["mask/rate"] == 1.0
+    assert entry["student/teacher_agreement"] == pytest.approx(agree / total)
+    assert entry["student/mean_token_accuracy"] == pytest.approx(right / total)
+    assert entry["student/entropy"] == pytest.approx(entropy / total, rel=1e-4)
+    assert entry["loss/distillation"] == pytest.approx(kl / total, rel=1e-4)
     assert entry["loss"] == pytest.approx(
-        entry["sequence_loss"] + entry["student_loss"] + entry["divergence"], rel=1e-5
+        entry["loss/sequence"] + entry["loss/student"] + entry["loss/distillation"], rel=1e-5
     )
     hidden = sum(int((row.block_ids >= 0).sum()) for row in rows if row.is_reflection)
     twice = sum(len(row.input_ids) * (1 + row.is_reflection) for row in rows)
-    assert entry["tokens_saved"] == pytest.approx(hidden / twice, rel=1e-4)
+    assert entry["mask/tokens_saved"] == pytest.approx(hidden / twice, rel=1e-4)
     assert entry["num_tokens"] == twice - hidden
+
+
+def test_what_trackers_are_told_of_a_run(make_model, tokenizer, mixed_rows, tmp_path):
+    noted = {}
+
+    class Tracker(TrainerCallback):  # trackio, W&B and TensorBoard read no more than this
+        def on_train_begin(self, args, state, control, **kwargs):
+            noted.update(json.loads(args.to_json_string()))
+
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, max_steps=1, logging_steps=1)
+    trainer.add_callback(Tracker)
+    trainer.train()
+    assert noted["mask_order"] == ["execution", "text", "code"]
+    assert noted["data/rows"] == len(mixed_rows)
+    assert noted["data/fingerprint"] == Dataset.from_list(mixed_rows)._fingerprint
+    assert noted["versions/torch"] == torch.__version__
+    # One group for each kind of metric, where trackers make groups of what stands before a slash
+    groups = {name.split("/")[0] for entry in trainer.state.log_history for name in entry if "/" in name}
+    assert groups == {"loss", "mask", "student"}
 
 
 def test_evaluation_is_what_inference_meets(make_model, tokenizer, mixed_rows, tmp_path):

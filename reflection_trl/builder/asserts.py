@@ -17,8 +17,9 @@ Knows nothing of models and conversations.
 import ast
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from ..answers import defined_names, parse_python
 from ..feedback import FeedbackKind
@@ -279,13 +280,13 @@ def _split_by_lines(program: str, language: str) -> SelfTested:
 
 def _flat(statements: list[ast.stmt]) -> list[ast.stmt]:
     """The statements of a module, those under `if __name__ == ...` among them."""
-    flat = []
+    flat: list[ast.stmt] = []
     for node in statements:
         flat += node.body if _is_main_guard(node) else [node]
     return flat
 
 
-def _is_main_guard(node: ast.stmt) -> bool:
+def _is_main_guard(node: ast.stmt) -> TypeGuard[ast.If]:
     return (
         isinstance(node, ast.If)
         and isinstance(node.test, ast.Compare)
@@ -304,12 +305,12 @@ def _called(node: ast.AST) -> set[str]:
     return set().union(*(_names(call) for call in calls if _names(call.func).isdisjoint(_LOOKERS)))
 
 
-def _is_part(node: ast.stmt, testers: dict[str, ast.stmt]) -> bool:
+def _is_part(node: ast.stmt, testers: Mapping[str, ast.stmt]) -> bool:
     """Whether `node` defines a part of the solution."""
     return isinstance(node, _DEFINITIONS) and node.name not in testers
 
 
-def _is_test(node: ast.stmt, testers: dict[str, ast.stmt]) -> bool:
+def _is_test(node: ast.stmt, testers: Mapping[str, ast.stmt]) -> bool:
     if isinstance(node, _DEFINITIONS):
         return False
     return _asserts(node) or (isinstance(node, ast.Expr) and bool(_called(node) & testers.keys()))
@@ -330,7 +331,7 @@ def _bound(statements: Iterable[ast.stmt]) -> set[str]:
     }
 
 
-def _needed(node: ast.stmt, earlier: list[ast.stmt], testers: dict[str, ast.stmt]) -> list[ast.stmt]:
+def _needed(node: ast.stmt, earlier: list[ast.stmt], testers: Mapping[str, ast.stmt]) -> list[ast.stmt]:
     """
     What a test is set up from: the test functions that it calls, imports, and every earlier statement that touches a
     variable of it (`stack = Stack()`, `stack.push(1)`), in order.

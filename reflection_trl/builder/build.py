@@ -9,7 +9,7 @@ import os
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,7 @@ class Build:
     min_repaired_share: float = 0.0
     report: ProblemReport | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.problems:
             raise ValueError("There are no problems to build from: all of them were removed, or the source is empty.")
         if self.samples < 1:
@@ -144,7 +144,7 @@ def build_reflection_dataset(
             How the model is served; by default on this machine.
         generate ([`~reflection_trl.generation.Generate`], *optional*):
             Draws answers, in place of `model` and `generation`.
-        execute ([`~reflection_trl.languages.Execute`], *optional*):
+        execute ([`~reflection_trl.languages.execution.Execute`], *optional*):
             Runs programs; by default an [`~reflection_trl.languages.Executor`].
         decontaminate_against (`Sequence[str]`, *optional*, defaults to `("humaneval", "mbpp")`):
             Benchmarks whose tasks must not be among the problems; `()` for none.
@@ -232,18 +232,24 @@ async def run_build(
                 if tasks:
                     languages = {problem.language for problem in build.problems}
                     execute = execute or await stack.enter_async_context(Executor(languages=languages))
-                    generate = generate or await stack.enter_async_context(open_generator(generation))
+                    if generate is None:
+                        if generation is None:
+                            raise ValueError(
+                                "Which model should answer? Give `generation`, or a generator as `generate`."
+                            )
+                        generate = await stack.enter_async_context(open_generator(generation))
                 session = Session(process)
                 show = Progress(folder, build.keys, session, price) if bar and process == 0 else None
                 await stack.enter_async_context(_watched(folder, session, show))
-                await make_rollouts(tasks, generate, execute, build.settings, folder, session, in_flight)
+                if generate and execute:  # else nothing is left for this process
+                    await make_rollouts(tasks, generate, execute, build.settings, folder, session, in_flight)
                 if process == 0:
                     await _others(build, folder, processes)
         return write_outcome(build, folder) if process == 0 else None
 
 
 @contextlib.asynccontextmanager
-async def _watched(folder: RunFolder, session: Session, progress: Progress | None):
+async def _watched(folder: RunFolder, session: Session, progress: Progress | None) -> AsyncIterator[None]:
     """Keeps the session's figures and the bar up to date, meanwhile and at the end."""
 
     async def watch() -> None:

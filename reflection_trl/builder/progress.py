@@ -43,10 +43,10 @@ class Progress:
         for record in folder.new_records():
             if not is_open(record):
                 self._count(record)
-        made = len(wanted) - len(self._left)
+        self._total = len(wanted)
         self._bar = tqdm(
-            total=len(wanted),
-            initial=made,
+            total=self._total,
+            initial=self._total - len(self._left),
             bar_format="{n_fmt}/{total_fmt} |{bar:8}| {elapsed}<{remaining} {desc}",
             dynamic_ncols=True,
             smoothing=0,  # many rollouts end together: only their average tells when the last one will
@@ -65,7 +65,7 @@ class Progress:
         """Looks at the folder, and draws the bar when it is time, or at once with `show`."""
         for record in self._folder.new_records():
             self._count(record)
-        self._bar.n = self._bar.total - len(self._left)
+        self._bar.n = self._total - len(self._left)
         if show or time.monotonic() >= self._shown + self._pause:
             self._shown = time.monotonic()
             self._bar.set_description_str(self.describe(), refresh=False)

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ..languages import get_language
@@ -103,7 +103,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
 
 
 @cache
-def _compile(source: str):
+def _compile(source: str) -> Template:
     return _environment().from_string(source)
 
 

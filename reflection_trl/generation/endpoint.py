@@ -235,7 +235,7 @@ class EndpointGenerator:
 def _read_key(variable: str | None, base_url: str | None) -> str | None:
     """The key to send; never the Hub's token to somebody's server."""
     if variable:
-        key = os.environ.get(variable, "").strip()
+        key: str | None = os.environ.get(variable, "").strip()
         if not key:
             raise GenerationError(f"The environment variable {variable} is not set: it should hold the key.")
     elif base_url:

@@ -71,7 +71,8 @@ class TransformersGenerator:
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
             self._model = AutoModelForCausalLM.from_pretrained(model, revision=revision, dtype=dtype)
-            self._model = self._model.to(PartialState().device if self._continuous_batching else "cpu").eval()
+            device = PartialState().device if self._continuous_batching else "cpu"
+            self._model = self._model.to(device).eval()  # type: ignore[arg-type] # `to` is wrapped
         except Exception as error:  # of files, formats, memory, packages, remote code
             raise GenerationError(f"The model {model!r} cannot be loaded: {first_line(error)}") from error
         ends = self._model.generation_config.eos_token_id
@@ -126,7 +127,7 @@ class TransformersGenerator:
             self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
             for tokens in (ids[-1:], ids[-1:] + answer)
         )
-        return both[len(before) :]
+        return both[len(before) :]  # type: ignore[return-value] # of one answer
 
     # On a GPU
 
@@ -227,7 +228,7 @@ class TransformersGenerator:
         self._waiting = rest
         return batch
 
-    def _answer(self, batch: list[_Request]) -> list[list[int] | Exception]:
+    def _answer(self, batch: list[_Request]) -> Sequence[list[int] | Exception]:
         """Tokens for each request. When a batch fails, each of its requests is tried by itself."""
         if not batch:
             return []

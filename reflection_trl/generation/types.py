@@ -31,7 +31,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     seed: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):
             raise ValueError(f"`temperature` must be 0 or more, got {self.temperature}.")
         if not 0 < self.top_p <= 1:

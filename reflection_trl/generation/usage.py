@@ -30,7 +30,7 @@ class Usage:
     max_requests: int | None = None
     max_tokens: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._open = 0
         self._set_aside = 0
         self._released = asyncio.Event()

@@ -14,7 +14,7 @@ from .parquet import contents, push_parquet
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-    from huggingface_hub import CommitInfo
+    from huggingface_hub import CommitInfo, DatasetCard, DatasetCardData
 
 
 # As `datasets` takes it
@@ -115,7 +115,7 @@ def publish_dataset(
         "pretty_name": pretty_name,
     }
 
-    def make_card(card_data):
+    def make_card(card_data: "DatasetCardData") -> "DatasetCard":
         described = contents(card_data)
         return make_dataset_card(card_data, repo_id, config_name, facts, statistics, described, template, token)
 

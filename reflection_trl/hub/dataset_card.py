@@ -57,7 +57,10 @@ def describe_rows(splits: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: If a row is none that can be trained on.
     """
-    rounds, kinds, languages, lengths, counts = Counter(), Counter(), Counter(), [], []
+    rounds: Counter[int] = Counter()
+    kinds: Counter[str] = Counter()
+    languages: Counter[str] = Counter()
+    lengths, counts = [], []
     example, shows_repair, repaired = None, False, 0
     columns = next(iter(splits.values())).features
     with_kinds = "kind" in (getattr(columns.get("feedback"), "feature", None) or {})
@@ -68,7 +71,7 @@ def describe_rows(splits: Mapping[str, Any]) -> dict[str, Any]:
         *(["language"] if "language" in columns else []),
     ]
     for name, rows in splits.items():
-        types = Counter()
+        types: Counter[str] = Counter()
         for number, row in enumerate(rows.select_columns(wanted)):
             row = normalize_row(row, f"row {number} of split {name!r}")
             types[row["type"]] += 1
@@ -158,7 +161,11 @@ def make_dataset_card(
             column_notes=_COLUMNS,
             percent=_percent,
             render_message=render_message,
-            **{tool.__name__: tool for tool in (bar, cell, code_cell, fenced, section)},
+            bar=bar,
+            cell=cell,
+            code_cell=code_cell,
+            fenced=fenced,
+            section=section,
         )
     except (TemplateError, TypeError) as error:
         raise ValueError(f"the card template {template} cannot be filled in ({error}).") from None

@@ -4,8 +4,10 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 HIDDEN = "<hidden>"
 
@@ -122,7 +124,7 @@ def _reason(error: BaseException, token: str | bool | None) -> str:
     while (cause := chain[-1].__cause__) is not None:
         chain.append(cause)
 
-    def first(kind):
+    def first(kind: type[_Error]) -> _Error | None:
         return next((link for link in chain if isinstance(link, kind)), None)
 
     if first(OfflineModeIsEnabled):

@@ -191,7 +191,7 @@ def stage_config(
     MetadataConfigs({config_name: {"data_files": files}}).to_dataset_card_data(card_data)
 
 
-def read_card(api: "HfApi", repo_id: str, repo_type: str, revision: str) -> "RepoCard | None":
+def read_card(api: "HfApi", repo_id: str, repo_type: str, revision: str | None) -> "RepoCard | None":
     """The card at a commit, its metadata untouched; `None` where there is none."""
     from huggingface_hub import RepoCard
     from huggingface_hub.errors import RemoteEntryNotFoundError

@@ -5,7 +5,7 @@ import shutil
 import signal
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..feedback import Feedback, FeedbackKind
 from ..sandbox import END_MARK, CommandProgram, Limits, Verdict
@@ -118,8 +118,7 @@ class CommandLanguage(Language):
             error_type=(code or "")[:200] or None,
             message=shortened(message),
             hint=shortened(hint.group(1).strip()) if hint else None,
-            **place,
-            **{name: shortened(value) for name, value in details.items()},
+            **place | {name: shortened(value) for name, value in details.items()},
         )
 
     # What languages differ in
@@ -176,9 +175,8 @@ class CommandLanguage(Language):
         line, lines = int(found["line"]), source.count("\n") + 1
         return ("tests", line - lines) if line > lines else ("program", line)
 
-    def _place(self, found: re.Match[str] | None, source: str, tests: str) -> dict[str, str | int | None]:
-        groups = found.groupdict() if found else {}
-        if not groups.get("line"):
+    def _place(self, found: re.Match[str] | None, source: str, tests: str) -> dict[str, Any]:
+        if found is None or not (groups := found.groupdict()).get("line"):
             return {}
         file, line = self.locate(found, source)
         lines = (tests if file == "tests" else source).split("\n")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from typing import ClassVar
 
 from ..feedback import FeedbackKind
 from ..sandbox import END_MARK, CommandProgram, Limits
@@ -33,10 +34,10 @@ class JavaScript(CommandLanguage):
 
     name = "javascript"
     title = "JavaScript"
-    fences = ("javascript", "js", "node", "mjs")
+    fences: ClassVar[tuple[str, ...]] = ("javascript", "js", "node", "mjs")
     file = "main.js"
-    tools = (("node", "nodejs"),)
-    command = ("node", "--max-old-space-size=1024", "main.js")
+    tools: ClassVar[tuple[tuple[str, str], ...]] = (("node", "nodejs"),)
+    command: ClassVar[tuple[str, ...]] = ("node", "--max-old-space-size=1024", "main.js")
     # V8 reserves addresses far beyond what it uses
     limits = Limits(timeout=30.0, memory=4 << 30, processes=128)
     run_error = re.compile(

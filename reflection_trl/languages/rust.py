@@ -72,7 +72,7 @@ class Rust(CommandLanguage):
         return (self.toolchain,) if self.toolchain else ()
 
     @property
-    def compiler(self) -> tuple[str, ...]:
+    def compiler(self) -> tuple[str, ...]:  # type: ignore[override] # read-only, since the machine decides
         rustc = f"{self.toolchain}/bin/rustc" if self.toolchain else "rustc"
         return (rustc, "--edition", "2021", "-A", "warnings", "--color", "never", "-o", "main", "main.rs")
 

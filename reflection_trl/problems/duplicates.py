@@ -7,6 +7,7 @@ filtering, Chaudhuri et al. 2006). Groups are the connected components of "nearl
 
 import hashlib
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def _shingles(tokens: list[str]) -> np.ndarray:
     return np.sort(np.frombuffer(b"".join(hashes), dtype=np.uint64))
 
 
-def _similar_pairs(sets: list[np.ndarray], threshold: float):
+def _similar_pairs(sets: list[np.ndarray], threshold: float) -> Iterator[tuple[int, int]]:
     """Pairs of indices whose sets have at least this Jaccard similarity."""
     if not sets:
         return

@@ -134,7 +134,7 @@ def _problems(
 def _to_problem(row: Any, map_row: Mapping | None) -> Problem | None:
     if isinstance(row, Problem):
         return row
-    if not isinstance(row, dict):
+    if not isinstance(row, dict) or map_row is None:
         raise ValueError(f"a row is a dict or a Problem, not {row!r:.60}")
     return map_row(row)
 
@@ -143,15 +143,20 @@ def _resolve(mapping: str | Mapping | None, columns: dict[str, str] | None, pres
     """The mapping for rows with these columns."""
     if callable(mapping):
         return mapping
-    if columns is None and mapping is None:
+    found: Mapping
+    if columns is not None:
+        wanted, found = [*columns.values()], from_columns(columns)
+    elif mapping is not None:
+        wanted, found = [*MAPPINGS[mapping].columns], MAPPINGS[mapping].map
+    else:
         return _detect(present, title)
-    missing = [c for c in (columns.values() if columns else MAPPINGS[mapping].columns) if c not in present]
+    missing = [column for column in wanted if column not in present]
     if missing:
         raise ValueError(
             f"{title!r} has no column {', '.join(f'`{column}`' for column in missing)}, only {', '.join(present)}; say which "
             f"column holds what, as in `columns={{'instruction': {present[0]!r}}}`."
         )
-    return from_columns(columns) if columns else MAPPINGS[mapping].map
+    return found
 
 
 def _detect(present: list[str], title: str) -> Mapping:

@@ -76,7 +76,7 @@ class ProblemReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data, counts included."""
-        reasons = ("duplicate", "near_duplicate", "contaminated")
+        reasons: tuple[Reason, ...] = ("duplicate", "near_duplicate", "contaminated")
         return {**dataclasses.asdict(self), "counts": {reason: self.count(reason) for reason in reasons}}
 
     def summary(self) -> str:
@@ -140,13 +140,15 @@ def prepare_problems(
     index = NgramIndex.from_texts(benchmark_texts(benchmarks), n=ngram_size)
     overlaps = [find_contamination(problem, index) for problem in problems]
     groups = _group(problems, near_duplicate_threshold)
-    contaminated = {group: number for number, group in reversed(list(enumerate(groups))) if overlaps[number]}
+    contaminated = {
+        group: (problem, overlap)
+        for problem, overlap, group in reversed(list(zip(problems, overlaps, groups, strict=True)))
+        if overlap
+    }
     kept, removed = [], []
     for number, (problem, group) in enumerate(zip(problems, groups, strict=True)):
         if group in contaminated:
-            removed.append(
-                _contaminated(problem, overlaps[number], problems[contaminated[group]], overlaps[contaminated[group]])
-            )
+            removed.append(_contaminated(problem, overlaps[number], *contaminated[group]))
         elif group != number:
             same = words(problem.instruction) == words(problems[group].instruction)
             removed.append(Removal(problem.id, "duplicate" if same else "near_duplicate", problems[group].id))

@@ -35,7 +35,18 @@ class Mechanism(Protocol):
     proc: bool
     covered: list[str]
 
-    def command(self, argv: Sequence[str], **limits: Any) -> list[str]: ...
+    def command(
+        self,
+        argv: Sequence[str],
+        *,
+        workdir: str,
+        memory: int,
+        processes: int,
+        disk: int,
+        seccomp: int | None = None,
+        nested: bool = False,
+        cgroup: Sequence[str] = (),
+    ) -> list[str]: ...
 
     def make_workdir(self) -> str: ...
 
@@ -54,7 +65,7 @@ class Unsandboxed:
         if os.geteuid() == 0:
             raise SandboxError("`unsandboxed=True` is refused for root: run as an ordinary user.")
         self.python = interpreter.path
-        self.covered = []
+        self.covered: list[str] = []
 
     def command(self, argv: Sequence[str], **limits: Any) -> list[str]:
         return list(argv)

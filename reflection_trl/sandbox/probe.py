@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .verdict import CommandProgram, Limits, PythonProgram, SandboxUnavailableError, Status, Verdict
 
@@ -140,7 +140,7 @@ def attack(sandbox: Sandbox) -> None:
 def _attacks(token: str, listeners: _Listeners, secret: str, written: list[str]) -> list[_Attack]:
     readable = [secret, "/etc/shadow", "/proc/1/environ", os.path.expanduser("~/.netrc")]
 
-    def python(source: str, **kwargs: str) -> PythonProgram:
+    def python(source: str, **kwargs: Any) -> PythonProgram:
         return PythonProgram(source, limits=_LIMITS, **kwargs)
 
     return [

@@ -55,7 +55,7 @@ class Limits:
     disk: int = 256 << 20
     output: int = 1 << 20
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for limit in dataclasses.fields(self):
             if not getattr(self, limit.name) > 0:
                 raise ValueError(f"`{limit.name}` must be positive, got {getattr(self, limit.name)!r}.")

@@ -133,7 +133,7 @@ class Worker:
             try:
                 return subprocess.Popen(
                     command,
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=self.log,
                     pass_fds=[filter.fileno()] if self.single else [],

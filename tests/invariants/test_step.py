@@ -33,8 +33,7 @@ def compare(trainer, make_reference_model, step, **reference_settings):
 
 @pytest.mark.parametrize("rendering", ["chat", "block-token"])
 @pytest.mark.parametrize("strategy", MASK_STRATEGIES)
-@pytest.mark.parametrize("step", [0, 4, 9])
-def test_packed_step_equals_definition(make_model, tokenizer, mixed_rows, tmp_path, strategy, step, rendering):
+def test_packed_step_equals_definition(make_model, tokenizer, mixed_rows, tmp_path, strategy, rendering):
     import copy
 
     trainer = make_trainer(
@@ -47,7 +46,8 @@ def test_packed_step_equals_definition(make_model, tokenizer, mixed_rows, tmp_pa
         model.load_state_dict(weights)
         return model
 
-    compare(trainer, reference, step)
+    for step in (0, 4, 9) if rendering == "chat" else (4,):
+        compare(trainer, reference, step)
 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
@@ -58,18 +58,26 @@ def test_attention_backends(make_model, tokenizer, mixed_rows, tmp_path, impleme
 
 @pytest.mark.parametrize(
     ("adapter", "checkpointing"),
-    [(None, False), (LoraConfig(target_modules="all-linear", init_lora_weights=False), True)],
-    ids=["full", "lora-checkpointing"],
+    [
+        pytest.param(None, False, id="full"),
+        pytest.param(
+            LoraConfig(target_modules="all-linear", init_lora_weights=False),
+            True,
+            id="lora-checkpointing",
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 def test_compiled_equals_eager(make_model, tokenizer, mixed_rows, tmp_path, monkeypatch, adapter, checkpointing):
     monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "no")  # which the settings change, for every trainer to come
     settings = {"peft_config": adapter, "gradient_checkpointing": checkpointing}
-    eager = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **settings)
+    one_layer = tiny_config(num_hidden_layers=1)  # compiling each takes its time
+    eager = make_trainer(make_model(one_layer), tokenizer, mixed_rows, tmp_path, **settings)
     weights = {name: value.clone() for name, value in eager.model.state_dict().items()}
     expected_loss, expected = step_loss(eager, prepared_rows(eager), step=4)
     # Not inductor, which makes machine code: what is tested is that nothing is lost between the graphs
     compiled = make_trainer(
-        make_model(), tokenizer, mixed_rows, tmp_path, torch_compile_backend="aot_eager", **settings
+        make_model(one_layer), tokenizer, mixed_rows, tmp_path, torch_compile_backend="aot_eager", **settings
     )
     compiled.model.load_state_dict(weights)
     rows = prepared_rows(compiled)

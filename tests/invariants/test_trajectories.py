@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import rows_of_both_types
 from datasets import Dataset
 from transformers import AutoModelForCausalLM
 
@@ -17,14 +18,14 @@ from reflection_trl.masking import mask_rate
 
 KEYS = (
     "loss",
-    "mask_rate",
-    "sequence_loss",
-    "student_loss",
-    "divergence",
-    "teacher_student_agreement",
-    "entropy",
-    "one_off_token_accuracy",
-    "tokens_saved",
+    "mask/rate",
+    "loss/sequence",
+    "loss/student",
+    "loss/distillation",
+    "student/teacher_agreement",
+    "student/entropy",
+    "student/mean_token_accuracy",
+    "mask/tokens_saved",
     "num_tokens",
 )
 STEPS = 6
@@ -56,7 +57,7 @@ def train(make_model, tokenizer, rows, output_dir, resume=None, **settings):
         processing_class=tokenizer,
     )
     trainer.train(resume_from_checkpoint=resume)
-    logs = [{k: entry[k] for k in KEYS} for entry in trainer.state.log_history if "mask_rate" in entry]
+    logs = [{k: entry[k] for k in KEYS} for entry in trainer.state.log_history if "mask/rate" in entry]
     return logs, {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
 
 
@@ -71,14 +72,22 @@ def assert_same_training(first, second, tolerance=2e-5):
         torch.testing.assert_close(weight, other_weights[name], rtol=tolerance, atol=tolerance)
 
 
-@pytest.fixture
-def usual(make_model, tokenizer, mixed_rows, tmp_path):
-    return train(make_model, tokenizer, mixed_rows, tmp_path / "usual")
+@pytest.fixture(scope="module", autouse=True)
+def no_pictures():
+    """They take most of the time of a small training, and have a test of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reflection_trl.trainer.plot_training", lambda history, path: path)
+        yield
+
+
+@pytest.fixture(scope="module")
+def usual(make_model, tokenizer, tmp_path_factory):
+    return train(make_model, tokenizer, rows_of_both_types(), tmp_path_factory.mktemp("usual"))
 
 
 def test_rate_is_exact_at_every_step(usual):
-    assert [entry["mask_rate"] for entry in usual[0]] == pytest.approx([mask_rate(s, STEPS) for s in range(STEPS)])
-    assert usual[0][-1]["mask_rate"] == 1.0
+    assert [entry["mask/rate"] for entry in usual[0]] == pytest.approx([mask_rate(s, STEPS) for s in range(STEPS)])
+    assert usual[0][-1]["mask/rate"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -112,7 +121,7 @@ def test_resumed_equals_uninterrupted(make_model, tokenizer, mixed_rows, tmp_pat
 
 
 def test_resuming_with_other_masks_is_refused(make_model, tokenizer, mixed_rows, tmp_path):
-    train(make_model, tokenizer, mixed_rows, tmp_path / "run", save_strategy="steps", save_steps=2)
+    train(make_model, tokenizer, mixed_rows, tmp_path / "run", save_strategy="steps", save_steps=STEPS)
     with pytest.raises(ValueError, match=r"checkpoint-6 was written with `mask_order=.*resume with the same settings"):
         train(
             make_model,
@@ -138,7 +147,7 @@ def test_two_processes_equal_one(usual, tmp_path, tokenizer, mixed_rows, make_mo
     result = subprocess.run([*command, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr[-3000:]
     logs = json.loads((tmp_path / "logs.json").read_text())
-    training = [{k: entry[k] for k in KEYS} for entry in logs if "mask_rate" in entry]
+    training = [{k: entry[k] for k in KEYS} for entry in logs if "mask/rate" in entry]
     weights = dict(AutoModelForCausalLM.from_pretrained(tmp_path / "trained").named_parameters())
     assert_same_training(usual, (training, weights))
     # Evaluated over 25 rows in batches of 4 on 2 processes, which duplicates some: each row counts once

@@ -31,7 +31,8 @@ def apps(row: dict[str, Any]) -> Problem:
     if len(inputs) != len(outputs):
         raise ValueError(f"`input_output` has {len(inputs)} inputs but {len(outputs)} outputs")
     number = row.get("problem_id", row.get("id"))
-    shared = {"id": "" if number is None else f"apps/{number}", "reference": reference, "source": "apps"}
+    name = "" if number is None else f"apps/{number}"
+    shared: dict[str, Any] = {"id": name, "reference": reference, "source": "apps"}
     if function is None:
         task = "Write a Python program that reads standard input and prints the answer to standard output."
         examples = tuple(Example(_lines(stdin), _lines(stdout)) for stdin, stdout in zip(inputs, outputs, strict=True))

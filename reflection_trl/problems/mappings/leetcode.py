@@ -49,7 +49,7 @@ def leetcode(row: dict[str, Any]) -> Problem:
         id=f"leetcode/{row['task_id']}",
         instruction=_request(statement, starter, preamble),
         tests=join_code(preamble, unix_lines(row["test"]), f"check({callee})", blank_lines=2),
-        entry_point=re.match(r"\w*", callee)[0] or None,
+        entry_point=re.split(r"\W", callee, maxsplit=1)[0] or None,
         reference=join_code(preamble, unix_lines(row["completion"]), blank_lines=2),
         source="leetcode",
     )

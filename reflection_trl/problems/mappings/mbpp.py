@@ -36,13 +36,9 @@ def mbpp(row: dict[str, Any]) -> Problem:
     )
 
 
-def _definitions(code: str, kind: type) -> list[ast.stmt]:
-    return [node for node in parse(code).body if isinstance(node, kind)]
-
-
 def _function_under_test(reference: str, tests: list[str]) -> str:
     """The function of the reference that the first test calls."""
-    defined = {node.name for node in _definitions(reference, ast.FunctionDef | ast.ClassDef)}
+    defined = {node.name for node in parse(reference).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     for node in ast.walk(parse(tests[0]) if tests else ast.Module([], [])):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in defined:
             return node.func.id
@@ -53,7 +49,8 @@ def _request(text: str, entry_point: str, setup: str, tests: list[str], referenc
     if not text:
         return ""
     built = names(parse(setup))
-    classes = [ast.unparse(node) for node in _definitions(reference, ast.ClassDef) if node.name in built]
+    definitions = [node for node in parse(reference).body if isinstance(node, ast.ClassDef)]
+    classes = [ast.unparse(node) for node in definitions if node.name in built]
     if classes:  # the tests build their arguments from a class that the answer has to bring
         return (
             f"{text}\n\nThe function must be named `{entry_point}`. Include this class in your code:\n\n"
@@ -63,10 +60,12 @@ def _request(text: str, entry_point: str, setup: str, tests: list[str], referenc
 
 
 def _example(test: str, entry_point: str) -> str:
-    condition = parse(test).body[0].test
-    match condition:
+    statement = parse(test).body[0]
+    if not isinstance(statement, ast.Assert):
+        raise ValueError("the first test is no `assert`")
+    match statement.test:
         case ast.Compare(left=ast.Call(func=ast.Name(id=name)) as call, ops=[ast.Eq()], comparators=[expected]) if (
             name == entry_point
         ):
             return f"For example, `{ast.unparse(call)}` should return `{ast.unparse(expected)}`."
-    return f"For example, `{ast.unparse(condition)}` should be true."
+    return f"For example, `{ast.unparse(statement.test)}` should be true."

@@ -243,7 +243,7 @@ class Checks(Peer):
         if not issubclass(cls, Exception):
             cls = ProgramEnded
         args = [arg if type(arg) in (str, bool, int, float, type(None)) else str(arg) for arg in description["args"]]
-        error = cls.__new__(cls, *args) if not issubclass(cls, (UnicodeError,)) else RuntimeError(record["message"])
+        error: Any = RuntimeError(record["message"]) if issubclass(cls, UnicodeError) else cls.__new__(cls, *args)
         error.args = tuple(args)
         for name, value in description["attributes"].items():
             if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) and type(value) in (str, bool, int, float, type(None)):
@@ -251,7 +251,7 @@ class Checks(Peer):
                     setattr(error, name, value)
         if isinstance(error, KeyError) and not args:
             error.args = ()
-        error._remote_record = record  # type: ignore[attr-defined]
+        error._remote_record = record
         return error
 
     # What the checks' objects answer to the program: calls, iteration, operators and public attributes of instances of
@@ -265,7 +265,7 @@ class Checks(Peer):
         ):
             return value(*args, **kwargs)
         if action == "op" and what[2] in ("__iter__", "__next__") and hasattr(type(value), "__iter__"):
-            return {"__iter__": iter, "__next__": next}[what[2]](value)
+            return iter(value) if what[2] == "__iter__" else next(value)
         if action == "op" and self._own(value):
             return OPERATIONS[what[2]](value, *args)
         if action == "op" and what[2] in ("__repr__", "__str__"):

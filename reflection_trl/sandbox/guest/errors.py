@@ -17,7 +17,7 @@ import types
 import warnings
 from collections.abc import Callable, Iterator
 from types import CodeType, TracebackType
-from typing import Any
+from typing import Any, TypeGuard
 
 
 # What a hostile program may put into one field. Enough for people and models; a 100 MB message is cut.
@@ -119,7 +119,8 @@ class _Keeper(ast.NodeTransformer):
 
     def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
         test = node.test
-        place = ast.copy_location(ast.Constant((node.lineno, node.col_offset)), test)
+        # The compiler takes tuples too
+        place = ast.copy_location(ast.Constant((node.lineno, node.col_offset)), test)  # type: ignore[arg-type]
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
             kind = type(test.ops[0])
             keep = _keep_swapped if kind in (ast.In, ast.NotIn) else _keep_pair
@@ -155,7 +156,7 @@ class _Keeper(ast.NodeTransformer):
         return constant
 
 
-def _is_negated_value(test: ast.expr) -> bool:
+def _is_negated_value(test: ast.expr) -> TypeGuard[ast.UnaryOp]:
     return isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) and isinstance(test.operand, _VALUES)
 
 
@@ -269,7 +270,7 @@ def _describe_assertion(record: dict[str, Any], trace: TracebackType | None) -> 
     nodes = [
         node
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Assert) and node.lineno <= trace.tb_lineno <= node.end_lineno
+        if isinstance(node, ast.Assert) and node.lineno <= trace.tb_lineno <= (node.end_lineno or 0)
     ]
     if not nodes:
         return

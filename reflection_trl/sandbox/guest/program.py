@@ -34,7 +34,8 @@ def run_program(source: str, channel: Channel) -> int:
         del sys.modules[name]
     errors.register_source("main.py", source)
     process = os.getpid()
-    code, outcome = 0, {"end": "finished"}
+    code = 0
+    outcome: dict[str, Any] = {"end": "finished"}
     try:
         exec(errors.compiled(source, "main.py"), vars(main))
     except SystemExit as exit:
@@ -150,7 +151,7 @@ class Program(Peer):
         value = self.namespace[name]
         if isinstance(value, types.ModuleType):
             return "module", value.__name__
-        module = getattr(value, "__module__", None)
+        module: Any = getattr(value, "__module__", None)
         standard = type(module) is str and module != "__main__" and getattr(value, "__name__", name) == name
         if standard and vars(sys.modules.get(module, types)).get(name) is value:
             return "from", module

@@ -444,9 +444,7 @@ class _Encoder:
             return ["T", "timedelta", [value.days, value.seconds, value.microseconds]]
         if cls in _VIEWS:
             return ["v", _VIEWS[cls], self.items(tuple(value))]
-        if cls is type and _CLASSES.get(value.__name__) is value:
-            return ["c", value.__name__]
-        if cls is type and BUILTIN_EXCEPTIONS.get(value.__name__) is value:
+        if cls is type and any(known.get(value.__name__) is value for known in (_CLASSES, BUILTIN_EXCEPTIONS)):
             return ["c", value.__name__]
         if cls.__module__ == "numpy" and "numpy" in sys.modules:
             data = _encode_numpy(value)
@@ -590,9 +588,12 @@ def _decode_rest(decoder: _Decoder, tag: Any, data: list[Any]) -> Any:
     if tag == "T":
         if data[1] == "timedelta":
             return datetime.timedelta(*data[2])
-        return {"datetime": datetime.datetime, "date": datetime.date, "time": datetime.time}[data[1]].fromisoformat(
-            data[2]
-        )
+        kinds: dict[str, type[datetime.date | datetime.time]] = {
+            "datetime": datetime.datetime,
+            "date": datetime.date,
+            "time": datetime.time,
+        }
+        return kinds[data[1]].fromisoformat(data[2])
     if tag == "v":
         items = decoder.items(data[2])
         if data[1] == "keys":
