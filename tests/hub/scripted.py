@@ -13,18 +13,19 @@ class Writer:
     """Solves `times_N`, for even N at the second try."""
 
     async def __call__(self, prompt, sampling):
+        return Completion(self.say(prompt), prompt_tokens=10, completion_tokens=3)
+
+    def say(self, prompt):
         asked, n = prompt[-1]["content"], re.search(r"times_(\d+)", prompt[0]["content"])[1]
         right, asserts = f"def times_{n}(x):\n    return {n} * x", f"\n\nassert times_{n}(3) == {3 * int(n)}"
         if "Everything passes" in asked:
-            text = "A product does it."
-        elif "Output of the run" in asked:
-            text = f"The assert fails, since a sum is no product.\n\n{fence_code(right + asserts)}"
-        elif "test your own solution" in asked:
+            return "A product does it."
+        if "Output of the run" in asked:
+            return f"The assert fails, since a sum is no product.\n\n{fence_code(right + asserts)}"
+        if "test your own solution" in asked:
             code = right if int(n) % 2 else right.replace("*", "+")
-            text = f"The result follows from x and {n}.\n\n{fence_code(code + asserts)}"
-        else:
-            text = f"Multiply.\n\n{fence_code(right)}"
-        return Completion(text, prompt_tokens=10, completion_tokens=3)
+            return f"The result follows from x and {n}.\n\n{fence_code(code + asserts)}"
+        return f"Multiply.\n\n{fence_code(right)}"
 
 
 @asynccontextmanager

@@ -7,14 +7,17 @@ import pytest
 import yaml
 from conftest import generation_row, reflection_row
 from datasets import Dataset, DatasetDict, IterableDataset, load_dataset
-from huggingface_hub import DatasetCard, HfApi
+from huggingface_hub import DatasetCard, DatasetCardData, HfApi
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from pyarrow.parquet import read_table
 
 from reflection_trl.builder.features import sequence_features
 from reflection_trl.builder.statistics import BuildStatistics
 from reflection_trl.hub import PublishError, publish_dataset
 from reflection_trl.hub.dataset_card import _COLUMNS, describe_rows
-from reflection_trl.hub.parquet import size_category
+from reflection_trl.hub.parquet import contents, size_category, stage_config
 
 from .conftest import BEN_TOKEN, TOKEN
 
@@ -76,6 +79,22 @@ print(json.dumps({split: whole[split].to_list() for split in whole}))
     )
     loaded = json.loads(printed.splitlines()[-1])
     assert loaded == {"train": rows.to_list(), "test": rows.select([4, 0]).to_list()}
+
+
+@settings(max_examples=15)  # each writes files
+@given(st.lists(st.text(max_size=60), min_size=1, max_size=12), st.integers(1, 400), st.data())
+def test_shards_hold_every_row_once_and_in_order(tmp_path_factory, texts, limit, data):
+    rows = Dataset.from_dict({"text": texts, "number": range(len(texts))})
+    splits = DatasetDict(
+        train=rows, test=rows.select(data.draw(st.lists(st.sampled_from(range(len(texts))), max_size=6)))
+    )
+    folder, card_data = tmp_path_factory.mktemp("staged"), DatasetCardData()
+    stage_config(splits, "default", folder, card_data, limit)
+    for split, expected in splits.items():
+        files = sorted((folder / "data").glob(f"{split}-*.parquet"))
+        assert [row for file in files for row in read_table(file).to_pylist()] == expected.to_list()
+        assert all(file.name.endswith(f"-of-{len(files):05d}.parquet") for file in files)
+    assert contents(card_data) == [("default", split, len(expected)) for split, expected in splits.items()]
 
 
 def test_facts_are_counted_from_the_rows(rows):
