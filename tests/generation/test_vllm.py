@@ -220,7 +220,7 @@ def test_an_adapter_that_cannot_be_read(vllm, tmp_path):
     from reflection_trl.generation.vllm import VLLMGenerator
 
     (tmp_path / "adapter_config.json").write_text("{")
-    with pytest.raises(GenerationError, match="The adapter .* cannot be loaded"):
+    with pytest.raises(GenerationError, match=r"The adapter .* cannot be loaded"):
         VLLMGenerator(str(tmp_path))
 
 

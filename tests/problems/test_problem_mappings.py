@@ -122,6 +122,11 @@ def test_mbpp_without_a_call_of_its_function_says_so():
         mbpp(row)
 
 
+def test_mbpp_needs_asserts():
+    with pytest.raises(ValueError, match="the first test is no `assert`"):
+        mbpp({"task_id": 1, "text": "Double.", "code": "def f(x):\n    return 2 * x", "test_list": ["f(1)"]})
+
+
 def test_puzzle_asks_for_the_header_and_shows_the_checker():
     problem = puzzles(rows(PUZZLES)["ListIndex:3"])
     assert "def sol(li=[96, -61, 50, -49, -1, -23, -35], index=3):" in problem.instruction
