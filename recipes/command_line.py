@@ -1,7 +1,9 @@
 """What the recipes' command lines share: options from a YAML file and the command line, and errors of one sentence."""
 
+import argparse
 import difflib
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -13,13 +15,31 @@ def make_parser(fields, prog):
     """A parser of dataclasses that raises instead of printing its usage."""
     from trl import TrlParser
 
-    parser = TrlParser(fields, prog=prog)
-
-    def fail(message):
-        raise ValueError(message)
-
+    parser = TrlParser(fields, prog=prog, allow_abbrev=False)
     parser.error = fail
     return parser
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of a few arguments that raises instead of printing its usage."""
+
+    def __init__(self):
+        super().__init__(add_help=False, allow_abbrev=False)
+
+    def error(self, message):
+        fail(message)
+
+    def parse(self, argv):
+        check_options(self, argv)
+        return self.parse_args(argv)
+
+
+def fail(message):
+    # `argument --mask_order/--mask-order: ...`: each option has both spellings
+    message = re.sub(r"^argument (--\w+)(/--[\w-]+)*", r"\1", message)
+    if re.search(r"invalid choice: '[^']*,", message):
+        message += "; several are given with spaces between, not commas"
+    raise ValueError(message)
 
 
 def read_config_file(argv):
@@ -33,6 +53,11 @@ def read_config_file(argv):
     file = argv[argv.index("--config") + 1]
     try:
         config = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        mark, problem = error.problem_mark, error.problem or error.context
+        tab = "; indent with spaces, not tabs" if "\\t" in problem else ""
+        where = f" (line {mark.line + 1}, column {mark.column + 1}){tab}" if mark else tab
+        raise ValueError(f"{file} is not a YAML file: {problem}{where}.") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{file} is not a YAML file: {error}") from error
     if not isinstance(config, dict):
@@ -47,23 +72,39 @@ def check_name(what, name, known):
         raise ValueError(f"unknown {what}: `{name}`; " + (f"did you mean `{near[0]}`?" if near else "see `--help`."))
 
 
+def split_config(argv):
+    """`--config=FILE` as two arguments, as TRL's parser wants it."""
+    return [part for arg in argv for part in (arg.split("=", 1) if arg.startswith("--config=") else [arg])]
+
+
+def check_options(parser, argv):
+    """Says which option was meant where one is not known."""
+    known = [option.removeprefix("--") for option in parser._option_string_actions if option.startswith("--")]
+    for arg in argv:
+        name = arg.lstrip("-").split("=")[0]
+        if arg.startswith("--"):
+            check_name("option", name, [*known, "config"])
+        elif arg.startswith("-") and name in known:
+            raise ValueError(f"unknown option: `-{name}`; did you mean `--{name}`?")
+
+
 def parse_options(parser, argv):
     """The parser's dataclasses, filled from the YAML file and the command line. Every name is checked before any value."""
-    argv = [part for arg in argv for part in (arg.split("=", 1) if arg.startswith("--config=") else [arg])]
+    argv = split_config(argv)
     for key in read_config_file(argv):
         check_name("key in the YAML file", key, [*(action.dest for action in parser._actions), "env"])
-    known = [option.removeprefix("--") for option in parser._option_string_actions]
-    for arg in argv:
-        if arg.startswith("--"):
-            check_name("option", arg.removeprefix("--").split("=")[0], [*known, "config"])
+    check_options(parser, argv)
     *filled, rest = parser.parse_args_and_config(argv, return_remaining_strings=True)
     if rest:
         raise ValueError(f"{rest[0]!r} belongs to no option: see `--help`.")
     return filled
 
 
-def run_command(run, doc, argv=None):
-    """Runs a recipe. Wrong input ends with one sentence and exit code 1; REFLECTION_TRL_DEBUG=1 shows the traceback."""
+def run_command(run, doc, argv=None, user_errors=USER_ERRORS):
+    """
+    Runs a recipe. Wrong input ends with one sentence and exit code 1; REFLECTION_TRL_DEBUG=1 shows the traceback. Errors of
+    other types than `user_errors` show theirs always.
+    """
     argv = sys.argv[1:] if argv is None else argv
     if "-h" in argv or "--help" in argv:
         print(doc.strip())
@@ -71,11 +112,11 @@ def run_command(run, doc, argv=None):
     rank = int(os.environ.get("RANK", 0))
     try:
         run(argv)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         if not rank:
-            print("\nInterrupted. What was made is kept; the same command goes on.", file=sys.stderr)
+            print(f"\nInterrupted. {interrupt or 'What was made is kept; the same command goes on.'}", file=sys.stderr)
         return 130
-    except USER_ERRORS as error:
+    except user_errors as error:
         if os.environ.get("REFLECTION_TRL_DEBUG") == "1":
             raise
         message = str(error)

@@ -10,15 +10,23 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+# Tiny models gain nothing from threads, and test workers and the processes that tests start would fight for them
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config
 
 
-# Tiny models gain nothing from threads, and test workers would fight for them
 torch.set_num_threads(1)
+
+# `quick` tries the same examples everywhere, so that what fails is what was changed; `--hypothesis-profile thorough` looks
+# for new ones
+hypothesis.settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=None)
+hypothesis.settings.load_profile("quick")
 
 EVALPLUS = Path(__file__).parent / "data" / "evalplus"
 CORPUS = """def add(a, b):
@@ -79,7 +87,7 @@ def tiny_config(**overrides):
     return Qwen2Config(**(settings | overrides))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_model():
     def make(config=None, seed=0, **kwargs):
         torch.manual_seed(seed)
@@ -115,16 +123,24 @@ def generation_row(number=0):
     }
 
 
-@pytest.fixture
-def mixed_rows():
+def rows_of_both_types():
     """Rows of both types and several lengths."""
     rows = [reflection_row(i, rounds=1 + i % 3) for i in range(6)]
     return [*rows[:3], generation_row(3), *rows[3:], generation_row(11)]
 
 
+@pytest.fixture
+def mixed_rows():
+    return rows_of_both_types()
+
+
 @pytest.fixture(scope="session")
 def evalplus_cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("evalplus")
+    """One folder for all workers of a session: expected outputs are made once."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "evalplus"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture

@@ -63,15 +63,20 @@ def test_arms_agree_and_are_written_down(tmp_path):
     assert "| 1.00x |" in table and table in done.stdout
 
 
-def test_wrong_arguments_end_in_one_sentence(tmp_path):
-    for arguments, expected in [
-        (("--arms", "theirs"), "--arms theirs: use some of ours ours-compiled published sft sdft."),
-        (("--shape", "3b"), "--shape 3b: use one of tiny, 0.5b, 1.5b, 7b."),
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("--arms theirs", "--arms theirs: use some of ours ours-compiled published sft sdft."),
+        ("--shape 3b", "--shape 3b: use one of tiny, 0.5b, 1.5b, 7b."),
         (
-            ("--batch_size", 8, "--micro_batch_size", 3),
+            "--batch_size 8 --micro_batch_size 3",
             "--micro_batch_size 3 times 1 process(es) must divide --batch_size 8.",
         ),
-    ]:
-        done = run(*arguments, "--output_dir", tmp_path / "none")
-        assert (done.returncode, done.stderr.strip().splitlines()[-1]) == (1, expected)
-        assert not (tmp_path / "none").exists()
+    ],
+)
+def test_wrong_arguments_end_in_one_sentence(arguments, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["benchmark.py", *arguments.split(), "--output_dir", str(tmp_path / "none")])
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main()
+    assert ended.value.code == expected
+    assert not (tmp_path / "none").exists()

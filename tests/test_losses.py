@@ -1,7 +1,11 @@
 """The fused loss against plain autograd on full logits: every divergence, head and chunking."""
 
+import math
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reflection_trl import losses
 from reflection_trl.losses import Head, distillation_loss, divergence_and_gradient
@@ -39,9 +43,12 @@ def by_definition(hidden, head, targets, nll_weight, divergence_weight, beta, te
     return loss, nll, divergence, logits, teacher_logits
 
 
-@pytest.mark.parametrize("compile_backend", [None, "aot_eager"])
 @pytest.mark.parametrize("external_teacher", [False, True])
-@pytest.mark.parametrize("elements", [1, 70, 2**26], ids=["row-chunks", "3-row-chunks", "one-chunk"])
+@pytest.mark.parametrize(
+    ("elements", "compile_backend"),
+    [(1, None), (70, None), (2**26, None), (70, "aot_eager")],
+    ids=["row-chunks", "3-row-chunks", "one-chunk", "compiled"],
+)
 @pytest.mark.parametrize(
     ("beta", "temperature", "softcap", "scale", "bias"),
     [
@@ -139,3 +146,48 @@ def test_small_divergences_keep_their_gradient(beta):
     exact.sum().backward()
     assert (gradient - exact_student.grad).norm() / exact_student.grad.norm() < 5e-3
     torch.testing.assert_close(divergence.double(), exact.detach(), rtol=0, atol=1e-6)
+
+
+logits = st.lists(st.floats(-30, 30), min_size=5, max_size=5)
+
+
+@given(logits, logits, st.sampled_from([0.0, 1.0]) | st.floats(0.01, 0.99))
+def test_divergences_are_divergences(student, teacher, beta):
+    log_q, log_p = (torch.tensor([one], dtype=torch.float64).log_softmax(-1) for one in (student, teacher))
+    divergence, gradient = divergence_and_gradient(log_q, log_p, beta)
+    assert divergence >= -1e-12
+    assert gradient.sum().abs() < 1e-9, "a constant added to all logits changes nothing"
+    alike, flat = divergence_and_gradient(log_p, log_p, beta)
+    assert alike.abs() < 1e-12 and flat.abs().max() < 1e-12
+    mirrored, _ = divergence_and_gradient(log_p, log_q, 1 - beta)
+    torch.testing.assert_close(divergence, mirrored, rtol=1e-9, atol=1e-9)
+    if 0 < beta < 1:
+        bound = -beta * math.log(beta) - (1 - beta) * math.log(1 - beta)
+        assert divergence <= bound + 1e-9, "no more than the entropy of the mixture's weights"
+
+
+def test_a_teacher_without_a_head_of_its_own_has_the_live_one():
+    torch.manual_seed(0)
+    weight, hidden, teacher_hidden = torch.randn(V, H), torch.randn(N, H), torch.randn(5, H)
+    targets, nll_weight = torch.randint(V, (N,)), torch.rand(N)
+
+    def step(**teacher_head):
+        live, states = weight.clone().requires_grad_(), hidden.clone().requires_grad_()
+        output = distillation_loss(
+            states,
+            Head(live, None, 1.0, None),
+            targets,
+            nll_weight,
+            STUDENT,
+            TEACHER,
+            0.37,
+            0.0,
+            1.0,
+            teacher_hidden=teacher_hidden,
+            **teacher_head,
+        )
+        output.loss.backward()
+        return output.loss.detach(), live.grad, states.grad
+
+    explicit = step(teacher_head=Head(weight, None, 1.0, None))
+    torch.testing.assert_close(step(), explicit)

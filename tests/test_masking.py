@@ -2,10 +2,11 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reflection_trl.masking import MASK_SCHEDULES, MASK_STRATEGIES, hidden_tokens, mask_rate, row_generator
@@ -53,7 +54,6 @@ def test_published_schedule_is_the_default():
 
 
 @pytest.mark.parametrize("schedule", MASK_SCHEDULES)
-@settings(deadline=None)
 @given(st.integers(1, 300), st.floats(0, 1), st.floats(0, 1), st.integers(2, 9))
 def test_schedules_grow_to_the_end_rate(schedule, max_steps, a, b, levels):
     start, end = sorted((a, b))
@@ -63,7 +63,6 @@ def test_schedules_grow_to_the_end_rate(schedule, max_steps, a, b, levels):
     assert rates[max_steps - 1] == rates[max_steps] == rates[-1] == end  # the last step, and any after it, exactly
 
 
-@settings(deadline=None)
 @given(st.integers(2, 100), st.integers(1, 5))
 def test_step_schedule_spends_equal_time_on_each_level(levels, each):
     rates = [mask_rate(step, levels * each, "step", num_levels=levels) for step in range(levels * each)]
@@ -79,6 +78,12 @@ def test_unknown_names():
         ValueError, match="Unknown mask strategy 'random_blockmask'; use one of block-type, random-block"
     ):
         hidden(0.5, "random_blockmask")
+
+
+@pytest.mark.parametrize("strategy", ["random-block", "random-token"])
+def test_random_strategies_need_random_numbers(strategy):
+    with pytest.raises(ValueError, match=r"^The `random-\*` strategies need random numbers; pass `rng=row_generator"):
+        hidden_tokens(BLOCK_IDS, BLOCKS, 0.5, strategy)
 
 
 # Strategies
@@ -101,6 +106,13 @@ def test_unknown_names():
 )
 def test_block_type_by_hand(rate, order, expected):
     assert hidden(rate, "block-type", order=order) == expected
+    if order == BLOCK_TYPES:  # both are the defaults
+        assert np.flatnonzero(hidden_tokens(BLOCK_IDS, BLOCKS, rate)).tolist() == expected
+
+
+def test_an_order_names_each_type():
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        hidden(0.5, "block-type", order=("text", "code", "execution", "text"))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +176,6 @@ orders = st.permutations(BLOCK_TYPES)
 
 
 @pytest.mark.parametrize("strategy", MASK_STRATEGIES)
-@settings(deadline=None)
 @given(rows(), st.lists(st.floats(0, 1), min_size=2, max_size=6), orders, st.integers(0, 1000))
 def test_properties(strategy, row, rates, order, seed):
     block_ids, block_types = row
@@ -186,6 +197,22 @@ def test_properties(strategy, row, rates, order, seed):
     assert mask(0.0)[in_blocks].any() == (strategy == "all" and in_blocks.any())
     assert mask(1.0)[in_blocks].all() == (strategy != "none" or not in_blocks.any())
     assert (block_ids == untouched[0]).all() and (block_types == untouched[1]).all()
+
+
+@pytest.mark.parametrize("strategy", ["sequential-block", "random-block", "sequential-token", "random-token"])
+@given(rows(), st.integers(0, 60), st.integers(1, 60), st.integers(0, 1000))
+def test_shares_are_rounded_up_as_fractions_are(strategy, row, numerator, denominator, seed):
+    block_ids, block_types = row
+    rate = min(numerator / denominator, 1.0)
+    mask = hidden_tokens(block_ids, block_types, rate, strategy, rng=np.random.default_rng(seed))
+    exact = min(Fraction(numerator, denominator), Fraction(1))
+    if strategy.endswith("token"):
+        assert mask[block_ids > 0].sum() == math.ceil(exact * int((block_ids > 0).sum()))
+    else:
+        sizes = np.bincount(block_ids[block_ids > 0], minlength=len(block_types) + 1)[1:]
+        empty = int((sizes == 0).sum())  # whether these are among the chosen cannot be seen
+        chosen = len(set(block_ids[mask & (block_ids > 0)]))
+        assert math.ceil(exact * len(block_types)) - empty <= chosen <= math.ceil(exact * len(block_types))
 
 
 @pytest.mark.parametrize("strategy", MASK_STRATEGIES)
@@ -214,3 +241,9 @@ def test_generators_depend_on_seed_step_and_row_only():
 def test_generators_are_the_same_everywhere():
     """Known numbers: another version or platform must not change the masks of a resumed run."""
     assert row_generator(42, 3, 7).permutation(8).tolist() == [5, 4, 0, 7, 2, 3, 1, 6]
+
+
+@pytest.mark.parametrize("strategy", ["random-block", "random-token"])
+def test_random_strategies_ask_for_random_numbers(strategy):
+    with pytest.raises(ValueError, match="pass `rng="):
+        hidden_tokens(np.array([1, 1, 2]), np.array([0, 1]), 0.5, strategy)

@@ -4,6 +4,8 @@ import json
 import resource
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reflection_trl import run_folder
 from reflection_trl.run_folder import RunError, RunFolder, Session
@@ -56,6 +58,23 @@ def test_a_torn_line_is_cut_off(tmp_path, torn):
         assert [*folder.records()] == [record(0), record(1)]
         folder.append(record(2))
         assert [*folder.records()] == [record(0), record(1), record(2)]
+
+
+@given(st.lists(st.text(max_size=6), min_size=1, max_size=5), st.data())
+def test_wherever_the_file_ends_every_whole_line_is_kept(tmp_path_factory, texts, data):
+    path = tmp_path_factory.mktemp("run")
+    records = [record(number, text) for number, text in enumerate(texts)]
+    with RunFolder(path, SETTINGS) as folder:
+        for one in records:
+            folder.append(one)
+    file = path / "rollouts" / "00000.jsonl"
+    content = file.read_bytes()
+    end = data.draw(st.integers(0, len(content)))
+    file.write_bytes(content[:end])
+    with RunFolder(path, SETTINGS) as folder:
+        assert [*folder.records()] == records[: content[:end].count(b"\n")]
+        folder.append(records[-1])
+        assert [*folder.records()] == [*records[: content[:end].count(b"\n")], records[-1]]
 
 
 def test_a_file_of_a_torn_line_alone_is_emptied(tmp_path):

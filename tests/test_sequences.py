@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from conftest import generation_row, reflection_row
 from datasets import Dataset
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reflection_trl.sequences import (
@@ -56,7 +56,6 @@ def through_arrow(row):
 # Conversions
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.lists(typed_blocks, min_size=1, max_size=6),
     st.lists(text_blocks, min_size=1, max_size=2),
@@ -77,7 +76,6 @@ def test_typed_blocks_survive_the_way_there_and_back(sequence, request_blocks, a
         assert normalize_row(row) == converted
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.tuples(contents, st.lists(contents, max_size=2)), min_size=1, max_size=4),
     st.booleans(),
@@ -193,14 +191,12 @@ def test_spelled_out_blocks_count_instead():
     ]
 
 
-@settings(max_examples=300, deadline=None)
 @given(contents)
 def test_blocks_cover_the_content(content):
     blocks = split_blocks({"role": "assistant", "content": content})
     assert "\n".join(content[block.start : block.end] for block in blocks) == content
 
 
-@settings(max_examples=300, deadline=None)
 @given(contents, st.sampled_from(["", "python", "c++"]))
 def test_fences(code, language):
     fenced = fence_code(code, language)

@@ -194,7 +194,8 @@ def compare(first: Score, second: Score) -> Comparison:
     """
     differences = task_differences(first, second)
     won, lost = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
-    single = all(answers == 1 for score in (first, second) for answers, _ in right_answers(score).values())
+    mine, theirs = right_answers(first), right_answers(second)
+    single = all(counts[task][0] == 1 for counts in (mine, theirs) for task in mine.keys() & theirs.keys())
     return Comparison(
         tasks=len(differences),
         won=won,

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reflection_trl.builder import ReflectionSequence
@@ -502,7 +502,6 @@ def test_settings_that_make_no_sense(options, message):
         RolloutSettings(**options)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     lines=st.lists(
         st.one_of(

@@ -1,6 +1,8 @@
 """The figures of a run, counted by hand."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reflection_trl.builder.plot import plot_build
 from reflection_trl.builder.statistics import cost_of, measure
@@ -65,6 +67,16 @@ def test_time_in_which_several_processes_were_at_work_counts_once():
     found = measure(RECORDS, [], sessions[::-1], **DESCRIBED)
     assert (found.seconds, found.sessions, found.runs) == (17.0, 3, 5)
     assert "17 s in 3 sessions" in found.table()
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 6)), max_size=8))
+def test_time_at_work_is_that_of_the_seconds_in_any_session(begun):
+    sessions = [Session(number, began=float(at), until=float(at + long)) for number, (at, long) in enumerate(begun)]
+    found = measure(RECORDS, [], sessions, **DESCRIBED)
+    seconds = {second for at, long in begun for second in range(at, at + long)}
+    # A stretch begins where a session does and no other was going on, or had just ended
+    starts = {at for at, _ in begun if not any(other < at <= other + long for other, long in begun)}
+    assert (found.seconds, found.sessions) == (len(seconds), len(starts))
 
 
 def test_nothing_at_all():

@@ -187,6 +187,12 @@ def test_comparison_takes_the_tasks_that_both_have_in_whatever_order():
     assert compare(mine, Score("humaneval", theirs.outcomes[::-1])).tasks == 2
 
 
+def test_tasks_of_one_run_alone_change_nothing():
+    first, second = score("1", "1", "0", "1", "1"), score("0", "0", "0", "1")
+    more = Score("humaneval", [*second.outcomes, *(Outcome("T/only-here", number, True) for number in range(3))])
+    assert compare(first, more) == compare(first, second)
+
+
 def test_comparison_of_several_answers_a_task():
     found = compare(score("11", "10", "11", "10", "11", "11"), score("10", "00", "01", "10", "00", "01"))
     assert (found.won, found.lost) == (5, 0)
@@ -231,6 +237,7 @@ def test_comparison_refuses_what_has_nothing_in_common():
 def test_pooled_answers_are_further_answers_to_the_same_tasks():
     pooled = pool([score("1", "0"), score("01", "11"), Score("humaneval", []), score("0", "1")])
     assert pooled.benchmark == "humaneval"
+    assert pool([score("1")]) == score("1")
     assert right_answers(pooled) == {"T/0": (4, 2), "T/1": (4, 3)}
     assert [outcome.sample for outcome in pooled.outcomes if outcome.task_id == "T/0"] == [0, 1, 2, 3]
     assert rate(pooled).value == (2 / 4 + 3 / 4) / 2

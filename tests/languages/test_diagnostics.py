@@ -3,7 +3,7 @@
 # ruff: noqa: RUF001 (g++ quotes with these characters)
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reflection_trl.feedback import Feedback, FeedbackKind
@@ -108,7 +108,6 @@ def test_hostile_output_is_read_at_once(name):
 _texts = st.lists(st.one_of(st.text(max_size=20), st.sampled_from(HOSTILE)), max_size=8).map("".join)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(sorted(LANGUAGES)),
     _texts,
@@ -125,7 +124,6 @@ def test_any_output_becomes_feedback(name, stdout, stderr, source, tests, step):
         assert Feedback.from_dict(feedback.to_dict()) == feedback
 
 
-@settings(max_examples=60, deadline=None)
 @given(_texts, _texts)
 def test_any_python_error_becomes_feedback(message, line):
     error = ErrorInfo(

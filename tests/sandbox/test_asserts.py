@@ -10,7 +10,7 @@ import types
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reflection_trl.sandbox import PythonProgram, Sandbox
@@ -155,7 +155,6 @@ _bodies = st.lists(_asserts, min_size=1, max_size=5)
 
 
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")
-@settings(max_examples=300, deadline=None)
 @given(_bodies, st.sampled_from(["module", "function", "class", "generator", "caught"]))
 def test_any_asserts_do_not_change(body: list[str], place: str):
     head = RECORDER + "nan = float('nan')\ndef t(x):\n    print('t', x)\n    return x\n"
