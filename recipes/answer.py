@@ -4,13 +4,21 @@
     python recipes/answer.py models/smollm2-135m-instruct out/smollm2-135m     (before and after)
 
 A model is a folder, with a whole model or an adapter, or a Hub id.
+
+    --prompt                what to ask [a function that removes duplicates]
+    --max_new_tokens        longest answer [300]
+    --chat_template_kwargs  further variables of the chat template, such as '{"enable_thinking": false}'
+
+Wrong input ends with one sentence and exit code 1; set REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 
-import argparse
 import json
 import sys
 import time
+from argparse import ArgumentTypeError
 from pathlib import Path
+
+from command_line import HUB_MEND, Parser, check_model_name, run_command
 
 
 PROMPT = "Write a Python function `unique(items)` that removes duplicates from a list and keeps the order."
@@ -26,6 +34,8 @@ def answer(name, prompt, max_new_tokens, chat_template_kwargs):
     logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer = AutoTokenizer.from_pretrained(name)
+    if tokenizer.chat_template is None:
+        raise ValueError("its tokenizer has no chat template; give an instruct model.")
     model = AutoModelForCausalLM.from_pretrained(name, dtype="auto").to(device).eval()
     inputs = tokenizer.apply_chat_template(
         [{"role": "user", "content": prompt}],
@@ -44,29 +54,46 @@ def answer(name, prompt, max_new_tokens, chat_template_kwargs):
     return output.shape[1] - inputs["input_ids"].shape[1]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def json_object(value):
+    try:
+        content = json.loads(value)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise ArgumentTypeError(f"{value!r} is no JSON object; give one such as '{{\"enable_thinking\": false}}'.")
+    return content
+
+
+def positive(value):
+    if not value.isdecimal() or int(value) == 0:
+        raise ArgumentTypeError(f"{value!r} is no number of tokens; give 1, 2, 3, ...")
+    return int(value)
+
+
+def run(argv):
+    parser = Parser()
     parser.add_argument("models", nargs="+", metavar="MODEL")
-    parser.add_argument("--prompt", default=PROMPT, help="default: %(default)s")
-    parser.add_argument("--max_new_tokens", type=int, default=300, help="default: %(default)s")
-    parser.add_argument(
-        "--chat_template_kwargs", type=json.loads, default={}, help="such as '{\"enable_thinking\": false}'"
-    )
-    args = parser.parse_args()
+    parser.add_argument("--prompt", default=PROMPT)
+    parser.add_argument("--max_new_tokens", type=positive, default=300)
+    parser.add_argument("--chat_template_kwargs", type=json_object, default={})
+    args = parser.parse(argv)
+    for name in args.models:
+        check_model_name(name)
     print(f"Prompt: {args.prompt}", flush=True)
     for name in args.models:
         print(f"\n=== {name}", flush=True)
         start = time.monotonic()
         try:
-            if Path(name).is_absolute() and not Path(name).is_dir():
-                raise OSError(f"the model folder {name!r} does not exist.")
             tokens = answer(name, args.prompt, args.max_new_tokens, args.chat_template_kwargs)
         except (OSError, ValueError) as error:
-            print(f"error: {name!r} cannot answer: {' '.join(str(error).split())}", file=sys.stderr)
-            return 1
+            mend = "" if Path(name).is_dir() else f" {HUB_MEND}"
+            raise ValueError(f"{name!r} cannot answer: {str(error).splitlines()[0]}{mend}") from error
         cut = ", cut here by --max_new_tokens" if tokens >= args.max_new_tokens else ""
         print(f"--- {tokens} tokens{cut}, {time.monotonic() - start:.0f} s with loading")
-    return 0
+
+
+def main(argv=None):
+    return run_command(run, __doc__, argv)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,15 @@ from pathlib import Path
 
 
 USER_ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
+HUB_MEND = "Check the name and the connection; what is gated or private needs `hf auth login`."
+# What argparse leaves to the reader
+MENDS = {
+    "invalid int value": "; give a whole number.",
+    "invalid float value": "; give a number, such as 0.5 or 1e-5.",
+    "expected (one|at least one) argument": "; write its value behind it.",
+    "invalid choice: '[^']*,": "; several are given with spaces between, not commas.",
+    "are required": "; see `--help`.",
+}
 
 
 def make_parser(fields, prog):
@@ -37,9 +46,20 @@ class Parser(argparse.ArgumentParser):
 def fail(message):
     # `argument --mask_order/--mask-order: ...`: each option has both spellings
     message = re.sub(r"^argument (--\w+)(/--[\w-]+)*", r"\1", message)
-    if re.search(r"invalid choice: '[^']*,", message):
-        message += "; several are given with spaces between, not commas"
-    raise ValueError(message)
+    mend = next((mend for what, mend in MENDS.items() if re.search(what, message)), "")
+    raise ValueError(message + mend)
+
+
+def check_model_name(name):
+    """Refuses a model folder that is none, and says how the one of the first recipes is made."""
+    from reflection_trl.model_folder import check_model_folder
+
+    try:
+        check_model_folder(name)
+    except ValueError as error:
+        if Path(name).name == "smollm2-135m-instruct":
+            raise ValueError(f"{error} Make it with `python recipes/embedded_model.py {name}`.") from error
+        raise
 
 
 def read_config_file(argv):
@@ -78,7 +98,9 @@ def split_config(argv):
 
 
 def check_options(parser, argv):
-    """Says which option was meant where one is not known."""
+    """Says which name was meant where the YAML file or the command line has one that is not known."""
+    for key in read_config_file(argv):
+        check_name("key in the YAML file", key, [*(action.dest for action in parser._actions), "env"])
     known = [option.removeprefix("--") for option in parser._option_string_actions if option.startswith("--")]
     for arg in argv:
         name = arg.lstrip("-").split("=")[0]
@@ -91,8 +113,6 @@ def check_options(parser, argv):
 def parse_options(parser, argv):
     """The parser's dataclasses, filled from the YAML file and the command line. Every name is checked before any value."""
     argv = split_config(argv)
-    for key in read_config_file(argv):
-        check_name("key in the YAML file", key, [*(action.dest for action in parser._actions), "env"])
     check_options(parser, argv)
     *filled, rest = parser.parse_args_and_config(argv, return_remaining_strings=True)
     if rest:
@@ -114,7 +134,8 @@ def run_command(run, doc, argv=None, user_errors=USER_ERRORS):
         run(argv)
     except KeyboardInterrupt as interrupt:
         if not rank:
-            print(f"\nInterrupted. {interrupt or 'What was made is kept; the same command goes on.'}", file=sys.stderr)
+            kept = str(interrupt) or "What was made is kept; the same command goes on."
+            print(f"\nInterrupted. {kept}", file=sys.stderr)
         return 130
     except user_errors as error:
         if os.environ.get("REFLECTION_TRL_DEBUG") == "1":

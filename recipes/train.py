@@ -24,6 +24,7 @@ REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 
 import glob
+import itertools
 import json
 import os
 import shutil
@@ -31,11 +32,23 @@ import sys
 import time
 from pathlib import Path
 
-from command_line import check_name, make_parser, parse_options, read_config_file
+from command_line import (
+    HUB_MEND,
+    check_model_name,
+    check_name,
+    check_options,
+    make_parser,
+    parse_options,
+    read_config_file,
+    run_command,
+    split_config,
+)
 
 
+# No RuntimeError: what goes wrong inside training shows where
 USER_ERRORS = (ImportError, OSError, TypeError, ValueError)
 FILE_FORMATS = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+TRACKERS = ("tensorboard", "trackio", "wandb", "mlflow", "swanlab")
 
 
 def train_parser():
@@ -47,43 +60,92 @@ def train_parser():
 
 
 def parse(argv):
+    return parse_options(train_parser(), argv)
+
+
+def check_names(argv):
+    """Checks, before any value and without the Hub, that there are a model and data: what is missing most often."""
+    from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments
     from trl.scripts.utils import DatasetConfig
 
-    argv = [part for arg in argv for part in (arg.split("=", 1) if arg.startswith("--config=") else [arg])]
-    config = read_config_file(argv)
-    for source in config.get("datasets") or []:
+    argv = split_config(argv)
+    check_options(train_parser(), argv)
+    for source in read_config_file(argv).get("datasets") or []:
         if not isinstance(source, dict) or "path" not in source:
             raise ValueError(f"each of `datasets` needs a `path`, but one is {source!r}.")
         for key in source:
             check_name("key of a dataset in the YAML file", key, DatasetConfig.__dataclass_fields__)
-    parser = train_parser()
-    if "--help-all" in argv:
-        parser.print_help()
-        sys.exit(0)
-    return parse_options(parser, argv)
+    parser = make_parser((ScriptArguments, ModelConfig, DatasetMixtureConfig), "train.py")
+    script_args, model_args, dataset_args, _ = parser.parse_args_and_config(argv, return_remaining_strings=True)
+    if model_args.model_name_or_path is None:
+        raise ValueError(
+            "`model_name_or_path` is not set; give a model folder or a Hub id, or a recipe with `--config`, such as "
+            "recipes/smollm2-135m/distill.yaml."
+        )
+    check_model_name(model_args.model_name_or_path)
+    if bool(dataset_args.datasets) == bool(script_args.dataset_name):
+        raise ValueError("set either `dataset_name`, for one dataset, or `datasets`, for a mixture of several.")
+    for source in dataset_args.datasets:
+        if source.data_files is None:
+            check_dataset(source.path)
+    if script_args.dataset_name:
+        check_dataset(script_args.dataset_name)
 
 
-def check_local(what, name):
-    """Say at once that a local path is missing, before anything asks the Hub for it."""
-    path = Path(name)
-    looks_local = path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
-    if not path.exists() and (looks_local or (name.count("/") == 1 and path.parent.is_dir())):
-        raise ValueError(f"the {what} {name!r} does not exist.")
+def check_dataset(name):
+    from reflection_trl.model_folder import check_exists
+
+    if Path(name).suffix in FILE_FORMATS:
+        if not glob.glob(name):
+            raise ValueError(f"the dataset file {name!r} does not exist; paths start from {os.getcwd()}.")
+    elif Path(name).is_file():
+        raise ValueError(f"the dataset {name!r} is none of {', '.join(FILE_FORMATS)}, by which files are known.")
+    else:
+        check_exists("dataset", name)
+
+
+def check_setup(training_args):
+    """Checks what would else be told after the model has been loaded."""
+    from huggingface_hub import get_token
+    from transformers.integrations import get_available_reporting_integrations
+
+    from reflection_trl.model_folder import check_exists
+
+    output_dir = Path(training_args.output_dir)
+    place = next(folder for folder in (output_dir, *output_dir.parents) if folder.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        reason = "is no folder" if not place.is_dir() else "cannot be written"
+        raise ValueError(f"`output_dir` is {str(output_dir)!r}, but {str(place)!r} {reason}; set another.")
+    for tracker in training_args.report_to:
+        if tracker in TRACKERS and tracker not in get_available_reporting_integrations():
+            raise ValueError(
+                f"`report_to` names {tracker!r}, which is not installed; run `pip install {tracker}`, or set it to 'none'."
+            )
+    if training_args.push_to_hub and not (training_args.hub_token or get_token()):
+        raise ValueError("`push_to_hub` needs a token of the Hub; run `hf auth login`, or set HF_TOKEN.")
+    template = training_args.chat_template_path
+    if template is not None:
+        if Path(template).suffix in (".jinja", ".j2") and not Path(template).is_file():
+            raise ValueError(f"the chat template {template!r} does not exist; paths start from {os.getcwd()}.")
+        check_exists("chat template", template)
 
 
 def check_model(model_args, training_args):
-    from transformers import AutoConfig
+    """Checks that the model can be had, and talks, before its weights are loaded."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    from reflection_trl.rendering import ChatTemplateRenderer
 
     name = model_args.model_name_or_path
-    if name is None:
-        raise ValueError("`model_name_or_path` is not set; give a model folder or a Hub id.")
-    check_local("model folder", name)
+    options = {"revision": model_args.model_revision, "trust_remote_code": training_args.trust_remote_code}
     try:
-        AutoConfig.from_pretrained(
-            name, revision=model_args.model_revision, trust_remote_code=training_args.trust_remote_code
-        )
+        AutoConfig.from_pretrained(name, **options)
+        tokenizer = AutoTokenizer.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
-        raise ValueError(f"the model {name!r} cannot be loaded: {str(error).splitlines()[0]}") from error
+        mend = "" if Path(name).is_dir() else f" {HUB_MEND}"
+        raise ValueError(f"the model {name!r} cannot be loaded: {str(error).splitlines()[0]}{mend}") from error
+    if not (tokenizer.chat_template or training_args.chat_template_path or training_args.rendering == "block-token"):
+        ChatTemplateRenderer(tokenizer)  # which says what to do
 
 
 def load_part(source, split, streaming):
@@ -93,39 +155,67 @@ def load_part(source, split, streaming):
 
     path, data_files = source.path, source.data_files
     file_format = FILE_FORMATS.get(Path(path).suffix)
+    if data_files is None:
+        check_dataset(path)
     if file_format is not None:
-        if not glob.glob(path):
-            raise ValueError(f"the dataset file {path!r} does not exist.")
         path, data_files = file_format, path
-    elif data_files is None:
-        check_local("dataset", path)
     try:
         dataset = load_dataset(
             path, name=source.name, data_dir=source.data_dir, data_files=data_files, split=split, streaming=streaming
         )
         return dataset if source.columns is None else dataset.select_columns(source.columns)
+    except StopIteration as error:  # what `datasets` makes of an empty file
+        raise ValueError(f"the dataset {source.path!r} has no rows.") from error
     except (DatasetsError, OSError, ValueError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
-        raise ValueError(f"the dataset {source.path!r} cannot be loaded: {reason}") from error
+        if Path(source.path).suffix == ".jsonl":
+            reason = find_bad_line(source.path) or reason
+        on_hub = file_format is None and not Path(path).exists() and not isinstance(error, ValueError)
+        raise ValueError(
+            f"the dataset {source.path!r} cannot be loaded: {reason}{f'. {HUB_MEND}' if on_hub else ''}"
+        ) from error
+
+
+def find_bad_line(pattern):
+    """Where a JSON Lines file is none: `datasets` counts from the start of a chunk."""
+    for file in sorted(glob.glob(pattern)):
+        with open(file, encoding="utf-8", errors="replace") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    json.loads(line if line.strip() else "null")
+                except json.JSONDecodeError as error:
+                    return (
+                        f"line {number} of {file} is not JSON ({error.msg}, column {error.colno}); mend or remove it."
+                    )
+    return None
 
 
 def columns_of(part):
     return part.column_names or list(next(iter(part)))
 
 
+def check_rows(part, name):
+    """Checks columns and first row, which tell most of what can be wrong, before the model is loaded."""
+    from reflection_trl.sequences import normalize_row
+
+    missing = [column for column in ("messages", "type") if column not in columns_of(part)]
+    if missing:
+        raise ValueError(
+            f"the dataset {name!r} has no column `{missing[0]}`, only {', '.join(columns_of(part))}; rows need "
+            f"`messages` and `type` ('reflection', or 'generation' for plain instruction rows)."
+        )
+    for row in itertools.islice(part, 1):
+        normalize_row(row, f"Row 0 of the dataset {name!r}")
+
+
 def mix(parts, sources):
     """Put datasets one after the other, as TRL does, but whatever the form of their `messages`."""
     from datasets import Features, Value, concatenate_datasets
 
+    for part, source in zip(parts, sources, strict=True):
+        check_rows(part, source.path)
     if len(parts) == 1:
         return parts[0]
-    for part, source in zip(parts, sources, strict=True):
-        missing = [column for column in ("messages", "type") if column not in columns_of(part)]
-        if missing:
-            raise ValueError(
-                f"the dataset {source.path!r} has no column `{missing[0]}`, only {', '.join(columns_of(part))}; rows need "
-                f"`messages` and `type` ('reflection', or 'generation' for plain instruction rows)."
-            )
     fractions = [source.fraction for source in sources]
     if any(fraction is not None for fraction in fractions):
         if not all(fractions) or not all(hasattr(part, "__len__") for part in parts):
@@ -150,8 +240,6 @@ def load_data(script_args, dataset_args, training_args):
     """The rows to train on and, if there is evaluation, the rows to evaluate on."""
     from trl.scripts.utils import DatasetConfig
 
-    if bool(dataset_args.datasets) == bool(script_args.dataset_name):
-        raise ValueError("set either `dataset_name`, for one dataset, or `datasets`, for a mixture of several.")
     if dataset_args.datasets:
         sources, streaming = dataset_args.datasets, dataset_args.streaming
     else:
@@ -175,9 +263,21 @@ def load_data(script_args, dataset_args, training_args):
             try:
                 splits = train.train_test_split(test_size=size, seed=training_args.seed)
             except ValueError as error:
-                raise ValueError(f"`test_split_size` is {size}, but there are {len(train)} rows: {error}") from error
+                raise ValueError(
+                    f"`test_split_size` is {size}, but there are {len(train)} rows; give fewer, or a share between 0 and 1."
+                ) from error
             return splits["train"], splits["test"] if evaluates else None
-        return train, load_part(sources[0], script_args.dataset_test_split, streaming) if evaluates else None
+        if not evaluates:
+            return train, None
+        try:
+            test = load_part(sources[0], script_args.dataset_test_split, streaming)
+        except ValueError as error:
+            raise ValueError(
+                f"{str(error).rstrip('.')}; to evaluate, set `test_split_size`, which holds rows out, or "
+                f"`dataset_test_split`; or set `eval_strategy` to 'no'."
+            ) from error
+        check_rows(test, sources[0].path)
+        return train, test
 
 
 def find_checkpoint(training_args):
@@ -188,7 +288,10 @@ def find_checkpoint(training_args):
         return None
     if str(checkpoint).lower() != "true":
         if not Path(checkpoint).is_dir():
-            raise ValueError(f"the checkpoint {str(checkpoint)!r} does not exist.")
+            raise ValueError(
+                f"the checkpoint {str(checkpoint)!r} does not exist; give a folder such as {training_args.output_dir}/checkpoint-10, "
+                f"or `true` for the last one."
+            )
         return str(checkpoint)
     output_dir = training_args.output_dir
     checkpoint = get_last_checkpoint(output_dir) if Path(output_dir).is_dir() else None
@@ -198,6 +301,7 @@ def find_checkpoint(training_args):
 
 
 def make_trainer(script_args, training_args, model_args, dataset_args):
+    from safetensors import SafetensorError
     from trl import get_peft_config, get_quantization_config
 
     from reflection_trl import ReflectionDistillTrainer
@@ -209,14 +313,27 @@ def make_trainer(script_args, training_args, model_args, dataset_args):
         **(training_args.model_init_kwargs or {}),
     }
     train_dataset, eval_dataset = load_data(script_args, dataset_args, training_args)
-    trainer = ReflectionDistillTrainer(
-        model=model_args.model_name_or_path,
-        args=training_args,
-        train_dataset=train_dataset,
-        eval_dataset=eval_dataset,
-        quantization_config=get_quantization_config(model_args),
-        peft_config=get_peft_config(model_args),
-    )
+    name = model_args.model_name_or_path
+    try:
+        trainer = ReflectionDistillTrainer(
+            model=name,
+            args=training_args,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            quantization_config=get_quantization_config(model_args),
+            peft_config=get_peft_config(model_args),
+        )
+    except SafetensorError as error:
+        raise ValueError(
+            f"the weights of {name!r} are damaged or a pointer of git-lfs ({error}); download them again, such as with "
+            f"`hf download`."
+        ) from error
+    except ValueError as error:
+        if model_args.use_peft and "target" in str(error).lower():  # as PEFT says it, without the option's name
+            raise ValueError(
+                f"`lora_target_modules` is {model_args.lora_target_modules!r}: {error} `all-linear` takes every linear layer."
+            ) from error
+        raise
     trainer.dataset_name = hub_names(script_args, dataset_args)  # for the model cards
     return trainer
 
@@ -258,27 +375,54 @@ def finish(trainer, seconds):
 
 
 def run(argv):
+    if "--help-all" in argv:
+        train_parser().print_help()
+        return
+    check_names(argv)
     script_args, training_args, model_args, dataset_args = parse(argv)
     output_dir = Path(training_args.output_dir)
     is_new = not output_dir.exists()
     try:
         checkpoint = find_checkpoint(training_args)
+        check_setup(training_args)
         check_model(model_args, training_args)
         trainer = make_trainer(script_args, training_args, model_args, dataset_args)
         start = time.monotonic()
-        try:
-            trainer.train(resume_from_checkpoint=checkpoint)
-        except USER_ERRORS as error:
-            if trainer.state.global_step:  # no longer about the input: show where
-                raise RuntimeError(f"training failed after step {trainer.state.global_step}") from error
-            raise
-    except BaseException:
+        run_training(trainer, checkpoint)
+    except BaseException as error:
         # Nothing was trained if nothing was written
         if is_new and not any(path.is_file() for path in output_dir.rglob("*")):
             shutil.rmtree(output_dir, ignore_errors=True)
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(what_is_kept(output_dir)) from None
         raise
     finish(trainer, time.monotonic() - start)
     end(trainer)
+
+
+def run_training(trainer, checkpoint):
+    import torch
+
+    try:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f"out of GPU memory at step {trainer.state.global_step + 1}; set `gradient_checkpointing: true`, lower "
+            f"`per_device_train_batch_size` and raise `gradient_accumulation_steps`, lower `max_length`, or set `use_peft: true`."
+        ) from error
+    except USER_ERRORS as error:
+        if trainer.state.global_step:  # no longer about the input: show where
+            raise RuntimeError(f"training failed after step {trainer.state.global_step}") from error
+        raise
+
+
+def what_is_kept(output_dir):
+    from transformers.trainer_utils import get_last_checkpoint
+
+    checkpoint = get_last_checkpoint(output_dir) if output_dir.is_dir() else None
+    if checkpoint is None:
+        return "There was no checkpoint yet (see `save_steps`), so nothing is kept."
+    return f"The same command with `--resume_from_checkpoint true` goes on from {checkpoint}."
 
 
 def end(trainer):
@@ -290,23 +434,7 @@ def end(trainer):
 
 
 def main(argv=None):
-    argv = sys.argv[1:] if argv is None else argv
-    if "-h" in argv or "--help" in argv:
-        print(__doc__.strip())
-        return 0
-    try:
-        run(argv)
-    except USER_ERRORS as error:
-        if os.environ.get("REFLECTION_TRL_DEBUG") == "1":
-            raise
-        message = (
-            f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else str(error)
-        )
-        rank = int(os.environ.get("RANK", 0))
-        where = f" (process {rank})" if rank else ""
-        print(f"error{where}: {' '.join(message.split())}", file=sys.stderr)
-        return 1
-    return 0
+    return run_command(run, __doc__, argv, USER_ERRORS)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Settings of reflection self-distillation, with the source of every default."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from transformers.utils import is_torch_bf16_gpu_available, is_torch_xla_available
 from trl import SFTConfig
 
 from .masking import MASK_SCHEDULES, MASK_STRATEGIES
@@ -247,7 +249,7 @@ class ReflectionDistillConfig(SFTConfig):
     def __post_init__(self) -> None:
         if isinstance(self.mask_strategy, str):
             self.mask_strategy = [self.mask_strategy]
-        self.mask_order = list(self.mask_order)
+        self.mask_order = [self.mask_order] if isinstance(self.mask_order, str) else list(self.mask_order)
         _check_choice("rendering", self.rendering, RENDERINGS)
         _check_choice("execution_role", self.execution_role, EXECUTION_ROLES)
         _check_choice("mask_schedule", self.mask_schedule, MASK_SCHEDULES)
@@ -262,8 +264,9 @@ class ReflectionDistillConfig(SFTConfig):
                 f"`mask_order` is {self.mask_order}; it must name each of execution, text and code once, in any order."
             )
         for name in ("mask_rate_start", "mask_rate_end", "beta", "teacher_update_rate"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"`{name}` is {getattr(self, name)}; it must lie in [0, 1].")
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
+                raise ValueError(f"`{name}` is {value!r}; it must lie in [0, 1].")
         if self.mask_rate_start > self.mask_rate_end:
             raise ValueError(
                 f"`mask_rate_start` ({self.mask_rate_start}) is above `mask_rate_end` ({self.mask_rate_end}); the student "
@@ -283,6 +286,30 @@ class ReflectionDistillConfig(SFTConfig):
             )
         if self.label_smoothing_factor:
             raise ValueError("`label_smoothing_factor` is not supported by this trainer; leave it at 0.")
+        for name in ("max_length", "token_budget", "per_device_train_batch_size", "gradient_accumulation_steps"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise ValueError(f"`{name}` is {number}; it must be at least 1.")
+        if self.learning_rate is not None and self.learning_rate < 0:
+            raise ValueError(f"`learning_rate` is {self.learning_rate}; it must not be negative.")
+        if self.max_steps == 0 or (self.max_steps < 0 and self.num_train_epochs <= 0):
+            raise ValueError(
+                f"With `max_steps` {self.max_steps} and `num_train_epochs` {self.num_train_epochs} nothing is trained; set either "
+                f"above 0 (-1 of `max_steps` leaves it to the epochs)."
+            )
+        if isinstance(self.chat_template_kwargs, str):
+            try:
+                self.chat_template_kwargs = json.loads(self.chat_template_kwargs)
+            except ValueError:
+                raise ValueError(
+                    f"`chat_template_kwargs` is {self.chat_template_kwargs!r}, which is not JSON; give an object such as "
+                    f"'{{\"enable_thinking\": false}}'."
+                ) from None
+        in_bf16 = not self.fp16 if self.bf16 is None else self.bf16
+        if in_bf16 and not (self.use_cpu or is_torch_bf16_gpu_available() or is_torch_xla_available()):
+            raise ValueError(
+                "There is no GPU here that computes in bfloat16, which is the default: to train on the CPU, set "
+                "`use_cpu=True, bf16=False` (`--use_cpu true --bf16 false`); on an older GPU, `bf16=False`."
+            )
         super().__post_init__()
 
     def to_dict(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -161,12 +162,25 @@ class RunFolder:
             raise RunError(
                 f"{self.path} holds a run of format {version}, and this version makes {FORMAT_VERSION}: give another folder."
             )
-        for key in {**before, **settings}:
-            if before.get(key) != settings.get(key):
-                raise RunError(
-                    f"{self.path} holds a run with {_brief(key, before.get(key))}, not {_brief(key, settings.get(key))}: give another "
-                    "`output_dir`, or the settings of that run."
-                )
+        key = next((key for key in {**before, **settings} if before.get(key) != settings.get(key)), None)
+        if key is None:
+            return
+        if self._has_nothing():
+            # It never began, for want of a model perhaps; mending that must not ask for a new folder
+            shutil.rmtree(self.path / "sessions", ignore_errors=True)
+            write_json(file, {"format_version": FORMAT_VERSION, **settings})
+            return
+        raise RunError(
+            f"{self.path} holds a run with {_brief(key, before.get(key))}, not {_brief(key, settings.get(key))}: give another "
+            "`output_dir`, or the settings of that run."
+        )
+
+    def _has_nothing(self) -> bool:
+        """Whether no process has made anything here, nor is at it."""
+        numbers = (int(lock.name.rpartition("-")[2]) for lock in self.path.glob(".lock-*"))
+        return not any(file.stat().st_size for file in self._records.glob("*.jsonl")) and not any(
+            number != self.process and self.is_locked(number) for number in numbers
+        )
 
     # Rollouts
 

@@ -28,6 +28,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .model_folder import check_exists
 from .page import Markup, fill_page, printable
 from .sequences import BLOCK_TYPES, normalize_row
 
@@ -549,6 +550,7 @@ def load_renderer(args: argparse.Namespace) -> tuple["ChatTemplateRenderer | Blo
         return ChatTemplateRenderer(characters, role, args.hide_prefix), "by characters, no chat template"
     logging.set_verbosity_error()  # what the renderer warns of stands in the header
     try:
+        check_exists("folder", args.tokenizer)
         tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
     except (OSError, ValueError) as error:
         raise ShowError(f"The tokenizer '{args.tokenizer}' cannot be loaded: {_first_line(error)}.") from None

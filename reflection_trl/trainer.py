@@ -31,7 +31,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.trainer_utils import EvalLoopOutput, TrainOutput, get_last_checkpoint, has_length
+from transformers.trainer_utils import EvalLoopOutput, IntervalStrategy, TrainOutput, get_last_checkpoint, has_length
 from transformers.utils import logging
 from trl import SFTTrainer
 from trl.trainer.utils import create_model_from_path, get_config_model_id
@@ -42,6 +42,7 @@ from .collator import DataCollatorForReflectionDistillation
 from .config import ReflectionDistillConfig
 from .masking import hidden_tokens, mask_rate, row_generator
 from .model_card import make_model_card, package_versions
+from .model_folder import check_model_folder
 from .modeling import TeacherWeights, add_distillation_forward, compile_layers, without_adapter
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .preparation import pack_rows, prepare_dataset
@@ -179,6 +180,24 @@ class ReflectionDistillTrainer(SFTTrainer):
                     f"`train_dataset` and `eval_dataset` must be one split, got splits {', '.join(dataset)}; choose one, "
                     f'such as `dataset["train"]`.'
                 )
+        evaluated = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
+        for dataset in (train_dataset, *evaluated):
+            if dataset is not None and not isinstance(dataset, (Dataset, IterableDataset)):
+                raise TypeError(
+                    f"`train_dataset` and `eval_dataset` must be a `Dataset` or `IterableDataset`, got `{type(dataset).__name__}`; "
+                    f"make one by `Dataset.from_list(rows)`, or by `load_dataset` from a file."
+                )
+        if args.eval_strategy != "no" and eval_dataset is None:
+            raise ValueError(
+                f"`eval_strategy` is '{IntervalStrategy(args.eval_strategy).value}', but there is no `eval_dataset`; pass one, or set it to 'no'."
+            )
+        if isinstance(model, str):
+            check_model_folder(model)
+        elif model.get_output_embeddings() is None:
+            raise ValueError(
+                f"`{type(model).__name__}` has no language modelling head, so it writes no code; load the model with "
+                f"`AutoModelForCausalLM`."
+            )
         if args.rendering == "block-token":
             # New tokens change the model's shape, so they come before PEFT and before the dataset is tokenised
             model, processing_class = self._load(model, args, processing_class, quantization_config)

@@ -164,7 +164,8 @@ def test_half_a_surrogate_pair_does_not_end_the_run(tmp_path):
     ],
 )
 def test_another_run_is_refused(tmp_path, changed, message):
-    RunFolder(tmp_path, SETTINGS).__exit__()
+    with RunFolder(tmp_path, SETTINGS) as folder:
+        folder.append(record(0))
     with pytest.raises(RunError) as error:
         RunFolder(tmp_path, SETTINGS | changed)
     assert message in str(error.value)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from .types import Generate
+from ..model_folder import check_model_folder
+from .types import Generate, GenerationError
 from .usage import Usage
 
 
@@ -134,6 +135,10 @@ def open_generator(arguments: GenerationArguments) -> AbstractAsyncContextManage
             requests_per_minute=arguments.requests_per_minute,
             usage=usage,
         )
+    try:
+        check_model_folder(arguments.model)
+    except ValueError as error:
+        raise GenerationError(f"The model cannot be loaded: {error}") from error
     local: dict[str, Any] = {
         "revision": arguments.model_revision,
         "dtype": arguments.dtype,

@@ -206,7 +206,7 @@ def test_publishing_without_a_way_keeps_the_rows(place, capsys, monkeypatch, her
         ("--config pathless.yaml", "each of `problems` needs a `path`, but one is {'mapping': 'mbpp'}."),
         ("--base_url http://localhost:1/v1", "Which problems? Give --problems"),
         ("--problems problems.jsonl", "Which model should answer? Give --model_name_or_path, or --base_url"),
-        ("--config build.yaml --rounds four", "argument --rounds: invalid int value: 'four'"),
+        ("--config build.yaml --rounds four", "--rounds: invalid int value: 'four'; give a whole number"),
         ("--config build.yaml --rounds 0", "`rounds` must be at least 1, got 0."),
         ("--config build.yaml --problems missing.jsonl", "'missing.jsonl' cannot be read: there is no such file"),
         ("--config build.yaml --problems problems.jsonl problems.jsonl problems.jsonl", "2 problems have the id"),

@@ -1,0 +1,67 @@
+"""Whether a model's name can be one: said before weights are loaded, and before the Hub is asked for what was meant to be here."""
+
+import json
+import os
+from pathlib import Path
+
+
+def check_model_folder(name: str | os.PathLike[str], what: str = "model") -> None:
+    """
+    Refuses a name that means a folder on this machine in which there is no model. Names that may be Hub ids pass.
+
+    Args:
+        name (`str` or `PathLike`):
+            Folder or Hub id.
+        what (`str`, *optional*, defaults to `"model"`):
+            What the error calls it.
+
+    Raises:
+        ValueError: If there is no such folder, or neither a model nor an adapter with its base model in it.
+    """
+    name = os.fspath(name)
+    folder = Path(name)
+    if folder.is_file():
+        raise ValueError(f"the {what} {name!r} is a file; give the folder that holds it, or a Hub id.")
+    if not folder.is_dir():
+        check_exists(f"{what} folder", name)
+        return
+    adapter = folder / "adapter_config.json"
+    if adapter.is_file():
+        try:
+            base = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
+        except (ValueError, LookupError, TypeError):
+            return
+        if base is not None and is_path(base) and not Path(base).exists():
+            raise ValueError(
+                f"the adapter in {name!r} was trained on {base!r}, which does not exist here; put that model back, or write "
+                f"where it is into `base_model_name_or_path` of {adapter}."
+            )
+    elif not (folder / "config.json").is_file():
+        checkpoints = sorted(folder.glob("checkpoint-*[0-9]"), key=lambda one: int(one.name.rpartition("-")[2]))
+        mend = (
+            f"did you mean {str(checkpoints[-1])!r}?" if checkpoints else "give the folder that holds a config.json."
+        )
+        raise ValueError(f"there is no {what} in the folder {name!r}; {mend}")
+
+
+def check_exists(what: str, name: str) -> None:
+    """
+    Refuses a path that does not exist; names that may be Hub ids pass.
+
+    Args:
+        what (`str`):
+            What the error calls it.
+        name (`str`):
+            Path or Hub id.
+    """
+    if is_path(name) and not Path(name).exists():
+        where = "" if Path(name).is_absolute() else f"; paths start from {os.getcwd()}"
+        where = "; `~` is not resolved here, so write the path in full" if name.startswith("~") else where
+        raise ValueError(f"the {what} {name!r} does not exist{where}.")
+
+
+def is_path(name: str) -> bool:
+    """Whether a name can only mean a path: a Hub id has one slash at most, and nobody's name is `models` or `out`."""
+    path = Path(name)
+    looks_local = path.is_absolute() or name.startswith((".", "~", "models/", "out/")) or name.count("/") > 1
+    return looks_local or (name.count("/") == 1 and path.parent.is_dir())
