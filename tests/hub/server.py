@@ -163,7 +163,10 @@ class HubServer:
         for site in sites:
             self._loop.run_until_complete(site.start())
         # The second address serves large files: another origin, to which clients must not carry their token
-        self.endpoint, self.store = (f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}" for site in sites)
+        self.endpoint, self.store = (
+            f"http://{name}:{site._server.sockets[0].getsockname()[1]}"
+            for name, site in zip(("127.0.0.1", "localhost"), sites, strict=True)
+        )
         started.set()
         self._loop.run_forever()
         self._loop.run_until_complete(runner.cleanup())
