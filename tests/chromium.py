@@ -126,8 +126,10 @@ class Browser:
         return reply["result"].get("value")
 
     def text(self, selector: str) -> str:
-        """The text of the first such element, as it is shown."""
-        return self.evaluate(f"document.querySelector({json.dumps(selector)}).innerText")
+        """The text of the first such element, as it is shown once it has been scrolled to."""
+        found = f"const found = document.querySelector({json.dumps(selector)}); found.scrollIntoView()"
+        frames = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        return self.evaluate(f"(async () => {{ {found}; await {frames}; return found.innerText }})()")
 
     def count(self, selector: str) -> int:
         """How many such elements there are."""

@@ -112,7 +112,8 @@ def workplace(client, tiny_model, small_benchmarks, monkeypatch, tmp_path):  # n
     )
     monkeypatch.setattr("reflection_trl.builder.build.open_generator", open_writer)
     # Readers train on a GPU, whose default is bfloat16; on a CPU they are told to say `use_cpu`
-    monkeypatch.setattr("transformers.training_args.is_torch_bf16_gpu_available", lambda: True)
+    for module in ("transformers.training_args", "reflection_trl.config"):
+        monkeypatch.setattr(f"{module}.is_torch_bf16_gpu_available", lambda: True)
     known = dict(LANGUAGES)
     yield tmp_path
     LANGUAGES.clear()  # a page adds one
