@@ -33,7 +33,7 @@ quickstart: $(VENV)/installed-recipes
 		--model_name_or_path $(MODEL) --output_dir $(OUTPUT)
 	$(DONE)
 	@echo "== one answer, before and after"
-	@$(VENV)/bin/python recipes/answer.py $(MODEL) $(OUTPUT) --prompt "$$PROMPT" --max_new_tokens 160
+	@$(VENV)/bin/python recipes/answer.py $(MODEL) $(OUTPUT) --prompt "$$PROMPT" --max_new_tokens 120
 	$(DONE)
 	@echo "The tuned model is in $(OUTPUT), the curves of its training in $(OUTPUT)/training_curves.png."
 
