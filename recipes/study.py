@@ -65,12 +65,13 @@ class Arm:
 
 @dataclass(frozen=True)
 class Run:
-    """One model of the study; the base model is a run without an arm."""
+    """One model of the study; the base model is a run without an arm, and one that searches is asked held-out problems alone."""
 
     folder: Path
     arm: Arm | None = None
     learning_rate: float = 0.0
     seed: int = 0
+    searches: bool = False
 
     @property
     def is_drawn(self) -> bool:
@@ -159,7 +160,7 @@ def search_runs(study: Any) -> list[Run]:
         return []
     seed = study.search_seed
     return [
-        Run(Path(study.output_dir, "search", arm.name, f"{rate:g}"), arm, rate, seed)
+        Run(Path(study.output_dir, "search", arm.name, f"{rate:g}"), arm, rate, seed, searches=True)
         for rate in study.learning_rates
         for arm in study.arms
     ]
@@ -265,7 +266,7 @@ def plans(study: Any, run: Run) -> dict[str, tuple[list[str], Any]]:
     drawn: dict[str, Any] = {"temperature": study.temperature, "max_tokens": study.max_tokens}
     held_out = EvaluationSettings(samples=study.held_out_samples, **drawn)
     found = {"held_out": ([f"problems:{study.held_out}"], held_out)}
-    if run.folder.parts[len(Path(study.output_dir).parts)] != "search":
+    if not run.searches:
         benchmarks = parse_benchmarks(study.benchmarks)
         found["greedy"] = (benchmarks, EvaluationSettings(max_tokens=study.max_tokens))
         found["sampled"] = (benchmarks, EvaluationSettings(samples=study.samples_per_task, **drawn))

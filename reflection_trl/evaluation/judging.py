@@ -4,6 +4,8 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 
+from ..feedback import Feedback
+from .kinds import cut, failure_kind, missing_answer
 from .results import Outcome, Score
 from .tasks import Sample, Task
 
@@ -11,7 +13,7 @@ from .tasks import Sample, Task
 async def judge_answers(
     tasks: Sequence[Task],
     samples: Sequence[Sample],
-    judge: Callable[[Task, Sample], Awaitable[Outcome]],
+    run: Callable[[Task, str], Awaitable[Feedback]],
     *,
     concurrency: int | None = None,
     report: Callable[[int], None] = lambda judged: None,
@@ -22,7 +24,7 @@ async def judge_answers(
     Args:
         tasks (`Sequence[Task]`): tasks of one benchmark.
         samples (`Sequence[Sample]`): answers to them.
-        judge (`Callable`): judges one answer.
+        run (`Callable`): runs a task's tests against the code of an answer that has some.
         concurrency (`int`, *optional*): answers in flight at a time; twice the number of processors by default.
         report (`Callable`, *optional*): is told how many have been judged so far.
 
@@ -44,10 +46,19 @@ async def judge_answers(
     async def judge_one(sample: Sample) -> Outcome:
         nonlocal judged
         async with slots:
-            outcome = await judge(known[sample.task_id], sample)
+            outcome = await outcome_of(sample)
         judged += 1
         report(judged)
         return outcome
+
+    async def outcome_of(sample: Sample) -> Outcome:
+        if (missing := missing_answer(sample)) is not None:
+            return Outcome(sample.task_id, sample.sample, False, *missing, sample.solution)
+        feedback = await run(known[sample.task_id], sample.solution)
+        if feedback.passed:
+            return Outcome(sample.task_id, sample.sample, True, solution=sample.solution)
+        kind = failure_kind(sample, feedback)
+        return Outcome(sample.task_id, sample.sample, False, kind, _detail(feedback), sample.solution)
 
     running = [asyncio.ensure_future(judge_one(sample)) for sample in samples]
     try:
@@ -56,3 +67,11 @@ async def judge_answers(
         for one in running:  # where one has failed, the others would go on
             one.cancel()
     return Score(tasks[0].benchmark, outcomes)
+
+
+def _detail(feedback: Feedback) -> str:
+    """The test that failed, then what was said of it."""
+    test = feedback.source_line.strip() if feedback.file == "tests" and feedback.source_line else ""
+    said = feedback.text.strip()
+    parts = [test, said] if test not in said else [said]
+    return cut("\n".join(filter(None, parts)) or "A test failed.")

@@ -25,8 +25,7 @@ from ..languages.java import JAVATUPLES
 from ..problems.sources import open_rows
 from ..sequences import fence_code
 from .judging import judge_answers
-from .kinds import failure_kind, missing_answer
-from .results import Outcome, Score
+from .results import Score
 from .tasks import Sample, Task
 
 
@@ -207,26 +206,11 @@ async def judge_multipl_e(
         [`~reflection_trl.sandbox.SandboxError`]: If the sandbox fails; that is never a judgement on an answer.
     """
 
-    async def judge(task: Task, sample: Sample) -> Outcome:
-        return await _judge(task, sample, execute)
+    async def run(task: Task, solution: str) -> Feedback:
+        done = await execute(task.language, *_program(task, solution), entry_point=task.entry_point)
+        return done.feedback
 
-    return await judge_answers(tasks, samples, judge, concurrency=concurrency, report=report)
-
-
-async def _judge(task: Task, sample: Sample, execute: Execute) -> Outcome:
-    if (missing := missing_answer(sample)) is not None:
-        return Outcome(task.id, sample.sample, False, *missing, sample.solution)
-    run = await execute(task.language, *_program(task, sample.solution), entry_point=task.entry_point)
-    if run.feedback.passed:
-        return Outcome(task.id, sample.sample, True, solution=sample.solution)
-    kind = failure_kind(sample, run.feedback)
-    return Outcome(task.id, sample.sample, False, kind, _detail(run.feedback), sample.solution)
-
-
-def _detail(feedback: Feedback) -> str:
-    """The test that failed, then what was said of it."""
-    test = feedback.source_line.strip() if feedback.file == "tests" and feedback.source_line else ""
-    return "\n".join(part for part in (test, feedback.text.strip()) if part) or "A test failed."
+    return await judge_answers(tasks, samples, run, concurrency=concurrency, report=report)
 
 
 def _name(language: str) -> str:

@@ -3,14 +3,14 @@
 import os
 from collections.abc import Callable, Sequence
 
+from ..feedback import Feedback
 from ..languages import get_language
 from ..languages.execution import Execute
 from ..problems import Problem, load_problems
 from ..problems.judge import judge
 from .benchmarks import OWN_PROBLEMS
 from .judging import judge_answers
-from .kinds import cut, failure_kind, missing_answer
-from .results import Outcome, Score
+from .results import Score
 from .tasks import Sample, Task
 
 
@@ -71,18 +71,13 @@ async def judge_own_problems(
         [`~reflection_trl.sandbox.SandboxError`]: If the sandbox fails; that is never a judgement on an answer.
     """
 
-    async def judge_one(task: Task, sample: Sample) -> Outcome:
-        if (missing := missing_answer(sample)) is not None:
-            return Outcome(task.id, sample.sample, False, *missing, sample.solution)
-        feedback = await judge(task.problem, sample.solution, execute) if task.problem else None
+    async def run(task: Task, solution: str) -> Feedback:
+        feedback = await judge(task.problem, solution, execute) if task.problem else None
         if feedback is None:
             raise ValueError(f"The task {task.id!r} has no tests that an answer can be judged by.")
-        if feedback.passed:
-            return Outcome(task.id, sample.sample, True, solution=sample.solution)
-        kind = failure_kind(sample, feedback)
-        return Outcome(task.id, sample.sample, False, kind, cut(feedback.text), sample.solution)
+        return feedback
 
-    return await judge_answers(tasks, samples, judge_one, concurrency=concurrency, report=report)
+    return await judge_answers(tasks, samples, run, concurrency=concurrency, report=report)
 
 
 def _task(problem: Problem, benchmark: str) -> Task:
