@@ -8,6 +8,7 @@ Arms:
 
     ours            ReflectionDistillTrainer: hidden tokens dropped, packed, losses taken in chunks
     ours-compiled   the same with `torch_compile`, layer by layer
+    ours-fp8        the same as that, its linear layers in float8 (torchao, through accelerate; scales of whole tensors)
     published       a stand-in for the trainer published with ReflectionCoder, written for this comparison: teacher and student
                     in one padded batch, hidden tokens masked, full float32 logits, gradient checkpointing
     sft             TRL's SFTTrainer, packed, on the teacher's sample only: what one would run without the method. It is given
@@ -16,7 +17,8 @@ Arms:
                     alone, in padded batches; the answers that it would generate are given
 
 All arms see the same rows in the same order and draw the same masks, while the mask rate grows over the whole schedule; the
-optimizer is fused AdamW everywhere. `published` and `ours` must agree in their losses; the table says by how much they differ.
+optimizer is fused AdamW everywhere. `published` and `ours` must agree in their losses; the table says by how much they differ
+(`ours-fp8` does not agree so closely: that is its price).
 Weights are random, of the shape of Qwen2.5-Coder, unless --model_name_or_path gives a model.
 """
 
@@ -40,7 +42,9 @@ SHAPES = {
 KEY_VALUE_HEADS = {"tiny": 2, "0.5b": 2, "1.5b": 2, "7b": 4}
 VOCABULARY = {"tiny": 1024, "0.5b": 151936, "1.5b": 151936, "7b": 152064}
 TIED = {"tiny": True, "0.5b": True, "1.5b": True, "7b": False}
-ARMS = ("ours", "ours-compiled", "published", "sft", "sdft")
+ARMS = ("ours", "ours-compiled", "ours-fp8", "published", "sft", "sdft")
+COMPILED = ("ours-compiled", "ours-fp8")
+FP8 = {"ACCELERATE_MIXED_PRECISION": "fp8", "ACCELERATE_FP8_BACKEND": "AO"}  # as `accelerate launch` would set them
 PADDED = ("published", "sdft")
 MATRIX = 8192
 
@@ -300,12 +304,14 @@ def run_arm(arm, arguments, rows, device, dtype, folder):
     """The arm with as many rows per pass as fit; `None` if one row does not fit."""
     import torch
     from accelerate import PartialState
+    from accelerate.utils import patch_environment
 
     world = PartialState().num_processes
     micro = arguments.micro_batch_size or arguments.batch_size // world
     while micro:
         try:
-            return run_steps(arm, micro, arguments, rows, device, dtype, folder)
+            with patch_environment(**(FP8 if arm == "ours-fp8" else {})):
+                return run_steps(arm, micro, arguments, rows, device, dtype, folder)
         except torch.OutOfMemoryError:
             if world > 1:
                 raise  # the others would wait for this process
@@ -360,7 +366,7 @@ def run_steps(arm, micro, arguments, rows, device, dtype, folder):
         "gradient_accumulation_steps": arguments.batch_size // (micro * PartialState().num_processes),
         "learning_rate": 1e-6,
         "lr_scheduler_type": "constant",
-        "bf16": device == "cuda",
+        "bf16": device == "cuda" and arm != "ours-fp8",
         "use_cpu": device == "cpu",
         "optim": arguments.optim,
         "logging_steps": 1,
@@ -418,7 +424,7 @@ def run_steps(arm, micro, arguments, rows, device, dtype, folder):
             "mask_order": ["execution", "text", "code"],
             "mask_schedule": "linear",
         }
-        if arm == "ours-compiled":
+        if arm in COMPILED:
             settings["torch_compile"] = True
         trainer = trainer_class(
             model=model,

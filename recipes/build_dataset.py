@@ -15,6 +15,8 @@ the rollouts that are there; a finished run only writes its outcome anew (and pu
                             reflection_trl.problems.load_problems
     --decontaminate_against benchmarks whose tasks must not be among them [humaneval mbpp]; `none` for no comparison
     --near_duplicates       similarity from which two problems count as one [0.8]; above 1 keeps them all
+    --held_out_share        share of the problems, chosen by their ids, that no row comes from [0]; held_out.jsonl in
+                            --output_dir is then something to choose settings by: `evaluate.py --benchmarks problems:FILE`
   model
     --model_name_or_path --model_revision --backend (auto, endpoint, vllm, transformers) --dtype --max_context
     --base_url --api_key_variable --max_concurrency --requests_per_minute       an OpenAI-compatible server
@@ -65,6 +67,7 @@ class BuildArguments:
     problems: list[str] = field(default_factory=list)
     decontaminate_against: list[str] = field(default_factory=lambda: ["humaneval", "mbpp"])
     near_duplicates: float = 0.8
+    held_out_share: float = 0.0
     rounds: int = 4
     samples_per_problem: int = 1
     temperature: float = 0.8
@@ -127,7 +130,7 @@ def read_build(arguments: BuildArguments, generation: Any) -> Any:
     from reflection_trl.builder import RolloutSettings
     from reflection_trl.builder.build import Build, model_name
     from reflection_trl.generation import Sampling
-    from reflection_trl.problems import prepare_problems
+    from reflection_trl.problems import hold_out, prepare_problems
 
     settings = RolloutSettings(
         rounds=arguments.rounds,
@@ -147,6 +150,7 @@ def read_build(arguments: BuildArguments, generation: Any) -> Any:
         decontaminate_against=benchmarks,
         near_duplicate_threshold=arguments.near_duplicates if arguments.near_duplicates <= 1 else None,
     )
+    problems, held_out = hold_out(problems, arguments.held_out_share)
     return Build(
         problems,
         model_name(generation),
@@ -154,6 +158,7 @@ def read_build(arguments: BuildArguments, generation: Any) -> Any:
         arguments.samples_per_problem,
         arguments.min_repaired_share,
         report,
+        held_out,
     )
 
 
@@ -166,6 +171,8 @@ def show_outcome(arguments: BuildArguments, statistics: Any) -> None:
     dataset = read_rows(output_dir)
     dataset.to_parquet(str(output_dir / "train.parquet"))
     print(f"Rows:  {output_dir / 'train.parquet'} ({len(dataset):,})")
+    if arguments.held_out_share:
+        print(f"Aside: {output_dir / 'held_out.jsonl'} (no row comes from these problems)")
     print(f"Plot:  {output_dir / 'build.png'}")
     print(f"Read:  python -m reflection_trl.browse {output_dir}    (rejected rollouts too)")
     if arguments.push_to_hub:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..generation import Generate, GenerationArguments, open_generator
 from ..languages import Executor, get_language
 from ..languages.execution import Execute
-from ..problems import Problem, ProblemReport, load_problems, prepare_problems
+from ..problems import Problem, ProblemReport, load_problems, prepare_problems, write_problems
 from ..run_folder import RunError, RunFolder, Session, write_json
 from .features import to_row
 from .plot import plot_build
@@ -31,6 +31,8 @@ from .statistics import BuildStatistics, measure
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+HELD_OUT_FILE = "held_out.jsonl"
 
 _WATCH_SECONDS = 1.0
 _POLL_SECONDS = 2.0
@@ -48,6 +50,7 @@ class Build:
         samples (`int`, *optional*, defaults to 1): rollouts of each problem.
         min_repaired_share (`float`, *optional*, defaults to 0): see [`select`].
         report ([`~reflection_trl.problems.ProblemReport`], *optional*): how the problems were prepared.
+        held_out (`Sequence[Problem]`, *optional*): problems that were set aside before; the run keeps them beside its rows.
 
     Raises:
         ValueError: If a number is out of its range, there are no problems, or one of them cannot be worked on here.
@@ -59,6 +62,7 @@ class Build:
     samples: int = 1
     min_repaired_share: float = 0.0
     report: ProblemReport | None = None
+    held_out: Sequence[Problem] = ()
 
     def __post_init__(self) -> None:
         if not self.problems:
@@ -226,6 +230,8 @@ async def run_build(
             f"{output_dir} holds no run: make rollouts first, with the same command without --outcome_only."
         )
     with RunFolder(output_dir, build.fingerprint(), process) as folder:
+        if build.held_out and process == 0:
+            write_problems(build.held_out, folder.path / HELD_OUT_FILE)
         tasks = open_tasks(build.problems, build.samples, folder, process, processes)
         if not outcome_only and (tasks or processes > 1):
             async with AsyncExitStack() as stack:
@@ -308,7 +314,7 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
         problems=_sources(build.problems),
         sampling=build.sampling(),
         prompts=build.settings.prompts.sources,
-        contamination=_contamination(build.report) if build.report else "",
+        contamination=_preparation(build),
     )
     try:
         for kind, chosen in (("accepted", accepted), ("set_aside", rows(aside)), ("rejected", rows(rejected))):
@@ -385,8 +391,15 @@ def _sources(problems: Sequence[Problem]) -> list[str]:
     return [f"{name} ({count:,} problem{'s' if count > 1 else ''})" for name, count in counts.items()]
 
 
+def _preparation(build: Build) -> str:
+    """What the card says of how the problems were prepared."""
+    parts = [_contamination(build.report)] if build.report else []
+    if build.held_out:
+        parts.append(f"{len(build.held_out):,} problems were held out: no row comes from them.")
+    return " ".join(parts)
+
+
 def _contamination(report: ProblemReport) -> str:
-    """What the card says of it."""
     count = report.count
     text = f"Of {report.total:,} problems, {count('duplicate'):,} duplicates"
     if report.near_duplicate_threshold is not None:

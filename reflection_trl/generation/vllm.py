@@ -59,6 +59,7 @@ class VLLMGenerator:
         os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
         try:
             from vllm import AsyncEngineArgs
+            from vllm.usage.usage_lib import UsageContext
             from vllm.v1.engine.async_llm import AsyncLLM
         except ImportError as error:
             raise GenerationError(
@@ -80,7 +81,8 @@ class VLLMGenerator:
             disable_log_stats=True,
         )
         try:
-            self._engine = AsyncLLM.from_engine_args(arguments)
+            # Batches as large as those of `vllm.LLM`: an engine without a context answers 128 requests at a time, not 1024
+            self._engine = AsyncLLM.from_engine_args(arguments, usage_context=UsageContext.LLM_CLASS)
         except Exception as error:  # of files, formats, memory, drivers
             raise GenerationError(f"vLLM cannot load {model!r}: {first_line(error)} (see its log above).") from error
         self._tokenizer = self._engine.get_tokenizer()

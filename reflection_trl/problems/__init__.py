@@ -11,6 +11,7 @@ Programming problems: where they come from, and which of them may be trained on.
 
 from .benchmarks import benchmark_texts
 from .contamination import NgramIndex, Overlap, find_contamination
+from .held_out import hold_out, write_problems
 from .load import load_problems
 from .mappings import MAPPINGS
 from .prepare import ProblemReport, Removal, prepare_problems
@@ -27,6 +28,8 @@ __all__ = [
     "Removal",
     "benchmark_texts",
     "find_contamination",
+    "hold_out",
     "load_problems",
     "prepare_problems",
+    "write_problems",
 ]

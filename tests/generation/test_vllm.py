@@ -59,9 +59,10 @@ class AsyncLLM:
         AsyncLLM.instances.append(self)
 
     @classmethod
-    def from_engine_args(cls, engine_args):
+    def from_engine_args(cls, engine_args, start_engine_loop=True, usage_context="engine"):
         if engine_args.model == "broken":
             raise RuntimeError("Engine core initialization failed.\nSee root cause above.")
+        assert usage_context == "llm"  # without it vLLM answers few requests at a time
         return cls(engine_args, AutoTokenizer.from_pretrained(engine_args.tokenizer or engine_args.model))
 
     def get_tokenizer(self):
@@ -104,6 +105,8 @@ def vllm(monkeypatch):
     kind = types.SimpleNamespace(FINAL_ONLY="final")
     module("vllm", AsyncEngineArgs=AsyncEngineArgs, SamplingParams=SamplingParams)
     module("vllm.sampling_params", RequestOutputKind=kind)
+    module("vllm.usage")
+    module("vllm.usage.usage_lib", UsageContext=types.SimpleNamespace(LLM_CLASS="llm"))
     module("vllm.lora")
     module("vllm.lora.request", LoRARequest=LoRARequest)
     module("vllm.v1")
