@@ -552,7 +552,10 @@ def main():
         sys.exit(f"--shape {arguments.shape}: use one of {', '.join(SHAPES)}.")
     import torch
     from accelerate import PartialState
+    from accelerate.utils import is_torchao_available
 
+    if "ours-fp8" in arguments.arms and not is_torchao_available():
+        sys.exit("--arms ours-fp8 needs torchao: pip install torchao.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     state = PartialState(cpu=device == "cpu")
     if arguments.batch_size % ((arguments.micro_batch_size or 1) * state.num_processes):

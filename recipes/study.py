@@ -28,7 +28,8 @@ The stages, each of which leaves out what is done; the same command goes on wher
     --stages                [search train judge report]
     --launch                what starts recipes/train.py [python], such as "accelerate launch --num_processes 2"
     --share                 I/N: of the runs, every N-th from the I-th on, for several GPUs side by side [0/1]
-    --keep_models           whether weights stay when their answers have been drawn [false]
+    --keep_models           whether weights stay when their answers have been drawn [false]; all runs of a stage are trained
+                            before any is asked, so that there must be room for their weights
     --dtype --max_context --gpu_memory_utilization --in_flight     of the model that answers
     --output_dir            [out/study]
 
@@ -42,6 +43,7 @@ import shlex
 import subprocess
 import sys
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -248,6 +250,7 @@ def train(study: Any, run: Run) -> None:
     launch = [sys.executable] if study.launch == "python" else shlex.split(study.launch)
     command = [*launch, str(RECIPES / "train.py"), "--config", run.arm.config, *options]
     run.folder.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
     with open(run.folder / "train.log", "w") as log:
         log.write(f"{shlex.join(command)}\n")
         log.flush()
@@ -255,7 +258,7 @@ def train(study: Any, run: Run) -> None:
     if done.returncode:
         said = (run.folder / "train.log").read_text(errors="replace").strip().splitlines()
         raise RuntimeError(f"training of {run.folder} failed: {said[-1]} (all of it: {run.folder / 'train.log'})")
-    mark.touch()
+    mark.write_text(f"{time.monotonic() - start:.1f}\n")
 
 
 def plans(study: Any, run: Run) -> dict[str, tuple[list[str], Any]]:
@@ -284,17 +287,46 @@ def generation_of(study: Any, run: Run) -> Any:
     return GenerationArguments(**values)
 
 
-async def draw(study: Any, run: Run) -> None:
-    """All answers of one model, which is loaded once."""
+async def draw(study: Any, runs: list[Run]) -> None:
+    """
+    All answers of some models, one after the other. vLLM's engine goes on from one to the next, as long as they have the same
+    shape: to start one takes longer than it then answers.
+    """
     from reflection_trl.evaluation.run import draw_model_answers
     from reflection_trl.generation import open_generator
 
-    generation = generation_of(study, run)
-    async with open_generator(generation) as generate:
-        for name, (benchmarks, settings) in plans(study, run).items():
-            await draw_model_answers(
-                generation, benchmarks, run.folder / name, settings, generate=generate, in_flight=study.in_flight
-            )
+    generate: Any = None
+    async with AsyncExitStack() as stack:
+        for number, run in enumerate(runs, 1):
+            say(f"answers {number}/{len(runs)} {run.folder}")
+            start = time.monotonic()
+            generation = generation_of(study, run)
+            if hasattr(generate, "load_weights") and generate.can_load(generation.model):
+                await generate.load_weights(generation.model)
+            else:
+                await stack.aclose()  # the one before needs the memory no longer
+                generate = await stack.enter_async_context(open_generator(generation))
+            for name, (benchmarks, settings) in plans(study, run).items():
+                await draw_model_answers(
+                    generation, benchmarks, run.folder / name, settings, generate=generate, in_flight=study.in_flight
+                )
+            finish(study, run, time.monotonic() - start)
+
+
+def finish(study: Any, run: Run, seconds: float) -> None:
+    """Notes that all answers of a run are there; its weights are then no longer needed."""
+    record = {
+        "model": study.model_name_or_path,
+        "arm": run.arm and run.arm.name,
+        "learning_rate": run.learning_rate,
+        "seed": run.seed,
+        "seconds_of_training": run.arm and round(float((run.folder / "trained").read_text() or 0)),
+        "seconds_of_answers": round(seconds),
+    }
+    (run.folder / "run.json").write_text(json.dumps(record, indent=1) + "\n")
+    if not study.keep_models:
+        for weights in (run.folder / "model").glob("*.safetensors"):
+            weights.unlink()
 
 
 def own_share(study: Any, runs: list[Run]) -> list[Run]:
@@ -302,27 +334,14 @@ def own_share(study: Any, runs: list[Run]) -> list[Run]:
 
 
 def make(study: Any, runs: list[Run]) -> None:
-    """Trains the models of some runs and draws their answers, one after the other."""
+    """Trains the models of some runs, one after the other, and then draws the answers of all."""
     missing = [run for run in runs if not run.is_drawn]
-    for number, run in enumerate(missing, 1):
-        say(f"{number}/{len(missing)} {run.folder}")
-        start = time.monotonic()
-        if run.arm is not None:
-            train(study, run)
-        trained = time.monotonic()
-        asyncio.run(draw(study, run))
-        record = {
-            "model": study.model_name_or_path,
-            "arm": run.arm and run.arm.name,
-            "learning_rate": run.learning_rate,
-            "seed": run.seed,
-            "seconds_of_training": round(trained - start),
-            "seconds_of_answers": round(time.monotonic() - trained),
-        }
-        (run.folder / "run.json").write_text(json.dumps(record, indent=1) + "\n")
-        if not study.keep_models:
-            for weights in (run.folder / "model").glob("*.safetensors"):
-                weights.unlink()
+    trained = [run for run in missing if run.arm is not None]
+    for number, run in enumerate(trained, 1):
+        say(f"training {number}/{len(trained)} {run.folder}")
+        train(study, run)
+    if missing:
+        asyncio.run(draw(study, missing))
 
 
 def judge(study: Any, runs: list[Run]) -> None:

@@ -1,6 +1,7 @@
 """Settings of reflection self-distillation, with the source of every default."""
 
 import json
+import os
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -304,6 +305,13 @@ class ReflectionDistillConfig(SFTConfig):
                     f"`chat_template_kwargs` is {self.chat_template_kwargs!r}, which is not JSON; give an object such as "
                     f"'{{\"enable_thinking\": false}}'."
                 ) from None
+        if os.environ.get("ACCELERATE_MIXED_PRECISION") == "fp8":
+            if self.bf16:
+                raise ValueError(
+                    "`bf16` is on, which overrides the fp8 that `accelerate launch` was told: set `bf16=False` (`--bf16 false`) "
+                    "to train in fp8."
+                )
+            self.bf16 = False  # not `None`, of which TRL makes `True`
         in_bf16 = not self.fp16 if self.bf16 is None else self.bf16
         if in_bf16 and not (self.use_cpu or is_torch_bf16_gpu_available() or is_torch_xla_available()):
             raise ValueError(

@@ -3,6 +3,23 @@
 import os
 
 
+_LAUNCHER = frozenset(
+    (
+        "RANK",
+        "WORLD_SIZE",
+        "LOCAL_RANK",
+        "LOCAL_WORLD_SIZE",
+        "MASTER_ADDR",
+        "MASTER_PORT",
+        "GROUP_RANK",
+        "GROUP_WORLD_SIZE",
+        "ROLE_RANK",
+        "ROLE_NAME",
+        "ROLE_WORLD_SIZE",
+    )
+)
+
+
 def place_among_processes() -> tuple[int, int]:
     """
     Number of this process and how many there are. Each one is given a GPU of its own and forgets the others. To be called
@@ -13,15 +30,7 @@ def place_among_processes() -> tuple[int, int]:
         visible = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
         local = int(os.environ.get("LOCAL_RANK", process))
         os.environ["CUDA_VISIBLE_DEVICES"] = visible[local] if local < len(visible) else str(local)
-    for name in (
-        "RANK",
-        "WORLD_SIZE",
-        "LOCAL_RANK",
-        "LOCAL_WORLD_SIZE",
-        "MASTER_ADDR",
-        "MASTER_PORT",
-        "GROUP_RANK",
-        "ROLE_RANK",
-    ):
-        os.environ.pop(name, None)
+    # vLLM's engine would take them for its own, and wait for the launcher's store for ever
+    for name in [name for name in os.environ if name in _LAUNCHER or name.startswith("TORCHELASTIC_")]:
+        del os.environ[name]
     return process, processes

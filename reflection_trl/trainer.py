@@ -4,6 +4,7 @@ A step reads: the collator's rows -> masks of this optimizer step -> sequences -
 model's forward pass. Each part is a module of its own; this one only connects them.
 """
 
+import dataclasses
 import json
 import shlex
 from collections.abc import Callable
@@ -271,6 +272,19 @@ class ReflectionDistillTrainer(SFTTrainer):
             "data/rows": len(self.train_dataset) if has_length(self.train_dataset) else None,
             **{f"versions/{package}": version for package, version in package_versions().items()},
         }
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        recipe = self.accelerator.ao_recipe_handler
+        if recipe is not None and not self.accelerator.is_fsdp2:
+            # Weights that FSDP2 gathers in float8 are new parameters. Elsewhere nobody tells the optimizer, and all linear
+            # layers would stay as they are
+            recipe.config = dataclasses.replace(recipe.config, enable_fsdp_float8_all_gather=False)
+        if self.accelerator.is_fsdp2:
+            plugin = self.accelerator.state.fsdp_plugin
+            if plugin.mixed_precision_policy is not None:
+                # The loss and what is logged of it are float32, which the policy would round to bfloat16
+                plugin.mixed_precision_policy = dataclasses.replace(plugin.mixed_precision_policy, output_dtype=None)
 
     # Data
 

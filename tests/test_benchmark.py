@@ -80,3 +80,10 @@ def test_wrong_arguments_end_in_one_sentence(arguments, expected, tmp_path, monk
         benchmark.main()
     assert ended.value.code == expected
     assert not (tmp_path / "none").exists()
+
+
+def test_float8_without_its_package_is_told(monkeypatch):
+    monkeypatch.setattr("accelerate.utils.is_torchao_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["benchmark.py", "--arms", "ours", "ours-fp8"])
+    with pytest.raises(SystemExit, match=r"--arms ours-fp8 needs torchao: pip install torchao\."):
+        benchmark.main()

@@ -1,5 +1,6 @@
 """The trainer as a user meets it: data it takes, what it logs and saves, and how it refuses."""
 
+import dataclasses
 import importlib.metadata
 import json
 from types import SimpleNamespace
@@ -11,7 +12,9 @@ from datasets import Dataset, DatasetDict
 from huggingface_hub import HfApi, ModelCard
 from peft import AutoPeftModelForCausalLM, LoraConfig, PromptTuningConfig
 from reference import make_trainer, prepared_rows
+from torch.distributed.fsdp import MixedPrecisionPolicy
 from transformers import AutoModelForCausalLM, MistralConfig, Qwen3MoeConfig, TrainerCallback, pipeline
+from trl import SFTTrainer
 
 from reflection_trl import (
     PAPER_PRESET,
@@ -336,3 +339,52 @@ def test_push_to_hub_uploads_model_tokenizer_and_card(make_model, tokenizer, mix
     assert {"model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja", "README.md"} <= files
     card = ModelCard.load(tmp_path / "my-coder" / "README.md")
     assert card.data.datasets == "me/my-rows" and 'model="me/my-coder"' in card.text
+
+
+def test_fp8_of_the_launcher_is_not_overridden_without_a_word(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp8")
+    args = ReflectionDistillConfig(output_dir=str(tmp_path), use_cpu=True)
+    assert args.mixed_precision == "fp8" and not args.bf16
+    with pytest.raises(ValueError, match=r"`bf16` is on, which overrides the fp8 .* `bf16=False` \(`--bf16 false`\)"):
+        ReflectionDistillConfig(output_dir=str(tmp_path), use_cpu=True, bf16=True)
+
+
+def with_accelerator(trainer, monkeypatch, **stub):
+    """The trainer, as it is after making this accelerator."""
+    accelerator = SimpleNamespace(**{"ao_recipe_handler": None, "is_fsdp2": False} | stub)
+    monkeypatch.setattr(
+        SFTTrainer, "create_accelerator_and_postprocess", lambda self: setattr(self, "accelerator", accelerator)
+    )
+    trainer.create_accelerator_and_postprocess()
+    return accelerator
+
+
+@pytest.mark.parametrize("fsdp2", [False, True])
+def test_float8_keeps_the_parameters_that_the_optimizer_knows(
+    make_model, tokenizer, mixed_rows, tmp_path, monkeypatch, fsdp2
+):
+    """accelerate turns float8 all-gather on everywhere; without FSDP2 it leaves every linear layer untrained."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Float8LinearConfig:
+        pad_inner_dim: bool = True
+        enable_fsdp_float8_all_gather: bool = True
+
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    plugin = SimpleNamespace(mixed_precision_policy=None)
+    accelerator = with_accelerator(
+        trainer,
+        monkeypatch,
+        ao_recipe_handler=SimpleNamespace(config=Float8LinearConfig()),
+        is_fsdp2=fsdp2,
+        state=SimpleNamespace(fsdp_plugin=plugin),
+    )
+    assert accelerator.ao_recipe_handler.config == Float8LinearConfig(enable_fsdp_float8_all_gather=fsdp2)
+
+
+def test_fsdp2_leaves_the_loss_in_float32(make_model, tokenizer, mixed_rows, tmp_path, monkeypatch):
+    policy = MixedPrecisionPolicy(torch.bfloat16, torch.bfloat16, torch.bfloat16)
+    plugin = SimpleNamespace(mixed_precision_policy=policy)
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    with_accelerator(trainer, monkeypatch, is_fsdp2=True, state=SimpleNamespace(fsdp_plugin=plugin))
+    assert plugin.mixed_precision_policy == MixedPrecisionPolicy(torch.bfloat16, torch.bfloat16, None)

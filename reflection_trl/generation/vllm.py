@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,16 @@ from .types import Completion, GenerationError, RequestRefusedError, Sampling, f
 from .usage import Usage
 
 
+# Of a model's configuration, what weights of another training may change
+_NOT_SHAPE = (
+    "_name_or_path",
+    "bos_token_id",
+    "dtype",
+    "eos_token_id",
+    "pad_token_id",
+    "transformers_version",
+    "use_cache",
+)
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the sizes that vLLM has kernels for
 
 
@@ -17,6 +28,9 @@ class VLLMGenerator:
     """
     A [`Generate`] on vLLM's asynchronous engine: an asynchronous context manager. Start it under `if __name__ == "__main__":`, since
     the engine starts processes.
+
+    The seeds of requests are not used. vLLM draws for each seeded request by itself, which takes longer than the model does where
+    many are answered at a time, and which tokens come out depends on what else is in the batch all the same.
 
     Args:
         model (`str`):
@@ -31,8 +45,8 @@ class VLLMGenerator:
             Share of the GPU's memory that the engine takes.
         tensor_parallel_size (`int`, *optional*, defaults to `1`):
             GPUs that share one copy of the model.
-        seed (`int`, *optional*, defaults to `0`):
-            Of requests that bring none.
+        seed (`int`, *optional*):
+            Of all draws; by default another one each time.
         usage ([`Usage`], *optional*):
             Counters and budget.
 
@@ -49,10 +63,11 @@ class VLLMGenerator:
         max_context: int | None = None,
         gpu_memory_utilization: float = 0.9,
         tensor_parallel_size: int = 1,
-        seed: int = 0,
+        seed: int | None = None,
         usage: Usage | None = None,
     ):
         self.model = model
+        self._revision = revision
         self.usage = usage or Usage()
         self._numbers = itertools.count()
         # A forked engine cannot use a GPU that this process has looked at
@@ -76,7 +91,8 @@ class VLLMGenerator:
             max_model_len=max_context,
             gpu_memory_utilization=gpu_memory_utilization,
             tensor_parallel_size=tensor_parallel_size,
-            seed=seed,
+            # Not 0: processes that share a run would draw the same for the same prompt, and a run that goes on what it had drawn
+            seed=secrets.randbits(31) if seed is None else seed,
             enable_prefix_caching=True,  # a repair's prompt begins with the one before
             disable_log_stats=True,
         )
@@ -94,6 +110,46 @@ class VLLMGenerator:
     async def __aexit__(self, *error: object) -> None:
         self._engine.shutdown()
 
+    def can_load(self, model: str) -> bool:
+        """
+        Whether [`load_weights`] can go on with a model: whether it has the shape and the tokenizer of this one, and neither is
+        an adapter.
+
+        Args:
+            model (`str`): name on the Hub, or a directory.
+        """
+        from transformers import AutoConfig, AutoTokenizer
+        from transformers.utils.peft_utils import find_adapter_config_file
+
+        if self._adapter is not None or find_adapter_config_file(model) is not None:
+            return False
+        configs = [AutoConfig.from_pretrained(self.model, revision=self._revision), AutoConfig.from_pretrained(model)]
+        ours, theirs = (
+            {name: value for name, value in config.to_dict().items() if name not in _NOT_SHAPE} for config in configs
+        )
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        same_tokens = tokenizer.get_vocab() == self._tokenizer.get_vocab()
+        return ours == theirs and same_tokens and tokenizer.chat_template == self._tokenizer.chat_template
+
+    async def load_weights(self, model: str) -> None:
+        """
+        Goes on with other weights, in a second where a new engine takes one or two minutes. Not while requests are in flight.
+
+        Args:
+            model (`str`): name on the Hub, or a directory, for which [`can_load`] holds.
+
+        Raises:
+            [`GenerationError`]: If the weights cannot be read.
+        """
+        try:
+            await self._engine.collective_rpc("reload_weights", kwargs={"weights_path": model})
+        except Exception as error:  # of files and shapes
+            raise GenerationError(
+                f"vLLM cannot go on with {model!r}: {first_line(error)} (see its log above)."
+            ) from error
+        await self._engine.reset_prefix_cache()  # what it holds was computed with the former weights
+        self.model, self._revision = model, None
+
     async def __call__(self, prompt: Sequence[dict[str, Any]] | str, sampling: Sampling) -> Completion:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
@@ -106,7 +162,6 @@ class VLLMGenerator:
             top_p=sampling.top_p,
             max_tokens=room,
             stop=list(sampling.stop),
-            seed=sampling.seed,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         async with self.usage.request(len(ids) + room):

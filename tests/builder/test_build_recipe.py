@@ -242,7 +242,8 @@ def test_processes_take_a_gpu_each_and_forget_the_others(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
     assert place_among_processes() == (0, 1)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,5,6"
-    for name, value in (("RANK", "9"), ("WORLD_SIZE", "16"), ("LOCAL_RANK", "1")):
+    for name, value in (("RANK", "9"), ("WORLD_SIZE", "16"), ("LOCAL_RANK", "1"), ("TORCHELASTIC_USE_AGENT_STORE", "True")):
         monkeypatch.setenv(name, value)
     assert place_among_processes() == (9, 16)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "5" and "RANK" not in os.environ
+    assert "TORCHELASTIC_USE_AGENT_STORE" not in os.environ  # with it vLLM's engine waits for ever

@@ -71,6 +71,15 @@ class AsyncLLM:
     def shutdown(self, timeout=None):
         self.closed = True
 
+    async def collective_rpc(self, method, timeout=None, args=(), kwargs=None):
+        self.calls.append((method, kwargs))
+        if "broken" in kwargs["weights_path"]:
+            raise RuntimeError("size mismatch for lm_head.weight\nmore of it")
+
+    async def reset_prefix_cache(self, reset_running_requests=False, reset_connector=False):
+        self.calls.append("reset")
+        return True
+
     async def generate(self, prompt, sampling_params, request_id, *, lora_request=None):
         self.calls.append((prompt, sampling_params, request_id))
         self.adapter = lora_request
@@ -141,10 +150,22 @@ def test_a_request_goes_with_its_sampling(vllm, tiny_model, tokenizer):
     ids = tokenizer.encode(tokenizer.apply_chat_template(messages, tokenize=False, continue_final_message=True))
     assert prompt == {"prompt_token_ids": ids}
     assert answer == Completion("text", "length", len(ids), 3)
-    assert parameters == SamplingParams(0.7, 0.9, 64 - len(ids), ["```"], 2**32 - 1, "final")
+    # No seed: vLLM would draw for each request by itself
+    assert parameters == SamplingParams(0.7, 0.9, 64 - len(ids), ["```"], None, "final")
     assert (engine.arguments.dtype, engine.arguments.tensor_parallel_size) == ("bfloat16", 2)
     assert engine.adapter is None and not engine.arguments.enable_lora
     assert engine.closed
+
+
+def test_engines_draw_differently_unless_they_are_given_a_seed(vllm, tiny_model):
+    async def use(generate):
+        pass
+
+    seeds = []
+    for options in ({}, {}, {"seed": 7}):
+        vllm(tiny_model, [], use, **options)
+        seeds.append(AsyncLLM.instances[-1].arguments.seed)
+    assert seeds[0] != seeds[1] and seeds[2] == 7
 
 
 @pytest.mark.parametrize("own_tokenizer", [True, False])
@@ -233,3 +254,29 @@ def test_vllm_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(GenerationError, match="`pip install vllm`"):
         VLLMGenerator("m")
+
+
+def test_an_engine_goes_on_with_other_weights_of_the_same_shape(vllm, tiny_model, tokenizer, make_model, tmp_path):
+    from conftest import tiny_config
+
+    for name, config in (("trained", tiny_config()), ("wider", tiny_config(hidden_size=64))):
+        make_model(config).save_pretrained(tmp_path / name)
+        AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path / name)
+    make_model().save_pretrained(tmp_path / "other-template")
+    other = AutoTokenizer.from_pretrained(tiny_model)
+    other.chat_template = "Q: {{ messages[0].content }} A:"
+    other.save_pretrained(tmp_path / "other-template")
+
+    async def use(generate):
+        fits = {name: generate.can_load(str(tmp_path / name)) for name in ("trained", "wider", "other-template")}
+        await generate.load_weights(str(tmp_path / "trained"))
+        assert generate.model == str(tmp_path / "trained")
+        with pytest.raises(
+            GenerationError, match=r"cannot go on with 'broken': size mismatch for lm_head.weight \(see"
+        ):
+            await generate.load_weights("broken")
+        return fits
+
+    fits, engine = vllm(tiny_model, [], use)
+    assert fits == {"trained": True, "wider": False, "other-template": False}
+    assert engine.calls[:2] == [("reload_weights", {"weights_path": str(tmp_path / "trained")}), "reset"]

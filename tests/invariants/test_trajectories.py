@@ -133,24 +133,44 @@ def test_resuming_with_other_masks_is_refused(make_model, tokenizer, mixed_rows,
         )
 
 
-def test_two_processes_equal_one(usual, tmp_path, tokenizer, mixed_rows, make_model):
-    folder = tmp_path / "model"
-    make_model().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    Dataset.from_list(mixed_rows * 3).to_json(tmp_path / "rows.jsonl")
+def run_two_processes(folder, tokenizer, rows, make_model, *fate):
+    """Runs `two_processes.py`; its folder has the model and the rows the first time."""
+    if not (folder / "model").exists():
+        make_model().save_pretrained(folder / "model")
+        tokenizer.save_pretrained(folder / "model")
+        Dataset.from_list(rows * 3).to_json(folder / "rows.jsonl")
     script = Path(__file__).parent / "two_processes.py"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
         "OMP_NUM_THREADS": "1",
     }
-    result = subprocess.run([*command, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr[-3000:]
-    logs = json.loads((tmp_path / "logs.json").read_text())
+    return subprocess.run([*command, str(folder), *fate], env=environment, capture_output=True, text=True, timeout=300)
+
+
+def read_two_processes(folder):
+    logs = json.loads((folder / "logs.json").read_text())
     training = [{k: entry[k] for k in KEYS} for entry in logs if "mask/rate" in entry]
-    weights = dict(AutoModelForCausalLM.from_pretrained(tmp_path / "trained").named_parameters())
-    assert_same_training(usual, (training, weights))
+    weights = dict(AutoModelForCausalLM.from_pretrained(folder / "trained").named_parameters())
+    return logs, (training, weights)
+
+
+def test_two_processes_equal_one(usual, tmp_path, tokenizer, mixed_rows, make_model):
+    result = run_two_processes(tmp_path, tokenizer, mixed_rows, make_model)
+    assert result.returncode == 0, result.stderr[-3000:]
+    logs, training = read_two_processes(tmp_path)
+    assert_same_training(usual, training)
     # Evaluated over 25 rows in batches of 4 on 2 processes, which duplicates some: each row counts once
     evaluated = [entry for entry in logs if "eval_loss" in entry][-1]
     alone = json.loads((tmp_path / "alone.json").read_text())
     assert evaluated["eval_loss"] == pytest.approx(alone["eval_loss"], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_after_one_of_its_processes_was_killed(usual, tmp_path, tokenizer, mixed_rows, make_model):
+    killed = run_two_processes(tmp_path, tokenizer, mixed_rows, make_model, "kill")
+    assert killed.returncode and "SIGKILL" in killed.stderr
+    assert sorted(path.name for path in (tmp_path / "ddp").glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]
+    resumed = run_two_processes(tmp_path, tokenizer, mixed_rows, make_model, "resume")
+    assert resumed.returncode == 0, resumed.stderr[-3000:]
+    assert_same_training(usual, read_two_processes(tmp_path)[1])

@@ -1,17 +1,31 @@
-"""Run under `torch.distributed.run` by `test_trajectories.py`: the usual training, shared by two processes."""
+"""
+Run under `torch.distributed.run` by `test_trajectories.py`: the usual training, shared by two processes.
+
+    two_processes.py FOLDER [kill | resume]
+
+`kill`: the second process dies in the fifth step, and leaves the checkpoint of the fourth. `resume`: goes on from there.
+"""
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
 import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, TrainerCallback
 
 from reflection_trl import ReflectionDistillConfig, ReflectionDistillTrainer
 
 
-folder = Path(sys.argv[1])
+class Die(TrainerCallback):
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == 4 and os.environ["RANK"] == "1":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+folder, fate = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
 torch.set_num_threads(1)
 rows = Dataset.from_json(str(folder / "rows.jsonl"), cache_dir=str(folder / "cache"))
 evaluation = rows.select([*range(len(rows)), 0])
@@ -21,7 +35,8 @@ trainer = ReflectionDistillTrainer(
         output_dir=str(folder / "ddp"),
         max_steps=6,
         logging_steps=1,
-        save_strategy="no",
+        save_strategy="steps" if fate else "no",
+        save_steps=2,
         learning_rate=0.05,
         data_seed=7,
         optim="sgd",
@@ -40,7 +55,9 @@ trainer = ReflectionDistillTrainer(
     # Not AutoTokenizer's class for Qwen2, which has splitting rules of its own
     processing_class=PreTrainedTokenizerFast.from_pretrained(folder / "model"),
 )
-trainer.train()
+if fate == "kill":
+    trainer.add_callback(Die())
+trainer.train(resume_from_checkpoint=True if fate == "resume" else None)
 trainer.evaluate()
 if trainer.is_world_process_zero():
     (folder / "logs.json").write_text(json.dumps(trainer.state.log_history))
