@@ -25,6 +25,7 @@ the rollouts that are there; a finished run only writes its outcome anew (and pu
   rollouts
     --rounds                most programs in a sequence [4]
     --samples_per_problem   rollouts of each problem [1]
+    --give_up_after         no more rollouts of a problem of which the first so many were rejected [never]
     --temperature --repair_temperature --answer_temperature                     [0.8, 0.6, 0.2]
     --max_tokens            longest answer; half as much again for a repair [1024]
     --templates             folder with prompts of your own: reflection_trl.builder.prompts
@@ -70,6 +71,7 @@ class BuildArguments:
     held_out_share: float = 0.0
     rounds: int = 4
     samples_per_problem: int = 1
+    give_up_after: int | None = None
     temperature: float = 0.8
     repair_temperature: float = 0.6
     answer_temperature: float = 0.2
@@ -159,6 +161,7 @@ def read_build(arguments: BuildArguments, generation: Any) -> Any:
         arguments.min_repaired_share,
         report,
         held_out,
+        arguments.give_up_after,
     )
 
 

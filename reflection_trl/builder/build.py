@@ -20,11 +20,13 @@ from ..languages import Executor, get_language
 from ..languages.execution import Execute
 from ..problems import Problem, ProblemReport, load_problems, prepare_problems, write_problems
 from ..run_folder import RunError, RunFolder, Session, write_json
+from .acceptance import Rejection
 from .features import to_row
+from .giving_up import Prospects
 from .plot import plot_build
 from .progress import Progress
 from .rollout import RolloutSettings
-from .run import latest_records, make_rollouts, open_tasks
+from .run import Task, latest_records, make_rollouts, open_tasks
 from .selection import select
 from .statistics import BuildStatistics, measure
 
@@ -51,6 +53,7 @@ class Build:
         min_repaired_share (`float`, *optional*, defaults to 0): see [`select`].
         report ([`~reflection_trl.problems.ProblemReport`], *optional*): how the problems were prepared.
         held_out (`Sequence[Problem]`, *optional*): problems that were set aside before; the run keeps them beside its rows.
+        give_up_after (`int`, *optional*): no more rollouts are made of a problem of which the first so many were rejected.
 
     Raises:
         ValueError: If a number is out of its range, there are no problems, or one of them cannot be worked on here.
@@ -63,12 +66,15 @@ class Build:
     min_repaired_share: float = 0.0
     report: ProblemReport | None = None
     held_out: Sequence[Problem] = ()
+    give_up_after: int | None = None
 
     def __post_init__(self) -> None:
         if not self.problems:
             raise ValueError("There are no problems to build from: all of them were removed, or the source is empty.")
         if self.samples < 1:
             raise ValueError(f"`samples_per_problem` must be at least 1, got {self.samples}.")
+        if self.give_up_after is not None and self.give_up_after < 1:
+            raise ValueError(f"`give_up_after` must be at least 1, got {self.give_up_after}.")
         select([], self.min_repaired_share)
         for language in {problem.language for problem in self.problems}:
             if (missing := get_language(language).missing()) is not None:
@@ -90,11 +96,22 @@ class Build:
         """What `run.json` holds."""
         settings = dataclasses.asdict(self.settings)
         settings["templates"] = _digest(self.settings.prompts.sources)
+        if self.give_up_after is not None:
+            settings["give_up_after"] = self.give_up_after
         return {
             "model": self.model,
             "problems": f"{len(self.problems)} problems, {_digest([dataclasses.asdict(one) for one in self.problems])}",
             **settings,
         }
+
+    def open_tasks(self, folder: RunFolder, process: int = 0, processes: int = 1) -> list[Task]:
+        """What a process has to make still: see [`~reflection_trl.builder.run.open_tasks`]."""
+        whole = self.give_up_after is not None
+        return open_tasks(self.problems, self.samples, folder, process, processes, whole)
+
+    def prospects(self, folder: RunFolder) -> Prospects:
+        """Which problems are given up, by the rollouts that there are."""
+        return Prospects(self.give_up_after, latest_records(folder).values())
 
     def sampling(self) -> dict[str, str]:
         """How each stage is drawn, for cards and rows."""
@@ -116,6 +133,7 @@ def build_reflection_dataset(
     *,
     samples_per_problem: int = 1,
     min_repaired_share: float = 0.0,
+    give_up_after: int | None = None,
     seed: int = 0,
     settings: RolloutSettings | None = None,
     generation: GenerationArguments | None = None,
@@ -140,6 +158,8 @@ def build_reflection_dataset(
             Rollouts of each problem.
         min_repaired_share (`float`, *optional*, defaults to 0.0):
             Least share of rows with at least one failed attempt; surplus successes at the first try are set aside.
+        give_up_after (`int`, *optional*):
+            No more rollouts are made of a problem of which the first so many were rejected.
         seed (`int`, *optional*, defaults to 0):
             Of all draws.
         settings ([`RolloutSettings`], *optional*):
@@ -174,7 +194,7 @@ def build_reflection_dataset(
     generation = generation or (None if generate else GenerationArguments(model_name_or_path=model))
     name = model or (model_name(generation) if generation else getattr(generate, "model", None)) or "unnamed"
     found, report = prepare_problems(load_problems(problems), decontaminate_against=decontaminate_against)
-    build = Build(found, name, settings, samples_per_problem, min_repaired_share, report)
+    build = Build(found, name, settings, samples_per_problem, min_repaired_share, report, give_up_after=give_up_after)
     if output_dir is None:
         from huggingface_hub.constants import HF_HOME
 
@@ -232,7 +252,7 @@ async def run_build(
     with RunFolder(output_dir, build.fingerprint(), process) as folder:
         if build.held_out and process == 0:
             write_problems(build.held_out, folder.path / HELD_OUT_FILE)
-        tasks = open_tasks(build.problems, build.samples, folder, process, processes)
+        tasks = build.open_tasks(folder, process, processes)
         if not outcome_only and (tasks or processes > 1):
             async with AsyncExitStack() as stack:
                 if tasks:
@@ -248,7 +268,10 @@ async def run_build(
                 show = Progress(folder, build.keys, session, price) if bar and process == 0 else None
                 await stack.enter_async_context(_watched(folder, session, show))
                 if generate and execute:  # else nothing is left for this process
-                    await make_rollouts(tasks, generate, execute, build.settings, folder, session, in_flight)
+                    prospects = build.prospects(folder)
+                    await make_rollouts(
+                        tasks, generate, execute, build.settings, folder, session, in_flight, prospects
+                    )
                 if process == 0:
                     await _others(build, folder, processes)
         return write_outcome(build, folder) if process == 0 else None
@@ -295,7 +318,8 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
     by_id = {problem.id: problem for problem in build.problems}
     records = latest_records(folder)
     # A run of more samples may have been here: its surplus is no part of this one
-    ordered = [records[key] for key in build.keys if key in records]
+    made = [records[key] for key in build.keys if key in records]
+    ordered = [record for record in made if record["rejection"] != Rejection.GIVEN_UP]
     if not ordered:
         raise RunError(f"{folder.path} holds no rollouts yet: run the same command without --outcome_only first.")
     kept, aside = select([record for record in ordered if record["rejection"] is None], build.min_repaired_share)
@@ -315,6 +339,7 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
         sampling=build.sampling(),
         prompts=build.settings.prompts.sources,
         contamination=_preparation(build),
+        spared=len(made) - len(ordered),
     )
     try:
         for kind, chosen in (("accepted", accepted), ("set_aside", rows(aside)), ("rejected", rows(rejected))):

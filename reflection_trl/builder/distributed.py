@@ -32,7 +32,8 @@ from ..generation.endpoint import EndpointGenerator, read_completion, request_fi
 from ..languages import Executor
 from ..run_folder import RunFolder, Session
 from .build import Build, write_outcome
-from .run import Task, make_rollouts, open_tasks
+from .giving_up import Prospects
+from .run import Task, make_rollouts
 from .statistics import BuildStatistics
 
 
@@ -88,7 +89,7 @@ def prepare_folder(build: Build, output_dir: str | os.PathLike[str], tasks: int)
     """
     logs = Path(output_dir).absolute() / "logs"
     with RunFolder(output_dir, build.fingerprint()) as folder:
-        shares = [open_tasks(build.problems, build.samples, folder, task, tasks) for task in range(tasks)]
+        shares = [build.open_tasks(folder, task, tasks) for task in range(tasks)]
     for task, share in enumerate(shares):
         if share:
             (logs / "completions" / f"{task:05d}").unlink(missing_ok=True)
@@ -138,8 +139,13 @@ class RolloutRunner(InferenceRunner):
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:
         with RunFolder(self.output_dir, self.build.fingerprint(), rank) as folder:
-            if tasks := open_tasks(self.build.problems, self.build.samples, folder, rank, world_size):
-                self.shared_context = {"folder": folder, "session": Session(rank), "settings": self.build.settings}
+            if tasks := self.build.open_tasks(folder, rank, world_size):
+                self.shared_context = {
+                    "folder": folder,
+                    "session": Session(rank),
+                    "settings": self.build.settings,
+                    "prospects": self.build.prospects(folder),
+                }
                 super().run(_documents(tasks), rank, world_size)
 
     async def run_async(self, data_gen: Iterator[Document], rank: int = 0) -> None:
@@ -159,12 +165,19 @@ def _documents(tasks: list[Task]) -> Iterator[Document]:
 
 
 async def _make(
-    document: Document, generate: Any, *, folder: RunFolder, session: Session, execute: Any, settings: Any
+    document: Document,
+    generate: Any,
+    *,
+    folder: RunFolder,
+    session: Session,
+    execute: Any,
+    settings: Any,
+    prospects: Prospects,
 ) -> None:
     """One rollout, as datatrove calls it."""
     task = document.metadata["problem"], document.metadata["sample"]
     try:
-        await make_rollouts([task], _Served(generate), execute, settings, folder, session)  # type: ignore[arg-type] # asked in conversations alone
+        await make_rollouts([task], _Served(generate), execute, settings, folder, session, prospects=prospects)  # type: ignore[arg-type] # asked in conversations alone
     finally:
         folder.keep_session(session)
 

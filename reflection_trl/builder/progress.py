@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from ..run_folder import RunFolder, Session
+from .acceptance import Rejection
 from .run import is_open
 from .statistics import cost_of
 
@@ -94,6 +95,8 @@ class Progress:
         if key not in self._left:
             return
         self._left.remove(key)
+        if record["rejection"] == Rejection.GIVEN_UP:
+            return
         accepted = record["rejection"] is None
         self._counts["accepted" if accepted else "rejected"] += 1
         self._counts["repaired"] += accepted and record["repaired"]

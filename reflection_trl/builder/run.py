@@ -10,7 +10,9 @@ from ..problems import Problem
 from ..run_folder import RunFolder, Session
 from .acceptance import Rejection
 from .features import to_record
+from .giving_up import Prospects
 from .rollout import RolloutSettings, rollout
+from .sequence import ReflectionSequence
 
 
 Task = tuple[Problem, int]
@@ -54,7 +56,9 @@ class _CountedRuns:
         return run
 
 
-def share_of(problems: Sequence[Problem], samples: int, process: int, processes: int) -> list[Task]:
+def share_of(
+    problems: Sequence[Problem], samples: int, process: int, processes: int, whole_problems: bool = False
+) -> list[Task]:
     """
     The rollouts that one of several processes makes. It does not depend on what has been made already: processes look at
     that at different times.
@@ -64,25 +68,33 @@ def share_of(problems: Sequence[Problem], samples: int, process: int, processes:
         samples (`int`): rollouts of each.
         process (`int`): number of the process.
         processes (`int`): how many there are.
+        whole_problems (`bool`, *optional*, defaults to `False`): whether one process makes all rollouts of a problem.
 
     Returns:
         `list`: problems and the number of the sample; one sample of every problem comes before the second of any.
     """
+    if whole_problems:
+        return [(problem, sample) for sample in range(samples) for problem in problems[process::processes]]
     return [(problem, sample) for sample in range(samples) for problem in problems][process::processes]
 
 
 def open_tasks(
-    problems: Sequence[Problem], samples: int, folder: RunFolder, process: int = 0, processes: int = 1
+    problems: Sequence[Problem],
+    samples: int,
+    folder: RunFolder,
+    process: int = 0,
+    processes: int = 1,
+    whole_problems: bool = False,
 ) -> list[Task]:
     """
     Those rollouts of [`share_of`] that are still to be made.
 
     Args:
-        problems, samples, process, processes: as there.
+        problems, samples, process, processes, whole_problems: as there.
         folder ([`RunFolder`]): holds those that are made.
     """
     made = {key for key, record in latest_records(folder).items() if not is_open(record)}
-    share = share_of(problems, samples, process, processes)
+    share = share_of(problems, samples, process, processes, whole_problems)
     return [(problem, sample) for problem, sample in share if (problem.id, sample) not in made]
 
 
@@ -114,9 +126,10 @@ async def make_rollouts(
     folder: RunFolder,
     session: Session,
     in_flight: int = 128,
+    prospects: Prospects | None = None,
 ) -> None:
     """
-    Makes rollouts and keeps each one.
+    Makes rollouts and keeps each one. Of a problem that is given up, it only keeps that.
 
     Args:
         tasks (`Sequence[Task]`): which ones.
@@ -126,6 +139,7 @@ async def make_rollouts(
         folder ([`RunFolder`]): where they are kept.
         session ([`Session`]): is brought up to date.
         in_flight (`int`, *optional*, defaults to 128): rollouts at a time.
+        prospects ([`Prospects`], *optional*): know which problems are given up.
 
     Raises:
         [`~reflection_trl.generation.GenerationError`]: When the model can no longer be asked, or a budget is used up.
@@ -134,13 +148,20 @@ async def make_rollouts(
     """
     model, runs = _CountedModel(generate, session), _CountedRuns(execute, session)
     pending = iter(tasks)
+    prospects = prospects or Prospects()
 
     async def work() -> None:
         for problem, sample in pending:
+            if await prospects.are_gone(problem.id, sample):
+                folder.append(
+                    to_record(ReflectionSequence(problem, sample, "", rejection=Rejection.GIVEN_UP.value))
+                )
+                continue
             record = to_record(await rollout(problem, model, runs, settings, sample))
             if model.error is not None and is_open(record):
                 raise model.error
             folder.append(record)
+            await prospects.learn(record)
 
     workers = [asyncio.create_task(work()) for _ in range(min(in_flight, len(tasks)))]
     try:

@@ -37,6 +37,7 @@ class BuildStatistics:
         runs (`int`): programs that were run, likewise.
         seconds (`float`): in which at least one process was at work.
         sessions (`int`): stretches of time in which the run was at work; several processes at a time are one.
+        spared (`int`, *optional*, defaults to 0): rollouts of problems that were given up, which were not made.
     """
 
     models: list[str]
@@ -60,6 +61,7 @@ class BuildStatistics:
     runs: int
     seconds: float
     sessions: int
+    spared: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -74,7 +76,10 @@ class BuildStatistics:
         """
         seconds = max(self.seconds, 1e-9)
         lines = [
-            ("rollouts", f"{self.rollouts:,}"),
+            (
+                "rollouts",
+                f"{self.rollouts:,}" + (f" ({self.spared:,} more spared: problems given up)" if self.spared else ""),
+            ),
             ("accepted", f"{self.accepted:,} ({self.accepted / max(1, self.rollouts):.1%})"),
             ("rows", f"{self.rows:,}" + (f" ({self.set_aside:,} more set aside)" if self.set_aside else "")),
             ("rows with a repair", f"{self.repaired:,} ({self.repaired / max(1, self.rows):.1%})"),
@@ -119,7 +124,7 @@ def measure(
         records (`Sequence[dict]`): all rollouts.
         rows (`Sequence[dict]`): the dataset's rows.
         sessions (`Sequence[Session]`): of the run's folder.
-        described: `models`, `problems`, `sampling`, `prompts` and `contamination`.
+        described: `models`, `problems`, `sampling`, `prompts`, `contamination` and `spared`.
     """
     accepted = [record for record in records if record["rejection"] is None]
     feedback = [entry["kind"] for record in records for entry in record["feedback"]]

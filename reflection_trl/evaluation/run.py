@@ -428,9 +428,12 @@ def _commit(generation: GenerationArguments) -> str | None:
     from transformers.utils.peft_utils import find_adapter_config_file
 
     name, revision = generation.model, generation.model_revision
-    config = find_adapter_config_file(name, revision=revision) or hf_hub_download(
-        name, "config.json", revision=revision
-    )
+    try:
+        config = find_adapter_config_file(name, revision=revision) or hf_hub_download(
+            name, "config.json", revision=revision
+        )
+    except OSError:
+        return revision  # the Hub is gone, and nothing is in the cache: no reason to lose what has been judged
     return Path(config).parent.name  # the cache keeps each commit in a folder of its name
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from datasets import load_dataset
 
-from reflection_trl.problems import MAPPINGS
+from reflection_trl.problems import MAPPINGS, load_problems
 from reflection_trl.processes import place_among_processes
 
 from .conftest import RunsHere
@@ -135,6 +135,19 @@ def test_a_build_over_a_server(place, server, capfd):
     assert {row["sample"] for row in grown} == {0, 1}
 
 
+def test_no_row_comes_from_problems_that_are_held_out(place, here, capsys):
+    assert main("--config", "build.yaml", "--held_out_share", 0.4) == 0
+    assert "held_out.jsonl (no row comes from these problems)" in capsys.readouterr().out
+    aside = {problem.id for problem in load_problems(place / "out" / "held_out.jsonl")}
+    left = {row["problem_id"] for row in rows_in(place / "out")}
+    assert aside and left and not aside & left
+    statistics = json.loads((place / "out" / "statistics.json").read_text())
+    assert statistics["rollouts"] == 10 - len(aside)
+    assert f"{len(aside)} problems were held out: no row comes from them." in statistics["contamination"]
+    assert main("--config", "build.yaml", "--held_out_share", 1.5) == 1
+    assert "must be from 0 on and below 1, got 1.5" in capsys.readouterr().err
+
+
 def test_killed_and_gone_on_with(place, server):
     assert main("--config", "build.yaml", "--output_dir", "whole") == 0
     command = [sys.executable, str(RECIPES / "build_dataset.py"), "--config", "build.yaml", "--in_flight", "2"]
@@ -242,7 +255,12 @@ def test_processes_take_a_gpu_each_and_forget_the_others(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
     assert place_among_processes() == (0, 1)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,5,6"
-    for name, value in (("RANK", "9"), ("WORLD_SIZE", "16"), ("LOCAL_RANK", "1"), ("TORCHELASTIC_USE_AGENT_STORE", "True")):
+    for name, value in (
+        ("RANK", "9"),
+        ("WORLD_SIZE", "16"),
+        ("LOCAL_RANK", "1"),
+        ("TORCHELASTIC_USE_AGENT_STORE", "True"),
+    ):
         monkeypatch.setenv(name, value)
     assert place_among_processes() == (9, 16)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "5" and "RANK" not in os.environ

@@ -3,6 +3,7 @@
 # ruff: noqa: E402 (datatrove is an extra)
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
@@ -27,7 +28,6 @@ from generation.server import MODEL, Server, completion, status
 from reflection_trl.builder.build import Build, run_build
 from reflection_trl.builder.distributed import RolloutRunner, inference_config, prepare_folder
 from reflection_trl.builder.rollout import RolloutSettings
-from reflection_trl.builder.run import open_tasks
 from reflection_trl.generation import GenerationArguments, GenerationError
 from reflection_trl.problems import Problem
 from reflection_trl.run_folder import RunFolder
@@ -98,9 +98,9 @@ def serving(fault=lambda number, body: None):
         thread.join()
 
 
-def make(output_dir, url, tasks=3, workers=1, samples=1, **options):
+def make(output_dir, url, tasks=3, workers=1, samples=1, problems=None, give_up_after=None, **options):
     generation = GenerationArguments(model_name_or_path=MODEL, base_url=url, **options)
-    build = Build(PROBLEMS, MODEL, RolloutSettings(), samples)
+    build = Build(problems or PROBLEMS, MODEL, RolloutSettings(), samples, give_up_after=give_up_after)
     logs, _ = prepare_folder(build, output_dir, tasks)
     runner = RolloutRunner(build, output_dir, generation, inference_config(generation))
     LocalPipelineExecutor([runner], tasks=tasks, workers=workers, logging_dir=logs).run()
@@ -110,7 +110,7 @@ def make(output_dir, url, tasks=3, workers=1, samples=1, **options):
 def outcome(build, generation, output_dir):
     """The accepted rows, as the usual command writes them. There is nothing left to ask."""
     with RunFolder(output_dir, build.fingerprint()) as folder:
-        assert open_tasks(build.problems, build.samples, folder) == []
+        assert build.open_tasks(folder) == []
     asyncio.run(run_build(build, output_dir, generation, outcome_only=True, bar=False))
     return [json.loads(line) for line in (Path(output_dir) / "rows" / "accepted-00000.jsonl").read_text().splitlines()]
 
@@ -142,6 +142,17 @@ def test_tasks_make_the_rows_of_a_single_process(tmp_path):
     assert len(list((tmp_path / "many" / "rollouts").glob("*.jsonl"))) == 3
     spent, alone = (json.loads((tmp_path / name / "statistics.json").read_text()) for name in ("many", "alone"))
     assert spent["completion_tokens"] == alone["completion_tokens"] == 5 * requests
+
+
+def test_problems_are_given_up_in_tasks_too(tmp_path):
+    hopeless = dataclasses.replace(PROBLEMS[1], tests="assert False")
+    problems = [*PROBLEMS[:1], hopeless, *PROBLEMS[2:4]]
+    with serving() as server:
+        build, generation = make(tmp_path, server.url, tasks=2, samples=3, problems=problems, give_up_after=1)
+        rows = outcome(build, generation, tmp_path)
+    statistics = json.loads((tmp_path / "statistics.json").read_text())
+    assert statistics["spared"] == 2 and statistics["rollouts"] == 10
+    assert {row["problem_id"] for row in rows} == {problem.id for problem in problems} - {hopeless.id}
 
 
 def test_more_samples_and_another_number_of_tasks_go_on(tmp_path):

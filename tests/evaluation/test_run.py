@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from reflection_trl.evaluation import EvaluationRun
 from reflection_trl.evaluation.benchmarks import EVALPLUS
@@ -110,6 +111,28 @@ def test_problems_of_ones_own_are_judged_by_their_tests(tmp_path):
     }  # fmt: skip
     assert (score.outcomes[1].kind, "half(4) == 2" in score.outcomes[1].detail) == ("wrong_answer", True)
     assert "no benchmark" not in results_table(run)
+
+
+@pytest.mark.usefixtures("isolation")
+def test_what_was_judged_is_kept_though_the_hub_is_gone(tmp_path, monkeypatch):
+    """The record names the model's commit, which the Hub knows."""
+
+    def gone(*_, **__):
+        raise LocalEntryNotFoundError("Name or service not known")
+
+    async def answer(prompt, sampling):
+        return Completion("```python\ndef double(x):\n    return 2 * x\n```")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", gone)
+    monkeypatch.setattr("transformers.utils.peft_utils.find_adapter_config_file", lambda *_, **__: None)
+    monkeypatch.setattr("reflection_trl.evaluation.run._require_chat_template", lambda *_: None)
+    row = {"id": "double", "instruction": "Write `double(x)`.", "tests": "assert double(2) == 4"}
+    (tmp_path / "problems.jsonl").write_text(json.dumps(row) + "\n")
+    arguments = GenerationArguments(model_name_or_path="team/model", backend="transformers")
+    benchmark = f"problems:{tmp_path / 'problems.jsonl'}"
+    run = evaluate_model(arguments, [benchmark], tmp_path / "out", generate=answer, bar=False)
+    assert run.revision is None and [outcome.passed for outcome in run.scores[0].outcomes] == [True]
+    assert EvaluationRun.load(tmp_path / "out" / "results.json") == run
 
 
 def test_problems_of_ones_own_need_tests_and_the_plain_request(tmp_path):
