@@ -17,6 +17,7 @@ import sys
 import time
 from argparse import ArgumentTypeError
 from pathlib import Path
+from typing import Any
 
 from command_line import HUB_MEND, Parser, check_model_name, run_command
 
@@ -24,7 +25,7 @@ from command_line import HUB_MEND, Parser, check_model_name, run_command
 PROMPT = "Write a Python function `unique(items)` that removes duplicates from a list and keeps the order."
 
 
-def answer(name, prompt, max_new_tokens, chat_template_kwargs):
+def answer(name: str, prompt: str, max_new_tokens: int, chat_template_kwargs: dict[str, Any]) -> int:
     """Print the model's answer as it comes, and return the number of new tokens."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer
@@ -36,8 +37,9 @@ def answer(name, prompt, max_new_tokens, chat_template_kwargs):
     tokenizer = AutoTokenizer.from_pretrained(name)
     if tokenizer.chat_template is None:
         raise ValueError("its tokenizer has no chat template; give an instruct model.")
-    model = AutoModelForCausalLM.from_pretrained(name, dtype="auto").to(device).eval()
-    inputs = tokenizer.apply_chat_template(
+    model = AutoModelForCausalLM.from_pretrained(name, dtype="auto")
+    model = model.to(device).eval()  # type: ignore[arg-type] # `to` is wrapped
+    inputs = tokenizer.apply_chat_template(  # type: ignore[union-attr] # with `return_dict`
         [{"role": "user", "content": prompt}],
         add_generation_prompt=True,
         return_tensors="pt",
@@ -54,7 +56,7 @@ def answer(name, prompt, max_new_tokens, chat_template_kwargs):
     return output.shape[1] - inputs["input_ids"].shape[1]
 
 
-def json_object(value):
+def json_object(value: str) -> dict[str, Any]:
     try:
         content = json.loads(value)
     except ValueError:
@@ -64,13 +66,13 @@ def json_object(value):
     return content
 
 
-def positive(value):
+def positive(value: str) -> int:
     if not value.isdecimal() or int(value) == 0:
         raise ArgumentTypeError(f"{value!r} is no number of tokens; give 1, 2, 3, ...")
     return int(value)
 
 
-def run(argv):
+def run(argv: list[str]) -> None:
     parser = Parser()
     parser.add_argument("models", nargs="+", metavar="MODEL")
     parser.add_argument("--prompt", default=PROMPT)
@@ -92,7 +94,7 @@ def run(argv):
         print(f"--- {tokens} tokens{cut}, {time.monotonic() - start:.0f} s with loading")
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     return run_command(run, __doc__, argv)
 
 

@@ -28,9 +28,25 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import (
+        PreTrainedConfig,
+        PreTrainedModel,
+        PreTrainedTokenizerFast,
+        TrainerControl,
+        TrainerState,
+        TrainingArguments,
+    )
+
+    from reflection_trl import ReflectionDistillTrainer
+    from reflection_trl.packing import Sequence as TokenSequence
 
 # Qwen2.5-Coder
 SHAPES = {
@@ -96,7 +112,7 @@ class Result:
         return sum(self.useful_flop) / sum(self.seconds)
 
 
-def synthetic_rows(number, mean_tokens, vocabulary, seed):
+def synthetic_rows(number: int, mean_tokens: int, vocabulary: int, seed: int) -> list[dict[str, Any]]:
     """
     Tokenised reflection rows of random tokens, shaped as real ones are: an instruction, three to five rounds of text, code and
     execution output, the request and the answer. Lengths vary by a quarter around the mean.
@@ -107,7 +123,7 @@ def synthetic_rows(number, mean_tokens, vocabulary, seed):
     from reflection_trl.sequences import BLOCK_TYPES
 
     rng = np.random.default_rng(seed)
-    types = {name: number for number, name in enumerate(BLOCK_TYPES)}
+    types: dict[str, int] = {name: number for number, name in enumerate(BLOCK_TYPES)}
     rows = []
     for row_id in range(number):
         length = int(mean_tokens * rng.uniform(0.75, 1.25))
@@ -137,33 +153,34 @@ def synthetic_rows(number, mean_tokens, vocabulary, seed):
     return rows
 
 
-def make_model(arguments, device, dtype):
+def make_model(arguments: BenchmarkArguments, device: str, dtype: "torch.dtype") -> "PreTrainedModel":
     import torch
     from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
     torch.manual_seed(arguments.seed)
     if arguments.model_name_or_path:
-        return AutoModelForCausalLM.from_pretrained(arguments.model_name_or_path, dtype=dtype).to(device)
+        model = AutoModelForCausalLM.from_pretrained(arguments.model_name_or_path, dtype=dtype)
+        return model.to(device)  # type: ignore[arg-type] # `to` is wrapped
     shape = arguments.shape
-    config = Qwen2Config(
+    settings: dict[str, Any] = {
         **SHAPES[shape],
-        num_key_value_heads=KEY_VALUE_HEADS[shape],
-        vocab_size=VOCABULARY[shape],
-        tie_word_embeddings=TIED[shape],
-        max_position_embeddings=32768,
-        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
-        attn_implementation="sdpa",
-    )
+        "num_key_value_heads": KEY_VALUE_HEADS[shape],
+        "vocab_size": VOCABULARY[shape],
+        "tie_word_embeddings": TIED[shape],
+        "max_position_embeddings": 32768,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6},
+        "attn_implementation": "sdpa",
+    }
     default = torch.get_default_dtype()
     torch.set_default_dtype(dtype)  # a 7B model in float32 would not fit beside itself
     try:
         with torch.device(device):
-            return Qwen2ForCausalLM(config)
+            return Qwen2ForCausalLM(Qwen2Config(**settings))
     finally:
         torch.set_default_dtype(default)
 
 
-def useful_flop(lengths, predictions, config, products):
+def useful_flop(lengths: Sequence[int], predictions: int, config: "PreTrainedConfig", products: int) -> float:
     """
     Arithmetic that a step needs when nothing is padded, hidden or recomputed.
 
@@ -185,9 +202,10 @@ def useful_flop(lengths, predictions, config, products):
     return float(body + head + attention)
 
 
-def published_trainer():
+def published_trainer() -> "type[ReflectionDistillTrainer]":
     import torch
     import torch.nn.functional as F
+    from torch import nn
 
     from reflection_trl import ReflectionDistillTrainer
     from reflection_trl.packing import full_sequence, pad
@@ -195,7 +213,14 @@ def published_trainer():
     class PublishedTrainer(ReflectionDistillTrainer):
         """One padded batch of teacher and student samples through the ordinary forward pass, logits of all positions."""
 
-        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        def compute_loss(
+            self,
+            model: nn.Module,
+            inputs: dict[str, Any],
+            return_outputs: bool = False,
+            num_items_in_batch: torch.Tensor | int | None = None,
+        ) -> torch.Tensor | tuple[torch.Tensor, dict[str, torch.Tensor]]:
+            assert isinstance(num_items_in_batch, torch.Tensor)  # of sequences and of students
             rows, rate = inputs["rows"], self.current_mask_rate
             sequences = []
             for row in rows:
@@ -227,8 +252,9 @@ def published_trainer():
     return PublishedTrainer
 
 
-def sdft_trainer():
+def sdft_trainer() -> "type[ReflectionDistillTrainer]":
     import torch
+    from torch import nn
     from trl.experimental.sdft.loss_utils import compute_full_logit_self_distillation_loss
     from trl.trainer.utils import pad
 
@@ -238,13 +264,20 @@ def sdft_trainer():
     class SDFTLossTrainer(ReflectionDistillTrainer):
         """The student's and the teacher's logits of the answer from two forward passes, prompts padded on the left."""
 
-        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        def compute_loss(
+            self,
+            model: nn.Module,
+            inputs: dict[str, Any],
+            return_outputs: bool = False,
+            num_items_in_batch: torch.Tensor | int | None = None,
+        ) -> torch.Tensor | tuple[torch.Tensor, dict[str, torch.Tensor]]:
+            assert isinstance(num_items_in_batch, torch.Tensor)  # of sequences and of students
             rows, device = inputs["rows"], self.accelerator.device
             rate = self.current_mask_rate
             answers = [row.input_ids[row.answer_start :] for row in rows]
             completion_mask = pad([torch.ones(len(answer)) for answer in answers]).to(device)
 
-            def logits(sequences):
+            def logits(sequences: "list[TokenSequence]") -> torch.Tensor:
                 parts = []
                 for value, name in ((0, "ids"), (0, "mask")):
                     prompts, completions = [], []
@@ -269,7 +302,15 @@ def sdft_trainer():
     return SDFTLossTrainer
 
 
-def step_counters(rows, seed, steps, total, arm, config, products):
+def step_counters(
+    rows: list[dict[str, Any]],
+    seed: int,
+    steps: Sequence[Sequence[int]],
+    total: int,
+    arm: str,
+    config: "PreTrainedConfig",
+    products: int,
+) -> tuple[list[int], list[float]]:
     """Source tokens and useful arithmetic of each step: what the arm has to do, drawn exactly as the trainer draws it."""
     import numpy as np
 
@@ -289,7 +330,7 @@ def step_counters(rows, seed, steps, total, arm, config, products):
                 continue
             rng = row_generator(seed, step, row.row_id)
             rng.integers(1)  # the trainer draws the strategy first
-            rate = mask_rate(step, total, "linear", 0.0, 1.0, None)
+            rate = mask_rate(step, total, "linear", 0.0, 1.0)
             hidden = hidden_tokens(
                 row.block_ids, row.block_types, rate, "block-type", ("execution", "text", "code"), rng
             )
@@ -300,7 +341,14 @@ def step_counters(rows, seed, steps, total, arm, config, products):
     return tokens, flop
 
 
-def run_arm(arm, arguments, rows, device, dtype, folder):
+def run_arm(
+    arm: str,
+    arguments: BenchmarkArguments,
+    rows: list[dict[str, Any]],
+    device: str,
+    dtype: "torch.dtype",
+    folder: Path,
+) -> Result | None:
     """The arm with as many rows per pass as fit; `None` if one row does not fit."""
     import torch
     from accelerate import PartialState
@@ -326,7 +374,15 @@ def run_arm(arm, arguments, rows, device, dtype, folder):
     return None
 
 
-def run_steps(arm, micro, arguments, rows, device, dtype, folder):
+def run_steps(
+    arm: str,
+    micro: int,
+    arguments: BenchmarkArguments,
+    rows: list[dict[str, Any]],
+    device: str,
+    dtype: "torch.dtype",
+    folder: Path,
+) -> Result:
     import torch
     from accelerate import PartialState
     from accelerate.utils import gather_object
@@ -334,24 +390,36 @@ def run_steps(arm, micro, arguments, rows, device, dtype, folder):
     from transformers import TrainerCallback
 
     class Clock(TrainerCallback):
-        def __init__(self):
-            self.ends, self.losses = [], []
+        def __init__(self) -> None:
+            self.ends: list[float] = []
+            self.losses: list[float] = []
 
-        def now(self):
+        def now(self) -> float:
             if device == "cuda":
                 torch.cuda.synchronize()
             return time.perf_counter()
 
-        def on_train_begin(self, args, state, control, **kwargs):
+        def on_train_begin(
+            self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **kwargs: Any
+        ) -> None:
             self.ends.append(self.now())
 
-        def on_step_end(self, args, state, control, **kwargs):
+        def on_step_end(
+            self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **kwargs: Any
+        ) -> None:
             self.ends.append(self.now())
             if device == "cuda" and state.global_step == arguments.warmup_steps:
                 torch.cuda.reset_peak_memory_stats()
 
-        def on_log(self, args, state, control, logs=None, **kwargs):
-            if "loss" in logs:
+        def on_log(
+            self,
+            args: "TrainingArguments",
+            state: "TrainerState",
+            control: "TrainerControl",
+            logs: dict[str, float] | None = None,
+            **kwargs: Any,
+        ) -> None:
+            if logs is not None and "loss" in logs:
                 self.losses.append(logs["loss"])
 
     model = make_model(
@@ -359,7 +427,7 @@ def run_steps(arm, micro, arguments, rows, device, dtype, folder):
     )  # before the settings, at whose sight ZeRO-3 would take its weights apart
     config = model.config
     total = arguments.steps + arguments.warmup_steps
-    common = {
+    common: dict[str, Any] = {
         "output_dir": str(folder / arm),
         "max_steps": total,
         "per_device_train_batch_size": micro,
@@ -419,7 +487,7 @@ def run_steps(arm, micro, arguments, rows, device, dtype, folder):
         trainer_class = ReflectionDistillTrainer
         if arm in PADDED:
             trainer_class = published_trainer() if arm == "published" else sdft_trainer()
-        settings = {
+        settings: dict[str, Any] = {
             "mask_strategy": "block-type",
             "mask_order": ["execution", "text", "code"],
             "mask_schedule": "linear",
@@ -434,12 +502,13 @@ def run_steps(arm, micro, arguments, rows, device, dtype, folder):
             callbacks=[clock],
             peft_config=peft_config,
         )
-    dataset = trainer.train_dataset
-    trainer._get_train_sampler = lambda *_: torch.utils.data.SequentialSampler(dataset)
+    prepared: Dataset = trainer.train_dataset
+    trainer._get_train_sampler = lambda *_: torch.utils.data.SequentialSampler(prepared)  # type: ignore[method-assign] # for this run
     trainer.train()
     counted = slice(arguments.warmup_steps, total)
     batches = [range(step * arguments.batch_size, (step + 1) * arguments.batch_size) for step in range(total)]
     tokens, flop = step_counters(rows, arguments.seed, batches, total, arm, config, 4 if arguments.use_peft else 6)
+    assert trainer.optimizer is not None  # it has trained
     optimizer = getattr(trainer.optimizer, "optimizer", trainer.optimizer)
     state_bytes = sum(
         value.numel() * value.element_size()
@@ -454,7 +523,7 @@ def run_steps(arm, micro, arguments, rows, device, dtype, folder):
     )
 
 
-def benchmark_tokenizer():
+def benchmark_tokenizer() -> "PreTrainedTokenizerFast":
     """A tokenizer that is asked for its padding token only: rows are token ids already."""
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
@@ -471,7 +540,7 @@ def benchmark_tokenizer():
     return tokenizer
 
 
-def matrix_rate(device, dtype):
+def matrix_rate(device: str, dtype: "torch.dtype") -> float:
     """FLOP/s of one large matrix product in the dtype of training, the median of twenty."""
     import torch
 
@@ -489,7 +558,7 @@ def matrix_rate(device, dtype):
     return 2 * size**3 / statistics.median(times[5:])
 
 
-def table(results, rate):
+def table(results: Sequence[Result], rate: float) -> str:
     """The results as a Markdown table."""
     base = next((result for result in results if result.arm == "published"), None)
     lines = [
@@ -512,7 +581,7 @@ def table(results, rate):
     return "\n".join(lines)
 
 
-def plot(results, path):
+def plot(results: Sequence[Result], path: Path) -> None:
     try:
         import matplotlib
     except ImportError:
@@ -538,11 +607,13 @@ def plot(results, path):
     figure.savefig(path, dpi=150)
 
 
-def main():
+def main() -> None:
     from transformers.hf_argparser import HfArgumentParser
 
     parser = HfArgumentParser(
-        BenchmarkArguments, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        BenchmarkArguments,  # type: ignore[arg-type] # annotated with a type of its own
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     (arguments,) = parser.parse_args_into_dataclasses()
     unknown = [arm for arm in arguments.arms if arm not in ARMS]
@@ -570,10 +641,10 @@ def main():
     logging.set_verbosity_error()
     folder = Path(arguments.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    dtype = arguments.dtype
-    if dtype == "auto":
-        dtype = "bfloat16" if device == "cuda" else "float32"
-    dtype = getattr(torch, dtype)
+    precision = arguments.dtype
+    if precision == "auto":
+        precision = "bfloat16" if device == "cuda" else "float32"
+    dtype: torch.dtype = getattr(torch, precision)
     if arguments.model_name_or_path:
         vocabulary = AutoConfig.from_pretrained(arguments.model_name_or_path).vocab_size
     else:

@@ -50,12 +50,19 @@ only in the sandbox: reflection_trl.sandbox.
 import asyncio
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from command_line import check_name, make_parser, parse_options, run_command
 
+
+if TYPE_CHECKING:
+    from reflection_trl.builder.build import Build
+    from reflection_trl.builder.statistics import BuildStatistics
+    from reflection_trl.generation import GenerationArguments
+    from reflection_trl.problems import Problem
 
 SOURCE_KEYS = (
     *("path", "mapping", "columns", "split", "name", "revision"),
@@ -93,7 +100,7 @@ class BuildArguments:
     create_pr: bool = False
 
 
-def parse(argv: list[str]) -> tuple[BuildArguments, Any]:
+def parse(argv: list[str]) -> "tuple[BuildArguments, GenerationArguments]":
     from reflection_trl.generation import GenerationArguments
 
     parser = make_parser((BuildArguments, GenerationArguments), prog="build_dataset.py")
@@ -102,7 +109,7 @@ def parse(argv: list[str]) -> tuple[BuildArguments, Any]:
     return arguments, generation
 
 
-def check_sources(sources: list[Any]) -> None:
+def check_sources(sources: Sequence[str | dict[str, Any]]) -> None:
     if not sources:
         raise ValueError("Which problems? Give --problems, or `problems:` in the YAML file.")
     for source in sources:
@@ -113,7 +120,7 @@ def check_sources(sources: list[Any]) -> None:
             raise ValueError(f"each of `problems` needs a `path`, but one is {source!r}.")
 
 
-def read_problems(sources: list[Any]) -> list[Any]:
+def read_problems(sources: Sequence[str | dict[str, Any]]) -> "list[Problem]":
     """The problems of all sources. One that has the id of a problem of another source is called by its own source too."""
     from reflection_trl.problems import load_problems
 
@@ -127,7 +134,7 @@ def read_problems(sources: list[Any]) -> list[Any]:
     return problems
 
 
-def read_build(arguments: BuildArguments, generation: Any) -> Any:
+def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> "Build":
     """What the arguments ask to make."""
     from reflection_trl.builder import RolloutSettings
     from reflection_trl.builder.build import Build, model_name
@@ -165,7 +172,7 @@ def read_build(arguments: BuildArguments, generation: Any) -> Any:
     )
 
 
-def show_outcome(arguments: BuildArguments, statistics: Any) -> None:
+def show_outcome(arguments: BuildArguments, statistics: "BuildStatistics") -> None:
     """Prints what a run has made, and publishes it when asked to."""
     from reflection_trl.builder.build import read_rows
 
@@ -207,7 +214,7 @@ def run(argv: list[str]) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("reflection_trl").setLevel(logging.INFO if process == 0 else logging.ERROR)
     build = read_build(arguments, generation)
-    if process == 0:
+    if process == 0 and build.report is not None:
         print(build.report.summary(), flush=True)
     statistics = asyncio.run(
         run_build(

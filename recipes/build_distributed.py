@@ -25,11 +25,17 @@ only in the sandbox, on the machine of their task, which must hold there too. do
 
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from build_dataset import BuildArguments, check_sources, read_build, show_outcome
 from command_line import make_parser, parse_options, run_command
 
+
+if TYPE_CHECKING:
+    from datatrove.executor.base import PipelineExecutor
+
+    from reflection_trl.builder.distributed import RolloutRunner
+    from reflection_trl.generation import GenerationArguments
 
 EXECUTORS = ("local", "ray", "slurm")
 
@@ -47,7 +53,7 @@ class DistributedArguments:
     time: str = "20:00:00"
     env_command: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.executor not in EXECUTORS:
             raise ValueError(f"--executor {self.executor!r}: use one of {', '.join(EXECUTORS)}.")
         if self.executor == "slurm" and not self.partition:
@@ -58,7 +64,7 @@ class DistributedArguments:
             raise ValueError(f"--workers must be at least 1, or -1 for all tasks at a time, got {self.workers}.")
 
 
-def make_executor(arguments: DistributedArguments, step: Any, logging_dir: str) -> Any:
+def make_executor(arguments: DistributedArguments, step: "RolloutRunner", logging_dir: str) -> "PipelineExecutor":
     shared = {"tasks": arguments.tasks, "workers": arguments.workers, "logging_dir": logging_dir}
     if arguments.executor == "local":
         from datatrove.executor import LocalPipelineExecutor
@@ -87,19 +93,25 @@ def make_executor(arguments: DistributedArguments, step: Any, logging_dir: str) 
     )
 
 
-def run(argv: list[str]) -> None:
+def parse(argv: list[str]) -> "tuple[BuildArguments, GenerationArguments, DistributedArguments]":
     from reflection_trl.generation import GenerationArguments
 
     parser = make_parser((BuildArguments, GenerationArguments, DistributedArguments), prog="build_distributed.py")
     arguments, generation, distributed = parse_options(parser, argv)
     check_sources(arguments.problems)
+    return arguments, generation, distributed
+
+
+def run(argv: list[str]) -> None:
+    arguments, generation, distributed = parse(argv)
 
     from reflection_trl.builder.build import RunError
     from reflection_trl.builder.distributed import RolloutRunner, inference_config, prepare_folder, write_finished
 
     config = inference_config(generation, distributed.server, arguments.in_flight)
     build = read_build(arguments, generation)
-    print(build.report.summary(), flush=True)
+    if build.report is not None:
+        print(build.report.summary(), flush=True)
     logging_dir, missing = prepare_folder(build, arguments.output_dir, distributed.tasks)
     if missing and not arguments.outcome_only:
         step = RolloutRunner(build, arguments.output_dir, generation, config)

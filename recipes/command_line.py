@@ -5,8 +5,13 @@ import difflib
 import os
 import re
 import sys
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
+
+if TYPE_CHECKING:
+    from trl import TrlParser
 
 USER_ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
 HUB_MEND = "Check the name and the connection; what is gated or private needs `hf auth login`."
@@ -20,37 +25,39 @@ MENDS = {
 }
 
 
-def make_parser(fields, prog):
-    """A parser of dataclasses that raises instead of printing its usage."""
+def make_parser(fields: type | tuple[type, ...], prog: str) -> "TrlParser":
+    """A parser of a dataclass, or of several, that raises instead of printing its usage."""
     from trl import TrlParser
 
-    parser = TrlParser(fields, prog=prog, allow_abbrev=False)
-    parser.error = fail
-    return parser
+    class OptionsParser(TrlParser):
+        def error(self, message: str) -> NoReturn:
+            fail(message)
+
+    return OptionsParser(fields, prog=prog, allow_abbrev=False)  # type: ignore[arg-type] # annotated with a type of its own
 
 
 class Parser(argparse.ArgumentParser):
     """A parser of a few arguments that raises instead of printing its usage."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(add_help=False, allow_abbrev=False)
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         fail(message)
 
-    def parse(self, argv):
+    def parse(self, argv: list[str]) -> argparse.Namespace:
         check_options(self, argv)
         return self.parse_args(argv)
 
 
-def fail(message):
+def fail(message: str) -> NoReturn:
     # `argument --mask_order/--mask-order: ...`: each option has both spellings
     message = re.sub(r"^argument (--\w+)(/--[\w-]+)*", r"\1", message)
     mend = next((mend for what, mend in MENDS.items() if re.search(what, message)), "")
     raise ValueError(message + mend)
 
 
-def check_model_name(name):
+def check_model_name(name: str) -> None:
     """Refuses a model folder that is none, and says how the one of the first recipes is made."""
     from reflection_trl.model_folder import check_model_folder
 
@@ -62,7 +69,7 @@ def check_model_name(name):
         raise
 
 
-def read_config_file(argv):
+def read_config_file(argv: list[str]) -> dict[str, Any]:
     """The fields in the YAML file that `--config` names."""
     import yaml
 
@@ -74,7 +81,7 @@ def read_config_file(argv):
     try:
         config = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
-        mark, problem = error.problem_mark, error.problem or error.context
+        mark, problem = error.problem_mark, error.problem or error.context or str(error)
         tab = "; indent with spaces, not tabs" if "\\t" in problem else ""
         where = f" (line {mark.line + 1}, column {mark.column + 1}){tab}" if mark else tab
         raise ValueError(f"{file} is not a YAML file: {problem}{where}.") from error
@@ -85,19 +92,19 @@ def read_config_file(argv):
     return config
 
 
-def check_name(what, name, known):
+def check_name(what: str, name: str, known: Collection[str]) -> None:
     """Says which name was meant where this one is not known."""
     if name not in known:
         near = [other for other in known if other.startswith(name)] or difflib.get_close_matches(name, known, n=1)
         raise ValueError(f"unknown {what}: `{name}`; " + (f"did you mean `{near[0]}`?" if near else "see `--help`."))
 
 
-def split_config(argv):
+def split_config(argv: list[str]) -> list[str]:
     """`--config=FILE` as two arguments, as TRL's parser wants it."""
     return [part for arg in argv for part in (arg.split("=", 1) if arg.startswith("--config=") else [arg])]
 
 
-def check_options(parser, argv):
+def check_options(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     """Says which name was meant where the YAML file or the command line has one that is not known."""
     for key in read_config_file(argv):
         check_name("key in the YAML file", key, [*(action.dest for action in parser._actions), "env"])
@@ -110,7 +117,7 @@ def check_options(parser, argv):
             raise ValueError(f"unknown option: `-{name}`; did you mean `--{name}`?")
 
 
-def parse_options(parser, argv):
+def parse_options(parser: "TrlParser", argv: list[str]) -> list[Any]:
     """The parser's dataclasses, filled from the YAML file and the command line. Every name is checked before any value."""
     argv = split_config(argv)
     check_options(parser, argv)
@@ -120,7 +127,12 @@ def parse_options(parser, argv):
     return filled
 
 
-def run_command(run, doc, argv=None, user_errors=USER_ERRORS):
+def run_command(
+    run: Callable[[list[str]], None],
+    doc: str,
+    argv: list[str] | None = None,
+    user_errors: tuple[type[Exception], ...] = USER_ERRORS,
+) -> int:
     """
     Runs a recipe. Wrong input ends with one sentence and exit code 1; REFLECTION_TRL_DEBUG=1 shows the traceback. Errors of
     other types than `user_errors` show theirs always.

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from command_line import Parser, run_command
 
@@ -64,7 +65,8 @@ def convert(gguf: Path, output_dir: Path) -> None:
     tokenizer.model_max_length = CONTEXT_LENGTH
     logging.disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    model.hf_quantizer.remove_quantization_config(model)  # the weights are plain floats by now
+    quantizer: Any = model.hf_quantizer
+    quantizer.remove_quantization_config(model)  # the weights are plain floats by now
     if hasattr(model.config, "_model_name_or_path"):
         del model.config._model_name_or_path  # the file's own title, which is no place to load from
     model.generation_config = GenerationConfig(

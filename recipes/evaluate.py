@@ -83,7 +83,7 @@ def parse(argv: list[str]) -> Any:
         workers: int | None = None
         unsandboxed: bool = False
 
-        def __post_init__(self):
+        def __post_init__(self) -> None:
             if not self.samples:
                 super().__post_init__()
             elif self.model_name_or_path or self.base_url:
@@ -122,6 +122,7 @@ def run(argv: list[str]) -> None:
     )
     command = shlex.join(["python", "recipes/evaluate.py", *argv])
     output_dir = Path(arguments.output_dir)
+    found: EvaluationRun | None
     if arguments.samples:
         if process > 0:
             return

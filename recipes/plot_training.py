@@ -13,7 +13,7 @@ from pathlib import Path
 from command_line import Parser, run_command
 
 
-def run(argv):
+def run(argv: list[str]) -> None:
     from reflection_trl.training_curves import CURVES_FILE, plot_training
 
     parser = Parser()
@@ -33,7 +33,7 @@ def run(argv):
         raise ImportError(f"{error}; install it with `pip install matplotlib`.") from error
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     return run_command(run, __doc__, argv)
 
 

@@ -18,12 +18,13 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from command_line import Parser, run_command
 from train import load_part
 
 
-def to_row(query, answer):
+def to_row(query: str | None, answer: str | None) -> dict[str, Any] | None:
     """A plain row, or None where there is nothing to learn from."""
     query = html.unescape(query or "")
     answer = html.unescape(answer or "").replace("\r\n", "\n").replace("\t", "    ").strip()
@@ -33,7 +34,7 @@ def to_row(query, answer):
     return {"messages": messages, "type": "generation"}
 
 
-def run(argv):
+def run(argv: list[str]) -> None:
     from datasets import Value
     from trl.scripts.utils import DatasetConfig
 
@@ -69,7 +70,7 @@ def run(argv):
     print(f"{args.output}: {written} rows" + (f", {empty} empty ones left out" if empty else ""))
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     return run_command(run, __doc__, argv)
 
 

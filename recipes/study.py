@@ -46,13 +46,19 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from command_line import make_parser, parse_options, run_command
 
 
+if TYPE_CHECKING:
+    from reflection_trl.evaluation import EvaluationRun
+    from reflection_trl.evaluation.run import EvaluationSettings
+    from reflection_trl.generation import GenerationArguments
+
 STAGES = ("search", "train", "judge", "report")
 DATA = ("rows", "answers")
+BASE = "base"
 RECIPES = Path(__file__).parent
 
 
@@ -76,12 +82,43 @@ class Run:
     searches: bool = False
 
     @property
+    def arm_name(self) -> str:
+        """What tables call the way it was trained."""
+        return self.arm.name if self.arm else BASE
+
+    @property
     def is_drawn(self) -> bool:
         """Whether all its answers are there."""
         return (self.folder / "run.json").exists()
 
 
-def parse(argv: list[str]) -> Any:
+class Study(Protocol):
+    """What `parse` gives: the arguments once they have been checked."""
+
+    model_name_or_path: str
+    dataset_name: str
+    held_out: str
+    arms: list[Arm]
+    reference: str
+    train: dict[str, Any]
+    learning_rates: list[float]
+    search_seed: int
+    seeds: list[int]
+    benchmarks: list[str]
+    samples_per_task: int
+    temperature: float
+    held_out_samples: int
+    max_tokens: int | None
+    stages: list[str]
+    launch: str
+    part: int
+    parts: int
+    keep_models: bool
+    in_flight: int
+    output_dir: str
+
+
+def parse(argv: list[str]) -> Study:
     from dataclasses import dataclass, field
 
     from reflection_trl.generation import GenerationArguments
@@ -108,7 +145,7 @@ def parse(argv: list[str]) -> Any:
         in_flight: int = 256
         output_dir: str = "out/study"
 
-        def __post_init__(self):
+        def __post_init__(self) -> None:
             super().__post_init__()
             for name in ("model_name_or_path", "dataset_name", "held_out", "arms"):
                 if not getattr(self, name):
@@ -116,9 +153,10 @@ def parse(argv: list[str]) -> Any:
             for name in ("dataset_name", "held_out"):
                 if not Path(getattr(self, name)).exists():
                     raise ValueError(f"`{name}`: the file {getattr(self, name)!r} does not exist.")
-            self.arms = read_arms(self.arms)
-            self.reference = self.reference or self.arms[0].name
-            if self.reference not in (arm.name for arm in self.arms):
+            arms = read_arms(self.arms)
+            self.arms = arms  # type: ignore[assignment] # the parser reads the field's type, which is that of the YAML file
+            self.reference = self.reference or arms[0].name
+            if self.reference not in (arm.name for arm in arms):
                 raise ValueError(f"`reference` is {self.reference!r}, which is none of the arms.")
             for stage in self.stages:
                 if stage not in STAGES:
@@ -137,6 +175,10 @@ def read_arms(arms: Any) -> list[Arm]:
     for name, fields in arms.items():
         if not isinstance(fields, dict) or not {"config"} <= fields.keys() <= {"config", "data"}:
             raise ValueError(f"the arm {name!r} needs `config`, and may have `data`; it is {fields!r}.")
+        if name == BASE:
+            raise ValueError(
+                f"an arm is called {BASE!r}, as the model is that has not been trained: choose another name."
+            )
         arm = Arm(name, **fields)
         if arm.data not in DATA:
             raise ValueError(f"the arm {name!r} has `data: {arm.data}`; there are {' and '.join(DATA)}.")
@@ -156,7 +198,7 @@ def read_share(share: str) -> tuple[int, int]:
 # The runs
 
 
-def search_runs(study: Any) -> list[Run]:
+def search_runs(study: Study) -> list[Run]:
     """Each arm with each learning rate; with a single rate there is nothing to find."""
     if len(study.learning_rates) == 1:
         return []
@@ -168,11 +210,11 @@ def search_runs(study: Any) -> list[Run]:
     ]
 
 
-def final_runs(study: Any) -> list[Run]:
+def final_runs(study: Study) -> list[Run]:
     """The base model, and each arm with each seed at the rate that was found for it."""
     rates = best_rates(study)
     return [
-        Run(Path(study.output_dir, "base")),
+        Run(Path(study.output_dir, BASE)),
         *(
             Run(Path(study.output_dir, "runs", arm.name, str(seed)), arm, rates[arm.name], seed)
             for seed in study.seeds
@@ -181,7 +223,7 @@ def final_runs(study: Any) -> list[Run]:
     ]
 
 
-def best_rates(study: Any) -> dict[str, float]:
+def best_rates(study: Study) -> dict[str, float]:
     """For each arm the rate whose model solves most held-out problems."""
     from reflection_trl.evaluation.statistics import rate
 
@@ -196,11 +238,11 @@ def best_rates(study: Any) -> dict[str, float]:
                 f"the search of learning rates is not done: {run.folder} has no results; run the stage `search` first."
             )
         share = rate(found.scores[0]).value
-        best[run.arm.name] = max(best.get(run.arm.name, (-1.0, 0.0)), (share, run.learning_rate))
+        best[run.arm_name] = max(best.get(run.arm_name, (-1.0, 0.0)), (share, run.learning_rate))
     return {arm: learning_rate for arm, (_, learning_rate) in best.items()}
 
 
-def read_results(run: Run, plan: str) -> Any:
+def read_results(run: Run, plan: str) -> "EvaluationRun | None":
     """What came out of one plan of a run; `None` where it has not been judged."""
     from reflection_trl.evaluation import EvaluationRun
 
@@ -211,7 +253,7 @@ def read_results(run: Run, plan: str) -> Any:
 # Training and answers
 
 
-def data_file(study: Any, arm: Arm) -> str:
+def data_file(study: Study, arm: Arm) -> str:
     """The rows as they are, or their requests and final answers as plain rows, made here."""
     if arm.data == "rows":
         return study.dataset_name
@@ -231,14 +273,15 @@ def data_file(study: Any, arm: Arm) -> str:
     return str(file)
 
 
-def train(study: Any, run: Run) -> None:
+def train(study: Study, run: Run) -> None:
     """One model, by `recipes/train.py` in a process of its own, whose output is kept in `train.log`."""
-    model, mark = run.folder / "model", run.folder / "trained"
+    model, mark, arm = run.folder / "model", run.folder / "trained", run.arm
+    assert arm is not None  # the base model is not trained
     if mark.exists():
         return
     fields = {
         "model_name_or_path": study.model_name_or_path,
-        "dataset_name": data_file(study, run.arm),
+        "dataset_name": data_file(study, arm),
         "output_dir": str(model),
         "learning_rate": run.learning_rate,
         "seed": run.seed,
@@ -248,7 +291,7 @@ def train(study: Any, run: Run) -> None:
     }
     options = [part for name, value in fields.items() for part in (f"--{name}", str(value))]
     launch = [sys.executable] if study.launch == "python" else shlex.split(study.launch)
-    command = [*launch, str(RECIPES / "train.py"), "--config", run.arm.config, *options]
+    command = [*launch, str(RECIPES / "train.py"), "--config", arm.config, *options]
     run.folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     with open(run.folder / "train.log", "w") as log:
@@ -261,7 +304,7 @@ def train(study: Any, run: Run) -> None:
     mark.write_text(f"{time.monotonic() - start:.1f}\n")
 
 
-def plans(study: Any, run: Run) -> dict[str, tuple[list[str], Any]]:
+def plans(study: Study, run: Run) -> "dict[str, tuple[list[str], EvaluationSettings]]":
     """What a run is asked: benchmarks and settings, by the name of their folder."""
     from reflection_trl.evaluation.benchmarks import parse_benchmarks
     from reflection_trl.evaluation.run import EvaluationSettings
@@ -276,7 +319,7 @@ def plans(study: Any, run: Run) -> dict[str, tuple[list[str], Any]]:
     return found
 
 
-def generation_of(study: Any, run: Run) -> Any:
+def generation_of(study: Study, run: Run) -> "GenerationArguments":
     from dataclasses import fields
 
     from reflection_trl.generation import GenerationArguments
@@ -287,7 +330,7 @@ def generation_of(study: Any, run: Run) -> Any:
     return GenerationArguments(**values)
 
 
-async def draw(study: Any, runs: list[Run]) -> None:
+async def draw(study: Study, runs: list[Run]) -> None:
     """
     All answers of some models, one after the other. vLLM's engine goes on from one to the next, as long as they have the same
     shape: to start one takes longer than it then answers.
@@ -313,7 +356,7 @@ async def draw(study: Any, runs: list[Run]) -> None:
             finish(study, run, time.monotonic() - start)
 
 
-def finish(study: Any, run: Run, seconds: float) -> None:
+def finish(study: Study, run: Run, seconds: float) -> None:
     """Notes that all answers of a run are there; its weights are then no longer needed."""
     record = {
         "model": study.model_name_or_path,
@@ -329,11 +372,11 @@ def finish(study: Any, run: Run, seconds: float) -> None:
             weights.unlink()
 
 
-def own_share(study: Any, runs: list[Run]) -> list[Run]:
+def own_share(study: Study, runs: list[Run]) -> list[Run]:
     return runs[study.part :: study.parts]
 
 
-def make(study: Any, runs: list[Run]) -> None:
+def make(study: Study, runs: list[Run]) -> None:
     """Trains the models of some runs, one after the other, and then draws the answers of all."""
     missing = [run for run in runs if not run.is_drawn]
     trained = [run for run in missing if run.arm is not None]
@@ -344,7 +387,7 @@ def make(study: Any, runs: list[Run]) -> None:
         asyncio.run(draw(study, missing))
 
 
-def judge(study: Any, runs: list[Run]) -> None:
+def judge(study: Study, runs: list[Run]) -> None:
     """Judges the answers that are there and have not been judged."""
     from reflection_trl.evaluation.run import evaluate_model
 

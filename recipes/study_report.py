@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from study import Run, read_results
+from study import BASE, Run, Study, read_results
 
 from reflection_trl.evaluation import EvaluationRun, Score
 from reflection_trl.evaluation.statistics import (
@@ -19,11 +19,10 @@ from reflection_trl.evaluation.statistics import (
 )
 
 
-BASE = "base"
 PLANS = {"greedy": "One greedy answer to each task", "sampled": "Answers drawn with a temperature"}
 
 
-def write_report(study: Any, searched: Sequence[Run], runs: Sequence[Run]) -> str:
+def write_report(study: Study, searched: Sequence[Run], runs: Sequence[Run]) -> str:
     """
     Writes `study.json`, `study.md` and `study.png` into the study's folder.
 
@@ -64,7 +63,7 @@ def write_report(study: Any, searched: Sequence[Run], runs: Sequence[Run]) -> st
 
 def results_of(arm: str, runs: Sequence[Run], plan: str) -> list[EvaluationRun]:
     """One for each seed."""
-    mine = [run for run in runs if (run.arm.name if run.arm else BASE) == arm]
+    mine = [run for run in runs if run.arm_name == arm]
     return [found for run in mine if (found := read_results(run, plan)) is not None]
 
 
@@ -74,16 +73,28 @@ def extended(scores: Sequence[Score]) -> list[Score]:
     return [score for score in scores if f"{score.benchmark}+" not in names]
 
 
+def score_of(found: EvaluationRun, benchmark: str) -> Score:
+    """The score of a benchmark that others were judged on."""
+    score = found.score(benchmark)
+    if score is None:
+        reason = found.skipped.get(benchmark, "It is not in its results.json.")
+        raise ValueError(
+            f"{found.model} has no score of {benchmark}, which other runs have. {reason} Remove its results.json, and run the "
+            f"stages `judge` and `report` again."
+        )
+    return score
+
+
 def pooled(found: Sequence[EvaluationRun]) -> list[Score]:
     """One score for each benchmark, the answers of all seeds together."""
-    return [pool([one.score(score.benchmark) for one in found]) for score in found[0].scores]
+    return [pool([score_of(one, score.benchmark) for one in found]) for score in found[0].scores]
 
 
 def rates_table(by_arm: dict[str, list[EvaluationRun]]) -> str:
     benchmarks = [score.benchmark for score in next(iter(by_arm.values()))[0].scores]
     rows = [["", "seeds", *benchmarks, "mean of the extended"]]
     for arm, found in by_arm.items():
-        cells = [over_seeds([rate(one.score(benchmark)).value for one in found]) for benchmark in benchmarks]
+        cells = [over_seeds([rate(score_of(one, benchmark)).value for one in found]) for benchmark in benchmarks]
         rows.append([f"`{arm}`", str(len(found)), *cells, over_seeds(means(found))])
     return table(rows)
 
@@ -138,8 +149,8 @@ def failures_table(by_arm: dict[str, list[EvaluationRun]]) -> str:
 def search_table(searched: Sequence[Run]) -> str:
     rates = sorted({run.learning_rate for run in searched})
     rows = [["", *(f"{one:g}" for one in rates)]]
-    for arm in dict.fromkeys(run.arm.name for run in searched):
-        by_rate = {run.learning_rate: read_results(run, "held_out") for run in searched if run.arm.name == arm}
+    for arm in dict.fromkeys(run.arm_name for run in searched):
+        by_rate = {run.learning_rate: read_results(run, "held_out") for run in searched if run.arm_name == arm}
         shares = {one: rate(found.scores[0]) for one, found in by_rate.items() if found is not None}
         best = max((share.value for share in shares.values()), default=None)
         cells = []
@@ -154,7 +165,7 @@ def search_table(searched: Sequence[Run]) -> str:
 def record_of(found: Sequence[EvaluationRun]) -> dict[str, Any]:
     return {
         "pass@1": {
-            score.benchmark: [rate(one.score(score.benchmark)).value for one in found] for score in found[0].scores
+            score.benchmark: [rate(score_of(one, score.benchmark)).value for one in found] for score in found[0].scores
         },
         "mean_of_the_extended": means(found),
         "failures": {score.benchmark: failure_kinds(score) for score in pooled(found)},
@@ -175,11 +186,11 @@ def draw_figure(file: Path, by_arm: dict[str, list[EvaluationRun]], title: str) 
     )
     for axis, benchmark in zip(axes[0], benchmarks, strict=True):
         for place, arm in enumerate(reversed(arms)):
-            together = rate(pool([one.score(benchmark) for one in by_arm[arm]]))
+            together = rate(pool([score_of(one, benchmark) for one in by_arm[arm]]))
             colour = "#2f7fd6" if place == 0 else "#5a6272"
             axis.plot([100 * together.low, 100 * together.high], [place, place], color=colour, linewidth=2)
             axis.plot(100 * together.value, place, "o", color=colour)
-            seeds = [100 * rate(one.score(benchmark)).value for one in by_arm[arm]]
+            seeds = [100 * rate(score_of(one, benchmark)).value for one in by_arm[arm]]
             axis.plot(seeds, [place] * len(seeds), "o", mfc="none", color=colour, markersize=9, alpha=0.6)
         axis.set_title(benchmark, fontsize=10)
         axis.set_xlabel("pass@1, %")

@@ -30,7 +30,9 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from command_line import (
     HUB_MEND,
@@ -45,13 +47,20 @@ from command_line import (
 )
 
 
+if TYPE_CHECKING:
+    from datasets import Dataset, IterableDataset
+    from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments, TrlParser
+    from trl.scripts.utils import DatasetConfig
+
+    from reflection_trl import ReflectionDistillConfig, ReflectionDistillTrainer
+
 # No RuntimeError: what goes wrong inside training shows where
 USER_ERRORS = (ImportError, OSError, TypeError, ValueError)
 FILE_FORMATS = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 TRACKERS = ("tensorboard", "trackio", "wandb", "mlflow", "swanlab")
 
 
-def train_parser():
+def train_parser() -> "TrlParser":
     from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments
 
     from reflection_trl import ReflectionDistillConfig
@@ -59,11 +68,14 @@ def train_parser():
     return make_parser((ScriptArguments, ReflectionDistillConfig, ModelConfig, DatasetMixtureConfig), "train.py")
 
 
-def parse(argv):
-    return parse_options(train_parser(), argv)
+def parse(
+    argv: list[str],
+) -> "tuple[ScriptArguments, ReflectionDistillConfig, ModelConfig, DatasetMixtureConfig]":
+    script_args, training_args, model_args, dataset_args = parse_options(train_parser(), argv)
+    return script_args, training_args, model_args, dataset_args
 
 
-def check_names(argv):
+def check_names(argv: list[str]) -> None:
     """Checks, before any value and without the Hub, that there are a model and data: what is missing most often."""
     from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments
     from trl.scripts.utils import DatasetConfig
@@ -92,7 +104,7 @@ def check_names(argv):
         check_dataset(script_args.dataset_name)
 
 
-def check_dataset(name):
+def check_dataset(name: str) -> None:
     from reflection_trl.model_folder import check_exists
 
     if Path(name).suffix in FILE_FORMATS:
@@ -104,19 +116,23 @@ def check_dataset(name):
         check_exists("dataset", name)
 
 
-def check_setup(training_args):
+def output_dir_of(training_args: "ReflectionDistillConfig") -> str:
+    return training_args.output_dir  # type: ignore[return-value] # `TrainingArguments` sees to it
+
+
+def check_setup(training_args: "ReflectionDistillConfig") -> None:
     """Checks what would else be told after the model has been loaded."""
     from huggingface_hub import get_token
     from transformers.integrations import get_available_reporting_integrations
 
     from reflection_trl.model_folder import check_exists
 
-    output_dir = Path(training_args.output_dir)
+    output_dir = Path(output_dir_of(training_args))
     place = next(folder for folder in (output_dir, *output_dir.parents) if folder.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
         reason = "is no folder" if not place.is_dir() else "cannot be written"
         raise ValueError(f"`output_dir` is {str(output_dir)!r}, but {str(place)!r} {reason}; set another.")
-    for tracker in training_args.report_to:
+    for tracker in training_args.report_to or []:
         if tracker in TRACKERS and tracker not in get_available_reporting_integrations():
             raise ValueError(
                 f"`report_to` names {tracker!r}, which is not installed; run `pip install {tracker}`, or set it to 'none'."
@@ -130,13 +146,14 @@ def check_setup(training_args):
         check_exists("chat template", template)
 
 
-def check_model(model_args, training_args):
+def check_model(model_args: "ModelConfig", training_args: "ReflectionDistillConfig") -> None:
     """Checks that the model can be had, and talks, before its weights are loaded."""
     from transformers import AutoConfig, AutoTokenizer
 
     from reflection_trl.rendering import ChatTemplateRenderer
 
     name = model_args.model_name_or_path
+    assert name is not None  # see `check_names`
     options = {"revision": model_args.model_revision, "trust_remote_code": training_args.trust_remote_code}
     try:
         AutoConfig.from_pretrained(name, **options)
@@ -148,7 +165,7 @@ def check_model(model_args, training_args):
         ChatTemplateRenderer(tokenizer)  # which says what to do
 
 
-def load_part(source, split, streaming):
+def load_part(source: "DatasetConfig", split: str, streaming: bool) -> "Dataset | IterableDataset":
     """One dataset: a JSON or Parquet file, several of them (`data/*.jsonl`), a folder, or a Hub id."""
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
@@ -176,7 +193,7 @@ def load_part(source, split, streaming):
         ) from error
 
 
-def find_bad_line(pattern):
+def find_bad_line(pattern: str) -> str | None:
     """Where a JSON Lines file is none: `datasets` counts from the start of a chunk."""
     for file in sorted(glob.glob(pattern)):
         with open(file, encoding="utf-8", errors="replace") as lines:
@@ -190,11 +207,11 @@ def find_bad_line(pattern):
     return None
 
 
-def columns_of(part):
+def columns_of(part: "Dataset | IterableDataset") -> list[str]:
     return part.column_names or list(next(iter(part)))
 
 
-def check_rows(part, name):
+def check_rows(part: "Dataset | IterableDataset", name: str) -> None:
     """Checks columns and first row, which tell most of what can be wrong, before the model is loaded."""
     from reflection_trl.sequences import normalize_row
 
@@ -208,7 +225,9 @@ def check_rows(part, name):
         normalize_row(row, f"Row 0 of the dataset {name!r}")
 
 
-def mix(parts, sources):
+def mix(
+    parts: "Sequence[Dataset | IterableDataset]", sources: "Sequence[DatasetConfig]"
+) -> "Dataset | IterableDataset":
     """Put datasets one after the other, as TRL does, but whatever the form of their `messages`."""
     from datasets import Features, Value, concatenate_datasets
 
@@ -216,9 +235,9 @@ def mix(parts, sources):
         check_rows(part, source.path)
     if len(parts) == 1:
         return parts[0]
-    fractions = [source.fraction for source in sources]
-    if any(fraction is not None for fraction in fractions):
-        if not all(fractions) or not all(hasattr(part, "__len__") for part in parts):
+    fractions = [source.fraction for source in sources if source.fraction is not None]
+    if fractions:
+        if len(fractions) < len(sources) or not all(fractions) or not all(hasattr(part, "__len__") for part in parts):
             raise ValueError("`fraction` must be set, above 0, for every dataset of a mixture, none of which streams.")
         # The largest mixture of these shares that uses no row twice
         total = min(len(part) / fraction for part, fraction in zip(parts, fractions, strict=True))
@@ -231,24 +250,28 @@ def mix(parts, sources):
     return concatenate_datasets(parts)
 
 
-def messages_as_json(row):
+def messages_as_json(row: dict[str, Any]) -> dict[str, str]:
     messages = row["messages"]
     return {"messages": messages if isinstance(messages, str) else json.dumps(messages), "type": row["type"]}
 
 
-def load_data(script_args, dataset_args, training_args):
-    """The rows to train on and, if there is evaluation, the rows to evaluate on."""
+def data_sources(script_args: "ScriptArguments", dataset_args: "DatasetMixtureConfig") -> "list[DatasetConfig]":
+    """The datasets of the mixture, or the one dataset."""
     from trl.scripts.utils import DatasetConfig
 
     if dataset_args.datasets:
-        sources, streaming = dataset_args.datasets, dataset_args.streaming
-    else:
-        sources = [
-            DatasetConfig(
-                script_args.dataset_name, name=script_args.dataset_config, split=script_args.dataset_train_split
-            )
-        ]
-        streaming = script_args.dataset_streaming
+        return dataset_args.datasets
+    name = script_args.dataset_name
+    assert name is not None  # see `check_names`
+    return [DatasetConfig(name, name=script_args.dataset_config, split=script_args.dataset_train_split)]
+
+
+def load_data(
+    script_args: "ScriptArguments", dataset_args: "DatasetMixtureConfig", training_args: "ReflectionDistillConfig"
+) -> "tuple[Dataset | IterableDataset, Dataset | IterableDataset | None]":
+    """The rows to train on and, if there is evaluation, the rows to evaluate on."""
+    sources = data_sources(script_args, dataset_args)
+    streaming = dataset_args.streaming if dataset_args.datasets else script_args.dataset_streaming
     evaluates = training_args.eval_strategy != "no" or training_args.eval_on_start
     size = dataset_args.test_split_size
     if evaluates and size is None and dataset_args.datasets:
@@ -280,7 +303,7 @@ def load_data(script_args, dataset_args, training_args):
         return train, test
 
 
-def find_checkpoint(training_args):
+def find_checkpoint(training_args: "ReflectionDistillConfig") -> str | None:
     from transformers.trainer_utils import get_last_checkpoint
 
     checkpoint = training_args.resume_from_checkpoint
@@ -293,14 +316,19 @@ def find_checkpoint(training_args):
                 f"or `true` for the last one."
             )
         return str(checkpoint)
-    output_dir = training_args.output_dir
+    output_dir = output_dir_of(training_args)
     checkpoint = get_last_checkpoint(output_dir) if Path(output_dir).is_dir() else None
     if checkpoint is None:
         raise ValueError(f"there is no checkpoint in {output_dir!r} to resume from; start without this option.")
     return checkpoint
 
 
-def make_trainer(script_args, training_args, model_args, dataset_args):
+def make_trainer(
+    script_args: "ScriptArguments",
+    training_args: "ReflectionDistillConfig",
+    model_args: "ModelConfig",
+    dataset_args: "DatasetMixtureConfig",
+) -> "ReflectionDistillTrainer":
     from safetensors import SafetensorError
     from trl import get_peft_config, get_quantization_config
 
@@ -310,10 +338,11 @@ def make_trainer(script_args, training_args, model_args, dataset_args):
         "revision": model_args.model_revision,
         "attn_implementation": model_args.attn_implementation,
         "dtype": model_args.dtype,
-        **(training_args.model_init_kwargs or {}),
+        **(training_args.model_init_kwargs or {}),  # type: ignore[dict-item] # no string any longer
     }
     train_dataset, eval_dataset = load_data(script_args, dataset_args, training_args)
     name = model_args.model_name_or_path
+    assert name is not None  # see `check_names`
     try:
         trainer = ReflectionDistillTrainer(
             model=name,
@@ -338,20 +367,19 @@ def make_trainer(script_args, training_args, model_args, dataset_args):
     return trainer
 
 
-def hub_names(script_args, dataset_args):
+def hub_names(script_args: "ScriptArguments", dataset_args: "DatasetMixtureConfig") -> list[str]:
     """The datasets that a model card can link to: those from the Hub, each once."""
-    names = [source.path for source in dataset_args.datasets] or [script_args.dataset_name]
-    names = dict.fromkeys(names)
+    names = dict.fromkeys(source.path for source in data_sources(script_args, dataset_args))
     return [name for name in names if not Path(name).exists() and Path(name).suffix not in FILE_FORMATS]
 
 
-def finish(trainer, seconds):
+def finish(trainer: "ReflectionDistillTrainer", seconds: float) -> None:
     """Say what came of it, save model, card, curves and state, and push them."""
     from huggingface_hub.constants import ENDPOINT
 
     from reflection_trl.training_curves import CURVES_FILE, summarize
 
-    output_dir = trainer.args.output_dir
+    output_dir = output_dir_of(trainer.args)
     trainer.save_state()
     if trainer.is_world_process_zero():
         print(f"\nTrained {trainer.state.global_step} steps in {seconds // 60:.0f} min {seconds % 60:02.0f} s.")
@@ -374,13 +402,13 @@ def finish(trainer, seconds):
     print(f'Try it: python recipes/answer.py {output_dir} --prompt "Write a Python function that ..."')
 
 
-def run(argv):
+def run(argv: list[str]) -> None:
     if "--help-all" in argv:
         train_parser().print_help()
         return
     check_names(argv)
     script_args, training_args, model_args, dataset_args = parse(argv)
-    output_dir = Path(training_args.output_dir)
+    output_dir = Path(output_dir_of(training_args))
     is_new = not output_dir.exists()
     try:
         checkpoint = find_checkpoint(training_args)
@@ -400,7 +428,7 @@ def run(argv):
     end(trainer)
 
 
-def run_training(trainer, checkpoint):
+def run_training(trainer: "ReflectionDistillTrainer", checkpoint: str | None) -> None:
     import torch
 
     try:
@@ -416,7 +444,7 @@ def run_training(trainer, checkpoint):
         raise
 
 
-def what_is_kept(output_dir):
+def what_is_kept(output_dir: Path) -> str:
     from transformers.trainer_utils import get_last_checkpoint
 
     checkpoint = get_last_checkpoint(output_dir) if output_dir.is_dir() else None
@@ -425,7 +453,7 @@ def what_is_kept(output_dir):
     return f"The same command with `--resume_from_checkpoint true` goes on from {checkpoint}."
 
 
-def end(trainer):
+def end(trainer: "ReflectionDistillTrainer") -> None:
     import transformers
     from packaging.version import Version
 
@@ -433,7 +461,7 @@ def end(trainer):
         trainer.end()
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     return run_command(run, __doc__, argv, USER_ERRORS)
 
 

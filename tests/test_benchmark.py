@@ -66,7 +66,7 @@ def test_arms_agree_and_are_written_down(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("--arms theirs", "--arms theirs: use some of ours ours-compiled published sft sdft."),
+        ("--arms theirs", "--arms theirs: use some of ours ours-compiled ours-fp8 published sft sdft."),
         ("--shape 3b", "--shape 3b: use one of tiny, 0.5b, 1.5b, 7b."),
         (
             "--batch_size 8 --micro_batch_size 3",

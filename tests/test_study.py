@@ -79,24 +79,42 @@ def place(tmp_path, monkeypatch):
             return 1
         return 1 + ("distill" in model) + (Path(model, "learning_rate").read_text() == "1e-05")
 
-    opened = []
+    opened, loaded = [], []
 
     @contextlib.asynccontextmanager
     async def open_generator(arguments):
         model = arguments.model_name_or_path
         opened.append(model)
 
-        async def generate(prompt, sampling):
+        async def generate(prompt, sampling, model=model):
             name, number = re.search(r"`(add_(\d+))\(", prompt[-1]["content"]).groups()
             right = zlib.crc32(name.encode()) % 3 < share(model)
             return Completion(f"```python\ndef {name}(x):\n    return x + {number if right else 99}\n```")
 
+        if arguments.backend == "vllm":
+            generate = Engine(model, generate)
         yield generate
+
+    class Engine:
+        """Goes on with other models, as long as they are none of an arm with another shape."""
+
+        def __init__(self, model, generate):
+            self.model, self.generate = model, generate
+
+        def can_load(self, model):
+            return "wider" not in model
+
+        async def load_weights(self, model):
+            loaded.append(model)
+            self.model = model
+
+        async def __call__(self, prompt, sampling):
+            return await self.generate(prompt, sampling, self.model)
 
     monkeypatch.setattr(study, "subprocess", SimpleNamespace(run=run_train, STDOUT=None))
     monkeypatch.setattr("reflection_trl.generation.open_generator", open_generator)
     monkeypatch.setattr("reflection_trl.evaluation.run._require_chat_template", lambda *_: None)
-    return commands, opened
+    return SimpleNamespace(commands=commands, opened=opened, loaded=loaded)
 
 
 def main(*argv):
@@ -104,7 +122,7 @@ def main(*argv):
 
 
 def test_a_study_from_beginning_to_end(place, capsys):
-    commands, opened = place
+    commands, opened = place.commands, place.opened
     assert main() == 0
     # Two arms with two rates each, then two seeds each at the best rate; the base model is only asked
     assert len(commands) == 8 and len(opened) == 9
@@ -132,8 +150,20 @@ def test_a_study_from_beginning_to_end(place, capsys):
     assert len(commands) == 8 and len(opened) == 9 and results.stat().st_mtime_ns == before
 
 
+def test_one_engine_answers_for_all_models_of_one_shape(place):
+    settings = yaml.safe_load(Path("study.yaml").read_text())
+    settings["arms"] = {"wider": settings["arms"]["sft"], **settings["arms"]}
+    settings |= {"learning_rates": [1e-5], "seeds": [0], "samples_per_task": 2}
+    Path("study.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    assert main("--backend", "vllm", "--reference", "sft") == 0
+    assert place.opened == ["base-model", "out/runs/wider/0/model"]
+    assert place.loaded == ["out/runs/sft/0/model", "out/runs/distill/0/model"]
+    record = json.loads(Path("out/study.json").read_text())["plans"]["greedy"]
+    assert record["distill"]["mean_of_the_extended"] == [1.0] > record["sft"]["mean_of_the_extended"]
+
+
 def test_shares_make_each_run_once(place):
-    commands, _ = place
+    commands = place.commands
     assert main("--stages", "search", "--share", "0/2") == 0
     half = len(commands)
     assert 0 < half < 4
@@ -177,6 +207,7 @@ def test_wrong_input_is_told_in_one_sentence(place, capsys, options, message):
         ("sft.yaml", "set in the YAML file"),
         ({"a": "sft.yaml"}, "the arm 'a' needs `config`"),
         ({"a": {"config": "missing.yaml"}}, "'missing.yaml' does not exist"),
+        ({"base": {"config": str(ARMS[0])}}, "an arm is called 'base', as the model is"),
         ({"a": {"config": str(ARMS[0]), "data": "all"}}, "rows and answers"),
     ],
 )
@@ -206,8 +237,8 @@ def test_every_arm_is_a_file_of_the_training_recipe(file):
 @pytest.mark.parametrize("file", sorted((RECIPES / "study").glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_study_parses(file, place, monkeypatch):
     monkeypatch.chdir(RECIPES.parent)
-    sample = "recipes/data/reflection-sample.jsonl"
-    arguments = study.parse(["--config", str(file), "--dataset_name", sample, "--held_out", sample])
+    sample, held_out = "recipes/data/reflection-sample.parquet", "recipes/study/held-out.jsonl"
+    arguments = study.parse(["--config", str(file), "--dataset_name", sample, "--held_out", held_out])
     assert [arm.name for arm in arguments.arms] == ["sft", "sft-reflection", "distill-all", "distill"]
     assert arguments.reference == "sft" and len(arguments.seeds) >= 3
 
@@ -231,6 +262,12 @@ def run_of(**marks):
             for name, text in marks.items()
         ],
     )
+
+
+def test_runs_that_were_judged_on_different_benchmarks_are_named():
+    runs = [run_of(humaneval="11", java="10"), run_of(humaneval="11")]
+    with pytest.raises(ValueError, match="has no score of java"):
+        study_report.rates_table({"distill": runs})
 
 
 def test_the_mean_is_over_the_extended_tests():

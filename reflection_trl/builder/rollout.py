@@ -242,8 +242,8 @@ class _Rollout:
         failed: set[str] = set()
         for number in range(self.settings.rounds):
             answer, attempt, further = await self._attempt(number, failed)
-            failed.add(answer.code)
             code, feedback = attempt.code, attempt.feedback
+            failed |= {answer.code, code}
             self._note(attempts=(*self.sequence.attempts, attempt))
             self._chat.append({"role": "assistant", "content": attempt.text})
             if feedback.passed:
@@ -269,6 +269,11 @@ class _Rollout:
             self._found = before.copy()  # a candidate that is not taken leaves nothing behind
             try:
                 code, feedback, further = await self._try(answer.code)
+                if not feedback.passed and code in failed:  # as it would be stored
+                    raise Rejected(
+                        Rejection.NO_PROGRESS,
+                        f"Round {number + 1} repeats a program that has failed, but for wrong asserts.",
+                    )
             except Rejected as rejected:
                 refused.append(rejected)
                 continue

@@ -153,9 +153,7 @@ async def make_rollouts(
     async def work() -> None:
         for problem, sample in pending:
             if await prospects.are_gone(problem.id, sample):
-                folder.append(
-                    to_record(ReflectionSequence(problem, sample, "", rejection=Rejection.GIVEN_UP.value))
-                )
+                folder.append(to_record(ReflectionSequence(problem, sample, "", rejection=Rejection.GIVEN_UP.value)))
                 continue
             record = to_record(await rollout(problem, model, runs, settings, sample))
             if model.error is not None and is_open(record):

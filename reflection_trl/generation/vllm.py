@@ -112,7 +112,7 @@ class VLLMGenerator:
 
     def can_load(self, model: str) -> bool:
         """
-        Whether [`load_weights`] can go on with a model: whether it has the shape and the tokenizer of this one, and neither is
+        Whether `load_weights` can go on with a model: whether it has the shape and the tokenizer of this one, and neither is
         an adapter.
 
         Args:
@@ -136,7 +136,7 @@ class VLLMGenerator:
         Goes on with other weights, in a second where a new engine takes one or two minutes. Not while requests are in flight.
 
         Args:
-            model (`str`): name on the Hub, or a directory, for which [`can_load`] holds.
+            model (`str`): name on the Hub, or a directory, for which `can_load` holds.
 
         Raises:
             [`GenerationError`]: If the weights cannot be read.

@@ -124,6 +124,17 @@ def test_a_repeated_program_ends_the_rollout():
     assert made.rejection == "no_progress"
 
 
+def test_a_program_repeated_with_another_wrong_assert_is_a_repeated_program():
+    again = fenced(
+        program("x ** 2", "double(3) == 6", "double(5) == 11"), "Another assert may show more of what is wrong."
+    )
+    made, _ = roll(GUIDED, [BROKEN, again])
+    assert made.rejection == "no_progress" and made.rounds == 1
+    assert made.detail == "Round 2 repeats a program that has failed, but for wrong asserts."
+    made, _ = roll(GUIDED, [BROKEN, *by_prompt(again, MENDED), ANSWER, DONE], repair_candidates=2)
+    assert made.accepted and [attempt.text for attempt in made.attempts] == [BROKEN, MENDED]
+
+
 @pytest.mark.parametrize("lead", ["", "Here is the corrected program:", "Sure! Here is the code:"])
 def test_a_repair_without_analysis_is_asked_for_one(lead):
     silent = fenced(program("2 * x", "double(3) == 6"), lead)

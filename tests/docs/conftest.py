@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import generation_row, reflection_row
+from datasets import Dataset
 from generation.server import Server, completion
 from hub.conftest import TOKEN, client, environment  # noqa: F401 (fixtures)
 from hub.scripted import Writer, open_writer, write_problems
@@ -37,7 +38,7 @@ LOG = [
     {"step": step, "mask/rate": step / 4, "loss/sequence": 2.0, "loss/student": 2.0, "loss/distillation": 0.1}
     for step in range(1, 5)
 ]
-ROWS = [reflection_row(number, rounds=1 + number % 3) for number in range(10)]
+ROWS = [reflection_row(number, rounds=1 + number % 3) for number in range(16)]
 
 
 def as_lines(rows):
@@ -96,7 +97,7 @@ def workplace(client, tiny_model, small_benchmarks, monkeypatch, tmp_path):  # n
     shutil.copytree(tiny_model, "models/smollm2-135m-instruct")
     Path("metrics").symlink_to(ROOT / "metrics")
     Path("recipes/data").mkdir(parents=True)
-    Path("recipes/data/reflection-sample.jsonl").write_text(as_lines(ROWS))
+    Dataset.from_list(ROWS).to_parquet("recipes/data/reflection-sample.parquet")
     for folder in ("my", "data", "out/evaluation", "out/smollm2-135m"):
         Path(folder).mkdir(parents=True)
     write_problems("my/problems.jsonl")

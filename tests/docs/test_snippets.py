@@ -32,7 +32,7 @@ COMMAND = re.compile(r"^\$? ?(accelerate|export|hf|make|pip|python)\b", re.MULTI
 # Pages that run programs which a model wrote
 SANDBOXED = ("README", "building", "distributed", "evaluation", "hub", "languages")
 # Packages that pages install by name: none is an extra of ours
-PACKAGES = ("deepspeed", "flash-attn", "ray", "tensorboard", "trackio", "vllm", "wandb")
+PACKAGES = ("deepspeed", "flash-attn", "ray", "tensorboard", "torchao", "trackio", "vllm", "wandb")
 # Servers of others: what a page starts, the same page asks
 SERVERS = {"vllm": ("serve",), "llama-server": (), "python": ("-m", "sglang.launch_server")}
 

@@ -28,7 +28,9 @@ def test_a_share_is_a_share(share):
 
 def test_written_problems_are_read_again(tmp_path):
     problems = [
-        Problem("a/1", "Füge hinzu.", tests="assert add(1, 2) == 3", entry_point="add", reference="def add(a, b): ..."),
+        Problem(
+            "a/1", "Füge hinzu.", tests="assert add(1, 2) == 3", entry_point="add", reference="def add(a, b): ..."
+        ),
         Problem("a/2", "Print the sum.", "cpp", examples=(Example("1 2", "3"),), source="mine", licence="MIT"),
     ]
     write_problems(problems, tmp_path / "new" / "held_out.jsonl")
