@@ -274,6 +274,11 @@ class ReflectionDistillTrainer(SFTTrainer):
         }
 
     def create_accelerator_and_postprocess(self) -> None:
+        routes = hasattr(self.model.config.get_text_config(), "output_router_logits")
+        if self.args.ddp_find_unused_parameters is None and not routes:
+            # The loss reaches all parameters, but for experts that no token was routed to. To look for others costs DDP a walk
+            # through the graph and an exchange in every step
+            self.args.ddp_find_unused_parameters = False
         super().create_accelerator_and_postprocess()
         recipe = self.accelerator.ao_recipe_handler
         if recipe is not None and not self.accelerator.is_fsdp2:

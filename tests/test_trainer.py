@@ -25,6 +25,10 @@ from reflection_trl import (
 from reflection_trl.attention import PACKED_SDPA
 
 
+MOE = Qwen3MoeConfig(
+    vocab_size=512, hidden_size=32, intermediate_size=48, moe_intermediate_size=16, num_hidden_layers=1,
+    num_attention_heads=4, num_key_value_heads=2, head_dim=8, num_experts=4, num_experts_per_tok=2,
+)  # fmt: skip
 SHORT = {"max_steps": 2, "logging_steps": 1, "save_strategy": "no", "per_device_train_batch_size": 4}
 
 
@@ -298,12 +302,8 @@ def test_bad_models(make_model, tokenizer, mixed_rows, tmp_path):
         "no-such/model",
         error=OSError,
     )
-    moe = Qwen3MoeConfig(
-        vocab_size=512, hidden_size=32, intermediate_size=48, moe_intermediate_size=16, num_hidden_layers=1,
-        num_attention_heads=4, num_key_value_heads=2, head_dim=8, num_experts=4, num_experts_per_tok=2,
-    )  # fmt: skip
-    attempt("set `router_aux_loss_coef=0.0`", make_model(moe))
-    make_trainer(make_model(moe), tokenizer, mixed_rows, tmp_path / "out", router_aux_loss_coef=0.0)
+    attempt("set `router_aux_loss_coef=0.0`", make_model(MOE))
+    make_trainer(make_model(MOE), tokenizer, mixed_rows, tmp_path / "out", router_aux_loss_coef=0.0)
     window = MistralConfig(
         vocab_size=512, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4,
         num_key_value_heads=2, head_dim=8, sliding_window=16,
@@ -347,6 +347,24 @@ def test_fp8_of_the_launcher_is_not_overridden_without_a_word(tmp_path, monkeypa
     assert args.mixed_precision == "fp8" and not args.bf16
     with pytest.raises(ValueError, match=r"`bf16` is on, which overrides the fp8 .* `bf16=False` \(`--bf16 false`\)"):
         ReflectionDistillConfig(output_dir=str(tmp_path), use_cpu=True, bf16=True)
+
+
+@pytest.mark.parametrize(("config", "asked", "expected"), [(None, None, False), (None, True, True), (MOE, None, None)])
+def test_ddp_looks_for_unused_parameters_only_where_there_may_be_some(
+    make_model, tokenizer, mixed_rows, tmp_path, config, asked, expected
+):
+    trainer = make_trainer(
+        make_model(config), tokenizer, mixed_rows, tmp_path, router_aux_loss_coef=0.0, ddp_find_unused_parameters=asked
+    )
+    assert trainer.args.ddp_find_unused_parameters is expected
+    # What makes that right: a batch in which nothing is trained on still gives every parameter a gradient
+    if config is None:
+        row = trainer.train_dataset[0]
+        batch = trainer.data_collator([row | {"trained": [0] * len(row["trained"])}])
+        trainer.state.max_steps = 1
+        trainer.model.train()
+        trainer.compute_loss(trainer.model, batch).backward()
+        assert all(parameter.grad is not None for parameter in trainer.model.parameters())
 
 
 def with_accelerator(trainer, monkeypatch, **stub):
