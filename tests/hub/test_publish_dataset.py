@@ -19,7 +19,7 @@ from reflection_trl.hub import PublishError, publish_dataset
 from reflection_trl.hub.dataset_card import _COLUMNS, describe_rows
 from reflection_trl.hub.parquet import contents, size_category, stage_config
 
-from .conftest import BEN_TOKEN, TOKEN
+from .conftest import BEN_TOKEN, TOKEN, cards_are_checked_here
 
 
 def feedback(*kinds):
@@ -111,6 +111,7 @@ def test_facts_are_counted_from_the_rows(rows):
     assert facts["example"] == rows[1]["messages"]  # the first one with a repair
 
 
+@cards_are_checked_here
 def test_card(client, rows):
     publish_dataset(rows, "anna/rows", statistics=STATISTICS, license="mit", pretty_name="Rows of ours")
     card = card_of(client)

@@ -21,7 +21,7 @@ from reflection_trl import ReflectionDistillConfig, ReflectionDistillTrainer
 from reflection_trl.evaluation import EvaluationRun, Outcome, Score
 from reflection_trl.hub import PublishError, publish_evaluation
 
-from .conftest import TOKEN
+from .conftest import TOKEN, cards_are_checked_here
 
 
 @pytest.fixture
@@ -56,6 +56,7 @@ def run_snippet(card):
     exec(code.replace("max_new_tokens=512", "max_new_tokens=4"), {})
 
 
+@cards_are_checked_here
 def test_model_tokenizer_card_and_curves(client, make_trainer, capsys):
     trainer = make_trainer(
         hub_model_id="team/coder", hub_private_repo=True, hub_token=TOKEN, hub_revision="v1", push_to_hub=True
@@ -95,6 +96,7 @@ def test_model_tokenizer_card_and_curves(client, make_trainer, capsys):
         assert text in card.text, text
 
 
+@cards_are_checked_here
 def test_what_the_card_shows_works(client, make_trainer, make_model, tokenizer, capsys):
     """Base model from the Hub, adapter to the Hub, and the results of its evaluation before the citations."""
     make_model().push_to_hub("anna/base")

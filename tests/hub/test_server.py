@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from .conftest import BEN_TOKEN, READ_TOKEN, TOKEN
+from .conftest import BEN_TOKEN, READ_TOKEN, TOKEN, cards_are_checked_here
 
 
 @pytest.fixture
@@ -111,6 +111,7 @@ def test_a_commit_onto_an_old_parent_is_refused(api, client):
         api.upload_file(path_or_fileobj=b"2", path_in_repo="a.txt", repo_id="anna/m", parent_commit=old)
 
 
+@cards_are_checked_here
 def test_a_card_with_wrong_metadata_is_refused(api, client):
     client.create("models", "anna/m")
     for content in ("---\ntags: [a\n---\n", "---\nmodel-index:\n- results: []\n---\n"):
