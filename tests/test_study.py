@@ -114,6 +114,8 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "subprocess", SimpleNamespace(run=run_train, STDOUT=None))
     monkeypatch.setattr("reflection_trl.generation.open_generator", open_generator)
     monkeypatch.setattr("reflection_trl.evaluation.run._require_chat_template", lambda *_: None)
+    # A probe of the sandbox before each of many judgements that open it anyway
+    monkeypatch.setattr("reflection_trl.evaluation.run._require_isolation", lambda *_: None)
     return SimpleNamespace(commands=commands, opened=opened, loaded=loaded)
 
 
