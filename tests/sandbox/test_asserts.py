@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import sys
 import traceback
 import types
@@ -35,7 +36,17 @@ def run(source: str, rewritten: bool) -> tuple[str, dict[str, Any], list[str], s
             text = "".join(traceback.format_exception(error.with_traceback(trace)))
     # When an operand dies is the one difference: see `test_values_live_until_the_assert_holds`
     printed = "".join(line for line in out.getvalue().splitlines(keepends=True) if not line.startswith("del "))
-    return printed, end, sorted(vars(module)), text
+    return _compared(printed), end, sorted(vars(module)), _compared(text)
+
+
+WHOLE_LINES = sys.version_info[:2] == (3, 12) and sys.version_info[2] <= 1
+
+
+def _compared(text: str) -> str:
+    """The text, without marks where Python sets none below an assert: in 3.12.0 and 3.12.1, which take the whole line for its place."""
+    if not WHOLE_LINES:
+        return text
+    return "".join(line for line in text.splitlines(keepends=True) if not re.fullmatch(r"\s+[~^]+\s*", line))
 
 
 RECORDER = """
@@ -120,6 +131,8 @@ PROGRAMS = {
 @pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_programs_do_not_change(name: str):
+    if name == "printed traceback" and WHOLE_LINES:
+        pytest.skip("the place of an assert over several lines is its first line")
     assert run(PROGRAMS[name], rewritten=True) == run(PROGRAMS[name], rewritten=False)
 
 
