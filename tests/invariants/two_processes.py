@@ -71,3 +71,6 @@ if trainer.is_world_process_zero():
             loss = trainer._one_off_loss(trainer.accelerator.unwrap_model(trainer.model), [row])
             total, tokens = total + loss.item() * row.num_answer, tokens + row.num_answer
     (folder / "alone.json").write_text(json.dumps({"eval_loss": total / tokens}))
+# Else one process may end while the other still talks to it, which at times aborts
+trainer.accelerator.wait_for_everyone()
+trainer.end()
