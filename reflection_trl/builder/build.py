@@ -250,8 +250,6 @@ async def run_build(
             f"{output_dir} holds no run: make rollouts first, with the same command without --outcome_only."
         )
     with RunFolder(output_dir, build.fingerprint(), process) as folder:
-        if build.held_out and process == 0:
-            write_problems(build.held_out, folder.path / HELD_OUT_FILE)
         tasks = build.open_tasks(folder, process, processes)
         if not outcome_only and (tasks or processes > 1):
             async with AsyncExitStack() as stack:
@@ -344,6 +342,8 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
     try:
         for kind, chosen in (("accepted", accepted), ("set_aside", rows(aside)), ("rejected", rows(rejected))):
             folder.write_rows(kind, chosen)
+        if build.held_out:
+            write_problems(build.held_out, folder.path / HELD_OUT_FILE)
         write_json(folder.path / "statistics.json", statistics.to_dict())
         plot_build(statistics, folder.path / "build.png")
     except OSError as error:

@@ -29,8 +29,8 @@ class VLLMGenerator:
     A [`Generate`] on vLLM's asynchronous engine: an asynchronous context manager. Start it under `if __name__ == "__main__":`, since
     the engine starts processes.
 
-    The seeds of requests are not used. vLLM draws for each seeded request by itself, which takes longer than the model does where
-    many are answered at a time, and which tokens come out depends on what else is in the batch all the same.
+    The seeds of requests are not used: vLLM's sampler goes through seeded requests one by one, and which tokens come out depends on what
+    else is in the batch all the same.
 
     Args:
         model (`str`):

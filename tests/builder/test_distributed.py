@@ -26,10 +26,10 @@ from datatrove.pipeline.inference.types import InferenceError
 from generation.server import MODEL, Server, completion, status
 
 from reflection_trl.builder.build import Build, run_build
-from reflection_trl.builder.distributed import RolloutRunner, inference_config, prepare_folder
+from reflection_trl.builder.distributed import RolloutRunner, inference_config, prepare_folder, write_finished
 from reflection_trl.builder.rollout import RolloutSettings
 from reflection_trl.generation import GenerationArguments, GenerationError
-from reflection_trl.problems import Problem
+from reflection_trl.problems import Problem, load_problems
 from reflection_trl.run_folder import RunFolder
 from reflection_trl.sandbox import Sandbox, SandboxUnavailableError
 
@@ -153,6 +153,8 @@ def test_problems_are_given_up_in_tasks_too(tmp_path):
     statistics = json.loads((tmp_path / "statistics.json").read_text())
     assert statistics["spared"] == 2 and statistics["rollouts"] == 10
     assert {row["problem_id"] for row in rows} == {problem.id for problem in problems} - {hopeless.id}
+    write_finished(dataclasses.replace(build, held_out=PROBLEMS[4:6]), tmp_path)  # as the recipe ends
+    assert [problem.id for problem in load_problems(tmp_path / "held_out.jsonl")] == [one.id for one in PROBLEMS[4:6]]
 
 
 def test_more_samples_and_another_number_of_tasks_go_on(tmp_path):
