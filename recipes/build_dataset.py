@@ -34,7 +34,7 @@ the rollouts that are there; a finished run only writes its outcome anew (and pu
     --redraws               further draws where an answer cannot be used [2]
     --voters                answers that vote on the model's asserts where a problem has no tests [0]
     --tell_tests            whether the model sees how it fails the problem's own tests [true]
-    --seed                  [0]
+    --seed                  [0]; vLLM in this process heeds none, and draws anew each time
     --in_flight             rollouts at a time [128]
   outcome
     --output_dir            folder of the run [out/build]

@@ -29,7 +29,7 @@ judged anew.
     --samples_per_task      answers to each task [1]; pass@1, pass@10 and pass@100 as far as they reach
     --temperature --top_p   [0, 0.95]
     --max_tokens            longest answer [that of the prompt: 1024 or 768]
-    --seed --in_flight
+    --seed --in_flight      vLLM in this process heeds no seed where it draws at a temperature
   outcome
     --output_dir            folder [out/evaluate]: results.json, report.html, and a folder with the answers to each benchmark
     --compare               results.json of other runs: won, lost, exact p, interval of the difference
