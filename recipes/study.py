@@ -8,10 +8,12 @@ steps. Each finds its learning rate on held-out problems, never on a benchmark, 
 
 The stages, each of which leaves out what is done; the same command goes on where it was stopped:
 
-    search    each arm with each learning rate, answers to the held-out problems, the best rate
-    train     each arm with each seed, and answers to the held-out problems and the benchmarks; the base model's too
+    search    each arm with each learning rate and the first seed, answers to the held-out problems, the best rate
+    train     each arm at its best rate with each seed, and answers to the benchmarks; the base model's too
     judge     the answers (as all model-written code, in the sandbox)
-    report    study.json, study.md, study.png
+    report    study.json, study.md, greedy.png, sampled.png
+
+On several GPUs, start the same command once on each (CUDA_VISIBLE_DEVICES=0, 1, ...): each takes the runs that no other is at.
 
   what
     --model_name_or_path    the base model
@@ -20,16 +22,15 @@ The stages, each of which leaves out what is done; the same command goes on wher
     --arms                  in YAML: name, and `config`, and `data`: `rows`, or `answers` for the final answers alone
     --reference             arm that the others are compared with [the first]
     --train                 in YAML: fields of recipes/train.py for all arms
-    --learning_rates --search_seed --seeds
+    --learning_rates --seeds
     --benchmarks            [humaneval mbpp]
     --samples_per_task --temperature --held_out_samples     [10, 0.8, 4]; besides, one greedy answer to each task
     --max_tokens            longest answer [1024]
   how
     --stages                [search train judge report]
     --launch                what starts recipes/train.py [python], such as "accelerate launch --num_processes 2"
-    --share                 I/N: of the runs, every N-th from the I-th on, for several GPUs side by side [0/1]
-    --keep_models           whether weights stay when their answers have been drawn [false]; all runs of a stage are trained
-                            before any is asked, so that there must be room for their weights
+    --keep_models           whether weights stay when they are no longer needed [false]; all runs of a stage are trained before
+                            any is asked, so that there must be room for their weights
     --dtype --max_context --gpu_memory_utilization --in_flight     of the model that answers
     --output_dir            [out/study]
 
@@ -37,12 +38,16 @@ Wrong input ends with one sentence and exit code 1; set REFLECTION_TRL_DEBUG=1 f
 """
 
 import asyncio
+import contextlib
+import fcntl
 import json
 import logging
+import os
 import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +64,8 @@ if TYPE_CHECKING:
 STAGES = ("search", "train", "judge", "report")
 DATA = ("rows", "answers")
 BASE = "base"
+DRAWN = "drawn"  # marks a plan whose answers are all there
+POLL_SECONDS = 2.0
 RECIPES = Path(__file__).parent
 
 
@@ -73,13 +80,12 @@ class Arm:
 
 @dataclass(frozen=True)
 class Run:
-    """One model of the study; the base model is a run without an arm, and one that searches is asked held-out problems alone."""
+    """One model of the study; the base model is a run without an arm."""
 
     folder: Path
     arm: Arm | None = None
     learning_rate: float = 0.0
     seed: int = 0
-    searches: bool = False
 
     @property
     def arm_name(self) -> str:
@@ -87,9 +93,34 @@ class Run:
         return self.arm.name if self.arm else BASE
 
     @property
-    def is_drawn(self) -> bool:
-        """Whether all its answers are there."""
-        return (self.folder / "run.json").exists()
+    def is_trained(self) -> bool:
+        """Whether its weights are there."""
+        return self.arm is None or ((self.folder / "run.json").exists() and bool(self.weights))
+
+    @property
+    def weights(self) -> list[Path]:
+        """The files that they are in."""
+        return [*(self.folder / "model").glob("*.safetensors")]
+
+    def is_drawn(self, plan: str) -> bool:
+        """Whether all answers of a plan are there."""
+        return (self.folder / plan / DRAWN).exists()
+
+    def is_judged(self, plan: str) -> bool:
+        """Whether they have been judged."""
+        return (self.folder / plan / "results.json").exists()
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[bool]:
+        """Whether this process may work on it: no other does. A process that ends, however it does, leaves its runs to others."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
 
 
 class Study(Protocol):
@@ -102,7 +133,6 @@ class Study(Protocol):
     reference: str
     train: dict[str, Any]
     learning_rates: list[float]
-    search_seed: int
     seeds: list[int]
     benchmarks: list[str]
     samples_per_task: int
@@ -111,8 +141,6 @@ class Study(Protocol):
     max_tokens: int | None
     stages: list[str]
     launch: str
-    part: int
-    parts: int
     keep_models: bool
     in_flight: int
     output_dir: str
@@ -131,7 +159,6 @@ def parse(argv: list[str]) -> Study:
         reference: str | None = None
         train: dict[str, Any] | str = field(default_factory=dict)
         learning_rates: list[float] = field(default_factory=lambda: [1e-5])
-        search_seed: int = 1000
         seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
         benchmarks: list[str] = field(default_factory=lambda: ["humaneval", "mbpp"])
         samples_per_task: int = 10
@@ -140,7 +167,6 @@ def parse(argv: list[str]) -> Study:
         max_tokens: int | None = None
         stages: list[str] = field(default_factory=lambda: list(STAGES))
         launch: str = "python"
-        share: str = "0/1"
         keep_models: bool = False
         in_flight: int = 256
         output_dir: str = "out/study"
@@ -161,7 +187,6 @@ def parse(argv: list[str]) -> Study:
             for stage in self.stages:
                 if stage not in STAGES:
                     raise ValueError(f"unknown stage {stage!r}; there are {', '.join(STAGES)}.")
-            self.part, self.parts = read_share(self.share)
 
     (arguments,) = parse_options(make_parser(StudyArguments, "study.py"), argv)
     return arguments
@@ -188,46 +213,37 @@ def read_arms(arms: Any) -> list[Arm]:
     return found
 
 
-def read_share(share: str) -> tuple[int, int]:
-    part, _, parts = share.partition("/")
-    if not (part.isdigit() and parts.isdigit() and int(part) < int(parts)):
-        raise ValueError(f"`share` is {share!r}; give I/N with I from 0 to N - 1, such as 0/2.")
-    return int(part), int(parts)
-
-
 # The runs
 
 
+def base_run(study: Study) -> Run:
+    return Run(Path(study.output_dir, BASE))
+
+
+def run_of(study: Study, arm: Arm, rate: float, seed: int) -> Run:
+    return Run(Path(study.output_dir, "runs", arm.name, f"{rate:g}", str(seed)), arm, rate, seed)
+
+
 def search_runs(study: Study) -> list[Run]:
-    """Each arm with each learning rate; with a single rate there is nothing to find."""
+    """The base model, and each arm with each learning rate; with a single rate there is nothing to find."""
     if len(study.learning_rates) == 1:
         return []
-    seed = study.search_seed
-    return [
-        Run(Path(study.output_dir, "search", arm.name, f"{rate:g}"), arm, rate, seed, searches=True)
-        for rate in study.learning_rates
-        for arm in study.arms
-    ]
+    trained = [run_of(study, arm, rate, study.seeds[0]) for rate in study.learning_rates for arm in study.arms]
+    return [base_run(study), *trained]
 
 
 def final_runs(study: Study) -> list[Run]:
     """The base model, and each arm with each seed at the rate that was found for it."""
     rates = best_rates(study)
-    return [
-        Run(Path(study.output_dir, BASE)),
-        *(
-            Run(Path(study.output_dir, "runs", arm.name, str(seed)), arm, rates[arm.name], seed)
-            for seed in study.seeds
-            for arm in study.arms
-        ),
-    ]
+    trained = [run_of(study, arm, rates[arm.name], seed) for seed in study.seeds for arm in study.arms]
+    return [base_run(study), *trained]
 
 
 def best_rates(study: Study) -> dict[str, float]:
     """For each arm the rate whose model solves most held-out problems."""
     from reflection_trl.evaluation.statistics import rate
 
-    runs = search_runs(study)
+    runs = [run for run in search_runs(study) if run.arm is not None]
     if not runs:
         return {arm.name: study.learning_rates[0] for arm in study.arms}
     best: dict[str, tuple[float, float]] = {}
@@ -264,7 +280,7 @@ def data_file(study: Study, arm: Arm) -> str:
         form = "parquet" if study.dataset_name.endswith(".parquet") else "json"
         rows = load_dataset(form, data_files=study.dataset_name, split="train")
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f".{file.name}.{study.part}.partial")
+        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
         with open(partial, "w", encoding="utf-8") as lines:
             for messages in rows["messages"]:
                 messages = json.loads(messages) if isinstance(messages, str) else messages
@@ -275,14 +291,12 @@ def data_file(study: Study, arm: Arm) -> str:
 
 def train(study: Study, run: Run) -> None:
     """One model, by `recipes/train.py` in a process of its own, whose output is kept in `train.log`."""
-    model, mark, arm = run.folder / "model", run.folder / "trained", run.arm
+    arm = run.arm
     assert arm is not None  # the base model is not trained
-    if mark.exists():
-        return
     fields = {
         "model_name_or_path": study.model_name_or_path,
         "dataset_name": data_file(study, arm),
-        "output_dir": str(model),
+        "output_dir": str(run.folder / "model"),
         "learning_rate": run.learning_rate,
         "seed": run.seed,
         "report_to": "none",
@@ -292,7 +306,6 @@ def train(study: Study, run: Run) -> None:
     options = [part for name, value in fields.items() for part in (f"--{name}", str(value))]
     launch = [sys.executable] if study.launch == "python" else shlex.split(study.launch)
     command = [*launch, str(RECIPES / "train.py"), "--config", arm.config, *options]
-    run.folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     with open(run.folder / "train.log", "w") as log:
         log.write(f"{shlex.join(command)}\n")
@@ -301,22 +314,30 @@ def train(study: Study, run: Run) -> None:
     if done.returncode:
         said = (run.folder / "train.log").read_text(errors="replace").strip().splitlines()
         raise RuntimeError(f"training of {run.folder} failed: {said[-1]} (all of it: {run.folder / 'train.log'})")
-    mark.write_text(f"{time.monotonic() - start:.1f}\n")
+    record = {
+        "model": study.model_name_or_path,
+        "arm": arm.name,
+        "learning_rate": run.learning_rate,
+        "seed": run.seed,
+        "seconds_of_training": round(time.monotonic() - start),
+    }
+    (run.folder / "run.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
-def plans(study: Study, run: Run) -> "dict[str, tuple[list[str], EvaluationSettings]]":
-    """What a run is asked: benchmarks and settings, by the name of their folder."""
+def plans_of(study: Study, stage: str) -> "dict[str, tuple[list[str], EvaluationSettings]]":
+    """What the runs of a stage are asked: benchmarks and settings, by the name of their folder."""
     from reflection_trl.evaluation.benchmarks import parse_benchmarks
     from reflection_trl.evaluation.run import EvaluationSettings
 
     drawn: dict[str, Any] = {"temperature": study.temperature, "max_tokens": study.max_tokens}
-    held_out = EvaluationSettings(samples=study.held_out_samples, **drawn)
-    found = {"held_out": ([f"problems:{study.held_out}"], held_out)}
-    if not run.searches:
-        benchmarks = parse_benchmarks(study.benchmarks)
-        found["greedy"] = (benchmarks, EvaluationSettings(max_tokens=study.max_tokens))
-        found["sampled"] = (benchmarks, EvaluationSettings(samples=study.samples_per_task, **drawn))
-    return found
+    if stage == "search":
+        held_out = EvaluationSettings(samples=study.held_out_samples, **drawn)
+        return {"held_out": ([f"problems:{study.held_out}"], held_out)}
+    benchmarks = parse_benchmarks(study.benchmarks)
+    return {
+        "greedy": (benchmarks, EvaluationSettings(max_tokens=study.max_tokens)),
+        "sampled": (benchmarks, EvaluationSettings(samples=study.samples_per_task, **drawn)),
+    }
 
 
 def generation_of(study: Study, run: Run) -> "GenerationArguments":
@@ -330,75 +351,89 @@ def generation_of(study: Study, run: Run) -> "GenerationArguments":
     return GenerationArguments(**values)
 
 
-async def draw(study: Study, runs: list[Run]) -> None:
+async def draw(study: Study, stage: str, runs: list[Run]) -> int:
     """
-    All answers of some models, one after the other. vLLM's engine goes on from one to the next, as long as they have the same
-    shape: to start one takes longer than it then answers.
+    The answers of those models that have been trained and that nobody else is asking, one after the other. vLLM's engine goes on from
+    one to the next, as long as they have the same shape: to start one takes longer than it then answers. Returns how many.
     """
     from reflection_trl.evaluation.run import draw_model_answers
     from reflection_trl.generation import open_generator
 
     generate: Any = None
+    count = 0
     async with AsyncExitStack() as stack:
-        for number, run in enumerate(runs, 1):
-            say(f"answers {number}/{len(runs)} {run.folder}")
-            start = time.monotonic()
-            generation = generation_of(study, run)
-            if hasattr(generate, "load_weights") and generate.can_load(generation.model):
-                await generate.load_weights(generation.model)
-            else:
-                await stack.aclose()  # the one before needs the memory no longer
-                generate = await stack.enter_async_context(open_generator(generation))
-            for name, (benchmarks, settings) in plans(study, run).items():
-                await draw_model_answers(
-                    generation, benchmarks, run.folder / name, settings, generate=generate, in_flight=study.in_flight
-                )
-            finish(study, run, time.monotonic() - start)
+        for run in runs:
+            with run.claimed() as ours:
+                missing = {name: plan for name, plan in plans_of(study, stage).items() if not run.is_drawn(name)}
+                if not (ours and run.is_trained and missing):
+                    continue
+                say(f"answers of {run.folder}: {', '.join(missing)}")
+                count += 1
+                generation = generation_of(study, run)
+                if hasattr(generate, "load_weights") and generate.can_load(generation.model):
+                    await generate.load_weights(generation.model)
+                else:
+                    await stack.aclose()  # the one before needs the memory no longer
+                    generate = await stack.enter_async_context(open_generator(generation))
+                for name, (benchmarks, settings) in missing.items():
+                    start = time.monotonic()
+                    await draw_model_answers(
+                        generation,
+                        benchmarks,
+                        run.folder / name,
+                        settings,
+                        generate=generate,
+                        in_flight=study.in_flight,
+                    )
+                    (run.folder / name / DRAWN).write_text(f"{time.monotonic() - start:.1f} seconds\n")
+    return count
 
 
-def finish(study: Study, run: Run, seconds: float) -> None:
-    """Notes that all answers of a run are there; its weights are then no longer needed."""
-    record = {
-        "model": study.model_name_or_path,
-        "arm": run.arm and run.arm.name,
-        "learning_rate": run.learning_rate,
-        "seed": run.seed,
-        "seconds_of_training": run.arm and round(float((run.folder / "trained").read_text() or 0)),
-        "seconds_of_answers": round(seconds),
-    }
-    (run.folder / "run.json").write_text(json.dumps(record, indent=1) + "\n")
-    if not study.keep_models:
-        for weights in (run.folder / "model").glob("*.safetensors"):
-            weights.unlink()
+def make(study: Study, stage: str, runs: list[Run]) -> None:
+    """
+    Trains the models of some runs, and draws their answers, each by the first process that comes to it. Returns when all is done,
+    by whichever process.
+    """
+    while missing := [run for run in runs if not all(map(run.is_drawn, plans_of(study, stage)))]:
+        done = 0
+        for run in missing:
+            with run.claimed() as ours:
+                if ours and not run.is_trained:
+                    say(f"training of {run.folder}")
+                    train(study, run)
+                    done += 1
+        done += asyncio.run(draw(study, stage, missing))
+        if not done:
+            time.sleep(POLL_SECONDS)  # others are at the rest
 
 
-def own_share(study: Study, runs: list[Run]) -> list[Run]:
-    return runs[study.part :: study.parts]
-
-
-def make(study: Study, runs: list[Run]) -> None:
-    """Trains the models of some runs, one after the other, and then draws the answers of all."""
-    missing = [run for run in runs if not run.is_drawn]
-    trained = [run for run in missing if run.arm is not None]
-    for number, run in enumerate(trained, 1):
-        say(f"training {number}/{len(trained)} {run.folder}")
-        train(study, run)
-    if missing:
-        asyncio.run(draw(study, missing))
-
-
-def judge(study: Study, runs: list[Run]) -> None:
-    """Judges the answers that are there and have not been judged."""
+def judge(study: Study, stage: str, runs: list[Run]) -> None:
+    """Judges the answers that are there and have not been judged; returns when all of them have, by whichever process."""
     from reflection_trl.evaluation.run import evaluate_model
 
+    plans = plans_of(study, stage)
     for run in runs:
-        if not run.is_drawn:
-            say(f"{run.folder}: not drawn yet")
-            continue
-        for name, (benchmarks, settings) in plans(study, run).items():
-            if not (run.folder / name / "results.json").exists():
-                say(f"{run.folder / name}")
-                evaluate_model(generation_of(study, run), benchmarks, run.folder / name, settings)
+        if not all(map(run.is_drawn, plans)):
+            say(f"{run.folder}: its answers have not been drawn yet")
+    while missing := [(run, name) for name in plans for run in runs if run.is_drawn(name) and not run.is_judged(name)]:
+        done = 0
+        for run, name in missing:
+            with run.claimed() as ours:
+                if ours and not run.is_judged(name):
+                    say(f"judging {run.folder / name}")
+                    benchmarks, settings = plans[name]
+                    evaluate_model(generation_of(study, run), benchmarks, run.folder / name, settings)
+                    done += 1
+        if not done:
+            time.sleep(POLL_SECONDS)
+
+
+def remove_weights(study: Study, runs: list[Run]) -> None:
+    """Of models that nobody will ask any more."""
+    if not study.keep_models:
+        for run in runs:
+            for weights in run.weights:
+                weights.unlink(missing_ok=True)  # another process may do the same
 
 
 def say(text: str) -> None:
@@ -408,18 +443,21 @@ def say(text: str) -> None:
 def run(argv: list[str]) -> None:
     study = parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    searched = search_runs(study)
     if "search" in study.stages:
-        runs = own_share(study, search_runs(study))
-        make(study, runs)
-        judge(study, runs)
+        make(study, "search", searched)
+        judge(study, "search", searched)
     if "train" in study.stages:
-        make(study, own_share(study, final_runs(study)))
+        runs = final_runs(study)
+        remove_weights(study, [run for run in searched if run not in runs])
+        make(study, "train", runs)
+        remove_weights(study, runs)
     if "judge" in study.stages:
-        judge(study, own_share(study, final_runs(study)))
+        judge(study, "train", final_runs(study))
     if "report" in study.stages:
         from study_report import write_report
 
-        print(write_report(study, search_runs(study), final_runs(study)))
+        print(write_report(study, searched, final_runs(study)))
 
 
 if __name__ == "__main__":

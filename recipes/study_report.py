@@ -11,6 +11,7 @@ from study import BASE, Run, Study, read_results
 from reflection_trl.evaluation import EvaluationRun, Score
 from reflection_trl.evaluation.statistics import (
     Comparison,
+    Rate,
     compare,
     compare_means,
     failure_kinds,
@@ -147,16 +148,19 @@ def failures_table(by_arm: dict[str, list[EvaluationRun]]) -> str:
 
 
 def search_table(searched: Sequence[Run]) -> str:
-    rates = sorted({run.learning_rate for run in searched})
+    """Shares of the held-out problems that are solved; of the base model, which has no learning rate, in each column."""
+    rates = sorted({run.learning_rate for run in searched if run.arm is not None})
     rows = [["", *(f"{one:g}" for one in rates)]]
-    for arm in dict.fromkeys(run.arm_name for run in searched):
+    if (base := read_results(searched[0], "held_out")) is not None:
+        rows.append([f"`{BASE}`", *[_interval(rate(base.scores[0]))] * len(rates)])
+    for arm in dict.fromkeys(run.arm_name for run in searched if run.arm is not None):
         by_rate = {run.learning_rate: read_results(run, "held_out") for run in searched if run.arm_name == arm}
         shares = {one: rate(found.scores[0]) for one, found in by_rate.items() if found is not None}
         best = max((share.value for share in shares.values()), default=None)
         cells = []
         for one in rates:
             share = shares.get(one)
-            text = "" if share is None else f"{100 * share.value:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+            text = "" if share is None else _interval(share)
             cells.append(f"**{text}**" if share is not None and share.value == best else text)
         rows.append([f"`{arm}`", *cells])
     return table(rows)
@@ -206,6 +210,10 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     """Markdown."""
     head, *body = (f"| {' | '.join(row)} |" for row in rows)
     return "\n".join([head, f"|{'---|' * len(rows[0])}", *body])
+
+
+def _interval(share: Rate) -> str:
+    return f"{100 * share.value:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
 
 
 def _difference(one: Comparison) -> str:

@@ -68,7 +68,7 @@ def place(tmp_path, monkeypatch):
     def run_train(command, **_):
         commands.append(command)
         model = Path(command[command.index("--output_dir") + 1])
-        model.mkdir(parents=True)
+        model.mkdir(parents=True, exist_ok=True)
         (model / "model.safetensors").write_text("weights")
         (model / "learning_rate").write_text(command[command.index("--learning_rate") + 1])
         return SimpleNamespace(returncode=0)
@@ -126,8 +126,9 @@ def main(*argv):
 def test_a_study_from_beginning_to_end(place, capsys):
     commands, opened = place.commands, place.opened
     assert main() == 0
-    # Two arms with two rates each, then two seeds each at the best rate; the base model is only asked
-    assert len(commands) == 8 and len(opened) == 9
+    # Two arms with two rates each, then another seed each at the best rate; the base model is only asked
+    assert len(commands) == 6 and len(opened) == 5 + 5
+    assert [command[command.index("--seed") + 1] for command in commands] == ["0"] * 4 + ["1"] * 2
     for command in commands[4:]:
         assert command[command.index("--learning_rate") + 1] == "1e-05"
     rows = {
@@ -141,15 +142,16 @@ def test_a_study_from_beginning_to_end(place, capsys):
     assert not list(Path("out").rglob("*.safetensors"))  # once its answers are there, a model is no longer needed
     shown = capsys.readouterr().out
     assert "| `distill` | 2 |" in shown and "Against `sft`" in shown
+    assert re.search(r"\| `base` \| (\d+\.\d \[.*?\]) \| \1 \|", shown)
     record = json.loads(Path("out/study.json").read_text())["plans"]["sampled"]
     assert record["distill"]["mean_of_the_extended"] == [1.0, 1.0]
     assert max(record["base"]["mean_of_the_extended"] + record["sft"]["mean_of_the_extended"]) < 1
     assert Path("out/sampled.png").exists()
     # Again: nothing is trained, asked or judged anew
-    results = Path("out/runs/sft/0/greedy/results.json")
+    results = Path("out/runs/sft/1e-05/0/greedy/results.json")
     before = results.stat().st_mtime_ns
     assert main() == 0
-    assert len(commands) == 8 and len(opened) == 9 and results.stat().st_mtime_ns == before
+    assert len(commands) == 6 and len(opened) == 10 and results.stat().st_mtime_ns == before
 
 
 def test_one_engine_answers_for_all_models_of_one_shape(place):
@@ -158,21 +160,38 @@ def test_one_engine_answers_for_all_models_of_one_shape(place):
     settings |= {"learning_rates": [1e-5], "seeds": [0], "samples_per_task": 2}
     Path("study.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     assert main("--backend", "vllm", "--reference", "sft") == 0
-    assert place.opened == ["base-model", "out/runs/wider/0/model"]
-    assert place.loaded == ["out/runs/sft/0/model", "out/runs/distill/0/model"]
+    assert place.opened == ["base-model", "out/runs/wider/1e-05/0/model"]
+    assert place.loaded == ["out/runs/sft/1e-05/0/model", "out/runs/distill/1e-05/0/model"]
     record = json.loads(Path("out/study.json").read_text())["plans"]["greedy"]
     assert record["distill"]["mean_of_the_extended"] == [1.0] > record["sft"]["mean_of_the_extended"]
 
 
-def test_shares_make_each_run_once(place):
-    commands = place.commands
-    assert main("--stages", "search", "--share", "0/2") == 0
-    half = len(commands)
-    assert 0 < half < 4
-    assert main("--stages", "train", "--share", "0/2") == 1  # the other half of the search is missing
-    assert main("--stages", "search", "--share", "1/2") == 0
-    assert len(commands) == 4
-    assert len({command[command.index("--output_dir") + 1] for command in commands}) == 4
+def test_what_another_process_is_at_is_left_to_it(place, monkeypatch):
+    """Another process trains one model, and ends when this one has nothing left to do but wait."""
+    monkeypatch.setattr(study, "POLL_SECONDS", 0.01)
+    arguments = study.parse(["--config", "study.yaml"])
+    taken = study.search_runs(arguments)[1]
+    with contextlib.ExitStack() as other:
+        assert other.enter_context(taken.claimed())
+        waited = []
+
+        def wait(seconds):
+            waited.append(len(place.commands))
+            other.close()
+
+        monkeypatch.setattr(study.time, "sleep", wait)
+        assert main("--stages", "search") == 0
+    # It ended without having trained it: then this one does
+    assert waited[0] == 3 and len(place.commands) == 4
+    assert str(taken.folder) not in " ".join(place.commands[0]) and str(taken.folder) in " ".join(place.commands[3])
+
+
+def test_a_model_whose_weights_are_gone_is_trained_anew(place):
+    assert main("--stages", "search") == 0
+    for weights in Path("out").rglob("*.safetensors"):
+        weights.unlink()
+    assert main("--stages", "train") == 0
+    assert len(place.commands) == 4 + 4
 
 
 def test_a_training_that_fails_is_told_with_its_log(place, monkeypatch, capsys):
@@ -183,7 +202,7 @@ def test_a_training_that_fails_is_told_with_its_log(place, monkeypatch, capsys):
     monkeypatch.setattr(study, "subprocess", SimpleNamespace(run=fail, STDOUT=None))
     assert main() == 1
     assert re.search(
-        r"error: training of out/search/\S+ failed: error: out of memory \(all of it: ", capsys.readouterr().err
+        r"error: training of out/runs/sft/1e-06/0 failed: error: out of memory \(all of it: ", capsys.readouterr().err
     )
 
 
@@ -193,7 +212,6 @@ def test_a_training_that_fails_is_told_with_its_log(place, monkeypatch, capsys):
         (["--held_out", "nowhere.jsonl"], "the file 'nowhere.jsonl' does not exist"),
         (["--reference", "grpo"], "'grpo', which is none of the arms"),
         (["--stages", "fly"], "unknown stage 'fly'"),
-        (["--share", "2/2"], "give I/N"),
         (["--stages", "report"], "the search of learning rates is not done"),
     ],
 )

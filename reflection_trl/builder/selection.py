@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ def select(
     """
     Leaves out surplus sequences that passed at the first try, so that enough of the rest show a real failure and its repair.
 
-    Which ones are left out is drawn by their problem and sample alone: it does not depend on when they were made.
+    One of every problem stays before a second of any. The rest is drawn by problem and sample alone, and does not depend on when they
+    were made.
 
     Args:
         records (`Sequence[dict]`):
@@ -34,10 +36,21 @@ def select(
     if min_repaired_share:
         repaired = len(records) - len(first_try)
         allowed = math.floor(min(allowed, repaired * (1 - min_repaired_share) / min_repaired_share + 1e-9))
-    staying = {_key(record) for record in sorted(first_try, key=_lot)[:allowed]}
+    staying = {_key(record) for record in _spread(first_try)[:allowed]}
     kept = [record for record in records if record["repaired"] or _key(record) in staying]
     aside = [record for record in records if not record["repaired"] and _key(record) not in staying]
     return kept, aside
+
+
+def _spread(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One of every problem, then a second of each that has one, and so on; each time in the order of their lots."""
+    drawn = sorted(records, key=_lot)
+    before: Counter[str] = Counter()
+    turns = []
+    for record in drawn:
+        turns.append(before[record["problem_id"]])
+        before[record["problem_id"]] += 1
+    return [record for _, record in sorted(zip(turns, drawn, strict=True), key=lambda pair: pair[0])]
 
 
 def _key(record: dict[str, Any]) -> tuple[str, int]:

@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 _GUEST = Path(__file__).with_name("guest.py")
 # Where things lie inside
 _INSIDE = {
-    name: f"/evaluation/{name}" for name in ("guest.py", "benchmark.jsonl", "ground_truth.pkl", "answers.jsonl")
+    name: f"/evaluation/{name}" for name in ("guest.py", "benchmark.jsonl", "ground_truth.zip", "answers.jsonl")
 }
 _DISK = 1 << 30
 # evalplus ends an answer after 62 seconds for each of the two sets of inputs; longer silence means that nobody is there
@@ -96,7 +96,7 @@ def judge_evalplus(
     """
     Judges answers.
 
-    An answer that failed after a second or more is judged once more, alone, since a limit on time may have failed it;
+    An answer that failed after a second or more is judged once more, with fewer beside it, since a limit on time may have failed it;
     on a machine that is busy with other things, limits are then longer by as much as it is busier than it has processors. `EVALPLUS_TIMEOUT_PER_TASK` has no effect.
 
     Args:
@@ -195,7 +195,8 @@ def write_eval_results(
 
 def ground_truth(benchmark: str) -> Path:
     """
-    The file with the expected outputs of a benchmark, in evalplus's cache and its form; computed when it is not there.
+    The file with the expected outputs of a benchmark, each task by itself. They are computed when they are not there, and
+    kept in evalplus's cache, also in its own form.
 
     Args:
         benchmark (`str`): `"humaneval"` or `"mbpp"`.
@@ -203,25 +204,28 @@ def ground_truth(benchmark: str) -> Path:
     from evalplus.data.utils import CACHE_DIR
 
     folder = Path(CACHE_DIR)
-    file = folder / f"{_hash(benchmark)}.pkl"
+    whole, by_task = folder / f"{_hash(benchmark)}.pkl", folder / f"{_hash(benchmark)}-by-task.zip"
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / f".{file.stem}.lock", "w") as lock:
+    with open(folder / f".{whole.stem}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several processes at once would need gigabytes
-        if file.exists():
-            return file
-        logger.info("Computing the expected outputs of %s+, once: about a minute.", EVALPLUS[benchmark])
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".ground-truth-") as partial:
-            command = [sys.executable, str(_GUEST), "ground-truth", benchmark, str(Path(partial) / file.name)]
-            # Not in its own directory, whose modules would hide others
-            environment = {**os.environ, "PYTHONSAFEPATH": "1", _override(benchmark): str(_benchmark_file(benchmark))}
-            done = subprocess.run(
-                command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-            )
-            if done.returncode:
-                reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
-                raise ValueError(f"The expected outputs of {EVALPLUS[benchmark]}+ cannot be computed ({reason}).")
-            (Path(partial) / file.name).replace(file)  # whole or absent
-    return file
+        if not by_task.exists():
+            if not whole.exists():
+                logger.info("Computing the expected outputs of %s+, once: about a minute.", EVALPLUS[benchmark])
+                _write_ground_truth(benchmark, whole, "ground-truth", benchmark)
+            _write_ground_truth(benchmark, by_task, "by-task", str(whole))
+    return by_task
+
+
+def _write_ground_truth(benchmark: str, file: Path, mode: str, source: str) -> None:
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".ground-truth-") as partial:
+        command = [sys.executable, str(_GUEST), mode, source, str(Path(partial) / file.name)]
+        # Not in its own directory, whose modules would hide others
+        environment = {**os.environ, "PYTHONSAFEPATH": "1", _override(benchmark): str(_benchmark_file(benchmark))}
+        done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+            raise ValueError(f"The expected outputs of {EVALPLUS[benchmark]}+ cannot be computed ({reason}).")
+        (Path(partial) / file.name).replace(file)  # whole or absent
 
 
 class _Messages:
@@ -269,7 +273,7 @@ def _guest(
             files["guest.py"],
             "judge",
             benchmark,
-            files["ground_truth.pkl"],
+            files["ground_truth.zip"],
             files["answers.jsonl"],
             str(workers),
         ]

@@ -1,7 +1,8 @@
 """Runs evalplus's evaluator, inside the isolation that `evalplus_score` builds. Imports nothing of this package.
 
     python guest.py ground-truth BENCHMARK FILE        writes the expected outputs of canonical solutions; trusted, run outside
-    python guest.py judge BENCHMARK FILE ANSWERS WORKERS
+    python guest.py by-task FILE ZIP                   writes them once more, each task by itself; likewise
+    python guest.py judge BENCHMARK ZIP ANSWERS WORKERS
 
 `judge` prints a JSON line when it begins with an answer and one when it is judged. Each answer is run by evalplus's
 `check_correctness` in a process of its own, from a worker of its own, so that what an answer does to its judge costs that
@@ -10,6 +11,8 @@ answer alone. No answer's process holds, or can open, a descriptor on which resu
 
 import contextlib
 import ctypes
+import functools
+import gc
 import json
 import math
 import multiprocessing
@@ -18,6 +21,7 @@ import pickle
 import signal
 import sys
 import time
+import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Set
 from multiprocessing import connection, util
@@ -45,6 +49,15 @@ def ground_truth(benchmark: str, file: str) -> None:
     evaluate.get_groundtruth(read_problems(benchmark), name.removesuffix(".pkl"), not_none)
 
 
+def by_task(file: str, archive: str) -> None:
+    """One pickle for each task. `Mbpp/255` alone is 780 MB, and deflates to 12 MB."""
+    with open(file, "rb") as source:
+        expected = pickle.load(source)
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
+        for task_id, outputs in expected.items():
+            target.writestr(task_id, pickle.dumps(outputs))
+
+
 def read_problems(benchmark: str) -> dict[str, dict[str, Any]]:
     from evalplus.data import get_human_eval_plus, get_mbpp_plus
 
@@ -52,27 +65,38 @@ def read_problems(benchmark: str) -> dict[str, dict[str, Any]]:
 
 
 class Judge:
-    """All that is needed to judge the answers; workers inherit it."""
+    """
+    All that is needed to judge the answers; workers inherit it.
+
+    Expected outputs are read task by task: all of them are gigabytes of objects, and to fork a process that holds them takes longer
+    than most answers run.
+    """
 
     def __init__(self, benchmark: str, ground_truth_file: str, answers_file: str):
         self.benchmark = benchmark
         self.problems = read_problems(benchmark)
-        with open(ground_truth_file, "rb") as file:
-            self.expected = pickle.load(file)
+        self._ground_truth_file = ground_truth_file
         with open(answers_file, encoding="utf-8") as file:
             self.answers = [json.loads(line) for line in file]
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019 # there is one judge, as long as the process lives
+    def expected(self, task_id: str) -> dict[str, Any]:
+        with zipfile.ZipFile(self._ground_truth_file) as archive:  # opened anew: workers would share its position
+            return pickle.loads(archive.read(task_id))
 
     def check(self, index: int, patience: float) -> dict[str, Any]:
         from evalplus.evaluate import check_correctness
 
         task_id, solution = self.answers[index]
+        problem, expected = self.problems[task_id], self.expected(task_id)
+        gc.freeze()
         start = time.monotonic()
         result = check_correctness(
             self.benchmark,
             0,
-            self.problems[task_id],
+            problem,
             solution,
-            self.expected[task_id],
+            expected,
             fast_check=True,
             min_time_limit=MIN_TIME_LIMIT * patience,
             gt_time_limit_factor=TIME_LIMIT_FACTOR * patience,
@@ -83,7 +107,7 @@ class Judge:
     def report(self, index: int, result: dict[str, Any]) -> dict[str, Any]:
         """What the host is told: the statuses, and of the first input that failed its source and what it should give."""
         task_id, _ = self.answers[index]
-        problem, expected = self.problems[task_id], self.expected[task_id]
+        problem, expected = self.problems[task_id], self.expected(task_id)
         report: dict[str, Any] = {"index": index}
         for part in ("base", "plus"):
             status, details = result[part]
@@ -157,7 +181,7 @@ def end_descendants(but: Set[int | None] = frozenset(), seconds: float = 10.0) -
 
 
 def judge_all(judge: Judge, workers: int, emit: Callable[[dict[str, Any]], None], results: int) -> None:
-    """Judges the answers, several at a time; those that a time limit or the end of a worker may have failed, again and alone."""
+    """Judges the answers, several at a time; those that a time limit or the end of a worker may have failed, again, fewer at a time."""
     waiting, attempts, patience = list(range(len(judge.answers))), ATTEMPTS, 1.0
     while waiting:
         attempts -= 1
@@ -169,7 +193,7 @@ def judge_all(judge: Judge, workers: int, emit: Callable[[dict[str, Any]], None]
             else:
                 emit(judge.report(index, result or LOST))
         # As much more time as the machine is busier than it has processors
-        waiting, workers, patience = again, 1, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        waiting, workers, patience = again, max(1, workers // 4), max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def _failed(result: dict[str, Any]) -> bool:
@@ -185,21 +209,30 @@ def _judged(
     results: int,
 ) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """Yields each index with its result, `None` where the worker did not live to tell."""
-    waiting = deque(indices)
+    waiting: dict[str, deque[int]] = {}
+    for index in indices:
+        waiting.setdefault(judge.answers[index][0], deque()).append(index)
     busy: dict[Connection, tuple[BaseProcess, int]] = {}
-    idle: list[tuple[BaseProcess, Connection]] = []
+    idle: list[tuple[BaseProcess, Connection, str]] = []
     context = multiprocessing.get_context("fork")
     while waiting or busy:
         while waiting and len(busy) < workers:
+            task_id = None
             if idle:
-                process, pipe = idle.pop()
+                process, pipe, task_id = idle.pop()
             else:
                 pipe, theirs = context.Pipe()
-                foreign = [pipe, *busy, *(pipe for _, pipe in idle)]
+                foreign = [pipe, *busy, *(pipe for _, pipe, _ in idle)]
                 process = context.Process(target=work, args=(judge, theirs, foreign, results))
                 process.start()
                 theirs.close()
-            index = waiting.popleft()
+            if task_id not in waiting:
+                # A worker reads the expected outputs of a task once: a task to itself, as long as there are some left
+                taken = {judge.answers[index][0] for _, index in busy.values()}
+                task_id = next((one for one in waiting if one not in taken), None) or next(iter(waiting))
+            index = waiting[task_id].popleft()
+            if not waiting[task_id]:
+                del waiting[task_id]
             emit({"begin": index})
             busy[pipe] = process, index
             _send(pipe, [index, patience])
@@ -212,14 +245,15 @@ def _judged(
             process, index = busy.pop(pipe)
             try:
                 result = json.loads(pipe.recv_bytes())
-                idle.append((process, pipe))
+                idle.append((process, pipe, judge.answers[index][0]))
             except (EOFError, OSError, ValueError):
                 process.kill()
                 process.join()
-                end_descendants({other.pid for other, _ in [*busy.values(), *idle]})
+                others = [other for other, _ in busy.values()] + [other for other, _, _ in idle]
+                end_descendants({other.pid for other in others})
                 result = None
             yield index, result
-    for process, _ in idle:
+    for process, *_ in idle:
         process.kill()
 
 
@@ -229,10 +263,12 @@ def _send(pipe: Connection, message: Any) -> None:
 
 
 def main() -> None:
-    mode, benchmark, file, *rest = sys.argv[1:]
+    mode, *rest = sys.argv[1:]
     if mode == "ground-truth":
-        ground_truth(benchmark, file)
-        return
+        return ground_truth(*rest)
+    if mode == "by-task":
+        return by_task(*rest)
+    benchmark, file, answers, workers = rest
     multiprocessing.set_start_method("fork")  # evalplus hands its functions over by inheritance
     prctl(PR_SET_DUMPABLE, 0)  # or answers could reach our descriptors through /proc
     results = os.dup(1)
@@ -241,8 +277,8 @@ def main() -> None:
     def emit(message: dict[str, Any]) -> None:
         os.write(results, json.dumps(message).encode() + b"\n")
 
-    judge = Judge(benchmark, file, rest[0])
-    judge_all(judge, int(rest[1]), emit, results)
+    judge = Judge(benchmark, file, answers)
+    judge_all(judge, int(workers), emit, results)
     emit({"end": True})
 
 

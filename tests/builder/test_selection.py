@@ -41,6 +41,20 @@ def test_the_order_does_not_matter():
     assert select(found[::-1], 0.5)[0] == kept[::-1]
 
 
+def test_every_problem_has_one_before_any_has_two():
+    found = [
+        {"problem_id": problem, "sample": sample, "repaired": problem == "hard"}
+        for problem, samples in {"easy": 16, "other": 2, "third": 1, "hard": 4}.items()
+        for sample in range(samples)
+    ]
+    kept = [record["problem_id"] for record in select(found, 0.5)[0]]
+    assert sorted(kept) in (
+        ["easy", *["hard"] * 4, "other", "other", "third"],
+        [*["easy"] * 2, *["hard"] * 4, "other", "third"],
+    )
+    assert select(found[::-1], 0.5)[0] == select(found, 0.5)[0][::-1]
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
 def test_a_share_out_of_range(share):
     with pytest.raises(ValueError, match=r"`min_repaired_share` must be between 0 and 1"):

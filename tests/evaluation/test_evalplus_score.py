@@ -209,7 +209,7 @@ def test_no_answer_sees_the_host(monkeypatch):
             "import posix\nseen = posix.open('/etc/shadow', posix.O_RDONLY)",
             f"import posix\nseen = posix.open({__file__!r}, posix.O_RDONLY)",
             "import posix\nposix.mkdir('/usr/x')\nseen = 1",
-            "import posix\nwith_write = posix.open('/evaluation/ground_truth.pkl', posix.O_WRONLY)\nseen = 1",
+            "import posix\nwith_write = posix.open('/evaluation/ground_truth.zip', posix.O_WRONLY)\nseen = 1",
         ]
         answers = [Sample("HumanEval/53", number, f"{way}\n{RIGHT}") for number, way in enumerate(ways)]
         assert passed(judge_evalplus("humaneval", answers)) == [(False, False)] * len(ways)
@@ -219,6 +219,6 @@ def test_expected_outputs_that_were_cut_off_are_made_anew(evalplus_cache, monkey
     monkeypatch.setattr(small_benchmarks.utils, "CACHE_DIR", str(tmp_path / "cache"))
     (tmp_path / "cache" / ".ground-truth-killed").mkdir(parents=True)
     file = ground_truth("humaneval")
-    assert sorted(path.suffix for path in file.parent.iterdir() if path.is_file()) == [".lock", ".pkl"]
+    assert sorted(path.suffix for path in file.parent.iterdir() if path.is_file()) == [".lock", ".pkl", ".zip"]
     before = file.stat().st_mtime_ns
     assert ground_truth("humaneval").stat().st_mtime_ns == before
