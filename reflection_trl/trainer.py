@@ -288,8 +288,11 @@ class ReflectionDistillTrainer(SFTTrainer):
         if self.accelerator.is_fsdp2:
             plugin = self.accelerator.state.fsdp_plugin
             if plugin.mixed_precision_policy is not None:
-                # The loss and what is logged of it are float32, which the policy would round to bfloat16
-                plugin.mixed_precision_policy = dataclasses.replace(plugin.mixed_precision_policy, output_dtype=None)
+                # The policy would round to bfloat16 what comes out of the forward pass, the loss and what is logged of it, and what goes
+                # into it, the weights of the tokens and with them all gradients
+                plugin.mixed_precision_policy = dataclasses.replace(
+                    plugin.mixed_precision_policy, output_dtype=None, cast_forward_inputs=False
+                )
 
     # Data
 
@@ -644,6 +647,19 @@ class ReflectionDistillTrainer(SFTTrainer):
                 (folder / MASKING_FILE).write_text(json.dumps(self._masking_settings(), indent=2))
                 if self.args.teacher == "ema" and self._teacher_weights is not None:
                     save_file(self._teacher_weights.state_dict(), folder / TEACHER_FILE)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """
+        Save the model, so that `from_pretrained` reads it. Under FSDP and DeepSpeed ZeRO-3 all processes must call it.
+
+        Args:
+            output_dir (`str`, *optional*): folder; `args.output_dir` by default.
+        """
+        super().save_model(output_dir, _internal_call)
+        if self.is_fsdp_enabled:
+            # A process that writes nothing is done when it has sent off its shards: were it to end now, the one that gathers them
+            # would wait for ever
+            self.accelerator.wait_for_everyone()
 
     # The Hub
 

@@ -12,7 +12,7 @@ from datasets import Dataset, DatasetDict
 from huggingface_hub import HfApi, ModelCard
 from peft import AutoPeftModelForCausalLM, LoraConfig, PromptTuningConfig
 from reference import make_trainer, prepared_rows
-from torch.distributed.fsdp import MixedPrecisionPolicy
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from transformers import AutoModelForCausalLM, MistralConfig, Qwen3MoeConfig, TrainerCallback, pipeline
 from trl import SFTTrainer
 
@@ -400,9 +400,54 @@ def test_float8_keeps_the_parameters_that_the_optimizer_knows(
     assert accelerator.ao_recipe_handler.config == Float8LinearConfig(enable_fsdp_float8_all_gather=fsdp2)
 
 
-def test_fsdp2_leaves_the_loss_in_float32(make_model, tokenizer, mixed_rows, tmp_path, monkeypatch):
-    policy = MixedPrecisionPolicy(torch.bfloat16, torch.bfloat16, torch.bfloat16)
-    plugin = SimpleNamespace(mixed_precision_policy=policy)
-    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+def fsdp2_policy(trainer, monkeypatch):
+    """What the trainer makes of accelerate's policy for bfloat16."""
+    plugin = SimpleNamespace(
+        mixed_precision_policy=MixedPrecisionPolicy(torch.bfloat16, torch.bfloat16, torch.bfloat16)
+    )
     with_accelerator(trainer, monkeypatch, is_fsdp2=True, state=SimpleNamespace(fsdp_plugin=plugin))
-    assert plugin.mixed_precision_policy == MixedPrecisionPolicy(torch.bfloat16, torch.bfloat16, None)
+    return plugin.mixed_precision_policy
+
+
+def test_fsdp2_rounds_neither_the_loss_nor_the_weights_of_tokens(
+    make_model, tokenizer, mixed_rows, tmp_path, monkeypatch
+):
+    """FSDP2 with one process, against the same weights in bfloat16."""
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    for parameter in trainer.model.parameters():  # and no buffers, which FSDP2 leaves as they are
+        parameter.data = parameter.data.bfloat16()
+    batch = trainer.data_collator([trainer.train_dataset[number] for number in range(3)])
+    trainer.state.max_steps = 1
+    trainer.model.train()
+    expected = trainer.compute_loss(trainer.model, batch)
+
+    sharded = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    policy = fsdp2_policy(sharded, monkeypatch)
+    sharded.accelerator = trainer.accelerator  # the stub has served
+    sharded.state.max_steps = 1
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        for layer in sharded.model.model.layers:
+            fully_shard(layer, mp_policy=policy)
+        fully_shard(sharded.model, mp_policy=policy)
+        sharded.model.train()
+        loss = sharded.compute_loss(sharded.model, batch)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert loss.dtype == expected.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_a_model_that_is_gathered_is_saved_when_all_processes_are_done(
+    make_model, tokenizer, mixed_rows, tmp_path, monkeypatch
+):
+    """A rank that ended before the others had gathered its shards left them waiting for ever, seen on two GPUs."""
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    done = []
+    monkeypatch.setattr(SFTTrainer, "save_model", lambda self, *_: done.append("saved"))
+    monkeypatch.setattr(trainer.accelerator, "wait_for_everyone", lambda: done.append("waited"))
+    trainer.save_model()
+    assert done == ["saved"]
+    trainer.is_fsdp_enabled = True
+    trainer.save_model()
+    assert done == ["saved", "saved", "waited"]
