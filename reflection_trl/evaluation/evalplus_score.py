@@ -44,6 +44,7 @@ _GUEST = Path(__file__).with_name("guest.py")
 _INSIDE = {
     name: f"/evaluation/{name}" for name in ("guest.py", "benchmark.jsonl", "ground_truth.zip", "answers.jsonl")
 }
+_PACKAGES = "/evaluation/packages"
 _DISK = 1 << 30
 # evalplus ends an answer after 62 seconds for each of the two sets of inputs; longer silence means that nobody is there
 _SILENCE = 300.0
@@ -283,6 +284,9 @@ def _guest(
             mechanism.readonly += [
                 (os.path.realpath(path), _INSIDE[name]) for name, path in zip(_INSIDE, outside, strict=True)
             ]
+            if (packages := _packages_elsewhere(interpreter.prefixes)) is not None:
+                mechanism.readonly.append((packages, _PACKAGES))
+                mechanism.environment["PYTHONPATH"] = _PACKAGES
             command = ["prlimit", f"--nproc={_processes(workers)}", "--core=0", "--", *command]
         else:
             environment |= {"PATH": os.environ.get("PATH", os.defpath), "HOME": folder, "TMPDIR": folder}
@@ -325,6 +329,15 @@ def _alone(benchmark: str, truth: Path, sample: Sample, unsandboxed: bool) -> Ju
             if "index" in message:
                 return Judgement(Check(**message["base"]), Check(**message["plus"]))
     return Judgement(Check("timeout"), Check("timeout"))
+
+
+def _packages_elsewhere(prefixes: Sequence[str]) -> str | None:
+    """Where evalplus lies, unless that is with the interpreter: a folder of `PYTHONPATH`, or the user's own packages."""
+    import evalplus
+
+    folder = os.path.realpath(Path(evalplus.__path__[0]).parent)
+    known = (*map(os.path.realpath, prefixes), "/usr")
+    return None if any(f"{folder}/".startswith(f"{one}/") for one in known) else folder
 
 
 def _processes(workers: int) -> int:

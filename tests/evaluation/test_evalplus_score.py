@@ -11,10 +11,12 @@ import tempfile
 
 import pytest
 
+from reflection_trl.evaluation import evalplus_score
 from reflection_trl.evaluation.evalplus_score import ground_truth, judge_evalplus, write_eval_results
 from reflection_trl.evaluation.samples import read_samples
 from reflection_trl.evaluation.tasks import Sample
 from reflection_trl.sandbox import SandboxError
+from reflection_trl.sandbox.interpreter import find_interpreter
 
 from .conftest import DATA, canonical, samples
 
@@ -85,6 +87,13 @@ def test_published_answers_are_judged_as_by_evalplus_itself(tmp_path):
     assert theirs.pop("date")
     assert ours == theirs
     assert evaluate.compatible_eval_result(ours) == ours
+
+
+def test_evalplus_may_lie_elsewhere_than_the_interpreter(monkeypatch):
+    """On `PYTHONPATH`, or in the user's own packages: of the interpreter without its environment it is there too."""
+    monkeypatch.setattr(evalplus_score, "find_interpreter", lambda _: find_interpreter(sys._base_executable))
+    answers = samples({"HumanEval/53": "def add(x, y): return x + y"})
+    assert passed(judge_evalplus("humaneval", answers)) == [(True, True)]
 
 
 def test_results_that_are_there_are_never_reused(tmp_path, caplog):
