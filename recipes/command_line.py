@@ -78,6 +78,11 @@ def read_config_file(argv: list[str]) -> dict[str, Any]:
     if argv[-1] == "--config":
         raise ValueError("--config needs the name of a YAML file.")
     file = argv[argv.index("--config") + 1]
+    if not Path(file).is_file():
+        ours = [os.path.relpath(one) for one in sorted(Path(__file__).parent.rglob("*.yaml"))]
+        near = difflib.get_close_matches(file, ours, n=1)
+        mend = f"did you mean {near[0]}?" if near else "those of the recipes lie beside them: recipes/*/*.yaml."
+        raise ValueError(f"--config {file!r}: there is no such file in {os.getcwd()}; {mend}")
     try:
         config = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:

@@ -323,7 +323,7 @@ def test_bad_input_is_one_sentence(case, workplace, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("text", "argv", "expected"),
     [
-        (None, ["--config", "none.yaml"], "error: No such file or directory: none.yaml"),
+        (None, ["--config", "none.yaml"], "error: --config 'none.yaml': there is no such file in "),
         ("a: [", ["--config", "c.yaml"], "error: c.yaml is not a YAML file: "),
         ("- a", ["--config=c.yaml"], "error: c.yaml must hold fields and their values"),
         ("a: b", ["--config"], "error: --config needs the name of a YAML file."),
