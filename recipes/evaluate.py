@@ -22,7 +22,7 @@ judged anew.
     --model_revision --backend (auto, endpoint, vllm, transformers) --dtype --max_context
     --base_url --api_key_variable --max_concurrency --requests_per_minute     for a server
     --max_requests --max_total_tokens     budget of this command
-    --gpu_memory_utilization --tensor_parallel_size    for vLLM
+    --gpu_memory_utilization --kv_cache_memory_bytes --tensor_parallel_size    for vLLM
   answers
     --prompt                request: as a user would put it, the prompt that training ends at; evalplus: EvalPlus's own chat
                             prompt; published: ReflectionCoder's; completion: the code to go on from, for base models [request]

@@ -22,14 +22,14 @@ _LAUNCHER = frozenset(
 
 def place_among_processes() -> tuple[int, int]:
     """
-    Number of this process and how many there are. Each one is given a GPU of its own and forgets the others. To be called
-    before anything looks at the GPUs.
+    Number of this process and how many there are. Each one is given one GPU and forgets the others; with more processes than GPUs
+    in `CUDA_VISIBLE_DEVICES`, several have the same. To be called before anything looks at the GPUs.
     """
     process, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if processes > 1:
         visible = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
         local = int(os.environ.get("LOCAL_RANK", process))
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible[local] if local < len(visible) else str(local)
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[local % len(visible)] if visible else str(local)
     # vLLM's engine would take them for its own, and wait for the launcher's store for ever
     for name in [name for name in os.environ if name in _LAUNCHER or name.startswith("TORCHELASTIC_")]:
         del os.environ[name]

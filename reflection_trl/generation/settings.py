@@ -59,6 +59,13 @@ class GenerationArguments:
     )
     dtype: str = field(default="auto", metadata={"help": f"Of a local model's weights, one of {', '.join(DTYPES)}."})
     gpu_memory_utilization: float = field(default=0.9, metadata={"help": "Share of the GPU's memory that vLLM takes."})
+    kv_cache_memory_bytes: int | None = field(
+        default=None,
+        metadata={
+            "help": "Memory for vLLM's cache of keys and values, which it otherwise finds out; for several processes on one GPU, "
+            "which would count each other's."
+        },
+    )
     tensor_parallel_size: int = field(
         default=1, metadata={"help": "GPUs that share one copy of the model, with vLLM."}
     )
@@ -82,7 +89,14 @@ class GenerationArguments:
                 )
         if self.dtype not in DTYPES:
             raise ValueError(f"--dtype {self.dtype!r}: use one of {', '.join(DTYPES)}.")
-        for name in ("max_concurrency", "tensor_parallel_size", "max_requests", "max_total_tokens", "max_context"):
+        for name in (
+            "max_concurrency",
+            "tensor_parallel_size",
+            "kv_cache_memory_bytes",
+            "max_requests",
+            "max_total_tokens",
+            "max_context",
+        ):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"--{name} must be at least 1, got {value}.")
         if self.requests_per_minute is not None and not 0 < self.requests_per_minute < float("inf"):
@@ -151,6 +165,7 @@ def open_generator(arguments: GenerationArguments) -> AbstractAsyncContextManage
         return VLLMGenerator(
             arguments.model,
             gpu_memory_utilization=arguments.gpu_memory_utilization,
+            kv_cache_memory_bytes=arguments.kv_cache_memory_bytes,
             tensor_parallel_size=arguments.tensor_parallel_size,
             **local,
         )

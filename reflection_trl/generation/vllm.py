@@ -42,7 +42,10 @@ class VLLMGenerator:
         max_context (`int`, *optional*):
             Longest prompt and answer together, in tokens; the model's own by default. A shorter one leaves room for more requests.
         gpu_memory_utilization (`float`, *optional*, defaults to `0.9`):
-            Share of the GPU's memory that the engine takes.
+            Share of the GPU's memory that the engine takes, and that must be free when it starts.
+        kv_cache_memory_bytes (`int`, *optional*):
+            Memory for the cache of keys and values, in place of what is left of that share. Engines that start on one GPU at the same
+            time would count each other's memory.
         tensor_parallel_size (`int`, *optional*, defaults to `1`):
             GPUs that share one copy of the model.
         seed (`int`, *optional*):
@@ -62,6 +65,7 @@ class VLLMGenerator:
         dtype: str = "auto",
         max_context: int | None = None,
         gpu_memory_utilization: float = 0.9,
+        kv_cache_memory_bytes: int | None = None,
         tensor_parallel_size: int = 1,
         seed: int | None = None,
         usage: Usage | None = None,
@@ -90,6 +94,7 @@ class VLLMGenerator:
             dtype=dtype,
             max_model_len=max_context,
             gpu_memory_utilization=gpu_memory_utilization,
+            kv_cache_memory_bytes=kv_cache_memory_bytes,
             tensor_parallel_size=tensor_parallel_size,
             # Not 0: processes that share a run would draw the same for the same prompt, and a run that goes on what it had drawn
             seed=secrets.randbits(31) if seed is None else seed,

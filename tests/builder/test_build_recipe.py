@@ -265,3 +265,7 @@ def test_processes_take_a_gpu_each_and_forget_the_others(monkeypatch):
     assert place_among_processes() == (9, 16)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "5" and "RANK" not in os.environ
     assert "TORCHELASTIC_USE_AGENT_STORE" not in os.environ  # with it vLLM's engine waits for ever
+    # More processes than GPUs
+    for name, value in (("RANK", "3"), ("WORLD_SIZE", "4"), ("LOCAL_RANK", "3"), ("CUDA_VISIBLE_DEVICES", "6,7")):
+        monkeypatch.setenv(name, value)
+    assert place_among_processes() == (3, 4) and os.environ["CUDA_VISIBLE_DEVICES"] == "7"

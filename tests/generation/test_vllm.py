@@ -27,6 +27,7 @@ class AsyncEngineArgs:
     dtype: str = "auto"
     max_model_len: int | None = None
     gpu_memory_utilization: float = 0.9
+    kv_cache_memory_bytes: int | None = None
     tensor_parallel_size: int = 1
     seed: int = 0
     enable_prefix_caching: bool | None = None
@@ -145,14 +146,15 @@ def test_a_request_goes_with_its_sampling(vllm, tiny_model, tokenizer):
     async def use(generate):
         return await generate(messages, sampling)
 
-    answer, engine = vllm(tiny_model, [("text", "length")], use, dtype="bfloat16", tensor_parallel_size=2)
+    options = {"dtype": "bfloat16", "tensor_parallel_size": 2, "kv_cache_memory_bytes": 1 << 30}
+    answer, engine = vllm(tiny_model, [("text", "length")], use, **options)
     ((prompt, parameters, _),) = engine.calls
     ids = tokenizer.encode(tokenizer.apply_chat_template(messages, tokenize=False, continue_final_message=True))
     assert prompt == {"prompt_token_ids": ids}
     assert answer == Completion("text", "length", len(ids), 3)
     # No seed: vLLM would draw for each request by itself
     assert parameters == SamplingParams(0.7, 0.9, 64 - len(ids), ["```"], None, "final")
-    assert (engine.arguments.dtype, engine.arguments.tensor_parallel_size) == ("bfloat16", 2)
+    assert {name: getattr(engine.arguments, name) for name in options} == options
     assert engine.adapter is None and not engine.arguments.enable_lora
     assert engine.closed
 
