@@ -21,7 +21,7 @@ the rollouts that are there; a finished run only writes its outcome anew (and pu
     --model_name_or_path --model_revision --backend (auto, endpoint, vllm, transformers) --dtype --max_context
     --base_url --api_key_variable --max_concurrency --requests_per_minute       an OpenAI-compatible server
     --max_requests --max_total_tokens                                           budget of this command
-    --gpu_memory_utilization --tensor_parallel_size                             for vLLM
+    --gpu_memory_utilization --kv_cache_memory_bytes --tensor_parallel_size     for vLLM
   rollouts
     --rounds                most programs in a sequence [4]
     --samples_per_problem   rollouts of each problem [1]
@@ -31,6 +31,8 @@ the rollouts that are there; a finished run only writes its outcome anew (and pu
     --templates             folder with prompts of your own: reflection_trl.builder.prompts
     --repair_candidates     repairs drawn for each round, of which one that passes is taken [1]; 8 helps models that repair
                             seldom
+    --unaided_answers       answers to the request alone that are tried before the model is given the program that passed,
+                            for answers in its own style [0]
     --redraws               further draws where an answer cannot be used [2]
     --voters                answers that vote on the model's asserts where a problem has no tests [0]
     --tell_tests            whether the model sees how it fails the problem's own tests [true]
@@ -85,6 +87,7 @@ class BuildArguments:
     max_tokens: int = 1024
     templates: str | None = None
     repair_candidates: int = 1
+    unaided_answers: int = 0
     redraws: int = 2
     voters: int = 0
     tell_tests: bool = True
@@ -149,6 +152,7 @@ def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> 
         seed=arguments.seed,
         tell_tests=arguments.tell_tests,
         repair_candidates=arguments.repair_candidates,
+        unaided_answers=arguments.unaided_answers,
         redraws=arguments.redraws,
         voters=arguments.voters,
         templates=arguments.templates,

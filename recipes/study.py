@@ -31,7 +31,7 @@ On several GPUs, start the same command once on each (CUDA_VISIBLE_DEVICES=0, 1,
     --launch                what starts recipes/train.py [python], such as "accelerate launch --num_processes 2"
     --keep_models           whether weights stay when they are no longer needed [false]; all runs of a stage are trained before
                             any is asked, so that there must be room for their weights
-    --dtype --max_context --gpu_memory_utilization --in_flight     of the model that answers
+    --dtype --max_context --gpu_memory_utilization --kv_cache_memory_bytes --in_flight     of the model that answers
     --output_dir            [out/study]
 
 Wrong input ends with one sentence and exit code 1; set REFLECTION_TRL_DEBUG=1 for the traceback.
@@ -49,17 +49,18 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from command_line import make_parser, parse_options, run_command
+
+from reflection_trl.generation import GenerationArguments
 
 
 if TYPE_CHECKING:
     from reflection_trl.evaluation import EvaluationRun
     from reflection_trl.evaluation.run import EvaluationSettings
-    from reflection_trl.generation import GenerationArguments
 
 STAGES = ("search", "train", "judge", "report")
 DATA = ("rows", "answers")
@@ -123,71 +124,47 @@ class Run:
                 yield True
 
 
-class Study(Protocol):
-    """What `parse` gives: the arguments once they have been checked."""
+@dataclass
+class StudyArguments(GenerationArguments):
+    dataset_name: str = ""
+    held_out: str = ""
+    arms: dict[str, Any] | str | None = None
+    reference: str | None = None
+    train: dict[str, Any] | str = field(default_factory=dict)
+    learning_rates: list[float] = field(default_factory=lambda: [1e-5])
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    benchmarks: list[str] = field(default_factory=lambda: ["humaneval", "mbpp"])
+    samples_per_task: int = 10
+    temperature: float = 0.8
+    held_out_samples: int = 4
+    max_tokens: int | None = None
+    stages: list[str] = field(default_factory=lambda: list(STAGES))
+    launch: str = "python"
+    keep_models: bool = False
+    in_flight: int = 256
+    output_dir: str = "out/study"
+    ways: list[Arm] = field(init=False)  # `arms`, checked
 
-    model_name_or_path: str
-    dataset_name: str
-    held_out: str
-    arms: list[Arm]
-    reference: str
-    train: dict[str, Any]
-    learning_rates: list[float]
-    seeds: list[int]
-    benchmarks: list[str]
-    samples_per_task: int
-    temperature: float
-    held_out_samples: int
-    max_tokens: int | None
-    stages: list[str]
-    launch: str
-    keep_models: bool
-    in_flight: int
-    output_dir: str
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("model_name_or_path", "dataset_name", "held_out", "arms"):
+            if not getattr(self, name):
+                raise ValueError(f"`{name}` is not set; see `--help`.")
+        for name in ("dataset_name", "held_out"):
+            if not Path(getattr(self, name)).exists():
+                raise ValueError(f"`{name}`: the file {getattr(self, name)!r} does not exist.")
+        if not isinstance(self.train, dict):
+            raise ValueError(f"`train` is set in the YAML file, as fields and their values; it is {self.train!r}.")
+        self.ways = read_arms(self.arms)
+        self.reference = self.reference or self.ways[0].name
+        if self.reference not in (arm.name for arm in self.ways):
+            raise ValueError(f"`reference` is {self.reference!r}, which is none of the arms.")
+        for stage in self.stages:
+            if stage not in STAGES:
+                raise ValueError(f"unknown stage {stage!r}; there are {', '.join(STAGES)}.")
 
 
-def parse(argv: list[str]) -> Study:
-    from dataclasses import dataclass, field
-
-    from reflection_trl.generation import GenerationArguments
-
-    @dataclass
-    class StudyArguments(GenerationArguments):
-        dataset_name: str | None = None
-        held_out: str | None = None
-        arms: dict[str, Any] | str | None = None
-        reference: str | None = None
-        train: dict[str, Any] | str = field(default_factory=dict)
-        learning_rates: list[float] = field(default_factory=lambda: [1e-5])
-        seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
-        benchmarks: list[str] = field(default_factory=lambda: ["humaneval", "mbpp"])
-        samples_per_task: int = 10
-        temperature: float = 0.8
-        held_out_samples: int = 4
-        max_tokens: int | None = None
-        stages: list[str] = field(default_factory=lambda: list(STAGES))
-        launch: str = "python"
-        keep_models: bool = False
-        in_flight: int = 256
-        output_dir: str = "out/study"
-
-        def __post_init__(self) -> None:
-            super().__post_init__()
-            for name in ("model_name_or_path", "dataset_name", "held_out", "arms"):
-                if not getattr(self, name):
-                    raise ValueError(f"`{name}` is not set; see `--help`.")
-            for name in ("dataset_name", "held_out"):
-                if not Path(getattr(self, name)).exists():
-                    raise ValueError(f"`{name}`: the file {getattr(self, name)!r} does not exist.")
-            arms = read_arms(self.arms)
-            self.arms = arms  # type: ignore[assignment] # the parser reads the field's type, which is that of the YAML file
-            self.reference = self.reference or arms[0].name
-            if self.reference not in (arm.name for arm in arms):
-                raise ValueError(f"`reference` is {self.reference!r}, which is none of the arms.")
-            for stage in self.stages:
-                if stage not in STAGES:
-                    raise ValueError(f"unknown stage {stage!r}; there are {', '.join(STAGES)}.")
-
+def parse(argv: list[str]) -> StudyArguments:
     (arguments,) = parse_options(make_parser(StudyArguments, "study.py"), argv)
     return arguments
 
@@ -197,14 +174,14 @@ def read_arms(arms: Any) -> list[Arm]:
     if not isinstance(arms, dict):
         raise ValueError("`arms` are set in the YAML file: a name, and under it `config` and `data`.")
     found = []
-    for name, fields in arms.items():
-        if not isinstance(fields, dict) or not {"config"} <= fields.keys() <= {"config", "data"}:
-            raise ValueError(f"the arm {name!r} needs `config`, and may have `data`; it is {fields!r}.")
+    for name, entry in arms.items():
+        if not isinstance(entry, dict) or not {"config"} <= entry.keys() <= {"config", "data"}:
+            raise ValueError(f"the arm {name!r} needs `config`, and may have `data`; it is {entry!r}.")
         if name == BASE:
             raise ValueError(
                 f"an arm is called {BASE!r}, as the model is that has not been trained: choose another name."
             )
-        arm = Arm(name, **fields)
+        arm = Arm(name, **entry)
         if arm.data not in DATA:
             raise ValueError(f"the arm {name!r} has `data: {arm.data}`; there are {' and '.join(DATA)}.")
         if not Path(arm.config).exists():
@@ -216,36 +193,36 @@ def read_arms(arms: Any) -> list[Arm]:
 # The runs
 
 
-def base_run(study: Study) -> Run:
+def base_run(study: StudyArguments) -> Run:
     return Run(Path(study.output_dir, BASE))
 
 
-def run_of(study: Study, arm: Arm, rate: float, seed: int) -> Run:
+def run_of(study: StudyArguments, arm: Arm, rate: float, seed: int) -> Run:
     return Run(Path(study.output_dir, "runs", arm.name, f"{rate:g}", str(seed)), arm, rate, seed)
 
 
-def search_runs(study: Study) -> list[Run]:
+def search_runs(study: StudyArguments) -> list[Run]:
     """The base model, and each arm with each learning rate; with a single rate there is nothing to find."""
     if len(study.learning_rates) == 1:
         return []
-    trained = [run_of(study, arm, rate, study.seeds[0]) for rate in study.learning_rates for arm in study.arms]
+    trained = [run_of(study, arm, rate, study.seeds[0]) for rate in study.learning_rates for arm in study.ways]
     return [base_run(study), *trained]
 
 
-def final_runs(study: Study) -> list[Run]:
+def final_runs(study: StudyArguments) -> list[Run]:
     """The base model, and each arm with each seed at the rate that was found for it."""
     rates = best_rates(study)
-    trained = [run_of(study, arm, rates[arm.name], seed) for seed in study.seeds for arm in study.arms]
+    trained = [run_of(study, arm, rates[arm.name], seed) for seed in study.seeds for arm in study.ways]
     return [base_run(study), *trained]
 
 
-def best_rates(study: Study) -> dict[str, float]:
+def best_rates(study: StudyArguments) -> dict[str, float]:
     """For each arm the rate whose model solves most held-out problems."""
     from reflection_trl.evaluation.statistics import rate
 
     runs = [run for run in search_runs(study) if run.arm is not None]
     if not runs:
-        return {arm.name: study.learning_rates[0] for arm in study.arms}
+        return {arm.name: study.learning_rates[0] for arm in study.ways}
     best: dict[str, tuple[float, float]] = {}
     for run in runs:
         found = read_results(run, "held_out")
@@ -269,7 +246,7 @@ def read_results(run: Run, plan: str) -> "EvaluationRun | None":
 # Training and answers
 
 
-def data_file(study: Study, arm: Arm) -> str:
+def data_file(study: StudyArguments, arm: Arm) -> str:
     """The rows as they are, or their requests and final answers as plain rows, made here."""
     if arm.data == "rows":
         return study.dataset_name
@@ -289,10 +266,11 @@ def data_file(study: Study, arm: Arm) -> str:
     return str(file)
 
 
-def train(study: Study, run: Run) -> None:
+def train(study: StudyArguments, run: Run) -> None:
     """One model, by `recipes/train.py` in a process of its own, whose output is kept in `train.log`."""
     arm = run.arm
     assert arm is not None  # the base model is not trained
+    assert isinstance(study.train, dict)  # it has been checked
     fields = {
         "model_name_or_path": study.model_name_or_path,
         "dataset_name": data_file(study, arm),
@@ -324,7 +302,7 @@ def train(study: Study, run: Run) -> None:
     (run.folder / "run.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
-def plans_of(study: Study, stage: str) -> "dict[str, tuple[list[str], EvaluationSettings]]":
+def plans_of(study: StudyArguments, stage: str) -> "dict[str, tuple[list[str], EvaluationSettings]]":
     """What the runs of a stage are asked: benchmarks and settings, by the name of their folder."""
     from reflection_trl.evaluation.benchmarks import parse_benchmarks
     from reflection_trl.evaluation.run import EvaluationSettings
@@ -340,18 +318,14 @@ def plans_of(study: Study, stage: str) -> "dict[str, tuple[list[str], Evaluation
     }
 
 
-def generation_of(study: Study, run: Run) -> "GenerationArguments":
-    from dataclasses import fields
-
-    from reflection_trl.generation import GenerationArguments
-
+def generation_of(study: StudyArguments, run: Run) -> GenerationArguments:
     values = {field.name: getattr(study, field.name) for field in fields(GenerationArguments)}
     if run.arm is not None:
         values["model_name_or_path"] = str(run.folder / "model")
     return GenerationArguments(**values)
 
 
-async def draw(study: Study, stage: str, runs: list[Run]) -> int:
+async def draw(study: StudyArguments, stage: str, runs: list[Run]) -> int:
     """
     The answers of those models that have been trained and that nobody else is asking, one after the other. vLLM's engine goes on from
     one to the next, as long as they have the same shape: to start one takes longer than it then answers. Returns how many.
@@ -389,7 +363,7 @@ async def draw(study: Study, stage: str, runs: list[Run]) -> int:
     return count
 
 
-def make(study: Study, stage: str, runs: list[Run]) -> None:
+def make(study: StudyArguments, stage: str, runs: list[Run]) -> None:
     """
     Trains the models of some runs, and draws their answers, each by the first process that comes to it. Returns when all is done,
     by whichever process.
@@ -407,7 +381,7 @@ def make(study: Study, stage: str, runs: list[Run]) -> None:
             time.sleep(POLL_SECONDS)  # others are at the rest
 
 
-def judge(study: Study, stage: str, runs: list[Run]) -> None:
+def judge(study: StudyArguments, stage: str, runs: list[Run]) -> None:
     """Judges the answers that are there and have not been judged; returns when all of them have, by whichever process."""
     from reflection_trl.evaluation.run import evaluate_model
 
@@ -428,7 +402,7 @@ def judge(study: Study, stage: str, runs: list[Run]) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def remove_weights(study: Study, runs: list[Run]) -> None:
+def remove_weights(study: StudyArguments, runs: list[Run]) -> None:
     """Of models that nobody will ask any more."""
     if not study.keep_models:
         for run in runs:

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from study import BASE, Run, Study, read_results
+from study import BASE, Run, StudyArguments, read_results
 
 from reflection_trl.evaluation import EvaluationRun, Score
 from reflection_trl.evaluation.statistics import (
@@ -23,7 +23,7 @@ from reflection_trl.evaluation.statistics import (
 PLANS = {"greedy": "One greedy answer to each task", "sampled": "Answers drawn with a temperature"}
 
 
-def write_report(study: Study, searched: Sequence[Run], runs: Sequence[Run]) -> str:
+def write_report(study: StudyArguments, searched: Sequence[Run], runs: Sequence[Run]) -> str:
     """
     Writes `study.json`, `study.md` and `study.png` into the study's folder.
 
@@ -35,7 +35,7 @@ def write_report(study: Study, searched: Sequence[Run], runs: Sequence[Run]) -> 
     Returns:
         `str`: the text of `study.md`.
     """
-    arms = [BASE, *(arm.name for arm in study.arms)]
+    arms = [BASE, *(arm.name for arm in study.ways)]
     parts = [f"# {study.model_name_or_path}: {' - '.join(arms)}"]
     record: dict[str, Any] = {"model": study.model_name_or_path, "dataset": study.dataset_name, "plans": {}}
     for plan, title in PLANS.items():

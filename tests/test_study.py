@@ -10,9 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from pyarrow.parquet import read_table
 
 from reflection_trl.evaluation import EvaluationRun, Outcome, Score
 from reflection_trl.generation.types import Completion
+from reflection_trl.problems import load_problems
+from reflection_trl.sequences import validate_row
 
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -254,13 +257,32 @@ def test_every_arm_is_a_file_of_the_training_recipe(file):
     assert settings.num_train_epochs == 2
 
 
-@pytest.mark.parametrize("file", sorted((RECIPES / "study").glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted((RECIPES / "study").glob("qwen*.yaml")), ids=lambda file: file.stem)
 def test_every_study_parses(file, place, monkeypatch):
     monkeypatch.chdir(RECIPES.parent)
-    sample, held_out = "recipes/data/reflection-sample.parquet", "recipes/study/held-out.jsonl"
-    arguments = study.parse(["--config", str(file), "--dataset_name", sample, "--held_out", held_out])
-    assert [arm.name for arm in arguments.arms] == ["sft", "sft-reflection", "distill-all", "distill"]
+    arguments = study.parse(["--config", str(file)])
+    assert [arm.name for arm in arguments.ways] == ["sft", "sft-reflection", "distill-all", "distill"]
     assert arguments.reference == "sft" and len(arguments.seeds) >= 3
+
+
+def test_rows_of_the_study():
+    folder = RECIPES / "study"
+    rows = read_table(folder / "rows.parquet").to_pylist()
+    statistics = json.loads((folder / "rows-statistics.json").read_text())
+    assert len(rows) == statistics["rows"] == 946
+    assert sum(row["repaired"] for row in rows) == statistics["repaired"] == len(rows) / 2
+    assert len({(row["problem_id"], row["sample"]) for row in rows}) == len(rows)
+    for row in rows:
+        validate_row(row)
+        kinds = [record["kind"] for record in row["feedback"]]
+        assert kinds[-1] == "none" and "none" not in kinds[:-1]
+    problems = {one.id: one for one in load_problems(folder / "problems.jsonl")}
+    held_out = {one.id: one for one in load_problems(folder / "held-out.jsonl")}
+    assert (len(problems), len(held_out)) == (682, 108) and not problems.keys() & held_out.keys()
+    assert {row["problem_id"] for row in rows} <= problems.keys()
+    assert all(row["licence"] == problems[row["problem_id"]].licence in ("MIT", "CC-BY-4.0") for row in rows)
+    instructions = {one.instruction for one in held_out.values()}
+    assert not any(row["messages"][-2]["content"] in instructions for row in rows)
 
 
 def test_arms_differ_in_nothing_but_the_method():

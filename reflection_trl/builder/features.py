@@ -61,6 +61,7 @@ def to_record(sequence: ReflectionSequence) -> dict[str, Any]:
         "feedback": [attempt.feedback.to_dict() for attempt in sequence.attempts],
         "rounds": sequence.rounds,
         "repaired": sequence.repaired,
+        "unaided": sequence.unaided,
         "wrong_asserts": list(sequence.wrong_asserts),
         "prompt_tokens": sequence.prompt_tokens,
         "completion_tokens": sequence.completion_tokens,
@@ -78,7 +79,7 @@ def to_row(record: dict[str, Any], problem: Problem, model: str, sampling: str) 
         model (`str`): which model wrote it.
         sampling (`str`): how it was drawn, as JSON.
     """
-    row = {name: record[name] for name in record if name not in ("runs", "rejection", "detail")}
+    row = {name: record[name] for name in record if name not in ("unaided", "runs", "rejection", "detail")}
     row |= {
         "type": "reflection",
         "language": problem.language,

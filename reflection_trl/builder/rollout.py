@@ -8,8 +8,8 @@ behind it, and a failure there is shown like any other output. It ends when all 
 `rounds` programs, or when the model does nothing but repeat itself. Of several repairs that were drawn for a round, one
 that passes goes into the sequence.
 
-**Stage two** is a conversation of its own: the model answers the one-off request, given the program that passed, and its
-answer is judged from scratch. So the answer cannot refer to attempts that it has never seen.
+**Stage two** is a conversation of its own: the model answers the one-off request, alone at first if the settings say so, then given
+the program that passed, and its answer is judged from scratch. So the answer cannot refer to attempts that it has never seen.
 
 What is stored is not word for word what was sent: the sequence holds the output of a run where the model was sent that
 output with a request to go on, prose behind a program is cut (it was written before the program had run), and an assert
@@ -87,6 +87,9 @@ class RolloutSettings:
         repair_candidates (`int`, *optional*, defaults to `1`):
             Repairs that are drawn for each round. The first that passes is taken, or else the first: small models repair
             seldom, and what they are asked for begins with the same tokens.
+        unaided_answers (`int`, *optional*, defaults to `0`):
+            How many answers to the one-off request alone are tried before the model is given the program that passed. The first that is
+            good enough is taken: it is in the model's own style, where one that is copied from a program tends to be terse.
         redraws (`int`, *optional*, defaults to `2`):
             How often an answer that cannot be used (no code, cut off, a program that has failed already, words that lean on
             the attempts) is drawn again, each time at a temperature that is higher by 0.2.
@@ -109,6 +112,7 @@ class RolloutSettings:
     seed: int = 0
     tell_tests: bool = True
     repair_candidates: int = 1
+    unaided_answers: int = 0
     redraws: int = 2
     voters: int = 0
     max_chars: int = 32_000
@@ -119,6 +123,7 @@ class RolloutSettings:
             ("rounds", 1),
             ("max_chars", 1000),
             ("repair_candidates", 1),
+            ("unaided_answers", 0),
             ("redraws", 0),
             ("voters", 0),
         ):
@@ -221,7 +226,7 @@ class _Rollout:
         try:
             await self._reflect()
             await self._reconsider_asserts()
-            await self._until_usable(self._answer)
+            await self._answer()
             await self._conclude()
             if sum(len(turn["content"]) for turn in self.sequence.messages()) > self.settings.max_chars:
                 raise Rejected(
@@ -431,15 +436,33 @@ class _Rollout:
         if shown := [source for source in self._found.wrong if source in self._found.shown]:
             raise Rejected(Rejection.WRONG_ASSERT, f"The model was shown a failure of `{shown[0]}`, which is wrong.")
 
-    async def _answer(self, again: int) -> Answer:
+    async def _answer(self) -> None:
         """Stage two."""
-        problem, programs = self.problem, [attempt.code for attempt in self.sequence.attempts]
-        program = split_asserts(programs[-1], problem.language).solution.strip()
+        for number in range(self.settings.unaided_answers):
+            try:
+                chat = [{"role": "user", "content": self.sequence.request}]
+                await self._accept(await self._draw(chat, self.settings.answer, "unaided answer", number))
+            except Rejected:
+                continue
+            self._note(unaided=True)
+            return
+        await self._until_usable(self._aided_answer)
+
+    async def _aided_answer(self, again: int) -> Answer:
+        """An answer of the model when it has been given the program that passed."""
+        problem = self.problem
+        program = split_asserts(self.sequence.attempts[-1].code, problem.language).solution.strip()
         flags = {"examples": bool(problem.examples)}
         request = self._prompt("answer", instruction=problem.instruction, program=program, **flags)
-        chat = [{"role": "user", "content": request}]
-        answer = await self._draw(chat, self.settings.answer, "answer", again, program)
+        answer = await self._draw(
+            [{"role": "user", "content": request}], self.settings.answer, "answer", again, program
+        )
         _refuse_echo(answer, self._prompt("answer", instruction="", program="", **flags))
+        return await self._accept(answer)
+
+    async def _accept(self, answer: Answer) -> Answer:
+        """Judges an answer to the one-off request, and notes it."""
+        problem, programs = self.problem, [attempt.code for attempt in self.sequence.attempts]
         if not problem.examples and (solution := split_asserts(answer.code, problem.language).solution.strip()):
             answer = dataclasses.replace(answer, code=solution)
         text = answer.message(problem.language, tail=True)

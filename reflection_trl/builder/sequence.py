@@ -36,6 +36,7 @@ class ReflectionSequence:
         request (`str`): the one-off request (second user turn).
         answer (`str`): the final answer, its fenced code included.
         answer_code (`str`): the code of the final answer.
+        unaided (`bool`): whether the final answer was given to the request alone, without the program that had passed.
         rejection (`str`, *optional*): why it may not be trained on, as a short slug such as `"tests_failed"`; `None` when accepted.
         detail (`str`): one sentence on the rejection.
         unusable (`str`): what the model wrote last, where that is what it was rejected for.
@@ -53,6 +54,7 @@ class ReflectionSequence:
     request: str = ""
     answer: str = ""
     answer_code: str = ""
+    unaided: bool = False
     rejection: str | None = None
     detail: str = ""
     unusable: str = ""

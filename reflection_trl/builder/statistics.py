@@ -38,6 +38,7 @@ class BuildStatistics:
         seconds (`float`): in which at least one process was at work.
         sessions (`int`): stretches of time in which the run was at work; several processes at a time are one.
         spared (`int`, *optional*, defaults to 0): rollouts of problems that were given up, which were not made.
+        unaided (`int`, *optional*, defaults to 0): accepted rollouts whose answer was given to the request alone.
     """
 
     models: list[str]
@@ -62,6 +63,7 @@ class BuildStatistics:
     seconds: float
     sessions: int
     spared: int = 0
+    unaided: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -80,7 +82,11 @@ class BuildStatistics:
                 "rollouts",
                 f"{self.rollouts:,}" + (f" ({self.spared:,} more spared: problems given up)" if self.spared else ""),
             ),
-            ("accepted", f"{self.accepted:,} ({self.accepted / max(1, self.rollouts):.1%})"),
+            (
+                "accepted",
+                f"{self.accepted:,} ({self.accepted / max(1, self.rollouts):.1%})"
+                + (f", {self.unaided:,} with an answer to the request alone" if self.unaided else ""),
+            ),
             ("rows", f"{self.rows:,}" + (f" ({self.set_aside:,} more set aside)" if self.set_aside else "")),
             ("rows with a repair", f"{self.repaired:,} ({self.repaired / max(1, self.rows):.1%})"),
             ("rows, by programs run", _counts(self.rounds)),
@@ -151,6 +157,7 @@ def measure(
         runs=sum(session.runs for session in sessions),
         seconds=round(sum(end - begin for begin, end in stretches), 3),
         sessions=len(stretches),
+        unaided=sum(record.get("unaided", False) for record in accepted),
         **described,
     )
 

@@ -332,6 +332,21 @@ def test_answers_that_are_rejected(answer, rejection):
     assert made.answer == answer
 
 
+def test_an_answer_to_the_request_alone_is_taken_when_it_is_good_enough():
+    own = fenced("def double(x):\n    # twice as much\n    return x + x")
+    made, model = roll(PROBLEM, [RIGHT, own, DONE], unaided_answers=2)
+    assert made.accepted and made.unaided and made.answer == own
+    assert model.prompts[1] == [{"role": "user", "content": made.request}]
+    assert to_record(made)["unaided"]
+    # Two that are none, and then the program is given
+    wrong, none = fenced(program("x + 4").rstrip()), "I do not know."
+    made, model = roll(PROBLEM, [RIGHT, wrong, none, ANSWER, DONE], unaided_answers=2)
+    assert made.accepted and not made.unaided and made.answer == ANSWER
+    assert [round(sampling.temperature, 1) for sampling in model.samplings[1:4]] == [0.2, 0.4, 0.2]
+    assert len({sampling.seed for sampling in model.samplings}) == 5
+    assert "return 2 * x" not in model.prompts[2][0]["content"] and "return 2 * x" in model.prompts[3][0]["content"]
+
+
 def test_the_answer_must_pass_the_sequences_own_asserts():
     passes_tests = fenced("def double(x):\n    return 7 if x == 3 else 2 * x")
     made, _ = roll(PROBLEM, [RIGHT, passes_tests])

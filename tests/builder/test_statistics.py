@@ -19,6 +19,7 @@ def record(*kinds, rejection=None, wrong=()):
         "rounds": len(kinds),
         "repaired": any(kind != "none" for kind in kinds),
         "wrong_asserts": list(wrong),
+        "unaided": kinds == ("none",),
         "licence": "",
     }
 
@@ -42,13 +43,13 @@ def test_counts():
     assert [*found.rejections] == ["refused", "rounds_exhausted"]  # the most frequent first
     assert found.rounds == {2: 1, 3: 1}
     assert found.failures == {"assertion": 2, "name": 1, "syntax": 1}
-    assert found.wrong_asserts == 1
+    assert found.wrong_asserts == 1 and found.unaided == 1
     assert found.pass_rates == {"first programs": 1 / 4, "all programs": 3 / 7, "rollouts accepted": 1 / 2}
     assert found.licences == {"unknown": 2}
     assert (found.prompt_tokens, found.completion_tokens, found.runs, found.seconds) == (5, 20, 2, 4.0)
     table = found.table(price_per_million_tokens=2000)
     for line in (
-        "| accepted              | 3 (50.0%) ",
+        "| accepted              | 3 (50.0%), 1 with an answer to the request alone ",
         "| rows                  | 2 (1 more set aside) ",
         "| rows with a repair    | 2 (100.0%) ",
         "| rejected for          | refused: 2, rounds_exhausted: 1 ",
