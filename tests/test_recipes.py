@@ -343,5 +343,5 @@ def test_bad_config_file_is_one_sentence(text, argv, expected, tmp_path):
 
 def test_traceback_on_request(monkeypatch):
     monkeypatch.setenv("REFLECTION_TRL_DEBUG", "1")
-    with pytest.raises(OSError):
+    with pytest.raises(ValueError, match="no such file"):
         train.main(["--config", "none.yaml"])

@@ -212,7 +212,7 @@ def test_publishing_without_a_way_keeps_the_rows(place, capsys, monkeypatch, her
         ("--samples 3", "unknown option: `samples`; did you mean `samples_per_problem`?"),
         ("--frobnicate 3", "unknown option: `frobnicate`; see `--help`."),
         ("--config", "--config needs the name of a YAML file."),
-        ("--config nope.yaml", "No such file or directory: nope.yaml"),
+        ("--config nope.yaml", "--config 'nope.yaml': there is no such file in"),
         ("--config problems.jsonl", "problems.jsonl is not a YAML file"),
         ("--config typo.yaml", "unknown key in the YAML file: `output-dir`; did you mean `output_dir`?"),
         ("--config source.yaml", "unknown key of a source of problems: `licences`; did you mean `licence`?"),
