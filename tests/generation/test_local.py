@@ -358,10 +358,11 @@ def test_continuous_batching_stops_and_closes(continuous, plain):
     async def main():
         async with continuous() as generate:
             stopped = await generate("x", Sampling(max_tokens=1000, stop=(whole[20:24],)))
-            given_up = asyncio.create_task(generate("y", Sampling(temperature=1.0, max_tokens=1900)))
+            # Greedy, and so known to come to no end soon: a draw may
+            given_up = asyncio.create_task(generate("x", Sampling(temperature=0.0, max_tokens=1900)))
             await asyncio.sleep(0.1)
             given_up.cancel()
-            open_still = asyncio.create_task(generate("z", Sampling(temperature=1.0, max_tokens=1900)))
+            open_still = asyncio.create_task(generate("x", Sampling(temperature=0.0, max_tokens=1900)))
             await asyncio.sleep(0.1)
         with pytest.raises(GenerationError, match="Continuous batching"):
             await open_still
