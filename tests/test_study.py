@@ -276,7 +276,7 @@ def test_rows_of_the_study():
         validate_row(row)
         kinds = [record["kind"] for record in row["feedback"]]
         assert kinds[-1] == "none" and "none" not in kinds[:-1]
-    problems = {one.id: one for one in load_problems(folder / "problems.jsonl")}
+    problems = {one.id: one for one in load_problems(folder / "problems.parquet")}
     held_out = {one.id: one for one in load_problems(folder / "held-out.jsonl")}
     assert (len(problems), len(held_out)) == (682, 108) and not problems.keys() & held_out.keys()
     assert {row["problem_id"] for row in rows} <= problems.keys()
