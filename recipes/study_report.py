@@ -25,7 +25,7 @@ PLANS = {"greedy": "One greedy answer to each task", "sampled": "Answers drawn w
 
 def write_report(study: StudyArguments, searched: Sequence[Run], runs: Sequence[Run]) -> str:
     """
-    Writes `study.json`, `study.md` and `study.png` into the study's folder.
+    Writes `study.json`, `study.md`, `greedy.png` and `sampled.png` into the study's folder.
 
     Args:
         study: arguments of `recipes/study.py`.
@@ -151,8 +151,9 @@ def search_table(searched: Sequence[Run]) -> str:
     """Shares of the held-out problems that are solved; of the base model, which has no learning rate, in each column."""
     rates = sorted({run.learning_rate for run in searched if run.arm is not None})
     rows = [["", *(f"{one:g}" for one in rates)]]
-    if (base := read_results(searched[0], "held_out")) is not None:
-        rows.append([f"`{BASE}`", *[_interval(rate(base.scores[0]))] * len(rates)])
+    base = next(run for run in searched if run.arm is None)
+    if (found := read_results(base, "held_out")) is not None:
+        rows.append([f"`{BASE}`", *[_interval(rate(found.scores[0]))] * len(rates)])
     for arm in dict.fromkeys(run.arm_name for run in searched if run.arm is not None):
         by_rate = {run.learning_rate: read_results(run, "held_out") for run in searched if run.arm_name == arm}
         shares = {one: rate(found.scores[0]) for one, found in by_rate.items() if found is not None}
