@@ -19,7 +19,8 @@ On several GPUs, start the same command once on each (CUDA_VISIBLE_DEVICES=0, 1,
     --model_name_or_path    the base model
     --dataset_name          accepted reflection sequences: a file
     --held_out              problems with tests that no row comes from: a file
-    --arms                  in YAML: name, and `config`, and `data`: `rows`, or `answers` for the final answers alone
+    --arms                  in YAML: name, and `config`, and `data`: `rows`, `answers` for the final answers alone, or a file with
+                            other rows
     --reference             arm that the others are compared with [the first]
     --train                 in YAML: fields of recipes/train.py for all arms
     --learning_rates --seeds
@@ -72,7 +73,7 @@ RECIPES = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to train: a file of `recipes/train.py`, and which part of the rows it takes."""
+    """A way to train: a file of `recipes/train.py`, and which part of the rows it takes, or a file with rows of its own."""
 
     name: str
     config: str
@@ -182,8 +183,8 @@ def read_arms(arms: Any) -> list[Arm]:
                 f"an arm is called {BASE!r}, as the model is that has not been trained: choose another name."
             )
         arm = Arm(name, **entry)
-        if arm.data not in DATA:
-            raise ValueError(f"the arm {name!r} has `data: {arm.data}`; there are {' and '.join(DATA)}.")
+        if arm.data not in DATA and not Path(arm.data).exists():
+            raise ValueError(f"the arm {name!r} has `data: {arm.data}`; there are {' and '.join(DATA)}, and no such file.")
         if not Path(arm.config).exists():
             raise ValueError(f"the arm {name!r}: the file {arm.config!r} does not exist.")
         found.append(arm)
@@ -247,7 +248,9 @@ def read_results(run: Run, plan: str) -> "EvaluationRun | None":
 
 
 def data_file(study: StudyArguments, arm: Arm) -> str:
-    """The rows as they are, or their requests and final answers as plain rows, made here."""
+    """The rows as they are, or their requests and final answers as plain rows, made here, or the arm's own."""
+    if arm.data not in DATA:
+        return arm.data
     if arm.data == "rows":
         return study.dataset_name
     file = Path(study.output_dir, "answers.jsonl")
