@@ -357,7 +357,8 @@ class _Rollout:
         if problem.examples and (judged := await judge(problem, code, self._run)):
             return code, _shown(judged), False
         feedback = (await self._run(problem.language, code)).feedback
-        if not feedback.passed and tests.asserts and problem.tests and not problem.reference:
+        out_of_bounds = feedback.kind in (FeedbackKind.TIMEOUT, FeedbackKind.MEMORY)  # with fewer asserts too
+        if not feedback.passed and not out_of_bounds and tests.asserts and problem.tests and not problem.reference:
             judged = await judge(problem, tests.solution, self._run)
             # A solution that passes the tests proves the asserts wrong that it fails
             if judged and judged.passed and (failed := await self._contradicted(tests.asserts, tests.solution)):

@@ -392,6 +392,22 @@ def test_passing_tests_find_wrong_asserts_where_there_is_no_reference():
     assert OFF not in model.sent()
 
 
+def test_a_program_that_takes_too_long_is_run_once_for_a_round():
+    runs = []
+
+    async def execute(language, source, tests="", **options):
+        runs.append(source)
+        run = await RunsHere()(language, source, tests, **options)
+        if "while" not in source:
+            return run
+        return dataclasses.replace(run, feedback=dataclasses.replace(run.feedback, kind=FeedbackKind.TIMEOUT))
+
+    endless = fenced("def double(x):\n    while x != 3:\n        raise TimeoutError\n\nassert double(4) == 8")
+    made, _ = roll(PROBLEM, [endless, MENDED, ANSWER, DONE], execute)
+    assert made.accepted and made.attempts[0].feedback.kind is FeedbackKind.TIMEOUT
+    assert sum("while" in source for source in runs) == 1
+
+
 def test_a_sequence_that_has_shown_a_wrong_assert_is_rejected():
     repair = fenced(
         program("2 * x", "double(1) == 2"), "The expected value was wrong, and so was the body of the function."
