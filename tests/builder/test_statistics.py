@@ -62,6 +62,49 @@ def test_counts():
     assert "cost" not in found.table()
 
 
+def test_the_whole_table():
+    sessions = [Session(0, began=1.0, until=1.8, prompt_tokens=1200, completion_tokens=40, runs=2)]
+    one = measure([RECORDS[1]], [RECORDS[1]], sessions, **DESCRIBED)
+    assert one.table(1).splitlines() == [
+        "|                       |              |",
+        "|-----------------------|--------------|",
+        "| rollouts              | 1            |",
+        "| accepted              | 1 (100.0%)   |",
+        "| rows                  | 1            |",
+        "| rows with a repair    | 1 (100.0%)   |",
+        "| rows, by programs run | 2: 1         |",
+        "| rejected for          | -            |",
+        "| failed attempts       | assertion: 1 |",
+        "| wrong asserts removed | 1            |",
+        "| tokens written        | 40 (50/s)    |",
+        "| tokens read           | 1,200        |",
+        "| programs run          | 2 (2.5/s)    |",
+        "| time                  | 1 s          |",
+        "| cost                  | 0.0012       |",
+    ]
+    spared = measure(RECORDS, [], [*sessions, Session(1, began=2.0, until=2.25)], **DESCRIBED, spared=3)
+    assert "| 6 (3 more spared: problems given up) " in spared.table()
+    assert "| 1 s in 2 sessions " in spared.table()
+
+
+def test_reasons_and_kinds_are_listed_by_number_and_then_by_name():
+    reasons = ["syntax", "refused", "wrong", "wrong", "empty"]
+    found = measure([record(reason, rejection=reason) for reason in reasons], [], [], **DESCRIBED)
+    assert [*found.rejections.items()] == [("wrong", 2), ("empty", 1), ("refused", 1), ("syntax", 1)]
+    assert found.failures == found.rejections and [*found.failures] == [*found.rejections]
+
+
+def test_shares_of_a_single_rollout():
+    found = measure([record("none")], [], [Session(0, began=1.0, until=2.23456)], **DESCRIBED)
+    assert found.pass_rates == {"first programs": 1, "all programs": 1, "rollouts accepted": 1}
+    assert found.seconds == 1.235, "to the millisecond"
+
+
+def test_rollouts_of_a_run_from_before_it_was_noted_are_not_unaided():
+    old = {name: value for name, value in RECORDS[0].items() if name != "unaided"}
+    assert measure([old], [], [], **DESCRIBED).unaided == 0
+
+
 def test_time_in_which_several_processes_were_at_work_counts_once():
     times = [(0, 10), (1, 4), (9, 12), (20, 25), (100, 100)]
     sessions = [Session(number, began=float(a), until=float(b), runs=1) for number, (a, b) in enumerate(times)]
@@ -88,7 +131,14 @@ def test_nothing_at_all():
 
 @pytest.mark.parametrize(
     ("tokens", "price", "text"),
-    [(0, 3, "0.00"), (1000, 3, "0.003"), (1_234, 0.2, "0.00025"), (2_000_000, 0.15, "0.30"), (10**10, 3, "30,000.00")],
+    [
+        (0, 3, "0.00"),
+        (1000, 3, "0.003"),
+        (1_234, 0.2, "0.00025"),
+        (100_000, 1, "0.10"),
+        (2_000_000, 0.15, "0.30"),
+        (10**10, 3, "30,000.00"),
+    ],
 )
 def test_costs_read_well(tokens, price, text):
     assert cost_of(tokens, price) == text
