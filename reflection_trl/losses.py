@@ -139,8 +139,12 @@ def distillation_loss(
         teacher_head,
         compile_backend,
     )
+    weight, bias = head.weight, head.bias
+    if not torch.is_grad_enabled():
+        # `ctx.needs_input_grad` tells of the tensors alone: an evaluation would make the head's gradient for nothing
+        hidden, weight, bias = hidden.detach(), weight.detach(), None if bias is None else bias.detach()
     with torch.autocast(hidden.device.type, enabled=False):
-        outputs = FusedDistillationLoss.apply(hidden, head.weight, head.bias, terms)
+        outputs = FusedDistillationLoss.apply(hidden, weight, bias, terms)
     return DistillationLossOutput(*outputs)
 
 

@@ -6,9 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from reflection_trl import losses
-from reflection_trl.losses import Head, distillation_loss, divergence_and_gradient
+from reflection_trl.losses import Head, distillation_loss, divergence_and_gradient, model_head
 
 
 N, H, V = 17, 8, 23
@@ -101,14 +103,116 @@ def test_equals_autograd(
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_only_wanted_gradients_are_made():
-    hidden, weight = torch.randn(N, H, requires_grad=True), torch.randn(V, H)
-    output = distillation_loss(hidden, Head(weight), torch.randint(V, (N,)), torch.rand(N), STUDENT, TEACHER)
+@pytest.mark.parametrize(
+    "wanted", [{"hidden"}, {"weight"}, {"bias"}, {"hidden", "bias"}, {"weight", "bias"}], ids=sorted
+)
+def test_only_wanted_gradients_are_made(wanted):
+    torch.manual_seed(0)
+    tensors = {"hidden": torch.randn(N, H), "weight": torch.randn(V, H), "bias": torch.randn(V)}
+    hidden, weight, bias = (one.requires_grad_(name in wanted) for name, one in tensors.items())
+    targets, nll_weight = torch.randint(V, (N,)), torch.rand(N)
+    output = distillation_loss(hidden, Head(weight, bias), targets, nll_weight, STUDENT, TEACHER)
+    loss, *_ = by_definition(hidden, Head(weight, bias), targets, nll_weight, 1, 0, 1)
     output.loss.backward()
-    assert hidden.grad.abs().sum() > 0 and weight.grad is None
+    parameters = [one for one in tensors.values() if one.requires_grad]
+    for parameter, expected in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        torch.testing.assert_close(parameter.grad, expected, rtol=1e-4, atol=1e-5)
+    assert {name for name, one in tensors.items() if one.grad is not None} == wanted
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_without_gradients_the_figures_are_the_same(temperature):
+    torch.manual_seed(0)
+    hidden, head = torch.randn(N, H, requires_grad=True), Head(torch.randn(V, H))
+    # Some first choices are right, and some are those of the teacher
+    targets = full_logits(hidden, head).argmax(-1) * (torch.arange(N) % 3 > 0)
+    arguments = (head, targets, torch.rand(N), STUDENT, TEACHER, 0.37, 0.3, temperature)
+    output = distillation_loss(hidden, *arguments)
     with torch.no_grad():
-        without = distillation_loss(hidden, Head(weight), torch.randint(V, (N,)), torch.rand(N), STUDENT, TEACHER)
-    assert not without.loss.requires_grad
+        without = distillation_loss(hidden, *arguments)
+    for name, value in vars(without).items():
+        assert torch.equal(value, getattr(output, name)), name
+        assert not value.requires_grad and getattr(output, name).requires_grad == (name == "loss")
+
+
+@pytest.mark.parametrize("states", [torch.float32, torch.bfloat16], ids=str)
+def test_parameters_of_half_precision_are_rounded_once(monkeypatch, states):
+    monkeypatch.setattr(losses, "CHUNK_ELEMENTS", 70)
+    torch.manual_seed(0)
+    hidden = torch.randn(N, H, dtype=states)
+    weight, bias = torch.randn(V, H, dtype=torch.bfloat16), torch.randn(V, dtype=torch.bfloat16)
+    teacher_hidden, teacher_weight = torch.randn(5, H, dtype=states), torch.randn(V, H, dtype=torch.bfloat16)
+    targets, nll_weight = torch.randint(V, (N,)), torch.rand(N)
+
+    def step(convert):
+        live = [convert(one).detach().clone().requires_grad_() for one in (hidden, weight, bias)]
+        teacher = {"teacher_hidden": convert(teacher_hidden), "teacher_head": Head(convert(teacher_weight))}
+        output = distillation_loss(live[0], Head(*live[1:]), targets, nll_weight, STUDENT, TEACHER, **teacher)
+        return output.loss.detach(), torch.autograd.grad(output.loss, live)
+
+    loss, gradients = step(lambda one: one)
+    exact_loss, exact = step(torch.Tensor.float)
+    assert loss == exact_loss
+    for actual, expected, one in zip(gradients, exact, (hidden, weight, bias), strict=True):
+        assert torch.equal(actual, expected.to(one.dtype))
+
+
+class Calls(TorchDispatchMode):
+    """What torch was asked for, and on how many rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.seen.append((function.overloadpacket, args))
+        return function(*args, **(kwargs or {}))
+
+    def rows(self, *functions):
+        return [len(args[0]) for function, args in self.seen if function in functions]
+
+
+@pytest.mark.parametrize(("elements", "lone", "pairs"), [(1, 1, 1), (70, 3, 3), (92, 4, 4), (2**26, 7, 5)])
+def test_no_more_logits_than_fit_are_held_at_a_time(monkeypatch, elements, lone, pairs):
+    monkeypatch.setattr(losses, "CHUNK_ELEMENTS", elements)
+    targets, nll_weight = torch.randint(V, (N,)), torch.rand(N)
+    with Calls() as calls:
+        distillation_loss(torch.randn(N, H), Head(torch.randn(V, H)), targets, nll_weight, STUDENT, TEACHER)
+    sizes, first = calls.rows(torch.ops.aten._log_softmax), math.ceil((N - 10) / lone)
+    assert max(sizes[:first]) == lone and sum(sizes[:first]) == N - 10
+    assert max(sizes[first:]) == pairs
+
+
+def test_an_evaluation_makes_logits_only():
+    hidden, head = torch.randn(N, H, requires_grad=True), Head(torch.randn(V, H, requires_grad=True))
+    with torch.no_grad(), Calls() as calls:
+        distillation_loss(hidden, head, torch.randint(V, (N,)), torch.rand(N), STUDENT, TEACHER)
+    products = calls.rows(torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.addmm_)
+    assert products == [N - 10, 5, 5], "lone predictions, students, teachers"
+
+
+def test_the_backend_that_is_named_compiles():
+    graphs = []
+
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    hidden, head = torch.randn(N, H), Head(torch.randn(V, H))
+    targets, nll_weight = torch.randint(V, (N,)), torch.rand(N)
+    distillation_loss(hidden, head, targets, nll_weight, STUDENT, TEACHER, compile_backend=backend)
+    assert graphs
+
+
+def test_by_default_it_is_the_whole_forward_divergence():
+    torch.manual_seed(0)
+    hidden, head = torch.randn(N, H), Head(torch.randn(V, H))
+    targets, nll_weight = torch.randint(V, (N,)), torch.rand(N)
+    output = distillation_loss(hidden, head, targets, nll_weight, STUDENT, TEACHER)
+    loss, _, divergence, *_ = by_definition(hidden, head, targets, nll_weight, 1.0, 0.0, 1.0)
+    torch.testing.assert_close(output.loss, loss)
+    torch.testing.assert_close(output.divergence, divergence)
 
 
 def test_batch_without_students():
@@ -191,3 +295,36 @@ def test_a_teacher_without_a_head_of_its_own_has_the_live_one():
 
     explicit = step(teacher_head=Head(weight, None, 1.0, None))
     torch.testing.assert_close(step(), explicit)
+
+
+TINY = {
+    "vocab_size": V,
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("llama", {}),
+        ("cohere", {"logit_scale": 0.25}),
+        ("granite", {"logits_scaling": 8.0}),
+        ("gemma2", {"final_logit_softcapping": 2.0, "head_dim": 8}),
+        ("phi", {}),  # a bias
+    ],
+    ids=["plain", "cohere", "granite", "gemma2", "bias"],
+)
+def test_the_head_gives_the_logits_of_the_model(kind, settings):
+    torch.manual_seed(0)
+    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **TINY, **tokens, **settings)).eval()
+    with torch.no_grad():
+        for parameter in model.get_output_embeddings().parameters():
+            parameter.normal_()
+        ids = torch.randint(V, (1, N))
+        hidden = model.base_model(input_ids=ids).last_hidden_state[0]
+        torch.testing.assert_close(full_logits(hidden, model_head(model)), model(input_ids=ids).logits[0])
