@@ -70,6 +70,7 @@ _SUMS = (
     "sequence_nll",
     "sequence_tokens",
     "student_nll",
+    "teacher_nll",
     "student_tokens",
     "student_entropy",
     "student_correct",
@@ -550,6 +551,8 @@ class ReflectionDistillTrainer(SFTTrainer):
         # MPS has no float64
         dtype = torch.float32 if is_student.device.type == "mps" else torch.float64
         student, full = is_student.to(dtype), (~is_student).to(dtype)
+        of_teacher = np.zeros(len(batch.targets), dtype=bool)
+        of_teacher[batch.teacher] = True
         nll = outputs["nll"].to(dtype)
         num_students = len(batch.student)
         computed = batch.input_ids.size if batch.attention_mask is None else int(batch.attention_mask.sum())
@@ -565,6 +568,7 @@ class ReflectionDistillTrainer(SFTTrainer):
         measured = {
             "sequence_nll": nll @ full,
             "student_nll": nll @ student,
+            "teacher_nll": nll @ self._to_device(of_teacher).to(dtype),
             "student_entropy": outputs["entropy"].to(dtype) @ student,
             "student_correct": outputs["correct"].to(dtype) @ student,
             "divergence": outputs["divergence"].to(dtype).sum(),
@@ -591,6 +595,7 @@ class ReflectionDistillTrainer(SFTTrainer):
             metrics["loss/sequence"] = total["sequence_nll"] / total["sequence_tokens"]
         if total["student_tokens"]:
             metrics["loss/student"] = total["student_nll"] / total["student_tokens"]
+            metrics["loss/teacher"] = total["teacher_nll"] / total["pairs"]
             metrics["loss/distillation"] = total["divergence"] / total["pairs"]
             metrics["student/teacher_agreement"] = total["agree"] / total["pairs"]
             metrics["student/entropy"] = total["student_entropy"] / total["student_tokens"]

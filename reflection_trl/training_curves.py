@@ -108,6 +108,7 @@ def plot_training(log_history: list[dict[str, Any]], file: str | os.PathLike[str
     losses, divergence, rates, evaluation = panels
     draw(losses, "loss/sequence", "whole sequences", BLUE)
     draw(losses, "loss/student", "student, final code", ORANGE)
+    draw(losses, "loss/teacher", "teacher, final code", GREEN)
     losses.set(title="Cross-entropy, training", ylabel="nats per token")
     draw(divergence, "loss/distillation", "on the final code", GREEN)
     divergence.set(title="Divergence of student and teacher", ylabel="nats per token", ylim=(0, None))

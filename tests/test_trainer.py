@@ -81,13 +81,14 @@ def test_metrics_of_a_step_by_hand(make_model, tokenizer, mixed_rows, tmp_path):
                 model(input_ids=ids, position_ids=positions, attention_mask=torch.ones_like(ids)).logits[0],
                 model(input_ids=ids, position_ids=positions, attention_mask=mask).logits[0],
             )
-    agree = right = total = entropy = kl = 0
+    agree = right = total = entropy = kl = nll = 0
     for row in rows:
         if row.is_reflection:
             for token in range(row.answer_start, len(row.input_ids)):
                 teacher, student = (x[token - 1].log_softmax(-1) for x in logits[row.row_id])
                 agree += int(teacher.argmax() == student.argmax())
                 right += int(student.argmax() == row.input_ids[token])
+                nll -= float(teacher[row.input_ids[token]])
                 entropy -= float((student.exp() * student).sum())
                 kl += float((teacher.exp() * (teacher - student)).sum())
                 total += 1
@@ -97,6 +98,7 @@ def test_metrics_of_a_step_by_hand(make_model, tokenizer, mixed_rows, tmp_path):
     assert entry["student/teacher_agreement"] == pytest.approx(agree / total)
     assert entry["student/mean_token_accuracy"] == pytest.approx(right / total)
     assert entry["student/entropy"] == pytest.approx(entropy / total, rel=1e-4)
+    assert entry["loss/teacher"] == pytest.approx(nll / total, rel=1e-5)
     assert entry["loss/distillation"] == pytest.approx(kl / total, rel=1e-4)
     assert entry["loss"] == pytest.approx(
         entry["loss/sequence"] + entry["loss/student"] + entry["loss/distillation"], rel=1e-5

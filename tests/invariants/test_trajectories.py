@@ -21,6 +21,7 @@ KEYS = (
     "mask/rate",
     "loss/sequence",
     "loss/student",
+    "loss/teacher",
     "loss/distillation",
     "student/teacher_agreement",
     "student/entropy",
