@@ -31,6 +31,8 @@ the rollouts that are there; a finished run only writes its outcome anew (and pu
     --templates             folder with prompts of your own: reflection_trl.builder.prompts
     --repair_candidates     repairs drawn for each round, of which one that passes is taken [1]; 8 helps models that repair
                             seldom
+    --answer_first          start from an answer to the request alone, to which asserts are added; when it passes, it is the final
+                            answer too [false]
     --unaided_answers       answers to the request alone that are tried before the model is given the program that passed,
                             for answers in its own style [0]
     --redraws               further draws where an answer cannot be used [2]
@@ -87,6 +89,7 @@ class BuildArguments:
     max_tokens: int = 1024
     templates: str | None = None
     repair_candidates: int = 1
+    answer_first: bool = False
     unaided_answers: int = 0
     redraws: int = 2
     voters: int = 0
@@ -152,6 +155,7 @@ def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> 
         seed=arguments.seed,
         tell_tests=arguments.tell_tests,
         repair_candidates=arguments.repair_candidates,
+        answer_first=arguments.answer_first,
         unaided_answers=arguments.unaided_answers,
         redraws=arguments.redraws,
         voters=arguments.voters,

@@ -184,7 +184,9 @@ def read_arms(arms: Any) -> list[Arm]:
             )
         arm = Arm(name, **entry)
         if arm.data not in DATA and not Path(arm.data).exists():
-            raise ValueError(f"the arm {name!r} has `data: {arm.data}`; there are {' and '.join(DATA)}, and no such file.")
+            raise ValueError(
+                f"the arm {name!r} has `data: {arm.data}`; there are {' and '.join(DATA)}, and no such file."
+            )
         if not Path(arm.config).exists():
             raise ValueError(f"the arm {name!r}: the file {arm.config!r} does not exist.")
         found.append(arm)

@@ -11,12 +11,16 @@ that passes goes into the sequence.
 **Stage two** is a conversation of its own: the model answers the one-off request, alone at first if the settings say so, then given
 the program that passed, and its answer is judged from scratch. So the answer cannot refer to attempts that it has never seen.
 
+Stage one may also start from the model's answer to the one-off request, to which it then adds asserts (`answer_first`). The sequence
+shows then what is wrong with that answer, in the words that the model has for one, and one that passes at once is the final answer.
+
 What is stored is not word for word what was sent: the sequence holds the output of a run where the model was sent that
 output with a request to go on, prose behind a program is cut (it was written before the program had run), and an assert
 that is known to be wrong is taken out (see `asserts`).
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import re
@@ -87,6 +91,9 @@ class RolloutSettings:
         repair_candidates (`int`, *optional*, defaults to `1`):
             Repairs that are drawn for each round. The first that passes is taken, or else the first: small models repair
             seldom, and what they are asked for begins with the same tokens.
+        answer_first (`bool`, *optional*, defaults to `False`):
+            Whether the first program is the model's answer to the one-off request alone, to which it adds asserts. If it passes, it is
+            the final answer too.
         unaided_answers (`int`, *optional*, defaults to `0`):
             How many answers to the one-off request alone are tried before the model is given the program that passed. The first that is
             good enough is taken: it is in the model's own style, where one that is copied from a program tends to be terse.
@@ -112,6 +119,7 @@ class RolloutSettings:
     seed: int = 0
     tell_tests: bool = True
     repair_candidates: int = 1
+    answer_first: bool = False
     unaided_answers: int = 0
     redraws: int = 2
     voters: int = 0
@@ -215,6 +223,7 @@ class _Rollout:
         self._chat: list[dict[str, Any]] = []
         self._votes: list[str] | None = None
         self._found = _Findings()
+        self._first_answer: Answer | None = None  # with `answer_first`
         self.sequence = ReflectionSequence(
             problem,
             sample,
@@ -301,7 +310,10 @@ class _Rollout:
         async def draw(candidate: int, again: int) -> Answer:
             sampling = self.settings.repair if number else self.settings.first
             step = f"{number} candidate {candidate}" if candidate else number
-            answer = await self._draw(self._chat, sampling, step, again)
+            if number == 0 and self.settings.answer_first:
+                answer = await self._write_from_answer(again)
+            else:
+                answer = await self._draw(self._chat, sampling, step, again)
             _refuse_echo(answer, orders)
             if answer.code in failed:
                 raise Rejected(Rejection.NO_PROGRESS, f"Round {number + 1} repeats a program that has failed.")
@@ -321,6 +333,17 @@ class _Rollout:
         if not answers:
             raise refused[0]
         return [*answers.values()][::-1]
+
+    async def _write_from_answer(self, again: int) -> Answer:
+        """An answer to the request alone, with asserts that the model adds when it has been asked for them."""
+        sampling, language = self.settings.first, self.problem.language
+        chat = [{"role": "user", "content": self.sequence.request}]
+        self._first_answer = answer = await self._draw(chat, sampling, "first answer", again)
+        if self.problem.examples:
+            return Answer(answer.code)
+        program = split_asserts(answer.code, language).solution.strip() or answer.code
+        begun = Answer(program).message(language).rpartition("\n")[0]  # its fence is still open
+        return await self._draw(self._chat, sampling, 0, again, begun=begun)
 
     async def _until_usable(self, draw: Callable[[int], Awaitable[Answer]]) -> Answer:
         """Draws again what cannot be used, as often as the settings allow. `draw` is told how often that was."""
@@ -439,6 +462,11 @@ class _Rollout:
 
     async def _answer(self) -> None:
         """Stage two."""
+        if self._first_answer is not None and not self.sequence.repaired:
+            with contextlib.suppress(Rejected):
+                await self._accept(self._first_answer)
+                self._note(unaided=True)
+                return
         for number in range(self.settings.unaided_answers):
             try:
                 chat = [{"role": "user", "content": self.sequence.request}]
@@ -506,7 +534,13 @@ class _Rollout:
         return "" if completion.finish_reason == "refused" or is_refusal(prose) else prose
 
     async def _draw(
-        self, chat: list[dict[str, Any]], sampling: Sampling, step: str | int, again: int = 0, known: str = ""
+        self,
+        chat: list[dict[str, Any]],
+        sampling: Sampling,
+        step: str | int,
+        again: int = 0,
+        known: str = "",
+        begun: str = "",
     ) -> Answer:
         """
         One answer with a program in it.
@@ -517,12 +551,14 @@ class _Rollout:
             step (`str` or `int`): the round, from 0, or the name of another step.
             again (`int`, *optional*, defaults to 0): how often it was drawn before.
             known (`str`, *optional*): program that an answer in prose alone explains; it is put before the prose.
+            begun (`str`, *optional*): how the answer begins, which the model goes on with.
         """
         if again:
             hotter = min(sampling.temperature + _HOTTER * again, _HOTTEST)
             sampling = dataclasses.replace(sampling, temperature=hotter)
+        chat = [*chat, {"role": "assistant", "content": begun}] if begun else chat
         completion = await self._complete(chat, sampling, f"{step} again {again}" if again else step)
-        text, cut = completion.text, completion.finish_reason == "length"
+        text, cut = begun + completion.text, completion.finish_reason == "length"
         number = str(step).partition(" ")[0]
         where = f"round {int(number) + 1}" if number.isdecimal() else f"the {step}"
         if completion.finish_reason == "refused":

@@ -347,6 +347,45 @@ def test_an_answer_to_the_request_alone_is_taken_when_it_is_good_enough():
     assert "return 2 * x" not in model.prompts[2][0]["content"] and "return 2 * x" in model.prompts[3][0]["content"]
 
 
+def test_a_sequence_may_start_from_an_answer_to_the_request_alone():
+    own = fenced("def double(x):\n    # twice as much\n    return x + x", "Sure.", "It adds.")
+    made, model = roll(PROBLEM, [own, "\n\nassert double(3) == 6\n```", DONE], answer_first=True)
+    assert made.accepted and made.unaided and made.answer == own and made.rounds == 1
+    assert model.prompts[0] == [{"role": "user", "content": made.request}]
+    assert model.prompts[1] == [
+        {"role": "user", "content": made.instruction},
+        {"role": "assistant", "content": "```python\ndef double(x):\n    # twice as much\n    return x + x"},
+    ]
+    assert made.attempts[0].text == fenced(
+        "def double(x):\n    # twice as much\n    return x + x\n\nassert double(3) == 6"
+    )
+    assert len({sampling.seed for sampling in model.samplings}) == 3
+    check(made)
+
+
+def test_an_answer_to_the_request_alone_that_fails_is_repaired():
+    wrong = fenced("def double(x):\n    # twice\n    return x ** 2")
+    asserts = "\n\nassert double(3) == 6\n```\nThat is all."
+    made, model = roll(PROBLEM, [wrong, asserts, MENDED, ANSWER, DONE], answer_first=True)
+    assert made.accepted and made.repaired and not made.unaided and made.answer == ANSWER
+    assert made.attempts[0].code == "def double(x):\n    # twice\n    return x ** 2\n\nassert double(3) == 6"
+    assert [turn["role"] for turn in model.prompts[2]] == ["user", "assistant", "user"]
+    check(made)
+
+
+def test_an_answer_to_the_request_alone_needs_asserts_that_were_asked_for():
+    made, model = roll(PROBLEM, [RIGHT, "\n```"], answer_first=True)
+    assert made.rejection == "asserts_missing"
+    assert "assert" not in model.prompts[1][1]["content"]  # those of the answer do not count
+
+
+def test_whole_programs_need_no_asserts_to_start_from_an_answer():
+    problem = Problem("t/echo", "Print what you read.", examples=(Example("7", "7"),))
+    answer = fenced("print(input())")
+    made, _ = roll(problem, [answer, DONE], answer_first=True)
+    assert made.accepted and made.unaided and made.answer == answer
+
+
 def test_the_answer_must_pass_the_sequences_own_asserts():
     passes_tests = fenced("def double(x):\n    return 7 if x == 3 else 2 * x")
     made, _ = roll(PROBLEM, [RIGHT, passes_tests])
