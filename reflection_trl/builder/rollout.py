@@ -342,7 +342,9 @@ class _Rollout:
         if self.problem.examples:
             return Answer(answer.code)
         program = split_asserts(answer.code, language).solution.strip() or answer.code
-        begun = Answer(program).message(language).rpartition("\n")[0]  # its fence is still open
+        # Its fence is still open, and a comment ends it: space at the end is cut by some templates, and its last line gone on with
+        comment = "#" if language in ("python", "bash") else "//"
+        begun = Answer(f"{program}\n\n{comment} Tests").message(language).rpartition("\n")[0]
         return await self._draw(self._chat, sampling, 0, again, begun=begun)
 
     async def _until_usable(self, draw: Callable[[int], Awaitable[Answer]]) -> Answer:

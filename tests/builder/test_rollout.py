@@ -349,15 +349,18 @@ def test_an_answer_to_the_request_alone_is_taken_when_it_is_good_enough():
 
 def test_a_sequence_may_start_from_an_answer_to_the_request_alone():
     own = fenced("def double(x):\n    # twice as much\n    return x + x", "Sure.", "It adds.")
-    made, model = roll(PROBLEM, [own, "\n\nassert double(3) == 6\n```", DONE], answer_first=True)
+    made, model = roll(PROBLEM, [own, "\nassert double(3) == 6\n```", DONE], answer_first=True)
     assert made.accepted and made.unaided and made.answer == own and made.rounds == 1
     assert model.prompts[0] == [{"role": "user", "content": made.request}]
     assert model.prompts[1] == [
         {"role": "user", "content": made.instruction},
-        {"role": "assistant", "content": "```python\ndef double(x):\n    # twice as much\n    return x + x"},
+        {
+            "role": "assistant",
+            "content": "```python\ndef double(x):\n    # twice as much\n    return x + x\n\n# Tests",
+        },
     ]
     assert made.attempts[0].text == fenced(
-        "def double(x):\n    # twice as much\n    return x + x\n\nassert double(3) == 6"
+        "def double(x):\n    # twice as much\n    return x + x\n\n# Tests\nassert double(3) == 6"
     )
     assert len({sampling.seed for sampling in model.samplings}) == 3
     check(made)
@@ -365,10 +368,10 @@ def test_a_sequence_may_start_from_an_answer_to_the_request_alone():
 
 def test_an_answer_to_the_request_alone_that_fails_is_repaired():
     wrong = fenced("def double(x):\n    # twice\n    return x ** 2")
-    asserts = "\n\nassert double(3) == 6\n```\nThat is all."
+    asserts = "\nassert double(3) == 6\n```\nThat is all."
     made, model = roll(PROBLEM, [wrong, asserts, MENDED, ANSWER, DONE], answer_first=True)
     assert made.accepted and made.repaired and not made.unaided and made.answer == ANSWER
-    assert made.attempts[0].code == "def double(x):\n    # twice\n    return x ** 2\n\nassert double(3) == 6"
+    assert made.attempts[0].code == "def double(x):\n    # twice\n    return x ** 2\n\n# Tests\nassert double(3) == 6"
     assert [turn["role"] for turn in model.prompts[2]] == ["user", "assistant", "user"]
     check(made)
 
