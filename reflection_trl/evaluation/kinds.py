@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from ..feedback import Feedback, FeedbackKind
-from ..languages.execution import Execute
+from ..languages.execution import Execute, Run
 from .evalplus_score import Check, Judgement
 from .results import Outcome, Score
 from .tasks import Sample, Task
@@ -34,13 +35,20 @@ async def score_evalplus(
         `list[Score]`: of the benchmark, and of the `+`, where both sets of inputs have to pass.
     """
     by_id = {task.id: task for task in tasks}
+    runs: dict[tuple[str, str], asyncio.Future[Run]] = {}
+
+    async def execute_once(language: str, source: str, tests: str = "", **options: Any) -> Run:
+        # Of many answers with a temperature, many are alike to the letter
+        if (source, tests) not in runs:
+            runs[source, tests] = asyncio.ensure_future(execute(language, source, tests, **options))
+        return await runs[source, tests]
 
     async def outcomes(sample: Sample, judgement: Judgement) -> tuple[Outcome, Outcome]:
         task = by_id[sample.task_id]
-        base = await _outcome(task, sample, judgement.base, execute)
+        base = await _outcome(task, sample, judgement.base, execute_once)
         if not base.passed:
             return base, base
-        return base, await _outcome(task, sample, judgement.plus, execute)
+        return base, await _outcome(task, sample, judgement.plus, execute_once)
 
     found = await asyncio.gather(*map(outcomes, samples, judgements))
     return [Score(benchmark, [base for base, _ in found]), Score(f"{benchmark}+", [plus for _, plus in found])]

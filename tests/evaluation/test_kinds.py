@@ -5,10 +5,12 @@ import json
 
 import pytest
 
-from reflection_trl.evaluation.evalplus_score import judge_evalplus
+from reflection_trl.evaluation.evalplus_score import Check, Judgement, judge_evalplus
 from reflection_trl.evaluation.kinds import missing_answer, score_evalplus
 from reflection_trl.evaluation.tasks import Sample
+from reflection_trl.feedback import Feedback, FeedbackKind
 from reflection_trl.languages import Executor
+from reflection_trl.languages.execution import Run
 
 from .conftest import DATA
 
@@ -45,6 +47,23 @@ def test_each_failure_has_its_kind_and_tells_the_test(humaneval):
     assert "NameError: name 'z' is not defined" in details["name"]
     assert details["none"] == ""
     assert [outcome.solution for outcome in base] == [code for _, code in cases.values()]
+
+
+def test_answers_that_are_alike_are_explained_by_one_run(humaneval):
+    runs = []
+
+    async def execute(language, source, tests="", **_):
+        runs.append(source)
+        return Run(Feedback(FeedbackKind.TYPE, text=f"TypeError: {len(runs)}"))
+
+    failed = Check("fail", arguments="(0, 1)", expected="1")
+    codes = ["return 'a'", "return 'b'", "return 'a'", "return 'a'"]
+    samples = [Sample("HumanEval/53", number, f"def add(x, y):\n    {code}") for number, code in enumerate(codes)]
+    judgements = [Judgement(failed, failed)] * len(samples)
+    base, _ = asyncio.run(score_evalplus("humaneval", humaneval, samples, judgements, execute))
+    assert len(runs) == 2
+    assert [outcome.detail[-1] for outcome in base.outcomes] == ["1", "2", "1", "1"]
+    assert [outcome.solution for outcome in base.outcomes] == [sample.solution for sample in samples]
 
 
 @pytest.mark.usefixtures("isolation")
