@@ -96,8 +96,10 @@ class Build:
         """What `run.json` holds."""
         settings = dataclasses.asdict(self.settings)
         settings["templates"] = _digest(self.settings.prompts.sources)
-        if self.give_up_after is not None:
-            settings["give_up_after"] = self.give_up_after
+        settings["give_up_after"] = self.give_up_after
+        for later in ("give_up_after", "unaided_answers", "answer_first"):
+            if not settings[later]:  # a run from before there was such a setting can be gone on with
+                del settings[later]
         return {
             "model": self.model,
             "problems": f"{len(self.problems)} problems, {_digest([dataclasses.asdict(one) for one in self.problems])}",

@@ -293,6 +293,16 @@ def test_outcome_only_makes_nothing(tmp_path):
     assert model.calls == 0 and 0 < statistics.rollouts == len(kept(folder)) < 10
 
 
+def test_a_run_knows_nothing_of_settings_that_came_later_and_are_not_used(tmp_path):
+    """So that a run of an earlier version can be gone on with."""
+    later = {"give_up_after", "unaided_answers", "answer_first"}
+    assert not later & build_of().fingerprint().keys()
+    used = Build(
+        make_problems(1), "scripted", RolloutSettings(unaided_answers=2, answer_first=True), give_up_after=3
+    ).fingerprint()
+    assert {name: used[name] for name in later} == {"give_up_after": 3, "unaided_answers": 2, "answer_first": True}
+
+
 # Several processes
 
 
