@@ -31,8 +31,8 @@ the rollouts that are there; a finished run only writes its outcome anew (and pu
     --templates             folder with prompts of your own: reflection_trl.builder.prompts
     --repair_candidates     repairs drawn for each round, of which one that passes is taken [1]; 8 helps models that repair
                             seldom
-    --answer_first          start from an answer to the request alone, to which asserts are added; when it passes, it is the final
-                            answer too [false]
+    --answer_first          start from an answer to the request alone, to which asserts are added; when it passes, it is the
+                            final answer too [false]
     --unaided_answers       answers to the request alone that are tried before the model is given the program that passed,
                             for answers in its own style [0]
     --redraws               further draws where an answer cannot be used [2]
