@@ -19,8 +19,8 @@ On several GPUs, start the same command once on each (CUDA_VISIBLE_DEVICES=0, 1,
     --model_name_or_path    the base model
     --dataset_name          accepted reflection sequences: a file
     --held_out              problems with tests that no row comes from: a file
-    --arms                  in YAML: name, and `config`, and `data`: `rows`, `answers` for the final answers alone, or a file with
-                            other rows
+    --arms                  in YAML: name, and `config`, and `data`: `rows`, `answers` for the final answers alone, or a file
+                            with other rows
     --reference             arm that the others are compared with [the first]
     --train                 in YAML: fields of recipes/train.py for all arms
     --learning_rates --seeds

@@ -435,7 +435,7 @@ class ReflectionDistillTrainer(SFTTrainer):
         if self.args.teacher != "live" and len(batch.student):
             loss_inputs |= self._teacher_predictions(model, [row for row in rows if row.is_reflection])
         outputs = self._forward(model, batch, loss_inputs)
-        self._add_metrics(outputs, batch, is_student, rate)
+        self._add_metrics(outputs, batch, is_student, loss_inputs["teacher"], rate)
         # The loss is divided by the tokens of all processes, and gradients are averaged over processes
         loss = outputs["loss"] * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
@@ -546,13 +546,16 @@ class ReflectionDistillTrainer(SFTTrainer):
     # Metrics
 
     def _add_metrics(
-        self, outputs: dict[str, torch.Tensor], batch: Batch, is_student: torch.Tensor, rate: float
+        self,
+        outputs: dict[str, torch.Tensor],
+        batch: Batch,
+        is_student: torch.Tensor,
+        teacher: torch.Tensor,
+        rate: float,
     ) -> None:
         # MPS has no float64
         dtype = torch.float32 if is_student.device.type == "mps" else torch.float64
         student, full = is_student.to(dtype), (~is_student).to(dtype)
-        of_teacher = np.zeros(len(batch.targets), dtype=bool)
-        of_teacher[batch.teacher] = True
         nll = outputs["nll"].to(dtype)
         num_students = len(batch.student)
         computed = batch.input_ids.size if batch.attention_mask is None else int(batch.attention_mask.sum())
@@ -568,7 +571,7 @@ class ReflectionDistillTrainer(SFTTrainer):
         measured = {
             "sequence_nll": nll @ full,
             "student_nll": nll @ student,
-            "teacher_nll": nll @ self._to_device(of_teacher).to(dtype),
+            "teacher_nll": nll[teacher].sum(),
             "student_entropy": outputs["entropy"].to(dtype) @ student,
             "student_correct": outputs["correct"].to(dtype) @ student,
             "divergence": outputs["divergence"].to(dtype).sum(),
