@@ -369,8 +369,13 @@ def test_a_sequence_may_start_from_an_answer_to_the_request_alone():
 def test_an_answer_to_the_request_alone_that_fails_is_repaired():
     wrong = fenced("def double(x):\n    # twice\n    return x ** 2")
     asserts = "\nassert double(3) == 6\n```\nThat is all."
-    made, model = roll(PROBLEM, [wrong, asserts, MENDED, ANSWER, DONE], answer_first=True)
+    execute = RunsHere()
+    made, model = roll(PROBLEM, [wrong, asserts, MENDED, ANSWER, DONE], execute, answer_first=True)
     assert made.accepted and made.repaired and not made.unaided and made.answer == ANSWER
+    ran = [source for source, *_ in execute.calls]
+    assert (
+        sum("x ** 2" in source for source in ran) == 2
+    )  # its asserts, and the tests without them: as the answer it is out
     assert made.attempts[0].code == "def double(x):\n    # twice\n    return x ** 2\n\n# Tests\nassert double(3) == 6"
     assert [turn["role"] for turn in model.prompts[2]] == ["user", "assistant", "user"]
     check(made)
