@@ -20,6 +20,9 @@ All arms see the same rows in the same order and draw the same masks, while the 
 optimizer is fused AdamW everywhere. `published` and `ours` must agree in their losses; the table says by how much they differ
 (`ours-fp8` does not agree so closely: that is its price).
 Weights are random, of the shape of Qwen2.5-Coder, unless --model_name_or_path gives a model.
+
+With --profiled_steps N, so many steps in the middle are traced on each GPU and left out of the table above; a second one says how
+long they compute, exchange and wait. The traces (OUTPUT_DIR/ARM/trace-RANK.json) open in a browser, at ui.perfetto.dev.
 """
 
 import argparse
@@ -36,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+    from gpu_time import GpuTime
     from transformers import (
         PreTrainedConfig,
         PreTrainedModel,
@@ -81,6 +85,10 @@ class BenchmarkArguments:
     row_tokens: int = field(default=1600, metadata={"help": "Mean length of a row, in tokens."})
     steps: int = field(default=12, metadata={"help": "Optimizer steps, over which the mask rate grows from 0 to 1."})
     warmup_steps: int = field(default=2, metadata={"help": "Further steps before them, not counted."})
+    profiled_steps: int = field(default=0, metadata={"help": "Further steps in their middle, traced on each GPU."})
+    ddp_bucket_cap_mb: int | None = field(
+        default=None, metadata={"help": "Gradients that data parallel training exchanges at a time [25]."}
+    )
     gradient_checkpointing: bool = field(default=False, metadata={"help": "For all arms; `published` always does."})
     use_peft: bool = field(default=False, metadata={"help": "LoRA of rank 16 on all linear layers."})
     use_liger_kernel: bool = field(default=False, metadata={"help": "Liger's norm, rope and swiglu, for all arms."})
@@ -102,6 +110,7 @@ class Result:
     losses: list[float]
     peak_bytes: int
     state_bytes: int
+    gpu_time: "list[GpuTime]" = field(default_factory=list)  # of each process, where steps were traced
 
     @property
     def tokens_per_second(self) -> float:
@@ -387,6 +396,7 @@ def run_steps(
     from accelerate import PartialState
     from accelerate.utils import gather_object
     from datasets import Dataset
+    from gpu_time import read_trace
     from transformers import TrainerCallback
 
     class Clock(TrainerCallback):
@@ -422,11 +432,34 @@ def run_steps(
             if logs is not None and "loss" in logs:
                 self.losses.append(logs["loss"])
 
+    class Tracer(TrainerCallback):
+        """Traces the steps after the first `begin`."""
+
+        def on_step_begin(
+            self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **kwargs: Any
+        ) -> None:
+            if state.global_step == begin:
+                activity = (
+                    torch.profiler.ProfilerActivity.CUDA if device == "cuda" else torch.profiler.ProfilerActivity.CPU
+                )
+                self.profile = torch.profiler.profile(activities=[activity])
+                self.profile.start()
+
+        def on_step_end(
+            self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **kwargs: Any
+        ) -> None:
+            if state.global_step == begin + arguments.profiled_steps:
+                self.profile.stop()
+                trace.parent.mkdir(parents=True, exist_ok=True)
+                self.profile.export_chrome_trace(str(trace))
+
     model = make_model(
         arguments, device, dtype
     )  # before the settings, at whose sight ZeRO-3 would take its weights apart
     config = model.config
-    total = arguments.steps + arguments.warmup_steps
+    total = arguments.steps + arguments.warmup_steps + arguments.profiled_steps
+    begin = arguments.warmup_steps + arguments.steps // 2
+    trace = folder / arm / f"trace-{PartialState().process_index}.json"
     common: dict[str, Any] = {
         "output_dir": str(folder / arm),
         "max_steps": total,
@@ -445,6 +478,7 @@ def run_steps(
         "seed": arguments.seed,
         "gradient_checkpointing": arguments.gradient_checkpointing or arm == "published",
         "use_liger_kernel": arguments.use_liger_kernel,
+        "ddp_bucket_cap_mb": arguments.ddp_bucket_cap_mb,
         "max_length": None,
     }
     peft_config = None
@@ -455,6 +489,7 @@ def run_steps(
     # Rows in the order of training, so that each arm has the same ones in the same step
     dataset = Dataset.from_list(rows)
     clock = Clock()
+    callbacks: list[TrainerCallback] = [clock, *([Tracer()] if arguments.profiled_steps else [])]
     if arm == "sft":
         from trl import SFTConfig, SFTTrainer
 
@@ -475,7 +510,7 @@ def run_steps(
             args=SFTConfig(**(common | {"padding_free": True, "shuffle_dataset": False})),
             train_dataset=Dataset.from_list(packs),
             processing_class=benchmark_tokenizer(),
-            callbacks=[clock],
+            callbacks=callbacks,
             peft_config=peft_config,
         )
         collate = trainer.data_collator
@@ -499,13 +534,14 @@ def run_steps(
             args=ReflectionDistillConfig(**common, **settings),
             train_dataset=dataset,
             processing_class=benchmark_tokenizer(),
-            callbacks=[clock],
+            callbacks=callbacks,
             peft_config=peft_config,
         )
     prepared: Dataset = trainer.train_dataset
     trainer._get_train_sampler = lambda *_: torch.utils.data.SequentialSampler(prepared)  # type: ignore[method-assign] # for this run
     trainer.train()
-    counted = slice(arguments.warmup_steps, total)
+    traced = range(begin, begin + arguments.profiled_steps)
+    counted = [step for step in range(arguments.warmup_steps, total) if step not in traced]
     batches = [range(step * arguments.batch_size, (step + 1) * arguments.batch_size) for step in range(total)]
     tokens, flop = step_counters(rows, arguments.seed, batches, total, arm, config, 4 if arguments.use_peft else 6)
     assert trainer.optimizer is not None  # it has trained
@@ -519,7 +555,15 @@ def run_steps(
     peak = max(gather_object([torch.cuda.max_memory_allocated() if device == "cuda" else 0]))
     seconds = [after - before for before, after in zip(clock.ends, clock.ends[1:], strict=False)]
     return Result(
-        arm, micro, seconds[counted], tokens[counted], flop[counted], clock.losses[counted], peak, state_bytes
+        arm,
+        micro,
+        seconds=[seconds[step] for step in counted],
+        source_tokens=[tokens[step] for step in counted],
+        useful_flop=[flop[step] for step in counted],
+        losses=[clock.losses[step] for step in counted],
+        peak_bytes=peak,
+        state_bytes=state_bytes,
+        gpu_time=gather_object([read_trace(trace, len(traced))]) if traced else [],
     )
 
 
@@ -624,11 +668,14 @@ def main() -> None:
     import torch
     from accelerate import PartialState
     from accelerate.utils import is_torchao_available
+    from gpu_time import time_table
 
     if "ours-fp8" in arguments.arms and not is_torchao_available():
         sys.exit("--arms ours-fp8 needs torchao: pip install torchao.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     state = PartialState(cpu=device == "cpu")
+    if arguments.profiled_steps and device == "cpu":
+        sys.exit(f"--profiled_steps {arguments.profiled_steps} needs a GPU, whose kernels it traces; there is none.")
     if arguments.batch_size % ((arguments.micro_batch_size or 1) * state.num_processes):
         sys.exit(
             f"--micro_batch_size {arguments.micro_batch_size or 1} times {state.num_processes} process(es) must divide "
@@ -649,7 +696,7 @@ def main() -> None:
         vocabulary = AutoConfig.from_pretrained(arguments.model_name_or_path).vocab_size
     else:
         vocabulary = VOCABULARY[arguments.shape]
-    total = arguments.steps + arguments.warmup_steps
+    total = arguments.steps + arguments.warmup_steps + arguments.profiled_steps
     rows = synthetic_rows(total * arguments.batch_size, arguments.row_tokens, vocabulary, arguments.seed)
     rate = matrix_rate(device, dtype)
     results = []
@@ -672,6 +719,9 @@ def main() -> None:
         f"matrix rate of one {rate / 1e12:.1f} TFLOP/s"
     )
     text = f"{head}\n\n{table(results, rate * state.num_processes)}\n"
+    if arguments.profiled_steps:
+        times = {result.arm: result.gpu_time for result in results}
+        text += f"\nMilliseconds of a step, the mean of {arguments.profiled_steps}:\n\n{time_table(times)}\n"
     print(f"\n{text}\nWritten to {folder}.")
     (folder / "benchmark.md").write_text(text)
     record = {

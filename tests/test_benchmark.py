@@ -72,6 +72,11 @@ def test_arms_agree_and_are_written_down(tmp_path):
             "--batch_size 8 --micro_batch_size 3",
             "--micro_batch_size 3 times 1 process(es) must divide --batch_size 8.",
         ),
+        pytest.param(
+            "--profiled_steps 4",
+            "--profiled_steps 4 needs a GPU, whose kernels it traces; there is none.",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is one"),
+        ),
     ],
 )
 def test_wrong_arguments_end_in_one_sentence(arguments, expected, tmp_path, monkeypatch):
@@ -80,6 +85,21 @@ def test_wrong_arguments_end_in_one_sentence(arguments, expected, tmp_path, monk
         benchmark.main()
     assert ended.value.code == expected
     assert not (tmp_path / "none").exists()
+
+
+def test_traced_steps_are_not_timed(tmp_path, monkeypatch):
+    traces = []
+    monkeypatch.setattr("gpu_time.read_trace", lambda file, steps: traces.append((file, steps)) or "found")
+    arguments = benchmark.BenchmarkArguments(
+        batch_size=1, row_tokens=60, steps=3, warmup_steps=1, profiled_steps=2, ddp_bucket_cap_mb=250
+    )
+    rows = benchmark.synthetic_rows(6, 60, benchmark.VOCABULARY["tiny"], 0)
+    result = benchmark.run_arm("ours", arguments, rows, "cpu", torch.float32, tmp_path)
+    assert len(result.seconds) == len(result.source_tokens) == len(result.useful_flop) == len(result.losses) == 3
+    taken = [len(rows[step]["input_ids"]) for step in (1, 4, 5)]  # 0 is for warming up, 2 and 3 are traced
+    assert result.source_tokens == taken
+    assert result.gpu_time == ["found"]
+    assert traces == [(tmp_path / "ours" / "trace-0.json", 2)] and traces[0][0].exists()
 
 
 def test_float8_without_its_package_is_told(monkeypatch):

@@ -1,0 +1,112 @@
+"""Where the time of a GPU goes: what it computes, what it exchanges with others, and when it waits. Read from a trace of torch.profiler."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+KINDS = {  # the first that a name has a mark of: attention is written with cutlass too
+    "attention": ("flash", "fmha", "attention"),
+    "matrix products": ("gemm", "nvjet", "cutlass", "xmma"),
+    "optimizer": ("multi_tensor_apply", "adam"),
+}
+OTHER = "elementwise and copies"
+WORK = ("kernel", "gpu_memcpy", "gpu_memset")  # categories of a trace's events that a GPU is busy with
+
+
+@dataclass(frozen=True)
+class GpuTime:
+    """
+    Milliseconds of a step, the mean of those that were traced.
+
+    Attributes:
+        step (`float`): from its first kernel to the next step's.
+        compute (`float`): in which the GPU computes or copies, whatever else it does.
+        exchange (`float`): in which it exchanges data with other GPUs, most of it beside computing.
+        exchange_alone (`float`): that part in which it does nothing else.
+        idle (`float`): in which it does nothing.
+        kinds (`dict[str, float]`): sums of the computing kernels, by what they are.
+    """
+
+    step: float
+    compute: float
+    exchange: float
+    exchange_alone: float
+    idle: float
+    kinds: dict[str, float]
+
+
+def covered(spans: Iterable[tuple[float, float]]) -> float:
+    """How long at least one of some spans lasts, which may overlap."""
+    total, reached = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
+def kind_of(kernel: str) -> str:
+    name = kernel.lower()
+    return next((kind for kind, marks in KINDS.items() if any(mark in name for mark in marks)), OTHER)
+
+
+def account(events: Sequence[dict[str, Any]], steps: int) -> GpuTime:
+    """
+    Sums up the events of one GPU.
+
+    Args:
+        events (`Sequence[dict[str, Any]]`): `traceEvents` of a trace in Chrome's format; times in microseconds.
+        steps (`int`): how many steps were traced.
+
+    Raises:
+        ValueError: If no GPU did anything.
+    """
+    busy = [event for event in events if event.get("cat") in WORK]
+    if not busy:
+        raise ValueError("the trace holds no kernels of a GPU.")
+    spans: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+    kinds: dict[str, float] = dict.fromkeys([*KINDS, OTHER], 0.0)
+    for event in busy:
+        exchanges = "nccl" in event["name"].lower()
+        spans[exchanges].append((event["ts"], event["ts"] + event["dur"]))
+        if not exchanges:
+            kinds[kind_of(event["name"])] += event["dur"]
+    everything = spans[True] + spans[False]
+    whole = max(end for _, end in everything) - min(start for start, _ in everything)
+    compute, exchange, both = covered(spans[False]), covered(spans[True]), covered(everything)
+    scale = 1e-3 / steps
+    return GpuTime(
+        step=whole * scale,
+        compute=compute * scale,
+        exchange=exchange * scale,
+        exchange_alone=(both - compute) * scale,
+        idle=(whole - both) * scale,
+        kinds={kind: duration * scale for kind, duration in kinds.items()},
+    )
+
+
+def read_trace(file: Path, steps: int) -> GpuTime:
+    """That of a trace which `torch.profiler.profile.export_chrome_trace` wrote."""
+    return account(json.loads(file.read_text())["traceEvents"], steps)
+
+
+def time_table(times: dict[str, list[GpuTime]]) -> str:
+    """A Markdown table of what `account` found: a row for each GPU of each arm."""
+    lines = [
+        f"| arm | GPU | step | computing | exchanging | of it alone | idle | {' | '.join([*KINDS, OTHER])} |",
+        "|" + "---|" * (7 + len(KINDS) + 1),
+    ]
+    for arm, ranks in times.items():
+        for rank, found in enumerate(ranks):
+            cells = [
+                found.step,
+                found.compute,
+                found.exchange,
+                found.exchange_alone,
+                found.idle,
+                *found.kinds.values(),
+            ]
+            lines.append(f"| {arm} | {rank} | {' | '.join(f'{cell:.1f}' for cell in cells)} |")
+    return "\n".join(lines)
