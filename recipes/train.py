@@ -77,10 +77,12 @@ def parse(
 
 def check_names(argv: list[str]) -> None:
     """Checks, before any value and without the Hub, that there are a model and data: what is missing most often."""
+    argv = split_config(argv)
+    read_config_file(argv)  # before the imports, which take seconds
+
     from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments
     from trl.scripts.utils import DatasetConfig
 
-    argv = split_config(argv)
     check_options(train_parser(), argv)
     for source in read_config_file(argv).get("datasets") or []:
         if not isinstance(source, dict) or "path" not in source:

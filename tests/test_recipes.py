@@ -333,12 +333,16 @@ def test_bad_config_file_is_one_sentence(text, argv, expected, tmp_path):
     # In a process of its own, for the exit code and all that is printed; quick, since it ends before torch is imported
     if text is not None:
         (tmp_path / "c.yaml").write_text(text)
-    done = subprocess.run(
-        [sys.executable, str(RECIPES / "train.py"), *argv], capture_output=True, text=True, timeout=30
+    script = (
+        f"import runpy, sys; sys.argv[0] = {str(RECIPES / 'train.py')!r}; sys.path.insert(0, {str(RECIPES)!r})\n"
+        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "finally: print([name for name in ('torch', 'transformers', 'trl') if name in sys.modules])"
     )
+    done = subprocess.run([sys.executable, "-c", script, *argv], capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
     assert done.stderr.startswith(expected)
     assert done.stderr.count("\n") == 1
+    assert done.stdout == "[]\n"
 
 
 def test_traceback_on_request(monkeypatch):
