@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from builder.conftest import RunsHere
 from pyarrow.parquet import read_table
 
 from reflection_trl.evaluation import EvaluationRun, Outcome, Score
@@ -114,11 +115,16 @@ def place(tmp_path, monkeypatch):
         async def __call__(self, prompt, sampling):
             return await self.generate(prompt, sampling, self.model)
 
+    @contextlib.asynccontextmanager
+    async def executor(languages, workers):
+        yield RunsHere()
+
     monkeypatch.setattr(study, "subprocess", SimpleNamespace(run=run_train, STDOUT=None))
     monkeypatch.setattr("reflection_trl.generation.open_generator", open_generator)
     monkeypatch.setattr("reflection_trl.evaluation.run._require_chat_template", lambda *_: None)
-    # A probe of the sandbox before each of many judgements that open it anyway
+    # Programs run in this process, as they do for builds: each of many judgements would open a sandbox twice
     monkeypatch.setattr("reflection_trl.evaluation.run._require_isolation", lambda *_: None)
+    monkeypatch.setattr("reflection_trl.evaluation.run.Executor", executor)
     return SimpleNamespace(commands=commands, opened=opened, loaded=loaded)
 
 
