@@ -11,6 +11,12 @@ from reflection_trl.sandbox import Sandbox, SandboxUnavailableError
 from .observers import Host
 
 
+@pytest.fixture(autouse=True)
+def attacked(attacked_once: set[tuple[str, ...]]) -> None:
+    """Here mechanisms are broken on purpose, so that what has held before need not hold again."""
+    attacked_once.clear()
+
+
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """The first mechanism, shared: its jobs must not know of each other."""
