@@ -11,13 +11,14 @@ from reflection_trl.evaluation.tasks import Sample
 from reflection_trl.feedback import Feedback, FeedbackKind
 from reflection_trl.languages import Executor
 from reflection_trl.languages.execution import Run
+from reflection_trl.sandbox import Limits
 
 from .conftest import DATA
 
 
 def outcomes(tasks, samples):
     async def score():
-        async with Executor(languages=["python"], workers=2) as execute:
+        async with Executor(languages=["python"], workers=2, limits=Limits(timeout=4.0)) as execute:
             return await score_evalplus("humaneval", tasks, samples, judge_evalplus("humaneval", samples), execute)
 
     base, plus = asyncio.run(score())
