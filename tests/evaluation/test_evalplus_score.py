@@ -75,8 +75,10 @@ def test_published_answers_are_judged_as_by_evalplus_itself(tmp_path):
     answers = read_samples(DATA / "mbpp_published.jsonl", load_tasks("mbpp"))
     write_eval_results(tmp_path / "ours_eval_results.json", "mbpp", answers, judge_evalplus("mbpp", answers))
     shutil.copy(DATA / "mbpp_published.jsonl", tmp_path / "theirs.jsonl")
+    # It ends here, for its thread that looks after stuck processes sleeps for 20 seconds
     program = (
-        f"from evalplus import evaluate; evaluate.CACHE_DIR = {str(ground_truth('mbpp').parent)!r}; evaluate.main()"
+        f"from evalplus import evaluate; evaluate.CACHE_DIR = {str(ground_truth('mbpp').parent)!r}; evaluate.main()\n"
+        "import os; os._exit(0)"
     )
     command = [sys.executable, "-c", program, "mbpp", "--samples", str(tmp_path / "theirs.jsonl"), "--parallel", "2"]
     environment = {**os.environ, "MBPP_OVERRIDE_PATH": str(DATA / "mbpp.jsonl")}
