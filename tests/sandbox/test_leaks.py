@@ -108,7 +108,8 @@ def test_everything_ends_with_us(sandbox: Sandbox, number: int, tmp_path: Path):
     script = f"""
 import sys
 sys.path[:] = {sys.path!r}
-from reflection_trl.sandbox import CommandProgram, Limits, PythonProgram, Sandbox
+from reflection_trl.sandbox import CommandProgram, Limits, PythonProgram, Sandbox, probe
+probe.attack = lambda sandbox: None  # the fixture's has been attacked
 with Sandbox(workers=2, mechanism={sandbox.mechanism!r}) as sandbox:
     print("open", flush=True)
     limits = Limits(timeout=600)

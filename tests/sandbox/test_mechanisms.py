@@ -96,7 +96,8 @@ def test_landlock_ends_with_us(landlock: Sandbox):
     script = f"""
 import sys
 sys.path[:] = {sys.path!r}
-from reflection_trl.sandbox import Limits, PythonProgram, Sandbox
+from reflection_trl.sandbox import Limits, PythonProgram, Sandbox, probe
+probe.attack = lambda sandbox: None  # the fixture's has been attacked
 with Sandbox(workers=1, mechanism="landlock") as sandbox:
     print("open", flush=True)
     source = "import os, time\\nif os.fork() == 0: os.setsid()\\nos.fork()\\ntime.sleep(600)"
@@ -104,8 +105,12 @@ with Sandbox(workers=1, mechanism="landlock") as sandbox:
 """
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"open\n"
-    time.sleep(2.0)
-    started = descendants(process.pid)
+    started: list[int] = []
+    for _ in range(100):  # until all have started
+        before, started = started, descendants(process.pid)
+        if len(started) >= 7 and started == before:
+            break
+        time.sleep(0.2)
     assert len(started) >= 7
     process.kill()
     process.wait()
