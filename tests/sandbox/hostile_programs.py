@@ -18,6 +18,8 @@ MIB = 1 << 20
 OK, FAILED, TIMEOUT, MEMORY = Status.OK, Status.FAILED, Status.TIMEOUT, Status.MEMORY
 OUTPUT, SIGNAL = Status.OUTPUT_LIMIT, Status.SIGNAL
 SHORT = Limits(timeout=2.0, memory=256 * MIB, disk=32 * MIB, output=256 << 10)
+# For programs that do from their beginning what only this limit ends
+ENDLESS = Limits(timeout=1.0, memory=256 * MIB, disk=32 * MIB, output=256 << 10)
 LIMITS = Limits(timeout=20.0, memory=256 * MIB, disk=32 * MIB, output=256 << 10)
 
 
@@ -176,16 +178,16 @@ PROCESSES = [
         "import signal\nfor n in range(1, 32):\n    try:\n        signal.signal(n, signal.SIG_IGN)\n"
         "    except OSError:\n        pass\nwhile True:\n    pass\n",
         (TIMEOUT,),
-        limits=SHORT,
+        limits=ENDLESS,
     ),
-    Hostile("sleep", "import time\ntime.sleep(600)\n", (TIMEOUT,), limits=SHORT),
-    Hostile("SIGSTOP itself", "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\n", (TIMEOUT,), limits=SHORT),
+    Hostile("sleep", "import time\ntime.sleep(600)\n", (TIMEOUT,), limits=ENDLESS),
+    Hostile("SIGSTOP itself", "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\n", (TIMEOUT,), limits=ENDLESS),
     Hostile("wait for stdin", "import sys\nassert sys.stdin.read() == ''\n"),
     Hostile(
         "thread that never ends",
         "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\n",
         (TIMEOUT,),
-        limits=SHORT,
+        limits=ENDLESS,
     ),
     Hostile(
         "raise the limits",
@@ -283,7 +285,7 @@ RESOURCES = [
     ),
     Hostile("lone surrogates", "print(repr('\\ud800'))\nraise ValueError('\\ud800')\n", (FAILED,)),
     Hostile("descriptors", attempt("x = []\nfor i in range(5000):\n    x.append(open('/dev/null'))")),
-    Hostile("regular expression", "import re\nre.match('(a+)+$', 'a' * 40 + 'b')\n", (TIMEOUT,), limits=SHORT),
+    Hostile("regular expression", "import re\nre.match('(a+)+$', 'a' * 40 + 'b')\n", (TIMEOUT,), limits=ENDLESS),
     Hostile("huge integer", "x = 10 ** 10 ** 9\n", (TIMEOUT, MEMORY), limits=SHORT),
 ]
 
