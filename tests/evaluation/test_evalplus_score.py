@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("isolation", "small_benchmarks")
 WRONG = {
     "HumanEval/0": "def has_close_elements(numbers, threshold):\n    return False",
     "HumanEval/2": "def truncate_number(number):\n    return number",
-    "HumanEval/13": "def greatest_common_divisor(a, b):\n    while True: pass",
+    "HumanEval/13": "def greatest_common_divisor(a, b):\n    return a",  # one that never ends is judged in test_kinds
     "HumanEval/23": "def strlen(string):\n    return len(strin)",
     "HumanEval/26": "def remove_duplicates(numbers):\n    return sorted(set(numbers))",
     "HumanEval/32": "",
