@@ -12,7 +12,13 @@ import tempfile
 import pytest
 
 from reflection_trl.evaluation import evalplus_score
-from reflection_trl.evaluation.evalplus_score import ground_truth, judge_evalplus, write_eval_results
+from reflection_trl.evaluation.evalplus_score import (
+    Check,
+    Judgement,
+    ground_truth,
+    judge_evalplus,
+    write_eval_results,
+)
 from reflection_trl.evaluation.samples import read_samples
 from reflection_trl.evaluation.tasks import Sample
 from reflection_trl.sandbox import SandboxError
@@ -103,7 +109,7 @@ def test_results_that_are_there_are_never_reused(tmp_path, caplog):
     file.write_text("{}")
     answers = samples({"HumanEval/53": "def add(x, y): return x + y"})
     with caplog.at_level(logging.INFO):
-        write_eval_results(file, "humaneval", answers, judge_evalplus("humaneval", answers))
+        write_eval_results(file, "humaneval", answers, [Judgement(Check("pass"), Check("pass"))])
     assert json.loads(file.read_text())["eval"]["HumanEval/53"][0]["plus_status"] == "pass"
     assert (tmp_path / "samples_eval_results.json.bak").read_text() == "{}"
     assert "was there already" in caplog.text

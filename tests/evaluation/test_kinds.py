@@ -16,10 +16,12 @@ from reflection_trl.sandbox import Limits
 from .conftest import DATA
 
 
-def outcomes(tasks, samples):
+def outcomes(tasks, samples, judgements=None):
+    judgements = judgements or judge_evalplus("humaneval", samples)
+
     async def score():
         async with Executor(languages=["python"], workers=2, limits=Limits(timeout=4.0)) as execute:
-            return await score_evalplus("humaneval", tasks, samples, judge_evalplus("humaneval", samples), execute)
+            return await score_evalplus("humaneval", tasks, samples, judgements, execute)
 
     base, plus = asyncio.run(score())
     assert (base.benchmark, plus.benchmark) == ("humaneval", "humaneval+")
@@ -89,7 +91,8 @@ def test_the_task_that_nobody_can_pass_says_so(humaneval):
 
 @pytest.mark.usefixtures("isolation")
 def test_an_answer_that_was_cut_off_is_truncated(humaneval):
-    base, _ = outcomes(humaneval, [Sample("HumanEval/53", 0, "def add(x, y):\n    return (x +", "...", "length")])
+    sample = Sample("HumanEval/53", 0, "def add(x, y):\n    return (x +", "...", "length")
+    base, _ = outcomes(humaneval, [sample], [Judgement(Check("fail"), Check("fail"))])
     assert base[0].kind == "truncated"
 
 
