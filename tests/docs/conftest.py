@@ -98,7 +98,7 @@ def workplace(client, tiny_model, small_benchmarks, monkeypatch, tmp_path):  # n
     Path("metrics").symlink_to(ROOT / "metrics")
     Path("recipes/data").mkdir(parents=True)
     Dataset.from_list(ROWS).to_parquet("recipes/data/reflection-sample.parquet")
-    for folder in ("my", "data", "out/evaluation", "out/smollm2-135m"):
+    for folder in ("my", "data", "out/evaluate/coder", "out/smollm2-135m"):
         Path(folder).mkdir(parents=True)
     write_problems("my/problems.jsonl")
     Path("out/smollm2-135m/trainer_state.json").write_text(json.dumps({"log_history": LOG}))
@@ -108,9 +108,9 @@ def workplace(client, tiny_model, small_benchmarks, monkeypatch, tmp_path):  # n
         file = Path(f"recipes/smollm2-135m/{name}.yaml")
         file.parent.mkdir(exist_ok=True)
         file.write_text(yaml.safe_dump(yaml.safe_load((ROOT / file).read_text()) | settings))
-    EvaluationRun("me/coder", [Score("humaneval", [Outcome("HumanEval/0", 0, True, solution="pass")])]).save(
-        "out/evaluation/results.json"
-    )
+    evaluation = EvaluationRun("me/coder", [Score("humaneval", [Outcome("HumanEval/0", 0, True, solution="pass")])])
+    for folder in ("out/evaluate", "out/evaluate/coder"):
+        evaluation.save(f"{folder}/results.json")
     monkeypatch.setattr("reflection_trl.builder.build.open_generator", open_writer)
     # Readers train on a GPU, whose default is bfloat16; on a CPU they are told to say `use_cpu`
     for module in ("transformers.training_args", "reflection_trl.config"):

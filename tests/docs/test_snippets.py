@@ -5,6 +5,7 @@ import contextlib
 import functools
 import importlib
 import importlib.util
+import itertools
 import re
 import shlex
 import shutil
@@ -84,6 +85,15 @@ def test_every_snippet_runs(page, workplace, model_server, environment, client, 
             assert not COMMAND.search(snippet.code), f"{snippet}: a command, but not marked as bash"
     if page.stem in OUTCOMES:
         OUTCOMES[page.stem](names, client)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_results_lie_where_the_page_has_put_them(page):
+    lines = [words for snippet in snippets(page) if snippet.language == "bash" for words in commands(snippet.code)]
+    folders = {folder for words in lines for option, folder in itertools.pairwise(words) if option == "--output_dir"}
+    folders.add(recipe("recipes/evaluate.py").parse(["--model", "me/coder"]).output_dir)
+    read = re.findall(r"([\w/]+)/results\.json", "".join(snippet.code for snippet in snippets(page)))
+    assert set(read) <= folders, page.name
 
 
 def check_hub(names, client):
