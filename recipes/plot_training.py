@@ -21,6 +21,10 @@ def run(argv: list[str]) -> None:
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse(argv)
     state = args.state / "trainer_state.json" if args.state.is_dir() else args.state
+    if not state.exists():
+        raise ValueError(
+            f"{state} does not exist; give a trainer_state.json, or the folder of a training that has ended."
+        )
     try:
         log_history = json.loads(state.read_text(encoding="utf-8"))["log_history"]
     except (ValueError, KeyError, TypeError) as error:

@@ -221,7 +221,7 @@ def test_plot_of_a_state_file(workplace, trained, tmp_path, monkeypatch, capsys)
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.setattr(sys, "argv", ["plot_training.py", str(tmp_path / "none.json")])
     assert plot_training.main() == 1
-    assert capsys.readouterr().err.startswith("error: No such file")
+    assert "none.json does not exist; give a trainer_state.json" in capsys.readouterr().err
 
 
 # Data

@@ -100,6 +100,9 @@ class EvaluationRun:
                 for score in record["scores"]
             ]
             return cls(**record)
+        except FileNotFoundError:
+            where = "" if Path(path).is_absolute() else f"; paths start from {os.getcwd()}"
+            raise ValueError(f"the results {os.fspath(path)!r} do not exist{where}.") from None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path} holds no evaluation run of this package ({error}): give a results.json."

@@ -299,7 +299,7 @@ def test_the_recipe_judges_compares_and_reports(recipe, tmp_path):
         (["--model", "m", "--benchmarks", "humaneval2"], "Unknown benchmark 'humaneval2'"),
         (["--model", "m", "--nonsense", "1"], "unknown option: `nonsense`"),
         (["--model", "m", "--temperature", "hot"], "invalid float value: 'hot'"),
-        (["--model", "m", "--compare", "gone.json"], "gone.json"),
+        (["--model", "m", "--compare", "gone.json"], "the results 'gone.json' do not exist; paths start from /"),
         (["--config", "gone.yaml"], "gone.yaml"),
     ],
 )
