@@ -1,7 +1,7 @@
 """Does it work? Train in several ways on the same rows, and compare the models on real benchmarks.
 
     python recipes/study.py --config recipes/study/qwen2.5-coder-1.5b.yaml
-    python recipes/study.py --config FILE --stages report          the tables and the figure of what there is so far
+    python recipes/study.py --config FILE --stages report          the tables and figures of what there is so far
 
 An *arm* is a way to train: a file of `recipes/train.py` and the rows that it takes. All arms see the same problems for as many
 steps. Each finds its learning rate on held-out problems, never on a benchmark, and is then trained with several seeds.

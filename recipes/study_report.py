@@ -1,4 +1,4 @@
-"""The tables and the figure of `recipes/study.py`; not run by itself."""
+"""The tables and figures of `recipes/study.py`; not run by itself."""
 
 import json
 from collections.abc import Sequence

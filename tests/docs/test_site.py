@@ -9,10 +9,17 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from .conftest import ROOT
-from .test_snippets import PAGES
+from .test_snippets import PAGES, RECIPE_PAGES
 
 
 pytest.importorskip("mkdocs")
+OTHER_PAGES = (
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "dataset_cards/README.md",
+    "metrics/pass_at_k/README.md",
+)
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(#[^)\s]*)?\)")
 
 
@@ -87,7 +94,9 @@ def test_equations_are_markup(site):
 
 
 @pytest.mark.parametrize(
-    "page", [*PAGES, ROOT / "recipes" / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name
+    "page",
+    [*PAGES, *RECIPE_PAGES, *(ROOT / name for name in OTHER_PAGES)],
+    ids=lambda page: str(page.relative_to(ROOT)),
 )
 def test_links_arrive_on_github(page):
     """GitHub makes anchors of headings in its own way, and shows files of the repository where they are."""

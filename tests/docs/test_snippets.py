@@ -28,6 +28,7 @@ from .conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+RECIPE_PAGES = [*sorted((ROOT / "recipes").rglob("README.md")), ROOT / "dataset_cards" / "reflection-sample.md"]
 OUTPUT = ("", "text")  # what a command printed, a folder's content: not to be run
 COMMAND = re.compile(r"^\$? ?(accelerate|export|hf|make|pip|python)\b", re.MULTILINE)
 # Pages that run programs which a model wrote
@@ -85,6 +86,24 @@ def test_every_snippet_runs(page, workplace, model_server, environment, client, 
             assert not COMMAND.search(snippet.code), f"{snippet}: a command, but not marked as bash"
     if page.stem in OUTCOMES:
         OUTCOMES[page.stem](names, client)
+
+
+@pytest.mark.parametrize("page", RECIPE_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_beside_the_recipes_parse(page, monkeypatch):
+    monkeypatch.setattr("reflection_trl.config.is_torch_bf16_gpu_available", lambda: True)
+    monkeypatch.setattr("transformers.training_args.is_torch_bf16_gpu_available", lambda: True)
+    for snippet in snippets(page):
+        code = snippet.code.replace("$RANK", "0") if snippet.language == "bash" else ""
+        for words in commands(re.sub(r"^ *CUDA_VISIBLE_DEVICES=\$gpu (.*) &$", r"\1", code, flags=re.MULTILINE)):
+            match words:
+                case ["python", script, *arguments] if script.startswith("recipes/"):
+                    parse(script, arguments)
+                case ["accelerate", "launch", *arguments]:
+                    launch(arguments)
+                case _:
+                    assert words[0] in ("pip", "for", "done;") or words[1] == "-m", (
+                        f"{snippet}: nobody reads `{shlex.join(words)}`"
+                    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
