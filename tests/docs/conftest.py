@@ -25,7 +25,14 @@ ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "recipes"))
 
 # What a CPU recipe is run with, beside its own settings
-BUILD = {"problems": ["my/problems.jsonl"], "near_duplicates": 2.0}
+BUILD = {
+    "problems": ["my/problems.jsonl"],
+    "decontaminate_against": ["none"],
+    "near_duplicates": 2.0,
+    "held_out_share": 0.0,
+    "samples_per_problem": 1,
+    "min_repaired_share": 0.0,
+}
 TRAIN = {
     "max_steps": 2,
     "eval_strategy": "no",
@@ -43,6 +50,13 @@ ROWS = [reflection_row(number, rounds=1 + number % 3) for number in range(16)]
 
 def as_lines(rows):
     return "".join(f"{json.dumps(row)}\n" for row in rows)
+
+
+def write_stand_in(name, settings):
+    """A recipe that is then run, not only parsed."""
+    file = Path(name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(yaml.safe_load((ROOT / file).read_text()) | settings))
 
 
 @pytest.fixture
@@ -105,9 +119,7 @@ def workplace(client, tiny_model, small_benchmarks, monkeypatch, tmp_path):  # n
     Path("data/my-reflections.jsonl").write_text(as_lines(ROWS))
     Path("data/my-instructions.jsonl").write_text(as_lines(map(generation_row, range(4))))
     for name, settings in (("build", BUILD), ("distill", TRAIN)):
-        file = Path(f"recipes/smollm2-135m/{name}.yaml")
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(yaml.safe_dump(yaml.safe_load((ROOT / file).read_text()) | settings))
+        write_stand_in(f"recipes/smollm2-135m/{name}.yaml", settings)
     evaluation = EvaluationRun("me/coder", [Score("humaneval", [Outcome("HumanEval/0", 0, True, solution="pass")])])
     for folder in ("out/evaluate", "out/evaluate/coder"):
         evaluation.save(f"{folder}/results.json")
