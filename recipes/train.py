@@ -30,6 +30,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -409,6 +410,8 @@ def run(argv: list[str]) -> None:
         train_parser().print_help()
         return
     check_names(argv)
+    # TRL sets it by default, under the name that transformers calls old: whatever a recipe says, the notice would come
+    warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing` is deprecated", FutureWarning)
     script_args, training_args, model_args, dataset_args = parse(argv)
     output_dir = Path(output_dir_of(training_args))
     is_new = not output_dir.exists()

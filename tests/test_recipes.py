@@ -172,6 +172,7 @@ def test_training_writes_model_state_card_and_plot(workplace, trained):
     assert series["eval_loss"][0] == [2, 4]
     assert trained.stdout.count("Trained 4 steps") == 1  # once, whatever the number of processes
     assert f"answer.py {out}" in trained.stdout
+    assert "is deprecated" not in trained.stderr
 
 
 @pytest.fixture
