@@ -90,9 +90,9 @@ class ReflectionDistillConfig(SFTConfig):
         sequence_loss_weight (`float`, *optional*, defaults to `1.0`):
             Weight of the cross-entropy on what the assistant writes in the teacher's samples and in plain rows. Paper.
         student_loss_weight (`float`, *optional*, defaults to `1.0`):
-            Weight of the student's cross-entropy on the final code. Paper.
+            Weight of the student's cross-entropy on the final answer. Paper.
         distillation_weight (`float`, *optional*, defaults to `1.0`):
-            Weight of the divergence of teacher and student on the final code. Paper.
+            Weight of the divergence of teacher and student on the final answer. Paper.
         loss_normalization (`str`, *optional*, defaults to `"per-term"`):
             `"per-term"`: each term is the mean over its own tokens. `"joint"`: both cross-entropies share one mean over the
             tokens of both, as in the published code. Means are taken over the whole accumulation window and all processes.
@@ -205,10 +205,10 @@ class ReflectionDistillConfig(SFTConfig):
         },
     )
     student_loss_weight: float = field(
-        default=1.0, metadata={"help": "Weight of the student's cross-entropy on the final code. Paper."}
+        default=1.0, metadata={"help": "Weight of the student's cross-entropy on the final answer. Paper."}
     )
     distillation_weight: float = field(
-        default=1.0, metadata={"help": "Weight of the divergence of teacher and student on the final code. Paper."}
+        default=1.0, metadata={"help": "Weight of the divergence of teacher and student on the final answer. Paper."}
     )
     loss_normalization: str = field(
         default="per-term",

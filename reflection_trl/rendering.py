@@ -12,7 +12,7 @@ A reflection row has five parts, in this order:
 | reflection instruction | `<|im_start|>user ... <|im_end|>` | never |
 | reflection sequence, in blocks | assistant and tool turns | less and less |
 | re-answer instruction | `<|im_start|>user ... <|im_start|>assistant` | always |
-| answer | the final code and its end token | always |
+| answer | the final answer and its end token | always |
 
 The invariant that matters at inference: prefix and re-answer instruction together are, token for token, the prompt that
 the chat template gives for the one-off request alone. [`ChatTemplateRenderer.tokenize`] checks it for each row.
@@ -74,7 +74,7 @@ class Rendering:
         text (`str`):
             The whole row, up to and including the end token of the last answer.
         answer_start (`int`):
-            Where the answer (final code) begins: all before it is what the model is prompted with.
+            Where the final answer begins: all before it is what the model is prompted with.
         trained (`list[tuple[int, int]]`):
             Spans with next-token loss: what the assistant writes, end tokens included.
         prefix_end (`int`, *optional*, defaults to `0`):

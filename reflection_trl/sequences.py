@@ -7,7 +7,7 @@ A row holds `messages` and `type`. A reflection row reads
     tool        what the interpreter printed         | the reflection sequence
     assistant   analysis and fenced code, ...       /
     user        the re-answer instruction: the one-off request, as a user would put it
-    assistant   the final code
+    assistant   the final answer
 
 A `generation` row is any plain instruction conversation. Both may start with one `system` message. All contents are
 strings, so that chat templates and TRL's `SFTTrainer(assistant_only_loss=True)` take the rows as they are.

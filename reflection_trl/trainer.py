@@ -88,7 +88,7 @@ class ReflectionDistillTrainer(SFTTrainer):
 
     The same weights play both parts: the teacher sees a whole reflection sequence, problem, attempts, interpreter feedback and
     repairs, before the one-off request; the student sees less and less of it, in the end the one-off request alone, and learns
-    the final code from the data and from the teacher's predictions. Introduced in [ReflectionCoder: Learning from Reflection
+    the final answer from the data and from the teacher's predictions. Introduced in [ReflectionCoder: Learning from Reflection
     Sequence for Enhanced One-off Code Generation](https://huggingface.co/papers/2405.17057).
 
     Example:

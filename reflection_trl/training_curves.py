@@ -107,10 +107,10 @@ def plot_training(log_history: list[dict[str, Any]], file: str | os.PathLike[str
 
     losses, divergence, rates, evaluation = panels
     draw(losses, "loss/sequence", "whole sequences", BLUE)
-    draw(losses, "loss/student", "student, final code", ORANGE)
-    draw(losses, "loss/teacher", "teacher, final code", GREEN)
+    draw(losses, "loss/student", "student, final answer", ORANGE)
+    draw(losses, "loss/teacher", "teacher, final answer", GREEN)
     losses.set(title="Cross-entropy, training", ylabel="nats per token")
-    draw(divergence, "loss/distillation", "on the final code", GREEN)
+    draw(divergence, "loss/distillation", "on the final answer", GREEN)
     divergence.set(title="Divergence of student and teacher", ylabel="nats per token", ylim=(0, None))
     draw(rates, "mask/rate", "mask rate", GREY, smoothed=False)
     draw(rates, "student/teacher_agreement", "student's first choice is the teacher's", GREEN)
