@@ -614,12 +614,17 @@ def table(results: Sequence[Result], rate: float) -> str:
         times = result.seconds
         ratio = f"{result.tokens_per_second / base.tokens_per_second:.2f}x" if base else ""
         apart = ""
+        memory = " | "  # it is that of the GPU
+        if result.peak_bytes:
+            memory = (
+                f"{result.peak_bytes / 2**30:.1f} GiB | {(result.peak_bytes - result.state_bytes) / 2**30:.1f} GiB"
+            )
         if base and result.arm.startswith("ours"):
             apart = f"{max(abs(a / b - 1) for a, b in zip(result.losses, base.losses, strict=True)):.1e}"
         lines.append(
             f"| {result.arm} | {result.micro_batch_size} | {result.tokens_per_second:,.0f} | {statistics.median(times):.3f} s ({min(times):.3f} - "
-            f"{max(times):.3f}) | {result.flop_per_second / 1e12:.1f} | {result.flop_per_second / rate:.0%} | "
-            f"{result.peak_bytes / 2**30:.1f} GiB | {(result.peak_bytes - result.state_bytes) / 2**30:.1f} GiB | {ratio} | "
+            f"{max(times):.3f}) | {result.flop_per_second / 1e12:.3g} | {result.flop_per_second / rate:.0%} | "
+            f"{memory} | {ratio} | "
             f"{apart} |"
         )
     return "\n".join(lines)
@@ -716,7 +721,7 @@ def main() -> None:
     size = arguments.model_name_or_path or arguments.shape
     head = (
         f"{size}, rows of {arguments.row_tokens} tokens, {arguments.batch_size} a step, {name}, torch {torch.__version__}; "
-        f"matrix rate of one {rate / 1e12:.1f} TFLOP/s"
+        f"matrix rate of one {rate / 1e12:.3g} TFLOP/s"
     )
     text = f"{head}\n\n{table(results, rate * state.num_processes)}\n"
     if arguments.profiled_steps:

@@ -59,7 +59,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from command_line import check_name, make_parser, parse_options, run_command
+from command_line import check_name, check_token, make_parser, parse_options, run_command
 
 
 if TYPE_CHECKING:
@@ -213,6 +213,8 @@ def run(argv: list[str]) -> None:
 
     process, processes = place_among_processes()
     arguments, generation = parse(argv)
+    if arguments.push_to_hub:
+        check_token("push_to_hub")
 
     from datasets.utils import disable_progress_bars
 

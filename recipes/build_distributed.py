@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from build_dataset import BuildArguments, check_sources, read_build, show_outcome
-from command_line import make_parser, parse_options, run_command
+from command_line import check_token, make_parser, parse_options, run_command
 
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ def parse(argv: list[str]) -> "tuple[BuildArguments, GenerationArguments, Distri
 
 def run(argv: list[str]) -> None:
     arguments, generation, distributed = parse(argv)
+    if arguments.push_to_hub:
+        check_token("push_to_hub")
 
     from reflection_trl.builder.build import RunError
     from reflection_trl.builder.distributed import RolloutRunner, inference_config, prepare_folder, write_finished

@@ -132,6 +132,14 @@ def parse_options(parser: "TrlParser", argv: list[str]) -> list[Any]:
     return filled
 
 
+def check_token(option: str) -> None:
+    """Whether this machine may write to the Hub: told before the work, not after it."""
+    from huggingface_hub import get_token
+
+    if not get_token():
+        raise ValueError(f"`{option}` needs a token of the Hub; run `hf auth login`, or set HF_TOKEN.")
+
+
 def run_command(
     run: Callable[[list[str]], None],
     doc: str,

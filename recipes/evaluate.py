@@ -49,7 +49,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from command_line import make_parser, parse_options, run_command
+from command_line import check_token, make_parser, parse_options, run_command
 
 
 def parse(argv: list[str]) -> Any:
@@ -98,6 +98,8 @@ def run(argv: list[str]) -> None:
 
     process, processes = place_among_processes()
     arguments = parse(argv)
+    if arguments.publish_to_hub:
+        check_token("publish_to_hub")
     logging.basicConfig(level=logging.INFO if process == 0 else logging.ERROR, format="%(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request to the Hub
 

@@ -296,7 +296,8 @@ def train(study: StudyArguments, run: Run) -> None:
         done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT)
     if done.returncode:
         said = (run.folder / "train.log").read_text(errors="replace").strip().splitlines()
-        raise RuntimeError(f"training of {run.folder} failed: {said[-1]} (all of it: {run.folder / 'train.log'})")
+        reason = said[-1].removeprefix("error: ")
+        raise RuntimeError(f"training of {run.folder} failed: {reason} (all of it: {run.folder / 'train.log'})")
     record = {
         "model": study.model_name_or_path,
         "arm": arm.name,

@@ -40,6 +40,7 @@ from command_line import (
     check_model_name,
     check_name,
     check_options,
+    check_token,
     make_parser,
     parse_options,
     read_config_file,
@@ -125,7 +126,6 @@ def output_dir_of(training_args: "ReflectionDistillConfig") -> str:
 
 def check_setup(training_args: "ReflectionDistillConfig") -> None:
     """Checks what would else be told after the model has been loaded."""
-    from huggingface_hub import get_token
     from transformers.integrations import get_available_reporting_integrations
 
     from reflection_trl.model_folder import check_exists
@@ -140,8 +140,8 @@ def check_setup(training_args: "ReflectionDistillConfig") -> None:
             raise ValueError(
                 f"`report_to` names {tracker!r}, which is not installed; run `pip install {tracker}`, or set it to 'none'."
             )
-    if training_args.push_to_hub and not (training_args.hub_token or get_token()):
-        raise ValueError("`push_to_hub` needs a token of the Hub; run `hf auth login`, or set HF_TOKEN.")
+    if training_args.push_to_hub and not training_args.hub_token:
+        check_token("push_to_hub")
     template = training_args.chat_template_path
     if template is not None:
         if Path(template).suffix in (".jinja", ".j2") and not Path(template).is_file():

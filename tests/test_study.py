@@ -211,7 +211,7 @@ def test_a_training_that_fails_is_told_with_its_log(place, monkeypatch, capsys):
     monkeypatch.setattr(study, "subprocess", SimpleNamespace(run=fail, STDOUT=None))
     assert main() == 1
     assert re.search(
-        r"error: training of out/runs/sft/1e-06/0 failed: error: out of memory \(all of it: ", capsys.readouterr().err
+        r"error: training of out/runs/sft/1e-06/0 failed: out of memory \(all of it: ", capsys.readouterr().err
     )
 
 

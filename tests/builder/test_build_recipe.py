@@ -197,8 +197,16 @@ def test_an_endpoint_that_refuses(place, server, capsys, here):
     assert main("--config", "build.yaml") == 0
 
 
+def test_publishing_without_a_token_is_told_before_anything_is_made(place, capsys, monkeypatch, here):
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    assert main("--config", "build.yaml", "--push_to_hub", "me/rows") == 1
+    assert "`push_to_hub` needs a token of the Hub; run `hf auth login`" in capsys.readouterr().err
+    assert not (place / "out").exists()
+
+
 def test_publishing_without_a_way_keeps_the_rows(place, capsys, monkeypatch, here):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
     assert main("--config", "build.yaml", "--push_to_hub", "me/rows") == 1
     out, err = capsys.readouterr()
     assert err.splitlines()[-1].startswith("error: ") and "offline" in err.splitlines()[-1]

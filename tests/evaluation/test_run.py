@@ -300,10 +300,15 @@ def test_the_recipe_judges_compares_and_reports(recipe, tmp_path):
         (["--model", "m", "--nonsense", "1"], "unknown option: `nonsense`"),
         (["--model", "m", "--temperature", "hot"], "invalid float value: 'hot'"),
         (["--model", "m", "--compare", "gone.json"], "the results 'gone.json' do not exist; paths start from /"),
+        (
+            ["--model", "m", "--publish_to_hub", "me/m"],
+            "`publish_to_hub` needs a token of the Hub; run `hf auth login`",
+        ),
         (["--config", "gone.yaml"], "gone.yaml"),
     ],
 )
-def test_wrong_input_ends_with_one_sentence(recipe, arguments, sentence, tmp_path):
+def test_wrong_input_ends_with_one_sentence(recipe, arguments, sentence, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     code, _, errors = recipe(*arguments, "--output_dir", tmp_path)
     last = errors.strip().splitlines()[-1]
     assert code == 1
