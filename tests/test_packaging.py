@@ -86,7 +86,8 @@ def sdist(tmp_path_factory):
         ]
 
     with tarfile.open(build("sdist", copytree(ROOT, folder / "tree", ignore=left_out), folder)) as archive:
-        archive.extractall(folder, filter="data")
+        # Python 3.11 has the filter from 3.11.4 on; 3.12 warns without
+        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     (unpacked,) = folder.glob("reflection_trl-*/")
     return unpacked
 
