@@ -112,6 +112,25 @@ def without_adapter(model: nn.Module) -> Iterator[None]:
             layer._disable_adapters = disabled
 
 
+@contextmanager
+def without_noise(model: nn.Module) -> Iterator[None]:
+    """
+    Let a model run without dropout and NEFTune's noise for the time of the context.
+
+    Args:
+        model (`nn.Module`):
+            Model, in whatever mode each of its modules is.
+    """
+    training = [module for module in model.modules() if module.training]
+    try:
+        for module in training:
+            module.training = False
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
 class TeacherWeights:
     """
     A second set of values for the trained parameters: the frozen start, or a moving average.

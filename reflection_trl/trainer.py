@@ -44,7 +44,7 @@ from .config import ReflectionDistillConfig
 from .masking import hidden_tokens, mask_rate, row_generator
 from .model_card import make_model_card, package_versions
 from .model_folder import check_model_folder
-from .modeling import TeacherWeights, add_distillation_forward, compile_layers, without_adapter
+from .modeling import TeacherWeights, add_distillation_forward, compile_layers, without_adapter, without_noise
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .preparation import pack_rows, prepare_dataset
 from .rendering import BlockTokenRenderer, ChatTemplateRenderer
@@ -432,8 +432,12 @@ class ReflectionDistillTrainer(SFTTrainer):
             "temperature": self.args.temperature,
             "compile_backend": self.args.torch_compile_backend,
         }
-        if self.args.teacher != "live" and len(batch.student):
-            loss_inputs |= self._teacher_predictions(model, [row for row in rows if row.is_reflection])
+        if self.args.teacher != "live" and distills:
+            reflections = [row for row in rows if row.is_reflection]
+            # DDP and FSDP exchange in every forward pass, so a process without reflection rows runs one for the others
+            if reflections or self.accelerator.num_processes > 1:
+                predictions = self._teacher_predictions(model, reflections or rows[:1])
+                loss_inputs |= predictions if reflections else {}
         outputs = self._forward(model, batch, loss_inputs)
         self._add_metrics(outputs, batch, is_student, loss_inputs["teacher"], rate)
         # The loss is divided by the tokens of all processes, and gradients are averaged over processes
@@ -495,7 +499,7 @@ class ReflectionDistillTrainer(SFTTrainer):
             context = self._teacher_weights.in_place()
         else:
             context = without_adapter(self.accelerator.unwrap_model(self.model))
-        with context:
+        with context, without_noise(self.model):
             outputs = self._forward(model, batch, {})
         return {"teacher_hidden": outputs["hidden"], "teacher_head": outputs["head"]}
 

@@ -205,6 +205,41 @@ def test_base_teacher_of_an_adapter_is_the_model_without_it(make_model, tokenize
     compare(trainer, reference, step=4, teacher_logits_of=teacher_logits)
 
 
+@pytest.mark.parametrize("teacher", ["ema", "base"])
+@pytest.mark.parametrize("adapter", [False, True], ids=["all-weights", "lora"])
+def test_other_teachers_predict_without_noise(make_model, tokenizer, mixed_rows, tmp_path, teacher, adapter):
+    trainer = make_trainer(
+        make_model(tiny_config(attention_dropout=0.3)),
+        tokenizer,
+        mixed_rows,
+        tmp_path,
+        peft_config=LoraConfig(target_modules="all-linear", lora_dropout=0.3) if adapter else None,
+        teacher=teacher,
+    )
+    trainer.model.train()
+    modes = [module.training for module in trainer.model.modules()]
+    rows = [row for row in prepared_rows(trainer) if row.is_reflection]
+    first, second = (trainer._teacher_predictions(trainer.model, rows)["teacher_hidden"] for _ in range(2))
+    assert torch.equal(first, second)
+    assert [module.training for module in trainer.model.modules()] == modes
+
+
+@pytest.mark.parametrize("teacher", ["ema", "base"])
+def test_a_process_without_reflection_rows_runs_as_often_as_the_others(
+    make_model, tokenizer, mixed_rows, tmp_path, monkeypatch, teacher
+):
+    """DDP and FSDP exchange in each forward pass: one less on one of two processes ended in mismatched collectives."""
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, teacher=teacher)
+    monkeypatch.setattr(type(trainer.accelerator), "num_processes", 2)
+    runs = []
+    trainer.model.register_forward_hook(lambda *_: runs.append(1))
+    every = prepared_rows(trainer)
+    for rows in (every, [row for row in every if not row.is_reflection]):
+        runs.clear()
+        loss, _ = step_loss(trainer, rows, step=3)
+        assert len(runs) == 2 and math.isfinite(loss)
+
+
 def test_without_student_terms_it_is_plain_fine_tuning(make_model, tokenizer, mixed_rows, tmp_path):
     trainer = make_trainer(
         make_model(), tokenizer, mixed_rows, tmp_path, student_loss_weight=0.0, distillation_weight=0.0
