@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import AuxiliaryTrainingWrapper
 from torch import nn
@@ -17,6 +18,10 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from trl.trainer.utils import maybe_gather_lm_head_ctx
 
 from .losses import DistillationLossOutput, Head, distillation_loss, model_head
+
+
+# Starts of LoRA that PEFT subtracts from the base weights
+_TAKEN_FROM_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
 def add_distillation_forward(model: PreTrainedModel) -> None:
@@ -112,6 +117,28 @@ def without_adapter(model: nn.Module) -> Iterator[None]:
             layer._disable_adapters = disabled
 
 
+def is_base_without_adapter(model: PeftModel) -> bool:
+    """
+    Whether a PEFT model whose adapter is switched off is the model that the adapter was put on.
+
+    Args:
+        model ([`~peft.PeftModel`]):
+            PEFT model.
+
+    Returns:
+        `bool`: False where the adapter took its start out of the base weights (PiSSA, OLoRA and others), or where biases of
+        the base model are trained.
+    """
+    for name in model.active_adapters:
+        config = model.peft_config[name]
+        start = getattr(config, "init_lora_weights", None)
+        if isinstance(start, str) and start.lower().startswith(_TAKEN_FROM_BASE):
+            return False
+        if getattr(config, "bias", "none") != "none":
+            return False
+    return True
+
+
 @contextmanager
 def without_noise(model: nn.Module) -> Iterator[None]:
     """
@@ -145,7 +172,11 @@ class TeacherWeights:
     def __init__(self, model: nn.Module, update_rate: float):
         self.update_rate = update_rate
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        self.values = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.values = {name: p.detach().to(self._dtype(p), copy=True) for name, p in self.parameters.items()}
+
+    def _dtype(self, parameter: torch.Tensor) -> torch.dtype:
+        # Half precision drops what a small share of a small step adds, so that an average in it would never move
+        return torch.promote_types(parameter.dtype, torch.float32) if self.update_rate > 0 else parameter.dtype
 
     def update(self) -> None:
         """Move the values towards the live ones: `values += update_rate * (live - values)`."""
@@ -160,7 +191,7 @@ class TeacherWeights:
         live = {name: p.data for name, p in self.parameters.items()}
         try:
             for name, parameter in self.parameters.items():
-                parameter.data = self.values[name].to(parameter.device)
+                parameter.data = self.values[name].to(parameter.device, parameter.dtype)
             yield
         finally:
             for name, parameter in self.parameters.items():

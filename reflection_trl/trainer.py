@@ -44,7 +44,14 @@ from .config import ReflectionDistillConfig
 from .masking import hidden_tokens, mask_rate, row_generator
 from .model_card import make_model_card, package_versions
 from .model_folder import check_model_folder
-from .modeling import TeacherWeights, add_distillation_forward, compile_layers, without_adapter, without_noise
+from .modeling import (
+    TeacherWeights,
+    add_distillation_forward,
+    compile_layers,
+    is_base_without_adapter,
+    without_adapter,
+    without_noise,
+)
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .preparation import pack_rows, prepare_dataset
 from .rendering import BlockTokenRenderer, ChatTemplateRenderer
@@ -476,13 +483,16 @@ class ReflectionDistillTrainer(SFTTrainer):
 
     def _make_teacher(self) -> TeacherWeights | None:
         args = self.args
-        if args.teacher == "live" or (args.teacher == "base" and is_peft_model(self.model)):
+        if args.teacher == "live":
+            return None
+        if args.teacher == "base" and is_peft_model(self.model) and is_base_without_adapter(self.model):
             return None
         zero3 = self.is_deepspeed_enabled and self.accelerator.state.deepspeed_plugin.zero_stage == 3
         if self.is_fsdp_enabled or zero3:
             raise ValueError(
                 f"`teacher='{args.teacher}'` keeps a second copy of the trained weights, which sharded parameters (FSDP, "
-                f"DeepSpeed ZeRO-3) do not allow; use `teacher='live'`, DDP or ZeRO-1/2, or LoRA with `teacher='base'`."
+                f"DeepSpeed ZeRO-3) do not allow; use `teacher='live'`, DDP or ZeRO-1/2, or LoRA in its usual form (no `bias`, "
+                f"no `init_lora_weights` such as PiSSA) with `teacher='base'`."
             )
         weights = TeacherWeights(self.model, args.teacher_update_rate if args.teacher == "ema" else 0.0)
         if args.teacher == "ema":

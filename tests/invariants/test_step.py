@@ -17,6 +17,7 @@ from reference import (
 )
 
 from reflection_trl.masking import MASK_STRATEGIES
+from reflection_trl.modeling import TeacherWeights
 
 
 def compare(trainer, make_reference_model, step, **reference_settings):
@@ -203,6 +204,48 @@ def test_base_teacher_of_an_adapter_is_the_model_without_it(make_model, tokenize
         return base(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
 
     compare(trainer, reference, step=4, teacher_logits_of=teacher_logits)
+
+
+@pytest.mark.parametrize("settings", [{"init_lora_weights": "pissa"}, {"bias": "all"}], ids=["pissa", "bias"])
+def test_base_teacher_is_the_model_before_training_where_the_adapter_changes_the_base(
+    make_model, tokenizer, mixed_rows, tmp_path, settings
+):
+    trainer = make_trainer(
+        make_model(),
+        tokenizer,
+        mixed_rows,
+        tmp_path,
+        peft_config=LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", **settings),
+        teacher="base",
+        save_strategy="no",
+        max_steps=2,
+        learning_rate=0.1,
+    )
+    rows = [row for row in prepared_rows(trainer) if row.is_reflection]
+    before = trainer._teacher_predictions(trainer.model, rows)["teacher_hidden"]
+    expected = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, teacher="base")
+    torch.testing.assert_close(
+        before, expected._teacher_predictions(expected.model, rows)["teacher_hidden"], rtol=1e-4, atol=1e-4
+    )
+    trainer.train()
+    assert torch.equal(trainer._teacher_predictions(trainer.model, rows)["teacher_hidden"], before)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
+def test_the_average_follows_weights_of_any_precision(make_model, dtype):
+    model = make_model().to(dtype)
+    teacher = TeacherWeights(model, 0.05)
+    start = {name: value.clone() for name, value in teacher.values.items()}
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.02)
+    for _ in range(200):
+        teacher.update()
+    for name, parameter in model.named_parameters():
+        gap = parameter.float() - start[name].float()
+        torch.testing.assert_close(teacher.values[name].float() - start[name].float(), gap, rtol=1e-2, atol=1e-4)
+    with teacher.in_place():
+        assert all(parameter.dtype == dtype for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("teacher", ["ema", "base"])
