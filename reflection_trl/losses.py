@@ -183,7 +183,7 @@ class FusedDistillationLoss(torch.autograd.Function):
             teacher_head = replace(terms.teacher_head, weight=terms.teacher_head.weight.to(dtype))
         needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         grads = _HeadGradients(
-            hidden=torch.zeros_like(hidden) if needs_hidden else None,
+            hidden=torch.zeros_like(hidden, dtype=_kept_dtype(hidden)) if needs_hidden else None,
             weight=torch.zeros(weight.shape, dtype=torch.float32, device=device) if needs_weight else None,
             bias=torch.zeros_like(bias, dtype=torch.float32) if bias is not None and needs_bias else None,
         )
@@ -245,10 +245,11 @@ class FusedDistillationLoss(torch.autograd.Function):
         loss = (nll * nll_weight).sum() + (divergence * terms.divergence_weight).sum()
         ctx.save_for_backward(
             *(
-                None if g is None or p is None else g.to(p.dtype)
+                None if g is None or p is None else g.to(_kept_dtype(p))
                 for g, p in zip(grads.all(), (hidden, weight, bias), strict=True)
             )
         )
+        ctx.dtypes = [None if p is None else p.dtype for p in (hidden, weight, bias)]
         ctx.mark_non_differentiable(nll, entropy, correct, divergence, agree)
         return loss, nll, entropy, correct, divergence, agree
 
@@ -256,7 +257,13 @@ class FusedDistillationLoss(torch.autograd.Function):
     def backward(ctx: Any, grad_loss: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
         if grad_loss is None:
             return (None,) * 4
-        return (*(g if g is None else g * grad_loss.to(g.dtype) for g in ctx.saved_tensors), None)
+        return (
+            *(
+                g if g is None else (g * grad_loss.to(g.dtype)).to(dtype)
+                for g, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+            ),
+            None,
+        )
 
 
 def _score(
@@ -393,6 +400,11 @@ def _product_dtype(hidden: torch.Tensor) -> torch.dtype:
     kind = hidden.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
     return dtype if kind == "cuda" and dtype == torch.bfloat16 else torch.float32
+
+
+def _kept_dtype(tensor: torch.Tensor) -> torch.dtype:
+    # Of a gradient until the loss scale comes, in the backward pass: float16 holds neither it (65536) nor gradients without it
+    return torch.float32 if tensor.dtype == torch.float16 else tensor.dtype
 
 
 def _project(states: torch.Tensor, head: Head) -> torch.Tensor:

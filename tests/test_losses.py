@@ -157,6 +157,22 @@ def test_parameters_of_half_precision_are_rounded_once(monkeypatch, states):
         assert torch.equal(actual, expected.to(one.dtype))
 
 
+@pytest.mark.parametrize("scale", [2.0**16, 2.0**12])
+def test_loss_scaling_saves_gradients_of_float16(scale):
+    """Means over many tokens make gradients that float16 has no numbers for, until they are scaled."""
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(N, H, dtype=torch.float16), torch.randn(V, H, dtype=torch.float16)
+    targets, nll_weight = torch.randint(V, (N,)), torch.full((N,), 1e-6)
+
+    def step(convert):
+        live = [convert(one).detach().clone().requires_grad_() for one in (hidden, weight)]
+        output = distillation_loss(live[0], Head(live[1]), targets, nll_weight, STUDENT, TEACHER, 1e-6)
+        return torch.autograd.grad(output.loss * scale, live)
+
+    for actual, expected in zip(step(lambda one: one), step(torch.Tensor.float), strict=True):
+        assert torch.equal(actual, expected.half())
+
+
 class Calls(TorchDispatchMode):
     """What torch was asked for, and on how many rows."""
 
