@@ -60,6 +60,7 @@ def prepare_dataset(
     Raises:
         ValueError: If a column is missing, a row's structure is wrong, or no row is left.
     """
+    dataset = _unformatted(dataset)
     columns = dataset.column_names
     if columns is None:
         columns = list(next(iter(dataset), {}))
@@ -178,6 +179,13 @@ def best_fit_decreasing(costs: list[int], budget: int) -> list[list[int]]:
         bins[number].append(item)
         bisect.insort(room, (left - costs[item], number))
     return bins
+
+
+def _unformatted(dataset: Dataset | IterableDataset) -> Dataset | IterableDataset:
+    # Rows as Python objects, whatever `with_format` made of them; a transform of the user's is applied
+    formatted = dataset._formatting if isinstance(dataset, IterableDataset) else dataset.format["type"]
+    custom = isinstance(dataset, Dataset) and formatted == "custom"
+    return dataset if custom or formatted is None else dataset.with_format(None)
 
 
 def _keep_and_warn(row: dict[str, Any]) -> bool:

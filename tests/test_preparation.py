@@ -55,6 +55,16 @@ def test_twice_is_once(mixed_rows, renderer):
     assert without_ids(prepare_dataset(stream, renderer, 3)) == without_ids(once)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("form", ["torch", "numpy"])
+def test_rows_of_any_format(mixed_rows, renderer, form, stream):
+    rows = Dataset.from_list(mixed_rows)
+    formatted = (rows.to_iterable_dataset() if stream else rows).with_format(form)
+    prepared = [dict(row) for row in prepare_dataset(formatted, renderer, None)]
+    assert [row["input_ids"] for row in prepared] == prepare_dataset(rows, renderer, None)["input_ids"][:]
+    assert all(isinstance(row["row_id"], int) for row in prepared)
+
+
 def test_two_processes_equal_one(mixed_rows, renderer):
     rows = mixed_rows * 3
     limit = len(renderer.tokenize(reflection_row(0, rounds=2))["input_ids"])
