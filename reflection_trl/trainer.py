@@ -32,7 +32,14 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.trainer_utils import EvalLoopOutput, IntervalStrategy, TrainOutput, get_last_checkpoint, has_length
+from transformers.trainer_utils import (
+    EvalLoopOutput,
+    IntervalStrategy,
+    PredictionOutput,
+    TrainOutput,
+    get_last_checkpoint,
+    has_length,
+)
 from transformers.utils import logging
 from trl import SFTTrainer
 from trl.trainer.utils import create_model_from_path, get_config_model_id
@@ -196,6 +203,11 @@ class ReflectionDistillTrainer(SFTTrainer):
                     f"`train_dataset` and `eval_dataset` must be a `Dataset` or `IterableDataset`, got `{type(dataset).__name__}`; "
                     f"make one by `Dataset.from_list(rows)`, or by `load_dataset` from a file."
                 )
+        accelerator_config: Any = args.accelerator_config  # no dictionary or string any longer
+        if accelerator_config.dispatch_batches:
+            logger.warning("`dispatch_batches` is turned off: it joins tensors, which a batch of rows has none of.")
+        # Left open, accelerate would dispatch the batches of a stream, those of `eval_dataset` too
+        accelerator_config.dispatch_batches = False
         if args.eval_strategy != "no" and eval_dataset is None:
             raise ValueError(
                 f"`eval_strategy` is '{IntervalStrategy(args.eval_strategy).value}', but there is no `eval_dataset`; pass one, or set it to 'no'."
@@ -337,6 +349,7 @@ class ReflectionDistillTrainer(SFTTrainer):
         formatting_func: Callable[[dict], str] | None,
         dataset_name: str,
     ) -> Dataset | IterableDataset:
+        trains = self._renderer is None  # of all datasets the first; one to evaluate on may be called "train" as well
         if self._renderer is None:
             if args.rendering == "block-token":
                 self._renderer = BlockTokenRenderer(self._tokenizer, args.hide_prefix)
@@ -349,7 +362,7 @@ class ReflectionDistillTrainer(SFTTrainer):
                 )
         with args.distributed_state.main_process_first():
             dataset = prepare_dataset(dataset, self._renderer, args.max_length, dataset_name, args.dataset_num_proc)
-            if args.token_budget is not None and dataset_name == "train":
+            if args.token_budget is not None and trains:
                 if isinstance(dataset, IterableDataset):
                     raise ValueError(
                         "`token_budget` needs to see all rows, so it does not work on a streaming dataset; unset it."
@@ -516,6 +529,8 @@ class ReflectionDistillTrainer(SFTTrainer):
     # Evaluation: what inference will meet
 
     def _one_off_loss(self, model: nn.Module, rows: list[Row]) -> torch.Tensor:
+        # Batches of several processes are filled up with rows of the first, which can come twice in one
+        rows = list({row.row_id: row for row in rows}.values())
         batch = self._batch([one_off_sequence(row) for row in rows])
         weight = torch.full((len(batch.targets),), 1 / max(len(batch.targets), 1), device=self.accelerator.device)
         nothing = torch.zeros(0, dtype=torch.long, device=self.accelerator.device)
@@ -552,10 +567,38 @@ class ReflectionDistillTrainer(SFTTrainer):
         output = super().evaluation_loop(dataloader, description, True, ignore_keys, metric_key_prefix)
         # Each row once and each token alike, however rows were batched and however many processes shared them
         rows = dict(gather_object(list(self._eval_rows.items())))
+        if not rows:
+            raise ValueError(
+                f"No row of the stream to evaluate on can be used (max_length={self.args.max_length}); a warning above says why "
+                f"rows were dropped."
+            )
         tokens, nll, entropy, correct = np.sum(list(rows.values()), axis=0)
         means = {"loss": nll / tokens, "entropy": entropy / tokens, "mean_token_accuracy": correct / tokens}
         metrics = {f"{metric_key_prefix}_{name}": float(mean) for name, mean in means.items()}
         return output._replace(metrics=(output.metrics or {}) | metrics)
+
+    def predict(
+        self,
+        test_dataset: Dataset | IterableDataset,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "test",
+    ) -> PredictionOutput:
+        """
+        Evaluate on further rows, without a log: metrics alone, no predictions.
+
+        Args:
+            test_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
+                Rows as of `eval_dataset`.
+            ignore_keys (`list[str]`, *optional*):
+                Of no effect.
+            metric_key_prefix (`str`, *optional*, defaults to `"test"`):
+                What the names of metrics begin with.
+        """
+        if not self._skip_prepare_dataset:
+            test_dataset = self._prepare_dataset(
+                test_dataset, self._tokenizer, self.args, False, None, metric_key_prefix
+            )
+        return super().predict(test_dataset, ignore_keys, metric_key_prefix)
 
     # Metrics
 

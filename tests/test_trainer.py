@@ -128,6 +128,51 @@ def test_what_trackers_are_told_of_a_run(make_model, tokenizer, mixed_rows, tmp_
     assert groups == {"loss", "mask", "student"}
 
 
+def evaluated(make_model, tokenizer, rows, tmp_path, eval_dataset, **settings):
+    return ReflectionDistillTrainer(
+        model=make_model(),
+        args=ReflectionDistillConfig(output_dir=str(tmp_path), bf16=False, use_cpu=True, report_to="none", **settings),
+        train_dataset=Dataset.from_list(rows),
+        eval_dataset=eval_dataset,
+        processing_class=tokenizer,
+    )
+
+
+@pytest.mark.parametrize("dispatch", [None, True])
+def test_evaluation_of_a_stream_and_prediction(make_model, tokenizer, mixed_rows, tmp_path, dispatch):
+    rows = Dataset.from_list(mixed_rows)
+    settings = {"accelerator_config": {"dispatch_batches": dispatch}, "per_device_eval_batch_size": 3}
+    trainer = evaluated(make_model, tokenizer, mixed_rows, tmp_path, rows.to_iterable_dataset(), **settings)
+    loss = trainer.evaluate()["eval_loss"]
+    assert loss == pytest.approx(trainer.evaluate(rows)["eval_loss"])
+    for dataset in (rows, rows.to_iterable_dataset()):
+        assert trainer.predict(dataset).metrics["test_loss"] == pytest.approx(loss)
+    short = evaluated(
+        make_model, tokenizer, mixed_rows, tmp_path, rows.select([5]).to_iterable_dataset(), max_length=200
+    )
+    with pytest.raises(ValueError, match=r"No row of the stream to evaluate on can be used \(max_length=200\)"):
+        short.evaluate()
+
+
+def test_a_row_that_comes_twice_in_a_batch_is_evaluated_once(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = evaluated(make_model, tokenizer, mixed_rows, tmp_path, Dataset.from_list(mixed_rows[:3]))
+    once = trainer.data_collator([trainer.eval_dataset[number] for number in range(3)])["rows"]
+    figures = []
+    for rows in (once, [*once, once[0]]):
+        trainer._eval_rows = {}
+        trainer.model.eval()
+        with torch.no_grad():
+            trainer._one_off_loss(trainer.model, rows)
+        figures.append(trainer._eval_rows)
+    assert figures[0] == figures[1]
+
+
+def test_rows_to_evaluate_on_are_not_packed_whatever_they_are_called(make_model, tokenizer, mixed_rows, tmp_path):
+    rows = Dataset.from_list(mixed_rows)
+    trainer = evaluated(make_model, tokenizer, mixed_rows, tmp_path, {"train": rows}, token_budget=2000)
+    assert len(trainer.train_dataset) < len(trainer.eval_dataset["train"]) == len(rows)
+
+
 def test_evaluation_is_what_inference_meets(make_model, tokenizer, mixed_rows, tmp_path):
     trainer = ReflectionDistillTrainer(
         model=make_model(),
