@@ -285,6 +285,7 @@ class ReflectionDistillTrainer(SFTTrainer):
 
         self._teacher_weights = self._make_teacher()
         self._sums: torch.Tensor | None = None
+        self._counted = 0
         self._eval_rows: dict[int, tuple[float, ...]] = {}
         args.run_facts = {
             # `None` of a streaming dataset
@@ -648,8 +649,8 @@ class ReflectionDistillTrainer(SFTTrainer):
     def _reduce_metrics(self) -> dict[str, float]:
         sums = self.accelerator.reduce(self._sums, reduction="sum").tolist()
         total = dict(zip(_SUMS, sums, strict=True))
-        self._sums = None
-        self.state.num_input_tokens_seen += round(total["seen"])
+        self._count_tokens(total["seen"])
+        self._sums, self._counted = None, 0
         metrics = {"num_tokens": self.state.num_input_tokens_seen, "mask/rate": total["mask_rate"] / total["steps"]}
         if total["sequence_tokens"]:
             metrics["loss/sequence"] = total["sequence_nll"] / total["sequence_tokens"]
@@ -662,6 +663,11 @@ class ReflectionDistillTrainer(SFTTrainer):
             metrics["student/mean_token_accuracy"] = total["student_correct"] / total["student_tokens"]
         metrics["mask/tokens_saved"] = total["saved"] / (total["seen"] + total["saved"])
         return metrics
+
+    def _count_tokens(self, seen: float) -> None:
+        # Those since the last log, of which a checkpoint on the way has counted some
+        self.state.num_input_tokens_seen += round(seen) - self._counted
+        self._counted = round(seen)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         tokens = sum(len(row.input_ids) * (2 if row.is_reflection else 1) for row in inputs["rows"])
@@ -689,6 +695,11 @@ class ReflectionDistillTrainer(SFTTrainer):
                 self._teacher_weights.load_state_dict(load_file(teacher_file))
         return super().train(resume_from_checkpoint, trial=trial, ignore_keys_for_eval=ignore_keys_for_eval)
 
+    def _inner_training_loop(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        # Steps that no log came to, of a training before or of a batch that was too large (`auto_find_batch_size`)
+        self._sums, self._counted = None, 0
+        return super()._inner_training_loop(*args, **kwargs)
+
     def _check_masking_settings(self, checkpoint: Path) -> None:
         file = checkpoint / MASKING_FILE
         if not file.exists():
@@ -705,13 +716,16 @@ class ReflectionDistillTrainer(SFTTrainer):
         return self.args.masking_settings | {"teacher": self.args.teacher}
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
+        if self._sums is not None:
+            self._count_tokens(self.accelerator.reduce(self._sums, reduction="sum")[_SUMS.index("seen")].item())
+        # Before all else, since what is pushed and what is rotated away is so at the end of it
         if self.args.should_save:
             folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-            if folder.exists():  # unless it was rotated away already
-                (folder / MASKING_FILE).write_text(json.dumps(self._masking_settings(), indent=2))
-                if self.args.teacher == "ema" and self._teacher_weights is not None:
-                    save_file(self._teacher_weights.state_dict(), folder / TEACHER_FILE)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / MASKING_FILE).write_text(json.dumps(self._masking_settings(), indent=2))
+            if self.args.teacher == "ema" and self._teacher_weights is not None:
+                save_file(self._teacher_weights.state_dict(), folder / TEACHER_FILE)
+        super()._save_checkpoint(model, trial)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """

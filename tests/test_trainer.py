@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +24,7 @@ from reflection_trl import (
     to_typed_blocks,
 )
 from reflection_trl.attention import PACKED_SDPA
+from reflection_trl.trainer import MASKING_FILE, TEACHER_FILE
 
 
 MOE = Qwen3MoeConfig(
@@ -371,6 +373,55 @@ def test_a_checkpoint_of_another_trainer_is_refused(make_model, tokenizer, mixed
     trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
     with pytest.raises(ValueError, match=r"has no reflection_masking.json; it is not a checkpoint of this trainer"):
         trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
+
+
+@pytest.mark.parametrize("teacher", ["live", "ema"])
+def test_a_checkpoint_is_complete_when_it_is_pushed(make_model, tokenizer, mixed_rows, tmp_path, monkeypatch, teacher):
+    pushed = {}
+    monkeypatch.setattr(
+        ReflectionDistillTrainer,
+        "_push_from_checkpoint",
+        lambda self, folder: pushed.update({Path(folder).name: {path.name for path in Path(folder).iterdir()}}),
+    )
+    monkeypatch.setattr(ReflectionDistillTrainer, "init_hf_repo", lambda self: None)
+    settings = SHORT | {"save_strategy": "steps", "save_steps": 1, "save_total_limit": 1, "teacher": teacher}
+    trainer = make_trainer(
+        make_model(), tokenizer, mixed_rows, tmp_path, push_to_hub=True, hub_strategy="checkpoint", **settings
+    )
+    trainer.train()
+    needed = {"model.safetensors", MASKING_FILE} | ({TEACHER_FILE} if teacher == "ema" else set())
+    assert sorted(pushed) == ["checkpoint-1", "checkpoint-2"] and all(needed <= files for files in pushed.values())
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-2"]
+
+
+def test_tokens_are_counted_through_a_checkpoint_between_logs(make_model, tokenizer, mixed_rows, tmp_path):
+    def train(checkpoint=None):
+        settings = {"max_steps": 6, "logging_steps": 3, "save_strategy": "steps", "save_steps": 2}
+        trainer = make_trainer(
+            make_model(), tokenizer, mixed_rows, tmp_path, per_device_train_batch_size=4, **settings
+        )
+        trainer.train(resume_from_checkpoint=checkpoint)
+        return [entry["num_tokens"] for entry in trainer.state.log_history if "num_tokens" in entry]
+
+    assert train() == train(str(tmp_path / "checkpoint-4"))
+
+
+def test_what_a_failed_attempt_at_a_batch_size_left_is_not_logged(
+    make_model, tokenizer, mixed_rows, tmp_path, monkeypatch
+):
+    trainer = make_trainer(
+        make_model(), tokenizer, mixed_rows, tmp_path, **SHORT | {"logging_steps": 2}, auto_find_batch_size=True
+    )
+    add_metrics = trainer._add_metrics
+
+    def too_large(outputs, batch, *rest):
+        add_metrics(outputs, batch, *rest)
+        if trainer._train_batch_size > 2:
+            raise RuntimeError("CUDA out of memory.")
+
+    monkeypatch.setattr(trainer, "_add_metrics", too_large)
+    trainer.train()
+    assert trainer.state.log_history[0]["mask/rate"] == 0.75  # of 0.5 and 1
 
 
 def test_push_to_hub_uploads_model_tokenizer_and_card(make_model, tokenizer, mixed_rows, tmp_path, monkeypatch):
