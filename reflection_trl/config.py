@@ -280,10 +280,23 @@ class ReflectionDistillConfig(SFTConfig):
             raise ValueError(f"`temperature` is {self.temperature}; it must be above 0.")
         if self.mask_levels < 2:
             raise ValueError(f"`mask_levels` is {self.mask_levels}; the 'step' schedule needs at least 2.")
-        if self.packing or self.padding_free:
+        if self.packing or self.padding_free or self.eval_packing:
             raise ValueError(
-                "`packing` and `padding_free` are TRL's packing of plain rows; rows are always packed here without padding: "
-                "leave both off, and set `token_budget` to fill packs to a number of tokens."
+                "`packing`, `eval_packing` and `padding_free` are TRL's packing of plain rows; rows are always packed here "
+                "without padding: leave them off, and set `token_budget` to fill packs to a number of tokens."
+            )
+        if self.loss_type != "nll":
+            raise ValueError(
+                f"`loss_type` is {self.loss_type!r}, a loss of TRL's `SFTTrainer`; this trainer has its own: leave it at 'nll'."
+            )
+        if self.completion_only_loss is False:
+            raise ValueError(
+                "`completion_only_loss` is False, but only what the assistant writes is trained on here; leave it at None."
+            )
+        if self.rendering == "block-token" and self.chat_template_path is not None:
+            raise ValueError(
+                f"`chat_template_path` is {self.chat_template_path!r}, but `rendering='block-token'` has a template of its own, which "
+                f"the trained model needs; set one of the two."
             )
         if self.label_smoothing_factor:
             raise ValueError("`label_smoothing_factor` is not supported by this trainer; leave it at 0.")

@@ -248,6 +248,13 @@ class ReflectionDistillTrainer(SFTTrainer):
             peft_config=peft_config,
         )
 
+        if args.pad_token is not None:  # which TRL sets for its own collator only
+            if args.pad_token not in self._tokenizer.get_vocab():
+                raise ValueError(
+                    f"`pad_token` is {args.pad_token!r}, which the tokenizer of '{self._tokenizer.name_or_path}' does not have; "
+                    f"name one of its tokens, or leave it at None."
+                )
+            self._tokenizer.pad_token = args.pad_token
         causal_lm: PreTrainedModel = self.model.get_base_model() if is_peft_model(self.model) else self.model  # type: ignore[assignment] # a module to PEFT
         vocabulary = causal_lm.get_input_embeddings().weight.shape[0]  # type: ignore[index] # an `nn.Embedding`
         if 0 < vocabulary < len(self._tokenizer):

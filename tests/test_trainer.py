@@ -269,6 +269,19 @@ def test_model_card(make_model, tokenizer, mixed_rows, tmp_path):
     assert all(f"](https://huggingface.co/datasets/{name})" in card.text for name in mixture)
 
 
+def test_padding_token_is_the_one_that_is_named(make_model, tokenizer, mixed_rows, tmp_path):
+    import copy
+
+    trainer = make_trainer(
+        make_model(), copy.deepcopy(tokenizer), mixed_rows, tmp_path, **SHORT, pad_token="<|im_start|>"
+    )
+    trainer.train()
+    assert trainer.processing_class.pad_token == "<|im_start|>"
+    assert trainer.model.config.pad_token_id == tokenizer.convert_tokens_to_ids("<|im_start|>")
+    with pytest.raises(ValueError, match=r"`pad_token` is '<pad>', which the tokenizer of '.*' does not have"):
+        make_trainer(make_model(), copy.deepcopy(tokenizer), mixed_rows, tmp_path, pad_token="<pad>")
+
+
 def test_paper_preset_is_accepted(tmp_path):
     args = ReflectionDistillConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **PAPER_PRESET)
     assert args.mask_order == ["text", "code", "execution"] and args.rendering == "block-token" and args.hide_prefix
@@ -292,6 +305,10 @@ def test_paper_preset_is_accepted(tmp_path):
         ({"teacher": "gpt-4"}, r"`teacher` is 'gpt-4'; use one of live, ema, base"),
         ({"rendering": "plain"}, r"`rendering` is 'plain'"),
         ({"packing": True}, r"set `token_budget`"),
+        ({"eval_packing": True}, r"set `token_budget`"),
+        ({"loss_type": "dft"}, r"`loss_type` is 'dft', a loss of TRL's .* leave it at 'nll'"),
+        ({"completion_only_loss": False}, r"only what the assistant writes is trained on"),
+        ({"rendering": "block-token", "chat_template_path": "a.jinja"}, r"has a template of its own"),
         ({"label_smoothing_factor": 0.1}, r"`label_smoothing_factor` is not supported"),
     ],
 )
