@@ -48,6 +48,7 @@ from .attention import attention_inputs, prepare_attention, why_not_packed
 from .block_tokens import add_block_tokens
 from .collator import DataCollatorForReflectionDistillation
 from .config import ReflectionDistillConfig
+from .losses import model_head
 from .masking import hidden_tokens, mask_rate, row_generator
 from .model_card import make_model_card, package_versions
 from .model_folder import check_model_folder
@@ -219,6 +220,7 @@ class ReflectionDistillTrainer(SFTTrainer):
                 f"`{type(model).__name__}` has no language modelling head, so it writes no code; load the model with "
                 f"`AutoModelForCausalLM`."
             )
+        model_init_kwargs = args.model_init_kwargs
         if args.rendering == "block-token":
             # New tokens change the model's shape, so they come before PEFT and before the dataset is tokenised
             model, processing_class = self._load(model, args, processing_class, quantization_config)
@@ -230,7 +232,7 @@ class ReflectionDistillTrainer(SFTTrainer):
                     )
             else:
                 add_block_tokens(model, processing_class, peft_config)
-            quantization_config, args.model_init_kwargs = None, None
+            quantization_config, args.model_init_kwargs = None, None  # of which TRL would say that they come too late
         self._renderer: BlockTokenRenderer | ChatTemplateRenderer | None = None
         self.dataset_name: str | list[str] | None = None
 
@@ -247,6 +249,8 @@ class ReflectionDistillTrainer(SFTTrainer):
             quantization_config=quantization_config,
             peft_config=peft_config,
         )
+
+        args.model_init_kwargs = model_init_kwargs  # for the next trainer with these settings
 
         if args.pad_token is not None:  # which TRL sets for its own collator only
             if args.pad_token not in self._tokenizer.get_vocab():
@@ -272,6 +276,7 @@ class ReflectionDistillTrainer(SFTTrainer):
                 "This Mixture-of-Experts model balances its experts over all tokens of a batch, hidden ones too, which the "
                 "packed batch does not have; set `router_aux_loss_coef=0.0`."
             )
+        model_head(causal_lm)  # refuses one that the loss does not know
         reason = why_not_packed(causal_lm, args.max_length)
         self._packed = reason is None
         if self._packed:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM
 
 from reflection_trl import losses
 from reflection_trl.losses import Head, distillation_loss, divergence_and_gradient, model_head
@@ -329,12 +329,15 @@ TINY = {
         ("llama", {}),
         ("cohere", {"logit_scale": 0.25}),
         ("granite", {"logits_scaling": 8.0}),
+        ("hyperclovax", {"logits_scaling": 8.0}),
         ("gemma2", {"final_logit_softcapping": 2.0, "head_dim": 8}),
         ("phi", {}),  # a bias
     ],
-    ids=["plain", "cohere", "granite", "gemma2", "bias"],
+    ids=["plain", "cohere", "granite", "hyperclovax", "gemma2", "bias"],
 )
 def test_the_head_gives_the_logits_of_the_model(kind, settings):
+    if kind not in CONFIG_MAPPING:
+        pytest.skip(f"no {kind} in this transformers")
     torch.manual_seed(0)
     tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **TINY, **tokens, **settings)).eval()
@@ -344,3 +347,14 @@ def test_the_head_gives_the_logits_of_the_model(kind, settings):
         ids = torch.randint(V, (1, N))
         hidden = model.base_model(input_ids=ids).last_hidden_state[0]
         torch.testing.assert_close(full_logits(hidden, model_head(model)), model(input_ids=ids).logits[0])
+
+
+def test_a_head_that_does_more_is_refused():
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **TINY))
+    model.lm_head.logit_scale = torch.nn.Parameter(torch.ones(V))  # Dory's, one for each token
+    with pytest.raises(ValueError, match="The head of `LlamaForCausalLM` has logit_scale beside weight, bias"):
+        model_head(model)
+    del model.lm_head.logit_scale
+    model.config.unpadded_vocab_size = V - 1
+    with pytest.raises(ValueError, match="has unpadded_vocab_size beside weight"):
+        model_head(model)

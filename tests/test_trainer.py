@@ -269,6 +269,15 @@ def test_model_card(make_model, tokenizer, mixed_rows, tmp_path):
     assert all(f"](https://huggingface.co/datasets/{name})" in card.text for name in mixture)
 
 
+def test_settings_serve_a_second_trainer(make_model, tokenizer, mixed_rows, tmp_path):
+    make_model().save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    settings = {"rendering": "block-token", "model_init_kwargs": {"attn_implementation": "eager"}}
+    first = make_trainer(str(tmp_path / "base"), None, mixed_rows, tmp_path, **settings)
+    second = ReflectionDistillTrainer(str(tmp_path / "base"), first.args, train_dataset=Dataset.from_list(mixed_rows))
+    assert first.model.config._attn_implementation == second.model.config._attn_implementation == "eager"
+
+
 def test_padding_token_is_the_one_that_is_named(make_model, tokenizer, mixed_rows, tmp_path):
     import copy
 
