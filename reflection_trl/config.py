@@ -332,6 +332,11 @@ class ReflectionDistillConfig(SFTConfig):
                 "`use_cpu=True, bf16=False` (`--use_cpu true --bf16 false`); on an older GPU, `bf16=False`."
             )
         super().__post_init__()
+        if isinstance(self.dataset_kwargs, dict) and self.dataset_kwargs.get("skip_prepare_dataset"):
+            raise ValueError(
+                "`dataset_kwargs` has `skip_prepare_dataset`, but only prepared rows can be trained on, and those are recognised "
+                "and taken as they are; leave it out."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         # All that trackers note of a run beside the model's config: what was trained on, with what, belongs to it

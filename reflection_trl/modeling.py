@@ -68,6 +68,26 @@ def add_distillation_forward(model: PreTrainedModel) -> None:
     model.forward = types.MethodType(forward, model)
 
 
+def learned_positions(model: PreTrainedModel) -> int | None:
+    """
+    How many positions a model has embeddings for.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model.
+
+    Returns:
+        `int`, *optional*: The number; `None` where positions are computed, as by rotary embeddings.
+    """
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if positions is None:
+        return None
+    tokens = model.get_input_embeddings()
+    others = (module for module in model.modules() if isinstance(module, nn.Embedding) and module is not tokens)
+    # Some have one or two more, for padding (OPT)
+    return positions if any(positions <= module.num_embeddings <= positions + 2 for module in others) else None
+
+
 def compile_layers(model: PreTrainedModel, backend: str, mode: str | None) -> None:
     """
     Compile each layer of a model in place, for sequences of any length.

@@ -57,6 +57,7 @@ from .modeling import (
     add_distillation_forward,
     compile_layers,
     is_base_without_adapter,
+    learned_positions,
     without_adapter,
     without_noise,
 )
@@ -266,6 +267,12 @@ class ReflectionDistillTrainer(SFTTrainer):
                 f"The tokenizer has {len(self._tokenizer)} tokens but the model has embeddings for {vocabulary}; pass the "
                 f"tokenizer that belongs to the model, or call `model.resize_token_embeddings(len(tokenizer))`."
             )
+        positions = learned_positions(causal_lm)
+        if positions is not None and (args.max_length is None or args.max_length > positions):
+            raise ValueError(
+                f"`max_length` is {args.max_length}, but `{type(causal_lm).__name__}` has embeddings of {positions} positions and no "
+                f"more; set `max_length` to at most {positions}, and longer rows are dropped."
+            )
         if is_peft_model(self.model) and self.model.active_peft_config.is_prompt_learning:
             raise ValueError(
                 f"{self.model.active_peft_config.peft_type.value} puts virtual tokens before each row, which a packed batch "
@@ -302,7 +309,7 @@ class ReflectionDistillTrainer(SFTTrainer):
         args.run_facts = {
             # `None` of a streaming dataset
             "data/fingerprint": getattr(train_dataset, "_fingerprint", None),
-            "data/rows": len(self.train_dataset) if has_length(self.train_dataset) else None,
+            "data/rows": self._count_rows(),
             **{f"versions/{package}": version for package, version in package_versions().items()},
         }
 
@@ -384,6 +391,12 @@ class ReflectionDistillTrainer(SFTTrainer):
         if args.shuffle_dataset:
             dataset = dataset.shuffle(seed=args.seed)
         return dataset
+
+    def _count_rows(self) -> int | None:
+        if not has_length(self.train_dataset):
+            return None
+        row_ids = self.train_dataset["row_id"]  # type: ignore[index] # a `Dataset`, since it has a length
+        return sum(len(pack) if isinstance(pack, list) else 1 for pack in row_ids)
 
     def _set_signature_columns_if_needed(self) -> None:
         if self._signature_columns is None:
@@ -839,7 +852,7 @@ class ReflectionDistillTrainer(SFTTrainer):
             tags=[*self._tag_names, *([tags] if isinstance(tags, str) else tags or [])],
             peft=is_peft_model(self.model),
             curves=self._draw_curves(),
-            num_rows=len(self.train_dataset) if has_length(self.train_dataset) else None,
+            num_rows=self.args.run_facts["data/rows"],
         )
         card.save(Path(self._output_dir) / "README.md")
 

@@ -14,7 +14,7 @@ from huggingface_hub import HfApi, ModelCard
 from peft import AutoPeftModelForCausalLM, LoraConfig, PromptTuningConfig
 from reference import make_trainer, prepared_rows
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
-from transformers import AutoModelForCausalLM, MistralConfig, Qwen3MoeConfig, TrainerCallback, pipeline
+from transformers import AutoConfig, AutoModelForCausalLM, MistralConfig, Qwen3MoeConfig, TrainerCallback, pipeline
 from trl import SFTTrainer
 
 from reflection_trl import (
@@ -269,6 +269,13 @@ def test_model_card(make_model, tokenizer, mixed_rows, tmp_path):
     assert all(f"](https://huggingface.co/datasets/{name})" in card.text for name in mixture)
 
 
+def test_rows_are_counted_and_not_packs(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, token_budget=2000)
+    assert len(trainer.train_dataset) < len(mixed_rows) == trainer.args.run_facts["data/rows"]
+    trainer.create_model_card()
+    assert f"{len(mixed_rows)} rows" in ModelCard.load(tmp_path / "README.md").text
+
+
 def test_settings_serve_a_second_trainer(make_model, tokenizer, mixed_rows, tmp_path):
     make_model().save_pretrained(tmp_path / "base")
     tokenizer.save_pretrained(tmp_path / "base")
@@ -314,6 +321,10 @@ def test_paper_preset_is_accepted(tmp_path):
         ({"teacher": "gpt-4"}, r"`teacher` is 'gpt-4'; use one of live, ema, base"),
         ({"rendering": "plain"}, r"`rendering` is 'plain'"),
         ({"packing": True}, r"set `token_budget`"),
+        (
+            {"dataset_kwargs": {"skip_prepare_dataset": True}, "use_cpu": True, "bf16": False},
+            r"only prepared rows can be",
+        ),
         ({"eval_packing": True}, r"set `token_budget`"),
         ({"loss_type": "dft"}, r"`loss_type` is 'dft', a loss of TRL's .* leave it at 'nll'"),
         ({"completion_only_loss": False}, r"only what the assistant writes is trained on"),
@@ -387,6 +398,14 @@ def test_bad_models(make_model, tokenizer, mixed_rows, tmp_path):
         "must be masked, not dropped, for this model, since its attention window of 16 tokens",
         make_model(window, attn_implementation="flex_attention"),
     )
+    settings = {"vocab_size": 512, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    for kind in ("gpt2", "opt", "gpt_bigcode"):
+        model = make_model(AutoConfig.for_model(kind, **settings, max_position_embeddings=256))
+        for max_length in (4096, None):
+            attempt(
+                f"`max_length` is {max_length}, but .* has embeddings of 256 positions", model, max_length=max_length
+            )
+        make_trainer(model, tokenizer, mixed_rows, tmp_path / "out", max_length=256)
     prompts = PromptTuningConfig(num_virtual_tokens=4, task_type="CAUSAL_LM")
     attempt("PROMPT_TUNING puts virtual tokens before each row", peft_config=prompts)
     tool = copy.deepcopy(tokenizer)
