@@ -14,6 +14,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
+from .modeling import stop_generation_at
 from .rendering import BLOCK_TOKEN_CHAT_TEMPLATE, BLOCK_TOKENS
 
 
@@ -60,11 +61,7 @@ def add_block_tokens(
             for token_id, piece in zip(new_ids, pieces, strict=True):
                 embedding.weight[token_id] = embedding.weight[piece].mean(dim=0)
 
-    end_of_message = vocabulary[BLOCK_TOKENS["end_of_message"]]
-    stops = model.generation_config.eos_token_id
-    stops = [] if stops is None else [stops] if isinstance(stops, int) else list(stops)
-    if end_of_message not in stops:
-        model.generation_config.eos_token_id = [end_of_message, *stops]
+    stop_generation_at(model, vocabulary[BLOCK_TOKENS["end_of_message"]])
 
     if peft_config is not None and new_ids:
         names = [_name_of(embedding, model) for embedding in embeddings]

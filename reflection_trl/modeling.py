@@ -88,6 +88,22 @@ def learned_positions(model: PreTrainedModel) -> int | None:
     return positions if any(positions <= module.num_embeddings <= positions + 2 for module in others) else None
 
 
+def stop_generation_at(model: PreTrainedModel, token_id: int) -> None:
+    """
+    Let a model's generation stop at one more token.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model; its generation config is changed in place.
+        token_id (`int`):
+            Token id.
+    """
+    stops = model.generation_config.eos_token_id
+    stops = [] if stops is None else [stops] if isinstance(stops, int) else list(stops)
+    if token_id not in stops:
+        model.generation_config.eos_token_id = [token_id, *stops]
+
+
 def compile_layers(model: PreTrainedModel, backend: str, mode: str | None) -> None:
     """
     Compile each layer of a model in place, for sequences of any length.

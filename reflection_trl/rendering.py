@@ -142,6 +142,13 @@ class ChatTemplateRenderer:
         self.execution_role = self._resolve_execution_role(execution_role)
         self._alternates = self.execution_role == "user" and not self._takes_neighbouring_user_turns()
 
+    @property
+    def stop_token(self) -> str | None:
+        """The special token that ends an answer; `None` where the template has none."""
+        stop = self._turn_texts(False).last_stop
+        ends = [token for token in self.tokenizer.get_added_vocab() if token.strip() and stop.endswith(token)]
+        return max(ends, key=len, default=None)
+
     def render(self, row: dict[str, Any]) -> Rendering:
         """
         Render a valid row.

@@ -58,6 +58,7 @@ from .modeling import (
     compile_layers,
     is_base_without_adapter,
     learned_positions,
+    stop_generation_at,
     without_adapter,
     without_noise,
 )
@@ -267,6 +268,9 @@ class ReflectionDistillTrainer(SFTTrainer):
                 f"The tokenizer has {len(self._tokenizer)} tokens but the model has embeddings for {vocabulary}; pass the "
                 f"tokenizer that belongs to the model, or call `model.resize_token_embeddings(len(tokenizer))`."
             )
+        if isinstance(self._renderer, ChatTemplateRenderer) and self._renderer.stop_token is not None:
+            # A base model's tokenizer has the end of texts as its own, where the template ends turns with another
+            stop_generation_at(causal_lm, self._tokenizer.get_vocab()[self._renderer.stop_token])
         positions = learned_positions(causal_lm)
         if positions is not None and (args.max_length is None or args.max_length > positions):
             raise ValueError(

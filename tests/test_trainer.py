@@ -269,6 +269,19 @@ def test_model_card(make_model, tokenizer, mixed_rows, tmp_path):
     assert all(f"](https://huggingface.co/datasets/{name})" in card.text for name in mixture)
 
 
+def test_generation_stops_at_what_the_answers_end_with(make_model, tokenizer, mixed_rows, tmp_path):
+    """Qwen2.5's base models: ChatML in the template, but the end of texts as end token."""
+    import copy
+
+    base = copy.deepcopy(tokenizer)
+    base.eos_token = "<|endoftext|>"
+    trainer = make_trainer(make_model(), base, mixed_rows, tmp_path, **SHORT)
+    trainer.train()
+    trainer.save_model()
+    stops = AutoModelForCausalLM.from_pretrained(tmp_path).generation_config.eos_token_id
+    assert set(stops) == set(base.convert_tokens_to_ids(["<|endoftext|>", "<|im_end|>"]))
+
+
 def test_rows_are_counted_and_not_packs(make_model, tokenizer, mixed_rows, tmp_path):
     trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, token_budget=2000)
     assert len(trainer.train_dataset) < len(mixed_rows) == trainer.args.run_facts["data/rows"]
