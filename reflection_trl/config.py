@@ -1,5 +1,6 @@
 """Settings of reflection self-distillation, with the source of every default."""
 
+import copy
 import json
 import os
 from dataclasses import dataclass, field
@@ -345,6 +346,12 @@ class ReflectionDistillConfig(SFTConfig):
     def __getstate__(self) -> dict[str, Any]:
         # `training_args.bin` is this object pickled, and goes to the Hub with the model
         return self.__dict__ | {"hub_token": None}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ReflectionDistillConfig":
+        # A copy in memory may go on to publish
+        copied = memo[id(self)] = copy.copy(self)
+        copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return copied
 
     @property
     def masking_settings(self) -> dict[str, Any]:

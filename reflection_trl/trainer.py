@@ -430,6 +430,11 @@ class ReflectionDistillTrainer(SFTTrainer):
     def current_mask_rate(self) -> float:
         """The mask rate of the optimizer step under way."""
         args = self.args
+        if not self.state.max_steps:
+            raise ValueError(
+                "No training is under way, so there is no mask rate and no training loss; call `train()` first, or `evaluate()` for "
+                "the one-off loss."
+            )
         return mask_rate(
             self.state.global_step,
             self.state.max_steps,

@@ -282,6 +282,23 @@ def test_generation_stops_at_what_the_answers_end_with(make_model, tokenizer, mi
     assert set(stops) == set(base.convert_tokens_to_ids(["<|endoftext|>", "<|im_end|>"]))
 
 
+def test_training_loss_without_a_training_is_one_sentence(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    trainer.model.train()
+    with pytest.raises(ValueError, match=r"No training is under way.* call `train\(\)` first"):
+        trainer.compute_loss(trainer.model, trainer.data_collator([trainer.train_dataset[0]]))
+
+
+def test_a_copy_of_the_settings_keeps_the_token_that_a_file_must_not_have(tmp_path):
+    import copy
+    import pickle
+
+    args = ReflectionDistillConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, hub_token="secret")
+    copied = copy.deepcopy(args)
+    assert copied.hub_token == "secret" and copied.mask_order is not args.mask_order
+    assert pickle.loads(pickle.dumps(args)).hub_token is None
+
+
 def test_rows_are_counted_and_not_packs(make_model, tokenizer, mixed_rows, tmp_path):
     trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, token_budget=2000)
     assert len(trainer.train_dataset) < len(mixed_rows) == trainer.args.run_facts["data/rows"]
