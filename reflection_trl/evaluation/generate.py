@@ -16,7 +16,8 @@ def open_draws(
     tasks: Sequence[Task], samples: int, folder: RunFolder, process: int = 0, processes: int = 1
 ) -> list[tuple[Task, int]]:
     """
-    The answers that are still to be drawn, by one of several processes: task and number of the answer.
+    The answers that are still to be drawn, by one of several processes: task and number of the answer. Whose an answer is does not
+    depend on what has been drawn already: processes look at that at different times.
 
     Args:
         tasks (`Sequence[Task]`): all tasks.
@@ -26,8 +27,8 @@ def open_draws(
         processes (`int`, *optional*, defaults to 1): how many there are.
     """
     done = {(record["task_id"], record["sample"]) for record in folder.records()}
-    draws = [(task, sample) for sample in range(samples) for task in tasks]
-    return [draw for draw in draws if (draw[0].id, draw[1]) not in done][process::processes]
+    share = [(task, sample) for sample in range(samples) for task in tasks][process::processes]
+    return [(task, sample) for task, sample in share if (task.id, sample) not in done]
 
 
 async def draw_answers(

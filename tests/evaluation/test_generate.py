@@ -86,6 +86,15 @@ def test_processes_share_the_answers(folder, humaneval):
     assert len(named) == len(set(named)) == 2 * len(humaneval)
 
 
+def test_a_process_that_begins_late_leaves_no_answer_to_nobody(folder, humaneval):
+    """The first one has drawn some of its share before the second one looks: process 0 would wait for the rest for ever."""
+    first = open_draws(humaneval, 1, folder, 0, 2)
+    for task, sample in first[:2]:
+        folder.append({"task_id": task.id, "sample": sample})
+    second = open_draws(humaneval, 1, folder, 1, 2)
+    assert Counter(task.id for task, _ in [*first, *second]) == {task.id: 1 for task in humaneval}
+
+
 def test_a_failing_model_keeps_what_was_drawn(folder, humaneval):
     dead = GenerationError("http://localhost:1/v1 still says 500 after 8 attempts: no")
     model = Model(lambda number, *_: dead if number >= 3 else "x")
