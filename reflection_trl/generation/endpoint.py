@@ -23,6 +23,8 @@ FEW_ATTEMPTS = 3
 REFUSALS = 16
 # The server could not, this once
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+# Asked too often, which says nothing of the request
+CROWDED = 429
 
 _REASONS = {"length": "length", "max_tokens": "length", "model_length": "length", "content_filter": "refused"}
 _T = TypeVar("_T")
@@ -31,10 +33,11 @@ _T = TypeVar("_T")
 class _FailedAttempt(Exception):
     """The same request may be answered next time."""
 
-    def __init__(self, said: str, attempts: int = ATTEMPTS, pause: float | None = None):
+    def __init__(self, said: str, attempts: int = ATTEMPTS, pause: float | None = None, crowded: bool = False):
         super().__init__(said)
         self.attempts = attempts
         self.pause = pause
+        self.crowded = crowded
 
 
 class EndpointGenerator:
@@ -148,6 +151,9 @@ class EndpointGenerator:
                     await self._wait_for_turn()
                     return self._read(await self._attempt(method, route, body), read)
             except _FailedAttempt as failure:
+                if failure.crowded and self._answered > answered_before:
+                    # Others were served: it is a matter of waiting for a turn, and must not count as an answer that failed
+                    answered_before, number = self._answered, 1
                 if number >= failure.attempts:
                     kind = RequestRefusedError if self._answered > answered_before else GenerationError
                     raise kind(f"{self._url} {failure} ({number} attempts).") from None
@@ -183,7 +189,8 @@ class EndpointGenerator:
             return text
         said = self._brief(text) or "nothing more"
         if status in PASSING:
-            raise _FailedAttempt(f"says {status}: {said}", pause=_retry_after(headers.get("Retry-After", "")))
+            pause = _retry_after(headers.get("Retry-After", ""))
+            raise _FailedAttempt(f"says {status}: {said}", pause=pause, crowded=status == CROWDED)
         if status < 400:
             raise GenerationError(
                 f"{self._url} sends on to {self._brief(headers.get('Location', 'another address'))}: give that as the base URL."

@@ -308,6 +308,28 @@ def test_one_prompt_that_always_fails_is_no_dead_server():
     assert sum(isinstance(answer, Completion) for answer in answers) == 19
 
 
+def test_a_request_that_is_crowded_out_by_others_is_answered_in_the_end():
+    """A limit on the rate is no refusal: an evaluation would count the answer as wrong."""
+    others = 40
+
+    def fault(number, body):
+        if "late" not in str(body):
+            served.append(body)
+        elif len(served) < others:
+            return status(429, Retry_After="0.01")
+
+    async def use(generate, server):
+        late = asyncio.create_task(generate(chat("late"), Sampling()))
+        for number in range(others):
+            await generate(chat(f"<{number}>"), Sampling())
+            await asyncio.sleep(0.005)
+        return await late, len(server.bodies)
+
+    served = []
+    answer, asked = run(fault, use)
+    assert answer.text == "echo: late" and asked > others + endpoint.ATTEMPTS
+
+
 def test_a_server_that_always_fails_is_a_dead_one():
     with pytest.raises(GenerationError, match=r"says 500: out of memory \(10 attempts\)") as caught:
         ask_one(lambda number, body: status(500, "out of memory"))
