@@ -1,8 +1,13 @@
 """Whether a model's name can be one: said before weights are loaded, and before the Hub is asked for what was meant to be here."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
+
+
+# Training changes weights everywhere, so that some of them tell; all of them may be a hundred gigabytes
+_PIECES, _PIECE_BYTES = 64, 4096
 
 
 def check_model_folder(name: str | os.PathLike[str], what: str = "model") -> None:
@@ -42,6 +47,29 @@ def check_model_folder(name: str | os.PathLike[str], what: str = "model") -> Non
             f"did you mean {str(checkpoints[-1])!r}?" if checkpoints else "give the folder that holds a config.json."
         )
         raise ValueError(f"there is no {what} in the folder {name!r}; {mend}")
+
+
+def weights_digest(name: str | os.PathLike[str]) -> str | None:
+    """
+    Tells the weights in a folder from others, by pieces of them.
+
+    Args:
+        name (`str` or `PathLike`):
+            Folder or Hub id.
+
+    Returns:
+        `str`, *optional*: `None` where there are none on this machine.
+    """
+    files = sorted(file for suffix in ("safetensors", "bin") for file in Path(name).glob(f"*.{suffix}"))
+    digest = hashlib.sha256()
+    for path in files:
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}\n".encode())
+        with open(path, "rb") as file:
+            for piece in range(_PIECES):
+                file.seek(max(0, size - _PIECE_BYTES) * piece // (_PIECES - 1))
+                digest.update(file.read(_PIECE_BYTES))
+    return digest.hexdigest()[:16] if files else None
 
 
 def check_exists(what: str, name: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.metadata
+import json
 import os
 import platform
 import re
@@ -16,7 +17,8 @@ from typing import Any
 from ..generation import GenerationArguments, Sampling, open_generator
 from ..generation.types import Generate
 from ..languages import Executor
-from ..run_folder import RunFolder
+from ..model_folder import weights_digest
+from ..run_folder import RunError, RunFolder, write_json
 from ..sandbox import Sandbox
 from .benchmarks import EVALPLUS, MULTIPL_E, OWN_PROBLEMS, load_tasks
 from .evalplus_score import judge_evalplus, write_eval_results
@@ -31,6 +33,7 @@ from .tasks import Sample, Task
 
 
 _POLL_SECONDS = 2.0
+_WEIGHTS_FILE = "weights.json"
 
 
 @dataclass(frozen=True)
@@ -254,6 +257,7 @@ def _folders(
 ) -> Iterator[dict[str, RunFolder]]:
     """A folder for the answers to each benchmark; refuses those that hold answers of another kind."""
     model, revision = generation.model, generation.model_revision
+    weights = None if generation.chosen_backend == "endpoint" else weights_digest(model)
     with ExitStack() as stack:
         folders = {}
         for benchmark in tasks:
@@ -266,7 +270,30 @@ def _folders(
             fingerprint |= {"sampling": {k: v for k, v in asdict(settings.sampling).items() if k != "stop"}}
             place = Path(output_dir) / _folder_name(benchmark)
             folders[benchmark] = stack.enter_context(RunFolder(place, fingerprint, process, records="answers"))
+            if weights is not None:
+                _check_weights(folders[benchmark], model, weights)
         yield folders
+
+
+def _check_weights(folder: RunFolder, model: str, weights: str) -> None:
+    """
+    Refuses answers of a model that has been trained again in its folder since: they would be scored as the new one's. Weights that are
+    gone are no reason: answers can be judged without.
+    """
+    file = folder.path / _WEIGHTS_FILE
+    if file.exists() and json.loads(file.read_text())["weights"] == weights:
+        return
+    if file.exists() and next(folder.records(), None) is not None:
+        raise RunError(
+            f"{folder.path} holds answers of {model!r} from before its weights were changed: give another `output_dir`, or remove "
+            "that folder."
+        )
+    try:
+        write_json(file, {"weights": weights})
+    except OSError as error:
+        raise RunError(
+            f"{file} cannot be written ({error.strerror}): make room, or give another `output_dir`."
+        ) from error
 
 
 # Judgements

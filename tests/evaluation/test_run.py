@@ -21,6 +21,7 @@ from reflection_trl.evaluation.table import comparison_table, results_table
 from reflection_trl.generation import GenerationArguments
 from reflection_trl.generation.types import Completion
 from reflection_trl.languages.swift import Swift
+from reflection_trl.run_folder import RunError
 
 from .conftest import DATA, canonical
 
@@ -111,6 +112,36 @@ def test_problems_of_ones_own_are_judged_by_their_tests(tmp_path):
     }  # fmt: skip
     assert (score.outcomes[1].kind, "half(4) == 2" in score.outcomes[1].detail) == ("wrong_answer", True)
     assert "no benchmark" not in results_table(run)
+
+
+def test_a_model_that_is_trained_again_is_asked_again(tmp_path, monkeypatch):
+    """`--model out/mine`, trained twice: answers of the first one would be scored as the second one's."""
+    write_problems(tmp_path / "held-out.jsonl")
+    monkeypatch.setattr("reflection_trl.evaluation.run._require_chat_template", lambda *_: None)
+    weights = tmp_path / "mine" / "model.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(bytes(100_000))
+    arguments = GenerationArguments(model_name_or_path=str(weights.parent), backend="transformers")
+    asked = []
+
+    async def generate(prompt, sampling):
+        asked.append(prompt)
+        return Completion("x")
+
+    def draw(place="out", **settings):
+        benchmark = f"problems:{tmp_path / 'held-out.jsonl'}"
+        options = {"settings": EvaluationSettings(**settings), "generate": generate, "bar": False}
+        asyncio.run(draw_model_answers(arguments, [benchmark], tmp_path / place, **options))
+        return len(asked)
+
+    assert draw(limit=1) == 1
+    assert draw() == 3  # the same model goes on
+    weights.write_bytes(bytes(50_000) + b"\1" * 50_000)
+    with pytest.raises(RunError, match="from before its weights were changed"):
+        draw()
+    assert draw("again") == 6
+    weights.unlink()
+    assert draw() == 6  # what is there can be judged without them
 
 
 @pytest.mark.usefixtures("isolation")
