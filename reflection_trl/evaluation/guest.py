@@ -149,8 +149,13 @@ def work(judge: Judge, pipe: Connection, foreign: Sequence[Connection], results:
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(null, descriptor)
+
+    def confine(pipe: Connection) -> None:
+        pipe.close()
+        os.dup2(null, 2)  # a file of the host's, which an answer could fill its disk with
+
     # In the process of the answer, before it runs
-    util.register_after_fork(pipe, lambda pipe: pipe.close())
+    util.register_after_fork(pipe, confine)
     while True:
         index, patience = json.loads(pipe.recv_bytes())
         result = judge.check(index, patience)

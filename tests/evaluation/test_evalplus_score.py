@@ -232,6 +232,20 @@ def test_no_answer_sees_the_host(monkeypatch):
         assert passed(judge_evalplus("humaneval", answers)) == [(False, False)] * len(ways)
 
 
+def test_no_answer_fills_the_hosts_disk(monkeypatch):
+    """The evaluator's standard error is a file outside, and has no limit."""
+    said, sizes = evalplus_score._Messages.said, []
+
+    def measured(messages):
+        sizes.append(os.fstat(messages._log.fileno()).st_size)
+        return said(messages)
+
+    monkeypatch.setattr(evalplus_score._Messages, "said", measured)
+    flood = "import os\nfor _ in range(8):\n    os.write(2, bytes(1 << 20))\n"
+    judge_evalplus("humaneval", samples({"HumanEval/53": flood + canonical("humaneval")["HumanEval/53"]}))
+    assert sizes and sizes[0] < 1 << 20
+
+
 def test_expected_outputs_that_were_cut_off_are_made_anew(evalplus_cache, monkeypatch, tmp_path, small_benchmarks):
     monkeypatch.setattr(small_benchmarks.utils, "CACHE_DIR", str(tmp_path / "cache"))
     (tmp_path / "cache" / ".ground-truth-killed").mkdir(parents=True)
