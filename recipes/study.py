@@ -6,7 +6,8 @@
 An *arm* is a way to train: a file of `recipes/train.py` and the rows that it takes. All arms see the same problems for as many
 steps. Each finds its learning rate on held-out problems, never on a benchmark, and is then trained with several seeds.
 
-The stages, each of which leaves out what is done; the same command goes on where it was stopped:
+The stages, each of which leaves out what is done; the same command goes on where it was stopped. Arms, seeds and learning rates may
+be added to a study; what was trained or asked in another way is refused:
 
     search    each arm with each learning rate and the first seed, answers to the held-out problems, the best rate
     train     each arm at its best rate with each seed, and answers to the benchmarks; the base model's too
@@ -41,6 +42,7 @@ Wrong input ends with one sentence and exit code 1; set REFLECTION_TRL_DEBUG=1 f
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -52,7 +54,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from command_line import make_parser, parse_options, run_command
 
@@ -113,16 +115,19 @@ class Run:
         return (self.folder / plan / "results.json").exists()
 
     @contextlib.contextmanager
-    def claimed(self) -> Iterator[bool]:
-        """Whether this process may work on it: no other does. A process that ends, however it does, leaves its runs to others."""
+    def claimed(self) -> Iterator[TextIO | None]:
+        """
+        The lock by which this process may work on it; `None` where another does. A process that ends, however it does, leaves its runs to
+        others, but for a training that it has left behind, which has the lock too.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / ".lock", "w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                yield False
+                yield None
             else:
-                yield True
+                yield lock
 
 
 @dataclass
@@ -163,6 +168,12 @@ class StudyArguments(GenerationArguments):
         for stage in self.stages:
             if stage not in STAGES:
                 raise ValueError(f"unknown stage {stage!r}; there are {', '.join(STAGES)}.")
+        for name in ("learning_rates", "seeds", "benchmarks"):
+            values = getattr(self, name)
+            if not values:
+                raise ValueError(f"`{name}` is empty: give at least one.")
+            if twice := [value for value in values if values.count(value) > 1]:
+                raise ValueError(f"`{name}` holds {twice[0]} twice, which would count as two: leave one out.")
 
 
 def parse(argv: list[str]) -> StudyArguments:
@@ -255,27 +266,82 @@ def data_file(study: StudyArguments, arm: Arm) -> str:
         return arm.data
     if arm.data == "rows":
         return study.dataset_name
-    file = Path(study.output_dir, "answers.jsonl")
-    if not file.exists():
-        from datasets import load_dataset
+    from datasets import load_dataset
 
-        form = "parquet" if study.dataset_name.endswith(".parquet") else "json"
-        rows = load_dataset(form, data_files=study.dataset_name, split="train")
+    file = Path(study.output_dir, "answers.jsonl")
+    form = "parquet" if study.dataset_name.endswith(".parquet") else "json"
+    rows = load_dataset(form, data_files=study.dataset_name, split="train")
+    lines = []
+    for messages in rows["messages"]:
+        messages = json.loads(messages) if isinstance(messages, str) else messages
+        lines.append(json.dumps({"messages": messages[-2:], "type": "generation"}) + "\n")
+    text = "".join(lines)
+    # One that is there may be of other rows
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-        with open(partial, "w", encoding="utf-8") as lines:
-            for messages in rows["messages"]:
-                messages = json.loads(messages) if isinstance(messages, str) else messages
-                lines.write(json.dumps({"messages": messages[-2:], "type": "generation"}) + "\n")
+        partial.write_text(text, encoding="utf-8")
         partial.replace(file)
     return str(file)
 
 
-def train(study: StudyArguments, run: Run) -> None:
+def training_of(study: StudyArguments, arm: Arm) -> dict[str, str]:
+    """What the models of an arm depend on beside rate and seed: the settings by their text, files by what they hold."""
+    rows = study.dataset_name if arm.data in DATA else arm.data
+    return {
+        "model": str(study.model_name_or_path),
+        "data": f"{arm.data}: {digest_of(rows)}" if arm.data in DATA else digest_of(rows),
+        "config": digest_of(arm.config),
+        "train": json.dumps(study.train, sort_keys=True, default=str),
+    }
+
+
+def digest_of(file: str) -> str:
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+
+
+def asked_of(
+    study: StudyArguments, plan: str, benchmarks: list[str], settings: "EvaluationSettings"
+) -> dict[str, str]:
+    """What the answers of a plan depend on beside the model."""
+    asked = {
+        "benchmarks": " ".join(benchmarks),
+        "samples": str(settings.samples),
+        "temperature": f"{settings.temperature:g}",
+        "max_tokens": str(settings.sampling.max_tokens),
+    }
+    return asked | ({"held_out": digest_of(study.held_out)} if plan == "held_out" else {})
+
+
+def check_unchanged(study: StudyArguments, stage: str, runs: list[Run]) -> None:
+    """Refuses a folder with models that were trained, or answers that were drawn, in another way: they would pass for those of this study."""
+    for run in runs:
+        if run.arm is not None:
+            check_record(run.folder / "run.json", "training", training_of(study, run.arm), run.folder)
+        for plan, (benchmarks, settings) in plans_of(study, stage).items():
+            asked = asked_of(study, plan, benchmarks, settings)
+            check_record(run.folder / plan / DRAWN, "asked", asked, run.folder / plan)
+
+
+def check_record(file: Path, key: str, wanted: dict[str, str], folder: Path) -> None:
+    try:
+        before = json.loads(file.read_text())[key]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return  # not done yet, or from before this was recorded
+    name = next((name for name in wanted if before.get(name) != wanted[name]), None)
+    if name is not None:
+        raise ValueError(
+            f"{folder} was made with `{name}` = {before.get(name)}, not {wanted[name]}: give another `output_dir`, or remove that "
+            "folder."
+        )
+
+
+def train(study: StudyArguments, run: Run, lock: TextIO) -> None:
     """One model, by `recipes/train.py` in a process of its own, whose output is kept in `train.log`."""
     arm = run.arm
     assert arm is not None  # the base model is not trained
     assert isinstance(study.train, dict)  # it has been checked
+    training = training_of(study, arm)
     fields = {
         "model_name_or_path": study.model_name_or_path,
         "dataset_name": data_file(study, arm),
@@ -293,7 +359,8 @@ def train(study: StudyArguments, run: Run) -> None:
     with open(run.folder / "train.log", "w") as log:
         log.write(f"{shlex.join(command)}\n")
         log.flush()
-        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT)
+        # With the lock: a training that outlives this process must not be begun once more beside it
+        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock.fileno()])
     if done.returncode:
         said = (run.folder / "train.log").read_text(errors="replace").strip().splitlines()
         reason = said[-1].removeprefix("error: ")
@@ -304,6 +371,7 @@ def train(study: StudyArguments, run: Run) -> None:
         "learning_rate": run.learning_rate,
         "seed": run.seed,
         "seconds_of_training": round(time.monotonic() - start),
+        "training": training,
     }
     (run.folder / "run.json").write_text(json.dumps(record, indent=1) + "\n")
 
@@ -365,7 +433,11 @@ async def draw(study: StudyArguments, stage: str, runs: list[Run]) -> int:
                         generate=generate,
                         in_flight=study.in_flight,
                     )
-                    (run.folder / name / DRAWN).write_text(f"{time.monotonic() - start:.1f} seconds\n")
+                    record = {
+                        "seconds": round(time.monotonic() - start, 1),
+                        "asked": asked_of(study, name, benchmarks, settings),
+                    }
+                    (run.folder / name / DRAWN).write_text(json.dumps(record, indent=1) + "\n")
     return count
 
 
@@ -374,13 +446,15 @@ def make(study: StudyArguments, stage: str, runs: list[Run]) -> None:
     Trains the models of some runs, and draws their answers, each by the first process that comes to it. Returns when all is done,
     by whichever process.
     """
-    while missing := [run for run in runs if not all(map(run.is_drawn, plans_of(study, stage)))]:
+    plans = plans_of(study, stage)
+    while missing := [run for run in runs if not all(map(run.is_drawn, plans))]:
         done = 0
         for run in missing:
-            with run.claimed() as ours:
-                if ours and not run.is_trained:
+            with run.claimed() as lock:
+                # Another process may have drawn all answers meanwhile, and removed the weights
+                if lock and not run.is_trained and not all(map(run.is_drawn, plans)):
                     say(f"training of {run.folder}")
-                    train(study, run)
+                    train(study, run, lock)
                     done += 1
         done += asyncio.run(draw(study, stage, missing))
         if not done:
@@ -424,20 +498,24 @@ def run(argv: list[str]) -> None:
     study = parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     searched = search_runs(study)
+    check_unchanged(study, "search", searched)
     if "search" in study.stages:
         make(study, "search", searched)
         judge(study, "search", searched)
+    if study.stages == ["search"]:
+        return
+    runs = final_runs(study)
+    check_unchanged(study, "train", runs)
     if "train" in study.stages:
-        runs = final_runs(study)
         remove_weights(study, [run for run in searched if run not in runs])
         make(study, "train", runs)
         remove_weights(study, runs)
     if "judge" in study.stages:
-        judge(study, "train", final_runs(study))
+        judge(study, "train", runs)
     if "report" in study.stages:
         from study_report import write_report
 
-        print(write_report(study, searched, final_runs(study)))
+        print(write_report(study, searched, runs))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ def write_report(study: StudyArguments, searched: Sequence[Run], runs: Sequence[
         if study.reference in by_arm:
             against = {arm: comparisons(found, by_arm[study.reference]) for arm, found in by_arm.items()}
             del against[study.reference]
-            parts += [f"Against `{study.reference}`:", comparison_table(against)]
+            if against:
+                parts += [f"Against `{study.reference}`:", comparison_table(against)]
             for arm, found in against.items():
                 record["plans"][plan][arm]["against_reference"] = {name: vars(one) for name, one in found.items()}
         parts += ["Of 100 answers, those that fail under the extended tests:", failures_table(by_arm)]

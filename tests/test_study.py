@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -203,6 +204,106 @@ def test_a_model_whose_weights_are_gone_is_trained_anew(place):
     assert len(place.commands) == 4 + 4
 
 
+def change(**fields):
+    settings = yaml.safe_load(Path("study.yaml").read_text())
+    Path("study.yaml").write_text(yaml.safe_dump({**settings, **fields}, sort_keys=False))
+
+
+def test_a_study_takes_further_seeds_and_rates(place):
+    assert main() == 0
+    change(seeds=[0, 1, 2], learning_rates=[1e-6, 1e-5, 1e-4])
+    assert main() == 0
+    # A third rate of each arm, which solves less, and a third seed
+    assert len(place.commands) == 6 + 2 + 2
+    assert len(json.loads(Path("out/study.json").read_text())["plans"]["greedy"]["sft"]["mean_of_the_extended"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"train": {"max_steps": 2}}, r"out/runs/sft/1e-06/0 was made with `train` = .*1.*, not .*2"),
+        ({"samples_per_task": 4}, "out/base/sampled was made with `samples` = 3, not 4"),
+        (
+            {"benchmarks": ["problems:bench.jsonl", "problems:held-out.jsonl"]},
+            "`benchmarks` = problems:bench.jsonl, not",
+        ),
+        ({"max_tokens": 99}, "`max_tokens` = 1024, not 99"),
+    ],
+)
+def test_old_models_and_answers_do_not_pass_for_those_of_other_settings(place, capsys, fields, said):
+    assert main() == 0
+    change(**fields)
+    assert main() == 1
+    told = capsys.readouterr().err
+    assert re.search(said, told) and "give another `output_dir`, or remove" in told
+    assert len(place.commands) == 6
+
+
+def test_other_rows_are_not_taken_for_those_of_before(place, capsys):
+    arguments = study.parse(["--config", "study.yaml"])
+    file = study.data_file(arguments, arguments.ways[0])
+    assert len(Path(file).read_text().splitlines()) == 3
+    write_lines(Path("rows.jsonl"), [json.loads(Path("rows.jsonl").read_text().splitlines()[0])] * 2)
+    assert len(Path(study.data_file(arguments, arguments.ways[0])).read_text().splitlines()) == 2
+    assert main() == 0
+    write_lines(Path("rows.jsonl"), [json.loads(Path("rows.jsonl").read_text().splitlines()[0])])
+    assert main() == 1 and "was made with `data`" in capsys.readouterr().err
+
+
+def test_a_training_that_outlives_the_study_is_not_begun_again(place, monkeypatch):
+    """The study is killed, its training goes on: it still writes the model."""
+    arguments = study.parse(["--config", "study.yaml"])
+    taken = study.search_runs(arguments)[1]
+    left = []
+
+    def run_for_long(command, pass_fds, **_):
+        left.append(subprocess.Popen(["sleep", "60"], pass_fds=pass_fds))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "subprocess", SimpleNamespace(run=run_for_long, STDOUT=None))
+    with pytest.raises(KeyboardInterrupt), taken.claimed() as lock:
+        study.train(arguments, taken, lock)
+    with taken.claimed() as lock:
+        assert lock is None
+    left[0].kill()
+    left[0].wait()
+    with taken.claimed() as lock:
+        assert lock is not None
+
+
+def test_weights_that_another_process_has_removed_are_not_made_anew(place, monkeypatch):
+    """The other one ends between this one's look at what is missing and its look at the weights."""
+    arguments = study.parse(["--config", "study.yaml", "--keep_models"])
+    runs = study.search_runs(arguments)
+    study.make(arguments, "search", runs)
+    arguments.keep_models = False
+    marks = [run.folder / "held_out" / study.DRAWN for run in runs]
+    texts = [mark.read_text() for mark in marks]
+    marks[-1].unlink()
+    claimed = study.Run.claimed
+
+    def claim(run):
+        study.remove_weights(arguments, runs)
+        for mark, text in zip(marks, texts, strict=True):
+            mark.write_text(text)
+        return claimed(run)
+
+    monkeypatch.setattr(study.Run, "claimed", claim)
+    monkeypatch.setattr(study, "POLL_SECONDS", 0.01)
+    study.make(arguments, "search", runs)
+    assert len(place.commands) == 4
+
+
+def test_a_report_of_the_reference_alone(place):
+    """What there is so far."""
+    change(learning_rates=[1e-5], seeds=[0])
+    arguments = study.parse(["--config", "study.yaml"])
+    runs = [run for run in study.final_runs(arguments) if run.arm_name == "sft"]
+    study.make(arguments, "train", runs)
+    study.judge(arguments, "train", runs)
+    assert "| `sft` | 1 |" in study_report.write_report(arguments, [], runs)
+
+
 def test_a_training_that_fails_is_told_with_its_log(place, monkeypatch, capsys):
     def fail(command, stdout, **_):
         stdout.write("error: out of memory\n")
@@ -222,6 +323,8 @@ def test_a_training_that_fails_is_told_with_its_log(place, monkeypatch, capsys):
         (["--reference", "grpo"], "'grpo', which is none of the arms"),
         (["--stages", "fly"], "unknown stage 'fly'"),
         (["--stages", "report"], "the search of learning rates is not done"),
+        (["--seeds", "0", "1", "0"], "`seeds` holds 0 twice"),
+        (["--learning_rates", "1e-5", "0.00001"], "`learning_rates` holds 1e-05 twice"),
     ],
 )
 def test_wrong_input_is_told_in_one_sentence(place, capsys, options, message):
