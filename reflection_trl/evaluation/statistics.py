@@ -4,7 +4,7 @@ Benchmarks are small, so that a difference of some tasks is often chance. Tasks 
 are not independent of each other, so every interval and test here is over tasks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import comb, sqrt
 from statistics import NormalDist, fmean
@@ -15,6 +15,8 @@ from .results import Score
 
 
 _RESAMPLES = 10_000
+# Draws that are held at a time: a set of one's own may have many more tasks than a benchmark
+_MOST_NUMBERS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,7 @@ def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, f
         values (`Sequence[float]`): one for each task.
         seed (`int`, *optional*, defaults to 0): of the draws.
     """
-    generator, numbers = np.random.default_rng(seed), np.asarray(values, dtype=float)
-    draws = generator.integers(len(numbers), size=(_RESAMPLES, len(numbers)), dtype=np.int32)
-    low, high = np.quantile(numbers[draws].mean(axis=1), [0.025, 0.975])
+    low, high = np.quantile(_resampled_means(values, np.random.default_rng(seed)), [0.025, 0.975])
     return float(low), float(high)
 
 
@@ -123,9 +123,11 @@ def permutation_p(differences: Sequence[float], seed: int = 0) -> float:
     """
     generator, numbers = np.random.default_rng(seed), np.asarray(differences, dtype=float)
     observed = abs(numbers.sum())
-    signs = generator.integers(2, size=(_RESAMPLES, len(numbers))) * 2 - 1
+    as_far = 0
+    for rows in _blocks(len(numbers)):
+        signs = generator.integers(2, size=(rows, len(numbers))) * 2 - 1
+        as_far += int(np.count_nonzero(np.abs(signs @ numbers) >= observed - 1e-12))
     # The draw that was observed is one of those that are possible: no p value is 0
-    as_far = np.count_nonzero(np.abs(signs @ numbers) >= observed - 1e-12)
     return float((as_far + 1) / (_RESAMPLES + 1))
 
 
@@ -247,8 +249,7 @@ def compare_means(first: Sequence[Score], second: Sequence[Score]) -> Comparison
     generator = np.random.default_rng(0)
     means = np.zeros(_RESAMPLES)
     for group in groups:
-        draws = generator.integers(len(group), size=(_RESAMPLES, len(group)), dtype=np.int32)
-        means += np.asarray(group)[draws].mean(axis=1) / len(groups)
+        means += _resampled_means(group, generator) / len(groups)
     low, high = np.quantile(means, [0.025, 0.975])
     weighted = [value / len(group) for group in groups for value in group]
     return Comparison(
@@ -274,6 +275,22 @@ def failure_kinds(score: Score) -> dict[str, int]:
         if not outcome.passed:
             counts[outcome.kind] = counts.get(outcome.kind, 0) + 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _resampled_means(values: Sequence[float], generator: np.random.Generator) -> np.ndarray:
+    """Means over tasks drawn with replacement."""
+    numbers = np.asarray(values, dtype=float)
+    draws = (
+        generator.integers(len(numbers), size=(rows, len(numbers)), dtype=np.int32) for rows in _blocks(len(numbers))
+    )
+    return np.concatenate([numbers[drawn].mean(axis=1) for drawn in draws])
+
+
+def _blocks(tasks: int) -> Iterator[int]:
+    """Sizes of the blocks in which the resamples are drawn: one, but for very many tasks."""
+    most = max(1, _MOST_NUMBERS // tasks)
+    for done in range(0, _RESAMPLES, most):
+        yield min(most, _RESAMPLES - done)
 
 
 def _share(counts: Mapping[str, tuple[int, int]], task: str) -> float:

@@ -1,6 +1,7 @@
 """Figures and their intervals, against brute force and known values."""
 
 import itertools
+import tracemalloc
 from math import comb, isclose, sqrt
 from statistics import NormalDist
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from reflection_trl.evaluation import statistics
 from reflection_trl.evaluation.results import Outcome, Score
 from reflection_trl.evaluation.statistics import (
     Rate,
@@ -142,6 +144,18 @@ def test_draws_are_the_same_everywhere():
     found = bootstrap_interval([0.0, 0.1, 0.37, 1.0, 0.93, 0.58, 0.22])
     assert np.allclose(found, (0.19999999999999998, 0.7299999999999999), rtol=0, atol=1e-9)
     assert permutation_p([0.5, -0.25, 0.25, 0.5, 0.0, 0.75]) == 1847 / 10_001
+
+
+@pytest.mark.parametrize("test", [bootstrap_interval, permutation_p])
+def test_very_many_tasks_do_not_take_the_machines_memory(test, monkeypatch):
+    values = [0.0, 1.0, -1.0] * 2000
+    tracemalloc.start()
+    found = test(values)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 600 << 20
+    monkeypatch.setattr(statistics, "_MOST_NUMBERS", 1_000_000)  # smaller blocks are the same draws
+    assert test(values) == found
 
 
 def test_bootstrap_repeats_itself_and_takes_seeds():
