@@ -109,7 +109,17 @@ def run(argv: list[str]) -> None:
     from reflection_trl.evaluation.run import EvaluationSettings, evaluate_model, evaluate_samples
     from reflection_trl.evaluation.table import comparison_table, results_table
 
+    # What cannot be compared is told before the work, not after it
     others = [EvaluationRun.load(file) for file in arguments.compare]
+    if arguments.benchmarks or not arguments.samples:
+        wanted = parse_benchmarks(arguments.benchmarks or ["humaneval", "mbpp"])
+        for file, other in zip(arguments.compare, others, strict=True):
+            if not any(score.benchmark.removesuffix("+") in wanted for score in other.scores):
+                raise ValueError(f"--compare {file}: it has no result of {', '.join(wanted)}.")
+    if arguments.decontaminate_against:
+        from reflection_trl.problems.sources import open_rows
+
+        open_rows(arguments.decontaminate_against)
     settings = EvaluationSettings(
         prompt=arguments.prompt,
         samples=arguments.samples_per_task,

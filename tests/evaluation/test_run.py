@@ -268,6 +268,28 @@ def test_rows_that_give_a_task_away_are_found():
         find_contamination([clean, {"text": "x"}], ["humaneval"])
 
 
+def test_rows_that_give_a_problem_of_ones_own_away_are_found(tmp_path):
+    own = {"id": "own/1", "instruction": "Write `weigh(basket)`, which adds the kilograms of every ripe tomato in it."}
+    (tmp_path / "own.jsonl").write_text(json.dumps(own) + "\n")
+    rows = [
+        {"type": "generation", "messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "x"}]}
+        for text in ("Say hello.", f"Please: {own['instruction']}")
+    ]
+    found = find_contamination(rows, [f"problems:{tmp_path / 'own.jsonl'}"])
+    assert (found["contaminated_rows"], found["found"][0]["task"], found["found"][0]["row"]) == (1, "own/1", 1)
+
+
+def test_what_cannot_be_compared_is_told_before_the_work(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("reflection_trl.evaluation.run.evaluate_model", None)
+    other = tmp_path / "other.json"
+    EvaluationRun("other", [Score("mbpp+", [Outcome("Mbpp/2", 0, True)])]).save(other)
+    asked = ["--base_url", "http://localhost:1/v1", "--benchmarks", "humaneval", "--output_dir", tmp_path / "out"]
+    code, _, error = recipe(*asked, "--compare", other)
+    assert code == 1 and f"--compare {other}: it has no result of humaneval" in error
+    code, _, error = recipe(*asked, "--decontaminate_against", tmp_path / "missing.jsonl")
+    assert code == 1 and "missing.jsonl' cannot be read: there is no such file" in error
+
+
 # The recipe
 
 
