@@ -89,6 +89,7 @@ def merge_sections(known: str, new: str) -> str:
     Returns:
         `str`: The card's text; `new` itself where it has no section, or `known` holds nothing.
     """
+    known = known.replace("\r\n", "\n")  # of an editor on Windows: the sections in it would not be found, and doubled
     sections = {match["name"]: match[0] for match in _SECTION.finditer(new)}
     if not sections or not known.strip():
         return new

@@ -56,3 +56,9 @@ def test_sections_are_brought_up_to_date_and_the_rest_stays(known, merged):
 
 def test_text_without_sections_replaces_what_is_there():
     assert merge_sections("old", "new") == "new"
+
+
+def test_sections_are_found_in_a_card_with_the_line_ends_of_windows():
+    known = merge_sections("# Mine", section("evaluation", "old")).replace("\n", "\r\n")
+    merged = merge_sections(known, section("evaluation", "new"))
+    assert "old" not in merged and merged.count("evaluation begin") == 1

@@ -1,10 +1,12 @@
 """Parquet shards and a card, kept in a folder on disk until they are in a dataset repository."""
 
 import bisect
+import glob
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 # What `datasets` takes as the name of a configuration, less what a glob or a shell would read
 _CONFIG_NAME = re.compile(r"\w[\w.+-]*")
+# To what stands there on the Hub, ours is added
+_LISTS = ("tags", "task_categories", "language")
 
 
 def push_parquet(
@@ -98,7 +102,17 @@ def push_parquet(
         if revision is not None and create_repo and not revision.startswith("refs/"):
             api.create_branch(repo_id, branch=revision, repo_type="dataset", exist_ok=True)
         head = api.dataset_info(repo_id, revision=None if create_pr else revision).sha
-        write_card(card_data, read_card(api, repo_id, "dataset", head), make_card, folder)
+        known = read_card(api, repo_id, "dataset", head)
+        others = {} if known is None else other_configs(known, configs)
+        staged = [path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")]
+        for name, patterns in others.items():
+            if any(fnmatch(path, pattern) for path in staged for pattern in patterns):
+                raise PublishError(
+                    f"could not {action}: its configuration {name!r} names files that these would replace ({', '.join(patterns)}); "
+                    f"choose another `config_name`; the files are kept in {folder}."
+                )
+        kept = [pattern for patterns in others.values() for pattern in patterns]
+        write_card(card_data, known, make_card, folder)
         commit = api.upload_folder(
             repo_id=repo_id,
             repo_type="dataset",
@@ -107,7 +121,13 @@ def push_parquet(
             revision=revision,
             create_pr=create_pr,
             parent_commit=head,
-            delete_patterns=[f"{data_folder(name)}/*.parquet" for name in configs],
+            delete_patterns=[
+                glob.escape(path)
+                for path in api.list_repo_files(repo_id, repo_type="dataset", revision=head)
+                for name in configs
+                if fnmatch(path, f"{data_folder(name)}/*.parquet")
+                and not any(fnmatch(path, pattern) for pattern in kept)
+            ],
         )
     shutil.rmtree(folder, ignore_errors=True)
     return commit
@@ -205,6 +225,29 @@ def read_card(api: "HfApi", repo_id: str, repo_type: str, revision: str | None) 
         raise ValueError(f"the metadata in the README.md of {repo_id} is not YAML; mend it on the Hub first") from None
 
 
+def other_configs(card: "RepoCard", configs: Collection[str]) -> dict[str, list[str]]:
+    """
+    The files of a repository's other configurations, as patterns by name. A configuration that takes in the files of one of `configs` that
+    is there already, as one for all rows does, is left out: it is to follow them.
+    """
+    patterns: dict[str, list[str]] = {}
+    for config in card.data.get("configs") or []:
+        files = config.get("data_files") if isinstance(config, dict) else None
+        if isinstance(files, dict):
+            files = [{"path": path} for path in files.values()]
+        entries = [files] if isinstance(files, str) else files or []
+        paths = [(entry.get("path") or []) if isinstance(entry, dict) else entry for entry in entries]
+        patterns[str(config.get("config_name"))] = [
+            path for one in paths for path in ([one] if isinstance(one, str) else one)
+        ]
+    own = {path for name in configs for path in patterns.get(name, [])}
+    return {
+        name: paths
+        for name, paths in patterns.items()
+        if name not in configs and not any(fnmatch(path, pattern) for path in own for pattern in paths)
+    }
+
+
 def merge_metadata(card_data: Any, card: "RepoCard") -> None:
     """Takes over what the card on the Hub says of other configurations, and of everything that is not set here."""
     from datasets.info import DatasetInfosDict
@@ -219,3 +262,5 @@ def merge_metadata(card_data: Any, card: "RepoCard") -> None:
     for key, value in known.to_dict().items():
         if card_data.get(key) is None:
             card_data[key] = value
+        elif key in _LISTS and isinstance(value, list):
+            card_data[key] = list(dict.fromkeys([*value, *card_data[key]]))

@@ -309,6 +309,55 @@ def test_other_configurations_and_metadata_stay(client, rows):
     assert len(load_dataset("anna/rows", "hard", split="train")) == 1
 
 
+def write_configs(rows, *configs):
+    """A repository as others lay it out: all files in `data/`."""
+    api, card = (
+        HfApi(),
+        DatasetCard(f"---\n{yaml.safe_dump({'configs': list(configs), 'tags': ['mine']})}---\n\n# Rows\n"),
+    )
+    api.create_repo("anna/rows", repo_type="dataset")
+    rows.to_parquet("shard.parquet")
+    for path in {config["data_files"] for config in configs}:
+        api.upload_file(
+            path_or_fileobj="shard.parquet",
+            path_in_repo=path.replace("*", "0"),
+            repo_id="anna/rows",
+            repo_type="dataset",
+        )
+    api.upload_file(
+        path_or_fileobj=str(card).encode(), path_in_repo="README.md", repo_id="anna/rows", repo_type="dataset"
+    )
+
+
+def test_files_of_a_configuration_in_the_same_folder_stay(client, rows, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_configs(rows, {"config_name": "easy", "data_files": "data/easy-*.parquet"})
+    for count in (3, 2):
+        publish_dataset(rows.select(range(count)), "anna/rows", max_shard_size=700)
+        assert len(load_dataset("anna/rows", "default", split="train")) == count
+        assert len(load_dataset("anna/rows", "easy", split="train")) == 5
+    assert card_of(client).data.tags == ["mine", "code", "reflection", "self-distillation", "reflection_trl"]
+
+
+def test_a_configuration_of_all_files_does_not_keep_old_ones(client, rows, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    publish_dataset(rows, "anna/rows", max_shard_size=700)
+    card = card_of(client)
+    card.data.configs.append({"config_name": "all", "data_files": "data/*"})
+    HfApi().upload_file(
+        path_or_fileobj=str(card).encode(), path_in_repo="README.md", repo_id="anna/rows", repo_type="dataset"
+    )
+    publish_dataset(rows.select([0]), "anna/rows")
+    assert len(load_dataset("anna/rows", "all", split="train")) == 1
+
+
+def test_files_of_another_configuration_are_not_replaced(client, rows, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_configs(rows, {"config_name": "theirs", "data_files": "data/train-*"})
+    with pytest.raises(PublishError, match=r"its configuration 'theirs' names files .*choose another `config_name`"):
+        publish_dataset(rows, "anna/rows")
+
+
 def test_private_organisation_branch_and_pull_request(client, rows):
     publish_dataset(rows, "team/rows", private=True)
     assert client.repo("datasets", "team/rows").private
