@@ -19,6 +19,7 @@ the rollouts that are there; a finished run only writes its outcome anew (and pu
                             --output_dir is then something to choose settings by: `evaluate.py --benchmarks problems:FILE`
   model
     --model_name_or_path --model_revision --backend (auto, endpoint, vllm, transformers) --dtype --max_context
+    --chat_template_kwargs  further variables of the chat template, such as '{"enable_thinking": false}'
     --base_url --api_key_variable --max_concurrency --requests_per_minute       an OpenAI-compatible server
     --max_requests --max_total_tokens                                           budget of this command
     --gpu_memory_utilization --kv_cache_memory_bytes --tensor_parallel_size     for vLLM
@@ -177,6 +178,7 @@ def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> 
         report,
         held_out,
         arguments.give_up_after,
+        generation.template_variables,
     )
 
 

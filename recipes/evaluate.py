@@ -20,6 +20,7 @@ judged anew.
   model
     --model                 name on the Hub, or a folder (in YAML: model_name_or_path)
     --model_revision --backend (auto, endpoint, vllm, transformers) --dtype --max_context
+    --chat_template_kwargs  further variables of the chat template, such as '{"enable_thinking": false}': those of the training
     --base_url --api_key_variable --max_concurrency --requests_per_minute     for a server
     --max_requests --max_total_tokens     budget of this command
     --gpu_memory_utilization --kv_cache_memory_bytes --tensor_parallel_size    for vLLM

@@ -33,6 +33,7 @@ On several GPUs, start the same command once on each (CUDA_VISIBLE_DEVICES=0, 1,
     --launch                what starts recipes/train.py [python], such as "accelerate launch --num_processes 2"
     --keep_models           whether weights stay when they are no longer needed [false]; all runs of a stage are trained before
                             any is asked, so that there must be room for their weights
+    --chat_template_kwargs  further variables of the chat template for the model that answers; training has its own
     --dtype --max_context --gpu_memory_utilization --kv_cache_memory_bytes --in_flight     of the model that answers
     --output_dir            [out/study]
 
@@ -310,6 +311,8 @@ def asked_of(
         "temperature": f"{settings.temperature:g}",
         "max_tokens": str(settings.sampling.max_tokens),
     }
+    if study.template_variables:
+        asked["chat_template_kwargs"] = json.dumps(study.template_variables, sort_keys=True)
     return asked | ({"held_out": digest_of(study.held_out)} if plan == "held_out" else {})
 
 

@@ -54,6 +54,7 @@ class Build:
         report ([`~reflection_trl.problems.ProblemReport`], *optional*): how the problems were prepared.
         held_out (`Sequence[Problem]`, *optional*): problems that were set aside before; the run keeps them beside its rows.
         give_up_after (`int`, *optional*): no more rollouts are made of a problem of which the first so many were rejected.
+        chat_template_kwargs (`dict`, *optional*): further variables of the model's chat template.
 
     Raises:
         ValueError: If a number is out of its range, there are no problems, or one of them cannot be worked on here.
@@ -67,6 +68,7 @@ class Build:
     report: ProblemReport | None = None
     held_out: Sequence[Problem] = ()
     give_up_after: int | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.problems:
@@ -97,7 +99,8 @@ class Build:
         settings = dataclasses.asdict(self.settings)
         settings["templates"] = _digest(self.settings.prompts.sources)
         settings["give_up_after"] = self.give_up_after
-        for later in ("give_up_after", "unaided_answers", "answer_first"):
+        settings["chat_template_kwargs"] = self.chat_template_kwargs
+        for later in ("give_up_after", "chat_template_kwargs", "unaided_answers", "answer_first"):
             if not settings[later]:  # a run from before there was such a setting can be gone on with
                 del settings[later]
         return {
@@ -196,7 +199,16 @@ def build_reflection_dataset(
     generation = generation or (None if generate else GenerationArguments(model_name_or_path=model))
     name = model or (model_name(generation) if generation else getattr(generate, "model", None)) or "unnamed"
     found, report = prepare_problems(load_problems(problems), decontaminate_against=decontaminate_against)
-    build = Build(found, name, settings, samples_per_problem, min_repaired_share, report, give_up_after=give_up_after)
+    build = Build(
+        found,
+        name,
+        settings,
+        samples_per_problem,
+        min_repaired_share,
+        report,
+        give_up_after=give_up_after,
+        chat_template_kwargs=generation.template_variables if generation else None,
+    )
     if output_dir is None:
         from huggingface_hub.constants import HF_HOME
 

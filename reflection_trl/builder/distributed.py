@@ -145,6 +145,7 @@ class RolloutRunner(InferenceRunner):
                     "session": Session(rank),
                     "settings": self.build.settings,
                     "prospects": self.build.prospects(folder),
+                    "template_variables": self.generation.template_variables,
                 }
                 super().run(_documents(tasks), rank, world_size)
 
@@ -173,11 +174,13 @@ async def _make(
     execute: Any,
     settings: Any,
     prospects: Prospects,
+    template_variables: dict[str, Any],
 ) -> None:
     """One rollout, as datatrove calls it."""
     task = document.metadata["problem"], document.metadata["sample"]
     try:
-        await make_rollouts([task], _Served(generate), execute, settings, folder, session, prospects=prospects)  # type: ignore[arg-type] # asked in conversations alone
+        served = _Served(generate, template_variables)
+        await make_rollouts([task], served, execute, settings, folder, session, prospects=prospects)  # type: ignore[arg-type] # asked in conversations alone
     finally:
         folder.keep_session(session)
 
@@ -185,12 +188,13 @@ async def _make(
 class _Served:
     """A [`~reflection_trl.generation.Generate`] on datatrove's callback."""
 
-    def __init__(self, generate: Any):
+    def __init__(self, generate: Any, template_variables: dict[str, Any]):
         self._generate = generate
+        self._variables = template_variables
 
     async def __call__(self, prompt: list[dict[str, Any]], sampling: Sampling) -> Completion:
         try:
-            result = await self._generate(request_fields(prompt, sampling))
+            result = await self._generate(request_fields(prompt, sampling, self._variables))
         except ServerError as error:
             raise GenerationError(f"The model's server has failed: {error}") from error
         except InferenceError as error:

@@ -144,7 +144,12 @@ def evaluate_model(
             time.sleep(_POLL_SECONDS)
         samples = {name: read_answers(tasks[name], settings.samples, settings.prompt, folders[name]) for name in tasks}
         scores = _judge_all(tasks, samples, Path(output_dir), settings, bar)
-    details = {"backend": generation.chosen_backend, "base_url": generation.base_url, "dtype": generation.dtype}
+    details = {
+        "backend": generation.chosen_backend,
+        "base_url": generation.base_url,
+        "dtype": generation.dtype,
+        "chat_template_kwargs": generation.template_variables or None,
+    }
     return _finished(generation.model, scores, skipped, settings, details, output_dir, command, _commit(generation))
 
 
@@ -268,6 +273,8 @@ def _folders(
                 "prompt": settings.prompt,
             }
             fingerprint |= {"sampling": {k: v for k, v in asdict(settings.sampling).items() if k != "stop"}}
+            if generation.template_variables:
+                fingerprint["chat_template_kwargs"] = generation.template_variables
             place = Path(output_dir) / _folder_name(benchmark)
             folders[benchmark] = stack.enter_context(RunFolder(place, fingerprint, process, records="answers"))
             if weights is not None:

@@ -58,6 +58,8 @@ class EndpointGenerator:
             Rate limit; none by default.
         timeout (`float`, *optional*, defaults to `600.0`):
             Seconds after which an unanswered request is made again.
+        chat_template_kwargs (`dict`, *optional*):
+            Further variables for the chat template, such as `{"enable_thinking": False}`.
         usage ([`Usage`], *optional*):
             Counters and budget.
 
@@ -74,10 +76,12 @@ class EndpointGenerator:
         max_concurrency: int = 64,
         requests_per_minute: float | None = None,
         timeout: float = 600.0,
+        chat_template_kwargs: dict[str, Any] | None = None,
         usage: Usage | None = None,
     ):
         self.model = model or ""
         self.usage = usage or Usage()
+        self._variables = chat_template_kwargs or {}
         self._url = (base_url or PROVIDERS_URL).rstrip("/")
         self._key = _read_key(api_key_variable, base_url)
         self._concurrency = max_concurrency
@@ -114,7 +118,7 @@ class EndpointGenerator:
         await self._session.close()
 
     async def __call__(self, prompt: Sequence[dict[str, Any]] | str, sampling: Sampling) -> Completion:
-        body = {"model": self.model, **request_fields(prompt, sampling)}
+        body = {"model": self.model, **request_fields(prompt, sampling, self._variables)}
         if isinstance(prompt, str):
             if self._url == PROVIDERS_URL:
                 raise GenerationError("Inference Providers take conversations only: raw prompts need a --base_url.")
@@ -270,7 +274,9 @@ def _retry_after(value: str) -> float | None:
     return min(max(seconds, 0.0), LONGEST_PAUSE) if seconds == seconds else None
 
 
-def request_fields(prompt: Sequence[dict[str, Any]] | str, sampling: Sampling) -> dict[str, Any]:
+def request_fields(
+    prompt: Sequence[dict[str, Any]] | str, sampling: Sampling, chat_template_kwargs: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The body of a request, but for the model."""
     fields: dict[str, Any] = {
         "temperature": sampling.temperature,
@@ -283,6 +289,8 @@ def request_fields(prompt: Sequence[dict[str, Any]] | str, sampling: Sampling) -
         fields["seed"] = sampling.seed
     if isinstance(prompt, str):
         return {"prompt": prompt, **fields}
+    if chat_template_kwargs:  # as vLLM, SGLang and llama.cpp name them
+        fields["chat_template_kwargs"] = chat_template_kwargs
     if prompt[-1]["role"] == "assistant":  # as vLLM and SGLang name it
         fields |= {"continue_final_message": True, "add_generation_prompt": False}
     return {"messages": list(prompt), **fields}

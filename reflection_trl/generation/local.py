@@ -42,6 +42,8 @@ class TransformersGenerator:
             Longest prompt and answer together, in tokens; the model's own by default.
         batch_size (`int`, *optional*, defaults to `16`):
             Most requests in a batch, on the CPU.
+        chat_template_kwargs (`dict`, *optional*):
+            Further variables for the chat template, such as `{"enable_thinking": False}`.
         usage ([`Usage`], *optional*):
             Counters and budget.
 
@@ -57,6 +59,7 @@ class TransformersGenerator:
         dtype: str = "auto",
         max_context: int | None = None,
         batch_size: int = 16,
+        chat_template_kwargs: dict[str, Any] | None = None,
         usage: Usage | None = None,
     ):
         import torch
@@ -65,6 +68,7 @@ class TransformersGenerator:
 
         self.model = model
         self.usage = usage or Usage()
+        self._variables = chat_template_kwargs or {}
         self._continuous_batching = torch.cuda.is_available()
         if dtype == "auto" and not self._continuous_batching:
             dtype = "float32"
@@ -106,7 +110,9 @@ class TransformersGenerator:
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
 
     async def __call__(self, prompt: Sequence[dict[str, Any]] | str, sampling: Sampling) -> Completion:
-        ids = self._tokenizer.encode(as_prompt(prompt, self._tokenizer, self.model), add_special_tokens=False)
+        ids = self._tokenizer.encode(
+            as_prompt(prompt, self._tokenizer, self.model, self._variables), add_special_tokens=False
+        )
         room = min(sampling.max_tokens, check_prompt_length(len(ids), self._context))
         async with self.usage.request(len(ids) + room):
             request = _Request(ids, sampling, room, asyncio.get_running_loop().create_future())

@@ -1,6 +1,8 @@
 """Which model answers, and by what: the arguments that recipes share."""
 
+import contextlib
 import importlib.util
+import json
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,6 +59,12 @@ class GenerationArguments:
     max_context: int | None = field(
         default=None, metadata={"help": "Longest prompt and answer together, in tokens; the model's own by default."}
     )
+    chat_template_kwargs: dict[str, Any] | str | None = field(
+        default=None,
+        metadata={
+            "help": "Further variables for the chat template, such as '{\"enable_thinking\": false}': those that the model was trained with."
+        },
+    )
     dtype: str = field(default="auto", metadata={"help": f"Of a local model's weights, one of {', '.join(DTYPES)}."})
     gpu_memory_utilization: float = field(default=0.9, metadata={"help": "Share of the GPU's memory that vLLM takes."})
     kv_cache_memory_bytes: int | None = field(
@@ -87,6 +95,14 @@ class GenerationArguments:
                 raise ValueError(
                     f"--base_url {self.base_url!r} is no address: it looks like http://localhost:8000/v1."
                 )
+        if isinstance(self.chat_template_kwargs, str):
+            with contextlib.suppress(ValueError):  # what is no JSON is no object either
+                self.chat_template_kwargs = json.loads(self.chat_template_kwargs)
+        if not isinstance(self.chat_template_kwargs, dict | None):
+            raise ValueError(
+                f"--chat_template_kwargs {self.chat_template_kwargs!r} is no JSON object; give one such as "
+                "'{\"enable_thinking\": false}'."
+            )
         if self.dtype not in DTYPES:
             raise ValueError(f"--dtype {self.dtype!r}: use one of {', '.join(DTYPES)}.")
         for name in (
@@ -110,6 +126,11 @@ class GenerationArguments:
     def model(self) -> str:
         """What answers: the model's name, or the server's address where none is given."""
         return self.model_name_or_path or str(self.base_url)
+
+    @property
+    def template_variables(self) -> dict[str, Any]:
+        """`chat_template_kwargs`, read."""
+        return self.chat_template_kwargs if isinstance(self.chat_template_kwargs, dict) else {}
 
     @property
     def chosen_backend(self) -> str:
@@ -147,6 +168,7 @@ def open_generator(arguments: GenerationArguments) -> AbstractAsyncContextManage
             api_key_variable=arguments.api_key_variable,
             max_concurrency=arguments.max_concurrency,
             requests_per_minute=arguments.requests_per_minute,
+            chat_template_kwargs=arguments.template_variables,
             usage=usage,
         )
     try:
@@ -157,6 +179,7 @@ def open_generator(arguments: GenerationArguments) -> AbstractAsyncContextManage
         "revision": arguments.model_revision,
         "dtype": arguments.dtype,
         "max_context": arguments.max_context,
+        "chat_template_kwargs": arguments.template_variables,
         "usage": usage,
     }
     if backend == "vllm":

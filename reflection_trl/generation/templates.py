@@ -6,7 +6,9 @@ from typing import Any
 from .types import GenerationError, RequestRefusedError
 
 
-def as_prompt(prompt: Sequence[dict[str, Any]] | str, tokenizer: Any, model: str) -> str:
+def as_prompt(
+    prompt: Sequence[dict[str, Any]] | str, tokenizer: Any, model: str, variables: dict[str, Any] | None = None
+) -> str:
     """
     The prompt as text, special tokens included.
 
@@ -14,6 +16,7 @@ def as_prompt(prompt: Sequence[dict[str, Any]] | str, tokenizer: Any, model: str
         prompt (`list[dict]` or `str`): a conversation, whose last turn is gone on with when it is the assistant's, or a raw prompt.
         tokenizer: the model's.
         model (`str`): its name, for messages.
+        variables (`dict`, *optional*): further ones for the template.
 
     Raises:
         [`GenerationError`]: If the model has no chat template.
@@ -30,7 +33,11 @@ def as_prompt(prompt: Sequence[dict[str, Any]] | str, tokenizer: Any, model: str
     goes_on = prompt[-1]["role"] == "assistant"
     try:
         text = tokenizer.apply_chat_template(
-            list(prompt), tokenize=False, add_generation_prompt=not goes_on, continue_final_message=goes_on
+            list(prompt),
+            tokenize=False,
+            add_generation_prompt=not goes_on,
+            continue_final_message=goes_on,
+            **(variables or {}),
         )
     except (ImportError, TemplateSyntaxError) as error:
         raise GenerationError(f"The chat template of {model!r} cannot be used: {error}") from error

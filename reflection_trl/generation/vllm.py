@@ -50,6 +50,8 @@ class VLLMGenerator:
             GPUs that share one copy of the model.
         seed (`int`, *optional*):
             Of all draws; by default another one each time.
+        chat_template_kwargs (`dict`, *optional*):
+            Further variables for the chat template, such as `{"enable_thinking": False}`.
         usage ([`Usage`], *optional*):
             Counters and budget.
 
@@ -68,11 +70,13 @@ class VLLMGenerator:
         kv_cache_memory_bytes: int | None = None,
         tensor_parallel_size: int = 1,
         seed: int | None = None,
+        chat_template_kwargs: dict[str, Any] | None = None,
         usage: Usage | None = None,
     ):
         self.model = model
         self._revision = revision
         self.usage = usage or Usage()
+        self._variables = chat_template_kwargs or {}
         self._numbers = itertools.count()
         # A forked engine cannot use a GPU that this process has looked at
         os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
@@ -160,7 +164,9 @@ class VLLMGenerator:
         from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-        ids = self._tokenizer.encode(as_prompt(prompt, self._tokenizer, self.model), add_special_tokens=False)
+        ids = self._tokenizer.encode(
+            as_prompt(prompt, self._tokenizer, self.model, self._variables), add_special_tokens=False
+        )
         room = min(sampling.max_tokens, check_prompt_length(len(ids), self._context))
         parameters = SamplingParams(
             temperature=sampling.temperature,

@@ -144,6 +144,22 @@ def test_a_model_that_is_trained_again_is_asked_again(tmp_path, monkeypatch):
     assert draw() == 6  # what is there can be judged without them
 
 
+def test_answers_with_and_without_thinking_are_not_mixed(tmp_path):
+    write_problems(tmp_path / "held-out.jsonl")
+
+    async def generate(prompt, sampling):
+        return Completion("x")
+
+    def draw(**variables):
+        arguments = GenerationArguments("m", base_url="http://localhost:1/v1", chat_template_kwargs=variables or None)
+        benchmark = f"problems:{tmp_path / 'held-out.jsonl'}"
+        asyncio.run(draw_model_answers(arguments, [benchmark], tmp_path / "out", generate=generate, bar=False))
+
+    draw(enable_thinking=False)
+    with pytest.raises(RunError, match="chat_template_kwargs"):
+        draw()
+
+
 @pytest.mark.usefixtures("isolation")
 def test_what_was_judged_is_kept_though_the_hub_is_gone(tmp_path, monkeypatch):
     """The record names the model's commit, which the Hub knows."""

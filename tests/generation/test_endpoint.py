@@ -85,7 +85,12 @@ def test_a_conversation_goes_with_its_sampling():
 
 def test_what_was_not_asked_for_is_not_sent():
     _, server = ask_one(nothing)
-    assert not {"stop", "seed", "continue_final_message"} & set(server.bodies[0])
+    assert not {"stop", "seed", "continue_final_message", "chat_template_kwargs"} & set(server.bodies[0])
+
+
+def test_variables_of_the_chat_template_go_with_conversations():
+    _, server = ask_one(nothing, chat_template_kwargs={"enable_thinking": False})
+    assert server.bodies[0]["chat_template_kwargs"] == {"enable_thinking": False}
 
 
 def test_a_raw_prompt_goes_as_it_is():

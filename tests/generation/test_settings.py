@@ -1,11 +1,12 @@
 """Which model answers, and by what."""
 
+import asyncio
 import sys
 import types
 
 import pytest
 
-from reflection_trl.generation import GenerationArguments, GenerationError, open_generator, settings
+from reflection_trl.generation import GenerationArguments, GenerationError, Sampling, open_generator, settings
 from reflection_trl.generation.endpoint import EndpointGenerator
 from reflection_trl.generation.local import TransformersGenerator
 
@@ -71,6 +72,34 @@ def test_the_generator_of_an_endpoint(monkeypatch):
     assert (generate.usage.max_requests, generate.usage.max_tokens) == (5, 9)
     assert (generate._concurrency, generate._pause, generate._key) == (7, 2.0, "abc")
     assert "abc" not in repr(arguments)
+
+
+THINKING = (
+    "{% for turn in messages %}{{ turn['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt and enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+)
+
+
+def test_a_model_is_asked_with_the_variables_that_it_was_trained_with(tiny_model, monkeypatch):
+    """A thinking model that was distilled without thinking would think when it is evaluated."""
+    arguments = GenerationArguments(tiny_model, chat_template_kwargs='{"enable_thinking": false}')
+    generate = open_generator(arguments)
+    generate._tokenizer.chat_template, prompts = THINKING, []
+    encode = generate._tokenizer.encode
+    monkeypatch.setattr(generate._tokenizer, "encode", lambda text, **how: prompts.append(text) or encode(text, **how))
+
+    async def ask():
+        async with generate:
+            await generate([{"role": "user", "content": "hello"}], Sampling(max_tokens=1))
+
+    asyncio.run(ask())
+    assert prompts == ["hello\n<think></think>"]
+
+
+@pytest.mark.parametrize("given", ["nonsense", "[1]", "3"])
+def test_variables_that_are_none(given):
+    with pytest.raises(ValueError, match=r"--chat_template_kwargs .* is no JSON object; give one such as"):
+        GenerationArguments("m", chat_template_kwargs=given)
 
 
 def test_the_generator_of_a_folder(tiny_model):
