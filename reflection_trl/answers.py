@@ -26,6 +26,8 @@ _STARTS = {
 }
 _FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})([^`]*)")
 _WORD = re.compile(r"[\w+#.-]+")
+# Some templates open the thinking themselves, so that only its end is in the answer
+_THOUGHTS_END = re.compile(r"^[ \t]*</think>[ \t]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,22 @@ def read_answer(text: str, language: str = "python") -> Answer:
         tail="\n".join(lines[base.last + 1 :]).strip() if len(fences) == 1 else "",
         closed=all(block.closed for block in joined),
     )
+
+
+def without_thoughts(text: str) -> str:
+    """
+    What a thinking model says when it has thought: drafts of code before that are no answer.
+
+    Args:
+        text (`str`): what the model wrote.
+
+    Returns:
+        `str`: What stands behind the thinking; empty where it was cut off in the middle of it, the text itself where there is none.
+    """
+    if text.lstrip().startswith("<think>"):
+        return text.partition("</think>")[2].lstrip("\n")
+    end = _THOUGHTS_END.search(text)
+    return text[end.end() :].lstrip("\n") if end else text
 
 
 def parse_python(code: str) -> ast.Module | None:

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..answers import Answer, read_answer
+from ..answers import Answer, read_answer, without_thoughts
 from ..feedback import Feedback, FeedbackKind
 from ..generation.types import BudgetExhaustedError, Completion, Generate, GenerationError, Sampling
 from ..languages.execution import Execute, Run
@@ -594,7 +594,7 @@ class _Rollout:
         )
         # Half of a surrogate pair can be neither run nor stored
         text = (completion.text or "").encode("utf-8", "replace").decode("utf-8")
-        return dataclasses.replace(completion, text=text)
+        return dataclasses.replace(completion, text=without_thoughts(text))
 
     async def _run(
         self, language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""

@@ -9,7 +9,7 @@ square of their length), but it is what others are measured with. Answers to Mul
 
 import ast
 
-from ..answers import parse_python, read_answer
+from ..answers import parse_python, read_answer, without_thoughts
 from .benchmarks import MULTIPL_E
 from .tasks import Task
 
@@ -30,6 +30,7 @@ def read_solution(task: Task, text: str, style: str) -> str:
     Returns:
         `str`: The code; empty where there is none.
     """
+    text = without_thoughts(text)
     if task.benchmark.startswith(MULTIPL_E):
         from .multipl_e import solution_of
 

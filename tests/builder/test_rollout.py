@@ -76,6 +76,13 @@ def test_a_program_that_passes_at_once_makes_a_short_sequence():
     assert made.runs == 4  # the program, its problem's tests, the answer against these, the answer against its asserts
 
 
+def test_thinking_is_no_part_of_a_row():
+    lines = [RIGHT, ANSWER, DONE]
+    made, _ = roll(PROBLEM, [f"<think>\nHm.\n\n{fenced(chr(120))}\n</think>\n\n{line}" for line in lines])
+    assert made.accepted, made.detail
+    assert not any("Hm." in turn["content"] or "think>" in turn["content"] for turn in made.messages())
+
+
 def test_a_program_that_fails_is_repaired():
     made, model = roll(PROBLEM, [BROKEN, MENDED, ANSWER, DONE])
     assert made.accepted and made.repaired and made.rounds == 2

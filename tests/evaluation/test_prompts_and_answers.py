@@ -165,6 +165,17 @@ def test_an_answer_without_code_has_no_solution(text, humaneval):
     assert read_solution(humaneval[0], text, "request") == ""
 
 
+@pytest.mark.parametrize("opening", ["<think>\n", "", "\n<think>"])
+def test_drafts_in_the_thinking_are_no_answer(opening, humaneval):
+    draft = "def truncate_number(number: float) -> float:\n    whole = int(number)\n    return whole"
+    text = f"{opening}Perhaps:\n\n```python\n{draft}\n```\n\nNo.\n</think>\n\n```python\n{RIGHT}\n```"
+    for style in ("request", "evalplus"):
+        assert read_solution(humaneval[2], text, style).strip() == RIGHT
+    assert read_solution(humaneval[2], f"<think>\nPerhaps:\n\n```python\n{draft}\n```", "request") == ""
+    tags = "```python\nEND = '</think>'\ndef f(text):\n    return text.split(END)\n```"
+    assert "split(END)" in read_solution(humaneval[2], tags, "request")
+
+
 def test_setting_up_is_no_example():
     code = "import sys\nsys.setrecursionlimit(10**6)\ntry:\n    import numpy\nexcept ImportError:\n    numpy = None\nTABLE = [0] * 9\nfor i in range(9):\n    TABLE[i] = i\ndef f(x):\n    return TABLE[x]"
     assert without_own_examples(code) == code
