@@ -1,6 +1,7 @@
 """The folder of a run: every rollout in it as soon as it is made, and what the next run of the same command finds there.
 
 run.json                     what the run is: its settings, by which another run is told from it
+weights.json                 of a model in a folder: what tells its weights from those of another training
 rollouts/00000.jsonl         rollouts as they ended, one file for each process that makes them
 sessions/00000-*.json        what each session of a process has spent so far
 rows/accepted-00000.jsonl    the outcome, in the order of the problems: see `reflection_sequences`
@@ -181,6 +182,33 @@ class RunFolder:
         return not any(file.stat().st_size for file in self._records.glob("*.jsonl")) and not any(
             number != self.process and self.is_locked(number) for number in numbers
         )
+
+    def check_weights(self, model: str, weights: str) -> None:
+        """
+        Refuses to go on with what a model has made that was trained again in its folder since: it would pass for the new one's. To be
+        left out where weights are gone: what is there can be judged, or written, without.
+
+        Args:
+            model (`str`): the folder.
+            weights (`str`): tells its weights from others, as [`~reflection_trl.model_folder.weights_digest`] does.
+
+        Raises:
+            [`RunError`]: If they have changed, or the folder of the run cannot be written.
+        """
+        file = self.path / "weights.json"
+        try:
+            if file.exists() and json.loads(file.read_text())["weights"] == weights:
+                return
+            if file.exists() and next(self.records(), None) is not None:
+                raise RunError(
+                    f"{self.path} holds what {model!r} has made before its weights were changed: give another `output_dir`, or "
+                    "remove that folder."
+                )
+            write_json(file, {"weights": weights})
+        except OSError as error:
+            raise RunError(
+                f"{file} cannot be written ({error.strerror}): make room, or give another `output_dir`."
+            ) from error
 
     # Rollouts
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.metadata
-import json
 import os
 import platform
 import re
@@ -18,7 +17,7 @@ from ..generation import GenerationArguments, Sampling, open_generator
 from ..generation.types import Generate
 from ..languages import Executor
 from ..model_folder import weights_digest
-from ..run_folder import RunError, RunFolder, write_json
+from ..run_folder import RunFolder
 from ..sandbox import Sandbox
 from .benchmarks import EVALPLUS, MULTIPL_E, OWN_PROBLEMS, load_tasks
 from .evalplus_score import judge_evalplus, write_eval_results
@@ -33,7 +32,6 @@ from .tasks import Sample, Task
 
 
 _POLL_SECONDS = 2.0
-_WEIGHTS_FILE = "weights.json"
 
 
 @dataclass(frozen=True)
@@ -278,29 +276,8 @@ def _folders(
             place = Path(output_dir) / _folder_name(benchmark)
             folders[benchmark] = stack.enter_context(RunFolder(place, fingerprint, process, records="answers"))
             if weights is not None:
-                _check_weights(folders[benchmark], model, weights)
+                folders[benchmark].check_weights(model, weights)
         yield folders
-
-
-def _check_weights(folder: RunFolder, model: str, weights: str) -> None:
-    """
-    Refuses answers of a model that has been trained again in its folder since: they would be scored as the new one's. Weights that are
-    gone are no reason: answers can be judged without.
-    """
-    file = folder.path / _WEIGHTS_FILE
-    if file.exists() and json.loads(file.read_text())["weights"] == weights:
-        return
-    if file.exists() and next(folder.records(), None) is not None:
-        raise RunError(
-            f"{folder.path} holds answers of {model!r} from before its weights were changed: give another `output_dir`, or remove "
-            "that folder."
-        )
-    try:
-        write_json(file, {"weights": weights})
-    except OSError as error:
-        raise RunError(
-            f"{file} cannot be written ({error.strerror}): make room, or give another `output_dir`."
-        ) from error
 
 
 # Judgements

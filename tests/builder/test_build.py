@@ -1,6 +1,7 @@
 """Whole builds: resumed or not, by one process or several, the dataset is the same."""
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import random
@@ -431,6 +432,27 @@ def test_a_language_without_its_compiler(monkeypatch):
     monkeypatch.setattr(type(LANGUAGES["rust"]), "missing", lambda self: "rustc is not installed: install it.")
     with pytest.raises(ValueError, match="rustc is not installed"):
         Build([Problem("a", "Do.", language="rust")], "m", SETTINGS)
+
+
+def test_a_model_that_was_trained_again_makes_another_run(tmp_path, monkeypatch):
+    """Its rows would stand among those of the model that was there before, under one name."""
+    weights = tmp_path / "mine" / "model.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"first")
+
+    @contextlib.asynccontextmanager
+    async def open_replies(_):
+        yield Replies()
+
+    monkeypatch.setattr("reflection_trl.builder.build.open_generator", open_replies)
+    options = {"generate": None, "generation": GenerationArguments(str(weights.parent), backend="transformers")}
+    run(build_of(2), tmp_path / "run", **options)
+    run(build_of(2, samples=2), tmp_path / "run", **options)
+    weights.write_bytes(b"second")
+    with pytest.raises(RunError, match="before its weights were changed"):
+        run(build_of(2, samples=3), tmp_path / "run", **options)
+    weights.unlink()
+    assert run(build_of(2, samples=2), tmp_path / "run", **options).rollouts == 4  # the outcome needs no weights
 
 
 def test_the_folder_of_another_run(tmp_path):
