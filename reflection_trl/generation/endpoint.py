@@ -309,6 +309,9 @@ def read_completion(answer: Any, prompt: str) -> Completion:
     """
     choice, usage = answer["choices"][0], answer.get("usage") or {}
     text = choice["message"].get("content") if "message" in choice else choice["text"]
+    if isinstance(text, list):  # in parts, of which the thinking is no answer
+        parts = [part for part in text if isinstance(part, dict) and part.get("type") == "text"]
+        text = "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
     text = text if isinstance(text, str) else ""
     return Completion(
         text,

@@ -133,6 +133,13 @@ def test_any_text_gets_there_and_back(text):
         (completion("twelve chars", usage=None), Completion("twelve chars", "stop", 2, 4)),
         (completion("twelve chars", usage=(None, "5")), Completion("twelve chars", "stop", 2, 4)),
         (completion({"parts": []}), Completion("", "stop", 10, 5)),
+        (
+            completion(
+                [{"type": "thinking", "thinking": []}, {"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+            ),
+            Completion("ab", "stop", 10, 5),
+        ),
+        (completion(["odd", {"type": "text", "text": None}]), Completion("", "stop", 10, 5)),
     ],
 )
 def test_odd_answers_are_understood(response, expected):
