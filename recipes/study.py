@@ -238,16 +238,20 @@ def best_rates(study: StudyArguments) -> dict[str, float]:
     runs = [run for run in search_runs(study) if run.arm is not None]
     if not runs:
         return {arm.name: study.learning_rates[0] for arm in study.ways}
-    best: dict[str, tuple[float, float]] = {}
+    shares: dict[str, dict[float, float]] = {}
     for run in runs:
         found = read_results(run, "held_out")
         if found is None:
             raise ValueError(
                 f"the search of learning rates is not done: {run.folder} has no results; run the stage `search` first."
             )
-        share = rate(found.scores[0]).value
-        best[run.arm_name] = max(best.get(run.arm_name, (-1.0, 0.0)), (share, run.learning_rate))
-    return {arm: learning_rate for arm, (_, learning_rate) in best.items()}
+        shares.setdefault(run.arm_name, {})[run.learning_rate] = rate(found.scores[0]).value
+    return {arm: best_rate(by_rate) for arm, by_rate in shares.items()}
+
+
+def best_rate(shares: dict[float, float]) -> float:
+    """The learning rate with the largest share; of several the lowest, which changes least of what held-out problems do not show."""
+    return max(shares, key=lambda one: (shares[one], -one))
 
 
 def read_results(run: Run, plan: str) -> "EvaluationRun | None":

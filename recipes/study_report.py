@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from study import BASE, Run, StudyArguments, read_results
+from study import BASE, Run, StudyArguments, best_rate, read_results
 
 from reflection_trl.evaluation import EvaluationRun, Score
 from reflection_trl.evaluation.statistics import (
@@ -158,12 +158,12 @@ def search_table(searched: Sequence[Run]) -> str:
     for arm in dict.fromkeys(run.arm_name for run in searched if run.arm is not None):
         by_rate = {run.learning_rate: read_results(run, "held_out") for run in searched if run.arm_name == arm}
         shares = {one: rate(found.scores[0]) for one, found in by_rate.items() if found is not None}
-        best = max((share.value for share in shares.values()), default=None)
+        best = best_rate({one: share.value for one, share in shares.items()}) if shares else None
         cells = []
         for one in rates:
             share = shares.get(one)
             text = "" if share is None else _interval(share)
-            cells.append(f"**{text}**" if share is not None and share.value == best else text)
+            cells.append(f"**{text}**" if one == best else text)
         rows.append([f"`{arm}`", *cells])
     return table(rows)
 

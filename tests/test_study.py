@@ -427,6 +427,11 @@ def test_runs_that_were_judged_on_different_benchmarks_are_named():
         study_report.rates_table({"distill": runs})
 
 
+def test_of_rates_that_solve_as_many_problems_the_lowest_is_taken():
+    assert study.best_rate({2e-5: 0.2, 5e-6: 0.2, 2e-6: 0.1}) == 5e-6
+    assert study.best_rate({2e-6: 0.1, 2e-5: 0.2}) == 2e-5
+
+
 def test_the_mean_is_over_the_extended_tests():
     runs = [
         run_of(humaneval="11", humaneval_plus="10", mbpp="1111", mbpp_plus="1110"),
