@@ -112,11 +112,13 @@ def run(argv: list[str]) -> None:
 
     # What cannot be compared is told before the work, not after it
     others = [EvaluationRun.load(file) for file in arguments.compare]
-    if arguments.benchmarks or not arguments.samples:
-        wanted = parse_benchmarks(arguments.benchmarks or ["humaneval", "mbpp"])
+    # Files of answers say by themselves of which benchmarks they are
+    names = arguments.benchmarks or ([] if arguments.samples else ["humaneval", "mbpp"])
+    benchmarks = parse_benchmarks(names) if names else []
+    if benchmarks:
         for file, other in zip(arguments.compare, others, strict=True):
-            if not any(score.benchmark.removesuffix("+") in wanted for score in other.scores):
-                raise ValueError(f"--compare {file}: it has no result of {', '.join(wanted)}.")
+            if not any(score.benchmark.removesuffix("+") in benchmarks for score in other.scores):
+                raise ValueError(f"--compare {file}: it has no result of {', '.join(benchmarks)}.")
     if arguments.decontaminate_against:
         from reflection_trl.problems.sources import open_rows
 
@@ -139,14 +141,13 @@ def run(argv: list[str]) -> None:
     if arguments.samples:
         if process > 0:
             return
-        benchmarks = parse_benchmarks(arguments.benchmarks) if arguments.benchmarks else []
         found = evaluate_samples(
             arguments.samples, output_dir, settings, benchmarks=benchmarks, name=arguments.name, command=command
         )
     else:
         found = evaluate_model(
             arguments,
-            parse_benchmarks(arguments.benchmarks or ["humaneval", "mbpp"]),
+            benchmarks,
             output_dir,
             settings,
             in_flight=arguments.in_flight,

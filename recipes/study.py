@@ -57,7 +57,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from command_line import make_parser, parse_options, run_command
+from command_line import make_parser, parse_options, read_config_file, run_command
 
 from reflection_trl.generation import GenerationArguments
 
@@ -291,13 +291,14 @@ def data_file(study: StudyArguments, arm: Arm) -> str:
 
 
 def training_of(study: StudyArguments, arm: Arm) -> dict[str, str]:
-    """What the models of an arm depend on beside rate and seed: the settings by their text, files by what they hold."""
+    """What the models of an arm depend on beside rate and seed: settings by their text, files of rows by what they hold."""
+    assert isinstance(study.train, dict)  # it has been checked
+    settings = read_config_file(["--config", arm.config]) | study.train
     rows = study.dataset_name if arm.data in DATA else arm.data
     return {
         "model": str(study.model_name_or_path),
         "data": f"{arm.data}: {digest_of(rows)}" if arm.data in DATA else digest_of(rows),
-        "config": digest_of(arm.config),
-        "train": json.dumps(study.train, sort_keys=True, default=str),
+        **{name: json.dumps(value, default=str) for name, value in settings.items()},
     }
 
 
@@ -335,12 +336,12 @@ def check_record(file: Path, key: str, wanted: dict[str, str], folder: Path) -> 
         before = json.loads(file.read_text())[key]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return  # not done yet, or from before this was recorded
-    name = next((name for name in wanted if before.get(name) != wanted[name]), None)
-    if name is not None:
-        raise ValueError(
-            f"{folder} was made with `{name}` = {before.get(name)}, not {wanted[name]}: give another `output_dir`, or remove that "
-            "folder."
-        )
+    for name in {**wanted, **before}:
+        if before.get(name) != wanted.get(name):
+            raise ValueError(
+                f"{folder} was made with `{name}` = {before.get(name)}, not {wanted.get(name)}: give another `output_dir`, or remove "
+                "that folder."
+            )
 
 
 def train(study: StudyArguments, run: Run, lock: TextIO) -> None:

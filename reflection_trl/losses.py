@@ -438,8 +438,6 @@ def model_head(model: Any) -> Head:
     """
     module, config = model.get_output_embeddings(), model.config.get_text_config()
     further = {name for name, _ in module.named_parameters(recurse=False)} - {"weight", "bias"}
-    if getattr(config, "unpadded_vocab_size", None) is not None:
-        further.add("unpadded_vocab_size")
     if further:
         raise ValueError(
             f"The head of `{type(model).__name__}` has {', '.join(sorted(further))} beside weight, bias, scale and cap, which the "
@@ -454,12 +452,10 @@ def model_head(model: Any) -> Head:
 
 
 def _logit_scale(config: Any) -> float:
-    # As each family's config calls it. HyperCLOVA X multiplies by what Granite and MiniCPM3 divide by
-    for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"):  # Cohere, Muse, Falcon
+    # As each family's config calls it. HyperCLOVA X multiplies by what Granite divides by
+    for name in ("logit_scale", "lm_head_multiplier"):  # Cohere, Falcon-H1
         if getattr(config, name, None) is not None:
             return float(getattr(config, name))
     if getattr(config, "logits_scaling", None) is not None:
         return config.logits_scaling if config.model_type == "hyperclovax" else 1 / config.logits_scaling
-    if getattr(config, "logits_mup_width_multiplier", None) is not None:  # Inkling
-        return 1 / config.logits_mup_width_multiplier
     return 1.0

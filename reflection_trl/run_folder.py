@@ -183,18 +183,20 @@ class RunFolder:
             number != self.process and self.is_locked(number) for number in numbers
         )
 
-    def check_weights(self, model: str, weights: str) -> None:
+    def check_weights(self, model: str, weights: str | None) -> None:
         """
-        Refuses to go on with what a model has made that was trained again in its folder since: it would pass for the new one's. To be
-        left out where weights are gone: what is there can be judged, or written, without.
+        Refuses to go on with what a model has made that was trained again in its folder since: it would pass for the new one's.
 
         Args:
             model (`str`): the folder.
-            weights (`str`): tells its weights from others, as [`~reflection_trl.model_folder.weights_digest`] does.
+            weights (`str`, *optional*): tells its weights from others, as [`~reflection_trl.model_folder.weights_digest`] does. With
+                `None`, where they are gone or a server's, nothing is refused: what is there can be judged without.
 
         Raises:
             [`RunError`]: If they have changed, or the folder of the run cannot be written.
         """
+        if weights is None:
+            return
         file = self.path / "weights.json"
         try:
             if file.exists() and json.loads(file.read_text())["weights"] == weights:

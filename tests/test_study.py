@@ -221,7 +221,7 @@ def test_a_study_takes_further_seeds_and_rates(place):
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"train": {"max_steps": 2}}, r"out/runs/sft/1e-06/0 was made with `train` = .*1.*, not .*2"),
+        ({"train": {"max_steps": 2}}, "out/runs/sft/1e-06/0 was made with `max_steps` = 1, not 2: "),
         ({"samples_per_task": 4}, "out/base/sampled was made with `samples` = 3, not 4"),
         (
             {"benchmarks": ["problems:bench.jsonl", "problems:held-out.jsonl"]},
@@ -237,6 +237,18 @@ def test_old_models_and_answers_do_not_pass_for_those_of_other_settings(place, c
     told = capsys.readouterr().err
     assert re.search(said, told) and "give another `output_dir`, or remove" in told
     assert len(place.commands) == 6
+
+
+def test_an_arms_settings_count_and_not_its_comments(place, capsys):
+    text, config = (RECIPES / "study" / "arms" / "sft.yaml").read_text(), Path("mine.yaml")
+    config.write_text(text)
+    change(arms={"sft": {"config": "mine.yaml", "data": "answers"}})
+    assert main() == 0
+    config.write_text(f"# as before\n{text}")
+    assert main() == 0
+    config.write_text(f"{text}\nweight_decay: 0.5\n")
+    assert main() == 1
+    assert "was made with `weight_decay` = None, not 0.5: " in capsys.readouterr().err
 
 
 def test_other_rows_are_not_taken_for_those_of_before(place, capsys):

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from ..generation import Generate, GenerationArguments, open_generator
 from ..languages import Executor, get_language
 from ..languages.execution import Execute
-from ..model_folder import weights_digest
 from ..problems import Problem, ProblemReport, load_problems, prepare_problems, write_problems
 from ..run_folder import RunError, RunFolder, Session, write_json
 from .acceptance import Rejection
@@ -276,9 +275,7 @@ async def run_build(
                             raise ValueError(
                                 "Which model should answer? Give `generation`, or a generator as `generate`."
                             )
-                        weights = None if generation.chosen_backend == "endpoint" else weights_digest(generation.model)
-                        if weights is not None:
-                            folder.check_weights(generation.model, weights)
+                        folder.check_weights(generation.model, generation.weights)
                         generate = await stack.enter_async_context(open_generator(generation))
                 session = Session(process)
                 show = Progress(folder, build.keys, session, price) if bar and process == 0 else None

@@ -16,7 +16,6 @@ from typing import Any
 from ..generation import GenerationArguments, Sampling, open_generator
 from ..generation.types import Generate
 from ..languages import Executor
-from ..model_folder import weights_digest
 from ..run_folder import RunFolder
 from ..sandbox import Sandbox
 from .benchmarks import EVALPLUS, MULTIPL_E, OWN_PROBLEMS, load_tasks
@@ -260,7 +259,7 @@ def _folders(
 ) -> Iterator[dict[str, RunFolder]]:
     """A folder for the answers to each benchmark; refuses those that hold answers of another kind."""
     model, revision = generation.model, generation.model_revision
-    weights = None if generation.chosen_backend == "endpoint" else weights_digest(model)
+    weights = generation.weights
     with ExitStack() as stack:
         folders = {}
         for benchmark in tasks:
@@ -275,8 +274,7 @@ def _folders(
                 fingerprint["chat_template_kwargs"] = generation.template_variables
             place = Path(output_dir) / _folder_name(benchmark)
             folders[benchmark] = stack.enter_context(RunFolder(place, fingerprint, process, records="answers"))
-            if weights is not None:
-                folders[benchmark].check_weights(model, weights)
+            folders[benchmark].check_weights(model, weights)
         yield folders
 
 

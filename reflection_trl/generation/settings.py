@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..model_folder import check_model_folder
+from ..model_folder import check_model_folder, weights_digest
 from .types import Generate, GenerationError
 from .usage import Usage
 
@@ -131,6 +131,11 @@ class GenerationArguments:
     def template_variables(self) -> dict[str, Any]:
         """`chat_template_kwargs`, read."""
         return self.chat_template_kwargs if isinstance(self.chat_template_kwargs, dict) else {}
+
+    @property
+    def weights(self) -> str | None:
+        """Tells the weights of a model in a folder from others, as [`~reflection_trl.model_folder.weights_digest`] does."""
+        return None if self.chosen_backend == "endpoint" else weights_digest(self.model)
 
     @property
     def chosen_backend(self) -> str:

@@ -135,6 +135,7 @@ def test_a_model_that_is_trained_again_is_asked_again(tmp_path, monkeypatch):
         return len(asked)
 
     assert draw(limit=1) == 1
+    weights.with_name("training_args.bin").write_bytes(b"not of the model")
     assert draw() == 3  # the same model goes on
     weights.write_bytes(bytes(50_000) + b"\1" * 50_000)
     with pytest.raises(RunError, match="before its weights were changed"):
