@@ -36,6 +36,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from command_line import check_options
+
 
 if TYPE_CHECKING:
     import torch
@@ -664,7 +666,11 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    (arguments,) = parser.parse_args_into_dataclasses()
+    try:
+        check_options(parser, sys.argv[1:])
+        (arguments,) = parser.parse_args_into_dataclasses()
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     unknown = [arm for arm in arguments.arms if arm not in ARMS]
     if unknown:
         sys.exit(f"--arms {' '.join(unknown)}: use some of {' '.join(ARMS)}.")

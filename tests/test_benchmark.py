@@ -67,6 +67,7 @@ def test_arms_agree_and_are_written_down(tmp_path):
     ("arguments", "expected"),
     [
         ("--arms theirs", "--arms theirs: use some of ours ours-compiled ours-fp8 published sft sdft."),
+        ("--profild_steps 3", "error: unknown option: `profild_steps`; did you mean `profiled_steps`?"),
         ("--shape 3b", "--shape 3b: use one of tiny, 0.5b, 1.5b, 7b."),
         (
             "--batch_size 8 --micro_batch_size 3",
