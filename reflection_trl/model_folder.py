@@ -60,8 +60,8 @@ def weights_digest(name: str | os.PathLike[str]) -> str | None:
     Returns:
         `str`, *optional*: `None` where there are none on this machine.
     """
-    # Beside weights in safetensors, what ends in .bin are the settings of a training
-    files = sorted(Path(name).glob("*.safetensors")) or sorted(Path(name).glob("*.bin"))
+    # Not training_args.bin, which stays where weights are removed
+    files = sorted(Path(name).glob("*.safetensors")) or sorted(Path(name).glob("*model*.bin"))
     digest = hashlib.sha256()
     for path in files:
         size = path.stat().st_size
