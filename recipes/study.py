@@ -21,7 +21,7 @@ On several GPUs, start the same command once on each (CUDA_VISIBLE_DEVICES=0, 1,
     --dataset_name          accepted reflection sequences: a file
     --held_out              problems with tests that no row comes from: a file
     --arms                  in YAML: name, and `config`, and `data`: `rows`, `answers` for the final answers alone, or a file
-                            with other rows
+                            with other rows; and `train`: fields of recipes/train.py in which the arm differs from its config
     --reference             arm that the others are compared with [the first]
     --train                 in YAML: fields of recipes/train.py for all arms
     --learning_rates --seeds
@@ -76,11 +76,12 @@ RECIPES = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to train: a file of `recipes/train.py`, and which part of the rows it takes, or a file with rows of its own."""
+    """A way to train: a file of `recipes/train.py`, fields that differ from it, and which part of the rows it takes, or a file of its own."""
 
     name: str
     config: str
     data: str = "rows"
+    train: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -183,13 +184,15 @@ def parse(argv: list[str]) -> StudyArguments:
 
 
 def read_arms(arms: Any) -> list[Arm]:
-    """The arms of a YAML file: `{name: {config: FILE, data: rows}}`."""
+    """The arms of a YAML file: `{name: {config: FILE, data: rows, train: {FIELD: VALUE}}}`."""
     if not isinstance(arms, dict):
-        raise ValueError("`arms` are set in the YAML file: a name, and under it `config` and `data`.")
+        raise ValueError("`arms` are set in the YAML file: a name, and under it `config`, `data` and `train`.")
     found = []
     for name, entry in arms.items():
-        if not isinstance(entry, dict) or not {"config"} <= entry.keys() <= {"config", "data"}:
-            raise ValueError(f"the arm {name!r} needs `config`, and may have `data`; it is {entry!r}.")
+        if not isinstance(entry, dict) or not {"config"} <= entry.keys() <= {"config", "data", "train"}:
+            raise ValueError(f"the arm {name!r} needs `config`, and may have `data` and `train`; it is {entry!r}.")
+        if not isinstance(entry.get("train", {}), dict):
+            raise ValueError(f"the arm {name!r}: `train` holds fields and their values; it is {entry['train']!r}.")
         if name == BASE:
             raise ValueError(
                 f"an arm is called {BASE!r}, as the model is that has not been trained: choose another name."
@@ -293,7 +296,7 @@ def data_file(study: StudyArguments, arm: Arm) -> str:
 def training_of(study: StudyArguments, arm: Arm) -> dict[str, str]:
     """What the models of an arm depend on beside rate and seed: settings by their text, files of rows by what they hold."""
     assert isinstance(study.train, dict)  # it has been checked
-    settings = read_config_file(["--config", arm.config]) | study.train
+    settings = read_config_file(["--config", arm.config]) | study.train | arm.train
     rows = study.dataset_name if arm.data in DATA else arm.data
     return {
         "model": str(study.model_name_or_path),
@@ -344,12 +347,10 @@ def check_record(file: Path, key: str, wanted: dict[str, str], folder: Path) -> 
             )
 
 
-def train(study: StudyArguments, run: Run, lock: TextIO) -> None:
-    """One model, by `recipes/train.py` in a process of its own, whose output is kept in `train.log`."""
+def training_command(study: StudyArguments, run: Run) -> list[str]:
     arm = run.arm
     assert arm is not None  # the base model is not trained
     assert isinstance(study.train, dict)  # it has been checked
-    training = training_of(study, arm)
     fields = {
         "model_name_or_path": study.model_name_or_path,
         "dataset_name": data_file(study, arm),
@@ -359,10 +360,21 @@ def train(study: StudyArguments, run: Run, lock: TextIO) -> None:
         "report_to": "none",
         "save_strategy": "no",
         **study.train,
+        **arm.train,
     }
-    options = [part for name, value in fields.items() for part in (f"--{name}", str(value))]
+    options = []
+    for name, value in fields.items():
+        options += [f"--{name}", *(map(str, value) if isinstance(value, list) else [str(value)])]
     launch = [sys.executable] if study.launch == "python" else shlex.split(study.launch)
-    command = [*launch, str(RECIPES / "train.py"), "--config", arm.config, *options]
+    return [*launch, str(RECIPES / "train.py"), "--config", arm.config, *options]
+
+
+def train(study: StudyArguments, run: Run, lock: TextIO) -> None:
+    """One model, by `recipes/train.py` in a process of its own, whose output is kept in `train.log`."""
+    arm = run.arm
+    assert arm is not None
+    training = training_of(study, arm)
+    command = training_command(study, run)
     start = time.monotonic()
     with open(run.folder / "train.log", "w") as log:
         log.write(f"{shlex.join(command)}\n")

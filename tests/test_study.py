@@ -251,6 +251,21 @@ def test_an_arms_settings_count_and_not_its_comments(place, capsys):
     assert "was made with `weight_decay` = None, not 0.5: " in capsys.readouterr().err
 
 
+def test_an_arm_may_differ_from_its_file(place, capsys):
+    config = str(RECIPES / "study" / "arms" / "distill.yaml")
+    own = {"mask_order": ["code", "text", "execution"], "max_steps": 2}
+    arms = {"sft": {"config": config}, "own": {"config": config, "train": own}}
+    change(arms=arms)
+    assert main() == 0
+    command = next(one for one in place.commands if any("/own/" in part for part in one))
+    at = command.index("--mask_order")
+    assert command[at + 1 : at + 4] == own["mask_order"]
+    assert command[command.index("--max_steps") + 1] == "2"  # before what all arms have
+    change(arms=arms | {"own": {"config": config, "train": own | {"max_steps": 3}}})
+    assert main() == 1
+    assert "was made with `max_steps` = 2, not 3: " in capsys.readouterr().err
+
+
 def test_other_rows_are_not_taken_for_those_of_before(place, capsys):
     arguments = study.parse(["--config", "study.yaml"])
     file = study.data_file(arguments, arguments.ways[0])
@@ -353,6 +368,7 @@ def test_wrong_input_is_told_in_one_sentence(place, capsys, options, message):
         ({"a": {"config": "missing.yaml"}}, "'missing.yaml' does not exist"),
         ({"base": {"config": str(ARMS[0])}}, "an arm is called 'base', as the model is"),
         ({"a": {"config": str(ARMS[0]), "data": "all"}}, "rows and answers"),
+        ({"a": {"config": str(ARMS[0]), "train": "beta"}}, "the arm 'a': `train` holds fields and their values"),
     ],
 )
 def test_wrong_arms_are_told(arms, message):
@@ -385,11 +401,22 @@ def test_every_arm_is_a_file_of_the_training_recipe(file):
 
 
 @pytest.mark.parametrize("file", sorted((RECIPES / "study").glob("qwen*.yaml")), ids=lambda file: file.stem)
-def test_every_study_parses(file, place, monkeypatch):
+def test_every_study_parses(file, tmp_path, monkeypatch):
     monkeypatch.chdir(RECIPES.parent)
-    arguments = study.parse(["--config", str(file)])
-    assert [arm.name for arm in arguments.ways] == ["sft", "sft-reflection", "distill-all", "distill"]
-    assert arguments.reference == "sft" and len(arguments.seeds) >= 3
+    arguments = study.parse(["--config", str(file), "--output_dir", str(tmp_path)])
+    assert arguments.reference == "sft" and arguments.seeds[0] == 0
+    for arm in arguments.ways:
+        # As a run of the study would be started, fields of the arm's own included
+        argv = study.training_command(arguments, study.run_of(arguments, arm, 5e-6, 0))
+        _, settings, _, _ = train.parse([*argv[argv.index("--config") :], "--bf16", "false", "--use_cpu", "true"])
+        for name, value in arm.train.items():
+            assert getattr(settings, name) == value
+    names = [arm.name for arm in arguments.ways]
+    if file.stem in ("qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"):
+        assert names == ["sft", "sft-reflection", "distill-all", "distill"] and len(arguments.seeds) >= 3
+    if file.stem.endswith("ablations"):
+        changed = [arm for arm in arguments.ways if arm.config.endswith("distill.yaml") and arm.train]
+        assert len(changed) == 10 and all(len(arm.train) == 1 for arm in changed)
 
 
 def test_rows_of_the_study():
@@ -410,6 +437,22 @@ def test_rows_of_the_study():
     assert all(row["licence"] == problems[row["problem_id"]].licence in ("MIT", "CC-BY-4.0") for row in rows)
     instructions = {one.instruction for one in held_out.values()}
     assert not any(row["messages"][-2]["content"] in instructions for row in rows)
+
+
+def test_mixed_rows_of_the_study():
+    """All rows of the study, and as many requests with the answer alone."""
+    folder = RECIPES / "study"
+    mixed = read_table(folder / "mixed.parquet").to_pylist()
+    rows = {json.dumps(row["messages"]) for row in read_table(folder / "rows.parquet").to_pylist()}
+    plain = [row for row in mixed if row["type"] == "generation"]
+    assert {json.dumps(row["messages"]) for row in mixed if row["type"] == "reflection"} == rows
+    assert len(plain) == len(rows) == len({row["messages"][-1]["content"] for row in plain}) == 900
+    problems = {one.id: one for one in load_problems(folder / "problems.parquet")}
+    for row in plain:
+        request, answer = row["messages"]
+        problem = problems[row["problem_id"]]
+        assert (request["role"], answer["role"]) == ("user", "assistant")
+        assert (request["content"], row["licence"]) == (problem.instruction, problem.licence)
 
 
 def test_arms_differ_in_nothing_but_the_method():
