@@ -32,6 +32,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import (
     EvalLoopOutput,
     IntervalStrategy,
@@ -727,7 +728,13 @@ class ReflectionDistillTrainer(SFTTrainer):
                         f"{checkpoint} has no {TEACHER_FILE}: it was not written with `teacher='ema'`; resume with its teacher."
                     )
                 self._teacher_weights.load_state_dict(load_file(teacher_file))
-        return super().train(resume_from_checkpoint, trial=trial, ignore_keys_for_eval=ignore_keys_for_eval)
+            notice = _WarnOfOtherSteps(Path(checkpoint))
+            self.add_callback(notice)
+        try:
+            return super().train(resume_from_checkpoint, trial=trial, ignore_keys_for_eval=ignore_keys_for_eval)
+        finally:
+            if checkpoint:
+                self.remove_callback(notice)
 
     def _inner_training_loop(self, *args: Any, **kwargs: Any) -> TrainOutput:
         # Steps that no log came to, of a training before or of a batch that was too large (`auto_find_batch_size`)
@@ -883,3 +890,22 @@ class _UpdateTeacher(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self.weights.update()
+
+
+class _WarnOfOtherSteps(TrainerCallback):
+    """Compares the length of a resumed training with that of its checkpoint: it is known when the training begins."""
+
+    def __init__(self, checkpoint: Path):
+        self.checkpoint = checkpoint
+        file = checkpoint / TRAINER_STATE_NAME
+        self.max_steps = TrainerState.load_from_json(str(file)).max_steps if file.exists() else None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self.max_steps not in (None, state.max_steps) and state.is_world_process_zero:
+            logger.warning(
+                f"{self.checkpoint} was written by a training of {self.max_steps} steps, but this one has {state.max_steps}, by which "
+                f"its schedules of the mask rate and the learning rate go from here on; set `max_steps` or `num_train_epochs` as "
+                f"before to go on with the rates of that training."
+            )

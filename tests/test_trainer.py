@@ -450,6 +450,22 @@ def test_a_checkpoint_of_another_trainer_is_refused(make_model, tokenizer, mixed
         trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
 
 
+def test_another_length_of_a_resumed_training_is_told(make_model, tokenizer, mixed_rows, tmp_path, caplog):
+    def resumed(**settings):
+        caplog.clear()
+        trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **saved | settings)
+        trainer.train(resume_from_checkpoint=checkpoint)
+        return [record.getMessage() for record in caplog.records if "by a training of" in record.getMessage()]
+
+    saved = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1, "logging_steps": 1}
+    checkpoint = str(tmp_path / "checkpoint-1")
+    make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **saved).train()
+    assert resumed() == []
+    for settings in ({"max_steps": 4}, {"max_steps": -1, "num_train_epochs": 4}):
+        (message,) = resumed(**settings)
+        assert message.startswith(f"{checkpoint} was written by a training of 2 steps, but this one has 4,")
+
+
 @pytest.mark.parametrize("teacher", ["live", "ema"])
 def test_a_checkpoint_is_complete_when_it_is_pushed(make_model, tokenizer, mixed_rows, tmp_path, monkeypatch, teacher):
     pushed = {}
