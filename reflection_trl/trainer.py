@@ -310,6 +310,7 @@ class ReflectionDistillTrainer(SFTTrainer):
         self._teacher_weights = self._make_teacher()
         self._sums: torch.Tensor | None = None
         self._counted = 0
+        self._micro_batches = 1  # of the accumulation window under way
         self._eval_rows: dict[int, tuple[float, ...]] = {}
         args.run_facts = {
             # `None` of a streaming dataset
@@ -412,6 +413,7 @@ class ReflectionDistillTrainer(SFTTrainer):
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
         # Trained tokens of full sequences and of students, over the accumulation window and all processes: both are known
         # before any mask is drawn
+        self._micro_batches = len(batch_samples)
         rows = [row for batch in batch_samples for row in batch["rows"]]
         counts = torch.tensor(
             [sum(row.num_trained for row in rows), sum(row.num_answer for row in rows if row.is_reflection)],
@@ -652,9 +654,11 @@ class ReflectionDistillTrainer(SFTTrainer):
         nll = outputs["nll"].to(dtype)
         num_students = len(batch.student)
         computed = batch.input_ids.size if batch.attention_mask is None else int(batch.attention_mask.sum())
+        # Each step counts alike, also the last of an epoch, whose window has fewer micro-batches
+        share = 1 / self._micro_batches
         known = {
-            "steps": 1.0,
-            "mask_rate": rate,
+            "steps": share,
+            "mask_rate": rate * share,
             "sequence_tokens": len(batch.targets) - num_students,
             "student_tokens": num_students,
             "pairs": num_students,

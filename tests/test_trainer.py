@@ -111,6 +111,15 @@ def test_metrics_of_a_step_by_hand(make_model, tokenizer, mixed_rows, tmp_path):
     assert entry["num_tokens"] == twice - hidden
 
 
+def test_mask_rate_of_steps_with_fewer_micro_batches(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(
+        make_model(), tokenizer, mixed_rows[:6], tmp_path, max_steps=-1, num_train_epochs=1, logging_steps=2,
+        per_device_train_batch_size=1, gradient_accumulation_steps=4,
+    )  # fmt: skip
+    trainer.train()
+    assert trainer.state.log_history[0]["mask/rate"] == pytest.approx((0.5 + 1.0) / 2)
+
+
 def test_what_trackers_are_told_of_a_run(make_model, tokenizer, mixed_rows, tmp_path):
     noted = {}
 
