@@ -67,7 +67,7 @@ def prepare_dataset(
     if not columns or (isinstance(dataset, Dataset) and len(dataset) == 0):
         raise ValueError(f"The {name} dataset is empty.")
     if set(TOKEN_FEATURES) <= set(columns):
-        return dataset
+        return _numbered_apart(dataset)
     missing = [column for column in ("messages", "type") if column not in columns]
     if missing:
         raise ValueError(
@@ -179,6 +179,16 @@ def best_fit_decreasing(costs: list[int], budget: int) -> list[list[int]]:
         bins[number].append(item)
         bisect.insort(room, (left - costs[item], number))
     return bins
+
+
+def _numbered_apart(dataset: Dataset | IterableDataset) -> Dataset | IterableDataset:
+    # Datasets that were prepared apart and then joined number their rows alike, of which an evaluation would count one each. Streams
+    # number them by content, and packs are never evaluated
+    if isinstance(dataset, IterableDataset) or dataset.features["row_id"] != TOKEN_FEATURES["row_id"]:
+        return dataset
+    if len(np.unique(dataset.with_format("numpy")["row_id"])) == len(dataset):
+        return dataset
+    return dataset.remove_columns("row_id").add_column("row_id", np.arange(len(dataset)))
 
 
 def _unformatted(dataset: Dataset | IterableDataset) -> Dataset | IterableDataset:

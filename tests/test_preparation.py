@@ -6,7 +6,7 @@ import logging
 
 import pytest
 from conftest import CORPUS, generation_row, make_tokenizer, reflection_row, trl_template
-from datasets import Dataset, IterableDataset
+from datasets import Dataset, IterableDataset, concatenate_datasets
 from torch.utils.data import DataLoader
 
 from reflection_trl.preparation import TOKEN_FEATURES, prepare_dataset
@@ -53,6 +53,13 @@ def test_twice_is_once(mixed_rows, renderer):
     assert prepare_dataset(once, renderer, 3) is once
     stream = prepare_dataset(Dataset.from_list(mixed_rows).to_iterable_dataset(), renderer, None)
     assert without_ids(prepare_dataset(stream, renderer, 3)) == without_ids(once)
+
+
+def test_rows_that_were_prepared_apart_are_numbered_apart(mixed_rows, renderer):
+    parts = [prepare_dataset(Dataset.from_list(rows), renderer, None) for rows in (mixed_rows[:5], mixed_rows[5:])]
+    joined = prepare_dataset(concatenate_datasets(parts), renderer, None)
+    assert joined.features == TOKEN_FEATURES
+    assert as_rows(joined) == as_rows(prepare_dataset(Dataset.from_list(mixed_rows), renderer, None))
 
 
 @pytest.mark.parametrize("stream", [False, True])
