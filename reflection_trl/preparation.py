@@ -7,6 +7,7 @@ reported. Nothing is ever cut.
 import bisect
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -76,22 +77,7 @@ def prepare_dataset(
         )
 
     streams = isinstance(dataset, IterableDataset)
-
-    def tokenize_row(row: dict[str, Any], index: int) -> dict[str, Any]:
-        row = normalize_row(row, f"Row {index} of the {name} dataset")
-        dropped = ""
-        try:
-            tokens = renderer.tokenize(row)
-            if max_length is not None and len(tokens["input_ids"]) > max_length:
-                dropped = f"longer than max_length={max_length}"
-        except UnrenderableRow as error:
-            dropped = str(error)
-        if dropped:
-            tokens = {"input_ids": [], "trained": [], "block_ids": [], "block_types": [], "answer_start": 0}
-        # Each worker of a stream counts from 0, so there the content numbers the row: masks must not depend on workers
-        row_id = zlib.crc32(np.array(tokens["input_ids"], dtype=np.int32).tobytes()) if streams else index
-        return {**tokens, "row_id": row_id, "dropped": dropped}
-
+    tokenize_row = _row_tokenizer(renderer, max_length, name, streams)
     features = Features({**TOKEN_FEATURES, "dropped": Value("string")})
     if streams:
         dataset = dataset.map(tokenize_row, with_indices=True, remove_columns=columns, features=features)
@@ -106,12 +92,43 @@ def prepare_dataset(
     )
     reasons = Counter(reason for reason in dataset["dropped"] if reason)
     if reasons:
-        report = "; ".join(f"{count} {reason}" for reason, count in reasons.most_common(5))
         if reasons.total() == len(dataset):
-            raise ValueError(f"No row of the {name} dataset can be used, of {len(dataset)}: {report}.")
-        logger.warning(f"Dropped {reasons.total()} of {len(dataset)} rows of the {name} dataset: {report}.")
+            raise ValueError(_nothing_left(reasons, name))
+        logger.warning(f"Dropped {reasons.total()} of {len(dataset)} rows of the {name} dataset: {_report(reasons)}.")
         dataset = dataset.filter(lambda dropped: not dropped, input_columns="dropped", num_proc=num_proc)
     return dataset.remove_columns("dropped")
+
+
+def check_rows_are_left(
+    stream: IterableDataset,
+    renderer: ChatTemplateRenderer | BlockTokenRenderer,
+    max_length: int | None,
+    name: str = "train",
+) -> None:
+    """
+    Refuse a stream of which no row can be used. That shows only when all of it has been read, so it is asked when nothing came out.
+
+    Args:
+        stream ([`~datasets.IterableDataset`]):
+            Rows as they were before [`prepare_dataset`].
+        renderer ([`~reflection_trl.rendering.ChatTemplateRenderer`] or [`~reflection_trl.rendering.BlockTokenRenderer`]):
+            How rows become tokens.
+        max_length (`int`, *optional*):
+            Longest row in tokens; `None` for no limit.
+        name (`str`, *optional*, defaults to `"train"`):
+            What messages call the dataset.
+
+    Raises:
+        ValueError: If every row is dropped.
+    """
+    tokenize_row = _row_tokenizer(renderer, max_length, name, streams=True)
+    reasons: Counter[str] = Counter()
+    for index, row in enumerate(_unformatted(stream)):
+        if not (reason := tokenize_row(row, index)["dropped"]):
+            return
+        reasons[reason] += 1
+    if reasons:
+        raise ValueError(_nothing_left(reasons, name))
 
 
 def pack_rows(dataset: Dataset, token_budget: int) -> Dataset:
@@ -179,6 +196,35 @@ def best_fit_decreasing(costs: list[int], budget: int) -> list[list[int]]:
         bins[number].append(item)
         bisect.insort(room, (left - costs[item], number))
     return bins
+
+
+def _row_tokenizer(
+    renderer: ChatTemplateRenderer | BlockTokenRenderer, max_length: int | None, name: str, streams: bool
+) -> Callable[[dict[str, Any], int], dict[str, Any]]:
+    def tokenize_row(row: dict[str, Any], index: int) -> dict[str, Any]:
+        row = normalize_row(row, f"Row {index} of the {name} dataset")
+        dropped = ""
+        try:
+            tokens = renderer.tokenize(row)
+            if max_length is not None and len(tokens["input_ids"]) > max_length:
+                dropped = f"longer than max_length={max_length}"
+        except UnrenderableRow as error:
+            dropped = str(error)
+        if dropped:
+            tokens = {"input_ids": [], "trained": [], "block_ids": [], "block_types": [], "answer_start": 0}
+        # Each worker of a stream counts from 0, so there the content numbers the row: masks must not depend on workers
+        row_id = zlib.crc32(np.array(tokens["input_ids"], dtype=np.int32).tobytes()) if streams else index
+        return {**tokens, "row_id": row_id, "dropped": dropped}
+
+    return tokenize_row
+
+
+def _report(reasons: Counter[str]) -> str:
+    return "; ".join(f"{count} {reason}" for reason, count in reasons.most_common(5))
+
+
+def _nothing_left(reasons: Counter[str], name: str) -> str:
+    return f"No row of the {name} dataset can be used, of {reasons.total()}: {_report(reasons)}."
 
 
 def _numbered_apart(dataset: Dataset | IterableDataset) -> Dataset | IterableDataset:

@@ -64,7 +64,7 @@ from .modeling import (
     without_noise,
 )
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
-from .preparation import pack_rows, prepare_dataset
+from .preparation import check_rows_are_left, pack_rows, prepare_dataset
 from .rendering import BlockTokenRenderer, ChatTemplateRenderer
 from .training_curves import CURVES_FILE, plot_training, summarize
 
@@ -237,6 +237,7 @@ class ReflectionDistillTrainer(SFTTrainer):
                 add_block_tokens(model, processing_class, peft_config)
             quantization_config, args.model_init_kwargs = None, None  # of which TRL would say that they come too late
         self._renderer: BlockTokenRenderer | ChatTemplateRenderer | None = None
+        self._stream = train_dataset if isinstance(train_dataset, IterableDataset) else None
         self.dataset_name: str | list[str] | None = None
 
         super().__init__(
@@ -735,10 +736,13 @@ class ReflectionDistillTrainer(SFTTrainer):
             notice = _WarnOfOtherSteps(Path(checkpoint))
             self.add_callback(notice)
         try:
-            return super().train(resume_from_checkpoint, trial=trial, ignore_keys_for_eval=ignore_keys_for_eval)
+            output = super().train(resume_from_checkpoint, trial=trial, ignore_keys_for_eval=ignore_keys_for_eval)
         finally:
             if checkpoint:
                 self.remove_callback(notice)
+        if not output.global_step and self._stream is not None and self._renderer is not None:
+            check_rows_are_left(self._stream, self._renderer, self.args.max_length)
+        return output
 
     def _inner_training_loop(self, *args: Any, **kwargs: Any) -> TrainOutput:
         # Steps that no log came to, of a training before or of a batch that was too large (`auto_find_batch_size`)

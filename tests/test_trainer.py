@@ -67,6 +67,23 @@ def test_streaming_dataset(make_model, tokenizer, mixed_rows, tmp_path):
     assert trainer.state.global_step == 2
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stream_of_which_no_row_is_left(make_model, tokenizer, mixed_rows, tmp_path, workers):
+    trainer = ReflectionDistillTrainer(
+        model=make_model(),
+        args=ReflectionDistillConfig(
+            output_dir=str(tmp_path), **SHORT, bf16=False, use_cpu=True, report_to="none", disable_tqdm=True, max_length=5,
+            dataloader_num_workers=workers,
+        ),
+        train_dataset=Dataset.from_list(mixed_rows).to_iterable_dataset(num_shards=2),
+        processing_class=tokenizer,
+    )  # fmt: skip
+    with pytest.raises(
+        ValueError, match=r"^No row of the train dataset can be used, of 8: 8 longer than max_length=5\.$"
+    ):
+        trainer.train()
+
+
 def test_metrics_of_a_step_by_hand(make_model, tokenizer, mixed_rows, tmp_path):
     trainer = make_trainer(
         make_model(), tokenizer, mixed_rows, tmp_path, mask_strategy=["all"], max_steps=1, logging_steps=1
