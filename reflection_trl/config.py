@@ -1,6 +1,7 @@
 """Settings of reflection self-distillation, with the source of every default."""
 
 import copy
+import functools
 import json
 import os
 from dataclasses import dataclass, field
@@ -38,6 +39,23 @@ PAPER_PRESET: dict[str, Any] = {
 }
 
 
+def _takes_run_facts(config: type["ReflectionDistillConfig"]) -> type["ReflectionDistillConfig"]:
+    # What `to_dict` tells, `__init__` takes. A field of it would be an option of the command line, an `InitVar` an argument of the
+    # `__post_init__` of subclasses
+    init = config.__init__
+
+    @functools.wraps(init)
+    def __init__(
+        self: "ReflectionDistillConfig", *args: Any, run_facts: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        init(self, *args, **kwargs)
+        self.run_facts = run_facts or {}
+
+    config.__init__ = __init__  # type: ignore[method-assign]
+    return config
+
+
+@_takes_run_facts
 @dataclass
 class ReflectionDistillConfig(SFTConfig):
     r"""
@@ -340,8 +358,10 @@ class ReflectionDistillConfig(SFTConfig):
             )
 
     def to_dict(self) -> dict[str, Any]:
-        # All that trackers note of a run beside the model's config: what was trained on, with what, belongs to it
-        return super().to_dict() | self.run_facts
+        # All that trackers note of a run beside the model's config: what was trained on, with what, belongs to it. Tokens of the
+        # vocabulary, which transformers hides by their names, are no secrets, and settings made of the dictionary need them
+        facts = {"run_facts": self.run_facts} if self.run_facts else {}
+        return super().to_dict() | {"eos_token": self.eos_token, "pad_token": self.pad_token} | facts
 
     def __getstate__(self) -> dict[str, Any]:
         # `training_args.bin` is this object pickled, and goes to the Hub with the model

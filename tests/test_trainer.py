@@ -148,9 +148,10 @@ def test_what_trackers_are_told_of_a_run(make_model, tokenizer, mixed_rows, tmp_
     trainer.add_callback(Tracker)
     trainer.train()
     assert noted["mask_order"] == ["execution", "text", "code"]
-    assert noted["data/rows"] == len(mixed_rows)
-    assert noted["data/fingerprint"] == Dataset.from_list(mixed_rows)._fingerprint
-    assert noted["versions/torch"] == importlib.metadata.version("torch")
+    facts = noted["run_facts"]
+    assert facts["data/rows"] == len(mixed_rows)
+    assert facts["data/fingerprint"] == Dataset.from_list(mixed_rows)._fingerprint
+    assert facts["versions/torch"] == importlib.metadata.version("torch")
     # One group for each kind of metric, where trackers make groups of what stands before a slash
     groups = {name.split("/")[0] for entry in trainer.state.log_history for name in entry if "/" in name}
     assert groups == {"loss", "mask", "student"}
@@ -323,6 +324,17 @@ def test_a_copy_of_the_settings_keeps_the_token_that_a_file_must_not_have(tmp_pa
     copied = copy.deepcopy(args)
     assert copied.hub_token == "secret" and copied.mask_order is not args.mask_order
     assert pickle.loads(pickle.dumps(args)).hub_token is None
+
+
+def test_settings_are_made_again_of_what_they_tell(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, mask_strategy="all", hub_token="hf_abc")
+    told = json.loads(trainer.args.to_json_string())
+    again = ReflectionDistillConfig(**told)
+    assert again.to_dict() == trainer.args.to_dict() == told
+    assert again.run_facts == trainer.args.run_facts and again.hub_token == "<HUB_TOKEN>"
+    ReflectionDistillTrainer(
+        make_model(), again, train_dataset=Dataset.from_list(mixed_rows), processing_class=tokenizer
+    )
 
 
 def test_rows_are_counted_and_not_packs(make_model, tokenizer, mixed_rows, tmp_path):
