@@ -36,7 +36,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from command_line import check_options
+from command_line import make_parser, parse_options
 
 
 if TYPE_CHECKING:
@@ -659,16 +659,10 @@ def plot(results: Sequence[Result], path: Path) -> None:
 
 
 def main() -> None:
-    from transformers.hf_argparser import HfArgumentParser
-
-    parser = HfArgumentParser(
-        BenchmarkArguments,  # type: ignore[arg-type] # annotated with a type of its own
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser(BenchmarkArguments, "benchmark.py")
+    parser.description, parser.formatter_class = __doc__, argparse.RawDescriptionHelpFormatter
     try:
-        check_options(parser, sys.argv[1:])
-        (arguments,) = parser.parse_args_into_dataclasses()
+        (arguments,) = parse_options(parser, sys.argv[1:])
     except ValueError as error:
         sys.exit(f"error: {error}")
     unknown = [arm for arm in arguments.arms if arm not in ARMS]

@@ -68,6 +68,8 @@ def test_arms_agree_and_are_written_down(tmp_path):
     [
         ("--arms theirs", "--arms theirs: use some of ours ours-compiled ours-fp8 published sft sdft."),
         ("--profild_steps 3", "error: unknown option: `profild_steps`; did you mean `profiled_steps`?"),
+        ("--steps", "error: --steps: expected one argument; write its value behind it."),
+        ("--steps many", "error: --steps: invalid int value: 'many'; give a whole number."),
         ("--shape 3b", "--shape 3b: use one of tiny, 0.5b, 1.5b, 7b."),
         (
             "--batch_size 8 --micro_batch_size 3",
