@@ -386,7 +386,10 @@ def finish(trainer: "ReflectionDistillTrainer", seconds: float) -> None:
     trainer.save_state()
     if trainer.is_world_process_zero():
         print(f"\nTrained {trainer.state.global_step} steps in {seconds // 60:.0f} min {seconds % 60:02.0f} s.")
-        for label, first, last, note in summarize(trainer.state.log_history):
+        args = trainer.args
+        for label, first, last, note in summarize(
+            trainer.state.log_history, args.mask_strategy, args.distillation_weight
+        ):
             print(f"  {label:<28} {first:.3f} -> {last:.3f}   ({note})")
     if trainer.args.push_to_hub:
         trainer.push_to_hub(dataset_name=trainer.dataset_name)  # saves all of it first

@@ -1,6 +1,7 @@
 """The curves and figures of a training run, for its card and for people: losses, divergence, mask rate, agreement."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 # Beside the card, which shows it
 CURVES_FILE = "training_curves.png"
+# Strategies that the mask rate does not move
+_STILL = {"all": "with every block hidden", "none": "with no block hidden"}
 BLUE, ORANGE, GREEN, GREY = "#3465a4", "#d9730d", "#3d8a4e", "#6b6b6b"
 
 
@@ -40,13 +43,19 @@ def smooth(values: list[float], window: int) -> list[float]:
     return [sum(part) / len(part) for part in (values[max(0, i - window) : i + 1] for i in range(len(values)))]
 
 
-def summarize(log_history: list[dict[str, Any]]) -> list[tuple[str, float, float, str]]:
+def summarize(
+    log_history: list[dict[str, Any]], mask_strategy: Sequence[str] = (), distillation_weight: float = 1.0
+) -> list[tuple[str, float, float, str]]:
     """
     What a run came to, in a few figures.
 
     Args:
         log_history (`list[dict]`):
             `trainer.state.log_history`, or the same key of `trainer_state.json`.
+        mask_strategy (`Sequence[str]`, *optional*):
+            The run's setting, for the notes; by default one that hides more as the mask rate grows.
+        distillation_weight (`float`, *optional*, defaults to `1.0`):
+            The run's setting, for the notes.
 
     Returns:
         `list[tuple[str, float, float, str]]`: Quantity, its value at the start and at the end, and a note for the reader.
@@ -60,18 +69,26 @@ def summarize(log_history: list[dict[str, Any]]) -> list[tuple[str, float, float
             values = series["eval_mean_token_accuracy"][1]
             note = "of the model's first choice of each token"
             summary.append(("held-out rows, accuracy", values[0], values[-1], note))
-    rates = series.get("mask/rate", ([], [0.0]))[1]
-    hidden = f"with ever more hidden: mask rate {rates[0]:.2f} to {rates[-1]:.2f}"
+    hidden = _what_is_hidden(series.get("mask/rate", ([], [0.0]))[1], mask_strategy)
+    pair = "of student and teacher"
+    divergence = pair if distillation_weight else f"{pair}, only measured: its weight is 0"
     for name, label, note in (
         ("loss/sequence", "training, whole sequences", "first and last quarter of the steps"),
         ("loss/student", "training, student's answer", hidden),
-        ("loss/distillation", "training, divergence", "of student and teacher"),
+        ("loss/distillation", "training, divergence", divergence),
     ):
         if name in series:
             values = series[name][1]
             quarter = max(1, len(values) // 4)
             summary.append((label, sum(values[:quarter]) / quarter, sum(values[-quarter:]) / quarter, note))
     return summary
+
+
+def _what_is_hidden(rates: Sequence[float], mask_strategy: Sequence[str]) -> str:
+    if mask_strategy and set(mask_strategy) <= _STILL.keys():
+        return " or ".join(_STILL[strategy] for strategy in dict.fromkeys(mask_strategy))
+    first, last = f"{rates[0]:.2f}", f"{rates[-1]:.2f}"
+    return f"at mask rate {last}" if first == last else f"with ever more hidden: mask rate {first} to {last}"
 
 
 def plot_training(log_history: list[dict[str, Any]], file: str | os.PathLike[str]) -> Path:

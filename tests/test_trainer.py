@@ -296,6 +296,28 @@ def test_model_card(make_model, tokenizer, mixed_rows, tmp_path):
     assert all(f"](https://huggingface.co/datasets/{name})" in card.text for name in mixture)
 
 
+@pytest.mark.parametrize(
+    ("settings", "hidden"),
+    [
+        ({}, "with ever more hidden: mask rate 0.50 to 1.00"),
+        ({"mask_strategy": ["all"]}, "with every block hidden"),
+        ({"mask_strategy": "none"}, "with no block hidden"),
+        ({"mask_strategy": ["all", "none"]}, "with every block hidden or with no block hidden"),
+        ({"mask_schedule": "constant", "mask_rate_end": 0.7}, "at mask rate 0.70"),
+        ({"distillation_weight": 0.0}, "with ever more hidden: mask rate 0.50 to 1.00"),
+    ],
+)
+def test_the_card_says_what_was_hidden_and_learnt(make_model, tokenizer, mixed_rows, tmp_path, settings, hidden):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **SHORT | settings)
+    trainer.train()
+    trainer.create_model_card()
+    text = ModelCard.load(tmp_path / "README.md").text
+    assert f"| {hidden} |" in text
+    learnt = settings.get("distillation_weight", 1.0) > 0
+    assert ("self-distillation: in training" in text) == learnt
+    assert ("only measured: its weight is 0 |" in text) == (not learnt)
+
+
 def test_generation_stops_at_what_the_answers_end_with(make_model, tokenizer, mixed_rows, tmp_path):
     """Qwen2.5's base models: ChatML in the template, but the end of texts as end token."""
     import copy
