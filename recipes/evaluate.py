@@ -15,7 +15,7 @@ judged anew.
                             compiler is missing is named and skipped. problems:FILE is a set of your own, with tests
     --samples               files of answers, JSON Lines with `task_id` and `solution` or `completion`, one a benchmark (for
                             MultiPL-E name it: --benchmarks multipl-e:java); `--name` is what to call them
-    --limit                 only the first so many tasks of each benchmark, for a trial
+    --limit                 only the first so many tasks of each benchmark, for a trial; not to be published
     --multipl_e             file, folder or Hub id with MultiPL-E's tasks [nuprl/MultiPL-E]
   model
     --model                 name on the Hub, or a folder (in YAML: model_name_or_path)
@@ -100,6 +100,11 @@ def run(argv: list[str]) -> None:
     process, processes = place_among_processes()
     arguments = parse(argv)
     if arguments.publish_to_hub:
+        if arguments.limit is not None:
+            raise ValueError(
+                f"--limit {arguments.limit} judges only the first tasks, whose pass@1 is not that of the benchmark: leave out --limit, or "
+                f"--publish_to_hub {arguments.publish_to_hub}."
+            )
         check_token("publish_to_hub")
     logging.basicConfig(level=logging.INFO if process == 0 else logging.ERROR, format="%(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request to the Hub

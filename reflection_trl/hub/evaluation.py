@@ -46,7 +46,8 @@ def publish_evaluation(
 
     Args:
         run ([`~reflection_trl.evaluation.EvaluationRun`]):
-            What came out. Scores on problems of your own are left out: the Hub has no benchmark for them.
+            What came out. Scores on problems of your own are left out: the Hub has no benchmark for them. A run of the first
+            tasks alone (`limit`) is refused.
         repo_id (`str`):
             The model's repository, which must exist.
         samples_repo (`str`, *optional*):
@@ -80,6 +81,11 @@ def publish_evaluation(
     validate_repo_id(repo_id)
     check_target(revision, create_pr)
     token = clean_token(token)
+    if (limit := run.settings.get("limit")) is not None:
+        raise ValueError(
+            f"the run of {run.model} has judged only the first tasks of each benchmark (`limit` {limit}), whose pass@1 is not that of the "
+            f"benchmark; evaluate all of them, and publish that."
+        )
     run = dataclasses.replace(
         run,
         scores=[score for score in run.scores if not score.benchmark.startswith(OWN_PROBLEMS)],

@@ -374,6 +374,10 @@ def test_the_recipe_judges_compares_and_reports(recipe, tmp_path):
             ["--model", "m", "--publish_to_hub", "me/m"],
             "`publish_to_hub` needs a token of the Hub; run `hf auth login`",
         ),
+        (
+            ["--model", "m", "--publish_to_hub", "me/m", "--limit", "5"],
+            "--limit 5 judges only the first tasks, whose pass@1 is not that of the benchmark: leave out --limit, or --publish_to_hub me/m.",
+        ),
         (["--config", "gone.yaml"], "gone.yaml"),
     ],
 )

@@ -114,8 +114,8 @@ def test_build_publish_train_push_load_evaluate_publish_read(
     solution = tokenizer.decode(answer)
     assert asyncio.run(judge(solution)).kind != FeedbackKind.NONE
 
-    # It is evaluated on two tasks, and the results go to the Hub
-    command = "--model team/coder --backend transformers --benchmarks humaneval --limit 2 --max_tokens 8"
+    # It is evaluated, and the results go to the Hub
+    command = "--model team/coder --backend transformers --benchmarks humaneval --max_tokens 8"
     command += " --output_dir evaluated --publish_to_hub team/coder --samples_repo team/coder-answers"
     recipe("evaluate").run(command.split())
     run = EvaluationRun.load("evaluated/results.json")
@@ -136,4 +136,4 @@ def test_build_publish_train_push_load_evaluate_publish_read(
     assert card.text.index("## Training") < card.text.index("| HumanEval | pass@1 | 0.0 % |")
     parquet = client.read("datasets", "team/coder-answers", "humaneval/test-00000-of-00001.parquet")
     judged = [outcome.solution for outcome in run.score("humaneval").outcomes]
-    assert read_table(BytesIO(parquet))["solution"].to_pylist() == judged and len(judged) == 2
+    assert read_table(BytesIO(parquet))["solution"].to_pylist() == judged and len(judged) == 8
