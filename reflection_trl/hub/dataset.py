@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .dataset_card import TEMPLATE, describe_rows, make_dataset_card
-from .errors import clean_token
+from .errors import clean_token, redact
 from .licences import check_licence, common_licence
 from .parquet import contents, push_parquet
 
@@ -94,7 +94,7 @@ def publish_dataset(
         ValueError: If the dataset or an argument cannot be right; nothing is written or sent then.
     """
     token = clean_token(token)
-    splits = as_splits(dataset)
+    splits = without_addresses(as_splits(dataset))
     facts = describe_rows(splits)
     statistics = {} if statistics is None else statistics
     statistics = dict(statistics if isinstance(statistics, Mapping) else statistics.to_dict())
@@ -132,6 +132,23 @@ def publish_dataset(
         commit_message=commit_message,
         max_shard_size=max_shard_size,
         staging_dir=staging_dir,
+    )
+
+
+def without_addresses(splits: "DatasetDict") -> "DatasetDict":
+    """Rows whose column `model` does not say where the server of a model without a name stands."""
+    from datasets import DatasetDict, Value
+
+    def hide(row: dict[str, Any]) -> dict[str, Any]:
+        return {"model": row["model"] and redact(row["model"])}
+
+    return DatasetDict(
+        {
+            split: rows.map(hide)
+            if rows.features.get("model") == Value("string") and any("://" in (m or "") for m in rows.unique("model"))
+            else rows
+            for split, rows in splits.items()
+        }
     )
 
 

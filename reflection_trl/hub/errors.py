@@ -11,15 +11,18 @@ _Error = TypeVar("_Error", bound=BaseException)
 
 HIDDEN = "<hidden>"
 
-# A name such as `token`, `hub_token`, `openai-api-key`; not `eos_token` or `max_tokens`
-_SECRET = r"(?:(?:\w+[-_])*(?:api[-_]?key|secret|password)|(?:(?:\w+[-_])*(?:hub|hf|auth|access|api)[-_])?token)"
+# A name such as `token`, `hub_token`, `openai-api-key`, or `base_url`, which may be that of a server of one's own; not `eos_token` or
+# `max_tokens`
+_SECRET = r"(?:(?:\w+[-_])*(?:api[-_]?key|base[-_]?url|secret|password)|(?:(?:\w+[-_])*(?:hub|hf|auth|access|api)[-_])?token)"
 _SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
 # A Hub token wherever it stands, what follows an option or variable that names a secret, and a password in a URL
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}\b")
 _OPTION = re.compile(
-    rf"(?P<name>(?<![\w-])--?{_SECRET}(?:=|\s+)|\b[A-Z][A-Z0-9_]*(?:TOKEN|API_KEY|SECRET|PASSWORD)=)"
+    rf"(?P<name>(?<![\w-])--?{_SECRET}(?:=|\s+)|\b[A-Z][A-Z0-9_]*(?:TOKEN|API_KEY|BASE_URL|SECRET|PASSWORD)=)"
     r"(?P<value>'[^']*'|\"[^\"]*\"|\S+)"
 )
+# What a build calls the model of a server that it was given no name for
+_SERVER = re.compile(r"(?<=\bthe model of )https?://[^\s,]+?(?=[.,]*(?:\s|$))")
 _URL_PASSWORD = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
 
 
@@ -33,7 +36,7 @@ class PublishError(OSError):
 
 def redact(text: str, token: str | bool | None = None) -> str:
     """
-    Hides tokens, passwords and API keys in a text that is to be published or shown.
+    Hides tokens, passwords, API keys and servers' addresses in a text that is to be published or shown.
 
     Args:
         text (`str`):
@@ -50,7 +53,7 @@ def redact(text: str, token: str | bool | None = None) -> str:
         if isinstance(secret, str) and secret.strip():
             text = text.replace(secret.strip(), HIDDEN)
     text = _OPTION.sub(lambda match: match["name"] + HIDDEN, _TOKEN.sub(HIDDEN, text))
-    return _URL_PASSWORD.sub(HIDDEN, text)
+    return _URL_PASSWORD.sub(HIDDEN, _SERVER.sub(HIDDEN, text))
 
 
 def clean_token(token: str | bool | None) -> str | bool | None:
@@ -69,7 +72,7 @@ def clean_token(token: str | bool | None) -> str | bool | None:
 
 
 def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without those that hold a token, key or password, by their names."""
+    """Settings without those that hold a token, key, password or a server's address, by their names."""
     return {
         name: without_secrets(value) if isinstance(value, Mapping) else value
         for name, value in settings.items()

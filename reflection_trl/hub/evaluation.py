@@ -61,7 +61,7 @@ def publish_evaluation(
             Whether to open a pull request, as one does with results for other people's models.
         token (`str` or `bool`, *optional*):
             Token, or `False` for none. By default that of `HF_TOKEN` or `hf auth login`. It is never written anywhere, and
-            tokens and keys in the run's command are hidden.
+            tokens, keys and a server's address in the run's command are hidden.
         commit_message (`str`, *optional*, defaults to `"Add evaluation results"`):
             First line of the commit.
         staging_dir (`str` or `os.PathLike`, *optional*):

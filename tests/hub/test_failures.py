@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import generation_row, reflection_row
-from datasets import Dataset
+from datasets import Dataset, load_dataset
 from huggingface_hub import constants
 from pyarrow.parquet import read_metadata
 
@@ -217,16 +217,26 @@ def test_a_token_in_statistics_settings_or_command_is_not_published(client):
         "anna/m",
         RUN.scores,
         settings={"api_key": "sk-very-secret", "hub_token": TOKEN, "max_tokens": 512, "base_url": "http://a:b@c/v1"},
-        command=f"HF_TOKEN={other} evaluate.py --token {TOKEN} --api-key='sk-very-secret' --max-tokens 512",
+        command=f"HF_TOKEN={other} evaluate.py --token {TOKEN} --api-key='sk-very-secret' --base_url http://inner/v1 --max-tokens 512",
     )
     publish_evaluation(run, "anna/m", samples_repo="anna/m-answers")
     for repo in client.repos.values():
         for ref in repo.refs:
             for file in repo.commit(ref).files.values():
-                for secret in (TOKEN, other, "sk-very-secret", "a:b@"):
+                for secret in (TOKEN, other, "sk-very-secret", "a:b@", "http://inner", "@c/v1"):
                     assert secret.encode() not in file.content
     assert "--max-tokens 512" in client.read("models", "anna/m", "README.md").decode()
     assert "| max_tokens | `512` |" in client.read("datasets", "anna/m-answers", "README.md").decode()
+
+
+def test_the_address_of_a_server_is_not_published_with_rows(client):
+    name = "the model of http://inner:8000/v1"
+    rows = ROWS.map(lambda row, index: {"model": [name, "coder"][index % 2]}, with_indices=True)
+    publish_dataset(rows, "anna/rows", statistics={"models": [name, "coder"]})
+    files = client.repo("datasets", "anna/rows").commit("main").files
+    assert not any(b"inner:8000" in file.content for file in files.values())
+    assert "Models: the model of <hidden>, coder." in files["README.md"].content.decode()
+    assert set(load_dataset("anna/rows", split="train")["model"]) == {"the model of <hidden>", "coder"}
 
 
 @pytest.mark.parametrize(
@@ -236,6 +246,11 @@ def test_a_token_in_statistics_settings_or_command_is_not_published(client):
         ("--hub_token=abc --hf-token abc", "--hub_token=<hidden> --hf-token <hidden>"),
         ('--openai_api_key "a b" -x', "--openai_api_key <hidden> -x"),
         ("OPENAI_API_KEY=abc python x", "OPENAI_API_KEY=<hidden> python x"),
+        ("evaluate.py --base_url http://10.0.0.7:8000/v1 --model m", "evaluate.py --base_url <hidden> --model m"),
+        (
+            "OPENAI_BASE_URL=http://inner/v1 python x --base-url=http://inner",
+            "OPENAI_BASE_URL=<hidden> python x --base-url=<hidden>",
+        ),
         ("https://user:pass@host/v1", "https://<hidden>@host/v1"),
         (f"see hf_{'a' * 34}.", "see <hidden>."),
         ("--max-tokens 512 --token_budget 64 --tokenizer t --eos_token '</s>'", None),
@@ -247,6 +262,14 @@ def test_redact(text, shown):
 
 
 def test_settings_without_secrets():
-    settings = {"api_key": 1, "hub_token": 2, "HF_TOKEN": 3, "password": 4, "max_tokens": 5, "eos_token": 6}
+    settings = {
+        "api_key": 1,
+        "hub_token": 2,
+        "HF_TOKEN": 3,
+        "password": 4,
+        "base_url": 9,
+        "max_tokens": 5,
+        "eos_token": 6,
+    }
     settings["server"] = {"token": 7, "port": 8}
     assert without_secrets(settings) == {"max_tokens": 5, "eos_token": 6, "server": {"port": 8}}
