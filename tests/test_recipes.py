@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "recipes"
 CONFIGS = sorted(RECIPES.glob("*/distill.yaml"))
 PAPER_MODELS = ("codellama-python-7b", "codellama-python-34b", "deepseek-coder-6.7b", "deepseek-coder-33b")
+CONFIGURATIONS = ("ddp", "fsdp2", "zero1", "zero2", "zero3")
 
 sys.path.append(str(RECIPES))
 import answer  # noqa: E402
@@ -130,7 +132,7 @@ def test_paper_recipe_has_the_published_settings(model):
     assert [paths.count(f"SenseLLM/ReflectionSeq-{name}") for name in ("GPT", "DS")] == [2, 2]
 
 
-@pytest.mark.parametrize("name", ["ddp", "fsdp2", "zero1", "zero2", "zero3"])
+@pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_accelerate_config_loads(name):
     config = load_config_from_file(str(RECIPES / "accelerate" / f"{name}.yaml"))
     assert config.mixed_precision == "bf16"
@@ -138,6 +140,19 @@ def test_accelerate_config_loads(name):
         assert config.deepspeed_config["zero_stage"] == int(name[-1])
     if name == "fsdp2":
         assert config.fsdp_config["fsdp_version"] == 2
+
+
+def test_table_and_launch_lines_name_the_same_configuration():
+    rows = re.findall(r"^\| \[(.+?)\]\(.*\| (\w+) \|$", (RECIPES / "README.md").read_text(), re.MULTILINE)
+    named = {model: configuration for model, configuration in rows if configuration in CONFIGURATIONS}
+    assert len(named) == len(CONFIGS) - 1  # one runs on the CPU
+    for model, configuration in named.items():
+        launched = set(re.findall(r"accelerate/(\w+)\.yaml", (RECIPES / model / "README.md").read_text()))
+        assert launched == {configuration}, model
+        sharded = yaml.safe_load((RECIPES / model / "distill.yaml").read_text())
+        if configuration in ("fsdp2", "zero3"):  # docs/gpus.md says why
+            tried_with_fsdp2 = not sharded.get("use_peft") and sharded.get("rendering") != "block-token"
+            assert configuration == ("fsdp2" if tried_with_fsdp2 else "zero3"), model
 
 
 def test_help_names_only_fields_that_exist():
