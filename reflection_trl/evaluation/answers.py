@@ -8,6 +8,7 @@ square of their length), but it is what others are measured with. Answers to Mul
 """
 
 import ast
+from collections.abc import Mapping
 
 from ..answers import parse_python, read_answer, without_thoughts
 from .benchmarks import MULTIPL_E
@@ -38,7 +39,7 @@ def read_solution(task: Task, text: str, style: str) -> str:
     if style == "request":
         code = read_answer(text, task.language).code
         prints = task.problem is not None and task.problem.examples  # what is judged is what it prints
-        return without_own_examples(code) if task.language == "python" and not prints else code
+        return without_own_examples(code, task.entry_point) if task.language == "python" and not prints else code
     if style == "published":
         return text.strip()
     text = text.replace("\t", "    ")
@@ -62,13 +63,15 @@ def sanitize(text: str, entry_point: str | None) -> str:
         return text
 
 
-def without_own_examples(code: str) -> str:
+def without_own_examples(code: str, entry_point: str | None = None) -> str:
     """
     Leaves out what an answer tries its own functions with: asserts, prints and calls at the top of the module. An example
-    of the model's that is wrong does not make the function wrong.
+    of the model's that is wrong does not make the function wrong. Calls of helpers that lead to nothing of the kind stay, since they
+    may prepare what the function under test reads, such as a table of primes.
 
     Args:
         code (`str`): Python.
+        entry_point (`str`, *optional*): the function under test; where it is not known, calls of helpers go too.
 
     Returns:
         `str`: The code without them; as it was where it does not parse.
@@ -76,8 +79,12 @@ def without_own_examples(code: str) -> str:
     tree = parse_python(code)
     if tree is None:
         return code
-    own = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
-    examples = [node for node in tree.body if _is_example(node, own)]
+    own = {
+        node.name: node
+        for node in tree.body
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+    }
+    examples = [node for node in tree.body if _is_example(node, own, entry_point)]
     if len(examples) == len(tree.body):
         return code
     gone = {line for node in examples for line in _lines(node)}
@@ -91,7 +98,7 @@ def _lines(node: ast.stmt) -> range:
     return range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
-def _is_example(node: ast.stmt, own: set[str]) -> bool:
+def _is_example(node: ast.stmt, own: Mapping[str, ast.stmt], entry_point: str | None) -> bool:
     if isinstance(node, ast.Assert):
         return True
     if not isinstance(node, (ast.Expr, ast.If, ast.For, ast.While, ast.With, ast.Try)):
@@ -105,4 +112,18 @@ def _is_example(node: ast.stmt, own: set[str]) -> bool:
     called = {
         call.func.id for call in ast.walk(node) if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
     }
-    return bool(called & (own | {"print", "input"}))
+    if not called & (own.keys() | {"print", "input"}):
+        return False
+    return entry_point not in own or bool(_reached(node, own) & {entry_point, "print", "input", "assert"})
+
+
+def _reached(node: ast.stmt, own: Mapping[str, ast.stmt]) -> set[str]:
+    """The names in a statement and in the functions that it leads to, with `assert` where one of them has any."""
+    reached: set[str] = set()
+    pending = [node]
+    while pending:
+        inside = list(ast.walk(pending.pop()))
+        names = {inner.id for inner in inside if isinstance(inner, ast.Name)} - reached
+        pending += [own[name] for name in names & own.keys()]
+        reached |= names | ({"assert"} if any(isinstance(inner, ast.Assert) for inner in inside) else set())
+    return reached

@@ -181,6 +181,29 @@ def test_setting_up_is_no_example():
     assert without_own_examples(code) == code
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "cache = {}\ndef fill():\n    cache[1] = 2\nfill()\ndef f(x):\n    return cache[x]",
+        "def is_odd(n):\n    return n % 2\nodd = []\nfor n in range(9):\n    if is_odd(n):\n        odd.append(n)\ndef f(x):\n    return odd[x]",
+        "class Node:\n    pass\nroot = []\ntry:\n    root.append(Node())\nexcept Exception:\n    pass\ndef f(x):\n    return root[x]",
+        "best = 0\ndef set_up():\n    global best\n    best = 3\ndef start():\n    set_up()\nstart()\ndef f(x):\n    return best",
+    ],
+)
+def test_setting_up_by_helpers_is_no_example(code):
+    assert without_own_examples(code, "f") == code
+    tried = "print(f(1))\nf(2)\nfor x in [1]:\n    assert f(x) == 2\nif f(1):\n    pass"
+    assert without_own_examples(f"{code}\n{tried}", "f") == code
+    assert without_own_examples(code) != code
+
+
+@pytest.mark.parametrize("body", ["print(f(1))", "assert f(1) == 2", "return [f(x) for x in range(3)]", "print(3)"])
+def test_examples_in_functions_go(body):
+    code = "def f(x):\n    return x"
+    tried = f"def test():\n    {body}\ndef main():\n    test()"
+    assert without_own_examples(f"{code}\n{tried}\nmain()", "f") == f"{code}\n{tried}"
+
+
 def test_examples_go_and_what_shares_a_line_stays():
     assert (
         without_own_examples("def f(x):\n    return x\ny = 1; print(f(y))")
