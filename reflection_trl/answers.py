@@ -4,7 +4,7 @@ import ast
 import re
 import textwrap
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .languages import get_language
 from .sequences import fence_code
@@ -83,7 +83,7 @@ def read_answer(text: str, language: str = "python") -> Answer:
         [`Answer`]
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    fences = _blocks(lines)
+    fences = [_without_glued_fence(block, lines) if language == "python" else block for block in _blocks(lines)]
     blocks = [block for block in fences if block.code.strip()]
     if not blocks:
         return _unfenced(lines, language)
@@ -175,6 +175,25 @@ def _block(lines: list[str], opening: tuple[str, str, str], first: int, last: in
     word = _WORD.match(info.strip())
     code = "\n".join(line.removeprefix(indent) for line in lines[first + 1 : last]).strip("\n").rstrip()
     return _Block(word.group().lower() if word else "", code, first, last, closed)
+
+
+def _without_glued_fence(block: _Block, lines: list[str]) -> _Block:
+    """
+    A block whose closing fence stands at the end of a line of code. Markdown knows none there, and a string may well hold three
+    backticks; but where there is no other, and what stands before it is Python while the whole is not, it was meant as one.
+    """
+    if block.closed or "```" not in block.code or parse_python(block.code) is not None:
+        return block
+    code_lines = block.code.split("\n")
+    end = next((number for number, line in enumerate(code_lines) if line.rstrip().endswith("```")), None)
+    if end is None:
+        return block
+    code = "\n".join(code_lines[: end + 1]).rstrip().rstrip("`").rstrip()
+    if "```" in code or not code or parse_python(code) is None:
+        return block
+    last = next(n for n in range(block.first + 1, block.last) if lines[n].rstrip().endswith("```"))
+    behind = "\n".join(lines[last + 1 :])
+    return block if "```" in behind or "~~~" in behind else replace(block, code=code, last=last, closed=True)
 
 
 def _choose(blocks: list[_Block], language: str) -> tuple[_Block, list[_Block]]:

@@ -26,6 +26,8 @@ DOUBLE = "def double(x):\n    return 2 * x"
         f"```python\r\n{DOUBLE}\r\n```".replace("\n    ", "\r\n    "),
         "1. First:\n   ```python\n   def double(x):\n       return 2 * x\n   ```",
         f"```python\n{DOUBLE}",
+        f"```python\n{DOUBLE}```",
+        f"Here:\n```python\n\n{DOUBLE} ```  \n\nIt returns the double of x.",
         DOUBLE,
         f"Sure, this is it.\n{DOUBLE}\nIt returns the double of x.",
         f"```python\n{DOUBLE}\n```\nUse it so:\n```python\nprint(double(2))\n```\nwhich prints\n```\n4\n```",
@@ -46,6 +48,27 @@ def test_a_fence_ends_at_one_that_is_as_long():
 def test_a_fence_within_a_docstring_does_not_end_the_program():
     code = 'def usage():\n    """\n    ```\n    usage()\n    ```\n    """\n    return 1'
     assert extract_code(f"```python\n{code}\n```") == code
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'def fence(text):\n    return """```\n""" + text + """\n```"""',
+        "def fence(text):\n    # a line of ```\n    return text",
+        "def double(x)\n    return 2 * x```",  # a syntax error with the fence and without
+        'FENCE = """\n    ```',
+    ],
+)
+def test_backticks_at_the_end_of_a_line_end_no_program(code):
+    assert extract_code(f"```python\n{code}") == code
+    assert extract_code(f"```python\n{code}\n```") == code
+
+
+def test_prose_behind_a_fence_at_the_end_of_a_line():
+    answer = read_answer(f"Before.\n```python\n{DOUBLE}```\nBehind.")
+    assert (answer.lead, answer.tail, answer.closed) == ("Before.", "Behind.", True)
+    rust = "fn one() -> i32 { 1 }```"
+    assert extract_code(f"```rust\n{rust}", "rust") == rust  # nothing here tells whether it is Rust
 
 
 def test_blocks_that_belong_together_are_joined():
