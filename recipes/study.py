@@ -57,7 +57,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from command_line import make_parser, parse_options, read_config_file, run_command
+from command_line import check_options, make_parser, parse_options, read_config_file, run_command
 
 from reflection_trl.generation import GenerationArguments
 
@@ -362,11 +362,30 @@ def training_command(study: StudyArguments, run: Run) -> list[str]:
         **study.train,
         **arm.train,
     }
+    launch = [sys.executable] if study.launch == "python" else shlex.split(study.launch)
+    return [*launch, str(RECIPES / "train.py"), "--config", arm.config, *as_options(fields)]
+
+
+def as_options(fields: dict[str, Any]) -> list[str]:
     options = []
     for name, value in fields.items():
         options += [f"--{name}", *(map(str, value) if isinstance(value, list) else [str(value)])]
-    launch = [sys.executable] if study.launch == "python" else shlex.split(study.launch)
-    return [*launch, str(RECIPES / "train.py"), "--config", arm.config, *options]
+    return options
+
+
+def check_arms(study: StudyArguments) -> None:
+    """Checks the fields of all arms before the first one is trained, which may take long."""
+    from train import train_parser
+
+    assert isinstance(study.train, dict)
+    parser = train_parser()
+    for arm in study.ways:
+        options = as_options(study.train | arm.train)
+        try:
+            check_options(parser, ["--config", arm.config, *options])
+            parser.parse_known_args(options)
+        except ValueError as error:
+            raise ValueError(f"the arm {arm.name!r}: {error}") from error
 
 
 def train(study: StudyArguments, run: Run, lock: TextIO) -> None:
@@ -517,6 +536,8 @@ def say(text: str) -> None:
 def run(argv: list[str]) -> None:
     study = parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if {"search", "train"} & set(study.stages):
+        check_arms(study)
     searched = search_runs(study)
     check_unchanged(study, "search", searched)
     if "search" in study.stages:

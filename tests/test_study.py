@@ -260,10 +260,35 @@ def test_an_arm_may_differ_from_its_file(place, capsys):
     command = next(one for one in place.commands if any("/own/" in part for part in one))
     at = command.index("--mask_order")
     assert command[at + 1 : at + 4] == own["mask_order"]
-    assert command[command.index("--max_steps") + 1] == "2"  # before what all arms have
+    assert command[command.index("--max_steps") + 1] == "2"  # not the 1 that all arms have
     change(arms=arms | {"own": {"config": config, "train": own | {"max_steps": 3}}})
     assert main() == 1
     assert "was made with `max_steps` = 2, not 3: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bta": 0.5}, "error: the arm 'own': unknown option: `bta`; did you mean `beta`?"),
+        ({"mask_order": ["code", "txt"]}, "error: the arm 'own': --mask_order: invalid choice: 'txt'"),
+        ({"beta": "half"}, "error: the arm 'own': --beta: invalid float value: 'half'"),
+    ],
+)
+def test_a_wrong_field_of_an_arm_is_told_before_any_is_trained(place, capsys, settings, message):
+    config = str(RECIPES / "study" / "arms" / "distill.yaml")
+    change(arms={"sft": {"config": config}, "own": {"config": config, "train": settings}})
+    assert main() == 1
+    told = capsys.readouterr().err
+    assert told.startswith(message) and told.count("\n") == 1
+    assert not place.commands
+
+
+def test_a_misspelt_key_in_the_file_of_an_arm_is_told_before_any_is_trained(place, capsys):
+    Path("mine.yaml").write_text("mask_stratgy: [all]\n")
+    change(arms={"sft": {"config": str(ARMS[0])}, "mine": {"config": "mine.yaml"}})
+    assert main() == 1
+    assert "the arm 'mine': unknown key in the YAML file: `mask_stratgy`" in capsys.readouterr().err
+    assert not place.commands
 
 
 def test_other_rows_are_not_taken_for_those_of_before(place, capsys):
