@@ -57,6 +57,7 @@ def test_a_fence_within_a_docstring_does_not_end_the_program():
         "def fence(text):\n    # a line of ```\n    return text",
         "def double(x)\n    return 2 * x```",  # a syntax error with the fence and without
         'FENCE = """\n    ```',
+        "first = 1  # as in ```\nsecond = 2",  # all of it is Python
     ],
 )
 def test_backticks_at_the_end_of_a_line_end_no_program(code):
