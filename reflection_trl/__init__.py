@@ -14,7 +14,9 @@ _MODULES = {
     "ReflectionSequences": "builder",
     "RolloutSettings": "builder",
     "build_reflection_dataset": "builder",
+    "execution_reward": "online",
     "from_typed_blocks": "sequences",
+    "load_problems_for_rl": "online",
     "to_typed_blocks": "sequences",
 }
 
@@ -26,7 +28,9 @@ __all__ = [
     "ReflectionSequences",
     "RolloutSettings",
     "build_reflection_dataset",
+    "execution_reward",
     "from_typed_blocks",
+    "load_problems_for_rl",
     "to_typed_blocks",
 ]
 
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from .builder import ReflectionSequences, RolloutSettings, build_reflection_dataset
     from .collator import DataCollatorForReflectionDistillation
     from .config import PAPER_PRESET, ReflectionDistillConfig
+    from .online import execution_reward, load_problems_for_rl
     from .sequences import from_typed_blocks, to_typed_blocks
     from .trainer import ReflectionDistillTrainer
 else:  # hidden from type checkers, to which it would mean that any name is here

@@ -1,10 +1,17 @@
 """A problem's own tests and examples, run against an answer."""
 
+import math
+import re
+
 from ..feedback import Feedback, FeedbackKind
 from ..languages.execution import Execute
 from .problem import Example, Problem
 
 
+_TOLERANCE = 1e-6
+_NUMBER = re.compile(r"[-+]?(\d{1,400}\.?\d{0,400}|\.\d{1,400})([eE][-+]?\d{1,4})?", re.ASCII)
+# A number that is no integer as it stands there: integers have to be right to the digit
+_DECIMAL = re.compile(r"[-+]?(\d{1,400}\.\d{0,400}|\.\d{1,400}|\d{1,400}(?=[eE]))([eE][-+]?\d{1,4})?", re.ASCII)
 _SHOWN = 1000  # characters of an example that a model is shown
 
 
@@ -37,6 +44,8 @@ def compare_output(example: Example, stdout: str) -> Feedback:
     """
     Compares what a program printed with what it should have printed, line by line, without trailing white space.
 
+    Where a decimal number is expected (`0.5`, `1e-9`), one within an absolute or relative error of 1e-6 will do.
+
     Args:
         example ([`Example`]): the input and the expected output.
         stdout (`str`): what was printed.
@@ -45,10 +54,14 @@ def compare_output(example: Example, stdout: str) -> Feedback:
         [`~reflection_trl.feedback.Feedback`]: of kind `ASSERTION` where they differ; its line is that of the output.
     """
     actual, expected = _lines(stdout), _lines(example.stdout)
-    if actual == expected:
+    if len(actual) == len(expected) and all(map(_same_line, actual, expected)):
         return Feedback(FeedbackKind.NONE, text=_clip(stdout.rstrip()) or "(no output)")
     pairs = enumerate(zip([*actual, None], [*expected, None], strict=False), 1)
-    line, got, wanted = next((number, one, other) for number, (one, other) in pairs if one != other)
+    line, got, wanted = next(
+        (number, one, other)
+        for number, (one, other) in pairs
+        if one is None or other is None or not _same_line(one, other)
+    )
     message = f"Line {line} of the output: expected {_quote(wanted)}, got {_quote(got)}."
     text = (
         f"Input:\n{_clip(example.stdin.rstrip()) or '(empty)'}\n\nExpected output:\n{_clip(example.stdout.rstrip())}\n\n"
@@ -66,6 +79,21 @@ def compare_output(example: Example, stdout: str) -> Feedback:
 
 def _lines(text: str) -> list[str]:
     return [line.rstrip() for line in text.rstrip().splitlines()]
+
+
+def _same_line(actual: str, expected: str) -> bool:
+    if actual == expected:
+        return True
+    parts, wanted = actual.split(), expected.split()
+    return any(map(_DECIMAL.fullmatch, wanted)) and len(parts) == len(wanted) and all(map(_same_number, parts, wanted))
+
+
+def _same_number(actual: str, expected: str) -> bool:
+    if actual == expected:
+        return True
+    if _DECIMAL.fullmatch(expected) is None or _NUMBER.fullmatch(actual) is None:
+        return False
+    return math.isclose(float(actual), float(expected), rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
 
 
 def _quote(line: str | None) -> str:

@@ -24,6 +24,19 @@ from reflection_trl.problems.judge import compare_output, judge
         ("1", "", False),
         ("1", "1\n2", False),
         ("", "1", False),
+        # A decimal number may be a little off; an integer, and a number in words, may not
+        ("0.333333333", "0.3333333333333", True),
+        ("3.0", "3", True),
+        ("1e-9", "0", True),
+        ("x = 12345678.5 ok", "x = 12345678.6 ok", True),
+        ("0.5", "0.51", False),
+        ("0.5", "nan", False),
+        ("0.5", "inf", False),
+        ("0.5", "1_0.5", False),
+        ("0.5 0.5", "0.5", False),
+        ("1000000", "1000000.1", False),
+        ("1.0 a", "1.0 b", False),
+        ("1000000000.5", "1000000000.4999999", True),
     ],
 )
 def test_outputs_are_compared_line_by_line(expected, stdout, same):

@@ -1,0 +1,113 @@
+"""How many of a problem's tests an answer passes."""
+
+import ast
+import re
+import secrets
+
+from ..answers import parse_python
+from ..feedback import Feedback, FeedbackKind
+from ..languages.execution import Execute
+from ..problems import Problem
+
+
+# Failures that the other tests would meet too, after another ten seconds in the case of a timeout
+_HOPELESS = (FeedbackKind.SYNTAX, FeedbackKind.TIMEOUT, FeedbackKind.MEMORY, FeedbackKind.OUTPUT_LIMIT)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+async def count_passed_tests(problem: Problem, code: str, feedback: Feedback, execute: Execute) -> tuple[int, int]:
+    """
+    Counts the tests in a problem's `tests` that an answer passes.
+
+    Each `assert` of Python tests counts, at the top level or in the body of a function such as `check`, and so does a statement that
+    holds several, such as a loop. Where the answer has failed, all of them run once more, each on its own. Tests that are no
+    asserts, and those of other languages, count as one.
+
+    Args:
+        problem ([`~reflection_trl.problems.Problem`]):
+            A problem with `tests`.
+        code (`str`):
+            The answer's code.
+        feedback ([`~reflection_trl.feedback.Feedback`]):
+            How it ended when the tests were run as they are.
+        execute ([`~reflection_trl.languages.execution.Execute`]):
+            Runs programs.
+
+    Returns:
+        `tuple[int, int]`: Tests that passed, and all tests. Where they cannot all be run, since one of them takes too long or ends
+        the program, those before the first failure; none where the first failure was a syntax error or a limit.
+    """
+    # Nobody but the checks' own process knows it: their source is never in the program's process
+    token = f"passed_{secrets.token_hex(8)}"
+    counting = counting_tests(problem.tests, token) if problem.language == "python" else None
+    if counting is None:
+        return int(feedback.passed), 1
+    source, ends = counting
+    if feedback.passed:
+        return len(ends), len(ends)
+    if feedback.kind in _HOPELESS:
+        return 0, len(ends)
+    run = await execute(problem.language, code, source, entry_point=problem.entry_point)
+    counted = re.fullmatch(rf"{token} (\d+) (\d+)", run.feedback.message or "")
+    if counted is not None and int(counted[2]) > 0:
+        # Asserts that were never reached have not passed: the body of a function stops at an error outside of its asserts
+        return int(counted[1]), max(int(counted[2]), len(ends))
+    if feedback.file == "tests" and feedback.line is not None:
+        return sum(end < feedback.line for end in ends), len(ends)
+    return 0, len(ends)
+
+
+def counting_tests(tests: str, token: str) -> tuple[str, list[int]] | None:
+    """
+    Rewrites Python tests so that all of them run, and the last line raises `AssertionError("<token> <passed> <run>")`.
+
+    Args:
+        tests (`str`):
+            Python code.
+        token (`str`):
+            An identifier that occurs nowhere else.
+
+    Returns:
+        `tuple[str, list[int]]`, *optional*: The code, and the last line of each test in `tests`; `None` where there is none.
+    """
+    module = parse_python(tests)
+    if module is None:
+        return None
+    ends: list[int] = []
+    module.body = _guard_all(module.body, token, ends)
+    if not ends:
+        return None
+    first = ast.parse(f"{token} = [0, 0]").body
+    last = ast.parse(f"raise AssertionError('{token} %d %d' % tuple({token}))").body
+    # `from __future__ import ...` has to stay first
+    start = sum(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in module.body[:1])
+    module.body = [*module.body[:start], *first, *module.body[start:], *last]
+    return ast.unparse(ast.fix_missing_locations(module)), ends
+
+
+def _guard_all(statements: list[ast.stmt], token: str, ends: list[int]) -> list[ast.stmt]:
+    guarded: list[ast.stmt] = []
+    for statement in statements:
+        if isinstance(statement, _FUNCTIONS):
+            statement.body = _guard_all(statement.body, token, ends)
+        elif not isinstance(statement, ast.ClassDef) and _tests_something(statement):
+            ends.append(statement.end_lineno or statement.lineno)
+            guarded += _guard(statement, token)
+            continue
+        guarded.append(statement)
+    return guarded
+
+
+def _tests_something(statement: ast.stmt) -> bool:
+    return any(
+        isinstance(node, ast.Assert) or (isinstance(node, ast.Raise) and "AssertionError" in ast.unparse(node))
+        for node in ast.walk(statement)
+    )
+
+
+def _guard(statement: ast.stmt, token: str) -> list[ast.stmt]:
+    wrapped = ast.parse(f"{token}[1] += 1\ntry:\n    {token}[0] += 1\nexcept Exception:\n    pass").body
+    attempt = wrapped[1]
+    assert isinstance(attempt, ast.Try)
+    attempt.body.insert(0, statement)
+    return wrapped
