@@ -7,10 +7,10 @@ __version__ = "0.1.0"
 
 # `import reflection_trl` stays instant; torch, transformers and trl come with the first name that needs them
 _MODULES = {
-    "DataCollatorForReflectionDistillation": "collator",
-    "PAPER_PRESET": "config",
-    "ReflectionDistillConfig": "config",
-    "ReflectionDistillTrainer": "trainer",
+    "DataCollatorForReflectionDistillation": "training.collator",
+    "PAPER_PRESET": "training.config",
+    "ReflectionDistillConfig": "training.config",
+    "ReflectionDistillTrainer": "training.trainer",
     "ReflectionSequences": "builder",
     "RolloutSettings": "builder",
     "build_reflection_dataset": "builder",
@@ -36,11 +36,11 @@ __all__ = [
 
 if TYPE_CHECKING:
     from .builder import ReflectionSequences, RolloutSettings, build_reflection_dataset
-    from .collator import DataCollatorForReflectionDistillation
-    from .config import PAPER_PRESET, ReflectionDistillConfig
     from .online import execution_reward, load_problems_for_rl
     from .sequences import from_typed_blocks, to_typed_blocks
-    from .trainer import ReflectionDistillTrainer
+    from .training.collator import DataCollatorForReflectionDistillation
+    from .training.config import PAPER_PRESET, ReflectionDistillConfig
+    from .training.trainer import ReflectionDistillTrainer
 else:  # hidden from type checkers, to which it would mean that any name is here
 
     def __getattr__(name: str) -> object:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from datasets import Dataset
 
 from reflection_trl import DataCollatorForReflectionDistillation, ReflectionDistillConfig, ReflectionDistillTrainer
-from reflection_trl.masking import hidden_tokens, row_generator
+from reflection_trl.training.masking import hidden_tokens, row_generator
 
 
 def reference_terms(model, rows, hidden_of, *, beta=0.0, temperature=1.0, teacher_logits_of=None):

@@ -31,7 +31,8 @@ import json, sys
 import reflection_trl
 from conftest import make_tokenizer, rows_of_both_types, tiny_config, trl_template
 from datasets import Dataset
-from reflection_trl import ReflectionDistillConfig, ReflectionDistillTrainer, browse, show
+from reflection_trl import ReflectionDistillConfig, ReflectionDistillTrainer
+from reflection_trl.viewers import browse, tokens
 from transformers import AutoModelForCausalLM
 
 tokenizer = make_tokenizer(
@@ -51,7 +52,7 @@ trainer.save_model()
 trainer.create_model_card()
 with open("rows.jsonl", "w") as file:
     file.writelines(json.dumps(row) + "\\n" for row in rows)
-assert not show.main(["rows.jsonl", "--tokenizer", "out", "--html", "show.html"])
+assert not tokens.main(["rows.jsonl", "--tokenizer", "out", "--html", "show.html"])
 assert not browse.main(["rows.jsonl"])
 print(reflection_trl.__file__)
 """

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 
 if TYPE_CHECKING:
-    from ..run_folder import RunError
+    from ..files.run_folder import RunError
     from .build import build_reflection_dataset
     from .reflection_sequences import ReflectionSequences
     from .rollout import RolloutSettings, rollout

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files.run_folder import RunError, RunFolder, Session, write_json
 from ..generation import Generate, GenerationArguments, open_generator
 from ..languages import Executor, get_language
 from ..languages.execution import Execute
 from ..problems import Problem, ProblemReport, load_problems, prepare_problems, write_problems
-from ..run_folder import RunError, RunFolder, Session, write_json
 from .acceptance import Rejection
 from .features import to_row
 from .giving_up import Prospects

@@ -20,6 +20,7 @@ from datatrove.pipeline.inference.servers import InferenceServer
 from datatrove.pipeline.inference.types import InferenceError, ServerError
 from datatrove.pipeline.writers import JsonlWriter
 
+from ..files.run_folder import RunFolder, Session
 from ..generation import (
     Completion,
     GenerationArguments,
@@ -30,7 +31,6 @@ from ..generation import (
 )
 from ..generation.endpoint import EndpointGenerator, read_completion, request_fields
 from ..languages import Executor
-from ..run_folder import RunFolder, Session
 from .build import Build, write_outcome
 from .giving_up import Prospects
 from .run import Task, make_rollouts

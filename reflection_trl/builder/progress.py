@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from ..run_folder import RunFolder, Session
+from ..files.run_folder import RunFolder, Session
 from .acceptance import Rejection
 from .run import is_open
 from .statistics import cost_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import datasets
 
-from ..run_folder import RunError
+from ..files.run_folder import RunError
 from ..sequences import normalize_row
 from .features import sequence_features
 

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from ..files.run_folder import RunFolder, Session
 from ..generation.types import Completion, Generate, GenerationError, RequestRefusedError, Sampling
 from ..languages.execution import Execute, Run
 from ..problems import Problem
-from ..run_folder import RunFolder, Session
 from .acceptance import Rejection
 from .features import to_record
 from .giving_up import Prospects

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..run_folder import Session
+from ..files.run_folder import Session
 
 
 @dataclass(frozen=True)

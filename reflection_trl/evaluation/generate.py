@@ -5,8 +5,8 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..files.run_folder import RunFolder
 from ..generation.types import Generate, GenerationError, RequestRefusedError, Sampling
-from ..run_folder import RunFolder
 from .answers import read_solution
 from .prompts import Prompt, make_prompt
 from .tasks import Sample, Task
@@ -22,7 +22,7 @@ def open_draws(
     Args:
         tasks (`Sequence[Task]`): all tasks.
         samples (`int`): answers to each.
-        folder ([`~reflection_trl.run_folder.RunFolder`]): holds those that there are.
+        folder ([`~reflection_trl.files.run_folder.RunFolder`]): holds those that there are.
         process (`int`, *optional*, defaults to 0): number of this process.
         processes (`int`, *optional*, defaults to 1): how many there are.
     """
@@ -49,7 +49,7 @@ async def draw_answers(
         style (`str`): style of the prompt, as in [`make_prompt`].
         sampling ([`~reflection_trl.generation.Sampling`]): how. Its seed, the task and the number of the answer make the
             seed of each draw.
-        folder ([`~reflection_trl.run_folder.RunFolder`]): where they are kept.
+        folder ([`~reflection_trl.files.run_folder.RunFolder`]): where they are kept.
         in_flight (`int`, *optional*, defaults to 128): requests at a time.
         report (`Callable`, *optional*): is called after each.
 
@@ -96,7 +96,7 @@ def read_answers(tasks: Sequence[Task], samples: int, style: str, folder: RunFol
         tasks (`Sequence[Task]`): the tasks.
         samples (`int`): answers to each; a folder may hold more.
         style (`str`): style of the prompts.
-        folder ([`~reflection_trl.run_folder.RunFolder`]): where they are kept.
+        folder ([`~reflection_trl.files.run_folder.RunFolder`]): where they are kept.
     """
     records = {(record["task_id"], record["sample"]): record for record in folder.records()}
     found = []

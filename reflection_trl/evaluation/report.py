@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..page import Markup, escape, fill_page, printable
+from ..viewers.page import Markup, escape, fill_page, printable
 from .benchmarks import MULTIPL_E
 from .results import EvaluationRun, Outcome, Score
 from .statistics import Comparison, Rate, compare, failure_kinds, rate, right_answers

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..files.run_folder import RunFolder
 from ..generation import GenerationArguments, Sampling, open_generator
 from ..generation.types import Generate
 from ..languages import Executor
-from ..run_folder import RunFolder
 from ..sandbox import Sandbox
 from .benchmarks import EVALPLUS, MULTIPL_E, OWN_PROBLEMS, load_tasks
 from .evalplus_score import judge_evalplus, write_eval_results
@@ -118,7 +118,7 @@ def evaluate_model(
 
     Raises:
         ValueError: If a benchmark cannot be read, or the model has no chat template.
-        [`~reflection_trl.run_folder.RunError`]: If the folder holds answers that were made otherwise.
+        [`~reflection_trl.files.run_folder.RunError`]: If the folder holds answers that were made otherwise.
         [`~reflection_trl.generation.GenerationError`]: If the model cannot be asked, now or any longer.
         [`~reflection_trl.sandbox.SandboxError`]: If answers cannot be run safely on this machine.
     """

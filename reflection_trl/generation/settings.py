@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..model_folder import check_model_folder, weights_digest
+from ..files.model_folder import check_model_folder, weights_digest
 from .types import Generate, GenerationError
 from .usage import Usage
 
@@ -134,7 +134,7 @@ class GenerationArguments:
 
     @property
     def weights(self) -> str | None:
-        """Tells the weights of a model in a folder from others, as [`~reflection_trl.model_folder.weights_digest`] does."""
+        """Tells the weights of a model in a folder from others, as [`~reflection_trl.files.model_folder.weights_digest`] does."""
         return None if self.chosen_backend == "endpoint" else weights_digest(self.model)
 
     @property

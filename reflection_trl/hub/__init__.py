@@ -3,8 +3,8 @@
 Recipes call it. Models go up with `trainer.push_to_hub`, which takes only the errors from here.
 """
 
+from ..hub_errors import PublishError
 from .dataset import publish_dataset
-from .errors import PublishError
 from .evaluation import publish_evaluation
 
 

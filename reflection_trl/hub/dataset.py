@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..hub_errors import clean_token, redact
 from .dataset_card import TEMPLATE, describe_rows, make_dataset_card
-from .errors import clean_token, redact
 from .licences import check_licence, common_licence
 from .parquet import contents, push_parquet
 

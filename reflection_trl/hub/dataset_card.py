@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..hub_errors import redact
 from ..markdown import bar, cell, code_cell, fenced, render_message, section
 from ..sequences import normalize_row
-from .errors import redact
 
 
 TEMPLATE = Path(__file__).parent / "templates" / "dataset_card.md"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..evaluation import EvaluationRun
 from ..evaluation.benchmarks import OWN_PROBLEMS
+from ..hub_errors import clean_token, explain_failures, redact, waits_in, without_secrets
 from ..markdown import cell, code_cell, fenced, section
 from . import results as forms
-from .errors import clean_token, explain_failures, redact, waits_in, without_secrets
 from .parquet import check_target, push_parquet, read_card
 
 

@@ -10,8 +10,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..hub_errors import PublishError, explain_failures, waits_in
 from ..markdown import merge_sections
-from .errors import PublishError, explain_failures, waits_in
 
 
 if TYPE_CHECKING:

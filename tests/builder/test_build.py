@@ -18,10 +18,10 @@ from datasets import Dataset
 import reflection_trl
 from reflection_trl.builder import RolloutSettings, RunError, build_reflection_dataset
 from reflection_trl.builder.build import Build, read_rows, run_build
+from reflection_trl.files.run_folder import RunFolder
 from reflection_trl.generation import GenerationArguments
 from reflection_trl.generation.types import BudgetExhaustedError, Completion, GenerationError
 from reflection_trl.problems import Problem
-from reflection_trl.run_folder import RunFolder
 from reflection_trl.sequences import validate_row
 
 from .conftest import RunsHere

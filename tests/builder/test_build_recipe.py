@@ -13,8 +13,9 @@ import pytest
 import yaml
 from datasets import load_dataset
 
+from reflection_trl.cli import build_dataset, command_line
+from reflection_trl.files.processes import place_among_processes
 from reflection_trl.problems import MAPPINGS, load_problems
-from reflection_trl.processes import place_among_processes
 
 from .conftest import RunsHere
 from .replies import ReplyServer, heed_interrupts, make_problems
@@ -23,10 +24,6 @@ from .replies import ReplyServer, heed_interrupts, make_problems
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
 CONFIGS = sorted(RECIPES.glob("*/build.yaml"))
-
-sys.path.append(str(RECIPES))
-import build_dataset  # noqa: E402
-import command_line  # noqa: E402
 
 
 @pytest.fixture
@@ -87,7 +84,7 @@ def rows_in(folder):
 
 
 def test_help_is_instant_and_names_every_option():
-    script = f"import sys; sys.argv = ['x', '--help']; sys.path.insert(0, {str(RECIPES)!r}); import runpy\ntry: runpy.run_path({str(RECIPES / 'build_dataset.py')!r}, run_name='__main__')\nexcept SystemExit as e: print(e.code, [m for m in ('torch', 'trl', 'datasets', 'transformers') if m in sys.modules])"
+    script = f"import sys; sys.argv = ['x', '--help']; import runpy\ntry: runpy.run_path({str(RECIPES / 'build_dataset.py')!r}, run_name='__main__')\nexcept SystemExit as e: print(e.code, [m for m in ('torch', 'trl', 'datasets', 'transformers') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("0 []\n") and done.stderr == ""
     from reflection_trl.generation import GenerationArguments

@@ -28,9 +28,9 @@ from generation.server import MODEL, Server, completion, status
 from reflection_trl.builder.build import Build, run_build
 from reflection_trl.builder.distributed import RolloutRunner, inference_config, prepare_folder, write_finished
 from reflection_trl.builder.rollout import RolloutSettings
+from reflection_trl.files.run_folder import RunFolder
 from reflection_trl.generation import GenerationArguments, GenerationError
 from reflection_trl.problems import Problem, load_problems
-from reflection_trl.run_folder import RunFolder
 from reflection_trl.sandbox import Sandbox, SandboxUnavailableError
 
 

@@ -10,10 +10,10 @@ from datasets import load_dataset
 from datasets.exceptions import DatasetGenerationError
 
 import reflection_trl
-from reflection_trl import run_folder
 from reflection_trl.builder import ReflectionSequences, RolloutSettings, RunError
 from reflection_trl.builder.build import Build, run_build
 from reflection_trl.builder.features import sequence_features
+from reflection_trl.files import run_folder
 from reflection_trl.sequences import from_typed_blocks
 
 from .conftest import RunsHere

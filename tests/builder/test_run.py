@@ -6,8 +6,8 @@ import pytest
 
 from reflection_trl.builder import RolloutSettings, RunError
 from reflection_trl.builder.run import latest_records, make_rollouts, share_of
+from reflection_trl.files.run_folder import RunFolder, Session
 from reflection_trl.generation.types import BudgetExhaustedError, Completion, GenerationError, RequestRefusedError
-from reflection_trl.run_folder import RunFolder, Session
 from reflection_trl.sandbox import SandboxError
 
 from .conftest import RunsHere

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from reflection_trl.builder.plot import plot_build
 from reflection_trl.builder.statistics import cost_of, measure
-from reflection_trl.run_folder import Session
+from reflection_trl.files.run_folder import Session
 
 
 DESCRIBED = {"models": ["m"], "problems": ["p"], "sampling": {}, "prompts": {}, "contamination": ""}

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import sys
 import threading
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from reflection_trl.languages import LANGUAGES
 
 
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "recipes"))
 
 # What a CPU recipe is run with, beside its own settings
 BUILD = {
@@ -125,7 +123,7 @@ def workplace(client, tiny_model, small_benchmarks, monkeypatch, tmp_path):  # n
         evaluation.save(f"{folder}/results.json")
     monkeypatch.setattr("reflection_trl.builder.build.open_generator", open_writer)
     # Readers train on a GPU, whose default is bfloat16; on a CPU they are told to say `use_cpu`
-    for module in ("transformers.training_args", "reflection_trl.config"):
+    for module in ("transformers.training_args", "reflection_trl.training.config"):
         monkeypatch.setattr(f"{module}.is_torch_bf16_gpu_available", lambda: True)
     known = dict(LANGUAGES)
     yield tmp_path

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import functools
 import importlib
 import importlib.util
 import itertools
@@ -92,7 +91,7 @@ def test_every_snippet_runs(page, workplace, model_server, environment, client, 
 
 @pytest.mark.parametrize("page", RECIPE_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_beside_the_recipes_parse(page, monkeypatch):
-    monkeypatch.setattr("reflection_trl.config.is_torch_bf16_gpu_available", lambda: True)
+    monkeypatch.setattr("reflection_trl.training.config.is_torch_bf16_gpu_available", lambda: True)
     monkeypatch.setattr("transformers.training_args.is_torch_bf16_gpu_available", lambda: True)
     for snippet in snippets(page):
         code = snippet.code.replace("$RANK", "0") if snippet.language == "bash" else ""
@@ -160,7 +159,7 @@ def run_command(words, snippet, environment, monkeypatch):
         case ["hf", *arguments]:
             hf = shutil.which("hf", path=str(Path(sys.executable).parent))
             subprocess.run([hf, *arguments], env=environment, check=True, timeout=120, capture_output=True)
-        case ["python", "-m", "reflection_trl.show" | "reflection_trl.browse" as module, *arguments]:
+        case ["python", "-m", "reflection_trl.viewers.tokens" | "reflection_trl.viewers.browse" as module, *arguments]:
             monkeypatch.setattr("webbrowser.open", lambda url: True)
             assert importlib.import_module(module).main(arguments) == 0, str(snippet)
         case ["python", script, *arguments] if script.startswith("recipes/"):
@@ -182,13 +181,10 @@ class Parsed(Exception):
     """The recipe has parsed its command line; what it would do then is not tried."""
 
 
-@functools.cache
 def recipe(script):
-    """A recipe as a module. `evaluate` is a library's name too."""
-    spec = importlib.util.spec_from_file_location(f"recipe_{Path(script).stem}", ROOT / script)
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+    """The command that a script in `recipes/` runs."""
+    assert (ROOT / script).is_file()
+    return importlib.import_module(f"reflection_trl.cli.{Path(script).stem}")
 
 
 def parse(script, arguments):

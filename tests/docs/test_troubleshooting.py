@@ -20,7 +20,7 @@ def messages():
 def said():
     """Every text of the source on one line, with `...` where a value goes."""
     transformers = Path(importlib.util.find_spec("transformers").origin).parent
-    files = [*(ROOT / "reflection_trl").rglob("*.py"), *(ROOT / "recipes").glob("*.py")]
+    files = (ROOT / "reflection_trl").rglob("*.py")
     texts = []
     for file in [*files, transformers / "training_args.py"]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

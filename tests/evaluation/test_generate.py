@@ -12,8 +12,8 @@ from collections import Counter
 import pytest
 
 from reflection_trl.evaluation.generate import draw_answers, open_draws, read_answers
+from reflection_trl.files.run_folder import RunError, RunFolder
 from reflection_trl.generation.types import Completion, GenerationError, RequestRefusedError, Sampling
-from reflection_trl.run_folder import RunError, RunFolder
 
 
 class Model:
@@ -135,7 +135,7 @@ def test_answers_made_otherwise_are_not_mixed_in(tmp_path):
 
 _PROGRAM = """
 import asyncio, sys
-from reflection_trl.run_folder import RunFolder
+from reflection_trl.files.run_folder import RunFolder
 from reflection_trl.evaluation.generate import draw_answers, open_draws
 from reflection_trl.evaluation.tasks import Task
 from reflection_trl.generation.types import Completion, Sampling

@@ -1,7 +1,6 @@
 """Whole evaluations, on a few tasks."""
 
 import asyncio
-import importlib.util
 import json
 import os
 import re
@@ -12,24 +11,22 @@ from pathlib import Path
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
+from reflection_trl.cli import evaluate
 from reflection_trl.evaluation import EvaluationRun
 from reflection_trl.evaluation.benchmarks import EVALPLUS
 from reflection_trl.evaluation.contamination import contamination_sentence, find_contamination
 from reflection_trl.evaluation.results import Outcome, Score
 from reflection_trl.evaluation.run import EvaluationSettings, draw_model_answers, evaluate_model, evaluate_samples
 from reflection_trl.evaluation.table import comparison_table, results_table
+from reflection_trl.files.run_folder import RunError
 from reflection_trl.generation import GenerationArguments
 from reflection_trl.generation.types import Completion
 from reflection_trl.languages.swift import Swift
-from reflection_trl.run_folder import RunError
 
 from .conftest import DATA, canonical
 
 
 ROOT = Path(__file__).parents[2]
-
-sys.path.append(str(ROOT / "recipes"))
-import command_line  # noqa: E402
 
 
 async def knows_all(prompt, sampling):
@@ -313,14 +310,10 @@ def test_what_cannot_be_compared_is_told_before_the_work(recipe, tmp_path, monke
 @pytest.fixture
 def recipe(capsys, small_benchmarks):
     """Runs the recipe in this process; its exit code, and what it wrote to stdout and stderr, come back."""
-    # `evaluate` is the name of a library too
-    spec = importlib.util.spec_from_file_location("recipe_evaluate", ROOT / "recipes" / "evaluate.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
 
     def run(*arguments):
         capsys.readouterr()
-        code = command_line.run_command(module.run, module.__doc__, list(map(str, arguments)))
+        code = evaluate.main(list(map(str, arguments)))
         return code, *capsys.readouterr()
 
     return run
@@ -328,10 +321,10 @@ def recipe(capsys, small_benchmarks):
 
 def test_help_loads_nothing():
     program = (
-        f"import runpy, sys; sys.argv = ['evaluate.py', '--help']; sys.path.insert(0, {str(ROOT / 'recipes')!r})\n"
+        f"import runpy, sys; sys.argv = ['evaluate.py', '--help']\n"
         f"try: runpy.run_path({str(ROOT / 'recipes' / 'evaluate.py')!r}, run_name='__main__')\n"
         "except SystemExit: pass\n"
-        "print([name for name in ('torch', 'transformers', 'trl', 'reflection_trl') if name in sys.modules])"
+        "print([name for name in ('torch', 'transformers', 'trl') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.rstrip().endswith("[]")

@@ -17,7 +17,7 @@ from reference import (
 )
 from transformers.utils import is_flash_attn_2_available
 
-from reflection_trl import attention
+from reflection_trl.training import attention
 
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]

@@ -18,8 +18,6 @@ READ_TOKEN = "hf_ThisIsTheTokenOfAnnaWhoMayRead00002"
 BEN_TOKEN = "hf_ThisIsTheTokenOfBenWhoMayWrite00003"
 ROOT = Path(__file__).parents[2]
 
-sys.path.append(str(ROOT / "recipes"))
-
 
 def needs_huggingface_hub(version, why):
     """Leaves a test out where an older release of `huggingface_hub` stands in its way."""

@@ -13,7 +13,7 @@ from pyarrow.parquet import read_metadata
 
 from reflection_trl.evaluation import EvaluationRun, Outcome, Score
 from reflection_trl.hub import PublishError, publish_dataset, publish_evaluation
-from reflection_trl.hub.errors import redact, without_secrets
+from reflection_trl.hub_errors import redact, without_secrets
 
 from .conftest import BEN_TOKEN, READ_TOKEN, TOKEN
 

@@ -9,7 +9,6 @@ import traceback
 from pathlib import Path
 
 import pytest
-import train as recipe
 import yaml
 from conftest import reflection_row
 from datasets import Dataset
@@ -18,6 +17,7 @@ from peft import LoraConfig
 from transformers import AutoModelForCausalLM
 
 from reflection_trl import ReflectionDistillConfig, ReflectionDistillTrainer
+from reflection_trl.cli import train as recipe
 from reflection_trl.evaluation import EvaluationRun, Outcome, Score
 from reflection_trl.hub import PublishError, publish_evaluation
 

@@ -1,7 +1,7 @@
 """The whole way over the Hub: build, publish, load, train, push, load, evaluate, publish, and read it all back."""
 
 import asyncio
-import importlib.util
+import importlib
 import json
 from io import BytesIO
 from pathlib import Path
@@ -62,11 +62,8 @@ print(json.dumps({"rows": len(rows), "steps": trainer.state.global_step, "commit
 
 
 def recipe(name):
-    """A recipe as a module. `evaluate` is a library's name too."""
-    spec = importlib.util.spec_from_file_location(f"recipe_{name}", RECIPES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The command that a script in `recipes/` runs."""
+    return importlib.import_module(f"reflection_trl.cli.{name}")
 
 
 async def judge(solution):

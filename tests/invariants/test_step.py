@@ -16,8 +16,8 @@ from reference import (
     step_loss,
 )
 
-from reflection_trl.masking import MASK_STRATEGIES
-from reflection_trl.modeling import TeacherWeights
+from reflection_trl.training.masking import MASK_STRATEGIES
+from reflection_trl.training.modeling import TeacherWeights
 
 
 def compare(trainer, make_reference_model, step, **reference_settings):

@@ -1,0 +1,1 @@
+"""The commands, each a module with `main`; `recipes/*.py` are scripts of a few lines over them."""

@@ -1,0 +1,97 @@
+"""Let one or several models answer a prompt, greedily, in the terminal.
+
+    python recipes/answer.py out/smollm2-135m --prompt "Write a Python function that ..."
+    python recipes/answer.py models/smollm2-135m-instruct out/smollm2-135m     (before and after)
+
+A model is a folder, with a whole model or an adapter, or a Hub id.
+
+    --prompt                what to ask [a function that removes duplicates]
+    --max_new_tokens        longest answer [300]
+    --chat_template_kwargs  further variables of the chat template, such as '{"enable_thinking": false}'
+
+Wrong input ends with one sentence and exit code 1; set REFLECTION_TRL_DEBUG=1 for the traceback.
+"""
+
+import json
+import time
+from argparse import ArgumentTypeError
+from pathlib import Path
+from typing import Any
+
+from .command_line import HUB_MEND, Parser, check_model_name, run_command
+
+
+PROMPT = "Write a Python function `unique(items)` that removes duplicates from a list and keeps the order."
+
+
+def answer(name: str, prompt: str, max_new_tokens: int, chat_template_kwargs: dict[str, Any]) -> int:
+    """Print the model's answer as it comes, and return the number of new tokens."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    if tokenizer.chat_template is None:
+        raise ValueError("its tokenizer has no chat template; give an instruct model.")
+    model = AutoModelForCausalLM.from_pretrained(name, dtype="auto")
+    model = model.to(device).eval()  # type: ignore[arg-type] # `to` is wrapped
+    inputs = tokenizer.apply_chat_template(  # type: ignore[union-attr] # with `return_dict`
+        [{"role": "user", "content": prompt}],
+        add_generation_prompt=True,
+        return_tensors="pt",
+        return_dict=True,
+        **chat_template_kwargs,
+    ).to(device)
+    with torch.no_grad():
+        output = model.generate(
+            **inputs,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            streamer=TextStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True),
+        )
+    return output.shape[1] - inputs["input_ids"].shape[1]
+
+
+def json_object(value: str) -> dict[str, Any]:
+    try:
+        content = json.loads(value)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise ArgumentTypeError(f"{value!r} is no JSON object; give one such as '{{\"enable_thinking\": false}}'.")
+    return content
+
+
+def positive(value: str) -> int:
+    if not value.isdecimal() or int(value) == 0:
+        raise ArgumentTypeError(f"{value!r} is no number of tokens; give 1, 2, 3, ...")
+    return int(value)
+
+
+def run(argv: list[str]) -> None:
+    parser = Parser()
+    parser.add_argument("models", nargs="+", metavar="MODEL")
+    parser.add_argument("--prompt", default=PROMPT)
+    parser.add_argument("--max_new_tokens", type=positive, default=300)
+    parser.add_argument("--chat_template_kwargs", type=json_object, default={})
+    args = parser.parse(argv)
+    for name in args.models:
+        check_model_name(name)
+    print(f"Prompt: {args.prompt}", flush=True)
+    for name in args.models:
+        print(f"\n=== {name}", flush=True)
+        start = time.monotonic()
+        try:
+            tokens = answer(name, args.prompt, args.max_new_tokens, args.chat_template_kwargs)
+        except (OSError, ValueError) as error:
+            mend = "" if Path(name).is_dir() else f" {HUB_MEND}"
+            raise ValueError(f"{name!r} cannot answer: {str(error).splitlines()[0]}{mend}") from error
+        cut = ", cut here by --max_new_tokens" if tokens >= args.max_new_tokens else ""
+        print(f"--- {tokens} tokens{cut}, {time.monotonic() - start:.0f} s with loading")
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(run, __doc__, argv)

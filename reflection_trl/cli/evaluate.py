@@ -1,0 +1,194 @@
+"""Evaluate one-off answers on HumanEval(+), MBPP(+) and MultiPL-E: draw them, judge them, say how sure the figures are.
+
+    python recipes/evaluate.py --config recipes/smollm2-135m/evaluate.yaml
+    python recipes/evaluate.py --model Qwen/Qwen2.5-Coder-0.5B-Instruct --benchmarks humaneval mbpp multipl-e:java,js
+    python recipes/evaluate.py --model out/tuned --compare out/evaluate/base/results.json --output_dir out/evaluate/tuned
+    python recipes/evaluate.py --base_url http://localhost:8000/v1 --benchmarks humaneval --samples_per_task 20 --temperature 0.8
+    python recipes/evaluate.py --samples humaneval.jsonl mbpp.jsonl                 answers made elsewhere; no model needed
+    accelerate launch --num_processes 8 recipes/evaluate.py --config FILE           one model on each GPU, sharing the answers
+
+The YAML file sets fields; the command line overrides them. The same command goes on where it was stopped; answers are always
+judged anew.
+
+  what
+    --benchmarks            humaneval, mbpp, multipl-e:LANGUAGES [humaneval mbpp]; the + is always judged too. A language whose
+                            compiler is missing is named and skipped. problems:FILE is a set of your own, with tests
+    --samples               files of answers, JSON Lines with `task_id` and `solution` or `completion`, one a benchmark (for
+                            MultiPL-E name it: --benchmarks multipl-e:java); `--name` is what to call them
+    --limit                 only the first so many tasks of each benchmark, for a trial; not to be published
+    --multipl_e             file, folder or Hub id with MultiPL-E's tasks [nuprl/MultiPL-E]
+  model
+    --model                 name on the Hub, or a folder (in YAML: model_name_or_path)
+    --model_revision --backend (auto, endpoint, vllm, transformers) --dtype --max_context
+    --chat_template_kwargs  further variables of the chat template, such as '{"enable_thinking": false}': those of the training
+    --base_url --api_key_variable --max_concurrency --requests_per_minute     for a server
+    --max_requests --max_total_tokens     budget of this command
+    --gpu_memory_utilization --kv_cache_memory_bytes --tensor_parallel_size    for vLLM
+  answers
+    --prompt                request: as a user would put it, the prompt that training ends at; evalplus: EvalPlus's own chat
+                            prompt; published: ReflectionCoder's; completion: the code to go on from, for base models [request]
+    --samples_per_task      answers to each task [1]; pass@1, pass@10 and pass@100 as far as they reach
+    --temperature --top_p   [0, 0.95]
+    --max_tokens            longest answer [that of the prompt: 1024 or 768]
+    --seed --in_flight      vLLM in this process heeds no seed where it draws at a temperature
+  outcome
+    --output_dir            folder [out/evaluate]: results.json, report.html, and a folder with the answers to each benchmark
+    --compare               results.json of other runs: won, lost, exact p, interval of the difference
+    --decontaminate_against training data set whose rows are compared with the benchmarks
+    --publish_to_hub        the model's repository, USER/NAME: .eval_results and model-index; --samples_repo for the answers
+    --hub_revision --create_pr --hub_private
+    --workers               answers judged at a time [number of processors]
+    --unsandboxed           run answers with NO isolation; refused for root
+
+With no network, set HUMANEVAL_OVERRIDE_PATH and MBPP_OVERRIDE_PATH to the files of evalplus. Wrong input ends with one
+sentence and exit code 1; set REFLECTION_TRL_DEBUG=1 for the traceback. Answers run only in isolation: `reflection_trl.sandbox`.
+"""
+
+import logging
+import shlex
+from pathlib import Path
+from typing import Any
+
+from .command_line import check_token, make_parser, parse_options, run_command
+
+
+def parse(argv: list[str]) -> Any:
+    from dataclasses import dataclass, field
+
+    from ..generation import GenerationArguments
+
+    @dataclass
+    class EvaluateArguments(GenerationArguments):
+        model_name_or_path: str | None = field(default=None, metadata={"aliases": ["--model"]})
+        benchmarks: list[str] | None = None
+        samples: list[str] = field(default_factory=list)
+        name: str | None = None
+        limit: int | None = None
+        multipl_e: str | None = None
+        prompt: str = "request"
+        samples_per_task: int = 1
+        temperature: float = 0.0
+        top_p: float = 0.95
+        max_tokens: int | None = None
+        seed: int = 0
+        in_flight: int = 128
+        output_dir: str = "out/evaluate"
+        compare: list[str] = field(default_factory=list)
+        decontaminate_against: str | None = None
+        publish_to_hub: str | None = None
+        samples_repo: str | None = None
+        hub_revision: str | None = None
+        hub_private: bool = False
+        create_pr: bool = False
+        workers: int | None = None
+        unsandboxed: bool = False
+
+        def __post_init__(self) -> None:
+            if not self.samples:
+                super().__post_init__()
+            elif self.model_name_or_path or self.base_url:
+                raise ValueError("Give either --samples or a model, not both: --samples are judged as they are.")
+
+    (arguments,) = parse_options(make_parser(EvaluateArguments, "evaluate.py"), argv)
+    return arguments
+
+
+def run(argv: list[str]) -> None:
+    from ..files.processes import place_among_processes
+
+    process, processes = place_among_processes()
+    arguments = parse(argv)
+    if arguments.publish_to_hub:
+        if arguments.limit is not None:
+            raise ValueError(
+                f"--limit {arguments.limit} judges only the first tasks, whose pass@1 is not that of the benchmark: leave out --limit, or "
+                f"--publish_to_hub {arguments.publish_to_hub}."
+            )
+        check_token("publish_to_hub")
+    logging.basicConfig(level=logging.INFO if process == 0 else logging.ERROR, format="%(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request to the Hub
+
+    from ..evaluation import EvaluationRun
+    from ..evaluation.benchmarks import parse_benchmarks
+    from ..evaluation.report import write_report
+    from ..evaluation.run import EvaluationSettings, evaluate_model, evaluate_samples
+    from ..evaluation.table import comparison_table, results_table
+
+    # What cannot be compared is told before the work, not after it
+    others = [EvaluationRun.load(file) for file in arguments.compare]
+    # Files of answers say by themselves of which benchmarks they are
+    names = arguments.benchmarks or ([] if arguments.samples else ["humaneval", "mbpp"])
+    benchmarks = parse_benchmarks(names) if names else []
+    if benchmarks:
+        for file, other in zip(arguments.compare, others, strict=True):
+            if not any(score.benchmark.removesuffix("+") in benchmarks for score in other.scores):
+                raise ValueError(f"--compare {file}: it has no result of {', '.join(benchmarks)}.")
+    if arguments.decontaminate_against:
+        from ..problems.sources import open_rows
+
+        open_rows(arguments.decontaminate_against)
+    settings = EvaluationSettings(
+        prompt=arguments.prompt,
+        samples=arguments.samples_per_task,
+        temperature=arguments.temperature,
+        top_p=arguments.top_p,
+        max_tokens=arguments.max_tokens,
+        seed=arguments.seed,
+        limit=arguments.limit,
+        multipl_e=arguments.multipl_e,
+        workers=arguments.workers,
+        unsandboxed=arguments.unsandboxed,
+    )
+    command = shlex.join(["python", "recipes/evaluate.py", *argv])
+    output_dir = Path(arguments.output_dir)
+    found: EvaluationRun | None
+    if arguments.samples:
+        if process > 0:
+            return
+        found = evaluate_samples(
+            arguments.samples, output_dir, settings, benchmarks=benchmarks, name=arguments.name, command=command
+        )
+    else:
+        found = evaluate_model(
+            arguments,
+            benchmarks,
+            output_dir,
+            settings,
+            in_flight=arguments.in_flight,
+            process=process,
+            processes=processes,
+            command=command,
+        )
+    if found is None:
+        return
+    tell = [results_table(found), *[comparison_table(found, other) for other in others]]
+    if arguments.decontaminate_against:
+        from ..evaluation.contamination import contamination_sentence, find_contamination
+
+        contamination = find_contamination(
+            arguments.decontaminate_against, {score.benchmark.removesuffix("+") for score in found.scores}
+        )
+        found.settings["contamination"] = {"summary": contamination_sentence(contamination), **contamination}
+        found.save(output_dir / "results.json")
+        tell.append(found.settings["contamination"]["summary"])
+    page = write_report([found, *others], output_dir)
+    print("\n\n".join(["", *tell, ""]))
+    print(f"Results:    {output_dir / 'results.json'}")
+    print(f"Report:     {page}")
+    if arguments.publish_to_hub:
+        from ..hub import publish_evaluation
+
+        commit = publish_evaluation(
+            found,
+            arguments.publish_to_hub,
+            samples_repo=arguments.samples_repo,
+            private=arguments.hub_private or None,
+            revision=arguments.hub_revision,
+            create_pr=arguments.create_pr,
+            staging_dir=str(output_dir / "upload"),
+        )
+        print(f"Hub:        {commit}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(run, __doc__, argv)

@@ -1,0 +1,40 @@
+"""Plot a training run: losses, divergence, mask rate, agreement and evaluation loss over the steps.
+
+    python recipes/plot_training.py OUTPUT_DIR_OR_TRAINER_STATE.json [-o curves.png]
+
+By default the image is training_curves.png beside the state. Wrong input ends with one sentence and exit code 1; set
+REFLECTION_TRL_DEBUG=1 for the traceback.
+"""
+
+import json
+from pathlib import Path
+
+from .command_line import Parser, run_command
+
+
+def run(argv: list[str]) -> None:
+    from ..training.curves import CURVES_FILE, plot_training
+
+    parser = Parser()
+    parser.add_argument("state", type=Path, metavar="OUTPUT_DIR_OR_TRAINER_STATE.json")
+    parser.add_argument("-o", "--output", type=Path)
+    args = parser.parse(argv)
+    state = args.state / "trainer_state.json" if args.state.is_dir() else args.state
+    if not state.exists():
+        raise ValueError(
+            f"{state} does not exist; give a trainer_state.json, or the folder of a training that has ended."
+        )
+    try:
+        log_history = json.loads(state.read_text(encoding="utf-8"))["log_history"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{state} is no trainer_state.json; give that of a training, or its folder.") from error
+    if not log_history:
+        raise ValueError(f"{state} has nothing to plot: no step was logged; see `logging_steps`.")
+    try:
+        print(plot_training(log_history, args.output or state.parent / CURVES_FILE))
+    except ImportError as error:
+        raise ImportError(f"{error}; install it with `pip install matplotlib`.") from error
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(run, __doc__, argv)

@@ -1,0 +1,345 @@
+"""The folder of a run: every rollout in it as soon as it is made, and what the next run of the same command finds there.
+
+run.json                     what the run is: its settings, by which another run is told from it
+weights.json                 of a model in a folder: what tells its weights from those of another training
+rollouts/00000.jsonl         rollouts as they ended, one file for each process that makes them
+sessions/00000-*.json        what each session of a process has spent so far
+rows/accepted-00000.jsonl    the outcome, in the order of the problems: see `reflection_sequences`
+rows/set_aside-00000.jsonl   accepted ones that `min_repaired_share` leaves out
+rows/rejected-00000.jsonl    rejected ones, with the reason
+statistics.json, build.png   the outcome in figures
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+
+FORMAT_VERSION = 1
+ROWS_PER_SHARD = 2000
+_SYNC_SECONDS = 2.0
+_LOCK_ATTEMPTS = 20
+# What another process of the same run may have made before this one looks
+_OWN_FILES = re.compile(r"run\.json|\.lock-\d+|\.run\.json\.\d+\.partial")
+
+
+class RunError(RuntimeError):
+    """A run cannot begin, or go on. The message says what to do; what was done is kept."""
+
+
+@dataclass
+class Session:
+    """
+    What one process has spent since it was started, answers and programs of unfinished rollouts included.
+
+    Args:
+        process (`int`): number of the process.
+        began (`float`): seconds of the epoch.
+        until (`float`): when these figures were written.
+        prompt_tokens (`int`): of all requests that were answered.
+        completion_tokens (`int`): of all answers.
+        runs (`int`): programs that were run.
+    """
+
+    process: int = 0
+    began: float = field(default_factory=time.time)
+    until: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    runs: int = 0
+
+
+class RunFolder:
+    """
+    The folder of one run.
+
+    Args:
+        path (`str` or `Path`): the folder; made when it is not there.
+        settings (`dict`): what the run is. A folder that holds a run with other settings is refused.
+        process (`int`, *optional*, defaults to `0`): number of this process among those that work for it.
+        records (`str`, *optional*, defaults to `"rollouts"`): name of the subfolder with what [`RunFolder.append`] adds.
+
+    Raises:
+        [`RunError`]: If the folder holds something else, cannot be written, or another process is at work in it.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], settings: dict[str, Any], process: int = 0, records: str = "rollouts"
+    ):
+        self.path = Path(path)
+        self.process = process
+        self._records = self.path / records
+        settings = json.loads(json.dumps(settings))  # as it will be read again
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file: give a folder for the run.")
+        if self.path.is_dir() and not (self.path / "run.json").exists():
+            names = {entry.name for entry in self.path.iterdir()} - {records}
+            strange = sorted(name for name in names if not _OWN_FILES.fullmatch(name))
+            if strange:
+                raise RunError(f"{self.path} holds {strange[0]!r} and no run: give an empty or a new folder.")
+        try:
+            self._records.mkdir(parents=True, exist_ok=True)
+            self._lock = self._take_lock()
+        except OSError as error:
+            raise RunError(
+                f"The folder {self.path} cannot be written ({error.strerror}): give another, or make room or ask for the right."
+            ) from error
+        self._file: BinaryIO | None = None
+        self._synced = 0.0
+        self._seen: dict[Path, int] = {}
+        try:
+            self._claim(settings)
+            self._cut_torn_line()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # a full disk has been reported already
+                os.fsync(self._file.fileno())
+            self._file.close()
+        self._lock.close()
+
+    def _take_lock(self) -> Any:
+        lock = open(self.path / f".lock-{self.process}", "w")  # noqa: SIM115 (held as long as the run is)
+        # One that was killed may take a moment to end
+        for patience in reversed(range(_LOCK_ATTEMPTS)):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not patience:
+                    lock.close()
+                    raise RunError(
+                        f"Another process is at work in {self.path}: wait for it, or give another folder."
+                    ) from None
+                time.sleep(0.1)
+        return lock
+
+    def is_locked(self, process: int) -> bool:
+        """
+        Whether another process of this run is at work.
+
+        Args:
+            process (`int`): its number.
+        """
+        try:
+            with open(self.path / f".lock-{process}") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def _claim(self, settings: dict[str, Any]) -> None:
+        file = self.path / "run.json"
+        if not file.exists():
+            try:
+                write_json(file, {"format_version": FORMAT_VERSION, **settings})
+            except OSError as error:
+                raise RunError(
+                    f"{file} cannot be written ({error.strerror}): make room, or give another folder."
+                ) from error
+            return
+        try:
+            before = json.loads(file.read_text())
+            version = before.pop("format_version")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{file} cannot be read ({error}): give another folder.") from error
+        if version != FORMAT_VERSION:
+            raise RunError(
+                f"{self.path} holds a run of format {version}, and this version makes {FORMAT_VERSION}: give another folder."
+            )
+        key = next((key for key in {**before, **settings} if before.get(key) != settings.get(key)), None)
+        if key is None:
+            return
+        if self._has_nothing():
+            # It never began, for want of a model perhaps; mending that must not ask for a new folder
+            shutil.rmtree(self.path / "sessions", ignore_errors=True)
+            write_json(file, {"format_version": FORMAT_VERSION, **settings})
+            return
+        raise RunError(
+            f"{self.path} holds a run with {_brief(key, before.get(key))}, not {_brief(key, settings.get(key))}: give another "
+            "`output_dir`, or the settings of that run."
+        )
+
+    def _has_nothing(self) -> bool:
+        """Whether no process has made anything here, nor is at it."""
+        numbers = (int(lock.name.rpartition("-")[2]) for lock in self.path.glob(".lock-*"))
+        return not any(file.stat().st_size for file in self._records.glob("*.jsonl")) and not any(
+            number != self.process and self.is_locked(number) for number in numbers
+        )
+
+    def check_weights(self, model: str, weights: str | None) -> None:
+        """
+        Refuses to go on with what a model has made that was trained again in its folder since: it would pass for the new one's.
+
+        Args:
+            model (`str`): the folder.
+            weights (`str`, *optional*): tells its weights from others, as [`~reflection_trl.files.model_folder.weights_digest`] does. With
+                `None`, where they are gone or a server's, nothing is refused: what is there can be judged without.
+
+        Raises:
+            [`RunError`]: If they have changed, or the folder of the run cannot be written.
+        """
+        if weights is None:
+            return
+        file = self.path / "weights.json"
+        try:
+            if file.exists() and json.loads(file.read_text())["weights"] == weights:
+                return
+            if file.exists() and next(self.records(), None) is not None:
+                raise RunError(
+                    f"{self.path} holds what {model!r} has made before its weights were changed: give another `output_dir`, or "
+                    "remove that folder."
+                )
+            write_json(file, {"weights": weights})
+        except OSError as error:
+            raise RunError(
+                f"{file} cannot be written ({error.strerror}): make room, or give another `output_dir`."
+            ) from error
+
+    # Rollouts
+
+    @property
+    def _own_file(self) -> Path:
+        return self._records / f"{self.process:05d}.jsonl"
+
+    def _cut_torn_line(self) -> None:
+        """Removes what a crash has left of a line at the end of this process's file."""
+        if not self._own_file.exists():
+            return
+        with open(self._own_file, "rb+") as file:
+            whole = end = file.seek(0, os.SEEK_END)
+            while whole:
+                start = max(0, whole - (1 << 16))
+                file.seek(start)
+                if (newline := file.read(whole - start).rfind(b"\n")) >= 0:
+                    whole = start + newline + 1
+                    break
+                whole = start
+            if whole < end:
+                file.truncate(whole)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """All rollouts so far, of all processes; a line that is not whole is left out."""
+        return self._read({})
+
+    def new_records(self) -> Iterator[dict[str, Any]]:
+        """Rollouts of all processes that this method has not given before."""
+        return self._read(self._seen)
+
+    def _read(self, seen: dict[Path, int]) -> Iterator[dict[str, Any]]:
+        for path in sorted(self._records.glob("*.jsonl")):
+            with open(path, "rb") as file:
+                file.seek(seen.get(path, 0))
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    try:
+                        record = json.loads(line)
+                    except ValueError:
+                        raise RunError(
+                            f"{path} is damaged at byte {seen.get(path, 0)}: cut it off there, or give another folder."
+                        ) from None
+                    seen[path] = seen.get(path, 0) + len(line)
+                    yield record
+
+    def append(self, record: dict[str, Any]) -> None:
+        """
+        Adds a rollout. It survives the end of this process at once, and that of the machine after about two seconds.
+
+        Raises:
+            [`RunError`]: If the disk is full; the file is left as it was before.
+        """
+        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        before = None
+        try:
+            if self._file is None:
+                self._file = open(self._own_file, "ab", buffering=0)  # noqa: SIM115
+            before = self._file.seek(0, os.SEEK_END)
+            if self._file.write(line) != len(line):
+                raise OSError("no space left")
+            if time.monotonic() > self._synced + _SYNC_SECONDS:
+                os.fsync(self._file.fileno())
+                self._synced = time.monotonic()
+        except OSError as error:
+            if self._file is not None and before is not None:
+                with contextlib.suppress(OSError):
+                    self._file.truncate(before)
+            raise RunError(
+                f"{self._own_file} cannot be written ({error.strerror or error}): make room and run the same command again; what was "
+                "made before is kept."
+            ) from error
+
+    # Sessions
+
+    def keep_session(self, session: Session) -> None:
+        """Writes what a session has spent so far. Figures are not worth a run: a full disk is passed over."""
+        session.until = time.time()
+        with contextlib.suppress(OSError):
+            folder = self.path / "sessions"
+            folder.mkdir(exist_ok=True)
+            write_json(folder / f"{session.process:05d}-{session.began:.3f}.json", asdict(session))
+
+    def sessions(self) -> list[Session]:
+        """All sessions of all processes, up to their last figures."""
+        return [Session(**json.loads(file.read_text())) for file in sorted((self.path / "sessions").glob("*.json"))]
+
+    # The outcome
+
+    def write_rows(self, kind: str, rows: Sequence[dict[str, Any]]) -> None:
+        """
+        Writes the outcome of one kind, in shards, in place of what was there.
+
+        Args:
+            kind (`str`): `"accepted"`, `"set_aside"` or `"rejected"`.
+            rows (`Sequence[dict]`): in their order.
+        """
+        folder = self.path / "rows"
+        folder.mkdir(exist_ok=True)
+        partial = []
+        try:
+            for number, start in enumerate(range(0, len(rows), ROWS_PER_SHARD)):
+                partial.append(folder / f".{kind}-{number:05d}.jsonl.partial")
+                with open(partial[-1], "w", encoding="utf-8", errors="backslashreplace") as file:
+                    file.writelines(
+                        json.dumps(row, ensure_ascii=False) + "\n" for row in rows[start : start + ROWS_PER_SHARD]
+                    )
+        except OSError:
+            for path in partial:
+                path.unlink(missing_ok=True)
+            raise
+        for stale in folder.glob(f"{kind}-*.jsonl"):
+            stale.unlink()
+        for path in partial:
+            path.rename(folder / path.name[1:].removesuffix(".partial"))
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Writes a file in one step: it is whole or absent."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(file)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _brief(key: str, value: Any) -> str:
+    text = json.dumps(value)
+    return f"{key} = {text if len(text) <= 80 else text[:77] + '...'}"

@@ -1,0 +1,408 @@
+"""Renders rows with a model's own chat template, and finds each part of the row in what the template wrote."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2.exceptions import TemplateError
+from transformers import PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from ..sequences import Block, split_blocks
+from .tokens import VISIBLE, Rendering, UnrenderableRow, require_fast_tokenizer, tokenize
+
+
+logger = logging.get_logger(__name__)
+
+
+class ChatTemplateRenderer:
+    """
+    Renders rows with a tokenizer's own chat template.
+
+    The template is rendered once with placeholders for the contents; what stands between them are its headers and ends
+    of turns. So spans need no knowledge of any model family, and a template that drops, reorders or rewrites turns is
+    noticed.
+
+    Two things are written differently where a template asks for it: a system prompt that it puts into a user turn (Gemma 3,
+    Mistral, CodeLlama) goes into both requests, as a one-off prompt has it; and where roles must alternate, an empty
+    assistant turn, not trained on, stands between an execution and the user's next turn.
+
+    Args:
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            Fast tokenizer with a chat template.
+        execution_role (`str`, *optional*, defaults to `"auto"`):
+            Role of execution output: `"tool"`, `"user"` (a user turn by itself), or `"auto"`: `"tool"` where the template
+            renders tool turns as turns of their own, `"user"` otherwise.
+        hide_prefix (`bool`, *optional*, defaults to `False`):
+            Whether BOS and system prompt are hidden from the student, as in the published code.
+        chat_template_kwargs (`dict`, *optional*):
+            Further variables for the template, such as `{"enable_thinking": False}`.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        execution_role: str = "auto",
+        hide_prefix: bool = False,
+        chat_template_kwargs: dict[str, Any] | None = None,
+    ):
+        require_fast_tokenizer(tokenizer)
+        if not tokenizer.chat_template:
+            raise ValueError(
+                f"The tokenizer of '{tokenizer.name_or_path}' has no chat template; use an instruct model, set "
+                f"`chat_template_path`, or train with `rendering='block-token'`."
+            )
+        self.tokenizer = tokenizer
+        self.hide_prefix = hide_prefix
+        self.chat_template_kwargs = chat_template_kwargs or {}
+        self._turns: dict[bool, _TurnTexts] = {}
+        self._turn_texts(False)  # a template that loses turns is an error of the whole run, and an early one
+        self.execution_role = self._resolve_execution_role(execution_role)
+        self._alternates = self.execution_role == "user" and not self._takes_neighbouring_user_turns()
+
+    @property
+    def stop_token(self) -> str | None:
+        """The special token that ends an answer; `None` where the template has none."""
+        stop = self._turn_texts(False).last_stop
+        ends = [token for token in self.tokenizer.get_added_vocab() if token.strip() and stop.endswith(token)]
+        return max(ends, key=len, default=None)
+
+    def render(self, row: dict[str, Any]) -> Rendering:
+        """
+        Render a valid row.
+
+        Args:
+            row (`dict`):
+                Row that passed [`~reflection_trl.sequences.validate_row`].
+
+        Returns:
+            [`Rendering`]: Text and spans.
+
+        Raises:
+            UnrenderableRow: If the template cannot express the row.
+        """
+        messages = self._fold_system(
+            self._with_execution_role(row["messages"]), is_reflection=row["type"] == "reflection"
+        )
+        has_system = messages[0]["role"] == "system"
+        turns = self._turn_texts(has_system)
+        try:
+            text, contents, between = self._locate(messages)
+        except TemplateError as error:
+            raise UnrenderableRow(f"the chat template refuses its turns ({error})") from None
+
+        last = len(messages) - 1
+        if not between[last].startswith(turns.generation_prompt):
+            raise UnrenderableRow(
+                "the chat template's generation prompt opens an answer in another way than its assistant turns; for a "
+                "thinking model, set `chat_template_kwargs={'enable_thinking': False}`"
+            )
+        answer_start = contents[last - 1][1] + len(turns.generation_prompt)
+        trained = []
+        for index, message in enumerate(messages):
+            if message["role"] == "assistant" and not message.get("filler"):
+                # The model itself writes what stands between the opening of its turn and the content (Mistral's space)
+                opens_at = between[index].rfind(turns.opening)
+                start = contents[index][0] if opens_at < 0 else contents[index - 1][1] + opens_at + len(turns.opening)
+                start = answer_start if index == last else start
+                stop = turns.last_stop if index == last else turns.stop
+                trained.append((start, contents[index][1] + len(stop) * between[index + 1].startswith(stop)))
+        # Whatever follows the end token (ChatML's newline) is never predicted and never seen
+        text = text[: trained[-1][1]]
+        if row["type"] == "generation":
+            return Rendering(text=text, answer_start=answer_start, trained=trained)
+
+        first_user = 1 if has_system else 0
+        header = turns.user_header
+        if not (between[first_user].endswith(header) and between[last - 1].endswith(header)):
+            raise UnrenderableRow("the chat template opens its first user turn in another way than its last one")
+        prefix_end = 0 if self.hide_prefix else contents[first_user][0] - len(header)
+        reanswer_start = contents[last - 1][0] - len(header)
+
+        blocks: list[tuple[str, int]] = []
+        for index in range(first_user + 1, last - 1):
+            if messages[index].get("filler"):  # belongs to what stands before it
+                continue
+            turn_start = contents[index - 1][1] + turns.boundary(between[index])
+            content_start, content_end = contents[index]
+            # Leading whitespace that the template strips shifts the blocks
+            shift = content_start - _stripped_before(messages[index]["content"], text[content_start:content_end])
+            for number, block in enumerate(_blocks(messages[index])):
+                start = min(max(shift + block.start, content_start), content_end)
+                blocks.append((block.type, turn_start if number == 0 else start))
+        return Rendering(
+            text=text,
+            answer_start=answer_start,
+            trained=trained,
+            prefix_end=prefix_end,
+            sequence_start=blocks[0][1],
+            reanswer_start=reanswer_start,
+            blocks=blocks,
+        )
+
+    def tokenize(self, row: dict[str, Any]) -> dict[str, Any]:
+        """
+        Render and tokenise a valid row, and check that the student's prompt is the one-off prompt.
+
+        Args:
+            row (`dict`):
+                Row that passed [`~reflection_trl.sequences.validate_row`].
+
+        Returns:
+            `dict`: The columns that [`tokenize`] describes.
+        """
+        columns = tokenize(self.render(row), self.tokenizer)
+        if not self.hide_prefix:
+            self._check_one_off_prompt(row, columns)
+        return columns
+
+    def one_off_prompt(self, row: dict[str, Any]) -> list[int]:
+        """
+        Token ids of the prompt that inference will give for the row's last request.
+
+        Args:
+            row (`dict`):
+                Valid row.
+
+        Returns:
+            `list[int]`: Token ids.
+        """
+        messages = row["messages"]
+        if row["type"] == "reflection":
+            messages = ([messages[0]] if messages[0]["role"] == "system" else []) + [messages[-2]]
+        else:
+            messages = self._with_execution_role(messages[:-1])
+        text = self._apply(messages, add_generation_prompt=True)
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def _check_one_off_prompt(self, row: dict[str, Any], columns: dict[str, Any]) -> None:
+        answer_start = columns["answer_start"]
+        seen = [
+            token
+            for token, block in zip(columns["input_ids"][:answer_start], columns["block_ids"], strict=False)
+            if block == VISIBLE
+        ]
+        prompt = self.one_off_prompt(row)
+        if seen != prompt:
+            at = next(
+                (i for i, (a, b) in enumerate(zip(seen, prompt, strict=False)) if a != b), min(len(seen), len(prompt))
+            )
+            raise UnrenderableRow(
+                f"with everything hidden the student would see {self.tokenizer.decode(seen[at : at + 8])!r} at token {at}, "
+                f"where the one-off prompt has {self.tokenizer.decode(prompt[at : at + 8])!r}"
+            )
+
+    def _apply(self, messages: list[dict[str, Any]], add_generation_prompt: bool = False) -> str:
+        turns = [{"role": message["role"], "content": message["content"]} for message in messages]
+        return self.tokenizer.apply_chat_template(  # type: ignore[return-value] # with `tokenize=False`
+            turns, tokenize=False, add_generation_prompt=add_generation_prompt, **self.chat_template_kwargs
+        )
+
+    def _skeleton(self, messages: list[dict[str, Any]], add_generation_prompt: bool = False) -> list[str] | None:
+        # The texts before, between and after the contents; None where the template loses or reorders one of them
+        slots = [f"REFLECTION{i:04d}SLOT" for i in range(len(messages))]
+        text = self._apply(
+            [{"role": m["role"], "content": slot} for m, slot in zip(messages, slots, strict=True)],
+            add_generation_prompt,
+        )
+        pieces = []
+        for slot in slots:
+            if text.count(slot) != 1:
+                return None
+            piece, text = text.split(slot)
+            pieces.append(piece)
+        return [*pieces, text]
+
+    def _locate(self, messages: list[dict[str, Any]]) -> tuple[str, list[tuple[int, int]], list[str]]:
+        between = self._skeleton(messages)
+        if between is None:
+            roles = "/".join(message["role"] for message in messages)
+            raise UnrenderableRow(f"the chat template drops or reorders some of its turns ({roles})")
+        text, position, contents = self._apply(messages), 0, []
+        for index, message in enumerate(messages):
+            position += len(between[index])
+            for variant in _content_variants(message["content"]):
+                end = position + len(variant)
+                if text.startswith(variant, position) and text.startswith(between[index + 1], end):
+                    break
+            else:
+                raise UnrenderableRow(f"the chat template rewrites the content of its {message['role']} turns")
+            contents.append((position, end))
+            position = end
+        return text, contents, between
+
+    def _turn_texts(self, has_system: bool) -> "_TurnTexts":
+        if has_system not in self._turns:
+            system = [{"role": "system"}] if has_system else []
+            two = [*system, *({"role": role} for role in ("user", "assistant") * 2)]
+            try:
+                talk = self._skeleton(two)
+                one_off = self._skeleton([*system, {"role": "user"}], add_generation_prompt=True)
+            except TemplateError as error:
+                if has_system:
+                    raise UnrenderableRow(f"the chat template refuses its system turn ({error})") from None
+                raise ValueError(
+                    f"The chat template of '{self.tokenizer.name_or_path}' refuses plain user and assistant turns ({error}); "
+                    f"set `chat_template_path` to one that takes string contents and alternating turns."
+                ) from None
+            if talk is None or one_off is None:
+                if has_system:
+                    raise UnrenderableRow("the chat template drops or reorders its system turn")
+                raise ValueError(
+                    f"The chat template of '{self.tokenizer.name_or_path}' drops or reorders plain user and assistant "
+                    f"turns; set `chat_template_path` to one that renders every turn in order."
+                )
+            end_of_turn, to_next_user = talk[-1], talk[-3]
+            last_stop = self._stop(end_of_turn)
+            if last_stop is None:
+                logger.warning(
+                    "The chat template ends assistant turns without a special token, so the model may not learn to stop."
+                )
+            if to_next_user.startswith(end_of_turn):
+                user_header = to_next_user[len(end_of_turn) :]
+            else:  # the conversation's last turn ends in a way of its own
+                user_header = _common_suffix(to_next_user, one_off[-2])
+                end_of_turn = to_next_user[: len(to_next_user) - len(user_header)]
+            self._turns[has_system] = _TurnTexts(
+                end_of_turn=end_of_turn,
+                stop=self._stop(end_of_turn) or end_of_turn,
+                last_stop=last_stop or talk[-1],
+                user_header=user_header,
+                generation_prompt=one_off[-1],
+            )
+        return self._turns[has_system]
+
+    def _stop(self, end_of_turn: str) -> str | None:
+        # The end of a turn up to its first special token, which generation stops at; added tokens that are newlines or
+        # spaces end nothing
+        special = [token for token in self.tokenizer.get_added_vocab() if token.strip() and token in end_of_turn]
+        ends = [end_of_turn[: end_of_turn.index(token) + len(token)] for token in special]
+        return min(ends, key=len, default=None)
+
+    def _with_execution_role(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return messages if self.execution_role == "tool" else _executions_as_user_turns(messages, self._alternates)
+
+    def _fold_system(self, messages: list[dict[str, Any]], is_reflection: bool) -> list[dict[str, Any]]:
+        # Some templates (Gemma 3, Mistral, CodeLlama) write the system prompt into a user turn. A one-off prompt has it in
+        # its only one, so each request of a reflection row carries it: the first, and the last, which the student sees
+        if messages[0]["role"] != "system":
+            return messages
+        header = self._turn_texts(False).user_header
+        try:
+            alone = self._skeleton([{"role": "user"}], add_generation_prompt=True)
+            both = self._skeleton([{"role": "system"}, {"role": "user"}], add_generation_prompt=True)
+        except TemplateError as error:
+            raise UnrenderableRow(f"the chat template refuses its system turn ({error})") from None
+        if not (alone and both and header and alone[0].endswith(header) and both[0].startswith(alone[0])):
+            return messages
+        system = f"{both[0].removeprefix(alone[0])}{messages[0]['content']}{both[1]}"
+        messages = messages[1:]
+        for index in {0, len(messages) - 2} if is_reflection else {0}:
+            messages[index] = {**messages[index], "content": system + messages[index]["content"]}
+        return messages
+
+    def _resolve_execution_role(self, execution_role: str) -> str:
+        if execution_role == "user":
+            return "user"
+        reason = self._why_no_tool_turns()
+        if reason is None:
+            return "tool"
+        if execution_role == "tool":
+            raise ValueError(
+                f"`execution_role='tool'`, but the chat template of '{self.tokenizer.name_or_path}' {reason}; use 'auto' "
+                f"or 'user'."
+            )
+        logger.warning(
+            f"The chat template of '{self.tokenizer.name_or_path}' {reason}: execution output goes into user turns."
+        )
+        return "user"
+
+    def _takes_neighbouring_user_turns(self) -> bool:
+        try:
+            return self._skeleton([{"role": role} for role in ("user", "user", "assistant")]) is not None
+        except TemplateError:
+            return False
+
+    def _why_no_tool_turns(self) -> str | None:
+        roles = ("user", "assistant", "tool", "assistant", "user", "assistant")
+        try:
+            between = self._skeleton([{"role": role} for role in roles])
+        except (TemplateError, KeyError, TypeError) as error:
+            return f"refuses tool turns ({error})"
+        if between is None:
+            return "drops tool turns"
+        turns = self._turn_texts(False)
+        to_tool, to_assistant = between[2].removeprefix(turns.end_of_turn), between[3]
+        if to_tool and to_assistant.endswith(to_tool):
+            return "renders tool turns as the assistant's own"
+        return None
+
+
+@dataclass
+class _TurnTexts:
+    # What a chat template writes around contents: after an assistant's, that up to its end token, the same for the last
+    # turn, before a user's, and between a user's and the answer to it
+    end_of_turn: str
+    stop: str
+    last_stop: str
+    user_header: str
+    generation_prompt: str
+
+    @property
+    def opening(self) -> str:
+        # What opens an assistant turn: the generation prompt, less the end of the user turn before it
+        at = self.generation_prompt.find(self.end_of_turn) if self.end_of_turn else -1
+        return self.generation_prompt if at < 0 else self.generation_prompt[at + len(self.end_of_turn) :]
+
+    def boundary(self, between: str) -> int:
+        # Where one turn ends and the next one's header begins; a text without an end of turn goes to the earlier turn
+        at = between.find(self.end_of_turn) if self.end_of_turn else -1
+        return at + len(self.end_of_turn) if at >= 0 else len(between)
+
+
+def _blocks(message: dict[str, Any]) -> list[Block]:
+    # A user turn that carries execution output has its blocks spelled out; see `_executions_as_user_turns`
+    return message.get("executions") or split_blocks(message)
+
+
+def _executions_as_user_turns(messages: list[dict[str, Any]], alternate: bool) -> list[dict[str, Any]]:
+    # Neighbouring executions share one user turn. Where roles must alternate, an empty assistant turn, which is not
+    # trained on, stands between an execution and a user's own turn
+    converted: list[dict[str, Any]] = []
+    for message in messages:
+        previous = converted[-1] if converted else {}
+        if message["role"] == "tool" and "executions" in previous:
+            (block,) = split_blocks(message)
+            start = len(previous["content"]) + 1
+            converted[-1] = {
+                "role": "user",
+                "content": f"{previous['content']}\n{message['content']}",
+                "executions": [*previous["executions"], Block("execution", start, start + block.end)],
+            }
+            continue
+        if alternate and previous.get("role") == "user" and message["role"] != "assistant":
+            converted.append({"role": "assistant", "content": "", "filler": True})
+        if message["role"] == "tool":
+            message = {"role": "user", "content": message["content"], "executions": split_blocks(message)}
+        converted.append(message)
+    return converted
+
+
+def _content_variants(content: str) -> list[str]:
+    # How templates write a content: as it is, stripped in one of the usual ways, or as the inside of a JSON string
+    variants = [content, content.strip(), content.lstrip(), content.rstrip()]
+    variants += [content.strip("\n"), content.lstrip("\n"), content.rstrip("\n")]
+    variants += [json.dumps(content, ensure_ascii=False)[1:-1], json.dumps(content)[1:-1]]
+    return sorted(set(variants), key=len, reverse=True)
+
+
+def _stripped_before(content: str, written: str) -> int:
+    # How many leading characters the template left out
+    return max(content.find(written), 0)
+
+
+def _common_suffix(a: str, b: str) -> str:
+    n = 0
+    while n < min(len(a), len(b)) and a[-n - 1] == b[-n - 1]:
+        n += 1
+    return a[len(a) - n :]

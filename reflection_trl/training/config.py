@@ -1,0 +1,401 @@
+"""Settings of reflection self-distillation, with the source of every default."""
+
+import copy
+import functools
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from transformers.utils import is_torch_bf16_gpu_available, is_torch_xla_available
+from trl import SFTConfig
+
+from ..sequences import BLOCK_TYPES
+from .masking import MASK_SCHEDULES, MASK_STRATEGIES
+
+
+RENDERINGS = ("chat", "block-token")
+EXECUTION_ROLES = ("auto", "tool", "user")
+LOSS_NORMALIZATIONS = ("per-term", "joint")
+TEACHERS = ("live", "ema", "base")
+
+# What the published code does, as far as it does what it means to: see `docs/method.md` for the differences that are left.
+# `ReflectionDistillConfig(**PAPER_PRESET, output_dir=...)`
+PAPER_PRESET: dict[str, Any] = {
+    "rendering": "block-token",
+    "hide_prefix": True,
+    "mask_strategy": ["block-type"],
+    "mask_order": ["text", "code", "execution"],
+    "mask_schedule": "linear",
+    "mask_rate_start": 0.0,
+    "mask_rate_end": 1.0,
+    "loss_normalization": "joint",
+    "max_length": 4096,
+    "learning_rate": 5e-5,
+    "lr_scheduler_type": "cosine",
+    "warmup_steps": 0.05,  # below 1: a share of all steps
+    "num_train_epochs": 2,
+    "seed": 3407,
+}
+
+
+def _takes_run_facts(config: type["ReflectionDistillConfig"]) -> type["ReflectionDistillConfig"]:
+    # What `to_dict` tells, `__init__` takes. A field of it would be an option of the command line, an `InitVar` an argument of the
+    # `__post_init__` of subclasses
+    init = config.__init__
+
+    @functools.wraps(init)
+    def __init__(
+        self: "ReflectionDistillConfig", *args: Any, run_facts: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        init(self, *args, **kwargs)
+        self.run_facts = run_facts or {}
+
+    config.__init__ = __init__  # type: ignore[method-assign]
+    return config
+
+
+@_takes_run_facts
+@dataclass
+class ReflectionDistillConfig(SFTConfig):
+    r"""
+    Configuration of the [`ReflectionDistillTrainer`].
+
+    This class includes only the parameters that are specific to reflection self-distillation. For the others, see
+    [`~trl.SFTConfig`] and [`~transformers.TrainingArguments`]. "Paper" is ReflectionCoder
+    (https://huggingface.co/papers/2405.17057), "published code" its training code.
+
+    Parameters:
+        > Parameters that control the data
+
+        max_length (`int` or `None`, *optional*, defaults to `4096`):
+            Longest row in tokens; longer rows are dropped, counted and reported, never cut. Default of the published code.
+        rendering (`str`, *optional*, defaults to `"chat"`):
+            How rows become text: `"chat"`, the model's own chat template, which is also what inference uses, or
+            `"block-token"`, the published format with seven special tokens.
+        execution_role (`str`, *optional*, defaults to `"auto"`):
+            Role of execution output in the chat template: `"tool"`, `"user"`, or `"auto"`: `"tool"` where the template
+            renders tool turns as turns of their own, `"user"` otherwise.
+        chat_template_kwargs (`dict[str, Any]`, *optional*):
+            Further variables for the chat template, such as `{"enable_thinking": false}`.
+        token_budget (`int`, *optional*):
+            If set, rows are grouped, best fit decreasing, into packs of at most this many tokens, teacher's and student's
+            together, and a pack counts as one example of `per_device_train_batch_size`. By default the rows of a batch are
+            packed as they come.
+
+        > Parameters that control the masks
+
+        mask_strategy (`list[str]`, *optional*, defaults to `["block-type"]`):
+            What is hidden from the student: `block-type`, `random-block`, `sequential-block`, `random-token`,
+            `sequential-token`, `all` or `none`. Of several, each row draws one at each step. The default is the paper's best.
+        mask_order (`list[str]`, *optional*, defaults to `["execution", "text", "code"]`):
+            Order in which `block-type` hides the types. The default is the paper's best; its published training command uses
+            text, code, execution.
+        mask_schedule (`str`, *optional*, defaults to `"linear"`):
+            How the mask rate goes from start to end: `linear` (published code), `cosine`, `constant` (at the end rate) or
+            `step`.
+        mask_rate_start (`float`, *optional*, defaults to `0.0`):
+            Mask rate at the beginning, in [0, 1]. Published code.
+        mask_rate_end (`float`, *optional*, defaults to `1.0`):
+            Mask rate of the last step, in [0, 1]. Published code.
+        mask_levels (`int`, *optional*, defaults to `4`):
+            Levels of the `step` schedule.
+        hide_prefix (`bool`, *optional*, defaults to `False`):
+            Whether BOS and system prompt are hidden from the student. The published code does; the default shows them,
+            since inference does.
+
+        > Parameters that control the loss
+
+        sequence_loss_weight (`float`, *optional*, defaults to `1.0`):
+            Weight of the cross-entropy on what the assistant writes in the teacher's samples and in plain rows. Paper.
+        student_loss_weight (`float`, *optional*, defaults to `1.0`):
+            Weight of the student's cross-entropy on the final answer. Paper.
+        distillation_weight (`float`, *optional*, defaults to `1.0`):
+            Weight of the divergence of teacher and student on the final answer. Paper.
+        loss_normalization (`str`, *optional*, defaults to `"per-term"`):
+            `"per-term"`: each term is the mean over its own tokens. `"joint"`: both cross-entropies share one mean over the
+            tokens of both, as in the published code. Means are taken over the whole accumulation window and all processes.
+        beta (`float`, *optional*, defaults to `0.0`):
+            Divergence: 0 is KL(teacher || student) (paper), 1 is KL(student || teacher), between is the generalised
+            Jensen-Shannon divergence, as in TRL's `DistillationTrainer`.
+        temperature (`float`, *optional*, defaults to `1.0`):
+            Softens both distributions in the divergence, which is not rescaled, as in TRL. The paper has none.
+        teacher (`str`, *optional*, defaults to `"live"`):
+            Whose predictions are distilled: `live`, the model being trained (paper), `ema`, a moving average of it, or `base`,
+            the model as it was before training (the adapter disabled, or a frozen copy of the trained weights).
+        teacher_update_rate (`float`, *optional*, defaults to `0.05`):
+            Share of the live weights that enters the `ema` teacher after each step, as in TRL's `SDFTTrainer`.
+
+    > [!NOTE]
+    > These parameters have default values different from [`~trl.SFTConfig`]:
+    > - `max_length`: Defaults to `4096` instead of `1024`.
+    """
+
+    _VALID_DICT_FIELDS: ClassVar[list[str]] = [*SFTConfig._VALID_DICT_FIELDS, "chat_template_kwargs"]  # type: ignore[misc]
+
+    # Rows, their fingerprint and the packages' versions, from the trainer
+    run_facts: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    # Parameters whose default values are overridden from SFTConfig
+    max_length: int | None = field(
+        default=4096,
+        metadata={
+            "help": "Longest row in tokens; longer rows are dropped, counted and reported, never cut. Default of the "
+            "published code."
+        },
+    )
+
+    # Parameters that control the data
+    rendering: str = field(
+        default="chat",
+        metadata={
+            "help": "How rows become text: 'chat', the model's own chat template, which is also what inference uses, or "
+            "'block-token', the published format with seven special tokens.",
+            "choices": RENDERINGS,
+        },
+    )
+    execution_role: str = field(
+        default="auto",
+        metadata={
+            "help": "Role of execution output in the chat template: 'tool', 'user', or 'auto': 'tool' where the template "
+            "renders tool turns as turns of their own, 'user' otherwise.",
+            "choices": EXECUTION_ROLES,
+        },
+    )
+    chat_template_kwargs: dict[str, Any] | str | None = field(
+        default=None,
+        metadata={"help": "Further variables for the chat template, such as '{\"enable_thinking\": false}'."},
+    )
+    token_budget: int | None = field(
+        default=None,
+        metadata={
+            "help": "If set, rows are grouped, best fit decreasing, into packs of at most this many tokens, teacher's and "
+            "student's together, and a pack counts as one example of `per_device_train_batch_size`. By default the rows of "
+            "a batch are packed as they come."
+        },
+    )
+
+    # Parameters that control the masks
+    mask_strategy: list[str] = field(
+        default_factory=lambda: ["block-type"],
+        metadata={
+            "help": "What is hidden from the student. Of several, each row draws one at each step. The default is the "
+            "paper's best.",
+            "choices": MASK_STRATEGIES,
+        },
+    )
+    mask_order: list[str] = field(
+        default_factory=lambda: ["execution", "text", "code"],
+        metadata={
+            "help": "Order in which `block-type` hides the types. The default is the paper's best; its published training "
+            "command uses text, code, execution.",
+            "choices": BLOCK_TYPES,
+        },
+    )
+    mask_schedule: str = field(
+        default="linear",
+        metadata={
+            "help": "How the mask rate goes from start to end: 'linear' (published code), 'cosine', 'constant' (at the end "
+            "rate) or 'step'.",
+            "choices": MASK_SCHEDULES,
+        },
+    )
+    mask_rate_start: float = field(
+        default=0.0, metadata={"help": "Mask rate at the beginning, in [0, 1]. Published code."}
+    )
+    mask_rate_end: float = field(
+        default=1.0, metadata={"help": "Mask rate of the last step, in [0, 1]. Published code."}
+    )
+    mask_levels: int = field(default=4, metadata={"help": "Levels of the 'step' schedule."})
+    hide_prefix: bool = field(
+        default=False,
+        metadata={
+            "help": "Whether BOS and system prompt are hidden from the student. The published code does; the default shows "
+            "them, since inference does."
+        },
+    )
+
+    # Parameters that control the loss
+    sequence_loss_weight: float = field(
+        default=1.0,
+        metadata={
+            "help": "Weight of the cross-entropy on what the assistant writes in the teacher's samples and in plain rows. "
+            "Paper."
+        },
+    )
+    student_loss_weight: float = field(
+        default=1.0, metadata={"help": "Weight of the student's cross-entropy on the final answer. Paper."}
+    )
+    distillation_weight: float = field(
+        default=1.0, metadata={"help": "Weight of the divergence of teacher and student on the final answer. Paper."}
+    )
+    loss_normalization: str = field(
+        default="per-term",
+        metadata={
+            "help": "'per-term': each term is the mean over its own tokens. 'joint': both cross-entropies share one mean "
+            "over the tokens of both, as in the published code.",
+            "choices": LOSS_NORMALIZATIONS,
+        },
+    )
+    beta: float = field(
+        default=0.0,
+        metadata={
+            "help": "Divergence: 0 is KL(teacher || student) (paper), 1 is KL(student || teacher), between is the "
+            "generalised Jensen-Shannon divergence, as in TRL's `DistillationTrainer`."
+        },
+    )
+    temperature: float = field(
+        default=1.0,
+        metadata={
+            "help": "Softens both distributions in the divergence, which is not rescaled, as in TRL. The paper has none."
+        },
+    )
+    teacher: str = field(
+        default="live",
+        metadata={
+            "help": "Whose predictions are distilled: 'live', the model being trained (paper), 'ema', a moving average of "
+            "it, or 'base', the model as it was before training (the adapter disabled, or a frozen copy of the trained "
+            "weights).",
+            "choices": TEACHERS,
+        },
+    )
+    teacher_update_rate: float = field(
+        default=0.05,
+        metadata={
+            "help": "Share of the live weights that enters the 'ema' teacher after each step, as in TRL's `SDFTTrainer`."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.mask_strategy, str):
+            self.mask_strategy = [self.mask_strategy]
+        self.mask_order = [self.mask_order] if isinstance(self.mask_order, str) else list(self.mask_order)
+        _check_choice("rendering", self.rendering, RENDERINGS)
+        _check_choice("execution_role", self.execution_role, EXECUTION_ROLES)
+        _check_choice("mask_schedule", self.mask_schedule, MASK_SCHEDULES)
+        _check_choice("loss_normalization", self.loss_normalization, LOSS_NORMALIZATIONS)
+        _check_choice("teacher", self.teacher, TEACHERS)
+        if not self.mask_strategy:
+            raise ValueError(f"`mask_strategy` is empty; name at least one of {', '.join(MASK_STRATEGIES)}.")
+        for strategy in self.mask_strategy:
+            _check_choice("mask_strategy", strategy, MASK_STRATEGIES)
+        if sorted(self.mask_order) != sorted(BLOCK_TYPES):
+            raise ValueError(
+                f"`mask_order` is {self.mask_order}; it must name each of execution, text and code once, in any order."
+            )
+        for name in ("mask_rate_start", "mask_rate_end", "beta", "teacher_update_rate"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
+                raise ValueError(f"`{name}` is {value!r}; it must lie in [0, 1].")
+        if self.mask_rate_start > self.mask_rate_end:
+            raise ValueError(
+                f"`mask_rate_start` ({self.mask_rate_start}) is above `mask_rate_end` ({self.mask_rate_end}); the student "
+                f"sees less and less, so start at or below the end."
+            )
+        for name in ("sequence_loss_weight", "student_loss_weight", "distillation_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` is {getattr(self, name)}; it must not be negative.")
+        if self.temperature <= 0:
+            raise ValueError(f"`temperature` is {self.temperature}; it must be above 0.")
+        if self.mask_levels < 2:
+            raise ValueError(f"`mask_levels` is {self.mask_levels}; the 'step' schedule needs at least 2.")
+        if self.packing or self.padding_free or self.eval_packing:
+            raise ValueError(
+                "`packing`, `eval_packing` and `padding_free` are TRL's packing of plain rows; rows are always packed here "
+                "without padding: leave them off, and set `token_budget` to fill packs to a number of tokens."
+            )
+        if self.loss_type != "nll":
+            raise ValueError(
+                f"`loss_type` is {self.loss_type!r}, a loss of TRL's `SFTTrainer`; this trainer has its own: leave it at 'nll'."
+            )
+        if self.completion_only_loss is False:
+            raise ValueError(
+                "`completion_only_loss` is False, but only what the assistant writes is trained on here; leave it at None."
+            )
+        if self.rendering == "block-token" and self.chat_template_path is not None:
+            raise ValueError(
+                f"`chat_template_path` is {self.chat_template_path!r}, but `rendering='block-token'` has a template of its own, which "
+                f"the trained model needs; set one of the two."
+            )
+        if self.label_smoothing_factor:
+            raise ValueError("`label_smoothing_factor` is not supported by this trainer; leave it at 0.")
+        for name in ("max_length", "token_budget", "per_device_train_batch_size", "gradient_accumulation_steps"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise ValueError(f"`{name}` is {number}; it must be at least 1.")
+        if self.learning_rate is not None and self.learning_rate < 0:
+            raise ValueError(f"`learning_rate` is {self.learning_rate}; it must not be negative.")
+        if self.max_steps == 0 or (self.max_steps < 0 and self.num_train_epochs <= 0):
+            raise ValueError(
+                f"With `max_steps` {self.max_steps} and `num_train_epochs` {self.num_train_epochs} nothing is trained; set either "
+                f"above 0 (-1 of `max_steps` leaves it to the epochs)."
+            )
+        if isinstance(self.chat_template_kwargs, str):
+            try:
+                self.chat_template_kwargs = json.loads(self.chat_template_kwargs)
+            except ValueError:
+                raise ValueError(
+                    f"`chat_template_kwargs` is {self.chat_template_kwargs!r}, which is not JSON; give an object such as "
+                    f"'{{\"enable_thinking\": false}}'."
+                ) from None
+        if os.environ.get("ACCELERATE_MIXED_PRECISION") == "fp8":
+            if self.bf16:
+                raise ValueError(
+                    "`bf16` is on, which overrides the fp8 that `accelerate launch` was told: set `bf16=False` (`--bf16 false`) "
+                    "to train in fp8."
+                )
+            self.bf16 = False  # not `None`, of which TRL makes `True`
+        in_bf16 = not self.fp16 if self.bf16 is None else self.bf16
+        if in_bf16 and not (self.use_cpu or is_torch_bf16_gpu_available() or is_torch_xla_available()):
+            raise ValueError(
+                "There is no GPU here that computes in bfloat16, which is the default: to train on the CPU, set "
+                "`use_cpu=True, bf16=False` (`--use_cpu true --bf16 false`); on an older GPU, `bf16=False`."
+            )
+        super().__post_init__()
+        if isinstance(self.dataset_kwargs, dict) and self.dataset_kwargs.get("skip_prepare_dataset"):
+            raise ValueError(
+                "`dataset_kwargs` has `skip_prepare_dataset`, but only prepared rows can be trained on, and those are recognised "
+                "and taken as they are; leave it out."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        # All that trackers note of a run beside the model's config: what was trained on, with what, belongs to it. Tokens of the
+        # vocabulary, which transformers hides by their names, are no secrets, and settings made of the dictionary need them
+        facts = {"run_facts": self.run_facts} if self.run_facts else {}
+        return super().to_dict() | {"eos_token": self.eos_token, "pad_token": self.pad_token} | facts
+
+    def __getstate__(self) -> dict[str, Any]:
+        # `training_args.bin` is this object pickled, and goes to the Hub with the model
+        return self.__dict__ | {"hub_token": None}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ReflectionDistillConfig":
+        # A copy in memory may go on to publish
+        copied = memo[id(self)] = copy.copy(self)
+        copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return copied
+
+    @property
+    def masking_settings(self) -> dict[str, Any]:
+        """
+        The settings that decide what is hidden when; a resumed run must have the same.
+
+        Returns:
+            `dict`: Names and values.
+        """
+        names = (
+            "rendering",
+            "execution_role",
+            "hide_prefix",
+            "mask_strategy",
+            "mask_order",
+            "mask_schedule",
+            "mask_rate_start",
+            "mask_rate_end",
+            "mask_levels",
+            "seed",
+        )
+        return {name: getattr(self, name) for name in names}
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"`{name}` is {value!r}; use one of {', '.join(choices)}.")

@@ -1,0 +1,250 @@
+"""From a dataset of rows to a dataset of tokens: normalised, rendered, tokenised, counted.
+
+Rows whose structure is wrong raise; rows that are too long, or that the model's template cannot express, are dropped and
+reported. Nothing is ever cut.
+"""
+
+import bisect
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset, Features, IterableDataset, List, Value
+from transformers.utils import logging
+
+from ..rendering import BlockTokenRenderer, ChatTemplateRenderer, UnrenderableRow
+from ..sequences import normalize_row
+
+
+logger = logging.get_logger(__name__)
+
+TOKEN_FEATURES = Features(
+    {
+        "input_ids": List(Value("int32")),
+        "trained": List(Value("int8")),
+        "block_ids": List(Value("int16")),
+        "block_types": List(Value("int8")),
+        "answer_start": Value("int32"),
+        "row_id": Value("int64"),
+    }
+)
+
+
+def prepare_dataset(
+    dataset: Dataset | IterableDataset,
+    renderer: ChatTemplateRenderer | BlockTokenRenderer,
+    max_length: int | None,
+    name: str = "train",
+    num_proc: int | None = None,
+) -> Dataset | IterableDataset:
+    """
+    Tokenise a dataset of rows; a dataset that is prepared already is returned as it is.
+
+    Args:
+        dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
+            Rows with `messages` and `type`, in either form that [`~reflection_trl.sequences.normalize_row`] reads.
+        renderer ([`~reflection_trl.rendering.ChatTemplateRenderer`] or [`~reflection_trl.rendering.BlockTokenRenderer`]):
+            How rows become tokens.
+        max_length (`int`, *optional*):
+            Longest row in tokens; `None` for no limit.
+        name (`str`, *optional*, defaults to `"train"`):
+            What messages call the dataset.
+        num_proc (`int`, *optional*):
+            Processes.
+
+    Returns:
+        The dataset with the columns of `TOKEN_FEATURES`.
+
+    Raises:
+        ValueError: If a column is missing, a row's structure is wrong, or no row is left.
+    """
+    dataset = _unformatted(dataset)
+    columns = dataset.column_names
+    if columns is None:
+        columns = list(next(iter(dataset), {}))
+    if not columns or (isinstance(dataset, Dataset) and len(dataset) == 0):
+        raise ValueError(f"The {name} dataset is empty.")
+    if set(TOKEN_FEATURES) <= set(columns):
+        return _numbered_apart(dataset)
+    missing = [column for column in ("messages", "type") if column not in columns]
+    if missing:
+        raise ValueError(
+            f"The {name} dataset has no column {' and no column '.join(f'`{c}`' for c in missing)}, only "
+            f"{', '.join(columns)}; rows need `messages` and `type` ('reflection', or 'generation' for plain instruction rows)."
+        )
+
+    streams = isinstance(dataset, IterableDataset)
+    tokenize_row = _row_tokenizer(renderer, max_length, name, streams)
+    features = Features({**TOKEN_FEATURES, "dropped": Value("string")})
+    if streams:
+        dataset = dataset.map(tokenize_row, with_indices=True, remove_columns=columns, features=features)
+        return dataset.filter(_keep_and_warn).remove_columns("dropped")
+    dataset = dataset.map(
+        tokenize_row,
+        with_indices=True,
+        remove_columns=columns,
+        features=features,
+        num_proc=num_proc,
+        desc=f"Tokenizing {name} dataset",
+    )
+    reasons = Counter(reason for reason in dataset["dropped"] if reason)
+    if reasons:
+        if reasons.total() == len(dataset):
+            raise ValueError(_nothing_left(reasons, name))
+        logger.warning(f"Dropped {reasons.total()} of {len(dataset)} rows of the {name} dataset: {_report(reasons)}.")
+        dataset = dataset.filter(lambda dropped: not dropped, input_columns="dropped", num_proc=num_proc)
+    return dataset.remove_columns("dropped")
+
+
+def check_rows_are_left(
+    stream: IterableDataset,
+    renderer: ChatTemplateRenderer | BlockTokenRenderer,
+    max_length: int | None,
+    name: str = "train",
+) -> None:
+    """
+    Refuse a stream of which no row can be used. That shows only when all of it has been read, so it is asked when nothing came out.
+
+    Args:
+        stream ([`~datasets.IterableDataset`]):
+            Rows as they were before [`prepare_dataset`].
+        renderer ([`~reflection_trl.rendering.ChatTemplateRenderer`] or [`~reflection_trl.rendering.BlockTokenRenderer`]):
+            How rows become tokens.
+        max_length (`int`, *optional*):
+            Longest row in tokens; `None` for no limit.
+        name (`str`, *optional*, defaults to `"train"`):
+            What messages call the dataset.
+
+    Raises:
+        ValueError: If every row is dropped.
+    """
+    tokenize_row = _row_tokenizer(renderer, max_length, name, streams=True)
+    reasons: Counter[str] = Counter()
+    for index, row in enumerate(_unformatted(stream)):
+        if not (reason := tokenize_row(row, index)["dropped"]):
+            return
+        reasons[reason] += 1
+    if reasons:
+        raise ValueError(_nothing_left(reasons, name))
+
+
+def pack_rows(dataset: Dataset, token_budget: int) -> Dataset:
+    """
+    Group prepared rows into packs of at most `token_budget` tokens, best fit decreasing.
+
+    A reflection row counts twice, as teacher and as student without its reflection instruction, which is always hidden: the
+    most that it can take at any mask rate.
+
+    Args:
+        dataset ([`~datasets.Dataset`]):
+            Prepared rows.
+        token_budget (`int`):
+            Most tokens of a pack.
+
+    Returns:
+        [`~datasets.Dataset`]: Packs; each column is the list of its rows' values.
+
+    Raises:
+        ValueError: If a row alone exceeds the budget.
+    """
+    dataset = dataset.with_format("numpy")
+    costs = np.array(
+        [
+            len(block_ids) + (np.count_nonzero(block_ids) if len(block_types) else 0)
+            for block_ids, block_types in zip(dataset["block_ids"], dataset["block_types"], strict=True)
+        ]
+    )
+    if costs.max() > token_budget:
+        raise ValueError(
+            f"`token_budget` is {token_budget}, but the largest row takes {costs.max()} tokens as teacher and student; raise "
+            f"`token_budget` to at least that, or lower `max_length`."
+        )
+    packs = best_fit_decreasing(costs.tolist(), token_budget)
+    table = dataset.with_format("arrow").select([row for pack in packs for row in pack])[:]
+    offsets = pa.array(np.concatenate([[0], np.cumsum([len(pack) for pack in packs])]), type=pa.int64())
+    columns = {
+        column: pa.LargeListArray.from_arrays(offsets, table[column].combine_chunks()) for column in table.column_names
+    }
+    return Dataset(pa.table(columns))
+
+
+def best_fit_decreasing(costs: list[int], budget: int) -> list[list[int]]:
+    """
+    Put items into as few bins as best fit decreasing finds: the largest first, each into the fullest bin that takes it.
+
+    Args:
+        costs (`list[int]`):
+            Cost of each item, at most `budget`.
+        budget (`int`):
+            Most that a bin takes.
+
+    Returns:
+        `list[list[int]]`: Item numbers of each bin.
+    """
+    bins: list[list[int]] = []
+    room: list[tuple[int, int]] = []  # (room left, bin), sorted
+    for item in sorted(range(len(costs)), key=lambda i: (-costs[i], i)):
+        at = bisect.bisect_left(room, (costs[item], -1))
+        if at == len(room):
+            left, number = budget, len(bins)
+            bins.append([])
+        else:
+            left, number = room.pop(at)
+        bins[number].append(item)
+        bisect.insort(room, (left - costs[item], number))
+    return bins
+
+
+def _row_tokenizer(
+    renderer: ChatTemplateRenderer | BlockTokenRenderer, max_length: int | None, name: str, streams: bool
+) -> Callable[[dict[str, Any], int], dict[str, Any]]:
+    def tokenize_row(row: dict[str, Any], index: int) -> dict[str, Any]:
+        row = normalize_row(row, f"Row {index} of the {name} dataset")
+        dropped = ""
+        try:
+            tokens = renderer.tokenize(row)
+            if max_length is not None and len(tokens["input_ids"]) > max_length:
+                dropped = f"longer than max_length={max_length}"
+        except UnrenderableRow as error:
+            dropped = str(error)
+        if dropped:
+            tokens = {"input_ids": [], "trained": [], "block_ids": [], "block_types": [], "answer_start": 0}
+        # Each worker of a stream counts from 0, so there the content numbers the row: masks must not depend on workers
+        row_id = zlib.crc32(np.array(tokens["input_ids"], dtype=np.int32).tobytes()) if streams else index
+        return {**tokens, "row_id": row_id, "dropped": dropped}
+
+    return tokenize_row
+
+
+def _report(reasons: Counter[str]) -> str:
+    return "; ".join(f"{count} {reason}" for reason, count in reasons.most_common(5))
+
+
+def _nothing_left(reasons: Counter[str], name: str) -> str:
+    return f"No row of the {name} dataset can be used, of {reasons.total()}: {_report(reasons)}."
+
+
+def _numbered_apart(dataset: Dataset | IterableDataset) -> Dataset | IterableDataset:
+    # Datasets that were prepared apart and then joined number their rows alike, of which an evaluation would count one each. Streams
+    # number them by content, and packs are never evaluated
+    if isinstance(dataset, IterableDataset) or dataset.features["row_id"] != TOKEN_FEATURES["row_id"]:
+        return dataset
+    if len(np.unique(dataset.with_format("numpy")["row_id"])) == len(dataset):
+        return dataset
+    return dataset.remove_columns("row_id").add_column("row_id", np.arange(len(dataset)))
+
+
+def _unformatted(dataset: Dataset | IterableDataset) -> Dataset | IterableDataset:
+    # Rows as Python objects, whatever `with_format` made of them; a transform of the user's is applied
+    formatted = dataset._formatting if isinstance(dataset, IterableDataset) else dataset.format["type"]
+    custom = isinstance(dataset, Dataset) and formatted == "custom"
+    return dataset if custom or formatted is None else dataset.with_format(None)
+
+
+def _keep_and_warn(row: dict[str, Any]) -> bool:
+    if row["dropped"]:
+        logger.warning_once(f"Streaming: dropping rows, the first because it is {row['dropped']}.")
+    return not row["dropped"]

@@ -1,0 +1,461 @@
+"""The losses of reflection self-distillation, computed where logits exist for a chunk of positions only.
+
+For trained tokens of the teacher's sample and of plain rows (S), and answer tokens of the student (A):
+
+    L = sum_S w_i (-log p_i(y_i)) + sum_A w_i (-log q_i(y_i)) + w_d sum_A D(p_i || q_i)
+
+with p the teacher's prediction, without gradient in D, and q the student's. D is the forward Kullback-Leibler divergence
+KL(p || q) for beta = 0 (ReflectionCoder, https://huggingface.co/papers/2405.17057), the reverse KL(q || p) for beta = 1, and
+between them the generalised Jensen-Shannon divergence beta KL(p || m) + (1 - beta) KL(q || m), m = beta p + (1 - beta) q
+(GKD, https://huggingface.co/papers/2306.13649). The weights carry the normalisation: see
+[`~reflection_trl.training.trainer.ReflectionDistillTrainer`].
+
+[`FusedDistillationLoss`] never holds `[N, vocabulary]`: it walks over chunks of positions, projects a chunk once, takes all
+loss terms, their gradients and the metrics from the same float32 logits, and keeps gradients of hidden states and head only.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+
+# Elements of one float32 chunk of logits; 2^26 are 256 MiB
+CHUNK_ELEMENTS = 2**26
+
+
+@dataclass
+class Head:
+    """
+    A language-model head: `logits = cap(scale * (hidden @ weight.T + bias))`.
+
+    Args:
+        weight (`torch.Tensor` of shape `(V, H)`):
+            Weight.
+        bias (`torch.Tensor` of shape `(V,)`, *optional*):
+            Bias.
+        scale (`float`, *optional*, defaults to `1.0`):
+            Factor of the logits (Cohere, Granite).
+        softcap (`float`, *optional*):
+            Cap c of `c * tanh(logits / c)` (Gemma).
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None = None
+    scale: float = 1.0
+    softcap: float | None = None
+
+
+@dataclass
+class DistillationLossOutput:
+    """
+    The loss and what the metrics are made of; all but `loss` are without gradient.
+
+    Args:
+        loss (`torch.Tensor`, scalar):
+            Weighted sum of all terms.
+        nll (`torch.Tensor` of shape `(N,)`):
+            Negative log-likelihood of each target, in nats.
+        entropy (`torch.Tensor` of shape `(N,)`):
+            Entropy of each prediction, in nats.
+        correct (`torch.Tensor` of bool, shape `(N,)`):
+            Whether the target is the first choice.
+        divergence (`torch.Tensor` of shape `(A,)`):
+            D of each answer token, in nats.
+        agree (`torch.Tensor` of bool, shape `(A,)`):
+            Whether teacher and student have the same first choice.
+    """
+
+    loss: torch.Tensor
+    nll: torch.Tensor
+    entropy: torch.Tensor
+    correct: torch.Tensor
+    divergence: torch.Tensor
+    agree: torch.Tensor
+
+
+def distillation_loss(
+    hidden: torch.Tensor,
+    head: Head,
+    targets: torch.Tensor,
+    nll_weight: torch.Tensor,
+    student: torch.Tensor,
+    teacher: torch.Tensor,
+    divergence_weight: float | torch.Tensor = 1.0,
+    beta: float = 0.0,
+    temperature: float = 1.0,
+    teacher_hidden: torch.Tensor | None = None,
+    teacher_head: Head | None = None,
+    compile_backend: str | None = None,
+) -> DistillationLossOutput:
+    """
+    Cross-entropies and divergence of a batch, in chunks.
+
+    Args:
+        hidden (`torch.Tensor` of shape `(N, H)`):
+            Hidden states that predict the targets.
+        head ([`Head`]):
+            The model's head.
+        targets (`torch.Tensor` of shape `(N,)`):
+            Token ids.
+        nll_weight (`torch.Tensor` of shape `(N,)`):
+            Weight of each target's negative log-likelihood.
+        student (`torch.Tensor` of shape `(A,)`):
+            Which predictions are the student's.
+        teacher (`torch.Tensor` of shape `(A,)`):
+            Which prediction is the teacher's for the same token.
+        divergence_weight (`float`, *optional*, defaults to `1.0`):
+            Weight of each divergence.
+        beta (`float`, *optional*, defaults to `0.0`):
+            0 for forward KL, 1 for reverse KL, between for generalised JSD.
+        temperature (`float`, *optional*, defaults to `1.0`):
+            Both distributions of the divergence are softened by it; the divergence is not rescaled.
+        teacher_hidden (`torch.Tensor` of shape `(A, H)`, *optional*):
+            The teacher's hidden states, where the teacher is not the live model.
+        teacher_head ([`Head`], *optional*):
+            The head that goes with them; the live model's by default.
+        compile_backend (`str`, *optional*):
+            Backend of `torch.compile` for what happens to a chunk of logits; not compiled by default.
+
+    Returns:
+        [`DistillationLossOutput`]: Loss and metrics.
+    """
+    # The dtype of each product is chosen here, not by autocast, which would round the float32 ones too
+    dtype = _product_dtype(hidden)
+    terms = _Terms(
+        dtype,
+        (head.scale, head.softcap),
+        targets,
+        nll_weight,
+        student,
+        teacher,
+        divergence_weight,
+        beta,
+        temperature,
+        teacher_hidden,
+        teacher_head,
+        compile_backend,
+    )
+    weight, bias = head.weight, head.bias
+    if not torch.is_grad_enabled():
+        # `ctx.needs_input_grad` tells of the tensors alone: an evaluation would make the head's gradient for nothing
+        hidden, weight, bias = hidden.detach(), weight.detach(), None if bias is None else bias.detach()
+    with torch.autocast(hidden.device.type, enabled=False):
+        outputs = FusedDistillationLoss.apply(hidden, weight, bias, terms)
+    return DistillationLossOutput(*outputs)
+
+
+@dataclass
+class _Terms:
+    # What the loss is made of beside the tensors that gradients flow to; see `distillation_loss`
+    dtype: torch.dtype
+    scaling: tuple[float, float | None]
+    targets: torch.Tensor
+    nll_weight: torch.Tensor
+    student: torch.Tensor
+    teacher: torch.Tensor
+    divergence_weight: float | torch.Tensor
+    beta: float
+    temperature: float
+    teacher_hidden: torch.Tensor | None
+    teacher_head: Head | None
+    compile_backend: str | None
+
+
+class FusedDistillationLoss(torch.autograd.Function):
+    """
+    Autograd function behind [`distillation_loss`]: gradients are made in the forward pass and scaled in the backward pass.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, terms: _Terms
+    ) -> tuple[torch.Tensor, ...]:
+        device, num, num_pairs = hidden.device, len(terms.targets), len(terms.student)
+        dtype, nll_weight = terms.dtype, terms.nll_weight
+        ctx.set_materialize_grads(False)
+        head = Head(weight.to(dtype), bias, *terms.scaling)
+        teacher_head = head
+        if terms.teacher_head is not None:
+            teacher_head = replace(terms.teacher_head, weight=terms.teacher_head.weight.to(dtype))
+        needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        grads = _HeadGradients(
+            hidden=torch.zeros_like(hidden, dtype=_kept_dtype(hidden)) if needs_hidden else None,
+            weight=torch.zeros(weight.shape, dtype=torch.float32, device=device) if needs_weight else None,
+            bias=torch.zeros_like(bias, dtype=torch.float32) if bias is not None and needs_bias else None,
+        )
+        # The bias sums the gradients of logits, in float32; all else takes them in the dtype of the products
+        grad_dtype: torch.dtype | None = torch.float32 if needs_bias else dtype
+        if not (needs_hidden or needs_weight or needs_bias):
+            grad_dtype = None
+        nll = torch.zeros(num, dtype=torch.float32, device=device)
+        entropy, correct = torch.zeros_like(nll), torch.zeros(num, dtype=torch.bool, device=device)
+        divergence = torch.zeros(num_pairs, dtype=torch.float32, device=device)
+        agree = torch.zeros(num_pairs, dtype=torch.bool, device=device)
+        score, score_pair = _scorers(terms.compile_backend)
+
+        # Compiled, a chunk needs less memory beside its logits
+        rows = max(1, CHUNK_ELEMENTS * (2 if terms.compile_backend else 1) // weight.shape[0])
+        alone = torch.ones(num, dtype=torch.bool, device=device)
+        alone[terms.student] = False
+        if terms.teacher_hidden is None:
+            alone[terms.teacher] = False
+        # `student` and `teacher` are known on the host too, so that the number of lone predictions needs no sync
+        num_alone = num - num_pairs * (2 if terms.teacher_hidden is None else 1)
+        alone = torch.argsort(alone, descending=True, stable=True)[:num_alone]
+        for which in alone.split(rows):
+            states = hidden[which].to(dtype)
+            logits = _project(states, head)
+            nll[which], entropy[which], correct[which], grad = score(
+                logits, terms.targets[which], nll_weight[which], *terms.scaling, grad_dtype
+            )
+            grads.add(which, states, grad, head)
+
+        for start in range(0, num_pairs, rows):
+            pair = slice(start, start + rows)
+            student, teacher = terms.student[pair], terms.teacher[pair]
+            states = hidden[student].to(dtype)
+            logits = _project(states, head)
+            if terms.teacher_hidden is None:
+                t_states = hidden[teacher].to(dtype)
+                t_logits = _project(t_states, head)
+                nll[teacher], entropy[teacher], correct[teacher], t_grad = score(
+                    t_logits, terms.targets[teacher], nll_weight[teacher], *terms.scaling, grad_dtype
+                )
+                grads.add(teacher, t_states, t_grad, head)
+                del t_states, t_grad
+            else:
+                t_logits = _project(terms.teacher_hidden[pair].to(dtype), teacher_head)
+            nll[student], entropy[student], correct[student], divergence[pair], agree[pair], grad = score_pair(
+                logits,
+                t_logits,
+                terms.targets[student],
+                nll_weight[student],
+                terms.divergence_weight,
+                terms.beta,
+                terms.temperature,
+                *terms.scaling,
+                grad_dtype,
+            )
+            grads.add(student, states, grad, head)
+
+        loss = (nll * nll_weight).sum() + (divergence * terms.divergence_weight).sum()
+        ctx.save_for_backward(
+            *(
+                None if g is None or p is None else g.to(_kept_dtype(p))
+                for g, p in zip(grads.all(), (hidden, weight, bias), strict=True)
+            )
+        )
+        ctx.dtypes = [None if p is None else p.dtype for p in (hidden, weight, bias)]
+        ctx.mark_non_differentiable(nll, entropy, correct, divergence, agree)
+        return loss, nll, entropy, correct, divergence, agree
+
+    @staticmethod
+    def backward(ctx: Any, grad_loss: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
+        if grad_loss is None:
+            return (None,) * 4
+        return (
+            *(
+                g if g is None else (g * grad_loss.to(g.dtype)).to(dtype)
+                for g, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+            ),
+            None,
+        )
+
+
+def _score(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    weight: torch.Tensor,
+    scale: float,
+    softcap: float | None,
+    grad_dtype: torch.dtype | None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    # Cross-entropy, entropy and accuracy of a chunk of predictions, and the gradient with respect to `hidden @ weight.T`
+    log_probs = logits.log_softmax(-1)
+    probs = log_probs.exp()
+    nll = -log_probs.gather(1, labels[:, None])[:, 0]
+    entropy = -(probs * log_probs).sum(-1)
+    correct = logits.argmax(-1) == labels
+    if grad_dtype is None:
+        return nll, entropy, correct, None
+    grad = _minus_target(probs, labels).mul_(weight[:, None])
+    return nll, entropy, correct, _before_cap(grad, logits, scale, softcap).to(grad_dtype)
+
+
+def _score_pair(
+    logits: torch.Tensor,
+    teacher_logits: torch.Tensor,
+    labels: torch.Tensor,
+    weight: torch.Tensor,
+    divergence_weight: float | torch.Tensor,
+    beta: float,
+    temperature: float,
+    scale: float,
+    softcap: float | None,
+    grad_dtype: torch.dtype | None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    # The same for the student's predictions, with their divergence from the teacher's
+    log_probs = logits.log_softmax(-1)
+    probs = log_probs.exp()
+    first = logits.argmax(-1)
+    nll = -log_probs.gather(1, labels[:, None])[:, 0]
+    entropy = -(probs * log_probs).sum(-1)
+    if temperature != 1.0:
+        log_probs = (logits / temperature).log_softmax(-1)
+        teacher_logits = teacher_logits / temperature
+    divergence, grad = divergence_and_gradient(log_probs, teacher_logits.log_softmax(-1), beta)
+    agree = first == teacher_logits.argmax(-1)
+    if grad_dtype is None:
+        return nll, entropy, first == labels, divergence, agree, None
+    grad = grad.mul_(divergence_weight / temperature).add_(_minus_target(probs, labels).mul_(weight[:, None]))
+    grad = _before_cap(grad, logits, scale, softcap).to(grad_dtype)
+    return nll, entropy, first == labels, divergence, agree, grad
+
+
+@functools.cache
+def _scorers(compile_backend: str | None) -> tuple[Callable[..., Any], ...]:
+    # Compiled, they read and write a chunk of logits two or three times where eager mode does a dozen
+    if compile_backend is None:
+        return _score, _score_pair
+    return tuple(torch.compile(function, dynamic=True, backend=compile_backend) for function in (_score, _score_pair))
+
+
+def _minus_target(probs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    # probs - one_hot(labels): compiled, it joins the loop over the chunk; else it is done in place
+    if torch.compiler.is_compiling():
+        return probs - (labels[:, None] == torch.arange(probs.shape[1], device=labels.device)).to(probs.dtype)
+    return probs.scatter_add_(1, labels[:, None], torch.full_like(labels[:, None], -1, dtype=probs.dtype))
+
+
+def _before_cap(grad: torch.Tensor, logits: torch.Tensor, scale: float, softcap: float | None) -> torch.Tensor:
+    # From the gradient with respect to the logits to that with respect to the head's product
+    if softcap is not None:
+        grad.mul_(1 - (logits / softcap) ** 2)
+    return grad if scale == 1.0 else grad.mul_(scale)
+
+
+def divergence_and_gradient(
+    student_log_probs: torch.Tensor, teacher_log_probs: torch.Tensor, beta: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Divergence of two distributions and its gradient with respect to the student's logits.
+
+    Args:
+        student_log_probs (`torch.Tensor` of shape `(n, V)`):
+            log q.
+        teacher_log_probs (`torch.Tensor` of shape `(n, V)`):
+            log p.
+        beta (`float`):
+            0 for KL(p || q), 1 for KL(q || p), between for generalised JSD.
+
+    Returns:
+        `tuple`: Divergence of shape `(n,)`, gradient of shape `(n, V)`.
+    """
+    q, p = student_log_probs.exp(), teacher_log_probs.exp()
+    if beta == 0.0:
+        return (p * (teacher_log_probs - student_log_probs)).sum(-1), q - p
+    if beta == 1.0:
+        gap = student_log_probs - teacher_log_probs
+        kl = (q * gap).sum(-1)
+        return kl, q * (gap - kl[:, None])
+    log_m = torch.logaddexp(student_log_probs + math.log(1 - beta), teacher_log_probs + math.log(beta))
+    gap = student_log_probs - log_m
+    kl_student = (q * gap).sum(-1)
+    kl_teacher = (p * (teacher_log_probs - log_m)).sum(-1)
+    return beta * kl_teacher + (1 - beta) * kl_student, (1 - beta) * q * (gap - kl_student[:, None])
+
+
+@dataclass
+class _HeadGradients:
+    hidden: torch.Tensor | None
+    weight: torch.Tensor | None
+    bias: torch.Tensor | None
+
+    def all(self) -> tuple[torch.Tensor | None, ...]:
+        return self.hidden, self.weight, self.bias
+
+    def add(self, which: torch.Tensor, states: torch.Tensor, grad: torch.Tensor | None, head: Head) -> None:
+        # Adds what the gradient with respect to one chunk of the head's products gives for hidden states and head
+        if grad is None:
+            return
+        if self.bias is not None:
+            self.bias += grad.sum(0)
+        grad = grad.to(states.dtype)
+        if self.hidden is not None:
+            self.hidden[which] = (grad @ head.weight).to(self.hidden.dtype)
+        if self.weight is not None:
+            if grad.dtype == torch.float32:
+                self.weight.addmm_(grad.t(), states)
+            else:
+                torch.addmm(self.weight, grad.t(), states, out_dtype=torch.float32, out=self.weight)
+
+
+def _product_dtype(hidden: torch.Tensor) -> torch.dtype:
+    # bfloat16 where cuBLAS hands its float32 sums over unrounded, else float32. float16 would underflow: gradients are made
+    # before any loss scaling
+    kind = hidden.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+    return dtype if kind == "cuda" and dtype == torch.bfloat16 else torch.float32
+
+
+def _kept_dtype(tensor: torch.Tensor) -> torch.dtype:
+    # Of a gradient until the loss scale comes, in the backward pass: float16 holds neither it (65536) nor gradients without it
+    return torch.float32 if tensor.dtype == torch.float16 else tensor.dtype
+
+
+def _project(states: torch.Tensor, head: Head) -> torch.Tensor:
+    # float32 logits: rounded ones would drown the small divergences that self-distillation lives at
+    if states.dtype == torch.float32:
+        logits = states @ head.weight.t()
+    else:
+        logits = torch.mm(states, head.weight.t(), out_dtype=torch.float32)
+    if head.bias is not None:
+        logits += head.bias.float()
+    if head.scale != 1.0:
+        logits *= head.scale
+    if head.softcap is not None:
+        logits = head.softcap * torch.tanh(logits / head.softcap)
+    return logits
+
+
+def model_head(model: Any) -> Head:
+    """
+    The head of a causal language model, with what its config says of logits.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model.
+
+    Returns:
+        [`Head`]: Weight, bias, scale and cap.
+
+    Raises:
+        ValueError: If the head does more than that.
+    """
+    module, config = model.get_output_embeddings(), model.config.get_text_config()
+    further = {name for name, _ in module.named_parameters(recurse=False)} - {"weight", "bias"}
+    if further:
+        raise ValueError(
+            f"The head of `{type(model).__name__}` has {', '.join(sorted(further))} beside weight, bias, scale and cap, which the "
+            f"loss does not know; use another model."
+        )
+    return Head(
+        module.weight,
+        getattr(module, "bias", None),
+        _logit_scale(config),
+        getattr(config, "final_logit_softcapping", None),
+    )
+
+
+def _logit_scale(config: Any) -> float:
+    # As each family's config calls it. HyperCLOVA X multiplies by what Granite divides by
+    for name in ("logit_scale", "lm_head_multiplier"):  # Cohere, Falcon-H1
+        if getattr(config, name, None) is not None:
+            return float(getattr(config, name))
+    if getattr(config, "logits_scaling", None) is not None:
+        return config.logits_scaling if config.model_type == "hyperclovax" else 1 / config.logits_scaling
+    return 1.0

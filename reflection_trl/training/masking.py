@@ -1,0 +1,165 @@
+"""Dynamic masking: which part of a reflection sequence the student does not see, at which point of training.
+
+The mask rate r grows over training ([`mask_rate`]); a strategy turns it into hidden blocks or tokens ([`hidden_tokens`]).
+The reflection instruction is always hidden, prefix, re-answer instruction and answer never are. All functions are pure, on
+arrays. For a fixed random generator the hidden set only grows with the rate; at rate 0 no block is hidden and at rate 1
+all are.
+
+Source: ReflectionCoder (https://huggingface.co/papers/2405.17057), section on dynamically masked self-distillation, and its
+published code for the thresholds of `block-type` and the ceilings of the other strategies.
+"""
+
+import math
+
+import numpy as np
+
+from ..rendering import VISIBLE
+from ..sequences import BLOCK_TYPES
+
+
+MASK_STRATEGIES = (
+    "block-type",
+    "random-block",
+    "sequential-block",
+    "random-token",
+    "sequential-token",
+    "all",
+    "none",
+)
+MASK_SCHEDULES = ("linear", "cosine", "constant", "step")
+
+# Rates from which the first, second and third block type of the order is hidden; published values
+BLOCK_TYPE_THRESHOLDS = (0.0, 0.33, 0.67)
+
+
+def mask_rate(
+    step: int, max_steps: int, schedule: str = "linear", start: float = 0.0, end: float = 1.0, num_levels: int = 4
+) -> float:
+    """
+    The mask rate of an optimizer step.
+
+    With progress p = (step + 1) / max_steps, capped at 1, so that the last step has the end rate exactly:
+
+    - `linear`: start + (end - start) p, the published one
+    - `cosine`: start + (end - start) (1 - cos(pi p)) / 2
+    - `step`: `num_levels` equal steps, the first at `start`, the last at `end`
+    - `constant`: end
+
+    Args:
+        step (`int`):
+            Optimizer steps finished before this one: 0 for the first.
+        max_steps (`int`):
+            Optimizer steps of the whole training.
+        schedule (`str`, *optional*, defaults to `"linear"`):
+            One of `linear`, `cosine`, `constant`, `step`.
+        start (`float`, *optional*, defaults to `0.0`):
+            Rate at progress 0.
+        end (`float`, *optional*, defaults to `1.0`):
+            Rate at progress 1.
+        num_levels (`int`, *optional*, defaults to `4`):
+            Levels of the `step` schedule, at least 2.
+
+    Returns:
+        `float`: Rate in [0, 1].
+    """
+    progress = min((step + 1) / max_steps, 1.0)
+    if schedule == "linear":
+        shape = progress
+    elif schedule == "cosine":
+        shape = (1 - math.cos(math.pi * progress)) / 2
+    elif schedule == "step":
+        shape = (_share(progress, num_levels) - 1) / (num_levels - 1)
+    elif schedule == "constant":
+        shape = 1.0
+    else:
+        raise ValueError(f"Unknown mask schedule {schedule!r}; use one of {', '.join(MASK_SCHEDULES)}.")
+    return start * (1 - shape) + end * shape
+
+
+def hidden_tokens(
+    block_ids: np.ndarray,
+    block_types: np.ndarray,
+    rate: float,
+    strategy: str = "block-type",
+    order: tuple[str, ...] = BLOCK_TYPES,
+    rng: np.random.Generator | None = None,
+) -> np.ndarray:
+    """
+    Which tokens of a row are hidden from the student.
+
+    With n blocks (or tokens of blocks) and rate r:
+
+    - `block-type`: nothing at r = 0; blocks of the first type of `order` at r > 0, of the second too from r = 0.33, of the
+      third too from r = 0.67
+    - `random-block`, `random-token`: ceil(r n) of them at random
+    - `sequential-block`, `sequential-token`: the first ceil(r n)
+    - `all`: every block, at any rate; `none`: no block, at any rate
+
+    Args:
+        block_ids (`np.ndarray` of shape `(L,)`):
+            Of each token: `VISIBLE` (-1), `INSTRUCTION` (0, always hidden), or the number of its block, from 1.
+        block_types (`np.ndarray` of shape `(n,)`):
+            Of each block: its type, as an index into `BLOCK_TYPES`.
+        rate (`float`):
+            Mask rate in [0, 1].
+        strategy (`str`, *optional*, defaults to `"block-type"`):
+            One of `MASK_STRATEGIES`.
+        order (`tuple[str]`, *optional*, defaults to `("execution", "text", "code")`):
+            Order in which `block-type` hides the types.
+        rng (`np.random.Generator`, *optional*):
+            Random numbers of the `random-*` strategies; see [`row_generator`].
+
+    Returns:
+        `np.ndarray` of bool, shape `(L,)`: True where a token is hidden.
+    """
+    num_blocks = len(block_types)
+    if strategy in ("random-token", "sequential-token"):
+        positions = np.flatnonzero(block_ids > 0)
+        if strategy == "random-token":
+            positions = _permutation(positions, rng)
+        hidden = block_ids != VISIBLE
+        hidden[positions[_share(rate, len(positions)) :]] = False
+        return hidden
+    if strategy == "block-type":
+        thresholds = dict(zip(order, BLOCK_TYPE_THRESHOLDS, strict=True))
+        hidden_types = [rate > 0 and rate >= thresholds[block_type] for block_type in BLOCK_TYPES]
+        hidden_blocks = np.array(hidden_types)[np.asarray(block_types, dtype=np.int64)]
+    elif strategy in ("random-block", "sequential-block"):
+        chosen = np.arange(num_blocks) if strategy == "sequential-block" else _permutation(num_blocks, rng)
+        hidden_blocks = np.zeros(num_blocks, dtype=bool)
+        hidden_blocks[chosen[: _share(rate, num_blocks)]] = True
+    elif strategy in ("all", "none"):
+        hidden_blocks = np.full(num_blocks, strategy == "all")
+    else:
+        raise ValueError(f"Unknown mask strategy {strategy!r}; use one of {', '.join(MASK_STRATEGIES)}.")
+    # Index 0 is the reflection instruction, index -1, the last, whatever is always visible
+    return np.concatenate([[True], hidden_blocks, [False]])[block_ids]
+
+
+def row_generator(seed: int, step: int, row: int) -> np.random.Generator:
+    """
+    Random numbers of one row in one optimizer step: the same in any process, worker or resumed run.
+
+    Args:
+        seed (`int`):
+            Seed of the training.
+        step (`int`):
+            Optimizer steps finished before this one.
+        row (`int`):
+            Number of the row in the dataset.
+
+    Returns:
+        `np.random.Generator`: A fresh generator.
+    """
+    return np.random.default_rng([seed, step, row])
+
+
+def _permutation(items: np.ndarray | int, rng: np.random.Generator | None) -> np.ndarray:
+    if rng is None:
+        raise ValueError("The `random-*` strategies need random numbers; pass `rng=row_generator(seed, step, row)`.")
+    return rng.permutation(items)
+
+
+def _share(rate: float, count: int) -> int:
+    # ceil(rate * count), but 7 of 100 and not 8 where rate is 7 / 100, whose product with 100 is a little above 7
+    return math.ceil(rate * count * (1 - 1e-12))

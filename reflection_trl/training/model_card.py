@@ -1,0 +1,155 @@
+"""The model card: method, paper, base model, data, curves and settings of a training."""
+
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCard, ModelCardData
+from transformers import TrainerState, is_wandb_available
+from trl.trainer.utils import get_comet_experiment_url, get_trackio_space_url
+
+from ..markdown import cell, code_cell, section
+from .config import ReflectionDistillConfig
+from .curves import summarize
+
+
+# Settings that tell one training from another, in the order of the card
+_SETTINGS = (
+    "rendering",
+    "execution_role",
+    "hide_prefix",
+    "mask_strategy",
+    "mask_order",
+    "mask_schedule",
+    "mask_rate_start",
+    "mask_rate_end",
+    "sequence_loss_weight",
+    "student_loss_weight",
+    "distillation_weight",
+    "loss_normalization",
+    "beta",
+    "temperature",
+    "teacher",
+    "max_length",
+    "token_budget",
+    "learning_rate",
+    "lr_scheduler_type",
+    "num_train_epochs",
+    "max_steps",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "seed",
+)
+_PACKAGES = ("reflection-trl", "trl", "transformers", "torch", "datasets", "tokenizers", "peft")
+
+
+def make_model_card(
+    args: ReflectionDistillConfig,
+    state: TrainerState,
+    paper: dict[str, str],
+    model_name: str,
+    base_model: str | None = None,
+    hub_model_id: str | None = None,
+    dataset_name: str | list[str] | None = None,
+    tags: list[str] | None = None,
+    peft: bool = False,
+    curves: str | None = None,
+    num_rows: int | None = None,
+) -> ModelCard:
+    """
+    Make the card of a trained model.
+
+    Args:
+        args ([`ReflectionDistillConfig`]):
+            Settings of the training.
+        state ([`~transformers.TrainerState`]):
+            How far it came.
+        paper (`dict[str, str]`):
+            `title`, `id` and `citation` of the method's paper.
+        model_name (`str`):
+            Title of the card.
+        base_model (`str`, *optional*):
+            Hub id of the base model.
+        hub_model_id (`str`, *optional*):
+            Hub id of the trained model.
+        dataset_name (`str` or `list[str]`, *optional*):
+            Hub id of the dataset, or of each of a mixture.
+        tags (`list[str]`, *optional*):
+            Tags.
+        peft (`bool`, *optional*, defaults to `False`):
+            Whether the model is an adapter.
+        curves (`str`, *optional*):
+            Image of the training's curves, beside the card.
+        num_rows (`int`, *optional*):
+            Rows that were trained on.
+
+    Returns:
+        [`~huggingface_hub.ModelCard`]: The card.
+    """
+    trackio_url = get_trackio_space_url()
+    tags = sorted({"generated_from_trainer", "text-generation", *(tags or [])})
+    if trackio_url is not None:
+        tags.append(f"trackio:{trackio_url}")
+    # `max_steps` overrides the number of epochs
+    unused = {"num_train_epochs"} if args.max_steps > 0 else {"max_steps"}
+    return ModelCard.from_template(
+        ModelCardData(
+            base_model=base_model,
+            base_model_relation=("adapter" if peft else "finetune") if base_model else None,
+            datasets=dataset_name,
+            library_name="peft" if peft else "transformers",
+            pipeline_tag="text-generation",
+            model_name=model_name,
+            tags=tags,
+        ),
+        template_path=str(Path(__file__).parent / "templates" / "model_card.md"),
+        title=cell(model_name),
+        base_model=base_model,
+        model_id=hub_model_id or args.output_dir,
+        peft=peft,
+        curves=curves,
+        num_rows=num_rows,
+        dataset_names=[dataset_name] if isinstance(dataset_name, str) else dataset_name or [],
+        rendering=args.rendering,
+        settings={name: _plain(getattr(args, name)) for name in _SETTINGS if name not in unused},
+        state=state,
+        distills=args.distillation_weight > 0,
+        results=summarize(state.log_history, args.mask_strategy, args.distillation_weight),
+        versions=package_versions(),
+        paper_title=paper["title"],
+        paper_id=paper["id"],
+        paper_citation=paper["citation"],
+        wandb_url=_wandb_url(),
+        trackio_url=trackio_url,
+        comet_url=get_comet_experiment_url(),
+        code_cell=code_cell,
+        section=section,
+    )
+
+
+def _plain(value: Any) -> Any:
+    return getattr(value, "value", ", ".join(value) if isinstance(value, list) else value)
+
+
+def package_versions() -> dict[str, str]:
+    """
+    What a training ran with.
+
+    Returns:
+        `dict[str, str]`: Version of each package, of those that are installed.
+    """
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # run from a source tree
+            continue
+    return versions
+
+
+def _wandb_url() -> str | None:
+    if not is_wandb_available():
+        return None
+    import wandb
+
+    return wandb.run.url if wandb.run is not None else None

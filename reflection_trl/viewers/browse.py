@@ -1,0 +1,393 @@
+"""The reader: a dataset of reflection sequences as one page, for people who want to know what is in it.
+
+`python -m reflection_trl.viewers.browse DATASET` writes a self-contained page: every row with its blocks coloured by type and the
+feedback of each run beside the code that it is about; failures first; filters, full-text search and a link to each row.
+What training makes of a row, token by token, shows [`reflection_trl.viewers.tokens`].
+
+Heavy modules are imported where they are needed, so that `--help` is instant.
+"""
+
+import argparse
+import json
+import random
+import re
+import sys
+import webbrowser
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..sequences import normalize_row, split_blocks, strip_fence
+from .page import fill_page
+from .tokens import CommandLine, ShowError, read_rows
+
+
+DEFAULT_LIMIT = 5000
+
+# What a run's folder holds, in the order in which it is shown
+STATUSES = ("accepted", "set_aside", "rejected")
+
+# Filters of the page, with their titles
+FACETS = {
+    "status": "status",
+    "rejection": "rejected for",
+    "outcome": "outcome",
+    "failure": "failed runs, by kind",
+    "rounds": "programs run",
+    "language": "language",
+    "source": "source",
+    "model": "model",
+    "type": "type",
+}
+
+# Columns that the page shows in places of their own, and those beside the title of a row
+_PLACED = {"messages", "type", "feedback", "tests", "rejection", "detail", "wrong_asserts", "rounds", "repaired"}
+_FACTS = ("problem_id", "sample", "language", "entry_point", "source", "licence", "model")
+
+_LONGEST_TITLE = 90
+_LONGEST_FACT = 4000
+_NOT_IN_NAMES = re.compile(r"[^\w.-]+")
+_INFO = re.compile(r"`{3,}[ \t]*([\w+#-]*)")
+_ERROR = re.compile(r"^(?:[A-Za-z_]\w*\.)*([A-Z]\w*(?:Error|Exception|Interrupt|Exit)|StopIteration)\b", re.MULTILINE)
+# Of plain Python and of Jupyter; without one of them, an error in the output is one that the program has printed itself
+_TRACEBACK = re.compile(r'Traceback \(most recent call last\)|^ *File "[^"\n]*", line \d|^ *Cell In ?\[', re.MULTILINE)
+_LINE = re.compile(r'^ *(?:File "(?:main|program|solution)\.py"|Cell In ?\[\d+\]), line (\d{1,6})', re.MULTILINE)
+
+DESCRIPTION = """\
+Write a page on which people read a dataset of reflection sequences: blocks coloured by type, the feedback of every run
+beside its code, failures first, filters by kind of failure, rounds, outcome, language and source, full-text search, a
+link to each row. The page is one file that needs no network; open it, or send it to a colleague.
+
+DATASET is a .jsonl, .json or .parquet file, a dataset id, a folder with a saved dataset, or the output folder of
+`recipes/build_dataset.py`: then rejected rollouts are shown too, with the reason. Rows may be in either form, that of
+this package or the published one with typed blocks.
+"""
+
+EPILOG = f"""\
+examples:
+  # The rows of a file
+  python -m reflection_trl.viewers.browse data.jsonl --output page.html --open
+
+  # What a build accepted, set aside and rejected
+  python -m reflection_trl.viewers.browse out/build
+
+  # 500 rows of a published dataset, drawn at random
+  python -m reflection_trl.viewers.browse SenseLLM/ReflectionSeq-GPT --sample 500 --seed 1
+
+Without --limit and --sample the first {DEFAULT_LIMIT:,} rows are shown. The exit code is 2 on an error.
+"""
+
+
+# Rows as data of the page
+
+
+def page_row(row: dict[str, Any], key: str, status: str | None = None) -> dict[str, Any]:
+    """
+    What the page shows of a row.
+
+    Args:
+        row (`dict`):
+            Row with `messages` and `type`, in either form; further columns are shown as they are.
+        key (`str`):
+            Names the row in links.
+        status (`str`, *optional*):
+            One of [`STATUSES`], for rows of a run's folder.
+
+    Returns:
+        `dict`: `key`, `title`, `blocks`, `facets` (values by name of the facet), `facts`, `failed` (runs that failed),
+        `passed` (whether the last run passed), and where there is something to say `problem` (why training refuses the
+        row), `rejection`, `detail`, `tests`, `wrong_asserts`, `more` (further columns).
+    """
+    problem = None
+    try:
+        row = normalize_row(row, "row")
+    except ValueError as error:
+        problem = str(error).removeprefix("row: ")
+        row = row | {"messages": _readable(row.get("messages"))}
+    blocks = list(_blocks(row))
+    runs = [block for block in blocks if block["label"] == "execution"]
+    for block, feedback in zip(runs, _feedback(row, runs), strict=True):
+        block["feedback"] = feedback
+    failures = [block["feedback"]["kind"] for block in runs if block["feedback"]["kind"] != "none"]
+    passed = bool(runs) and runs[-1]["feedback"]["kind"] == "none"
+    facets: dict[str, list[Any]] = {
+        "status": [status],
+        "rejection": [row.get("rejection")],
+        "outcome": [_outcome(row, bool(runs), bool(failures), passed)],
+        "failure": sorted(set(failures)),
+        "rounds": [str(len(runs))],
+        "language": [row.get("language") or _language(blocks)],
+        "source": [row.get("source")],
+        "model": [row.get("model")],
+        "type": [row.get("type")],
+    }
+    result = {
+        "key": key,
+        "title": _title(row, blocks),
+        "blocks": blocks,
+        "facets": {name: [_text(value) for value in values if value] for name, values in facets.items()},
+        "facts": {name: _text(row[name]) for name in _FACTS if row.get(name) not in (None, "")},
+        "failed": len(failures),
+        "passed": passed,
+    }
+    more = {name: _text(value) for name, value in row.items() if name not in _PLACED and name not in _FACTS}
+    extras = {
+        # A rejected rollout need not be one that can be trained on
+        "problem": None if row.get("rejection") else problem,
+        "rejection": row.get("rejection"),
+        "detail": row.get("detail"),
+        "tests": row.get("tests"),
+        "wrong_asserts": [_text(one) for one in _list(row.get("wrong_asserts"))],
+        "more": {name: value for name, value in more.items() if value not in ("", "None", "[]", "{}")},
+    }
+    return result | {
+        name: value if isinstance(value, (dict, list)) else _text(value) for name, value in extras.items() if value
+    }
+
+
+def _blocks(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The blocks of a row's messages: `label`, `kind` (text, code or execution), `text`, and `language` of code."""
+    users, reflection = 0, row.get("type") != "generation"
+    for message in row["messages"]:
+        role = message["role"]
+        users += role == "user"
+        # The second user turn is the one-off request, and what follows it the answer
+        answering = users > 1 or not reflection
+        for block in split_blocks(message):
+            segment = message["content"][block.start : block.end]
+            if not segment.strip() and block.type == "text" and role == "assistant":
+                continue
+            label = {
+                "user": "request" if answering else "instruction",
+                "assistant": "answer" if answering else {"text": "analysis"}.get(block.type, block.type),
+                "tool": "execution",
+            }.get(role, role)
+            shown: dict[str, Any] = {"label": label, "kind": block.type, "text": segment}
+            if block.type == "code":
+                info = _INFO.match(segment)
+                shown |= {"text": strip_fence(segment), "language": info[1] if info else ""}
+            yield shown
+
+
+def _readable(messages: Any) -> list[dict[str, str]]:
+    """Of messages that are not in order, whatever can be read."""
+    if not isinstance(messages, list):
+        messages = [{"role": "not a list of turns", "content": messages}]
+    turns = [turn if isinstance(turn, dict) else {"role": "not a turn", "content": turn} for turn in messages]
+    return [
+        {"role": str(turn.get("role")), "content": content if isinstance(content, str) else _text(content)}
+        for turn in turns
+        for content in [turn.get("content")]
+    ]
+
+
+def _feedback(row: dict[str, Any], runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A record for each run: from the column `feedback`, else what its output tells."""
+    records = [one for one in _list(row.get("feedback")) if isinstance(one, dict)]
+    if len(records) < len(runs) or not all(isinstance(one.get("kind"), str) for one in records):
+        return [_guess(block["text"]) for block in runs]
+    return [
+        {
+            name: value if isinstance(value, int) else _text(value)
+            for name, value in one.items()
+            if value is not None and name != "text"
+        }
+        for one in records[: len(runs)]
+    ]
+
+
+def _guess(output: str) -> dict[str, Any]:
+    from ..languages.python import kind_of
+
+    # The last one: an error may have come up while another was handled, and the program may have printed some before
+    errors = _ERROR.findall(output)
+    if not errors or not _TRACEBACK.search(output):
+        return {"kind": "none", "guessed": True}
+    lines = _LINE.findall(output)
+    place = {"line": int(lines[-1])} if lines else {}
+    return {"kind": kind_of(errors[-1]).value, "error_type": errors[-1], **place, "guessed": True}
+
+
+def _outcome(row: dict[str, Any], ran: bool, failed: bool, passed: bool) -> str:
+    if not ran:
+        return "plain row" if row.get("type") == "generation" else "nothing run"
+    if not failed:
+        return "first try"
+    return "repaired" if passed else "never passed"
+
+
+def _language(blocks: Iterable[dict[str, Any]]) -> str:
+    """That of the last fence."""
+    return next((block["language"] for block in reversed(list(blocks)) if block.get("language")), "")
+
+
+def _title(row: dict[str, Any], blocks: Sequence[dict[str, Any]]) -> str:
+    requests = [block["text"] for block in blocks if block["label"] in ("request", "instruction")]
+    text = " ".join((requests[-1] if requests else _text(row.get("problem_id")))[: 4 * _LONGEST_TITLE].split())
+    return text if len(text) <= _LONGEST_TITLE else text[: _LONGEST_TITLE - 1] + "…"
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    """Any value of a column, as text of a bounded length."""
+    if not isinstance(value, str):
+        value = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list)) else str(value)
+    return value if len(value) <= _LONGEST_FACT else f"{value[:_LONGEST_FACT]} … ({len(value):,} characters)"
+
+
+# Reading
+
+
+def read_dataset(
+    source: str, split: str = "train", config: str | None = None, limit: int | None = None
+) -> list[tuple[str, str | None, dict[str, Any]]]:
+    """
+    Read the rows of a dataset or of a run's folder.
+
+    Args:
+        source (`str`):
+            A file, a dataset id, a folder with a dataset or that of a run.
+        split (`str`, *optional*, defaults to `"train"`):
+            Split of a dataset.
+        config (`str`, *optional*):
+            Configuration of a dataset.
+        limit (`int`, *optional*):
+            The most rows to read; of a run's folder, of each status.
+
+    Returns:
+        `list[tuple]`: key, status (of a run's rows) and the row itself.
+
+    Raises:
+        [`~reflection_trl.viewers.tokens.ShowError`]: If there is nothing to read, or it cannot be read.
+    """
+    most = sys.maxsize if limit is None else limit
+    folder = Path(source)
+    if not (folder / "run.json").is_file():
+        return [(str(index), None, row) for index, row in enumerate(read_rows(source, split, 0, most, config))]
+    found: list[tuple[str, str | None, dict[str, Any]]] = []
+    for status in STATUSES:
+        count = 0
+        for shard in sorted((folder / "rows").glob(f"{status}-*.jsonl")):
+            if count < most:
+                rows = read_rows(str(shard), split, 0, most - count)
+                found += [(f"{status}-{count + index}", status, row) for index, row in enumerate(rows)]
+                count += len(rows)
+    if not found:
+        raise ShowError(f"The run in '{source}' has no rows yet: run its build to the end, or with `--outcome_only`.")
+    return found
+
+
+def render_page(rows: Sequence[dict[str, Any]], title: str, note: str = "") -> str:
+    """
+    Rows as one self-contained page.
+
+    Args:
+        rows (`Sequence[dict]`):
+            Results of [`page_row`].
+        title (`str`):
+            What the page calls the dataset.
+        note (`str`, *optional*, defaults to `""`):
+            Says which rows these are.
+
+    Returns:
+        `str`: HTML.
+    """
+    return fill_page("browse.html", {"facets": FACETS, "rows": rows}, title=title, note=note)
+
+
+# The command line
+
+
+def _positive(value: str) -> int:
+    if not value.isdecimal() or int(value) == 0:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number of rows; give 1, 2, 3, ...")
+    return int(value)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """
+    The command line.
+
+    Returns:
+        `argparse.ArgumentParser`: Its parser.
+    """
+    parser = CommandLine(
+        prog="python -m reflection_trl.viewers.browse",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("dataset", help="File, dataset id, folder of a dataset or of a build.")
+    parser.add_argument("--split", default="train", help="Split of a dataset (default: train).")
+    parser.add_argument("--config", metavar="NAME", help="Configuration of a dataset that has several.")
+    rows = parser.add_mutually_exclusive_group()
+    rows.add_argument(
+        "--limit", type=_positive, metavar="N", help="Show the first N rows (of a build: of each status)."
+    )
+    rows.add_argument("--sample", type=_positive, metavar="N", help="Show N rows drawn at random.")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="Seed of `--sample` (default: 0).")
+    parser.add_argument("--output", metavar="PAGE.html", help="Page to write (default: NAME-OF-DATASET.html).")
+    parser.add_argument("--open", action="store_true", help="Open the page in the browser.")
+    return parser
+
+
+def _choose(args: argparse.Namespace) -> tuple[list[tuple[str, str | None, dict[str, Any]]], str]:
+    """The rows to show, and words for which they are."""
+    if args.sample is not None:
+        rows = read_dataset(args.dataset, args.split, args.config)
+        chosen = sorted(random.Random(args.seed).sample(range(len(rows)), min(args.sample, len(rows))))
+        note = (
+            f"{len(chosen):,} of {len(rows):,} rows, drawn at random with seed {args.seed}"
+            if len(chosen) < len(rows)
+            else ""
+        )
+        return [rows[index] for index in chosen], note
+    limit = args.limit or DEFAULT_LIMIT
+    # One more than is shown tells whether there are more
+    rows = read_dataset(args.dataset, args.split, args.config, limit + 1)
+    kept = [row for row in rows if int(row[0].rpartition("-")[2]) < limit]
+    return kept, f"the first {limit:,} rows" + " of each status" * (kept[0][1] is not None) if len(kept) < len(
+        rows
+    ) else ""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """
+    Run the command line.
+
+    Args:
+        argv (`list[str]`, *optional*):
+            Arguments; those of the process by default.
+
+    Returns:
+        `int`: Exit code: 0, or 2 on an error that the user can mend.
+    """
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    source = Path(args.dataset)
+    name = source.resolve().name if source.exists() else args.dataset
+    stem = source.stem if source.is_file() else name
+    output = Path(args.output or f"{_NOT_IN_NAMES.sub('-', stem).strip('-.') or 'rows'}.html")
+    try:
+        rows, note = _choose(args)
+        page = render_page([page_row(row, key, status) for key, status, row in rows], name, note)
+        try:
+            output.write_text(page, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise ShowError(f"'{output}' cannot be written ({error.strerror}).") from None
+    except ShowError as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 2
+    print(
+        f"Wrote {output}: {len(rows):,} row{'s' * (len(rows) > 1)}{f' ({note})' * bool(note)}, {len(page) / 1e6:.1f} MB"
+    )
+    if args.open:
+        webbrowser.open(output.resolve().as_uri())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

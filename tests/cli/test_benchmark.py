@@ -1,0 +1,113 @@
+"""The benchmark recipe: its arms agree, and what it calls useful is what torch counts."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from reflection_trl.cli import benchmark
+
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+def run(*arguments):
+    command = [sys.executable, str(RECIPES / "benchmark.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_useful_flop_is_what_torch_counts():
+    config = Qwen2Config(
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        vocab_size=96,
+        attn_implementation="eager",
+    )
+    model, length = Qwen2ForCausalLM(config), 24
+    with FlopCounterMode(display=False) as counter:
+        model(input_ids=torch.arange(length)[None], use_cache=False).logits.sum().backward()
+    alone = benchmark.useful_flop([length], length, config, 6)
+    # Torch counts the whole square of attention, of which the causal half is useful; and rotary angles, a small product
+    square = 6 * config.num_hidden_layers * config.hidden_size * length**2
+    angles = counter.get_flop_counts()["Global"].get(torch.ops.aten.bmm, 0) - 2 * square
+    assert 0 <= angles <= 2 * length * config.hidden_size
+    assert counter.get_total_flops() == alone + square + angles
+    forward = benchmark.useful_flop([length], length, config, 2)
+    assert alone == 3 * forward
+
+
+def test_arms_agree_and_are_written_down(tmp_path):
+    done = run(
+        "--arms", "ours", "published", "sft", "sdft", "--steps", 3, "--warmup_steps", 1, "--batch_size", 2,
+        "--row_tokens", 120, "--output_dir", tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "benchmark.json").read_text())
+    arms = {arm["arm"]: arm for arm in record["arms"]}
+    assert list(arms) == ["ours", "published", "sft", "sdft"]
+    assert arms["ours"]["losses"] == pytest.approx(arms["published"]["losses"], rel=1e-5)
+    assert all(len(arm["seconds"]) == 3 and min(arm["seconds"]) > 0 for arm in arms.values())
+    assert len({tuple(arm["source_tokens"]) for arm in arms.values()}) == 1, "not the same rows"
+    work = {name: sum(arm["useful_flop"]) for name, arm in arms.items()}
+    assert work["ours"] == work["published"] > work["sft"]
+    table = (tmp_path / "benchmark.md").read_text()
+    assert "| 1.00x |" in table and table in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("--arms theirs", "--arms theirs: use some of ours ours-compiled ours-fp8 published sft sdft."),
+        ("--profild_steps 3", "error: unknown option: `profild_steps`; did you mean `profiled_steps`?"),
+        ("--steps", "error: --steps: expected one argument; write its value behind it."),
+        ("--steps many", "error: --steps: invalid int value: 'many'; give a whole number."),
+        ("--shape 3b", "--shape 3b: use one of tiny, 0.5b, 1.5b, 7b."),
+        (
+            "--batch_size 8 --micro_batch_size 3",
+            "--micro_batch_size 3 times 1 process(es) must divide --batch_size 8.",
+        ),
+        pytest.param(
+            "--profiled_steps 4",
+            "--profiled_steps 4 needs a GPU, whose kernels it traces; there is none.",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is one"),
+        ),
+    ],
+)
+def test_wrong_arguments_end_in_one_sentence(arguments, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["benchmark.py", *arguments.split(), "--output_dir", str(tmp_path / "none")])
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main()
+    assert ended.value.code == expected
+    assert not (tmp_path / "none").exists()
+
+
+def test_traced_steps_are_not_timed(tmp_path, monkeypatch):
+    traces = []
+    monkeypatch.setattr(
+        "reflection_trl.cli.gpu_time.read_trace", lambda file, steps: traces.append((file, steps)) or "found"
+    )
+    arguments = benchmark.BenchmarkArguments(
+        batch_size=1, row_tokens=60, steps=3, warmup_steps=1, profiled_steps=2, ddp_bucket_cap_mb=250
+    )
+    rows = benchmark.synthetic_rows(6, 60, benchmark.VOCABULARY["tiny"], 0)
+    result = benchmark.run_arm("ours", arguments, rows, "cpu", torch.float32, tmp_path)
+    assert len(result.seconds) == len(result.source_tokens) == len(result.useful_flop) == len(result.losses) == 3
+    taken = [len(rows[step]["input_ids"]) for step in (1, 4, 5)]  # 0 is for warming up, 2 and 3 are traced
+    assert result.source_tokens == taken
+    assert result.gpu_time == ["found"]
+    assert traces == [(tmp_path / "ours" / "trace-0.json", 2)] and traces[0][0].exists()
+
+
+def test_float8_without_its_package_is_told(monkeypatch):
+    monkeypatch.setattr("accelerate.utils.is_torchao_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["benchmark.py", "--arms", "ours", "ours-fp8"])
+    with pytest.raises(SystemExit, match=r"--arms ours-fp8 needs torchao: pip install torchao\."):
+        benchmark.main()

@@ -1,0 +1,197 @@
+"""From a dataset of rows to a dataset of tokens: nothing cut, nothing lost without a word."""
+
+import copy
+import json
+import logging
+
+import pytest
+from conftest import CORPUS, generation_row, make_tokenizer, reflection_row, trl_template
+from datasets import Dataset, IterableDataset, concatenate_datasets
+from torch.utils.data import DataLoader
+
+from reflection_trl.rendering import BLOCK_TOKENS, BlockTokenRenderer, ChatTemplateRenderer
+from reflection_trl.sequences import to_typed_blocks
+from reflection_trl.training.dataset import TOKEN_FEATURES, prepare_dataset
+
+
+@pytest.fixture(scope="module")
+def renderer(tokenizer):
+    return ChatTemplateRenderer(tokenizer)
+
+
+def as_rows(dataset):
+    return [{name: row[name] for name in TOKEN_FEATURES} for row in dataset]
+
+
+def test_rows_become_tokens(mixed_rows, renderer):
+    dataset = prepare_dataset(Dataset.from_list(mixed_rows), renderer, None)
+    assert dataset.features == TOKEN_FEATURES
+    assert as_rows(dataset) == [{**renderer.tokenize(row), "row_id": i} for i, row in enumerate(mixed_rows)]
+
+
+def without_ids(dataset):
+    """Rows of a stream are numbered by content."""
+    return [{key: value for key, value in row.items() if key != "row_id"} for row in as_rows(dataset)]
+
+
+def test_further_columns_are_left_out(mixed_rows, renderer):
+    rows = [{**row, "origin": "x", "labels": [1]} for row in mixed_rows]
+    assert prepare_dataset(Dataset.from_list(rows), renderer, None).features == TOKEN_FEATURES
+
+
+def test_typed_rows_equal_converted_rows(mixed_rows, renderer):
+    plain = as_rows(prepare_dataset(Dataset.from_list(mixed_rows), renderer, None))
+    typed = [to_typed_blocks(row) for row in mixed_rows]
+    strings = [{**row, "messages": json.dumps(row["messages"])} for row in typed]
+    both = [*strings[:3], *({**row, "messages": json.dumps(row["messages"])} for row in mixed_rows[3:])]
+    for rows in (typed, strings, both):
+        assert as_rows(prepare_dataset(Dataset.from_list(rows), renderer, None)) == plain
+
+
+def test_twice_is_once(mixed_rows, renderer):
+    once = prepare_dataset(Dataset.from_list(mixed_rows), renderer, None)
+    assert prepare_dataset(once, renderer, 3) is once
+    stream = prepare_dataset(Dataset.from_list(mixed_rows).to_iterable_dataset(), renderer, None)
+    assert without_ids(prepare_dataset(stream, renderer, 3)) == without_ids(once)
+
+
+def test_rows_that_were_prepared_apart_are_numbered_apart(mixed_rows, renderer):
+    parts = [prepare_dataset(Dataset.from_list(rows), renderer, None) for rows in (mixed_rows[:5], mixed_rows[5:])]
+    joined = prepare_dataset(concatenate_datasets(parts), renderer, None)
+    assert joined.features == TOKEN_FEATURES
+    assert as_rows(joined) == as_rows(prepare_dataset(Dataset.from_list(mixed_rows), renderer, None))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("form", ["torch", "numpy"])
+def test_rows_of_any_format(mixed_rows, renderer, form, stream):
+    rows = Dataset.from_list(mixed_rows)
+    formatted = (rows.to_iterable_dataset() if stream else rows).with_format(form)
+    prepared = [dict(row) for row in prepare_dataset(formatted, renderer, None)]
+    assert [row["input_ids"] for row in prepared] == prepare_dataset(rows, renderer, None)["input_ids"][:]
+    assert all(isinstance(row["row_id"], int) for row in prepared)
+
+
+def test_two_processes_equal_one(mixed_rows, renderer):
+    rows = mixed_rows * 3
+    limit = len(renderer.tokenize(reflection_row(0, rounds=2))["input_ids"])
+    one = prepare_dataset(Dataset.from_list(rows), renderer, limit)
+    two = prepare_dataset(Dataset.from_list(rows), renderer, limit, num_proc=2)
+    assert 0 < len(one) < len(rows)
+    assert as_rows(one) == as_rows(two)
+
+
+def test_streaming_equals_memory(mixed_rows, renderer, caplog):
+    limit = len(renderer.tokenize(reflection_row(0, rounds=2))["input_ids"])
+    memory = prepare_dataset(Dataset.from_list(mixed_rows), renderer, limit)
+    caplog.clear()
+    stream = prepare_dataset(Dataset.from_list(mixed_rows).to_iterable_dataset(num_shards=2), renderer, limit)
+    assert without_ids(stream) == without_ids(memory)
+    assert "dropping rows, the first because it is longer than max_length" in caplog.text
+
+    generated = IterableDataset.from_generator(lambda: iter(mixed_rows))
+    assert generated.column_names is None
+    assert without_ids(prepare_dataset(generated, renderer, limit)) == without_ids(memory)
+
+
+def test_rows_of_a_stream_have_the_same_number_in_any_worker(mixed_rows, renderer):
+    def numbers(num_shards, num_workers):
+        stream = Dataset.from_list(mixed_rows).to_iterable_dataset(num_shards=num_shards)
+        stream = prepare_dataset(stream, renderer, None)
+        return sorted(row["row_id"] for row in DataLoader(stream, batch_size=None, num_workers=num_workers))
+
+    assert numbers(1, 0) == numbers(4, 2)
+    assert len(set(numbers(1, 0))) == len(mixed_rows)
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+def test_too_long_rows_are_dropped_and_counted(excess, renderer, caplog):
+    rows = [generation_row(1), reflection_row(2), generation_row(3), reflection_row(4)]
+    longest = len(renderer.tokenize(rows[1])["input_ids"])
+    with caplog.at_level(logging.WARNING):
+        dataset = prepare_dataset(Dataset.from_list(rows), renderer, longest - excess, name="eval")
+    assert dataset["row_id"] == ([0, 2] if excess else [0, 1, 2, 3])
+    report = f"Dropped 2 of 4 rows of the eval dataset: 2 longer than max_length={longest - 1}."
+    assert (report in caplog.text) == bool(excess)
+    assert "Dropped" in caplog.text or not excess
+    for row in dataset:  # whole, with their answers
+        assert row["input_ids"] == renderer.tokenize(rows[row["row_id"]])["input_ids"]
+
+
+def test_every_reason_is_reported(caplog):
+    tokenizer = make_tokenizer(
+        ["<bos>", "<end_of_turn>"], trl_template("gemma"), bos_token="<bos>", eos_token="<end_of_turn>"
+    )
+    renderer = ChatTemplateRenderer(tokenizer)
+    with_system = {**generation_row(), "messages": [{"role": "system", "content": "s"}, *generation_row()["messages"]]}
+    long = generation_row()
+    long["messages"][0]["content"] = CORPUS * 20
+    caplog.clear()
+    dataset = prepare_dataset(Dataset.from_list([with_system, generation_row(), long, with_system]), renderer, 500)
+    assert dataset["row_id"] == [1]
+    assert "Dropped 3 of 4 rows of the train dataset: 2 the chat template refuses its system turn" in caplog.text
+    assert "1 longer than max_length=500" in caplog.text
+
+
+def test_nothing_left(mixed_rows, renderer):
+    with pytest.raises(ValueError, match="No row of the train dataset can be used, of 8: 8 longer than max_length=5"):
+        prepare_dataset(Dataset.from_list(mixed_rows), renderer, 5)
+    with pytest.raises(ValueError, match="No row of the train dataset can be used, of 1"):
+        prepare_dataset(Dataset.from_list(mixed_rows[:1]), renderer, 5)
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        lambda: Dataset.from_list([]),
+        lambda: Dataset.from_list([generation_row()]).select([]),
+        lambda: Dataset.from_dict({"messages": [], "type": []}),
+        lambda: IterableDataset.from_generator(lambda: iter([])),
+    ],
+)
+def test_empty_dataset(empty, renderer):
+    with pytest.raises(ValueError, match="The eval dataset is empty"):
+        prepare_dataset(empty(), renderer, None, name="eval")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"text": ["a"]}, "The train dataset has no column `messages` and no column `type`, only text"),
+        ({"messages": ["a"], "id": [1]}, "The train dataset has no column `type`, only messages, id"),
+        ({"prompt": ["a"], "type": ["reflection"]}, "no column `messages`, only prompt, type"),
+    ],
+)
+def test_missing_columns(columns, says, stream, renderer):
+    dataset = Dataset.from_dict(columns)
+    with pytest.raises(ValueError, match=f"{says}; rows need `messages` and `type`"):
+        prepare_dataset(dataset.to_iterable_dataset() if stream else dataset, renderer, None)
+
+
+@pytest.mark.parametrize("num_proc", [None, 2])
+def test_a_wrong_row_is_named_by_its_number(num_proc, mixed_rows, renderer):
+    rows = [copy.deepcopy(row) for row in mixed_rows]
+    rows[5]["messages"].pop()
+    with pytest.raises(
+        ValueError, match="Row 5 of the train dataset: `messages` must start with a user turn and end with"
+    ):
+        prepare_dataset(Dataset.from_list(rows), renderer, None, num_proc=num_proc)
+
+
+def test_a_wrong_row_of_a_stream_is_named_when_it_comes(mixed_rows, renderer):
+    rows = [copy.deepcopy(row) for row in mixed_rows]
+    rows[5]["type"] = "other"
+    stream = prepare_dataset(Dataset.from_list(rows).to_iterable_dataset(), renderer, None)
+    seen = 0
+    with pytest.raises(ValueError, match="Row 5 of the train dataset: `type` is 'other'"):
+        for _ in stream:
+            seen += 1
+    assert seen == 5
+
+
+def test_block_token_rendering(mixed_rows):
+    tokenizer = make_tokenizer(["</s>", *BLOCK_TOKENS.values()], None, eos_token="</s>")
+    renderer = BlockTokenRenderer(tokenizer)
+    dataset = prepare_dataset(Dataset.from_list(mixed_rows), renderer, None)
+    assert as_rows(dataset) == [{**renderer.tokenize(row), "row_id": i} for i, row in enumerate(mixed_rows)]

@@ -1,0 +1,702 @@
+"""The trainer as a user meets it: data it takes, what it logs and saves, and how it refuses."""
+
+import dataclasses
+import importlib.metadata
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from conftest import generation_row, reflection_row, tiny_config
+from datasets import Dataset, DatasetDict
+from huggingface_hub import HfApi, ModelCard
+from peft import AutoPeftModelForCausalLM, LoraConfig, PromptTuningConfig
+from reference import make_trainer, prepared_rows
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from transformers import AutoConfig, AutoModelForCausalLM, MistralConfig, Qwen3MoeConfig, TrainerCallback, pipeline
+from trl import SFTTrainer
+
+from reflection_trl import (
+    PAPER_PRESET,
+    ReflectionDistillConfig,
+    ReflectionDistillTrainer,
+    to_typed_blocks,
+)
+from reflection_trl.training.attention import PACKED_SDPA
+from reflection_trl.training.trainer import MASKING_FILE, TEACHER_FILE
+
+
+MOE = Qwen3MoeConfig(
+    vocab_size=512, hidden_size=32, intermediate_size=48, moe_intermediate_size=16, num_hidden_layers=1,
+    num_attention_heads=4, num_key_value_heads=2, head_dim=8, num_experts=4, num_experts_per_tok=2,
+)  # fmt: skip
+SHORT = {"max_steps": 2, "logging_steps": 1, "save_strategy": "no", "per_device_train_batch_size": 4}
+
+
+@pytest.mark.parametrize("form", ["ours", "typed", "json"])
+def test_takes_every_form_of_row(make_model, tokenizer, mixed_rows, tmp_path, form):
+    rows = mixed_rows
+    if form != "ours":
+        rows = [to_typed_blocks(row) for row in rows]
+    if form == "json":
+        rows = [{**row, "messages": json.dumps(row["messages"])} for row in rows]
+    trainer = make_trainer(make_model(), tokenizer, rows, tmp_path)
+    plain = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    assert trainer.train_dataset.to_list() == plain.train_dataset.to_list()
+
+
+def test_every_parameter_learns(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **SHORT, learning_rate=0.1)
+    before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+    trainer.train()
+    for name, parameter in trainer.model.named_parameters():
+        assert not torch.equal(parameter, before[name]), name
+
+
+def test_streaming_dataset(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = ReflectionDistillTrainer(
+        model=make_model(),
+        args=ReflectionDistillConfig(
+            output_dir=str(tmp_path), **SHORT, bf16=False, use_cpu=True, report_to="none", disable_tqdm=True
+        ),
+        train_dataset=Dataset.from_list(mixed_rows).to_iterable_dataset(),
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    assert trainer.state.global_step == 2
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stream_of_which_no_row_is_left(make_model, tokenizer, mixed_rows, tmp_path, workers):
+    trainer = ReflectionDistillTrainer(
+        model=make_model(),
+        args=ReflectionDistillConfig(
+            output_dir=str(tmp_path), **SHORT, bf16=False, use_cpu=True, report_to="none", disable_tqdm=True, max_length=5,
+            dataloader_num_workers=workers,
+        ),
+        train_dataset=Dataset.from_list(mixed_rows).to_iterable_dataset(num_shards=2),
+        processing_class=tokenizer,
+    )  # fmt: skip
+    with pytest.raises(
+        ValueError, match=r"^No row of the train dataset can be used, of 8: 8 longer than max_length=5\.$"
+    ):
+        trainer.train()
+
+
+def test_metrics_of_a_step_by_hand(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(
+        make_model(), tokenizer, mixed_rows, tmp_path, mask_strategy=["all"], max_steps=1, logging_steps=1
+    )
+    rows = prepared_rows(trainer)
+    model, logits = trainer.model, {}
+    model.eval()
+    with torch.no_grad():
+        for row in rows:
+            ids = torch.tensor(row.input_ids)[None]
+            mask = torch.tensor(row.block_ids == -1).long()[None]
+            positions = torch.arange(ids.shape[1])[None]
+            logits[row.row_id] = (
+                model(input_ids=ids, position_ids=positions, attention_mask=torch.ones_like(ids)).logits[0],
+                model(input_ids=ids, position_ids=positions, attention_mask=mask).logits[0],
+            )
+    agree = right = total = entropy = kl = nll = 0
+    for row in rows:
+        if row.is_reflection:
+            for token in range(row.answer_start, len(row.input_ids)):
+                teacher, student = (x[token - 1].log_softmax(-1) for x in logits[row.row_id])
+                agree += int(teacher.argmax() == student.argmax())
+                right += int(student.argmax() == row.input_ids[token])
+                nll -= float(teacher[row.input_ids[token]])
+                entropy -= float((student.exp() * student).sum())
+                kl += float((teacher.exp() * (teacher - student)).sum())
+                total += 1
+    trainer.train()
+    entry = trainer.state.log_history[0]
+    assert entry["mask/rate"] == 1.0
+    assert entry["student/teacher_agreement"] == pytest.approx(agree / total)
+    assert entry["student/mean_token_accuracy"] == pytest.approx(right / total)
+    assert entry["student/entropy"] == pytest.approx(entropy / total, rel=1e-4)
+    assert entry["loss/teacher"] == pytest.approx(nll / total, rel=1e-5)
+    assert entry["loss/distillation"] == pytest.approx(kl / total, rel=1e-4)
+    assert entry["loss"] == pytest.approx(
+        entry["loss/sequence"] + entry["loss/student"] + entry["loss/distillation"], rel=1e-5
+    )
+    hidden = sum(int((row.block_ids >= 0).sum()) for row in rows if row.is_reflection)
+    twice = sum(len(row.input_ids) * (1 + row.is_reflection) for row in rows)
+    assert entry["mask/tokens_saved"] == pytest.approx(hidden / twice, rel=1e-4)
+    assert entry["num_tokens"] == twice - hidden
+
+
+def test_mask_rate_of_steps_with_fewer_micro_batches(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(
+        make_model(), tokenizer, mixed_rows[:6], tmp_path, max_steps=-1, num_train_epochs=1, logging_steps=2,
+        per_device_train_batch_size=1, gradient_accumulation_steps=4,
+    )  # fmt: skip
+    trainer.train()
+    assert trainer.state.log_history[0]["mask/rate"] == pytest.approx((0.5 + 1.0) / 2)
+
+
+def test_what_trackers_are_told_of_a_run(make_model, tokenizer, mixed_rows, tmp_path):
+    noted = {}
+
+    class Tracker(TrainerCallback):  # trackio, W&B and TensorBoard read no more than this
+        def on_train_begin(self, args, state, control, **kwargs):
+            noted.update(json.loads(args.to_json_string()))
+
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, max_steps=1, logging_steps=1)
+    trainer.add_callback(Tracker)
+    trainer.train()
+    assert noted["mask_order"] == ["execution", "text", "code"]
+    facts = noted["run_facts"]
+    assert facts["data/rows"] == len(mixed_rows)
+    assert facts["data/fingerprint"] == Dataset.from_list(mixed_rows)._fingerprint
+    assert facts["versions/torch"] == importlib.metadata.version("torch")
+    # One group for each kind of metric, where trackers make groups of what stands before a slash
+    groups = {name.split("/")[0] for entry in trainer.state.log_history for name in entry if "/" in name}
+    assert groups == {"loss", "mask", "student"}
+
+
+def evaluated(make_model, tokenizer, rows, tmp_path, eval_dataset, **settings):
+    return ReflectionDistillTrainer(
+        model=make_model(),
+        args=ReflectionDistillConfig(output_dir=str(tmp_path), bf16=False, use_cpu=True, report_to="none", **settings),
+        train_dataset=Dataset.from_list(rows),
+        eval_dataset=eval_dataset,
+        processing_class=tokenizer,
+    )
+
+
+@pytest.mark.parametrize("dispatch", [None, True])
+def test_evaluation_of_a_stream_and_prediction(make_model, tokenizer, mixed_rows, tmp_path, dispatch):
+    rows = Dataset.from_list(mixed_rows)
+    settings = {"accelerator_config": {"dispatch_batches": dispatch}, "per_device_eval_batch_size": 3}
+    trainer = evaluated(make_model, tokenizer, mixed_rows, tmp_path, rows.to_iterable_dataset(), **settings)
+    loss = trainer.evaluate()["eval_loss"]
+    assert loss == pytest.approx(trainer.evaluate(rows)["eval_loss"])
+    for dataset in (rows, rows.to_iterable_dataset()):
+        assert trainer.predict(dataset).metrics["test_loss"] == pytest.approx(loss)
+    short = evaluated(
+        make_model, tokenizer, mixed_rows, tmp_path, rows.select([5]).to_iterable_dataset(), max_length=200
+    )
+    with pytest.raises(ValueError, match=r"No row of the stream to evaluate on can be used \(max_length=200\)"):
+        short.evaluate()
+
+
+def test_a_row_that_comes_twice_in_a_batch_is_evaluated_once(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = evaluated(make_model, tokenizer, mixed_rows, tmp_path, Dataset.from_list(mixed_rows[:3]))
+    once = trainer.data_collator([trainer.eval_dataset[number] for number in range(3)])["rows"]
+    figures = []
+    for rows in (once, [*once, once[0]]):
+        trainer._eval_rows = {}
+        trainer.model.eval()
+        with torch.no_grad():
+            trainer._one_off_loss(trainer.model, rows)
+        figures.append(trainer._eval_rows)
+    assert figures[0] == figures[1]
+
+
+def test_rows_to_evaluate_on_are_not_packed_whatever_they_are_called(make_model, tokenizer, mixed_rows, tmp_path):
+    rows = Dataset.from_list(mixed_rows)
+    trainer = evaluated(make_model, tokenizer, mixed_rows, tmp_path, {"train": rows}, token_budget=2000)
+    assert len(trainer.train_dataset) < len(trainer.eval_dataset["train"]) == len(rows)
+
+
+def test_evaluation_is_what_inference_meets(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = ReflectionDistillTrainer(
+        model=make_model(),
+        args=ReflectionDistillConfig(
+            output_dir=str(tmp_path), bf16=False, use_cpu=True, report_to="none", per_device_eval_batch_size=3
+        ),
+        train_dataset=Dataset.from_list(mixed_rows),
+        eval_dataset={"held_out": Dataset.from_list(mixed_rows)},
+        processing_class=tokenizer,
+    )
+    metrics = trainer.evaluate()
+    total = tokens = 0
+    for row in mixed_rows:
+        prompt = tokenizer.apply_chat_template(
+            [row["messages"][-2]], add_generation_prompt=True, return_dict=False, return_tensors="pt"
+        )
+        answer = tokenizer(
+            row["messages"][-1]["content"] + "<|im_end|>", add_special_tokens=False, return_tensors="pt"
+        ).input_ids
+        with torch.no_grad():
+            log_probs = trainer.model(torch.cat([prompt, answer], 1)).logits[0].log_softmax(-1)
+        for place, token in enumerate(answer[0]):
+            total -= log_probs[prompt.shape[1] - 1 + place, token].item()
+            tokens += 1
+    assert metrics["eval_held_out_loss"] == pytest.approx(total / tokens, rel=1e-5)
+
+
+@pytest.mark.parametrize("rendering", ["chat", "block-token"])
+def test_saved_model_answers(make_model, tokenizer, mixed_rows, tmp_path, rendering):
+    import copy
+
+    tokenizer = copy.deepcopy(tokenizer)
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, rendering=rendering, **SHORT)
+    trainer.train()
+    trainer.save_model()
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert PACKED_SDPA not in json.dumps(config)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert model.config._attn_implementation == "sdpa"
+    generate = pipeline("text-generation", model=model, tokenizer=trainer.processing_class)
+    (answer,) = generate([{"role": "user", "content": "Write a function."}], max_new_tokens=4, return_full_text=False)
+    assert isinstance(answer["generated_text"], str)
+
+
+def test_generation_during_training_is_that_of_sdpa(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    fresh = make_model()
+    batch = tokenizer(["def add", "Let me try, then run"], padding=True, padding_side="left", return_tensors="pt")
+    settings = {"max_new_tokens": 8, "do_sample": False}
+    assert torch.equal(trainer.model.generate(**batch, **settings), fresh.generate(**batch, **settings))
+
+
+def test_adapter_is_saved_and_loads(make_model, tokenizer, mixed_rows, tmp_path):
+    make_model().save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    trainer = make_trainer(
+        str(tmp_path / "base"),
+        tokenizer,
+        mixed_rows,
+        tmp_path / "out",
+        peft_config=LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"),
+        **SHORT,
+        learning_rate=0.1,
+    )
+    trainer.train()
+    trainer.save_model()
+    ids = torch.arange(10)[None]
+    with torch.no_grad():
+        loaded = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "out")(ids).logits
+        torch.testing.assert_close(loaded, trainer.model.eval()(ids).logits, rtol=1e-4, atol=1e-5)
+
+
+def test_model_card(make_model, tokenizer, mixed_rows, tmp_path):
+    model = make_model()
+    model.config._name_or_path = "Qwen/Qwen2.5-Coder-0.5B-Instruct"
+    trainer = make_trainer(model, tokenizer, mixed_rows, tmp_path, mask_order=["text", "code", "execution"])
+    trainer.create_model_card(dataset_name="SenseLLM/ReflectionSeq-GPT", tags="code")
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.base_model == "Qwen/Qwen2.5-Coder-0.5B-Instruct"
+    assert card.data.datasets == "SenseLLM/ReflectionSeq-GPT"
+    assert {"reflection-distill", "trl", "code"} <= set(card.data.tags)
+    for part in ("papers/2405.17057", "@inproceedings{ren2025reflectioncoder", "`text, code, execution`", "`5e-05`"):
+        assert (part in card.text) == (part != "`5e-05`"), part
+    assert "num_train_epochs" not in card.text and "| `max_steps` | `10` |" in card.text
+    # Checkpoints write the card again, without naming the dataset
+    trainer.create_model_card()
+    assert ModelCard.load(tmp_path / "README.md").data.datasets == "SenseLLM/ReflectionSeq-GPT"
+    mixture = ["SenseLLM/ReflectionSeq-GPT", "SenseLLM/ReflectionSeq-DS"]
+    trainer.create_model_card(dataset_name=mixture)
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.datasets == mixture
+    assert all(f"](https://huggingface.co/datasets/{name})" in card.text for name in mixture)
+
+
+@pytest.mark.parametrize(
+    ("settings", "hidden"),
+    [
+        ({}, "with ever more hidden: mask rate 0.50 to 1.00"),
+        ({"mask_strategy": ["all"]}, "with every block hidden"),
+        ({"mask_strategy": "none"}, "with no block hidden"),
+        ({"mask_strategy": ["all", "none"]}, "with every block hidden or with no block hidden"),
+        ({"mask_schedule": "constant", "mask_rate_end": 0.7}, "at mask rate 0.70"),
+        ({"distillation_weight": 0.0}, "with ever more hidden: mask rate 0.50 to 1.00"),
+    ],
+)
+def test_the_card_says_what_was_hidden_and_learnt(make_model, tokenizer, mixed_rows, tmp_path, settings, hidden):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **SHORT | settings)
+    trainer.train()
+    trainer.create_model_card()
+    text = ModelCard.load(tmp_path / "README.md").text
+    assert f"| {hidden} |" in text
+    learnt = settings.get("distillation_weight", 1.0) > 0
+    assert ("self-distillation: in training" in text) == learnt
+    assert ("only measured: its weight is 0 |" in text) == (not learnt)
+
+
+def test_generation_stops_at_what_the_answers_end_with(make_model, tokenizer, mixed_rows, tmp_path):
+    """Qwen2.5's base models: ChatML in the template, but the end of texts as end token."""
+    import copy
+
+    base = copy.deepcopy(tokenizer)
+    base.eos_token = "<|endoftext|>"
+    trainer = make_trainer(make_model(), base, mixed_rows, tmp_path, **SHORT)
+    trainer.train()
+    trainer.save_model()
+    stops = AutoModelForCausalLM.from_pretrained(tmp_path).generation_config.eos_token_id
+    assert set(stops) == set(base.convert_tokens_to_ids(["<|endoftext|>", "<|im_end|>"]))
+
+
+def test_training_loss_without_a_training_is_one_sentence(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    trainer.model.train()
+    with pytest.raises(ValueError, match=r"No training is under way.* call `train\(\)` first"):
+        trainer.compute_loss(trainer.model, trainer.data_collator([trainer.train_dataset[0]]))
+
+
+def test_a_copy_of_the_settings_keeps_the_token_that_a_file_must_not_have(tmp_path):
+    import copy
+    import pickle
+
+    args = ReflectionDistillConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, hub_token="secret")
+    copied = copy.deepcopy(args)
+    assert copied.hub_token == "secret" and copied.mask_order is not args.mask_order
+    assert pickle.loads(pickle.dumps(args)).hub_token is None
+
+
+def test_settings_are_made_again_of_what_they_tell(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, mask_strategy="all", hub_token="hf_abc")
+    told = json.loads(trainer.args.to_json_string())
+    again = ReflectionDistillConfig(**told)
+    assert again.to_dict() == trainer.args.to_dict() == told
+    assert again.run_facts == trainer.args.run_facts and again.hub_token == "<HUB_TOKEN>"
+    ReflectionDistillTrainer(
+        make_model(), again, train_dataset=Dataset.from_list(mixed_rows), processing_class=tokenizer
+    )
+
+
+def test_rows_are_counted_and_not_packs(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, token_budget=2000)
+    assert len(trainer.train_dataset) < len(mixed_rows) == trainer.args.run_facts["data/rows"]
+    trainer.create_model_card()
+    assert f"{len(mixed_rows)} rows" in ModelCard.load(tmp_path / "README.md").text
+
+
+def test_settings_serve_a_second_trainer(make_model, tokenizer, mixed_rows, tmp_path):
+    make_model().save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    settings = {"rendering": "block-token", "model_init_kwargs": {"attn_implementation": "eager"}}
+    first = make_trainer(str(tmp_path / "base"), None, mixed_rows, tmp_path, **settings)
+    second = ReflectionDistillTrainer(str(tmp_path / "base"), first.args, train_dataset=Dataset.from_list(mixed_rows))
+    assert first.model.config._attn_implementation == second.model.config._attn_implementation == "eager"
+
+
+def test_padding_token_is_the_one_that_is_named(make_model, tokenizer, mixed_rows, tmp_path):
+    import copy
+
+    trainer = make_trainer(
+        make_model(), copy.deepcopy(tokenizer), mixed_rows, tmp_path, **SHORT, pad_token="<|im_start|>"
+    )
+    trainer.train()
+    assert trainer.processing_class.pad_token == "<|im_start|>"
+    assert trainer.model.config.pad_token_id == tokenizer.convert_tokens_to_ids("<|im_start|>")
+    with pytest.raises(ValueError, match=r"`pad_token` is '<pad>', which the tokenizer of '.*' does not have"):
+        make_trainer(make_model(), copy.deepcopy(tokenizer), mixed_rows, tmp_path, pad_token="<pad>")
+
+
+def test_paper_preset_is_accepted(tmp_path):
+    args = ReflectionDistillConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **PAPER_PRESET)
+    assert args.mask_order == ["text", "code", "execution"] and args.rendering == "block-token" and args.hide_prefix
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"mask_strategy": ["blocks"]}, r"`mask_strategy` is 'blocks'; use one of block-type, random-block"),
+        ({"mask_strategy": []}, r"`mask_strategy` is empty"),
+        ({"mask_order": ["text", "code"]}, r"`mask_order` is \['text', 'code'\]; it must name each"),
+        ({"mask_order": ["text", "code", "code"]}, r"it must name each of execution, text and code once"),
+        ({"mask_schedule": "exponential"}, r"`mask_schedule` is 'exponential'; use one of linear"),
+        ({"mask_rate_end": 1.5}, r"`mask_rate_end` is 1.5; it must lie in \[0, 1\]"),
+        ({"mask_rate_start": -0.1}, r"`mask_rate_start` is -0.1"),
+        ({"mask_rate_start": 0.9, "mask_rate_end": 0.1}, r"is above `mask_rate_end`"),
+        ({"mask_levels": 1}, r"`mask_levels` is 1"),
+        ({"beta": 2.0}, r"`beta` is 2.0"),
+        ({"temperature": 0.0}, r"`temperature` is 0.0; it must be above 0"),
+        ({"distillation_weight": -1.0}, r"`distillation_weight` is -1.0"),
+        ({"teacher": "gpt-4"}, r"`teacher` is 'gpt-4'; use one of live, ema, base"),
+        ({"rendering": "plain"}, r"`rendering` is 'plain'"),
+        ({"packing": True}, r"set `token_budget`"),
+        (
+            {"dataset_kwargs": {"skip_prepare_dataset": True}, "use_cpu": True, "bf16": False},
+            r"only prepared rows can be",
+        ),
+        ({"eval_packing": True}, r"set `token_budget`"),
+        ({"loss_type": "dft"}, r"`loss_type` is 'dft', a loss of TRL's .* leave it at 'nll'"),
+        ({"completion_only_loss": False}, r"only what the assistant writes is trained on"),
+        ({"rendering": "block-token", "chat_template_path": "a.jinja"}, r"has a template of its own"),
+        ({"label_smoothing_factor": 0.1}, r"`label_smoothing_factor` is not supported"),
+    ],
+)
+def test_bad_settings(tmp_path, settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ReflectionDistillConfig(output_dir=str(tmp_path), **settings)
+
+
+def test_bad_datasets(make_model, tokenizer, mixed_rows, tmp_path):
+    def attempt(dataset, error=ValueError, match="", **settings):
+        with pytest.raises(error, match=match):
+            ReflectionDistillTrainer(
+                model=make_model(),
+                args=ReflectionDistillConfig(
+                    output_dir=str(tmp_path / "out"), bf16=False, use_cpu=True, report_to="none", **settings
+                ),
+                train_dataset=dataset,
+                processing_class=tokenizer,
+            )
+
+    good = Dataset.from_list(mixed_rows)
+    attempt(None, match="`train_dataset` is required")
+    attempt(DatasetDict({"train": good}), TypeError, r'choose one, such as `dataset\["train"\]`')
+    attempt(Dataset.from_list([{"prompt": "a"}]), match="has no column `messages` and no column `type`, only prompt")
+    attempt(good, match=r"No row of the train dataset can be used, of 8: 8 longer than max_length=5", max_length=5)
+    attempt(good, match=r"`token_budget` is 20, but the largest row takes \d+ tokens", token_budget=20)
+    broken = reflection_row(1)
+    broken["messages"] = broken["messages"][:-1]
+    attempt(
+        Dataset.from_list([*mixed_rows, broken]),
+        match=r"Row 8 of the train dataset: `messages` must .* end with the final answer",
+    )
+    attempt(Dataset.from_list([{**generation_row(), "type": "chat"}]), match=r"Row 0 .*`type` is 'chat'")
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_models(make_model, tokenizer, mixed_rows, tmp_path):
+    import copy
+
+    def attempt(match, model=None, tokenizer=tokenizer, error=ValueError, **settings):
+        with pytest.raises(error, match=match):
+            make_trainer(model or make_model(), tokenizer, mixed_rows, tmp_path / "out", **settings)
+
+    bare = copy.deepcopy(tokenizer)
+    bare.chat_template = None
+    attempt("has no chat template; use an instruct model", tokenizer=bare)
+    attempt(
+        r"The tokenizer has \d+ tokens but the model has embeddings for 64", make_model(tiny_config(vocab_size=64))
+    )
+    rude = copy.deepcopy(tokenizer)
+    rude.chat_template = (
+        "{% for m in messages %}{% if m['role'] != 'assistant' %}{{ m['content'] }}{% endif %}{% endfor %}"
+    )
+    attempt("drops or reorders plain user and assistant turns", tokenizer=rude)
+    attempt(
+        "is not a local folder and is not a valid model identifier|couldn't connect|offline",
+        "no-such/model",
+        error=OSError,
+    )
+    attempt("set `router_aux_loss_coef=0.0`", make_model(MOE))
+    make_trainer(make_model(MOE), tokenizer, mixed_rows, tmp_path / "out", router_aux_loss_coef=0.0)
+    window = MistralConfig(
+        vocab_size=512, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, sliding_window=16,
+    )  # fmt: skip
+    attempt(
+        "must be masked, not dropped, for this model, since its attention window of 16 tokens",
+        make_model(window, attn_implementation="flex_attention"),
+    )
+    settings = {"vocab_size": 512, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    for kind in ("gpt2", "opt", "gpt_bigcode"):
+        model = make_model(AutoConfig.for_model(kind, **settings, max_position_embeddings=256))
+        for max_length in (4096, None):
+            attempt(
+                f"`max_length` is {max_length}, but .* has embeddings of 256 positions", model, max_length=max_length
+            )
+        make_trainer(model, tokenizer, mixed_rows, tmp_path / "out", max_length=256)
+    prompts = PromptTuningConfig(num_virtual_tokens=4, task_type="CAUSAL_LM")
+    attempt("PROMPT_TUNING puts virtual tokens before each row", peft_config=prompts)
+    tool = copy.deepcopy(tokenizer)
+    tool.chat_template = "{% for m in messages %}{{ '<|im_start|>' + ('user' if m['role'] == 'user' else 'assistant') + m['content'] + '<|im_end|>' }}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant{% endif %}"
+    attempt("renders tool turns as the assistant's own; use 'auto' or 'user'", tokenizer=tool, execution_role="tool")
+
+
+def test_a_checkpoint_of_another_trainer_is_refused(make_model, tokenizer, mixed_rows, tmp_path):
+    (tmp_path / "checkpoint-1").mkdir()
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    with pytest.raises(ValueError, match=r"has no reflection_masking.json; it is not a checkpoint of this trainer"):
+        trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
+
+
+def test_another_length_of_a_resumed_training_is_told(make_model, tokenizer, mixed_rows, tmp_path, caplog):
+    def resumed(**settings):
+        caplog.clear()
+        trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **saved | settings)
+        trainer.train(resume_from_checkpoint=checkpoint)
+        return [record.getMessage() for record in caplog.records if "by a training of" in record.getMessage()]
+
+    saved = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1, "logging_steps": 1}
+    checkpoint = str(tmp_path / "checkpoint-1")
+    make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **saved).train()
+    assert resumed() == []
+    for settings in ({"max_steps": 4}, {"max_steps": -1, "num_train_epochs": 4}):
+        (message,) = resumed(**settings)
+        assert message.startswith(f"{checkpoint} was written by a training of 2 steps, but this one has 4,")
+
+
+@pytest.mark.parametrize("teacher", ["live", "ema"])
+def test_a_checkpoint_is_complete_when_it_is_pushed(make_model, tokenizer, mixed_rows, tmp_path, monkeypatch, teacher):
+    pushed = {}
+    monkeypatch.setattr(
+        ReflectionDistillTrainer,
+        "_push_from_checkpoint",
+        lambda self, folder: pushed.update({Path(folder).name: {path.name for path in Path(folder).iterdir()}}),
+    )
+    monkeypatch.setattr(ReflectionDistillTrainer, "init_hf_repo", lambda self: None)
+    settings = SHORT | {"save_strategy": "steps", "save_steps": 1, "save_total_limit": 1, "teacher": teacher}
+    trainer = make_trainer(
+        make_model(), tokenizer, mixed_rows, tmp_path, push_to_hub=True, hub_strategy="checkpoint", **settings
+    )
+    trainer.train()
+    needed = {"model.safetensors", MASKING_FILE} | ({TEACHER_FILE} if teacher == "ema" else set())
+    assert sorted(pushed) == ["checkpoint-1", "checkpoint-2"] and all(needed <= files for files in pushed.values())
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-2"]
+
+
+def test_tokens_are_counted_through_a_checkpoint_between_logs(make_model, tokenizer, mixed_rows, tmp_path):
+    def train(checkpoint=None):
+        settings = {"max_steps": 6, "logging_steps": 3, "save_strategy": "steps", "save_steps": 2}
+        trainer = make_trainer(
+            make_model(), tokenizer, mixed_rows, tmp_path, per_device_train_batch_size=4, **settings
+        )
+        trainer.train(resume_from_checkpoint=checkpoint)
+        return [entry["num_tokens"] for entry in trainer.state.log_history if "num_tokens" in entry]
+
+    assert train() == train(str(tmp_path / "checkpoint-4"))
+
+
+def test_what_a_failed_attempt_at_a_batch_size_left_is_not_logged(
+    make_model, tokenizer, mixed_rows, tmp_path, monkeypatch
+):
+    trainer = make_trainer(
+        make_model(), tokenizer, mixed_rows, tmp_path, **SHORT | {"logging_steps": 2}, auto_find_batch_size=True
+    )
+    add_metrics = trainer._add_metrics
+
+    def too_large(outputs, batch, *rest):
+        add_metrics(outputs, batch, *rest)
+        if trainer._train_batch_size > 2:
+            raise RuntimeError("CUDA out of memory.")
+
+    monkeypatch.setattr(trainer, "_add_metrics", too_large)
+    trainer.train()
+    assert trainer.state.log_history[0]["mask/rate"] == 0.75  # of 0.5 and 1
+
+
+def test_push_to_hub_uploads_model_tokenizer_and_card(make_model, tokenizer, mixed_rows, tmp_path, monkeypatch):
+    uploads = {}
+    monkeypatch.setattr(HfApi, "create_repo", lambda self, repo_id, **kwargs: SimpleNamespace(repo_id=f"me/{repo_id}"))
+    monkeypatch.setattr(HfApi, "upload_folder", lambda self, **kwargs: uploads.update(kwargs))
+    trainer = make_trainer(
+        make_model(), tokenizer, mixed_rows, tmp_path / "my-coder", hub_model_id="my-coder", **SHORT
+    )
+    trainer.push_to_hub(dataset_name="me/my-rows")
+    assert uploads["repo_id"] == "me/my-coder"
+    files = {path.name for path in (tmp_path / "my-coder").iterdir()}
+    assert {"model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja", "README.md"} <= files
+    card = ModelCard.load(tmp_path / "my-coder" / "README.md")
+    assert card.data.datasets == "me/my-rows" and 'model="me/my-coder"' in card.text
+
+
+def test_fp8_of_the_launcher_is_not_overridden_without_a_word(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp8")
+    args = ReflectionDistillConfig(output_dir=str(tmp_path), use_cpu=True)
+    assert args.mixed_precision == "fp8" and not args.bf16
+    with pytest.raises(ValueError, match=r"`bf16` is on, which overrides the fp8 .* `bf16=False` \(`--bf16 false`\)"):
+        ReflectionDistillConfig(output_dir=str(tmp_path), use_cpu=True, bf16=True)
+
+
+@pytest.mark.parametrize(("config", "asked", "expected"), [(None, None, False), (None, True, True), (MOE, None, None)])
+def test_ddp_looks_for_unused_parameters_only_where_there_may_be_some(
+    make_model, tokenizer, mixed_rows, tmp_path, config, asked, expected
+):
+    trainer = make_trainer(
+        make_model(config), tokenizer, mixed_rows, tmp_path, router_aux_loss_coef=0.0, ddp_find_unused_parameters=asked
+    )
+    assert trainer.args.ddp_find_unused_parameters is expected
+    # What makes that right: a batch in which nothing is trained on still gives every parameter a gradient
+    if config is None:
+        row = trainer.train_dataset[0]
+        batch = trainer.data_collator([row | {"trained": [0] * len(row["trained"])}])
+        trainer.state.max_steps = 1
+        trainer.model.train()
+        trainer.compute_loss(trainer.model, batch).backward()
+        assert all(parameter.grad is not None for parameter in trainer.model.parameters())
+
+
+def with_accelerator(trainer, monkeypatch, **stub):
+    """The trainer, as it is after making this accelerator."""
+    accelerator = SimpleNamespace(**{"ao_recipe_handler": None, "is_fsdp2": False} | stub)
+    monkeypatch.setattr(
+        SFTTrainer, "create_accelerator_and_postprocess", lambda self: setattr(self, "accelerator", accelerator)
+    )
+    trainer.create_accelerator_and_postprocess()
+    return accelerator
+
+
+@pytest.mark.parametrize("fsdp2", [False, True])
+def test_float8_keeps_the_parameters_that_the_optimizer_knows(
+    make_model, tokenizer, mixed_rows, tmp_path, monkeypatch, fsdp2
+):
+    """accelerate turns float8 all-gather on everywhere; without FSDP2 it leaves every linear layer untrained."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Float8LinearConfig:
+        pad_inner_dim: bool = True
+        enable_fsdp_float8_all_gather: bool = True
+
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    plugin = SimpleNamespace(mixed_precision_policy=None)
+    accelerator = with_accelerator(
+        trainer,
+        monkeypatch,
+        ao_recipe_handler=SimpleNamespace(config=Float8LinearConfig()),
+        is_fsdp2=fsdp2,
+        state=SimpleNamespace(fsdp_plugin=plugin),
+    )
+    assert accelerator.ao_recipe_handler.config == Float8LinearConfig(enable_fsdp_float8_all_gather=fsdp2)
+
+
+def fsdp2_policy(trainer, monkeypatch):
+    """What the trainer makes of accelerate's policy for bfloat16."""
+    plugin = SimpleNamespace(
+        mixed_precision_policy=MixedPrecisionPolicy(torch.bfloat16, torch.bfloat16, torch.bfloat16)
+    )
+    with_accelerator(trainer, monkeypatch, is_fsdp2=True, state=SimpleNamespace(fsdp_plugin=plugin))
+    return plugin.mixed_precision_policy
+
+
+def test_fsdp2_rounds_neither_the_loss_nor_the_weights_of_tokens(
+    make_model, tokenizer, mixed_rows, tmp_path, monkeypatch
+):
+    """FSDP2 with one process, against the same weights in bfloat16."""
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    for parameter in trainer.model.parameters():  # and no buffers, which FSDP2 leaves as they are
+        parameter.data = parameter.data.bfloat16()
+    batch = trainer.data_collator([trainer.train_dataset[number] for number in range(3)])
+    trainer.state.max_steps = 1
+    trainer.model.train()
+    expected = trainer.compute_loss(trainer.model, batch)
+
+    sharded = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    policy = fsdp2_policy(sharded, monkeypatch)
+    sharded.accelerator = trainer.accelerator  # the stub has served
+    sharded.state.max_steps = 1
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        for layer in sharded.model.model.layers:
+            fully_shard(layer, mp_policy=policy)
+        fully_shard(sharded.model, mp_policy=policy)
+        sharded.model.train()
+        loss = sharded.compute_loss(sharded.model, batch)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert loss.dtype == expected.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_a_model_that_is_gathered_is_saved_when_all_processes_are_done(
+    make_model, tokenizer, mixed_rows, tmp_path, monkeypatch
+):
+    """A rank that ended before the others had gathered its shards left them waiting for ever, seen on two GPUs."""
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
+    done = []
+    monkeypatch.setattr(SFTTrainer, "save_model", lambda self, *_: done.append("saved"))
+    monkeypatch.setattr(trainer.accelerator, "wait_for_everyone", lambda: done.append("waited"))
+    trainer.save_model()
+    assert done == ["saved"]
+    trainer.is_fsdp_enabled = True
+    trainer.save_model()
+    assert done == ["saved", "saved", "waited"]
