@@ -105,7 +105,7 @@ def test_choices_are_those_of_the_settings():
     assert show.EXECUTION_ROLES == EXECUTION_ROLES
 
 
-@pytest.mark.parametrize("module", ["show", "browse"])
+@pytest.mark.parametrize("module", ["tokens", "browse"])
 def test_help_is_quick(module):
     script = """
 import importlib, sys
@@ -119,7 +119,7 @@ assert not heavy, heavy
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
-        [sys.executable, "-c", script, f"reflection_trl.{module}"], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", script, f"reflection_trl.viewers.{module}"], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert "examples:" in done.stdout
