@@ -119,7 +119,10 @@ assert not heavy, heavy
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
-        [sys.executable, "-c", script, f"reflection_trl.viewers.{module}"], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", script, f"reflection_trl.viewers.{module}"],
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert "examples:" in done.stdout
