@@ -22,7 +22,7 @@ def reference_terms(model, rows, hidden_of, *, beta=0.0, temperature=1.0, teache
         full = torch.ones_like(ids)
         teacher = model(input_ids=ids, attention_mask=full, position_ids=positions).logits[0].float()
         for token in range(1, ids.shape[1]):
-            if row.trained[token]:
+            if row.loss_mask[token]:
                 terms[0] = terms[0] - F.log_softmax(teacher[token - 1], -1)[ids[0, token]]
                 terms[1] += 1
         if not row.is_reflection:
@@ -32,7 +32,7 @@ def reference_terms(model, rows, hidden_of, *, beta=0.0, temperature=1.0, teache
         if teacher_logits_of is not None:
             teacher = teacher_logits_of(row).float()
         for token in range(row.answer_start, ids.shape[1]):
-            if not row.trained[token]:
+            if not row.loss_mask[token]:
                 continue
             log_q = F.log_softmax(student[token - 1], -1)
             terms[2] = terms[2] - log_q[ids[0, token]]

@@ -154,7 +154,7 @@ def synthetic_rows(number: int, mean_tokens: int, vocabulary: int, seed: int) ->
         rows.append(
             {
                 "input_ids": rng.integers(0, vocabulary, len(trained)).tolist(),
-                "trained": [int(value) for value in trained],
+                "loss_mask": [int(value) for value in trained],
                 "block_ids": block_ids,
                 "block_types": block_types,
                 "answer_start": answer_start,
@@ -230,7 +230,7 @@ def published_trainer() -> "type[ReflectionDistillTrainer]":
             inputs: dict[str, Any],
             return_outputs: bool = False,
             num_items_in_batch: torch.Tensor | int | None = None,
-        ) -> torch.Tensor | tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        ) -> torch.Tensor:
             assert isinstance(num_items_in_batch, torch.Tensor)  # of sequences and of students
             rows, rate = inputs["rows"], self.current_mask_rate
             sequences = []
@@ -247,8 +247,8 @@ def published_trainer() -> "type[ReflectionDistillTrainer]":
             labels = torch.full((len(logits),), -100, device=device)
             labels[torch.from_numpy(batch.loss_index).to(device)] = torch.from_numpy(batch.targets).to(device)
             nll = F.cross_entropy(logits, labels, reduction="none", ignore_index=-100)
-            student = torch.from_numpy(batch.loss_index[batch.student]).to(device)
-            teacher = torch.from_numpy(batch.loss_index[batch.teacher]).to(device)
+            student = torch.from_numpy(batch.loss_index[batch.student_index]).to(device)
+            teacher = torch.from_numpy(batch.loss_index[batch.teacher_index]).to(device)
             divergence = F.kl_div(
                 F.log_softmax(logits[student], -1),
                 F.log_softmax(logits[teacher].detach(), -1),
@@ -258,7 +258,7 @@ def published_trainer() -> "type[ReflectionDistillTrainer]":
             student_nll = nll[student].sum()
             sequence_tokens, student_tokens = num_items_in_batch
             loss = (nll.sum() - student_nll) / sequence_tokens + (student_nll + divergence) / student_tokens
-            return (loss, {}) if return_outputs else loss
+            return loss
 
     return PublishedTrainer
 
@@ -281,7 +281,7 @@ def sdft_trainer() -> "type[ReflectionDistillTrainer]":
             inputs: dict[str, Any],
             return_outputs: bool = False,
             num_items_in_batch: torch.Tensor | int | None = None,
-        ) -> torch.Tensor | tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        ) -> torch.Tensor:
             assert isinstance(num_items_in_batch, torch.Tensor)  # of sequences and of students
             rows, device = inputs["rows"], self.accelerator.device
             rate = self.current_mask_rate
@@ -308,7 +308,7 @@ def sdft_trainer() -> "type[ReflectionDistillTrainer]":
                 teacher = logits([full_sequence(row) for row in rows])
             token_loss = compute_full_logit_self_distillation_loss(student, teacher, distillation_alpha=0.0)
             loss = (token_loss * completion_mask).sum() / num_items_in_batch[1]
-            return (loss, {}) if return_outputs else loss
+            return loss
 
     return SDFTLossTrainer
 
@@ -335,7 +335,7 @@ def step_counters(
         useful = 0.0
         for row in collate([rows[index] for index in batch])["rows"]:
             forward = arm == "sdft"  # the teacher's pass is not differentiated, and sees the answer's logits alone
-            predictions = row.num_answer if forward else row.num_trained
+            predictions = row.num_answer if forward else row.num_loss_tokens
             useful += useful_flop([len(row.input_ids)], predictions, config, 2 if forward else products)
             if arm == "sft":
                 continue
@@ -503,7 +503,8 @@ def run_steps(
             {
                 "input_ids": row["input_ids"],
                 "labels": [
-                    token if trained else -100 for token, trained in zip(row["input_ids"], row["trained"], strict=True)
+                    token if trained else -100
+                    for token, trained in zip(row["input_ids"], row["loss_mask"], strict=True)
                 ],
             }
             for row in rows

@@ -64,15 +64,15 @@ def tokenize(rendering: Rendering, tokenizer: PreTrainedTokenizerBase) -> dict[s
         `dict` with
 
         - `input_ids` (`list[int]`, length L): the teacher's sample, or a plain row.
-        - `trained` (`list[int]`, length L): 1 where a token is trained on (what the assistant writes), else 0.
+        - `loss_mask` (`list[int]`, length L): 1 where a token is trained on (what the assistant writes), else 0.
         - `block_ids` (`list[int]`, length L): `VISIBLE` (-1), `INSTRUCTION` (0), or k >= 1 for the k-th block.
         - `block_types` (`list[int]`): index into `BLOCK_TYPES` of each block; empty for generation rows.
         - `answer_start` (`int`): index of the first token of the answer.
     """
     input_ids, starts, ends = encode(rendering, tokenizer)
-    trained = np.zeros(len(input_ids), dtype=np.int8)
+    loss_mask = np.zeros(len(input_ids), dtype=np.int8)
     for start, end in rendering.trained:
-        trained |= (starts < end) & (ends > start)
+        loss_mask |= (starts < end) & (ends > start)
     block_ids = np.full(len(input_ids), VISIBLE, dtype=np.int64)
     if rendering.blocks:
         block_starts = np.array([start for _, start in rendering.blocks])
@@ -80,7 +80,7 @@ def tokenize(rendering: Rendering, tokenizer: PreTrainedTokenizerBase) -> dict[s
         block_ids[hidden] = np.searchsorted(block_starts, starts[hidden], side="right")
     return {
         "input_ids": input_ids,
-        "trained": trained.tolist(),
+        "loss_mask": loss_mask.tolist(),
         "block_ids": block_ids.tolist(),
         "block_types": [BLOCK_TYPES.index(block_type) for block_type, _ in rendering.blocks],
         "answer_start": int(np.searchsorted(starts, rendering.answer_start)),

@@ -14,7 +14,7 @@ unless it is handed sequence boundaries, so that `generate` and saved models are
 keyword arguments for a forward pass. Transformers' own detection of packed rows from position ids is not used: a student's
 gaps would look like boundaries (see `find_packed_sequence_indices` in its `masking_utils.py`).
 
-[`why_not_packed`] tells models for which dropping hidden tokens is not the same as masking them.
+[`padding_reason`] tells models for which dropping hidden tokens is not the same as masking them.
 """
 
 import inspect
@@ -215,7 +215,7 @@ def attention_inputs(
     )
 
 
-def why_not_packed(model: PreTrainedModel, max_length: int | None) -> str | None:
+def padding_reason(model: PreTrainedModel, max_length: int | None) -> str | None:
     """
     Why hidden tokens cannot be dropped for a model, and must be masked in a padded batch.
 

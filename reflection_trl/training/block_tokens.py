@@ -9,17 +9,17 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig
+from peft import LoraConfig, PeftConfig, PeftModel
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from ..rendering import BLOCK_TOKEN_CHAT_TEMPLATE, BLOCK_TOKENS
-from .modeling import stop_generation_at
+from .modeling import add_eos_token_id
 
 
 def add_block_tokens(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, peft_config: PeftConfig | None = None
+    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, peft_config: PeftConfig | None = None
 ) -> None:
     """
     Add the block tokens to tokenizer and model, in place; what is there already is left alone.
@@ -29,16 +29,23 @@ def add_block_tokens(
     beside the adapter (`trainable_token_indices`).
 
     Args:
-        model ([`~transformers.PreTrainedModel`]):
-            Causal language model. Works under DeepSpeed ZeRO-3 too.
+        model ([`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
+            Causal language model. A PEFT model must have the tokens already. Works under DeepSpeed ZeRO-3 too.
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
             Its tokenizer.
         peft_config ([`~peft.PeftConfig`], *optional*):
             Adapter configuration that the model is about to be wrapped with; changed in place.
 
     Raises:
-        ValueError: If the adapter cannot train single rows of the embeddings.
+        ValueError: If the adapter cannot train single rows of the embeddings, or a PEFT model lacks the tokens.
     """
+    if isinstance(model, PeftModel):
+        if any(token not in tokenizer.get_vocab() for token in BLOCK_TOKENS.values()):
+            raise ValueError(
+                "`rendering='block-token'` adds tokens, which must happen before a model is wrapped with PEFT; pass the base "
+                "model and `peft_config`."
+            )
+        return
     if peft_config is not None and not isinstance(peft_config, LoraConfig):
         raise ValueError(
             f"The block tokens need an adapter that also trains their embeddings, which {type(peft_config).__name__} does not "
@@ -61,7 +68,7 @@ def add_block_tokens(
             for token_id, piece in zip(new_ids, pieces, strict=True):
                 embedding.weight[token_id] = embedding.weight[piece].mean(dim=0)
 
-    stop_generation_at(model, vocabulary[BLOCK_TOKENS["end_of_message"]])
+    add_eos_token_id(model, vocabulary[BLOCK_TOKENS["end_of_message"]])
 
     if peft_config is not None and new_ids:
         names = [_name_of(embedding, model) for embedding in embeddings]

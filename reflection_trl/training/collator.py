@@ -27,7 +27,7 @@ class DataCollatorForReflectionDistillation:
     >>> from reflection_trl import DataCollatorForReflectionDistillation
 
     >>> collator = DataCollatorForReflectionDistillation()
-    >>> row = {"input_ids": [5, 6, 7, 8], "trained": [0, 1, 0, 1], "block_ids": [0, 1, -1, -1]}
+    >>> row = {"input_ids": [5, 6, 7, 8], "loss_mask": [0, 1, 0, 1], "block_ids": [0, 1, -1, -1]}
     >>> batch = collator([{**row, "block_types": [2], "answer_start": 3, "row_id": 0}])
     >>> len(batch["rows"])
     1
@@ -61,7 +61,7 @@ class DataCollatorForReflectionDistillation:
 def _row(example: dict[str, Any]) -> Row:
     return Row(
         input_ids=np.asarray(example["input_ids"], dtype=np.int64),
-        trained=np.asarray(example["trained"], dtype=bool),
+        loss_mask=np.asarray(example["loss_mask"], dtype=bool),
         block_ids=np.asarray(example["block_ids"], dtype=np.int64),
         block_types=np.asarray(example["block_types"], dtype=np.int64),
         answer_start=int(example["answer_start"]),

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset, Features, IterableDataset, List, Value
+from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from ..rendering import BlockTokenRenderer, ChatTemplateRenderer, UnrenderableRow
 from ..sequences import normalize_row
+from .config import ReflectionDistillConfig
 
 
 logger = logging.get_logger(__name__)
@@ -24,13 +26,31 @@ logger = logging.get_logger(__name__)
 TOKEN_FEATURES = Features(
     {
         "input_ids": List(Value("int32")),
-        "trained": List(Value("int8")),
+        "loss_mask": List(Value("int8")),
         "block_ids": List(Value("int16")),
         "block_types": List(Value("int8")),
         "answer_start": Value("int32"),
         "row_id": Value("int64"),
     }
 )
+
+
+def make_renderer(
+    tokenizer: PreTrainedTokenizerBase, args: ReflectionDistillConfig
+) -> ChatTemplateRenderer | BlockTokenRenderer:
+    """
+    Returns what renders rows under the settings.
+
+    Args:
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            Fast tokenizer.
+        args ([`ReflectionDistillConfig`]):
+            Settings.
+    """
+    if args.rendering == "block-token":
+        return BlockTokenRenderer(tokenizer, args.hide_prefix)
+    template_kwargs: Any = args.chat_template_kwargs  # no string any longer
+    return ChatTemplateRenderer(tokenizer, args.execution_role, args.hide_prefix, template_kwargs)
 
 
 def prepare_dataset(
@@ -171,6 +191,17 @@ def pack_rows(dataset: Dataset, token_budget: int) -> Dataset:
     return Dataset(pa.table(columns))
 
 
+def count_rows(dataset: Dataset) -> int:
+    """
+    Returns how many rows a prepared dataset has, each row of a pack counted.
+
+    Args:
+        dataset ([`~datasets.Dataset`]):
+            Prepared rows or packs.
+    """
+    return sum(len(pack) if isinstance(pack, list) else 1 for pack in dataset["row_id"])
+
+
 def best_fit_decreasing(costs: list[int], budget: int) -> list[list[int]]:
     """
     Put items into as few bins as best fit decreasing finds: the largest first, each into the fullest bin that takes it.
@@ -211,7 +242,7 @@ def _row_tokenizer(
         except UnrenderableRow as error:
             dropped = str(error)
         if dropped:
-            tokens = {"input_ids": [], "trained": [], "block_ids": [], "block_types": [], "answer_start": 0}
+            tokens = {"input_ids": [], "loss_mask": [], "block_ids": [], "block_types": [], "answer_start": 0}
         # Each worker of a stream counts from 0, so there the content numbers the row: masks must not depend on workers
         row_id = zlib.crc32(np.array(tokens["input_ids"], dtype=np.int32).tobytes()) if streams else index
         return {**tokens, "row_id": row_id, "dropped": dropped}

@@ -82,8 +82,8 @@ def distillation_loss(
     head: Head,
     targets: torch.Tensor,
     nll_weight: torch.Tensor,
-    student: torch.Tensor,
-    teacher: torch.Tensor,
+    student_index: torch.Tensor,
+    teacher_index: torch.Tensor,
     divergence_weight: float | torch.Tensor = 1.0,
     beta: float = 0.0,
     temperature: float = 1.0,
@@ -103,9 +103,9 @@ def distillation_loss(
             Token ids.
         nll_weight (`torch.Tensor` of shape `(N,)`):
             Weight of each target's negative log-likelihood.
-        student (`torch.Tensor` of shape `(A,)`):
+        student_index (`torch.Tensor` of shape `(A,)`):
             Which predictions are the student's.
-        teacher (`torch.Tensor` of shape `(A,)`):
+        teacher_index (`torch.Tensor` of shape `(A,)`):
             Which prediction is the teacher's for the same token.
         divergence_weight (`float`, *optional*, defaults to `1.0`):
             Weight of each divergence.
@@ -130,8 +130,8 @@ def distillation_loss(
         (head.scale, head.softcap),
         targets,
         nll_weight,
-        student,
-        teacher,
+        student_index,
+        teacher_index,
         divergence_weight,
         beta,
         temperature,
@@ -155,8 +155,8 @@ class _Terms:
     scaling: tuple[float, float | None]
     targets: torch.Tensor
     nll_weight: torch.Tensor
-    student: torch.Tensor
-    teacher: torch.Tensor
+    student_index: torch.Tensor
+    teacher_index: torch.Tensor
     divergence_weight: float | torch.Tensor
     beta: float
     temperature: float
@@ -174,7 +174,7 @@ class FusedDistillationLoss(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, terms: _Terms
     ) -> tuple[torch.Tensor, ...]:
-        device, num, num_pairs = hidden.device, len(terms.targets), len(terms.student)
+        device, num, num_pairs = hidden.device, len(terms.targets), len(terms.student_index)
         dtype, nll_weight = terms.dtype, terms.nll_weight
         ctx.set_materialize_grads(False)
         head = Head(weight.to(dtype), bias, *terms.scaling)
@@ -200,10 +200,10 @@ class FusedDistillationLoss(torch.autograd.Function):
         # Compiled, a chunk needs less memory beside its logits
         rows = max(1, CHUNK_ELEMENTS * (2 if terms.compile_backend else 1) // weight.shape[0])
         alone = torch.ones(num, dtype=torch.bool, device=device)
-        alone[terms.student] = False
+        alone[terms.student_index] = False
         if terms.teacher_hidden is None:
-            alone[terms.teacher] = False
-        # `student` and `teacher` are known on the host too, so that the number of lone predictions needs no sync
+            alone[terms.teacher_index] = False
+        # `student_index` and `teacher_index` are known on the host too, so that the number of lone predictions needs no sync
         num_alone = num - num_pairs * (2 if terms.teacher_hidden is None else 1)
         alone = torch.argsort(alone, descending=True, stable=True)[:num_alone]
         for which in alone.split(rows):
@@ -216,7 +216,7 @@ class FusedDistillationLoss(torch.autograd.Function):
 
         for start in range(0, num_pairs, rows):
             pair = slice(start, start + rows)
-            student, teacher = terms.student[pair], terms.teacher[pair]
+            student, teacher = terms.student_index[pair], terms.teacher_index[pair]
             states = hidden[student].to(dtype)
             logits = _project(states, head)
             if terms.teacher_hidden is None:

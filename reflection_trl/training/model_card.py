@@ -13,6 +13,21 @@ from .config import ReflectionDistillConfig
 from .curves import summarize
 
 
+# Of the method
+PAPER = {
+    "title": "ReflectionCoder: Learning from Reflection Sequence for Enhanced One-off Code Generation",
+    "id": "2405.17057",
+    # docstyle-ignore
+    "citation": """\
+@inproceedings{ren2025reflectioncoder,
+    title     = {{ReflectionCoder: Learning from Reflection Sequence for Enhanced One-off Code Generation}},
+    author    = {Houxing Ren and Mingjie Zhan and Zhongyuan Wu and Aojun Zhou and Junting Pan and Hongsheng Li},
+    year      = 2025,
+    booktitle = {Proceedings of the 63rd Annual Meeting of the Association for Computational Linguistics (ACL 2025)},
+    eprint    = {arXiv:2405.17057},
+}""",
+}
+
 # Settings that tell one training from another, in the order of the card
 _SETTINGS = (
     "rendering",

@@ -1,36 +1,216 @@
-"""What is done to a model: a forward pass that returns the distillation loss, and teachers other than the live model."""
+"""A forward pass that takes the distillation loss inside the model, and what else is changed of a model before training."""
 
 import functools
 import types
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
+import transformers
 from peft import PeftModel
-from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils import AuxiliaryTrainingWrapper
-from torch import nn
 from torch.distributed.tensor import DTensor
-from transformers import PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from transformers.modeling_layers import GradientCheckpointingLayer
-from trl.trainer.utils import maybe_gather_lm_head_ctx
+from trl.trainer.utils import create_model_from_path, get_config_model_id, maybe_gather_lm_head_ctx
 
-from .losses import DistillationLossOutput, Head, distillation_loss, model_head
+from .attention import prepare_attention
+from .checks import can_be_packed, check_loaded_model
+from .config import ReflectionDistillConfig
+from .inputs import to_device
+from .losses import Head, distillation_loss, model_head
+from .packing import Batch
 
 
-# Starts of LoRA that PEFT subtracts from the base weights
-_TAKEN_FROM_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+@dataclass
+class LossInputs:
+    """
+    Arguments of [`~reflection_trl.losses.distillation_loss`] beside hidden states and head, for the model's forward pass.
+
+    Args:
+        loss_index (`torch.Tensor` of shape `(N,)`):
+            Index, in the flattened batch, of the hidden state that predicts each target.
+        targets (`torch.Tensor` of shape `(N,)`):
+            Token ids.
+        nll_weight (`torch.Tensor` of shape `(N,)`):
+            Weight of each target's negative log-likelihood.
+        student_index (`torch.Tensor` of shape `(A,)`):
+            Which predictions are the student's.
+        teacher_index (`torch.Tensor` of shape `(A,)`):
+            Which prediction is the teacher's for the same token.
+        divergence_weight (`float` or `torch.Tensor`, *optional*, defaults to `1.0`):
+            Weight of each divergence.
+        beta (`float`, *optional*, defaults to `0.0`):
+            0 for forward KL, 1 for reverse KL, between for generalised JSD.
+        temperature (`float`, *optional*, defaults to `1.0`):
+            Temperature of both distributions of the divergence.
+        teacher_hidden (`torch.Tensor` of shape `(A, H)`, *optional*):
+            The teacher's hidden states, where the teacher is not the live model.
+        teacher_head ([`~reflection_trl.losses.Head`], *optional*):
+            The head that goes with them; the live model's by default.
+        compile_backend (`str`, *optional*):
+            Backend of `torch.compile` for what happens to a chunk of logits.
+    """
+
+    loss_index: torch.Tensor
+    targets: torch.Tensor
+    nll_weight: torch.Tensor
+    student_index: torch.Tensor
+    teacher_index: torch.Tensor
+    divergence_weight: float | torch.Tensor = 1.0
+    beta: float = 0.0
+    temperature: float = 1.0
+    teacher_hidden: torch.Tensor | None = None
+    teacher_head: Head | None = None
+    compile_backend: str | None = None
+
+
+def make_loss_inputs(
+    batch: Batch, num_items_in_batch: torch.Tensor, args: ReflectionDistillConfig, device: torch.device
+) -> LossInputs:
+    """
+    Weights the predictions of a batch.
+
+    Args:
+        batch ([`~reflection_trl.packing.Batch`]):
+            The batch.
+        num_items_in_batch (`torch.Tensor` of shape `(2,)`):
+            Loss tokens of full sequences and of students in the whole optimizer step.
+        args ([`ReflectionDistillConfig`]):
+            Weights and normalization of the terms.
+        device (`torch.device`):
+            Where the model is.
+
+    Returns:
+        [`LossInputs`]: For a live teacher; the fields of another one are to be set.
+    """
+    sequence_tokens, student_tokens = num_items_in_batch.clamp(min=1)
+    sequence_mean, student_mean = 1 / sequence_tokens, 1 / student_tokens
+    if args.loss_normalization == "joint":
+        sequence_mean = student_mean = 1 / num_items_in_batch.sum().clamp(min=1)
+    return LossInputs(
+        loss_index=to_device(batch.loss_index, device),
+        targets=to_device(batch.targets, device),
+        nll_weight=torch.where(
+            to_device(batch.is_student, device),
+            args.student_loss_weight * student_mean,
+            args.sequence_loss_weight * sequence_mean,
+        ),
+        student_index=to_device(batch.student_index, device),
+        teacher_index=to_device(batch.teacher_index, device),
+        divergence_weight=args.distillation_weight / student_tokens,
+        beta=args.beta,
+        temperature=args.temperature,
+        compile_backend=args.torch_compile_backend,
+    )
+
+
+@dataclass
+class TeacherPredictions:
+    """
+    Hidden states of a teacher that is not the live model, with the head that reads them; without gradient.
+
+    Args:
+        hidden (`torch.Tensor` of shape `(A, H)`):
+            Hidden states that predict the answers' tokens.
+        head ([`~reflection_trl.losses.Head`], *optional*):
+            The teacher's head; `None` where it is the live model's.
+    """
+
+    hidden: torch.Tensor
+    head: Head | None
+
+
+def load_model(
+    model: str | PreTrainedModel | PeftModel,
+    args: ReflectionDistillConfig,
+    processing_class: PreTrainedTokenizerBase | None,
+    quantization_config: "transformers.BitsAndBytesConfig | None",
+) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
+    """
+    Loads model and tokenizer as TRL does; what is loaded already is taken as it is.
+
+    Args:
+        model (`str` or [`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
+            Model, folder or Hub id.
+        args ([`ReflectionDistillConfig`]):
+            Settings, with `model_init_kwargs`.
+        processing_class ([`~transformers.PreTrainedTokenizerBase`], *optional*):
+            Tokenizer; the model's own by default.
+        quantization_config ([`~transformers.BitsAndBytesConfig`], *optional*):
+            Quantization of a model given by name.
+
+    Returns:
+        `tuple`: Model and tokenizer.
+    """
+    if isinstance(model, str):
+        model_init_kwargs = dict(args.model_init_kwargs or {})  # type: ignore[arg-type] # no string any longer
+        if quantization_config is not None:
+            model_init_kwargs["quantization_config"] = quantization_config
+        if args.distributed_state.distributed_type in ["MULTI_GPU", "DEEPSPEED"]:
+            model_init_kwargs["device_map"] = None
+        model_init_kwargs.setdefault("trust_remote_code", args.trust_remote_code)
+        revision = model_init_kwargs.get("revision")
+        model = create_model_from_path(model, **model_init_kwargs)
+    else:
+        revision = None
+    if processing_class is None:
+        processing_class = AutoTokenizer.from_pretrained(
+            get_config_model_id(model.config), revision=revision, trust_remote_code=args.trust_remote_code
+        )
+    return model, processing_class
+
+
+def prepare_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    args: ReflectionDistillConfig,
+    stop_token: str | None,
+    aux_loss_enabled: bool,
+) -> bool:
+    """
+    Checks a model and changes it in place, so that it can be trained on batches of this package.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model, without PEFT around it.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            Its tokenizer.
+        args ([`ReflectionDistillConfig`]):
+            Settings.
+        stop_token (`str`, *optional*):
+            Special token that ends an answer; generation stops at it too.
+        aux_loss_enabled (`bool`):
+            Whether a Mixture-of-Experts model takes its balancing loss.
+
+    Returns:
+        `bool`: Whether hidden tokens are dropped from a packed row; otherwise they are masked in a padded batch.
+    """
+    check_loaded_model(model, tokenizer, args, aux_loss_enabled)
+    if stop_token is not None:
+        # The tokenizer of a base model has the end of texts as its EOS token, where the template ends turns with another
+        add_eos_token_id(model, tokenizer.get_vocab()[stop_token])
+    is_packed = can_be_packed(model, args.max_length)
+    if is_packed:
+        prepare_attention(model)
+    add_distillation_forward(model)
+    if args.torch_compile and args.torch_compile_backend is not None:
+        compile_layers(model, args.torch_compile_backend, args.torch_compile_mode)
+    return is_packed
 
 
 def add_distillation_forward(model: PreTrainedModel) -> None:
     """
     Give a causal language model a forward pass that takes the distillation loss without ever holding its logits.
 
-    `model(..., loss_inputs=...)` runs the backbone and [`~reflection_trl.training.losses.distillation_loss`]; without `loss_inputs`
-    the forward pass is the original one. The loss is taken inside the model's forward pass, so that the hooks of DDP, FSDP and
-    DeepSpeed see all parameters where they expect them. Same technique as TRL's `add_fused_lm_head`.
+    There are two entry points beside the original forward pass, which serves all other calls:
+
+    - `model(..., loss_inputs=LossInputs(...))` runs the backbone and [`~reflection_trl.losses.distillation_loss`], and returns
+      the fields of [`~reflection_trl.losses.DistillationLossOutput`].
+    - `model(..., teacher_index=...)` returns the fields of [`TeacherPredictions`] at these places of the flattened batch.
+
+    Both return a `dict`, whose tensors the hooks of DDP, FSDP and DeepSpeed find. The loss is taken inside the model's forward
+    pass, so that these hooks see all parameters where they expect them. Same technique as TRL's `add_fused_lm_head`.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
@@ -40,57 +220,47 @@ def add_distillation_forward(model: PreTrainedModel) -> None:
 
     @functools.wraps(type(model).forward)  # `generate` validates its arguments against the original signature
     def forward(
-        self: PreTrainedModel, *args: Any, loss_inputs: dict[str, Any] | None = None, **kwargs: Any
+        self: PreTrainedModel,
+        *args: Any,
+        loss_inputs: LossInputs | None = None,
+        teacher_index: torch.Tensor | None = None,
+        **kwargs: Any,
     ) -> dict[str, Any]:
-        if loss_inputs is None:
+        index = teacher_index if loss_inputs is None else loss_inputs.loss_index
+        if index is None:
             return original_forward(*args, **kwargs)
         kwargs = {key: value for key, value in kwargs.items() if key not in ("labels", "use_cache")}
         states = self.base_model(*args, use_cache=False, **kwargs).last_hidden_state
         head = model_head(self)
         # With the model split across devices (`device_map`), the backbone can end on another device than the head
-        loss_index = loss_inputs["loss_index"].to(states.device)
-        hidden = states.flatten(0, 1)[loss_index].to(head.weight.device)
-        loss_inputs = {
-            name: value.to(hidden.device) if isinstance(value, torch.Tensor) else value
-            for name, value in loss_inputs.items()
-            if name != "loss_index"
-        }
+        hidden = states.flatten(0, 1)[index.to(states.device)].to(head.weight.device)
         if isinstance(head.weight, DTensor):
             head.weight = head.weight.full_tensor()
         if isinstance(head.bias, DTensor):
             head.bias = head.bias.full_tensor()
-        if "targets" not in loss_inputs:
-            return {"hidden": hidden, "head": _detached(head)}
+        if loss_inputs is None:
+            return vars(TeacherPredictions(hidden, _detached(head)))
         with maybe_gather_lm_head_ctx(head.weight, head.bias):  # type: ignore[arg-type] # annotated for parameters only
-            output: DistillationLossOutput = distillation_loss(hidden, head, **loss_inputs)
-        return vars(output)
+            return vars(distillation_loss(hidden, head, **_loss_arguments(loss_inputs, hidden.device)))
 
     model.forward = types.MethodType(forward, model)
 
 
-def learned_positions(model: PreTrainedModel) -> int | None:
-    """
-    How many positions a model has embeddings for.
+def _loss_arguments(loss_inputs: LossInputs, device: torch.device) -> dict[str, Any]:
+    arguments = {field.name: getattr(loss_inputs, field.name) for field in fields(loss_inputs)}
+    del arguments["loss_index"]
+    return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in arguments.items()}
 
-    Args:
-        model ([`~transformers.PreTrainedModel`]):
-            Causal language model.
 
-    Returns:
-        `int`, *optional*: The number; `None` where positions are computed, as by rotary embeddings.
-    """
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if positions is None:
+def _detached(head: Head) -> Head | None:
+    if is_deepspeed_zero3_enabled():  # the head is whole inside the live forward pass only
         return None
-    tokens = model.get_input_embeddings()
-    others = (module for module in model.modules() if isinstance(module, nn.Embedding) and module is not tokens)
-    # Some have one or two more, for padding (OPT)
-    return positions if any(positions <= module.num_embeddings <= positions + 2 for module in others) else None
+    return Head(head.weight.detach(), None if head.bias is None else head.bias.detach(), head.scale, head.softcap)
 
 
-def stop_generation_at(model: PreTrainedModel, token_id: int) -> None:
+def add_eos_token_id(model: PreTrainedModel, token_id: int) -> None:
     """
-    Let a model's generation stop at one more token.
+    Adds a token to those that end a generation.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
@@ -106,10 +276,10 @@ def stop_generation_at(model: PreTrainedModel, token_id: int) -> None:
 
 def compile_layers(model: PreTrainedModel, backend: str, mode: str | None) -> None:
     """
-    Compile each layer of a model in place, for sequences of any length.
+    Compiles each layer of a model in place, for sequences of any length.
 
-    Layers alike share one compilation, so that this takes seconds where compiling the whole model takes minutes. What a whole
-    batch decides, its number of sequences above all, stays outside and compiles nothing anew.
+    Equal layers share one compilation, so that this takes seconds where compiling the whole model takes minutes. What depends on
+    the whole batch, its number of sequences above all, stays outside and triggers no recompilation.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
@@ -122,136 +292,3 @@ def compile_layers(model: PreTrainedModel, backend: str, mode: str | None) -> No
     for module in model.modules():
         if isinstance(module, GradientCheckpointingLayer):
             module.compile(dynamic=True, backend=backend, mode=mode)
-
-
-def _detached(head: Head) -> Head | None:
-    if is_deepspeed_zero3_enabled():  # partitioned: only to be had inside the live forward pass
-        return None
-    return Head(head.weight.detach(), None if head.bias is None else head.bias.detach(), head.scale, head.softcap)
-
-
-@contextmanager
-def without_adapter(model: nn.Module) -> Iterator[None]:
-    """
-    Let a PEFT model run as its base model for the time of the context.
-
-    PEFT's `disable_adapter` also switches `requires_grad` of the adapter off and on again, from which FSDP2 takes the
-    gathered parameters to be frozen; here only the layers' own flags change.
-
-    Args:
-        model (`nn.Module`):
-            PEFT model.
-    """
-    layers = [layer for layer in model.modules() if isinstance(layer, (BaseTunerLayer, AuxiliaryTrainingWrapper))]
-    before = [layer._disable_adapters for layer in layers]
-    try:
-        for layer in layers:
-            layer._disable_adapters = True
-        yield
-    finally:
-        for layer, disabled in zip(layers, before, strict=True):
-            layer._disable_adapters = disabled
-
-
-def is_base_without_adapter(model: PeftModel) -> bool:
-    """
-    Whether a PEFT model whose adapter is switched off is the model that the adapter was put on.
-
-    Args:
-        model ([`~peft.PeftModel`]):
-            PEFT model.
-
-    Returns:
-        `bool`: False where the adapter took its start out of the base weights (PiSSA, OLoRA and others), or where biases of
-        the base model are trained.
-    """
-    for name in model.active_adapters:
-        config = model.peft_config[name]
-        start = getattr(config, "init_lora_weights", None)
-        if isinstance(start, str) and start.lower().startswith(_TAKEN_FROM_BASE):
-            return False
-        if getattr(config, "bias", "none") != "none":
-            return False
-    return True
-
-
-@contextmanager
-def without_noise(model: nn.Module) -> Iterator[None]:
-    """
-    Let a model run without dropout and NEFTune's noise for the time of the context.
-
-    Args:
-        model (`nn.Module`):
-            Model, in whatever mode each of its modules is.
-    """
-    training = [module for module in model.modules() if module.training]
-    try:
-        for module in training:
-            module.training = False
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-class TeacherWeights:
-    """
-    A second set of values for the trained parameters: the frozen start, or a moving average.
-
-    Args:
-        model (`nn.Module`):
-            Model whose trained parameters are copied. The copy starts at their present values.
-        update_rate (`float`):
-            Share of the live values that [`~TeacherWeights.update`] lets in; 0 for a frozen teacher.
-    """
-
-    def __init__(self, model: nn.Module, update_rate: float):
-        self.update_rate = update_rate
-        self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        self.values = {name: p.detach().to(self._dtype(p), copy=True) for name, p in self.parameters.items()}
-
-    def _dtype(self, parameter: torch.Tensor) -> torch.dtype:
-        # Half precision drops what a small share of a small step adds, so that an average in it would never move
-        return torch.promote_types(parameter.dtype, torch.float32) if self.update_rate > 0 else parameter.dtype
-
-    def update(self) -> None:
-        """Move the values towards the live ones: `values += update_rate * (live - values)`."""
-        if self.update_rate > 0:
-            for name, parameter in self.parameters.items():
-                value = self.values[name] = self.values[name].to(parameter.device)
-                value.lerp_(parameter.detach().to(value.dtype), self.update_rate)
-
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Let the model run with the teacher's values for the time of the context."""
-        live = {name: p.data for name, p in self.parameters.items()}
-        try:
-            for name, parameter in self.parameters.items():
-                parameter.data = self.values[name].to(parameter.device, parameter.dtype)
-            yield
-        finally:
-            for name, parameter in self.parameters.items():
-                parameter.data = live[name]
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """
-        The values, for a checkpoint.
-
-        Returns:
-            `dict[str, torch.Tensor]`: Values by parameter name.
-        """
-        return {name: value.contiguous() for name, value in self.values.items()}
-
-    def load_state_dict(self, values: dict[str, torch.Tensor]) -> None:
-        """
-        Take the values of a checkpoint.
-
-        Args:
-            values (`dict[str, torch.Tensor]`):
-                Values by parameter name.
-        """
-        if set(values) != set(self.values):
-            raise ValueError(
-                "The checkpoint's teacher has other parameters than this model; resume with the same model."
-            )
-        self.values = {name: value.to(self.values[name]) for name, value in values.items()}

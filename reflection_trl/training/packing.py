@@ -26,8 +26,8 @@ class Row:
     Args:
         input_ids (`np.ndarray` of shape `(L,)`):
             Token ids.
-        trained (`np.ndarray` of bool, shape `(L,)`):
-            Tokens with next-token loss.
+        loss_mask (`np.ndarray` of bool, shape `(L,)`):
+            Tokens with next-token loss: what the assistant writes.
         block_ids (`np.ndarray` of shape `(L,)`):
             Part or block of each token.
         block_types (`np.ndarray` of shape `(n,)`):
@@ -39,7 +39,7 @@ class Row:
     """
 
     input_ids: np.ndarray
-    trained: np.ndarray
+    loss_mask: np.ndarray
     block_ids: np.ndarray
     block_types: np.ndarray
     answer_start: int
@@ -51,14 +51,14 @@ class Row:
         return len(self.block_types) > 0
 
     @property
-    def num_trained(self) -> int:
+    def num_loss_tokens(self) -> int:
         """Tokens with next-token loss in the teacher's sample; the first token of a row is never predicted."""
-        return int(self.trained[1:].sum())
+        return int(self.loss_mask[1:].sum())
 
     @property
     def num_answer(self) -> int:
         """Trained tokens of the answer."""
-        return int(self.trained[self.answer_start :].sum())
+        return int(self.loss_mask[self.answer_start :].sum())
 
 
 @dataclass
@@ -88,12 +88,12 @@ class Batch:
             Index, in the flattened batch, of the hidden state that predicts each target.
         targets (`np.ndarray` of shape `(N,)`):
             Token ids to predict.
-        student (`np.ndarray` of shape `(A,)`):
+        student_index (`np.ndarray` of shape `(A,)`):
             Which predictions are the student's.
-        teacher (`np.ndarray` of shape `(A,)`):
+        teacher_index (`np.ndarray` of shape `(A,)`):
             Prediction of the teacher for the same token.
-        rows (`np.ndarray` of shape `(N,)`):
-            `row_id` of each prediction.
+        sequence_index (`np.ndarray` of shape `(N,)`):
+            Number of the sequence that each prediction belongs to.
         cu_seq_lens (`np.ndarray` of shape `(S + 1,)`, *optional*):
             Boundaries of the packed sequences.
         attention_mask (`np.ndarray` of shape `(B, T)`, *optional*):
@@ -106,12 +106,24 @@ class Batch:
     position_ids: np.ndarray
     loss_index: np.ndarray
     targets: np.ndarray
-    student: np.ndarray
-    teacher: np.ndarray
-    rows: np.ndarray
+    student_index: np.ndarray
+    teacher_index: np.ndarray
+    sequence_index: np.ndarray
     cu_seq_lens: np.ndarray | None = None
     attention_mask: np.ndarray | None = None
     num_hidden: int = 0
+
+    @property
+    def is_student(self) -> np.ndarray:
+        """Which predictions are the student's: bool, of shape `(N,)`."""
+        is_student = np.zeros(len(self.targets), dtype=bool)
+        is_student[self.student_index] = True
+        return is_student
+
+    @property
+    def num_computed(self) -> int:
+        """Tokens that the model computes, without padding."""
+        return self.input_ids.size if self.attention_mask is None else int(self.attention_mask.sum())
 
 
 def full_sequence(row: Row) -> Sequence:
@@ -214,12 +226,12 @@ def pad(sequences: list[Sequence], pad_token_id: int = 0) -> Batch:
 
 def _predictions(sequences: list[Sequence], places: list[np.ndarray]) -> dict[str, Any]:
     # `places` gives, for each sequence, where its tokens stand in the flattened batch
-    index, targets, rows, student, teacher = [], [], [], [], []
+    index, targets, sequence_index, student, teacher = [], [], [], [], []
     count = num_hidden = 0
     teachers: dict[int, np.ndarray] = {}  # per row: prediction number of each token of its full sequence
-    for sequence, place in zip(sequences, places, strict=True):
+    for number, (sequence, place) in enumerate(zip(sequences, places, strict=True)):
         row, tokens = sequence.row, sequence.tokens
-        wanted = row.trained[tokens].copy()
+        wanted = row.loss_mask[tokens].copy()
         if sequence.is_student:
             wanted &= tokens >= row.answer_start
             num_hidden += len(row.input_ids) - len(tokens)
@@ -227,7 +239,7 @@ def _predictions(sequences: list[Sequence], places: list[np.ndarray]) -> dict[st
         predicted = np.flatnonzero(wanted)
         index.append(place[predicted - 1])
         targets.append(row.input_ids[tokens[predicted]])
-        rows.append(np.full(len(predicted), row.row_id))
+        sequence_index.append(np.full(len(predicted), number))
         numbers = count + np.arange(len(predicted))
         count += len(predicted)
         if not sequence.is_student:
@@ -241,8 +253,8 @@ def _predictions(sequences: list[Sequence], places: list[np.ndarray]) -> dict[st
     return {
         "loss_index": np.concatenate(index),
         "targets": np.concatenate(targets),
-        "rows": np.concatenate(rows),
-        "student": np.concatenate(student or [none]),
-        "teacher": np.concatenate(teacher or [none]),
+        "sequence_index": np.concatenate(sequence_index),
+        "student_index": np.concatenate(student or [none]),
+        "teacher_index": np.concatenate(teacher or [none]),
         "num_hidden": num_hidden,
     }

@@ -385,7 +385,7 @@ def _tokens(
     tokens, shown = [], 0
     for index, (token_id, end) in enumerate(zip(columns["input_ids"], ends.tolist(), strict=True)):
         # Nothing stands before the first token to predict it
-        trained = columns["trained"][index] if index else 0
+        trained = columns["loss_mask"][index] if index else 0
         if trained and columns["block_types"] and index >= columns["answer_start"]:
             trained = 2
         # From the last token's end, so that no character is lost or shown twice whatever the offsets are

@@ -215,7 +215,7 @@ def stop_at(step, error, monkeypatch):
         return compute_loss(self, *args, **kwargs)
 
     monkeypatch.setattr(ReflectionDistillTrainer, "compute_loss", stopping)
-    monkeypatch.setattr("reflection_trl.training.trainer.plot_training", lambda history, path: path)
+    monkeypatch.setattr("reflection_trl.training.publishing.plot_training", lambda history, path: path)
 
 
 def test_too_little_memory_says_which_settings_take_less(monkeypatch, capsys):

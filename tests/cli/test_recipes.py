@@ -187,7 +187,7 @@ def test_training_writes_model_state_card_and_plot(workplace, trained):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """They take most of the time of a small training; `trained` has one."""
-    monkeypatch.setattr("reflection_trl.training.trainer.plot_training", lambda history, path: path)
+    monkeypatch.setattr("reflection_trl.training.publishing.plot_training", lambda history, path: path)
 
 
 @pytest.mark.usefixtures("no_pictures")

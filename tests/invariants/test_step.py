@@ -17,7 +17,7 @@ from reference import (
 )
 
 from reflection_trl.training.masking import MASK_STRATEGIES
-from reflection_trl.training.modeling import TeacherWeights
+from reflection_trl.training.teachers import TeacherWeights
 
 
 def compare(trainer, make_reference_model, step, **reference_settings):
@@ -222,13 +222,13 @@ def test_base_teacher_is_the_model_before_training_where_the_adapter_changes_the
         learning_rate=0.1,
     )
     rows = [row for row in prepared_rows(trainer) if row.is_reflection]
-    before = trainer._teacher_predictions(trainer.model, rows)["teacher_hidden"]
+    before = trainer._teacher_predictions(trainer.model, rows).hidden
     expected = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, teacher="base")
     torch.testing.assert_close(
-        before, expected._teacher_predictions(expected.model, rows)["teacher_hidden"], rtol=1e-4, atol=1e-4
+        before, expected._teacher_predictions(expected.model, rows).hidden, rtol=1e-4, atol=1e-4
     )
     trainer.train()
-    assert torch.equal(trainer._teacher_predictions(trainer.model, rows)["teacher_hidden"], before)
+    assert torch.equal(trainer._teacher_predictions(trainer.model, rows).hidden, before)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
@@ -250,7 +250,7 @@ def test_the_average_follows_weights_of_any_precision(make_model, dtype):
 
 @pytest.mark.parametrize("teacher", ["ema", "base"])
 @pytest.mark.parametrize("adapter", [False, True], ids=["all-weights", "lora"])
-def test_other_teachers_predict_without_noise(make_model, tokenizer, mixed_rows, tmp_path, teacher, adapter):
+def test_other_teachers_predict_without_dropout(make_model, tokenizer, mixed_rows, tmp_path, teacher, adapter):
     trainer = make_trainer(
         make_model(tiny_config(attention_dropout=0.3)),
         tokenizer,
@@ -262,7 +262,7 @@ def test_other_teachers_predict_without_noise(make_model, tokenizer, mixed_rows,
     trainer.model.train()
     modes = [module.training for module in trainer.model.modules()]
     rows = [row for row in prepared_rows(trainer) if row.is_reflection]
-    first, second = (trainer._teacher_predictions(trainer.model, rows)["teacher_hidden"] for _ in range(2))
+    first, second = (trainer._teacher_predictions(trainer.model, rows).hidden for _ in range(2))
     assert torch.equal(first, second)
     assert [module.training for module in trainer.model.modules()] == modes
 
@@ -288,4 +288,4 @@ def test_without_student_terms_it_is_plain_fine_tuning(make_model, tokenizer, mi
         make_model(), tokenizer, mixed_rows, tmp_path, student_loss_weight=0.0, distillation_weight=0.0
     )
     compare(trainer, make_model, step=4, weights=(1.0, 0.0, 0.0))
-    assert math.isclose(float(trainer._sums[0]), 1.0)
+    assert math.isclose(float(trainer._training_metrics._sums[0]), 1.0)

@@ -77,7 +77,7 @@ def assert_same_training(first, second, tolerance=2e-5):
 def no_pictures():
     """They take most of the time of a small training, and have a test of their own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("reflection_trl.training.trainer.plot_training", lambda history, path: path)
+        patch.setattr("reflection_trl.training.publishing.plot_training", lambda history, path: path)
         yield
 
 

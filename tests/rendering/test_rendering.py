@@ -292,7 +292,7 @@ def test_one_off_prompt(family, shape):
     assert visible_prompt(columns) == one_off_ids(tokenizer, ROWS[shape], **FAMILIES[family][1])
     answer = columns["input_ids"][columns["answer_start"] :]
     assert all(block == VISIBLE for block in columns["block_ids"][columns["answer_start"] :])
-    assert all(columns["trained"][columns["answer_start"] :])
+    assert all(columns["loss_mask"][columns["answer_start"] :])
     assert answer[-1] == tokenizer.convert_tokens_to_ids(stop)
     text, content = decode(tokenizer, answer), ROWS[shape]["messages"][-1]["content"]
     assert tokenizer.backend_tokenizer.normalizer is not None or content.strip() in text
@@ -339,7 +339,7 @@ def test_trained_tokens(family, shape):
     tokenizer, stop = family_tokenizer(family)
     renderer = family_renderer(family)
     rendering, columns = renderer.render(ROWS[shape]), renderer.tokenize(ROWS[shape])
-    trained = decode(tokenizer, [t for t, on in zip(columns["input_ids"], columns["trained"], strict=True) if on])
+    trained = decode(tokenizer, [t for t, on in zip(columns["input_ids"], columns["loss_mask"], strict=True) if on])
     blocks = [m["content"] for m in ROWS[shape]["messages"] if m["role"] == "assistant"]
     assert words(trained) == words(" ".join(blocks))
     assert trained.count(stop) == len(blocks)
@@ -364,7 +364,7 @@ def test_no_token_reaches_from_a_header_into_what_the_assistant_writes(family):
     tokenizer, _ = family_tokenizer(family)
     row = ROWS["answer begins with newlines"]
     rendering, columns = family_renderer(family).render(row), family_renderer(family).tokenize(row)
-    trained = columns["trained"]
+    trained = columns["loss_mask"]
     first_tokens = [i for i in range(1, len(trained)) if trained[i] and not trained[i - 1]]
     headers = [decode(tokenizer, columns["input_ids"][:i]) for i in first_tokens]
     assert headers == [rendering.text[:start] for start, _ in rendering.trained]
@@ -424,7 +424,7 @@ def test_special_tokens_inside_contents(family):
     for number, word in enumerate(["w1", "w2", "w3"], start=1):
         tokens = [t for t, of in zip(columns["input_ids"], columns["block_ids"], strict=True) if of == number]
         assert words(decode(tokenizer, tokens)) == {word}
-    assert all(columns["trained"][columns["answer_start"] :])
+    assert all(columns["loss_mask"][columns["answer_start"] :])
 
 
 @families
@@ -444,9 +444,11 @@ def test_generation_rows(family, execution_role):
         )
         assert columns["input_ids"][: columns["answer_start"]] == prompt
         assert columns["block_types"] == [] and set(columns["block_ids"]) == {VISIBLE}
-        trained = decode(tokenizer, [t for t, on in zip(columns["input_ids"], columns["trained"], strict=True) if on])
+        trained = decode(
+            tokenizer, [t for t, on in zip(columns["input_ids"], columns["loss_mask"], strict=True) if on]
+        )
         assert words(trained) == {content.strip() for role, content in turns if role == "a"}
-        assert columns["trained"][-1] and trained.count(stop) == len(turns) // 2
+        assert columns["loss_mask"][-1] and trained.count(stop) == len(turns) // 2
 
 
 @families
@@ -455,7 +457,7 @@ def test_hide_prefix(family):
     renderer = ChatTemplateRenderer(tokenizer, hide_prefix=True, chat_template_kwargs=FAMILIES[family][1])
     columns = renderer.tokenize(ROWS["usual"])
     shown = family_renderer(family).tokenize(ROWS["usual"])
-    assert columns["input_ids"] == shown["input_ids"] and columns["trained"] == shown["trained"]
+    assert columns["input_ids"] == shown["input_ids"] and columns["loss_mask"] == shown["loss_mask"]
     first_hidden = shown["block_ids"].index(0)
     assert columns["block_ids"] == [0] * first_hidden + shown["block_ids"][first_hidden:]
 
@@ -499,7 +501,7 @@ def test_any_contents(family, attempts, request_text, answer):
             start = columns["block_ids"].index(number)
             tokens = columns["input_ids"][start - 1 : start + columns["block_ids"].count(number)]
             assert letters(block["content"]) in letters(decode(tokenizer, tokens))
-    assert columns["input_ids"][-1] == tokenizer.convert_tokens_to_ids(stop) and columns["trained"][-1]
+    assert columns["input_ids"][-1] == tokenizer.convert_tokens_to_ids(stop) and columns["loss_mask"][-1]
 
 
 # A template that loses or reorders turns, or rewrites contents
@@ -586,7 +588,7 @@ def test_template_with_another_end_in_the_last_turn():
     )
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|end|>", "<|return|>", "<|start|>"]})
     columns = ChatTemplateRenderer(tokenizer).tokenize(ROWS["usual"])
-    trained = decode(tokenizer, [t for t, on in zip(columns["input_ids"], columns["trained"], strict=True) if on])
+    trained = decode(tokenizer, [t for t, on in zip(columns["input_ids"], columns["loss_mask"], strict=True) if on])
     assert trained.count("<|end|>") == 2 and trained.endswith("<|return|>")
     assert visible_prompt(columns) == one_off_ids(tokenizer, ROWS["usual"])
 
@@ -607,7 +609,7 @@ def test_newlines_that_are_added_tokens():
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<bos>", eos_token="<|EOT|>")
     tokenizer.chat_template = own_template("deepseek_coder")
     columns = ChatTemplateRenderer(tokenizer).tokenize(ROWS["usual"])
-    assert columns["input_ids"][-1] == tokenizer.convert_tokens_to_ids("<|EOT|>") and columns["trained"][-1]
+    assert columns["input_ids"][-1] == tokenizer.convert_tokens_to_ids("<|EOT|>") and columns["loss_mask"][-1]
 
 
 @pytest.mark.parametrize("prefix", ["legacy", "first", "none"])
@@ -660,7 +662,9 @@ def test_every_template_of_trl(name):
             continue
         assert visible_prompt(columns) == one_off_ids(tokenizer, ROWS[shape])
         answer = columns["answer_start"]
-        assert all(columns["trained"][answer:]) and words(decode(tokenizer, columns["input_ids"][answer:])) == {"w102"}
+        assert all(columns["loss_mask"][answer:]) and words(decode(tokenizer, columns["input_ids"][answer:])) == {
+            "w102"
+        }
         typed = [b for m in to_typed_blocks(ROWS[shape])["messages"][1:-2] for b in m["content"]]
         for number, block in enumerate(typed, start=1):
             tokens = [t for t, of in zip(columns["input_ids"], columns["block_ids"], strict=True) if of == number]
@@ -775,7 +779,7 @@ def test_block_tokens_against_published_format(shape, ends):
         ids += piece
         trained += [int(is_trained)] * len(piece)
     assert columns["input_ids"] == ids
-    assert columns["trained"] == trained
+    assert columns["loss_mask"] == trained
     typed = to_typed_blocks(row)["messages"]
     assert [BLOCK_TYPES[t] for t in columns["block_types"]] == [b["type"] for m in typed[1:-2] for b in m["content"]]
     for number, block in enumerate((b for m in typed[1:-2] for b in m["content"]), start=1):
@@ -789,7 +793,7 @@ def test_block_tokens_against_published_format(shape, ends):
     content = row["messages"][0]["content"]
     assert decode(tokenizer, instruction) == f"<|user|><|text|>{content}<|endofblock|><|endofmessage|>"
     assert visible_prompt(columns) == one_off_ids(tokenizer, row)
-    assert all(columns["trained"][columns["answer_start"] :])
+    assert all(columns["loss_mask"][columns["answer_start"] :])
 
 
 def test_block_tokens_paper_mode_hides_bos():
@@ -804,7 +808,7 @@ def test_block_tokens_with_a_sentencepiece_tokenizer():
     for row in ROWS.values():
         columns = BlockTokenRenderer(tokenizer).tokenize(row)
         assert visible_prompt(columns) == one_off_ids(tokenizer, row)
-        assert all(columns["trained"][columns["answer_start"] :])
+        assert all(columns["loss_mask"][columns["answer_start"] :])
 
 
 def test_block_tokens_of_several_text_blocks():
@@ -836,7 +840,7 @@ def test_block_tokens_generation_row():
         "type": "generation",
     }
     columns = BlockTokenRenderer(tokenizer).tokenize(row)
-    trained = decode(tokenizer, [t for t, on in zip(columns["input_ids"], columns["trained"], strict=True) if on])
+    trained = decode(tokenizer, [t for t, on in zip(columns["input_ids"], columns["loss_mask"], strict=True) if on])
     assert words(trained) == {"w2", "w4", "w6"}
     assert words(decode(tokenizer, columns["input_ids"][columns["answer_start"] :])) == {"w6"}
     assert set(columns["block_ids"]) == {VISIBLE} and columns["block_types"] == []

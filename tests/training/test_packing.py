@@ -25,10 +25,10 @@ def make_row(row_id=0, is_reflection=True, answer=((9, 1), (8, 1))):
 
 def test_rows_count_their_tokens():
     row, plain = make_row(), make_row(is_reflection=False)
-    assert (row.is_reflection, row.num_trained, row.num_answer) == (True, 4, 2)
-    assert (plain.is_reflection, plain.num_trained, plain.num_answer) == (False, 2, 2)
-    plain.trained[:] = True
-    assert plain.num_trained == 3, "nothing predicts the first token of a row"
+    assert (row.is_reflection, row.num_loss_tokens, row.num_answer) == (True, 4, 2)
+    assert (plain.is_reflection, plain.num_loss_tokens, plain.num_answer) == (False, 2, 2)
+    plain.loss_mask[:] = True
+    assert plain.num_loss_tokens == 3, "nothing predicts the first token of a row"
 
 
 def test_sequences_by_hand():
@@ -52,9 +52,9 @@ def test_pack_by_hand():
     assert batch.attention_mask is None
     assert batch.loss_index.tolist() == [2, 3, 7, 8, 14, 15, 18, 19]
     assert batch.targets.tolist() == [4, 5, 9, 8, 9, 8, 109, 108]
-    assert batch.student.tolist() == [4, 5] and batch.teacher.tolist() == [2, 3]
-    assert batch.student.dtype == batch.teacher.dtype == np.int64
-    assert batch.rows.tolist() == [0] * 6 + [1] * 2
+    assert batch.student_index.tolist() == [4, 5] and batch.teacher_index.tolist() == [2, 3]
+    assert batch.student_index.dtype == batch.teacher_index.dtype == np.int64
+    assert batch.sequence_index.tolist() == [0] * 4 + [1] * 2 + [2] * 2
     assert batch.num_hidden == 3
 
 
@@ -73,7 +73,7 @@ def test_pad_by_hand():
     assert batch.cu_seq_lens is None
     assert (pad([student]).input_ids == [[1, 0, 0, 4, 5, 0, 7, 7, 9, 8]]).all()
     assert batch.loss_index.tolist() == [2, 3, 7, 8, 17, 18, 21, 22]
-    assert batch.student.tolist() == [4, 5] and batch.teacher.tolist() == [2, 3]
+    assert batch.student_index.tolist() == [4, 5] and batch.teacher_index.tolist() == [2, 3]
 
 
 @st.composite
@@ -108,7 +108,7 @@ def predictions(items):
     wanted, pairs = [], []
     for number, item in enumerate(items):
         for before, token in zip(item.tokens, item.tokens[1:], strict=False):
-            if item.row.trained[token] and (not item.is_student or token >= item.row.answer_start):
+            if item.row.loss_mask[token] and (not item.is_student or token >= item.row.answer_start):
                 wanted.append((number, before, token, item.row.input_ids[token]))
     for index, (number, _, token, _) in enumerate(wanted):
         if items[number].is_student and number and items[number - 1].row is items[number].row:
@@ -122,8 +122,8 @@ def test_batches_against_loops(items, padded):
     batch = pad(items, pad_token_id=99) if padded else pack(items)
     wanted, pairs = predictions(items)
     assert batch.targets.tolist() == [target for *_, target in wanted]
-    assert batch.rows.tolist() == [items[number].row.row_id for number, *_ in wanted]
-    assert list(zip(batch.student.tolist(), batch.teacher.tolist(), strict=True)) == pairs
+    assert batch.sequence_index.tolist() == [number for number, *_ in wanted]
+    assert list(zip(batch.student_index.tolist(), batch.teacher_index.tolist(), strict=True)) == pairs
     assert batch.num_hidden == sum(len(i.row.input_ids) - len(i.tokens) for i in items if i.is_student)
     flat_ids, flat_positions = batch.input_ids.reshape(-1), batch.position_ids.reshape(-1)
     for place, (number, before, _, _) in zip(batch.loss_index, wanted, strict=True):
@@ -147,15 +147,15 @@ def test_one_row_twice_in_a_batch(layout):
     row = make_row()
     pair = [full_sequence(row), student_sequence(row, row.block_ids == 0)]
     batch = layout([*pair, *pair])
-    assert batch.student.tolist() == [4, 5, 10, 11] and batch.teacher.tolist() == [2, 3, 8, 9]
+    assert batch.student_index.tolist() == [4, 5, 10, 11] and batch.teacher_index.tolist() == [2, 3, 8, 9]
 
 
 @pytest.mark.parametrize("layout", [pack, pad])
 def test_batch_without_students_or_predictions(layout):
     row = make_row(answer=((9, 0),))
-    row.trained[:] = False
+    row.loss_mask[:] = False
     batch = layout([full_sequence(row)])
-    for array in (batch.loss_index, batch.targets, batch.rows, batch.student, batch.teacher):
+    for array in (batch.loss_index, batch.targets, batch.sequence_index, batch.student_index, batch.teacher_index):
         assert array.shape == (0,) and array.dtype.kind == "i"
 
 
@@ -196,7 +196,7 @@ def prepared(lengths):
         rows.append(
             {
                 "input_ids": list(range(row_id * 100, row_id * 100 + size)),
-                "trained": [1] * size,
+                "loss_mask": [1] * size,
                 "block_ids": [0] * instruction + [1] * block + [VISIBLE] * visible,
                 "block_types": [2] * bool(block),
                 "answer_start": size - 1,

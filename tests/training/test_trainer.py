@@ -24,7 +24,9 @@ from reflection_trl import (
     to_typed_blocks,
 )
 from reflection_trl.training.attention import PACKED_SDPA
-from reflection_trl.training.trainer import MASKING_FILE, TEACHER_FILE
+from reflection_trl.training.checkpoints import MASKING_FILE
+from reflection_trl.training.metrics import EvaluationMetrics
+from reflection_trl.training.teachers import TEACHER_FILE
 
 
 MOE = Qwen3MoeConfig(
@@ -188,11 +190,11 @@ def test_a_row_that_comes_twice_in_a_batch_is_evaluated_once(make_model, tokeniz
     once = trainer.data_collator([trainer.eval_dataset[number] for number in range(3)])["rows"]
     figures = []
     for rows in (once, [*once, once[0]]):
-        trainer._eval_rows = {}
+        trainer._evaluation_metrics = EvaluationMetrics()
         trainer.model.eval()
         with torch.no_grad():
             trainer._one_off_loss(trainer.model, rows)
-        figures.append(trainer._eval_rows)
+        figures.append(trainer._evaluation_metrics.means())
     assert figures[0] == figures[1]
 
 
@@ -563,14 +565,14 @@ def test_what_a_failed_attempt_at_a_batch_size_left_is_not_logged(
     trainer = make_trainer(
         make_model(), tokenizer, mixed_rows, tmp_path, **SHORT | {"logging_steps": 2}, auto_find_batch_size=True
     )
-    add_metrics = trainer._add_metrics
+    add_metrics = trainer._training_metrics.add
 
-    def too_large(outputs, batch, *rest):
-        add_metrics(outputs, batch, *rest)
+    def too_large(*args, **kwargs):
+        add_metrics(*args, **kwargs)
         if trainer._train_batch_size > 2:
             raise RuntimeError("CUDA out of memory.")
 
-    monkeypatch.setattr(trainer, "_add_metrics", too_large)
+    monkeypatch.setattr(trainer._training_metrics, "add", too_large)
     trainer.train()
     assert trainer.state.log_history[0]["mask/rate"] == 0.75  # of 0.5 and 1
 
@@ -609,7 +611,7 @@ def test_ddp_looks_for_unused_parameters_only_where_there_may_be_some(
     # What makes that right: a batch in which nothing is trained on still gives every parameter a gradient
     if config is None:
         row = trainer.train_dataset[0]
-        batch = trainer.data_collator([row | {"trained": [0] * len(row["trained"])}])
+        batch = trainer.data_collator([row | {"loss_mask": [0] * len(row["loss_mask"])}])
         trainer.state.max_steps = 1
         trainer.model.train()
         trainer.compute_loss(trainer.model, batch).backward()

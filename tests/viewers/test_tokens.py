@@ -156,8 +156,8 @@ def test_counts_are_those_of_the_masks(data, model, tokenizer, capsys):
     output = run(capsys, data, "--tokenizer", model, "--rate", 0.4, "--row", 2)
     columns = ChatTemplateRenderer(tokenizer).tokenize(ROWS[2])
     hidden = hidden_tokens(np.array(columns["block_ids"]), np.array(columns["block_types"]), 0.4)
-    total, trained = len(columns["input_ids"]), sum(columns["trained"])
-    student = sum(columns["trained"][columns["answer_start"] :])
+    total, trained = len(columns["input_ids"]), sum(columns["loss_mask"])
+    student = sum(columns["loss_mask"][columns["answer_start"] :])
     assert f"Row 2, reflection, {total} tokens" in output
     assert (
         f"hidden    {hidden.sum()} tokens ({hidden.mean():.0%}); the student sees {total - hidden.sum()} tokens"
@@ -319,7 +319,7 @@ def test_page_says_what_is_trained_on(data, model, tokenizer, tmp_path, capsys):
     for row_id, row in enumerate(ROWS):
         columns = ChatTemplateRenderer(tokenizer).tokenize(row)
         answer = columns["answer_start"] if row["type"] == "reflection" else len(columns["input_ids"])
-        trained = [value + (value and index >= answer) for index, value in enumerate(columns["trained"])]
+        trained = [value + (value and index >= answer) for index, value in enumerate(columns["loss_mask"])]
         assert [("w" in names) + ("s" in names) for names, _ in page.rows[row_id]] == trained
         assert page.data["rows"][row_id]["trained"] == trained
         assert "".join(text for _, text in page.rows[row_id]) == tokenizer.decode(columns["input_ids"])

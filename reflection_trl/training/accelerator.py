@@ -1,0 +1,36 @@
+"""Where accelerate's defaults would round, skip or recompile what this trainer needs."""
+
+import dataclasses
+
+from accelerate import Accelerator
+from accelerate.utils import DynamoBackend
+
+from .config import ReflectionDistillConfig
+
+
+def adjust_accelerator(accelerator: Accelerator, args: ReflectionDistillConfig) -> None:
+    """
+    Keeps loss, token embeddings and parameters exact under float8 and FSDP2, and leaves compilation to the trainer.
+
+    Args:
+        accelerator ([`~accelerate.Accelerator`]):
+            The trainer's; its plugins are changed in place.
+        args ([`ReflectionDistillConfig`]):
+            Settings.
+    """
+    if args.torch_compile:
+        # The trainer compiles layer by layer; accelerate would compile the whole model anew for each shape of batch
+        accelerator.state.dynamo_plugin.backend = DynamoBackend.NO
+    recipe = accelerator.ao_recipe_handler
+    if recipe is not None and not accelerator.is_fsdp2:
+        # Weights that FSDP2 gathers in float8 are new parameters. Without FSDP2 the optimizer is not told of them, and all linear
+        # layers would stay as they are
+        recipe.config = dataclasses.replace(recipe.config, enable_fsdp_float8_all_gather=False)
+    if accelerator.is_fsdp2:
+        plugin = accelerator.state.fsdp_plugin
+        if plugin.mixed_precision_policy is not None:
+            # The policy would round to bfloat16 the outputs of the forward pass, which are the loss and the logged metrics, and its
+            # inputs, which are the weights of the tokens and so scale all gradients
+            plugin.mixed_precision_policy = dataclasses.replace(
+                plugin.mixed_precision_policy, output_dtype=None, cast_forward_inputs=False
+            )

@@ -1,0 +1,215 @@
+"""Checks of what a trainer is given: before the model is loaded, and once it is known."""
+
+from typing import Any
+
+from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+from peft import PeftModel
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.trainer_utils import IntervalStrategy
+from transformers.utils import logging
+
+from ..files.model_folder import check_model_folder
+from .attention import padding_reason
+from .config import ReflectionDistillConfig
+from .losses import model_head
+
+
+logger = logging.get_logger(__name__)
+
+
+def check_datasets(train_dataset: Any, eval_dataset: Any, eval_strategy: IntervalStrategy | str) -> None:
+    """
+    Refuses datasets that the trainer cannot take.
+
+    Args:
+        train_dataset (`Any`):
+            Rows to train on.
+        eval_dataset (`Any`):
+            Rows to evaluate on, a `dict` of such, or `None`.
+        eval_strategy (`str` or [`~transformers.trainer_utils.IntervalStrategy`]):
+            When to evaluate.
+
+    Raises:
+        TypeError: If one is several splits, or no dataset.
+        ValueError: If there is none to train on, or none for the evaluations that are asked for.
+    """
+    if train_dataset is None:
+        raise ValueError("`train_dataset` is required.")
+    for dataset in (train_dataset, eval_dataset):
+        if isinstance(dataset, (DatasetDict, IterableDatasetDict)):
+            raise TypeError(
+                f"`train_dataset` and `eval_dataset` must be one split, got splits {', '.join(dataset)}; choose one, such as "
+                f'`dataset["train"]`.'
+            )
+    evaluated = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
+    for dataset in (train_dataset, *evaluated):
+        if dataset is not None and not isinstance(dataset, (Dataset, IterableDataset)):
+            raise TypeError(
+                f"`train_dataset` and `eval_dataset` must be a `Dataset` or `IterableDataset`, got `{type(dataset).__name__}`; "
+                f"make one by `Dataset.from_list(rows)`, or by `load_dataset` from a file."
+            )
+    if eval_strategy != "no" and eval_dataset is None:
+        raise ValueError(
+            f"`eval_strategy` is '{IntervalStrategy(eval_strategy).value}', but there is no `eval_dataset`; pass one, or set "
+            f"it to 'no'."
+        )
+
+
+def check_model(model: str | PreTrainedModel | PeftModel) -> None:
+    """
+    Refuses what is no causal language model, before anything is loaded.
+
+    Args:
+        model (`str` or [`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
+            Model, folder or Hub id.
+
+    Raises:
+        ValueError: If a folder holds no model, or a model has no language modeling head.
+    """
+    if isinstance(model, str):
+        check_model_folder(model)
+    elif model.get_output_embeddings() is None:
+        raise ValueError(
+            f"`{type(model).__name__}` has no language modelling head, so it writes no code; load the model with "
+            f"`AutoModelForCausalLM`."
+        )
+
+
+def check_loaded_model(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, args: ReflectionDistillConfig, aux_loss_enabled: bool
+) -> None:
+    """
+    Refuses a model that the settings, its tokenizer or the loss do not go with.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model, without PEFT around it.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            Its tokenizer.
+        args ([`ReflectionDistillConfig`]):
+            Settings.
+        aux_loss_enabled (`bool`):
+            Whether a Mixture-of-Experts model takes its balancing loss.
+
+    Raises:
+        ValueError: If the vocabulary or the positions do not suffice, or the loss does not know the model's head or its own loss.
+    """
+    embeddings: nn.Embedding = model.get_input_embeddings()  # type: ignore[assignment] # a module to transformers
+    if 0 < embeddings.weight.shape[0] < len(tokenizer):
+        raise ValueError(
+            f"The tokenizer has {len(tokenizer)} tokens but the model has embeddings for {embeddings.weight.shape[0]}; pass the "
+            f"tokenizer that belongs to the model, or call `model.resize_token_embeddings(len(tokenizer))`."
+        )
+    positions = num_position_embeddings(model)
+    if positions is not None and (args.max_length is None or args.max_length > positions):
+        raise ValueError(
+            f"`max_length` is {args.max_length}, but `{type(model).__name__}` has embeddings of {positions} positions and no "
+            f"more; set `max_length` to at most {positions}, and longer rows are dropped."
+        )
+    if aux_loss_enabled:
+        raise ValueError(
+            "This Mixture-of-Experts model balances its experts over all tokens of a batch, hidden ones too, which the "
+            "packed batch does not have; set `router_aux_loss_coef=0.0`."
+        )
+    model_head(model)
+
+
+def check_adapter(model: PeftModel) -> None:
+    """
+    Refuses adapters that a packed batch has no place for.
+
+    Args:
+        model ([`~peft.PeftModel`]):
+            PEFT model.
+
+    Raises:
+        ValueError: If the adapter puts virtual tokens before each row.
+    """
+    config = model.active_peft_config
+    if config.is_prompt_learning:
+        raise ValueError(
+            f"{config.peft_type.value} puts virtual tokens before each row, which a packed batch has no place for; use LoRA or "
+            f"another adapter that changes layers."
+        )
+
+
+def can_be_packed(model: PreTrainedModel, max_length: int | None) -> bool:
+    """
+    Returns whether a model's hidden tokens can be dropped from a packed row; where not, says why they are masked.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model, without PEFT around it.
+        max_length (`int`, *optional*):
+            Longest row in tokens.
+
+    Raises:
+        ValueError: If they cannot be masked either.
+    """
+    reason = padding_reason(model, max_length)
+    if reason is None:
+        return True
+    if model.config._attn_implementation not in ("sdpa", "eager"):
+        raise ValueError(
+            f"Hidden tokens must be masked, not dropped, for this model, since {reason}; load it with "
+            f"`attn_implementation='sdpa'`, or lower `max_length`."
+        )
+    logger.warning(f"Hidden tokens are masked in a padded batch, not dropped, since {reason}.")
+    return False
+
+
+def set_pad_token(tokenizer: PreTrainedTokenizerBase, pad_token: str) -> None:
+    """
+    Sets the padding token, which TRL does for its own collator only.
+
+    Args:
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            Tokenizer; changed in place.
+        pad_token (`str`):
+            One of its tokens.
+
+    Raises:
+        ValueError: If the tokenizer does not have it.
+    """
+    if pad_token not in tokenizer.get_vocab():
+        raise ValueError(
+            f"`pad_token` is {pad_token!r}, which the tokenizer of '{tokenizer.name_or_path}' does not have; name one of its "
+            f"tokens, or leave it at None."
+        )
+    tokenizer.pad_token = pad_token
+
+
+def disable_dispatching(args: ReflectionDistillConfig) -> None:
+    """
+    Lets every process read its own batches, since those of the first cannot be sent to the others.
+
+    Args:
+        args ([`ReflectionDistillConfig`]):
+            Settings; changed in place.
+    """
+    accelerator_config: Any = args.accelerator_config  # no dictionary or string any longer
+    if accelerator_config.dispatch_batches:
+        logger.warning("`dispatch_batches` is turned off: it joins tensors, which a batch of rows has none of.")
+    # With `None`, accelerate would dispatch the batches of a stream, those of `eval_dataset` too
+    accelerator_config.dispatch_batches = False
+
+
+def num_position_embeddings(model: PreTrainedModel) -> int | None:
+    """
+    Returns how many positions a model has embeddings for.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model.
+
+    Returns:
+        `int`, *optional*: The number; `None` where positions are computed, as by rotary embeddings.
+    """
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if positions is None:
+        return None
+    tokens = model.get_input_embeddings()
+    others = (module for module in model.modules() if isinstance(module, nn.Embedding) and module is not tokens)
+    # Some have one or two more, for padding (OPT)
+    return positions if any(positions <= module.num_embeddings <= positions + 2 for module in others) else None

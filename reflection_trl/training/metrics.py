@@ -1,0 +1,188 @@
+"""What the trainer measures: sums over steps for the training log, sums over rows for an evaluation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+
+from .inputs import to_device
+from .losses import DistillationLossOutput
+from .packing import Batch, Row
+
+
+# Summed over tokens and steps; the logged metrics are ratios of these
+_QUANTITIES = (
+    "steps",
+    "mask_rate",
+    "sequence_nll",
+    "sequence_tokens",
+    "student_nll",
+    "teacher_nll",
+    "student_tokens",
+    "student_entropy",
+    "student_correct",
+    "divergence",
+    "agree",
+    "computed_tokens",
+    "hidden_tokens",
+)
+
+
+class TrainingMetrics:
+    """
+    Sums of the steps since the last log.
+
+    They stay on the device and are reduced over all processes when they are read, so that no step waits for them, and so that
+    every process takes part whatever kinds of rows it had.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all sums."""
+        self._sums: torch.Tensor | None = None
+        self._counted_tokens = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was no step since the last reset."""
+        return self._sums is None
+
+    def add(
+        self,
+        outputs: DistillationLossOutput,
+        batch: Batch,
+        teacher_index: torch.Tensor,
+        mask_rate: float,
+        step_share: float,
+    ) -> None:
+        """
+        Adds a micro-batch.
+
+        Args:
+            outputs ([`~reflection_trl.losses.DistillationLossOutput`]):
+                What the forward pass returned.
+            batch ([`~reflection_trl.packing.Batch`]):
+                The batch.
+            teacher_index (`torch.Tensor` of shape `(A,)`):
+                Prediction of the teacher for each token of the student, on the device.
+            mask_rate (`float`):
+                Mask rate of the step.
+            step_share (`float`):
+                1 / micro-batches of the step, so that each step counts alike, also an epoch's last, which may have fewer.
+        """
+        # MPS has no float64
+        dtype = torch.float32 if outputs.nll.device.type == "mps" else torch.float64
+        is_student = to_device(batch.is_student, outputs.nll.device)
+        student, full = is_student.to(dtype), (~is_student).to(dtype)
+        nll = outputs.nll.to(dtype)
+        num_students = len(batch.student_index)
+        known = {
+            "steps": step_share,
+            "mask_rate": mask_rate * step_share,
+            "sequence_tokens": len(batch.targets) - num_students,
+            "student_tokens": num_students,
+            "computed_tokens": batch.num_computed,
+            "hidden_tokens": batch.num_hidden,
+        }
+        measured = {
+            "sequence_nll": nll @ full,
+            "student_nll": nll @ student,
+            "teacher_nll": nll[teacher_index].sum(),
+            "student_entropy": outputs.entropy.to(dtype) @ student,
+            "student_correct": outputs.correct.to(dtype) @ student,
+            "divergence": outputs.divergence.to(dtype).sum(),
+            "agree": outputs.agree.to(dtype).sum(),
+        }
+        fixed = to_device(np.array([known.get(name, 0.0) for name in _QUANTITIES], dtype=np.float32), nll.device)
+        zero = torch.zeros((), dtype=dtype, device=nll.device)
+        sums = fixed.to(dtype) + torch.stack([measured.get(name, zero) for name in _QUANTITIES])
+        self._sums = sums if self._sums is None else self._sums + sums
+
+    def count_tokens(self, accelerator: Accelerator) -> int:
+        """
+        Returns the tokens computed since they were last counted, over all processes.
+
+        Args:
+            accelerator ([`~accelerate.Accelerator`]):
+                Joins the processes, all of which must call this.
+        """
+        return 0 if self._sums is None else self._new_tokens(self._reduce(accelerator))
+
+    def read(self, accelerator: Accelerator) -> tuple[dict[str, float], int]:
+        """
+        Returns the metrics of the steps since the last log, and the tokens that were not counted yet; starts anew.
+
+        Args:
+            accelerator ([`~accelerate.Accelerator`]):
+                Joins the processes, all of which must call this.
+
+        Returns:
+            `tuple[dict[str, float], int]`: Metrics by name; number of tokens.
+        """
+        total = self._reduce(accelerator)
+        new_tokens = self._new_tokens(total)
+        self.reset()
+        metrics = {"mask/rate": total["mask_rate"] / total["steps"]}
+        if total["sequence_tokens"]:
+            metrics["loss/sequence"] = total["sequence_nll"] / total["sequence_tokens"]
+        if pairs := total["student_tokens"]:
+            metrics["loss/student"] = total["student_nll"] / pairs
+            metrics["loss/teacher"] = total["teacher_nll"] / pairs
+            metrics["loss/distillation"] = total["divergence"] / pairs
+            metrics["student/teacher_agreement"] = total["agree"] / pairs
+            metrics["student/entropy"] = total["student_entropy"] / pairs
+            metrics["student/mean_token_accuracy"] = total["student_correct"] / pairs
+        hidden = total["hidden_tokens"]
+        metrics["mask/tokens_saved"] = hidden / (total["computed_tokens"] + hidden)
+        return metrics, new_tokens
+
+    def _reduce(self, accelerator: Accelerator) -> dict[str, float]:
+        sums = accelerator.reduce(self._sums, reduction="sum").tolist()
+        return dict(zip(_QUANTITIES, sums, strict=True))
+
+    def _new_tokens(self, total: dict[str, float]) -> int:
+        tokens = round(total["computed_tokens"])
+        new, self._counted_tokens = tokens - self._counted_tokens, tokens
+        return new
+
+
+class EvaluationMetrics:
+    """Sums of each evaluated row: each row counts once and each token alike, however rows are batched and shared."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, tuple[float, ...]] = {}
+
+    def add(self, rows: Sequence[Row], batch: Batch, outputs: DistillationLossOutput) -> None:
+        """
+        Adds a batch, of one sequence a row.
+
+        Args:
+            rows (`Sequence[Row]`):
+                The rows. One that was added before, as a batch that is filled up with other rows has, changes nothing.
+            batch ([`~reflection_trl.packing.Batch`]):
+                Their one-off sequences, in this order.
+            outputs ([`~reflection_trl.losses.DistillationLossOutput`]):
+                What the forward pass returned.
+        """
+        scores = torch.stack([outputs.nll, outputs.entropy, outputs.correct.float()]).cpu().double().numpy()
+        for number, row in enumerate(rows):
+            mine = batch.sequence_index == number
+            self._rows[row.row_id] = (float(mine.sum()), *scores[:, mine].sum(1).tolist())
+
+    def means(self) -> dict[str, float]:
+        """
+        Returns the means over the tokens of all rows, of all processes, which must all call this.
+
+        Returns:
+            `dict[str, float]`: `loss` and `entropy` in nats per token, and `mean_token_accuracy`; empty where there was no row.
+        """
+        rows = dict(gather_object(list(self._rows.items())))
+        if not rows:
+            return {}
+        tokens, nll, entropy, correct = np.sum(list(rows.values()), axis=0)
+        means = {"loss": nll / tokens, "entropy": entropy / tokens, "mean_token_accuracy": correct / tokens}
+        return {name: float(mean) for name, mean in means.items()}

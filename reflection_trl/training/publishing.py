@@ -1,0 +1,125 @@
+"""The Hub's side of a trainer: model card, curves and uploads, whose failures are one sentence."""
+
+import shlex
+from pathlib import Path
+from typing import Any, ClassVar
+
+from accelerate.utils import is_peft_model
+from huggingface_hub import CommitInfo, HfApi
+from peft import PeftModel
+from transformers import PreTrainedModel
+from trl import SFTTrainer
+from trl.trainer.utils import get_config_model_id
+
+from ..hub_errors import explain_failures
+from .config import ReflectionDistillConfig
+from .curves import CURVES_FILE, plot_training, summarize
+from .model_card import PAPER, make_model_card
+
+
+class PublishingTrainer(SFTTrainer):
+    """TRL's `SFTTrainer` with this package's model card, and with uploads that say in one sentence why they failed."""
+
+    args: ReflectionDistillConfig
+    model: PreTrainedModel | PeftModel
+    # Hub id of the dataset, or of each of a mixture, for the cards
+    dataset_name: str | list[str] | None = None
+
+    # No class variables in TRL, whose code does not say so
+    _tag_names: ClassVar[list[str]] = ["trl", "reflection-distill", "reflection-trl"]  # type: ignore[misc]
+    _name = "ReflectionDistill"
+    _paper: ClassVar[dict[str, str]] = PAPER  # type: ignore[misc]
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+        # Called before training, so that a model that cannot be published costs no training
+        with explain_failures(f"make the model repository {self._repo_name()}", token or self.args.hub_token):
+            super().init_hf_repo(token=token, private=private)
+            self._make_branch(self.args.hub_revision, token)
+
+    def push_to_hub(
+        self,
+        commit_message: str | None = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **kwargs: Any,
+    ) -> CommitInfo:
+        """
+        Pushes model or adapter, tokenizer, card and curves to `hub_model_id`; see [`~transformers.Trainer.push_to_hub`].
+
+        Raises:
+            PublishError: If the upload failed; one sentence with the reason and the command that uploads the model later.
+        """
+        output_dir, revision = self._output_dir, revision or self.args.hub_revision
+        upload = f"hf upload {self._repo_name()} {shlex.quote(output_dir)} . --exclude '_*' --exclude 'checkpoint-*'"
+        if revision:
+            upload += f" --revision {shlex.quote(revision)}"
+        if self.args.hub_private_repo if private is None else private:
+            upload += " --private"
+        kept = f"the model is kept in {output_dir}, and `{upload}` uploads it"
+        with explain_failures(f"publish the model {self._repo_name()}", token or self.args.hub_token, kept):
+            if not self.args.push_to_hub:  # no repository was made at the start
+                self.save_model(_internal_call=True)  # by all processes, and kept whatever the Hub says
+                self.create_model_card(**kwargs)
+                if self.hub_model_id is None:
+                    super().init_hf_repo(token=token, private=private)
+            self._make_branch(revision, token)
+            return super().push_to_hub(commit_message, blocking, token, revision, private, **kwargs)
+
+    @property
+    def _output_dir(self) -> str:
+        return self.args.output_dir  # type: ignore[return-value] # `TrainingArguments` sees to it
+
+    def _repo_name(self) -> str:
+        return self.hub_model_id or self.args.hub_model_id or Path(self._output_dir).absolute().name
+
+    def _make_branch(self, revision: str | None, token: str | None) -> None:
+        if revision and not revision.startswith("refs/") and self.is_world_process_zero():
+            api = HfApi(token=token or self.args.hub_token)
+            api.create_branch(self._repo_name(), branch=revision, exist_ok=True)
+
+    def create_model_card(  # type: ignore[override] # TRL has these arguments
+        self,
+        model_name: str | None = None,
+        dataset_name: str | list[str] | None = None,
+        tags: str | list[str] | None = None,
+    ) -> None:
+        """
+        Writes the model card into `output_dir`.
+
+        Args:
+            model_name (`str`, *optional*):
+                Title of the card; the name of `hub_model_id` or `output_dir` by default.
+            dataset_name (`str` or `list[str]`, *optional*):
+                Hub id of the dataset, or of each of a mixture; remembered for the cards of later checkpoints.
+            tags (`str` or `list[str]`, *optional*):
+                Tags beside those of the trainer.
+        """
+        self.dataset_name = dataset_name or self.dataset_name
+        if not self.is_world_process_zero():
+            return
+        name_or_path = get_config_model_id(self.model.config)
+        card = make_model_card(
+            self.args,
+            self.state,
+            self._paper,
+            model_name or (self.hub_model_id or Path(self._output_dir).name).split("/")[-1],
+            base_model=name_or_path if name_or_path and not Path(name_or_path).is_dir() else None,
+            hub_model_id=self.hub_model_id or self.args.hub_model_id,
+            dataset_name=self.dataset_name,
+            tags=[*self._tag_names, *([tags] if isinstance(tags, str) else tags or [])],
+            peft=is_peft_model(self.model),
+            curves=self._draw_curves(),
+            num_rows=self.args.run_facts["data/rows"],
+        )
+        card.save(Path(self._output_dir) / "README.md")
+
+    def _draw_curves(self) -> str | None:
+        """Draws the curves beside the card; `None` where nothing was logged yet, or without matplotlib, which is optional."""
+        if not summarize(self.state.log_history):
+            return None
+        try:
+            return plot_training(self.state.log_history, Path(self._output_dir) / CURVES_FILE).name
+        except ImportError:
+            return None

@@ -1,0 +1,228 @@
+"""Teachers other than the live model: a moving average of the weights, or the weights before training."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import AuxiliaryTrainingWrapper
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+
+TEACHER_FILE = "reflection_teacher.safetensors"
+
+# Initialisations of LoRA that PEFT subtracts from the base weights
+_SUBTRACTED_FROM_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+
+
+@contextmanager
+def adapter_disabled(model: nn.Module) -> Iterator[None]:
+    """
+    Runs a PEFT model as its base model within the context.
+
+    PEFT's `disable_adapter` also switches `requires_grad` of the adapter off and on again, from which FSDP2 takes the
+    gathered parameters to be frozen; here only the layers' own flags change.
+
+    Args:
+        model (`nn.Module`):
+            PEFT model.
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, (BaseTunerLayer, AuxiliaryTrainingWrapper))]
+    before = [layer._disable_adapters for layer in layers]
+    try:
+        for layer in layers:
+            layer._disable_adapters = True
+        yield
+    finally:
+        for layer, disabled in zip(layers, before, strict=True):
+            layer._disable_adapters = disabled
+
+
+def disabled_adapter_is_base(model: PeftModel) -> bool:
+    """
+    Returns whether a PEFT model with its adapter disabled equals the model that the adapter was put on.
+
+    Args:
+        model ([`~peft.PeftModel`]):
+            PEFT model.
+
+    Returns:
+        `bool`: False where the initial adapter was subtracted from the base weights (PiSSA, OLoRA and others), or where biases
+        of the base model are trained.
+    """
+    for name in model.active_adapters:
+        config = model.peft_config[name]
+        start = getattr(config, "init_lora_weights", None)
+        if isinstance(start, str) and start.lower().startswith(_SUBTRACTED_FROM_BASE):
+            return False
+        if getattr(config, "bias", "none") != "none":
+            return False
+    return True
+
+
+@contextmanager
+def dropout_disabled(model: nn.Module) -> Iterator[None]:
+    """
+    Runs a model without dropout and NEFTune noise within the context.
+
+    Args:
+        model (`nn.Module`):
+            Model; each of its modules returns to the mode it was in.
+    """
+    training = [module for module in model.modules() if module.training]
+    try:
+        for module in training:
+            module.training = False
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+class TeacherWeights:
+    """
+    A second set of values for the trained parameters: the initial ones, frozen, or a moving average.
+
+    Args:
+        model (`nn.Module`):
+            Model whose trained parameters are copied.
+        update_rate (`float`):
+            Weight of the live values in each [`~TeacherWeights.update`]; 0 for a frozen teacher.
+    """
+
+    def __init__(self, model: nn.Module, update_rate: float):
+        self.update_rate = update_rate
+        self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.values = {name: p.detach().to(self._dtype(p), copy=True) for name, p in self.parameters.items()}
+
+    def _dtype(self, parameter: torch.Tensor) -> torch.dtype:
+        # In half precision a small share of a small step is rounded away, so the average would never move
+        return torch.promote_types(parameter.dtype, torch.float32) if self.update_rate > 0 else parameter.dtype
+
+    def update(self) -> None:
+        """Moves the values towards the live ones: `values += update_rate * (live - values)`."""
+        if self.update_rate > 0:
+            for name, parameter in self.parameters.items():
+                value = self.values[name] = self.values[name].to(parameter.device)
+                value.lerp_(parameter.detach().to(value.dtype), self.update_rate)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Runs the model with the teacher's values within the context."""
+        live = {name: p.data for name, p in self.parameters.items()}
+        try:
+            for name, parameter in self.parameters.items():
+                parameter.data = self.values[name].to(parameter.device, parameter.dtype)
+            yield
+        finally:
+            for name, parameter in self.parameters.items():
+                parameter.data = live[name]
+
+    def save(self, checkpoint: Path) -> None:
+        """
+        Writes the values of an average into a checkpoint. Frozen ones are those of the model before training.
+
+        Args:
+            checkpoint (`Path`):
+                Folder of the checkpoint.
+        """
+        if self.update_rate > 0:
+            save_file({name: value.contiguous() for name, value in self.values.items()}, checkpoint / TEACHER_FILE)
+
+    def load(self, checkpoint: Path) -> None:
+        """
+        Restores the values of an average.
+
+        Args:
+            checkpoint (`Path`):
+                Folder of the checkpoint.
+
+        Raises:
+            ValueError: If it has none, or those of another model.
+        """
+        if self.update_rate == 0:
+            return
+        file = checkpoint / TEACHER_FILE
+        if not file.exists():
+            raise ValueError(
+                f"{checkpoint} has no {TEACHER_FILE}: it was not written with `teacher='ema'`; resume with its teacher."
+            )
+        values = load_file(file)
+        if set(values) != set(self.values):
+            raise ValueError(
+                "The checkpoint's teacher has other parameters than this model; resume with the same model."
+            )
+        self.values = {name: value.to(self.values[name]) for name, value in values.items()}
+
+
+class UpdateTeacher(TrainerCallback):
+    """
+    Moves the average of an `ema` teacher after each optimizer step.
+
+    Args:
+        weights ([`TeacherWeights`]):
+            The teacher's weights.
+    """
+
+    def __init__(self, weights: TeacherWeights):
+        self.weights = weights
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.weights.update()
+
+
+def make_teacher_weights(
+    model: PreTrainedModel | PeftModel, teacher: str, update_rate: float, is_sharded: bool
+) -> TeacherWeights | None:
+    """
+    Returns the weights of a teacher that needs a copy of its own.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
+            Model to be trained.
+        teacher (`str`):
+            One of `live`, `ema`, `base`.
+        update_rate (`float`):
+            Weight of the live values in each step of the average.
+        is_sharded (`bool`):
+            Whether each process holds a part of the parameters only.
+
+    Returns:
+        [`TeacherWeights`], *optional*: `None` for the live model, and for a base model from which the adapter can be disabled.
+
+    Raises:
+        ValueError: If the parameters are sharded.
+    """
+    if teacher == "live":
+        return None
+    if teacher == "base" and isinstance(model, PeftModel) and disabled_adapter_is_base(model):
+        return None
+    if is_sharded:
+        raise ValueError(
+            f"`teacher='{teacher}'` keeps a second copy of the trained weights, which sharded parameters (FSDP, DeepSpeed "
+            f"ZeRO-3) do not allow; use `teacher='live'`, DDP or ZeRO-1/2, or LoRA in its usual form (no `bias`, no "
+            f"`init_lora_weights` such as PiSSA) with `teacher='base'`."
+        )
+    return TeacherWeights(model, update_rate if teacher == "ema" else 0.0)
+
+
+@contextmanager
+def teacher_in_place(model: nn.Module, weights: TeacherWeights | None) -> Iterator[None]:
+    """
+    Runs the model as its teacher within the context: without dropout, with the teacher's weights or without the adapter.
+
+    Args:
+        model (`nn.Module`):
+            Model to be trained.
+        weights ([`TeacherWeights`], *optional*):
+            The teacher's weights; `None` where the teacher is the model with its adapter disabled.
+    """
+    with adapter_disabled(model) if weights is None else weights.in_place(), dropout_disabled(model):
+        yield
