@@ -1,22 +1,144 @@
-"""What a checkpoint of this trainer holds beside that of any other, and the checks before one is resumed."""
+"""Checkpoints: complete or not resumed. What marks one as complete, which one is resumed, and why one could not be written."""
 
+import contextlib
+import errno
 import json
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils import gather_object
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import logging
 
 
 logger = logging.get_logger(__name__)
 
-MASKING_FILE = "reflection_masking.json"
+# Written when all files of all processes are: their sizes, and the settings that a resumed run must share
+CHECKPOINT_FILE = "reflection_checkpoint.json"
+# What an interrupted save leaves is put aside under this name when a training is resumed
+_INCOMPLETE = "incomplete-"
+# A card or a tokenizer may be edited later; weights and states may not
+_TEXT_FILES = {".json", ".jinja", ".md", ".model", ".png", ".txt"}
 
 
-def check_masking_settings(checkpoint: Path, settings: dict[str, Any]) -> None:
+class CheckpointError(OSError):
+    """A checkpoint or model could not be written. The message says why, what to do, and what can be resumed."""
+
+
+def mark_complete(checkpoint: Path, settings: dict[str, Any]) -> None:
     """
-    Refuses to resume a training whose masks would differ.
+    Marks a checkpoint as complete, but for the trainer's state, which is written last.
+
+    Args:
+        checkpoint (`Path`):
+            Folder in which the files of all processes are.
+        settings (`dict[str, Any]`):
+            Settings that a resumed run must share.
+    """
+    files = [path for path in sorted(checkpoint.rglob("*")) if path.is_file() and _is_needed(path)]
+    sizes = {path.relative_to(checkpoint).as_posix(): path.stat().st_size for path in files}
+    partial = checkpoint / f"{CHECKPOINT_FILE}.partial"
+    partial.write_text(json.dumps({"settings": settings, "files": sizes}, indent=2))
+    os.replace(partial, checkpoint / CHECKPOINT_FILE)
+
+
+def _is_needed(path: Path) -> bool:
+    return path.suffix not in _TEXT_FILES or path.name.endswith(".index.json")
+
+
+def why_incomplete(checkpoint: Path) -> str | None:
+    """
+    Returns what a checkpoint lacks.
+
+    Args:
+        checkpoint (`Path`):
+            Folder.
+
+    Returns:
+        `str`, *optional*: `None` where nothing is missing.
+    """
+    try:
+        files = json.loads((checkpoint / CHECKPOINT_FILE).read_text())["files"]
+    except FileNotFoundError:
+        return (
+            f"it has no {CHECKPOINT_FILE}: its save was interrupted or left out the optimizer (`save_only_model`), or it is no "
+            f"checkpoint of this trainer"
+        )
+    except (KeyError, TypeError, ValueError):
+        return f"its {CHECKPOINT_FILE} is damaged"
+    for name, size in files.items():
+        path = checkpoint / name
+        if not path.is_file():
+            return f"its {name} is missing"
+        if path.stat().st_size != size:
+            return f"its {name} has {path.stat().st_size} bytes of {size}"
+    try:
+        json.loads((checkpoint / TRAINER_STATE_NAME).read_text())
+    except FileNotFoundError:
+        return f"its {TRAINER_STATE_NAME} is missing"
+    except ValueError:
+        return f"its {TRAINER_STATE_NAME} is cut off"
+    return None
+
+
+def find_last_checkpoint(
+    output_dir: str | os.PathLike[str], all_processes: bool = False
+) -> tuple[Path | None, dict[Path, str]]:
+    """
+    Finds the newest complete checkpoint of a training.
+
+    Args:
+        output_dir (`str` or `PathLike`):
+            Folder of the training.
+        all_processes (`bool`, *optional*, defaults to `False`):
+            Whether it must be complete wherever a process of this training looks; all of them must call this.
+
+    Returns:
+        `tuple[Path | None, dict[Path, str]]`: The checkpoint, if any; newer ones that are incomplete, with what they lack.
+    """
+    lacks = {checkpoint: why_incomplete(checkpoint) for checkpoint in _checkpoints(output_dir)}
+    complete = [checkpoint.name for checkpoint, reason in lacks.items() if reason is None]
+    if all_processes:
+        of_all = gather_object([complete])
+        complete = [name for name in complete if all(name in names for names in of_all)]
+    last = Path(output_dir) / complete[0] if complete else None
+    newer = {
+        checkpoint: reason for checkpoint, reason in lacks.items() if last is None or _step(checkpoint) > _step(last)
+    }
+    return last, {checkpoint: reason for checkpoint, reason in newer.items() if reason is not None}
+
+
+def put_aside(checkpoint: Path) -> None:
+    """
+    Renames an incomplete checkpoint, so that `save_total_limit` does not count it.
+
+    Args:
+        checkpoint (`Path`):
+            Folder.
+    """
+    aside = checkpoint.with_name(_INCOMPLETE + checkpoint.name)
+    shutil.rmtree(aside, ignore_errors=True)
+    checkpoint.rename(aside)
+
+
+def _checkpoints(output_dir: str | os.PathLike[str]) -> list[Path]:
+    # The newest first
+    folders = [path for path in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*") if path.is_dir()]
+    return sorted((path for path in folders if path.name.rpartition("-")[2].isdigit()), key=_step, reverse=True)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def check_checkpoint(checkpoint: Path, settings: dict[str, Any]) -> None:
+    """
+    Refuses to resume from a checkpoint that is incomplete, or whose masks this run would not repeat.
 
     Args:
         checkpoint (`Path`):
@@ -25,18 +147,83 @@ def check_masking_settings(checkpoint: Path, settings: dict[str, Any]) -> None:
             Settings of this run that decide what is hidden when.
 
     Raises:
-        ValueError: If the checkpoint was written with other settings, or by another trainer.
+        ValueError: If a file is missing or cut off, or the checkpoint was written with other settings.
     """
-    file = checkpoint / MASKING_FILE
-    if not file.exists():
-        raise ValueError(f"{checkpoint} has no {MASKING_FILE}; it is not a checkpoint of this trainer.")
-    saved = json.loads(file.read_text())
-    for name, value in settings.items():
+    reason = why_incomplete(checkpoint)
+    if reason is not None:
+        other, _ = find_last_checkpoint(checkpoint.parent)
+        remedy = f"resume from {other}" if other is not None else "start anew, without `resume_from_checkpoint`"
+        raise ValueError(f"{checkpoint} cannot be resumed, since {reason}; {remedy}.")
+    saved = json.loads((checkpoint / CHECKPOINT_FILE).read_text())["settings"]
+    for name, value in json.loads(json.dumps(settings)).items():
         if saved.get(name) != value:
             raise ValueError(
                 f"{checkpoint} was written with `{name}={saved.get(name)!r}`, but this run has {value!r}, which would hide "
                 f"other tokens at the same step; resume with the same settings, or start anew in another `output_dir`."
             )
+
+
+@contextlib.contextmanager
+def complete_or_removed(checkpoint: Path, writes: bool) -> Iterator[None]:
+    """
+    Removes what a failed save leaves of a checkpoint.
+
+    Args:
+        checkpoint (`Path`):
+            Folder that is written within the context.
+        writes (`bool`):
+            Whether this process writes the checkpoint's common files.
+    """
+    if writes:
+        # A mark from an earlier save of the same step must not cover a mixture of old and new files
+        (checkpoint / CHECKPOINT_FILE).unlink(missing_ok=True)
+    try:
+        with explain_full_disk(checkpoint):
+            yield
+    except BaseException:
+        if writes and why_incomplete(checkpoint) is not None:
+            shutil.rmtree(checkpoint, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def explain_full_disk(folder: Path) -> Iterator[None]:
+    """
+    Turns the errors of a full disk into one sentence.
+
+    Args:
+        folder (`Path`):
+            Folder that is written within the context.
+
+    Raises:
+        [`CheckpointError`]: If there is no room.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        reason = _disk_failure(error)
+        if reason is None:
+            raise
+        last, _ = find_last_checkpoint(folder.parent)
+        resume = f", then resume from {last}" if last is not None else ""
+        raise CheckpointError(
+            f"{folder} could not be written: {reason}; make room, lower `save_total_limit` or set another "
+            f"`output_dir`{resume}."
+        ) from error
+
+
+def _disk_failure(error: BaseException | None) -> str | None:
+    while error is not None:
+        text = str(error)
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or "No space left on device" in text or "quota exceeded" in text:  # safetensors quotes the system
+            return "no space is left on the disk"
+        if "PytorchStreamWriter failed writing" in text:  # torch leaves the reason out
+            return "the disk refused to be written, as a full one does"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 class WarnOfOtherSteps(TrainerCallback):

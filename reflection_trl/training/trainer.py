@@ -5,7 +5,6 @@ model's forward pass. Each part is a module of its own; this one connects them, 
 """
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,22 @@ from peft import PeftConfig, PeftModel
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import DataCollator, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin, TrainerCallback
-from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, TrainOutput, get_last_checkpoint
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, PredictionOutput, TrainOutput
+from transformers.utils import logging
 from trl.trainer.utils import get_config_model_id
 
 from ..rendering import BlockTokenRenderer, ChatTemplateRenderer
 from .accelerator import adjust_accelerator
 from .block_tokens import add_block_tokens
-from .checkpoints import MASKING_FILE, WarnOfOtherSteps, check_masking_settings
+from .checkpoints import (
+    WarnOfOtherSteps,
+    check_checkpoint,
+    complete_or_removed,
+    explain_full_disk,
+    find_last_checkpoint,
+    mark_complete,
+    put_aside,
+)
 from .checks import check_adapter, check_datasets, check_model, disable_dispatching, set_pad_token
 from .collator import DataCollatorForReflectionDistillation
 from .config import ReflectionDistillConfig
@@ -37,6 +45,9 @@ from .modeling import LossInputs, TeacherPredictions, load_model, make_loss_inpu
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .publishing import PublishingTrainer
 from .teachers import UpdateTeacher, make_teacher_weights, teacher_in_place
+
+
+logger = logging.get_logger(__name__)
 
 
 class ReflectionDistillTrainer(PublishingTrainer):
@@ -214,17 +225,14 @@ class ReflectionDistillTrainer(PublishingTrainer):
         trial: Any = None,
         ignore_keys_for_eval: list[str] | None = None,
     ) -> TrainOutput:
-        checkpoint = resume_from_checkpoint
-        if checkpoint is True:
-            checkpoint = get_last_checkpoint(self.args.output_dir)
-        if checkpoint:
-            self._check_checkpoint(Path(checkpoint))
-            notice = WarnOfOtherSteps(Path(checkpoint))
+        checkpoint = self._checkpoint_to_resume(resume_from_checkpoint)
+        if checkpoint is not None:
+            notice = WarnOfOtherSteps(checkpoint)
             self.add_callback(notice)
         try:
-            output = super().train(resume_from_checkpoint, trial=trial, ignore_keys_for_eval=ignore_keys_for_eval)
+            output = super().train(None if checkpoint is None else str(checkpoint), trial, ignore_keys_for_eval)
         finally:
-            if checkpoint:
+            if checkpoint is not None:
                 self.remove_callback(notice)
         if not output.global_step and self._stream is not None and self._renderer is not None:
             check_rows_are_left(self._stream, self._renderer, self.args.max_length)
@@ -408,21 +416,39 @@ class ReflectionDistillTrainer(PublishingTrainer):
     def _masking_settings(self) -> dict[str, Any]:
         return self.args.masking_settings | {"teacher": self.args.teacher}
 
-    def _check_checkpoint(self, checkpoint: Path) -> None:
-        check_masking_settings(checkpoint, self._masking_settings())
+    def _checkpoint_to_resume(self, resume_from_checkpoint: str | bool | None) -> Path | None:
+        if not resume_from_checkpoint:
+            return None
+        if resume_from_checkpoint is True:
+            checkpoint, incomplete = find_last_checkpoint(self._output_dir, all_processes=True)
+            if checkpoint is None:
+                found = "".join(f" ({folder} is incomplete: {reason})" for folder, reason in incomplete.items())
+                raise ValueError(f"there is no complete checkpoint in {self._output_dir!r} to resume from{found}.")
+            for folder, reason in incomplete.items() if self.args.should_save else ():
+                logger.warning(f"Resuming from {checkpoint}, not from {folder}, which is incomplete: {reason}.")
+                put_aside(folder)
+        else:
+            checkpoint = Path(resume_from_checkpoint)
+        check_checkpoint(checkpoint, self._masking_settings())
         if self._teacher_weights is not None:
             self._teacher_weights.load(checkpoint)
+        return checkpoint
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         self.state.num_input_tokens_seen += self._training_metrics.count_tokens(self.accelerator)
-        # Written first: `super()._save_checkpoint` pushes the folder, and deletes old ones, at its end
+        folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        with complete_or_removed(folder, writes=self.args.should_save):
+            super()._save_checkpoint(model, trial)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        # The last files that every process writes. Behind them come the trainer's state, a push, and the removal of old
+        # checkpoints, for which this one must be complete
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / MASKING_FILE).write_text(json.dumps(self._masking_settings(), indent=2))
             if self._teacher_weights is not None:
-                self._teacher_weights.save(folder)
-        super()._save_checkpoint(model, trial)
+                self._teacher_weights.save(Path(output_dir))
+            mark_complete(Path(output_dir), self._masking_settings())
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """
@@ -431,7 +457,8 @@ class ReflectionDistillTrainer(PublishingTrainer):
         Args:
             output_dir (`str`, *optional*): folder; `args.output_dir` by default.
         """
-        super().save_model(output_dir, _internal_call)
+        with explain_full_disk(Path(output_dir or self._output_dir)):
+            super().save_model(output_dir, _internal_call)
         if self.is_fsdp_enabled:
             # A process that writes nothing is done when it has sent its shards. If it ended now, the one that gathers them would
             # wait forever

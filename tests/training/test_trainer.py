@@ -24,7 +24,7 @@ from reflection_trl import (
     to_typed_blocks,
 )
 from reflection_trl.training.attention import PACKED_SDPA
-from reflection_trl.training.checkpoints import MASKING_FILE
+from reflection_trl.training.checkpoints import CHECKPOINT_FILE
 from reflection_trl.training.metrics import EvaluationMetrics
 from reflection_trl.training.teachers import TEACHER_FILE
 
@@ -508,7 +508,10 @@ def test_bad_models(make_model, tokenizer, mixed_rows, tmp_path):
 def test_a_checkpoint_of_another_trainer_is_refused(make_model, tokenizer, mixed_rows, tmp_path):
     (tmp_path / "checkpoint-1").mkdir()
     trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
-    with pytest.raises(ValueError, match=r"has no reflection_masking.json; it is not a checkpoint of this trainer"):
+    with pytest.raises(
+        ValueError,
+        match=r"cannot be resumed, since it has no reflection_checkpoint.json: .* or it is no checkpoint of this",
+    ):
         trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
 
 
@@ -542,7 +545,9 @@ def test_a_checkpoint_is_complete_when_it_is_pushed(make_model, tokenizer, mixed
         make_model(), tokenizer, mixed_rows, tmp_path, push_to_hub=True, hub_strategy="checkpoint", **settings
     )
     trainer.train()
-    needed = {"model.safetensors", MASKING_FILE} | ({TEACHER_FILE} if teacher == "ema" else set())
+    needed = {"model.safetensors", CHECKPOINT_FILE, "trainer_state.json"} | (
+        {TEACHER_FILE} if teacher == "ema" else set()
+    )
     assert sorted(pushed) == ["checkpoint-1", "checkpoint-2"] and all(needed <= files for files in pushed.values())
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-2"]
 
