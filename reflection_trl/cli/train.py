@@ -16,7 +16,7 @@ The YAML file sets fields; the command line overrides them. Those that people ch
     --sequence_loss_weight --student_loss_weight --distillation_weight --beta --temperature --teacher
     --use_peft --lora_r --lora_alpha --lora_target_modules --load_in_4bit
     --eval_strategy --eval_steps --eval_on_start --save_steps --report_to
-    --resume_from_checkpoint   `true` for the last checkpoint of output_dir, or a checkpoint's folder
+    --resume_from_checkpoint   `true` for the newest complete checkpoint of output_dir, or a checkpoint's folder
     --push_to_hub --hub_model_id
 
 `--help-all` lists every field with its default. Wrong input ends with one sentence and exit code 1; set
@@ -305,8 +305,9 @@ def load_data(
         return train, test
 
 
-def find_checkpoint(training_args: "ReflectionDistillConfig") -> str | None:
-    from transformers.trainer_utils import get_last_checkpoint
+def find_checkpoint(training_args: "ReflectionDistillConfig") -> str | bool | None:
+    """The checkpoint's folder, or `True` for the newest complete one, which the processes agree on."""
+    from reflection_trl.training.checkpoints import find_last_checkpoint, nothing_to_resume
 
     checkpoint = training_args.resume_from_checkpoint
     if checkpoint is None or str(checkpoint).lower() == "false":
@@ -319,10 +320,10 @@ def find_checkpoint(training_args: "ReflectionDistillConfig") -> str | None:
             )
         return str(checkpoint)
     output_dir = output_dir_of(training_args)
-    checkpoint = get_last_checkpoint(output_dir) if Path(output_dir).is_dir() else None
+    checkpoint, incomplete = find_last_checkpoint(output_dir)
     if checkpoint is None:
-        raise ValueError(f"there is no checkpoint in {output_dir!r} to resume from; start without this option.")
-    return checkpoint
+        raise nothing_to_resume(output_dir, incomplete)
+    return True
 
 
 def make_trainer(
@@ -435,8 +436,10 @@ def run(argv: list[str]) -> None:
     end(trainer)
 
 
-def run_training(trainer: "ReflectionDistillTrainer", checkpoint: str | None) -> None:
+def run_training(trainer: "ReflectionDistillTrainer", checkpoint: str | bool | None) -> None:
     import torch
+
+    from reflection_trl.training.checkpoints import CheckpointError
 
     try:
         trainer.train(resume_from_checkpoint=checkpoint)
@@ -445,6 +448,8 @@ def run_training(trainer: "ReflectionDistillTrainer", checkpoint: str | None) ->
             f"out of GPU memory at step {trainer.state.global_step + 1}; set `gradient_checkpointing: true`, lower "
             f"`per_device_train_batch_size` and raise `gradient_accumulation_steps`, lower `max_length`, or set `use_peft: true`."
         ) from error
+    except CheckpointError:
+        raise
     except USER_ERRORS as error:
         if trainer.state.global_step:  # no longer about the input: show where
             raise RuntimeError(f"training failed after step {trainer.state.global_step}") from error
@@ -452,9 +457,9 @@ def run_training(trainer: "ReflectionDistillTrainer", checkpoint: str | None) ->
 
 
 def what_is_kept(output_dir: Path) -> str:
-    from transformers.trainer_utils import get_last_checkpoint
+    from reflection_trl.training.checkpoints import find_last_checkpoint
 
-    checkpoint = get_last_checkpoint(output_dir) if output_dir.is_dir() else None
+    checkpoint, _ = find_last_checkpoint(output_dir)
     if checkpoint is None:
         return "There was no checkpoint yet (see `save_steps`), so nothing is kept."
     return f"The same command with `--resume_from_checkpoint true` goes on from {checkpoint}."

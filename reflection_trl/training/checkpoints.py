@@ -113,17 +113,56 @@ def find_last_checkpoint(
     return last, {checkpoint: reason for checkpoint, reason in newer.items() if reason is not None}
 
 
-def put_aside(checkpoint: Path) -> None:
+def nothing_to_resume(output_dir: str | os.PathLike[str], incomplete: dict[Path, str]) -> ValueError:
     """
-    Renames an incomplete checkpoint, so that `save_total_limit` does not count it.
+    Returns the error of a folder without a complete checkpoint.
 
     Args:
-        checkpoint (`Path`):
-            Folder.
+        output_dir (`str` or `PathLike`):
+            Folder of the training.
+        incomplete (`dict[Path, str]`):
+            Its checkpoints, with what they lack.
     """
-    aside = checkpoint.with_name(_INCOMPLETE + checkpoint.name)
-    shutil.rmtree(aside, ignore_errors=True)
-    checkpoint.rename(aside)
+    lacks = "".join(f" ({folder} is incomplete: {reason})" for folder, reason in incomplete.items())
+    return ValueError(
+        f"there is no complete checkpoint in {str(output_dir)!r} to resume from{lacks}; start without this option."
+    )
+
+
+def find_checkpoint(
+    resume_from_checkpoint: str | bool | None, output_dir: str | os.PathLike[str], writes: bool
+) -> Path | None:
+    """
+    Returns the checkpoint that a training is to resume from; all processes must call this.
+
+    Args:
+        resume_from_checkpoint (`str` or `bool`, *optional*):
+            Folder of a checkpoint, or `True` for the newest that is complete for all processes. Newer ones are named with what
+            they lack, and renamed, so that `save_total_limit` does not count them.
+        output_dir (`str` or `PathLike`):
+            Folder of the training.
+        writes (`bool`):
+            Whether this process writes checkpoints.
+
+    Returns:
+        `Path`, *optional*: `None` for a training that begins anew.
+
+    Raises:
+        ValueError: If no checkpoint is complete.
+    """
+    if not resume_from_checkpoint:
+        return None
+    if resume_from_checkpoint is not True:
+        return Path(resume_from_checkpoint)
+    checkpoint, incomplete = find_last_checkpoint(output_dir, all_processes=True)
+    if checkpoint is None:
+        raise nothing_to_resume(output_dir, incomplete)
+    for folder, reason in incomplete.items() if writes else ():
+        logger.warning(f"Resuming from {checkpoint}, not from {folder}, which is incomplete: {reason}.")
+        aside = folder.with_name(_INCOMPLETE + folder.name)
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+    return checkpoint
 
 
 def _checkpoints(output_dir: str | os.PathLike[str]) -> list[Path]:

@@ -17,7 +17,6 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import DataCollator, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, PredictionOutput, TrainOutput
-from transformers.utils import logging
 from trl.trainer.utils import get_config_model_id
 
 from ..rendering import BlockTokenRenderer, ChatTemplateRenderer
@@ -28,9 +27,8 @@ from .checkpoints import (
     check_checkpoint,
     complete_or_removed,
     explain_full_disk,
-    find_last_checkpoint,
+    find_checkpoint,
     mark_complete,
-    put_aside,
 )
 from .checks import check_adapter, check_datasets, check_model, disable_dispatching, set_pad_token
 from .collator import DataCollatorForReflectionDistillation
@@ -45,9 +43,6 @@ from .modeling import LossInputs, TeacherPredictions, load_model, make_loss_inpu
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .publishing import PublishingTrainer
 from .teachers import UpdateTeacher, make_teacher_weights, teacher_in_place
-
-
-logger = logging.get_logger(__name__)
 
 
 class ReflectionDistillTrainer(PublishingTrainer):
@@ -225,8 +220,11 @@ class ReflectionDistillTrainer(PublishingTrainer):
         trial: Any = None,
         ignore_keys_for_eval: list[str] | None = None,
     ) -> TrainOutput:
-        checkpoint = self._checkpoint_to_resume(resume_from_checkpoint)
+        checkpoint = find_checkpoint(resume_from_checkpoint, self._output_dir, self.args.should_save)
         if checkpoint is not None:
+            check_checkpoint(checkpoint, self._masking_settings())
+            if self._teacher_weights is not None:
+                self._teacher_weights.load(checkpoint)
             notice = WarnOfOtherSteps(checkpoint)
             self.add_callback(notice)
         try:
@@ -415,24 +413,6 @@ class ReflectionDistillTrainer(PublishingTrainer):
 
     def _masking_settings(self) -> dict[str, Any]:
         return self.args.masking_settings | {"teacher": self.args.teacher}
-
-    def _checkpoint_to_resume(self, resume_from_checkpoint: str | bool | None) -> Path | None:
-        if not resume_from_checkpoint:
-            return None
-        if resume_from_checkpoint is True:
-            checkpoint, incomplete = find_last_checkpoint(self._output_dir, all_processes=True)
-            if checkpoint is None:
-                found = "".join(f" ({folder} is incomplete: {reason})" for folder, reason in incomplete.items())
-                raise ValueError(f"there is no complete checkpoint in {self._output_dir!r} to resume from{found}.")
-            for folder, reason in incomplete.items() if self.args.should_save else ():
-                logger.warning(f"Resuming from {checkpoint}, not from {folder}, which is incomplete: {reason}.")
-                put_aside(folder)
-        else:
-            checkpoint = Path(resume_from_checkpoint)
-        check_checkpoint(checkpoint, self._masking_settings())
-        if self._teacher_weights is not None:
-            self._teacher_weights.load(checkpoint)
-        return checkpoint
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         self.state.num_input_tokens_seen += self._training_metrics.count_tokens(self.accelerator)

@@ -1,5 +1,6 @@
 """The errors of the first hour: each ends in one sentence that says what to do, with exit code 1 and nothing written."""
 
+import errno
 import json
 import os
 import shutil
@@ -232,6 +233,22 @@ def test_interrupted_training_says_how_to_go_on(monkeypatch, tmp_path, capsys):
     last = tmp_path / "out" / "checkpoint-2"
     assert f"with `--resume_from_checkpoint true` goes on from {last}." in capsys.readouterr().err
     assert last.is_dir()
+
+
+def test_a_full_disk_is_one_sentence(monkeypatch, tmp_path, capsys):
+    stop_at(9, None, monkeypatch)
+
+    def full(value, path, *_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(torch, "save", full)
+    argv = ["--config", "train.yaml", "--output_dir", str(tmp_path / "out"), "--save_steps", "1"]
+    line = said(train.main, argv, capsys)
+    assert (
+        f"error: {tmp_path / 'out' / 'checkpoint-1'} could not be written: no space is left on the disk; make room"
+        in line
+    )
+    assert not list((tmp_path / "out").glob("checkpoint-*"))
 
 
 def test_training_interrupted_before_a_checkpoint_keeps_nothing(monkeypatch, tmp_path, capsys):

@@ -191,7 +191,7 @@ def no_pictures(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_resuming_repeats_the_uninterrupted_run(workplace, tmp_path, capsys):
+def test_resuming_repeats_the_uninterrupted_run(workplace, tmp_path, capsys, caplog):
     # As `trained`, but in one process, where both rows of a step make one batch
     argv = ["--config", str(workplace / "distill.yaml"), "--output_dir", str(tmp_path / "out")]
     assert train.main(argv) == 0, capsys.readouterr().err
@@ -201,6 +201,11 @@ def test_resuming_repeats_the_uninterrupted_run(workplace, tmp_path, capsys):
     assert train.main(again) == 0, capsys.readouterr().err
     resumed = read_series(json.loads(state.read_text())["log_history"])["loss"]
     assert resumed == (losses[0], pytest.approx(losses[1], abs=1e-5))
+    # A torn checkpoint is passed over
+    (tmp_path / "out" / "checkpoint-4" / "optimizer.pt").unlink()
+    assert train.main([*argv, "--resume_from_checkpoint", "true"]) == 0
+    assert f"not from {tmp_path / 'out' / 'checkpoint-4'}, which is incomplete" in caplog.text
+    assert read_series(json.loads(state.read_text())["log_history"])["loss"] == resumed
     # Other masks would not repeat it
     assert train.main([*again, "--mask_order", "code", "text", "execution"]) == 1
     assert "`mask_order=" in capsys.readouterr().err
@@ -304,7 +309,7 @@ BAD_INPUT = {
     "unknown order": ({"mask_order": ["code", "text"]}, [], "`mask_order` is ['code', 'text']"),
     "rate out of range": ({"mask_rate_end": 1.5}, [], "`mask_rate_end` is 1.5; it must lie in [0, 1]"),
     "rows too long": ({"max_length": 8}, [], "can be used, of"),
-    "no checkpoint": ({}, ["--resume_from_checkpoint", "true"], "there is no checkpoint in"),
+    "no checkpoint": ({}, ["--resume_from_checkpoint", "true"], "there is no complete checkpoint in"),
     "missing checkpoint": ({}, ["--resume_from_checkpoint", "out/checkpoint-9"], "does not exist"),
     "no template": ({"model_name_or_path": "untemplated"}, [], "chat template"),
     "bad LoRA target": ({"use_peft": True, "lora_target_modules": ["nothing"]}, [], "nothing"),
