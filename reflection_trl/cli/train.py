@@ -320,8 +320,8 @@ def find_checkpoint(training_args: "ReflectionDistillConfig") -> str | bool | No
             )
         return str(checkpoint)
     output_dir = output_dir_of(training_args)
-    checkpoint, incomplete = find_last_checkpoint(output_dir)
-    if checkpoint is None:
+    last, incomplete = find_last_checkpoint(output_dir)
+    if last is None:
         raise nothing_to_resume(output_dir, incomplete)
     return True
 
