@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from ..files.run_folder import RunError
     from .build import build_reflection_dataset
     from .reflection_sequences import ReflectionSequences
-    from .rollout import RolloutSettings, rollout
+    from .rollout import rollout
     from .sequence import Attempt, ReflectionSequence
+    from .settings import RolloutSettings
     from .statistics import BuildStatistics
 
 # `datasets` and its company take a second to import, and rollouts need none of it
@@ -18,7 +19,7 @@ _MODULES = {
     "BuildStatistics": "statistics",
     "ReflectionSequence": "sequence",
     "ReflectionSequences": "reflection_sequences",
-    "RolloutSettings": "rollout",
+    "RolloutSettings": "settings",
     "RunError": ".run_folder",  # one level up
     "build_reflection_dataset": "build",
     "rollout": "rollout",

@@ -17,6 +17,7 @@ Knows nothing of models and conversations.
 import ast
 import asyncio
 import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -111,10 +112,17 @@ class SelfTested:
     Args:
         solution (`str`): the program without its tests.
         asserts (`tuple[Assert]`): those of its tests that test something: `assert True` is none.
+        tests (`str`, *optional*, defaults to `""`): the lines that the solution lacks, as they stood in the program.
     """
 
     solution: str
     asserts: tuple[Assert, ...]
+    tests: str = ""
+
+    @property
+    def program(self) -> str:
+        """The solution, and its tests behind it."""
+        return "\n\n".join(part for part in (self.solution.strip("\n").rstrip(), self.tests) if part)
 
 
 def assert_hint(language: str) -> str:
@@ -146,6 +154,26 @@ def split_asserts(program: str, language: str = "python") -> SelfTested:
         return SelfTested(program, ()) if tree is None else _split_tree(program, tree)
     except RecursionError:  # an expression that is nested too deeply to be taken apart
         return SelfTested(program, ())
+
+
+def set_tests_apart(program: str, language: str = "python") -> SelfTested | None:
+    """
+    Puts the tests of a program behind its solution, so that the two can stand in code blocks of their own.
+
+    Args:
+        program (`str`): the program.
+        language (`str`, *optional*, defaults to `"python"`): its language.
+
+    Returns:
+        [`SelfTested`], *optional*: the parts of the program with its tests at the end, which is its `program`; `None` where the tests cannot
+        be cut out cleanly.
+    """
+    before = split_asserts(program, language)
+    if not before.tests:  # there are none, or they cannot be moved
+        return None if before.asserts else SelfTested(program, ())
+    after = split_asserts(before.program, language)
+    same = [one.source for one in after.asserts] == [one.source for one in before.asserts]
+    return after if same and after.program == before.program else None
 
 
 def drop_asserts(program: str, wrong: Iterable[Assert], language: str = "python") -> str | None:
@@ -258,10 +286,11 @@ def _split_tree(program: str, tree: ast.Module) -> SelfTested:
     if not tests:
         return SelfTested(program, ())
     noise += [node for node in statements if node.lineno > tests[0].lineno and _is_print(node)]
-    solution = _without(program, tree, [*tests, *noise, *testers.values()]).split("\n")
+    removed = [*tests, *noise, *testers.values()]
+    solution = _without(program, tree, removed).split("\n")
     while solution and not solution[-1].partition("#")[0].strip():  # "# Tests"
         solution.pop()
-    return SelfTested("\n".join([*solution, ""]), tuple(found))
+    return SelfTested("\n".join([*solution, ""]), tuple(found), _lines_of(program, removed))
 
 
 def _split_by_lines(program: str, language: str) -> SelfTested:
@@ -275,7 +304,7 @@ def _split_by_lines(program: str, language: str) -> SelfTested:
     setup = [line for line in head if style.setup.match(line)]
     rest = [line for line in head if line not in setup or "assert" not in line]
     one = Assert("\n".join([*setup, tail]), len(head), program.count("\n") + 1)
-    return SelfTested("\n".join(rest).strip("\n") + "\n", (one,))
+    return SelfTested("\n".join(rest).strip("\n") + "\n", (one,), one.source.strip("\n").rstrip())
 
 
 def _flat(statements: list[ast.stmt]) -> list[ast.stmt]:
@@ -371,6 +400,25 @@ def _is_print(node: ast.stmt) -> bool:
     return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print"
 
 
+def _first_line(node: ast.stmt) -> int:
+    """Where a statement begins, its decorators included."""
+    return min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
+
+
+def _lines_of(program: str, nodes: Sequence[ast.stmt]) -> str:
+    """The lines of some statements in their order, at the margin, with the comments that stand between them."""
+    lines, parts, before = program.split("\n"), [], None
+    for node in sorted({_first_line(node): node for node in nodes}.values(), key=_first_line):
+        first, last = _first_line(node), node.end_lineno or node.lineno
+        between = lines[before : first - 1] if before is not None else []
+        if all(not line.strip() or line.lstrip().startswith("#") for line in between):
+            parts += [line.strip() for line in between]
+        own = lines[first - 1 : last]
+        parts.append(textwrap.dedent("\n".join(own)) if node.col_offset else "\n".join(own))
+        before = last
+    return "\n".join(parts)
+
+
 def _without(program: str, tree: ast.Module, nodes: Sequence[ast.stmt]) -> str:
     """The program without some of its statements; the program itself where they cannot be taken out by lines."""
     dropped = set(map(id, nodes))
@@ -379,7 +427,6 @@ def _without(program: str, tree: ast.Module, nodes: Sequence[ast.stmt]) -> str:
             nodes = [*nodes, node]
     gone = set()
     for node in nodes:
-        start = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
-        gone |= set(range(start, (node.end_lineno or node.lineno) + 1))
+        gone |= set(range(_first_line(node), (node.end_lineno or node.lineno) + 1))
     cut = "\n".join(line for number, line in enumerate(program.split("\n"), 1) if number not in gone)
     return cut if parse_python(cut) is not None else program

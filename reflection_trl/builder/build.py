@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from ..languages import Executor, get_language
 from ..languages.execution import Execute
 from ..problems import Problem, ProblemReport, load_problems, prepare_problems, write_problems
 from .acceptance import Rejection
-from .features import to_row
+from .features import share_solved, to_row
 from .giving_up import Prospects
 from .plot import plot_build
 from .progress import Progress
-from .rollout import RolloutSettings
 from .run import Task, latest_records, make_rollouts, open_tasks
-from .selection import select
+from .selection import difficulty_quotas, select
+from .settings import RolloutSettings
 from .statistics import BuildStatistics, measure
 
 
@@ -43,7 +43,8 @@ _POLL_SECONDS = 2.0
 @dataclass(frozen=True)
 class Build:
     """
-    What a run makes. Rollouts of one run may be used for another that differs in `samples` or `min_repaired_share` only.
+    What a run makes. Rollouts of one run may be used for another that differs in `samples`, `min_repaired_share` or `by_difficulty`
+    only.
 
     Args:
         problems (`Sequence[Problem]`): prepared problems.
@@ -55,6 +56,8 @@ class Build:
         held_out (`Sequence[Problem]`, *optional*): problems that were set aside before; the run keeps them beside its rows.
         give_up_after (`int`, *optional*): no more rollouts are made of a problem of which the first so many were rejected.
         chat_template_kwargs (`dict`, *optional*): further variables of the model's chat template.
+        by_difficulty (`bool`, *optional*, defaults to `False`): whether rows of problems that the model solves without a sequence are set
+            aside, in proportion: see [`~reflection_trl.builder.selection.difficulty_quotas`].
 
     Raises:
         ValueError: If a number is out of its range, there are no problems, or one of them cannot be worked on here.
@@ -69,6 +72,7 @@ class Build:
     held_out: Sequence[Problem] = ()
     give_up_after: int | None = None
     chat_template_kwargs: dict[str, Any] | None = None
+    by_difficulty: bool = False
 
     def __post_init__(self) -> None:
         if not self.problems:
@@ -77,6 +81,8 @@ class Build:
             raise ValueError(f"`samples_per_problem` must be at least 1, got {self.samples}.")
         if self.give_up_after is not None and self.give_up_after < 1:
             raise ValueError(f"`give_up_after` must be at least 1, got {self.give_up_after}.")
+        if self.by_difficulty and not self.settings.solve_rate_draws:
+            raise ValueError("`by_difficulty` needs solve rates: set `solve_rate_draws` to at least 1.")
         select([], self.min_repaired_share)
         for language in {problem.language for problem in self.problems}:
             if (missing := get_language(language).missing()) is not None:
@@ -100,7 +106,7 @@ class Build:
         settings["templates"] = _digest(self.settings.prompts.sources)
         settings["give_up_after"] = self.give_up_after
         settings["chat_template_kwargs"] = self.chat_template_kwargs
-        for later in ("give_up_after", "chat_template_kwargs", "unaided_answers", "answer_first"):
+        for later in ("give_up_after", "chat_template_kwargs", "answer_first"):
             if not settings[later]:  # a run from before there was such a setting can be gone on with
                 del settings[later]
         return {
@@ -128,7 +134,15 @@ class Build:
             )
             for stage in ("first", "repair", "prose", "answer")
         }
-        return {**stages, "rounds": str(self.settings.rounds), "seed": str(self.settings.seed)}
+        drawn = self.settings.answer_context
+        if drawn != "program":
+            drawn = f"{drawn}, {self.settings.answer_choice} good one of {self.settings.answer_draws}"
+        return {
+            **stages,
+            "answer drawn in": drawn,
+            "rounds": str(self.settings.rounds),
+            "seed": str(self.settings.seed),
+        }
 
 
 def build_reflection_dataset(
@@ -139,6 +153,7 @@ def build_reflection_dataset(
     samples_per_problem: int = 1,
     min_repaired_share: float = 0.0,
     give_up_after: int | None = None,
+    by_difficulty: bool = False,
     seed: int = 0,
     settings: RolloutSettings | None = None,
     generation: GenerationArguments | None = None,
@@ -165,6 +180,8 @@ def build_reflection_dataset(
             Least share of rows with at least one failed attempt; surplus successes at the first try are set aside.
         give_up_after (`int`, *optional*):
             No more rollouts are made of a problem of which the first so many were rejected.
+        by_difficulty (`bool`, *optional*, defaults to `False`):
+            Whether rows of problems that the model solves without a sequence are set aside, in proportion to how often it does.
         seed (`int`, *optional*, defaults to 0):
             Of all draws.
         settings ([`RolloutSettings`], *optional*):
@@ -208,6 +225,7 @@ def build_reflection_dataset(
         report,
         give_up_after=give_up_after,
         chat_template_kwargs=generation.template_variables if generation else None,
+        by_difficulty=by_difficulty,
     )
     if output_dir is None:
         from huggingface_hub.constants import HF_HOME
@@ -335,12 +353,19 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
     ordered = [record for record in made if record["rejection"] != Rejection.GIVEN_UP]
     if not ordered:
         raise RunError(f"{folder.path} holds no rollouts yet: run the same command without --outcome_only first.")
-    kept, aside = select([record for record in ordered if record["rejection"] is None], build.min_repaired_share)
+    rates = _solve_rates(ordered)
+    quotas = difficulty_quotas(rates, build.samples) if build.by_difficulty else None
+    accepted_records = [record for record in ordered if record["rejection"] is None]
+    kept, aside = select(accepted_records, build.min_repaired_share, quotas)
     rejected = [record for record in ordered if record["rejection"] is not None]
     sampling = json.dumps(build.sampling())
 
     def rows(chosen: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [to_row(record, by_id[record["problem_id"]], build.model, sampling) for record in chosen]
+        ids = [record["problem_id"] for record in chosen]
+        return [
+            to_row(record, by_id[name], build.model, sampling, rates[name])
+            for record, name in zip(chosen, ids, strict=True)
+        ]
 
     accepted = rows(kept)
     statistics = measure(
@@ -353,6 +378,7 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
         prompts=build.settings.prompts.sources,
         contamination=_preparation(build),
         spared=len(made) - len(ordered),
+        solve_rates=[rate for rate in rates.values() if rate is not None],
     )
     try:
         for kind, chosen in (("accepted", accepted), ("set_aside", rows(aside)), ("rejected", rows(rejected))):
@@ -387,8 +413,8 @@ def read_rows(output_dir: str | os.PathLike[str]) -> "Dataset":
     if rows.is_dir() and not [*rows.glob("accepted-*.jsonl")]:
         if [*rows.glob("set_aside-*.jsonl")]:
             raise RunError(
-                f"Every accepted rollout of {output_dir} passed at the first try, so `min_repaired_share` leaves none: lower it, or "
-                "take harder problems."
+                f"Every accepted rollout of {output_dir} was set aside (the first program passed, or the model solves the problem "
+                "without a sequence): lower `min_repaired_share`, leave `by_difficulty` out, or take harder problems."
             )
         statistics = json.loads((Path(output_dir) / "statistics.json").read_text(encoding="utf-8"))
         reason, count = next(iter(statistics["rejections"].items()))
@@ -424,6 +450,14 @@ def model_name(generation: GenerationArguments) -> str:
     """
     name = generation.model_name_or_path or f"the model of {generation.base_url}"
     return f"{name}@{generation.model_revision}" if generation.model_revision else name
+
+
+def _solve_rates(records: Sequence[dict[str, Any]]) -> dict[str, float | None]:
+    """The share of answers to the request alone that pass, by the problem's id."""
+    of_problem: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        of_problem[record["problem_id"]].append(record)
+    return {name: share_solved(of, "solved") for name, of in of_problem.items()}
 
 
 def _sources(problems: Sequence[Problem]) -> list[str]:

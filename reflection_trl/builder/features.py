@@ -1,6 +1,7 @@
 """The columns of a reflection-sequence dataset, and the rows that rollouts become."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..feedback import Feedback
@@ -11,6 +12,7 @@ from .sequence import ReflectionSequence
 if TYPE_CHECKING:
     from datasets import Features
 
+_NOT_IN_ROWS = frozenset({"unaided", "outcomes", "solved", "taught", "runs", "rejection", "detail"})
 _FEEDBACK_NUMBERS = ("line", "column")
 
 
@@ -39,6 +41,8 @@ def sequence_features(rejected: bool = False) -> "Features":
         "licence": Value("string"),
         "rounds": Value("int32"),
         "repaired": Value("bool"),
+        "solve_rate": Value("float32"),
+        "teacher_solve_rate": Value("float32"),
         "wrong_asserts": List(Value("string")),
         "model": Value("string"),
         "sampling": Value("string"),
@@ -58,10 +62,13 @@ def to_record(sequence: ReflectionSequence) -> dict[str, Any]:
         "rejection": sequence.rejection,
         "detail": sequence.detail,
         "messages": sequence.messages() if sequence.accepted else _messages_so_far(sequence),
-        "feedback": [attempt.feedback.to_dict() for attempt in sequence.attempts],
+        "feedback": [run.to_dict() for attempt in sequence.attempts for run in attempt.runs],
+        "outcomes": [attempt.feedback.kind.value for attempt in sequence.attempts],
         "rounds": sequence.rounds,
         "repaired": sequence.repaired,
         "unaided": sequence.unaided,
+        "solved": list(sequence.solved),
+        "taught": list(sequence.taught),
         "wrong_asserts": list(sequence.wrong_asserts),
         "prompt_tokens": sequence.prompt_tokens,
         "completion_tokens": sequence.completion_tokens,
@@ -69,7 +76,9 @@ def to_record(sequence: ReflectionSequence) -> dict[str, Any]:
     }
 
 
-def to_row(record: dict[str, Any], problem: Problem, model: str, sampling: str) -> dict[str, Any]:
+def to_row(
+    record: dict[str, Any], problem: Problem, model: str, sampling: str, solve_rate: float | None = None
+) -> dict[str, Any]:
     """
     A rollout as a row of the dataset.
 
@@ -78,8 +87,9 @@ def to_row(record: dict[str, Any], problem: Problem, model: str, sampling: str) 
         problem ([`~reflection_trl.problems.Problem`]): its problem.
         model (`str`): which model wrote it.
         sampling (`str`): how it was drawn, as JSON.
+        solve_rate (`float`, *optional*): share of answers to the request alone that pass the problem's tests.
     """
-    row = {name: record[name] for name in record if name not in ("unaided", "runs", "rejection", "detail")}
+    row = {name: record[name] for name in record if name not in _NOT_IN_ROWS}
     row |= {
         "type": "reflection",
         "language": problem.language,
@@ -88,12 +98,29 @@ def to_row(record: dict[str, Any], problem: Problem, model: str, sampling: str) 
         "entry_point": problem.entry_point,
         "source": problem.source,
         "licence": problem.licence,
+        "solve_rate": solve_rate,
+        "teacher_solve_rate": share_solved([record]),
         "model": model,
         "sampling": sampling,
     }
     if record["rejection"] is not None:
         row |= {"rejection": record["rejection"], "detail": record["detail"]}
     return row
+
+
+def share_solved(records: Iterable[dict[str, Any]], drawn: str = "taught") -> float | None:
+    """
+    The share of drawn answers that passed their problem's tests.
+
+    Args:
+        records (`Iterable[dict]`): of [`to_record`].
+        drawn (`str`, *optional*, defaults to `"taught"`): which ones: `"taught"`, after a sequence, or `"solved"`, to the request alone.
+
+    Returns:
+        `float`, *optional*: `None` where none was drawn and judged.
+    """
+    outcomes = [passed for record in records for passed in record.get(drawn, ())]
+    return sum(outcomes) / len(outcomes) if outcomes else None
 
 
 def _messages_so_far(sequence: ReflectionSequence) -> list[dict[str, str]]:

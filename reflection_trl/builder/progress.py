@@ -100,4 +100,4 @@ class Progress:
         accepted = record["rejection"] is None
         self._counts["accepted" if accepted else "rejected"] += 1
         self._counts["repaired"] += accepted and record["repaired"]
-        self._failures.update(entry["kind"] for entry in record["feedback"] if entry["kind"] != "none")
+        self._failures.update(kind for kind in record["outcomes"] if kind != "none")

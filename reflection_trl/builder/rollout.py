@@ -3,18 +3,22 @@ One rollout: a model writes a program with asserts, sees what running it gives, 
 
 A pure function of its arguments: models and sandboxes come as `generate` and `execute`, nothing is read or written.
 
-**Stage one** is a conversation. Each program is run as it stands; when it ends well, the problem's own tests are run
-behind it, and a failure there is shown like any other output. It ends when all of that passes, and is given up after
-`rounds` programs, or when the model does nothing but repeat itself. Of several repairs that were drawn for a round, one
-that passes goes into the sequence.
+**Stage one** is a conversation. Each program is run: the solution alone, then with the asserts that the model wrote for it; when that
+ends well, the problem's own tests are run behind it, and a failure there is shown like any other output. It ends when all of that
+passes, and is given up after `rounds` programs, or when the model does nothing but repeat itself. Of several repairs that were drawn
+for a round, one that passes goes into the sequence.
 
-**Stage two** is a conversation of its own: the model answers the one-off request, alone at first if the settings say so, then given
-the program that passed, and its answer is judged from scratch. So the answer cannot refer to attempts that it has never seen.
+Solution and asserts stand in messages of their own, each followed by its output. So no message of the sequence shows the model how to mix
+them, and what it answers afterwards holds no tests.
+
+**Stage two** is the final answer, of which `answer_context` says where it is drawn: after the sequence, in the very conversation that the
+row will hold (the teacher's, in training), several times, and kept as it was drawn; or given the program that passed; or to the request
+alone. It is judged from scratch.
 
 Stage one may also start from the model's answer to the one-off request, to which it then adds asserts (`answer_first`). The sequence
-shows then what is wrong with that answer, in the words that the model has for one, and one that passes at once is the final answer.
+shows then what is wrong with that answer, in the words that the model has for one.
 
-What is stored is not word for word what was sent: the sequence holds the output of a run where the model was sent that
+What is stored of stage one is not word for word what was sent: the sequence holds the output of a run where the model was sent that
 output with a request to go on, prose behind a program is cut (it was written before the program had run), and an assert
 that is known to be wrong is taken out (see `asserts`).
 """
@@ -23,25 +27,37 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import random
 import re
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ..answers import Answer, read_answer, without_thoughts
 from ..feedback import Feedback, FeedbackKind
 from ..generation.types import BudgetExhaustedError, Completion, Generate, GenerationError, Sampling
+from ..languages import get_language
 from ..languages.execution import Execute, Run
 from ..problems import Problem
 from ..problems.judge import judge
+from ..sequences import fence_code
 from .acceptance import Rejected, Rejection, check_standalone, echoed_words, is_refusal
-from .asserts import Assert, assert_hint, contradicted, drop_asserts, majority_contradicts, split_asserts
-from .prompts import Prompts
+from .asserts import (
+    Assert,
+    assert_hint,
+    contradicted,
+    drop_asserts,
+    majority_contradicts,
+    set_tests_apart,
+    split_asserts,
+)
+from .draws import Draw, generate_after_runs, judge_draw
 from .sequence import Attempt, ReflectionSequence
+from .settings import RolloutSettings
 
 
+_TESTS = "Tests:"  # between a solution and its asserts, where both are one message
 _NO_OUTPUT = "(no output)"
 # "Here is the corrected program:"
 _ANNOUNCEMENT = re.compile(
@@ -59,92 +75,14 @@ _WORTH_ANOTHER = frozenset(
         Rejection.LEANS_ON_REFLECTION,
         Rejection.ECHOES_PROMPT,
         Rejection.UNDEFINED_NAMES,
+        Rejection.TESTS_IN_ANSWER,
+        Rejection.TESTS_NOT_APART,
         Rejection.TESTS_FAILED,
         Rejection.OWN_ASSERTS_FAILED,
     }
 )
 _HOTTER, _HOTTEST = 0.2, 2.0  # the latter is as much as servers take
 _SENTENCES = re.compile(r"(.*[.!?](?=\s|$))?", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class RolloutSettings:
-    """
-    How rollouts are made.
-
-    Args:
-        rounds (`int`, *optional*, defaults to `4`):
-            The most programs that the model may write in stage one.
-        first ([`~reflection_trl.generation.Sampling`], *optional*):
-            How the first program is drawn.
-        repair ([`~reflection_trl.generation.Sampling`], *optional*):
-            How the others are.
-        prose ([`~reflection_trl.generation.Sampling`], *optional*):
-            How the closing sentence of an accepted sequence is, and an analysis where a repair came without one.
-        answer ([`~reflection_trl.generation.Sampling`], *optional*):
-            How the answer to the one-off request is.
-        seed (`int`, *optional*, defaults to `0`):
-            Each draw has a seed of its own, made from this one, the problem's id, the sample and the round. Seeds in the
-            samplings above are not used.
-        tell_tests (`bool`, *optional*, defaults to `True`):
-            Whether the model sees how its program fails the problem's own tests. If not, such a program ends the rollout.
-        repair_candidates (`int`, *optional*, defaults to `1`):
-            Repairs that are drawn for each round. The first that passes is taken, or else the first: small models repair
-            seldom, and what they are asked for begins with the same tokens.
-        answer_first (`bool`, *optional*, defaults to `False`):
-            Whether the first program is the model's answer to the one-off request alone, to which it adds asserts. If it passes, it is
-            the final answer too.
-        unaided_answers (`int`, *optional*, defaults to `0`):
-            How many answers to the one-off request alone are tried before the model is given the program that passed. The first that is
-            good enough is taken: it is in the model's own style, where one that is copied from a program tends to be terse.
-        redraws (`int`, *optional*, defaults to `2`):
-            How often an answer that cannot be used (no code, cut off, a program that has failed already, words that lean on
-            the attempts) is drawn again, each time at a temperature that is higher by 0.2.
-        voters (`int`, *optional*, defaults to `0`):
-            Answers to draw beside, for a problem with neither tests nor reference: an assert that most of them fail is wrong.
-        max_chars (`int`, *optional*, defaults to `32000`):
-            The longest conversation, in characters, and the longest single answer that is looked at.
-        templates (`str` or `Path`, *optional*):
-            Directory with prompts of your own: see [`~reflection_trl.builder.prompts.Prompts`].
-
-    Raises:
-        ValueError: If a number is out of its range, or a template cannot be used.
-    """
-
-    rounds: int = 4
-    first: Sampling = field(default_factory=lambda: Sampling(temperature=0.8, top_p=0.95, max_tokens=1024))
-    repair: Sampling = field(default_factory=lambda: Sampling(temperature=0.6, top_p=0.95, max_tokens=1536))
-    prose: Sampling = field(default_factory=lambda: Sampling(temperature=0.6, top_p=0.95, max_tokens=160))
-    answer: Sampling = field(default_factory=lambda: Sampling(temperature=0.2, top_p=0.95, max_tokens=1024))
-    seed: int = 0
-    tell_tests: bool = True
-    repair_candidates: int = 1
-    answer_first: bool = False
-    unaided_answers: int = 0
-    redraws: int = 2
-    voters: int = 0
-    max_chars: int = 32_000
-    templates: str | Path | None = None
-
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("rounds", 1),
-            ("max_chars", 1000),
-            ("repair_candidates", 1),
-            ("unaided_answers", 0),
-            ("redraws", 0),
-            ("voters", 0),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"`{name}` must be at least {least}, got {getattr(self, name)}.")
-        if self.voters == 1:
-            raise ValueError("`voters` must be 0 or at least 2, got 1: one answer is no majority.")
-        _ = self.prompts  # a template that cannot be used is found before anything is drawn
-
-    @functools.cached_property
-    def prompts(self) -> Prompts:
-        """The templates, read once."""
-        return Prompts.load(self.templates)
 
 
 def draw_seed(seed: int, problem_id: str, sample: int, step: str | int) -> int:
@@ -212,6 +150,24 @@ class _Findings:
         return _Findings(dict(self.asserts), set(self.shown), dict(self.wrong))
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """
+    What a program of the model's came to.
+
+    Args:
+        code (`str`): the program without the asserts that are known to be wrong.
+        feedback ([`~reflection_trl.feedback.Feedback`]): of the program, or of the problem's tests behind it.
+        further (`bool`): whether it comes from the problem's tests after the program's own asserts have held.
+        alone ([`~reflection_trl.feedback.Feedback`], *optional*): of the solution without its asserts, where it has been run.
+    """
+
+    code: str
+    feedback: Feedback
+    further: bool = False
+    alone: Feedback | None = None
+
+
 class _Rollout:
     """The state of one rollout: the sequence so far, and what the model has been sent."""
 
@@ -233,10 +189,15 @@ class _Rollout:
 
     async def make(self) -> ReflectionSequence:
         try:
+            await self._measure_difficulty()
             await self._reflect()
             await self._reconsider_asserts()
-            await self._answer()
-            await self._conclude()
+            if self.settings.answer_context == "sequence":
+                await self._conclude()
+                await self._answer_in_sequence()
+            else:
+                await self._answer()
+                await self._conclude()  # last, since only accepted sequences need it
             if sum(len(turn["content"]) for turn in self.sequence.messages()) > self.settings.max_chars:
                 raise Rejected(
                     Rejection.TOO_LONG, f"The conversation is longer than {self.settings.max_chars} characters."
@@ -259,7 +220,8 @@ class _Rollout:
             code, feedback = attempt.code, attempt.feedback
             failed |= {answer.code, code}
             self._note(attempts=(*self.sequence.attempts, attempt))
-            self._chat.append({"role": "assistant", "content": attempt.text})
+            said = f"\n\n{_TESTS}\n\n".join(part for part in (attempt.text, attempt.tests) if part)
+            self._chat.append({"role": "assistant", "content": said})
             if feedback.passed:
                 if not self._tests_itself(code):
                     raise Rejected(
@@ -282,8 +244,9 @@ class _Rollout:
         for answer in answers:
             self._found = before.copy()  # a candidate that is not taken leaves nothing behind
             try:
-                code, feedback, further = await self._try(answer.code)
-                if not feedback.passed and code in failed:  # as it would be stored
+                outcome = await self._try(answer.code)
+                code, passed = outcome.code, outcome.feedback.passed
+                if not passed and code in failed:  # as it would be stored
                     raise Rejected(
                         Rejection.NO_PROGRESS,
                         f"Round {number + 1} repeats a program that has failed, but for wrong asserts.",
@@ -291,18 +254,29 @@ class _Rollout:
             except Rejected as rejected:
                 refused.append(rejected)
                 continue
-            done = feedback.passed and self._tests_itself(code)
+            done = passed and self._tests_itself(code)
             if chosen is None or done:
-                chosen = answer, code, feedback, further, self._found
+                chosen = answer, outcome, self._found
             if done:
                 break
         if chosen is None:
             raise refused[0]
-        answer, code, feedback, further, self._found = chosen
+        answer, outcome, self._found = chosen
         if number and not _has_analysis(answer.lead):
             answer = await self._analyse(answer, number)
-        text = dataclasses.replace(answer, code=code).message(self.problem.language)
-        return answer, Attempt(text, code, feedback), further
+        return answer, self._as_attempt(answer, outcome), outcome.further
+
+    def _as_attempt(self, answer: Answer, outcome: _Outcome) -> Attempt:
+        """A round as it is stored."""
+        language, parts = self.problem.language, split_asserts(outcome.code, self.problem.language)
+        if outcome.alone is None:
+            text = _whole_message(dataclasses.replace(answer, code=outcome.code), language)
+            return Attempt(text, outcome.code, outcome.feedback)
+        alone = dataclasses.replace(answer, code=parts.solution.strip("\n").rstrip())
+        # An answer to the request alone explains itself behind its code, and what is answered after the sequence does as it does
+        text = alone.message(language, tail=self.settings.answer_first and not self.sequence.attempts)
+        tests = fence_code(parts.tests, get_language(language).fences[0])
+        return Attempt(text, outcome.code, outcome.feedback, tests, outcome.alone)
 
     async def _write(self, number: int, failed: set[str]) -> list[Answer]:
         """The programs that are drawn for a round, none of which has failed before."""
@@ -315,6 +289,7 @@ class _Rollout:
             else:
                 answer = await self._draw(self._chat, sampling, step, again)
             _refuse_echo(answer, orders)
+            answer = self._with_tests_apart(answer, number)
             if answer.code in failed:
                 raise Rejected(Rejection.NO_PROGRESS, f"Round {number + 1} repeats a program that has failed.")
             return answer
@@ -334,6 +309,16 @@ class _Rollout:
             raise refused[0]
         return [*answers.values()][::-1]
 
+    def _with_tests_apart(self, answer: Answer, number: int) -> Answer:
+        """A program whose tests stand behind its solution."""
+        if self.problem.examples:
+            return answer
+        parts = set_tests_apart(answer.code, self.problem.language)
+        if parts is None:
+            detail = f"The tests of round {number + 1} cannot be told from its solution."
+            raise Rejected(Rejection.TESTS_NOT_APART, detail)
+        return dataclasses.replace(answer, code=parts.program)
+
     async def _write_from_answer(self, again: int) -> Answer:
         """An answer to the request alone, with asserts that the model adds when it has been asked for them."""
         sampling, language = self.settings.first, self.problem.language
@@ -342,10 +327,9 @@ class _Rollout:
         if self.problem.examples:
             return Answer(answer.code)
         program = split_asserts(answer.code, language).solution.strip() or answer.code
-        # Its fence is still open, and a comment ends it: space at the end is cut by some templates, and its last line gone on with
-        comment = "#" if language in ("python", "bash") else "//"
-        begun = Answer(f"{program}\n\n{comment} Tests").message(language).rpartition("\n")[0]
-        return await self._draw(self._chat, sampling, 0, again, begun=begun)
+        begun = f"{Answer(program).message(language)}\n\n{_TESTS}"
+        tested = await self._draw(self._chat, sampling, 0, again, begun=begun)
+        return dataclasses.replace(tested, lead=answer.lead, tail=answer.tail)
 
     async def _until_usable(self, draw: Callable[[int], Awaitable[Answer]]) -> Answer:
         """Draws again what cannot be used, as often as the settings allow. `draw` is told how often that was."""
@@ -361,7 +345,10 @@ class _Rollout:
         """Asks what was wrong, where a program was repaired without a word on that."""
         language, feedback = self.problem.language, self.sequence.attempts[-1].feedback
         request = self._prompt("analysis", instruction=self.problem.instruction, feedback=feedback.text)
-        turns = [{"role": "assistant", "content": answer.message(language)}, {"role": "user", "content": request}]
+        turns = [
+            {"role": "assistant", "content": _whole_message(answer, language)},
+            {"role": "user", "content": request},
+        ]
         lead = await self._say([*self._chat, *turns], f"analysis {number}")
         if not _has_analysis(lead):
             raise Rejected(
@@ -369,18 +356,15 @@ class _Rollout:
             )
         return dataclasses.replace(answer, lead=lead)
 
-    async def _try(self, code: str) -> tuple[str, Feedback, bool]:
-        """
-        Runs a program of the model's.
-
-        Returns:
-            `tuple`: the program without the asserts that are known to be wrong, the outcome, and whether that comes from the
-            problem's tests after the program's own asserts have held.
-        """
+    async def _try(self, code: str) -> _Outcome:
+        """Runs a program of the model's."""
         problem, tests = self.problem, split_asserts(code, self.problem.language)
         code = self._drop(code, await self._refuted(tests.asserts))
         if problem.examples and (judged := await judge(problem, code, self._run)):
-            return code, _shown(judged), False
+            return _Outcome(code, _shown(judged))
+        alone = await self._run_alone(code)
+        if alone is not None and not alone.passed:
+            return _Outcome(split_asserts(code, problem.language).solution.strip("\n").rstrip(), alone)
         feedback = (await self._run(problem.language, code)).feedback
         out_of_bounds = feedback.kind in (FeedbackKind.TIMEOUT, FeedbackKind.MEMORY)  # with fewer asserts too
         if not feedback.passed and not out_of_bounds and tests.asserts and problem.tests and not problem.reference:
@@ -390,17 +374,25 @@ class _Rollout:
                 code = self._drop(code, failed)
                 feedback = (await self._run(problem.language, code)).feedback
         tests = split_asserts(code, problem.language)
+        alone = alone if tests.tests else None
         self._found.asserts |= {one.source: one for one in tests.asserts}
         if not feedback.passed:
             self._found.shown |= _blamed(feedback, tests.asserts)
-            return code, _shown(feedback), False
+            return _Outcome(code, _shown(feedback), alone=alone)
         # Elsewhere the tests bring a `main` of their own; Python keeps its lines, which the output names
         judged = await judge(problem, code if problem.language == "python" else tests.solution, self._run)
         if judged is None or judged.passed:
-            return code, _shown(feedback), False
+            return _Outcome(code, _shown(feedback), alone=alone)
         if self.settings.tell_tests:
             judged = dataclasses.replace(judged, text=self._prompt("further", feedback=_shown(judged).text))
-        return code, judged, True
+        return _Outcome(code, judged, True, alone)
+
+    async def _run_alone(self, code: str) -> Feedback | None:
+        """The outcome of a solution without its tests. Only Python's is a program: elsewhere the tests bring the `main`."""
+        parts = split_asserts(code, self.problem.language)
+        if self.problem.language != "python" or not parts.tests:
+            return None
+        return _shown((await self._run(self.problem.language, parts.solution)).feedback)
 
     def _tests_itself(self, code: str) -> bool:
         """Whether a program makes the tests that it was asked for."""
@@ -462,22 +454,75 @@ class _Rollout:
         if shown := [source for source in self._found.wrong if source in self._found.shown]:
             raise Rejected(Rejection.WRONG_ASSERT, f"The model was shown a failure of `{shown[0]}`, which is wrong.")
 
+    async def _measure_difficulty(self) -> None:
+        """How many answers to the request alone pass the problem's tests: asked once for each problem."""
+        if self.sequence.sample or not self.problem.has_tests:
+            return
+        draws = await self._draws(self._request_alone(), self.settings.solve_rate_draws, "one-off answer")
+        self._note(solved=tuple(draw.solved for draw in draws))
+
+    async def _answer_in_sequence(self) -> None:
+        """Stage two in the conversation of the row: one of several answers is taken as it was drawn."""
+        draws = await self._draws(self.sequence.messages()[:-1], self.settings.answer_draws, "answer")
+        if self.problem.has_tests:
+            self._note(taught=tuple(draw.solved for draw in draws))
+        await self._take_one(draws)
+
     async def _answer(self) -> None:
-        """Stage two."""
+        """Stage two in a conversation of its own."""
         if self._first_answer is not None and not self.sequence.repaired:
             with contextlib.suppress(Rejected):
                 await self._accept(self._first_answer)
                 self._note(unaided=True)
                 return
-        for number in range(self.settings.unaided_answers):
-            try:
-                chat = [{"role": "user", "content": self.sequence.request}]
-                await self._accept(await self._draw(chat, self.settings.answer, "unaided answer", number))
-            except Rejected:
-                continue
-            self._note(unaided=True)
+        if self.settings.answer_context == "program":
+            await self._until_usable(self._aided_answer)
             return
-        await self._until_usable(self._aided_answer)
+        await self._take_one(await self._draws(self._request_alone(), self.settings.answer_draws, "answer"))
+        self._note(unaided=True)
+
+    def _request_alone(self) -> list[dict[str, Any]]:
+        return [{"role": "user", "content": self.sequence.request}]
+
+    async def _draws(self, chat: list[dict[str, Any]], count: int, step: str) -> list[Draw]:
+        """Answers to the request, drawn at the same time and judged by the problem's tests."""
+
+        async def draw(number: int) -> Draw:
+            completion = await self._complete(chat, self.settings.answer, f"{step} {number}" if number else step)
+            return await judge_draw(self.problem, completion, self._run)
+
+        drawn = await asyncio.gather(*(draw(number) for number in range(count)), return_exceptions=True)
+        for outcome in drawn:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return [outcome for outcome in drawn if isinstance(outcome, Draw)]
+
+    async def _take_one(self, draws: Sequence[Draw]) -> None:
+        """Takes the first draw that is good enough, or one at random."""
+        order = [*draws]
+        if self.settings.answer_choice == "random":
+            seed = draw_seed(self.settings.seed, self.problem.id, self.sequence.sample, "choice")
+            random.Random(seed).shuffle(order)
+        refused: list[Rejected] = []
+        for draw in order:
+            try:
+                await self._accept_draw(draw)
+                return
+            except Rejected as rejected:
+                refused.append(rejected)
+        raise refused[0]
+
+    async def _accept_draw(self, draw: Draw) -> None:
+        """Checks an answer that is kept as it was drawn, and notes it."""
+        completion, answer = draw.completion, draw.answer
+        if completion.finish_reason == "length":
+            detail = f"The model came to no end within {self.settings.answer.max_tokens} tokens in the answer."
+            raise Rejected(Rejection.TRUNCATED, detail, completion.text)
+        self._check_readable(answer, completion, "the answer")
+        self._note(answer=completion.text, answer_code=answer.code)
+        if draw.tests:
+            raise Rejected(Rejection.TESTS_IN_ANSWER, "The answer holds tests, which were not asked for.")
+        await self._judge_answer(completion.text, answer.code, draw.feedback)
 
     async def _aided_answer(self, again: int) -> Answer:
         """An answer of the model when it has been given the program that passed."""
@@ -493,32 +538,44 @@ class _Rollout:
 
     async def _accept(self, answer: Answer) -> Answer:
         """Judges an answer to the one-off request, and notes it."""
-        problem, programs = self.problem, [attempt.code for attempt in self.sequence.attempts]
+        problem = self.problem
         if not problem.examples and (solution := split_asserts(answer.code, problem.language).solution.strip()):
             answer = dataclasses.replace(answer, code=solution)
         text = answer.message(problem.language, tail=True)
         self._note(answer=text, answer_code=answer.code)
-        check_standalone(text, answer.code, programs, problem)
-        judged = await judge(problem, answer.code, self._run)
+        await self._judge_answer(text, answer.code)
+        return answer
+
+    async def _judge_answer(self, text: str, code: str, judged: Feedback | None = None) -> None:
+        """
+        Refuses an answer that does not stand on its own, or that fails the problem's tests or the sequence's asserts.
+
+        Args:
+            text (`str`): the answer.
+            code (`str`): the code in it.
+            judged ([`~reflection_trl.feedback.Feedback`], *optional*): what the problem's tests gave, where they have been run.
+        """
+        problem, programs = self.problem, [attempt.code for attempt in self.sequence.attempts]
+        check_standalone(text, code, programs, problem)
+        judged = judged or await judge(problem, code, self._run)
         if judged is not None and not judged.passed:
             raise Rejected(Rejection.TESTS_FAILED, f"The answer fails the problem's tests: {_brief(judged)}")
         tests = [one for one in self._found.asserts.values() if one.source not in self._found.wrong]
-        failed = await self._contradicted(tests, answer.code)
+        failed = await self._contradicted(tests, code)
         if failed:
             raise Rejected(
                 Rejection.OWN_ASSERTS_FAILED, f"The answer fails `{failed[0].source}`, which its own program passes."
             )
         if judged is None and tests:
             # Nothing but these asserts judges it, so they must all have been able to
-            run = await self._run(problem.language, answer.code, _joined(tests), entry_point=problem.entry_point)
+            run = await self._run(problem.language, code, _joined(tests), entry_point=problem.entry_point)
             if not run.feedback.passed:
                 raise Rejected(
                     Rejection.OWN_ASSERTS_FAILED, f"The answer fails its own asserts: {_brief(run.feedback)}"
                 )
-        return answer
 
     async def _conclude(self) -> None:
-        """What the model says at the end of stage one. Asked for last: only accepted sequences need it."""
+        """What the model says at the end of stage one."""
         request = self._prompt(
             "conclusion",
             instruction=self.problem.instruction,
@@ -563,16 +620,25 @@ class _Rollout:
         text, cut = begun + completion.text, completion.finish_reason == "length"
         number = str(step).partition(" ")[0]
         where = f"round {int(number) + 1}" if number.isdecimal() else f"the {step}"
+        answer = read_answer(text, self.problem.language)
+        if cut and len(text) <= self.settings.max_chars and not (answer.code and answer.closed):
+            detail = f"The model came to no end within {sampling.max_tokens} tokens in {where}."
+            raise Rejected(Rejection.TRUNCATED, detail, text)
+        self._check_readable(answer, dataclasses.replace(completion, text=text), where, known)
+        if not answer.code:
+            return Answer(known, tail=answer.lead)
+        # Prose that was cut off in the middle of a sentence is left out
+        return dataclasses.replace(answer, tail="") if cut else answer
+
+    def _check_readable(self, answer: Answer, completion: Completion, where: str, known: str = "") -> None:
+        """Refuses what holds no program in the language that was asked for, unless one is `known` that the prose explains."""
+        text = completion.text
         if completion.finish_reason == "refused":
             raise Rejected(Rejection.REFUSED, f"The model's server refused {where}.")
-        if not text.strip() and not cut:
+        if not text.strip():
             raise Rejected(Rejection.EMPTY_ANSWER, f"The model wrote nothing in {where}.")
         if len(text) > self.settings.max_chars:
             raise Rejected(Rejection.TOO_LONG, f"The model wrote {len(text)} characters in {where}.")
-        answer = read_answer(text, self.problem.language)
-        if cut and not (answer.code and answer.closed):
-            detail = f"The model came to no end within {sampling.max_tokens} tokens in {where}."
-            raise Rejected(Rejection.TRUNCATED, detail, text)
         if answer.foreign:
             detail = f"The model wrote {answer.foreign} instead of {self.problem.language} in {where}."
             raise Rejected(Rejection.WRONG_LANGUAGE, detail, text)
@@ -580,14 +646,10 @@ class _Rollout:
             raise Rejected(Rejection.REFUSED, f"The model declined in {where}.", text)
         if not answer.code and not known:
             raise Rejected(Rejection.NO_CODE, f"The model wrote no code in {where}.", text)
-        if not answer.code:
-            return Answer(known, tail=answer.lead)
-        # Prose that was cut off in the middle of a sentence is left out
-        return dataclasses.replace(answer, tail="") if cut else answer
 
     async def _complete(self, chat: list[dict[str, Any]], sampling: Sampling, step: str | int) -> Completion:
         seed = draw_seed(self.settings.seed, self.problem.id, self.sequence.sample, step)
-        completion = await self._generate(list(chat), dataclasses.replace(sampling, seed=seed))
+        completion = await generate_after_runs(self._generate, chat, dataclasses.replace(sampling, seed=seed))
         self._note(
             prompt_tokens=self.sequence.prompt_tokens + completion.prompt_tokens,
             completion_tokens=self.sequence.completion_tokens + completion.completion_tokens,
@@ -633,6 +695,15 @@ class _Rollout:
 
     def _note(self, **changes: Any) -> None:
         self.sequence = dataclasses.replace(self.sequence, **changes)
+
+
+def _whole_message(answer: Answer, language: str) -> str:
+    """A program as one message, its tests in a code block of their own."""
+    parts = split_asserts(answer.code, language)
+    if not parts.tests:
+        return answer.message(language)
+    solution = dataclasses.replace(answer, code=parts.solution.strip("\n").rstrip()).message(language)
+    return f"{solution}\n\n{_TESTS}\n\n{fence_code(parts.tests, get_language(language).fences[0])}"
 
 
 def _refuse_echo(answer: Answer, prompt: str) -> None:

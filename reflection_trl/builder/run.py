@@ -11,8 +11,9 @@ from ..problems import Problem
 from .acceptance import Rejection
 from .features import to_record
 from .giving_up import Prospects
-from .rollout import RolloutSettings, rollout
+from .rollout import rollout
 from .sequence import ReflectionSequence
+from .settings import RolloutSettings
 
 
 Task = tuple[Problem, int]

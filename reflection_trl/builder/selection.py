@@ -3,15 +3,16 @@
 import math
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def select(
-    records: Sequence[dict[str, Any]], min_repaired_share: float
+    records: Sequence[dict[str, Any]], min_repaired_share: float, quotas: Mapping[str, int] | None = None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """
-    Leaves out surplus sequences that passed at the first try, so that enough of the rest show a real failure and its repair.
+    Leaves out surplus sequences: those beyond the quota of their problem, and such that passed at the first try, so that enough of the
+    rest show a real failure and its repair.
 
     One of every problem stays before a second of any. The rest is drawn by problem and sample alone, and does not depend on when they
     were made.
@@ -22,6 +23,8 @@ def select(
         min_repaired_share (`float`):
             Least share of sequences with at least one failed attempt, between 0 and 1. Where nothing was repaired, 1 leaves
             nothing.
+        quotas (`Mapping[str, int]`, *optional*):
+            The most sequences of a problem, by its id; see [`difficulty_quotas`]. A problem that is not named has no limit.
 
     Returns:
         `tuple`: those that stay and those that are set aside, each in the order of `records`.
@@ -31,15 +34,47 @@ def select(
     """
     if not 0 <= min_repaired_share <= 1:
         raise ValueError(f"`min_repaired_share` must be between 0 and 1, got {min_repaired_share}.")
-    first_try = [record for record in records if not record["repaired"]]
+    within = {_key(record) for record in _within(records, quotas or {})}
+    allowed_records = [record for record in records if _key(record) in within]
+    first_try = [record for record in allowed_records if not record["repaired"]]
     allowed = len(first_try)
     if min_repaired_share:
-        repaired = len(records) - len(first_try)
+        repaired = len(allowed_records) - len(first_try)
         allowed = math.floor(min(allowed, repaired * (1 - min_repaired_share) / min_repaired_share + 1e-9))
     staying = {_key(record) for record in _spread(first_try)[:allowed]}
-    kept = [record for record in records if record["repaired"] or _key(record) in staying]
-    aside = [record for record in records if not record["repaired"] and _key(record) not in staying]
-    return kept, aside
+    staying |= {_key(record) for record in allowed_records if record["repaired"]}
+    kept = [record for record in records if _key(record) in staying]
+    return kept, [record for record in records if _key(record) not in staying]
+
+
+def difficulty_quotas(solve_rates: Mapping[str, float | None], samples: int) -> dict[str, int]:
+    """
+    How many sequences of a problem stay, by how often the model solves it without any: none where it always does, few where it nearly
+    always does, all where it never does.
+
+    Args:
+        solve_rates (`Mapping[str, float]`): share of answers to the request alone that pass, by the problem's id; `None` where it was not
+            measured, which sets no limit.
+        samples (`int`): rollouts of each problem.
+
+    Returns:
+        `dict[str, int]`: `samples` times the share of answers that do not pass, rounded up.
+    """
+    return {
+        problem: math.ceil(samples * (1 - rate) - 1e-9) for problem, rate in solve_rates.items() if rate is not None
+    }
+
+
+def _within(records: Sequence[dict[str, Any]], quotas: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Those within their problem's quota, as the lots fall."""
+    taken: Counter[str] = Counter()
+    within = []
+    for record in sorted(records, key=_lot):
+        problem = record["problem_id"]
+        if taken[problem] < quotas.get(problem, math.inf):
+            within.append(record)
+        taken[problem] += 1
+    return within
 
 
 def _spread(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

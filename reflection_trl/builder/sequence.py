@@ -13,13 +13,29 @@ class Attempt:
 
     Args:
         text (`str`): the assistant's message, its fenced code included.
-        code (`str`): the code that was run.
+        code (`str`): the code that was run: the solution and its tests.
         feedback ([`~reflection_trl.feedback.Feedback`]): its outcome.
+        tests (`str`, *optional*, defaults to `""`): the fenced tests, where they are a message of their own.
+        alone ([`~reflection_trl.feedback.Feedback`], *optional*): outcome of the solution without its tests, where these are apart.
     """
 
     text: str
     code: str
     feedback: Feedback
+    tests: str = ""
+    alone: Feedback | None = None
+
+    @property
+    def runs(self) -> tuple[Feedback, ...]:
+        """The outcome of each run, in the order of the conversation's tool turns."""
+        return (self.feedback,) if self.alone is None else (self.alone, self.feedback)
+
+    def messages(self) -> list[dict[str, str]]:
+        """The turns of the round: solution, output, tests, output; or program and output, where the tests are not apart."""
+        turns = []
+        for text, run in zip((self.text, self.tests), self.runs, strict=False):
+            turns += [{"role": "assistant", "content": text}, {"role": "tool", "content": run.text}]
+        return turns
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,8 @@ class ReflectionSequence:
         answer (`str`): the final answer, its fenced code included.
         answer_code (`str`): the code of the final answer.
         unaided (`bool`): whether the final answer was given to the request alone, without the program that had passed.
+        solved (`tuple[bool]`): of answers drawn to the request alone to measure how hard the problem is, whether each passed its tests.
+        taught (`tuple[bool]`): of the answers drawn in the sequence's own conversation, likewise.
         rejection (`str`, *optional*): why it may not be trained on, as a short slug such as `"tests_failed"`; `None` when accepted.
         detail (`str`): one sentence on the rejection.
         unusable (`str`): what the model wrote last, where that is what it was rejected for.
@@ -55,6 +73,8 @@ class ReflectionSequence:
     answer: str = ""
     answer_code: str = ""
     unaided: bool = False
+    solved: tuple[bool, ...] = ()
+    taught: tuple[bool, ...] = ()
     rejection: str | None = None
     detail: str = ""
     unusable: str = ""
@@ -82,8 +102,7 @@ class ReflectionSequence:
         """The conversation, in the form of [`reflection_trl.sequences`]."""
         turns = [{"role": "user", "content": self.instruction}]
         for attempt in self.attempts:
-            turns.append({"role": "assistant", "content": attempt.text})
-            turns.append({"role": "tool", "content": attempt.feedback.text})
+            turns += attempt.messages()
         if self.conclusion:
             turns.append({"role": "assistant", "content": self.conclusion})
         return [*turns, {"role": "user", "content": self.request}, {"role": "assistant", "content": self.answer}]

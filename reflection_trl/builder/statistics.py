@@ -3,10 +3,14 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..files.run_folder import Session
+from .features import share_solved
+
+
+_ONE_OFF, _TAUGHT = "one-off answers", "answers after a sequence"
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class BuildStatistics:
         sessions (`int`): stretches of time in which the run was at work; several processes at a time are one.
         spared (`int`, *optional*, defaults to 0): rollouts of problems that were given up, which were not made.
         unaided (`int`, *optional*, defaults to 0): accepted rollouts whose answer was given to the request alone.
+        difficulty (`dict[str, int]`, *optional*): share of one-off answers that pass -> rows, where it was measured.
     """
 
     models: list[str]
@@ -64,10 +69,17 @@ class BuildStatistics:
     sessions: int
     spared: int = 0
     unaided: int = 0
+    difficulty: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
         return dataclasses.asdict(self)
+
+    def _solve_rates(self) -> list[tuple[str, str]]:
+        """A line on how often answers passed, with a sequence before them and without, where that was measured."""
+        rates = {name: self.pass_rates.get(name) for name in (_ONE_OFF, _TAUGHT)}
+        text = ", ".join(f"{name}: {rate:.1%}" for name, rate in rates.items() if rate is not None)
+        return [("passed", text)] if text else []
 
     def table(self, price_per_million_tokens: float | None = None) -> str:
         """
@@ -90,6 +102,8 @@ class BuildStatistics:
             ("rows", f"{self.rows:,}" + (f" ({self.set_aside:,} more set aside)" if self.set_aside else "")),
             ("rows with a repair", f"{self.repaired:,} ({self.repaired / max(1, self.rows):.1%})"),
             ("rows, by programs run", _counts(self.rounds)),
+            *([("rows, by one-off solve rate", _counts(self.difficulty))] if self.difficulty else []),
+            *self._solve_rates(),
             ("rejected for", _counts(self.rejections)),
             ("failed attempts", _counts(self.failures)),
             ("wrong asserts removed", f"{self.wrong_asserts:,}"),
@@ -121,6 +135,7 @@ def measure(
     records: Sequence[dict[str, Any]],
     rows: Sequence[dict[str, Any]],
     sessions: Sequence[Session],
+    solve_rates: Sequence[float] = (),
     **described: Any,
 ) -> BuildStatistics:
     """
@@ -130,12 +145,15 @@ def measure(
         records (`Sequence[dict]`): all rollouts.
         rows (`Sequence[dict]`): the dataset's rows.
         sessions (`Sequence[Session]`): of the run's folder.
+        solve_rates (`Sequence[float]`, *optional*): of each problem, share of one-off answers that pass.
         described: `models`, `problems`, `sampling`, `prompts`, `contamination` and `spared`.
     """
     accepted = [record for record in records if record["rejection"] is None]
-    feedback = [entry["kind"] for record in records for entry in record["feedback"]]
+    outcomes = [record["outcomes"] for record in records]
+    programs = [kind for kinds in outcomes for kind in kinds]
     stretches = _stretches(sessions)
-    first = [record["feedback"][0]["kind"] for record in records if record["feedback"]]
+    first = [kinds[0] for kinds in outcomes if kinds]
+    taught = share_solved(records)
     return BuildStatistics(
         rollouts=len(records),
         accepted=len(accepted),
@@ -144,12 +162,14 @@ def measure(
         repaired=sum(row["repaired"] for row in rows),
         rejections=_sorted(Counter(record["rejection"] for record in records if record["rejection"])),
         rounds=dict(sorted(Counter(row["rounds"] for row in rows).items())),
-        failures=_sorted(Counter(kind for kind in feedback if kind != "none")),
+        failures=_sorted(Counter(kind for kind in programs if kind != "none")),
         wrong_asserts=sum(len(record["wrong_asserts"]) for record in accepted),
         pass_rates={
             "first programs": _share(first),
-            "all programs": _share(feedback),
+            "all programs": _share(programs),
             "rollouts accepted": len(accepted) / max(1, len(records)),
+            **({_ONE_OFF: sum(solve_rates) / len(solve_rates)} if solve_rates else {}),
+            **({_TAUGHT: taught} if taught is not None else {}),
         },
         licences=_sorted(Counter(row["licence"] or "unknown" for row in rows)),
         prompt_tokens=sum(session.prompt_tokens for session in sessions),
@@ -157,9 +177,25 @@ def measure(
         runs=sum(session.runs for session in sessions),
         seconds=round(sum(end - begin for begin, end in stretches), 3),
         sessions=len(stretches),
+        difficulty=_difficulty(rows),
         unaided=sum(record.get("unaided", False) for record in accepted),
         **described,
     )
+
+
+def _difficulty(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Rows by the share of one-off answers to their problem that pass, hardest first."""
+    rates = [rate for row in rows if (rate := row["solve_rate"]) is not None]
+    bands = [
+        (0.0, "0%"),
+        (0.25, "up to 25%"),
+        (0.5, "up to 50%"),
+        (0.75, "up to 75%"),
+        (0.999, "below 100%"),
+        (1.0, "100%"),
+    ]
+    counts = Counter(next(name for most, name in bands if rate <= most) for rate in rates)
+    return {name: counts[name] for _, name in bands if counts[name]}
 
 
 def _stretches(sessions: Sequence[Session]) -> list[tuple[float, float]]:

@@ -6,8 +6,8 @@
     accelerate launch --num_processes 8 recipes/build_dataset.py --config FILE    a model on each GPU, sharing the rollouts
 
 The YAML file sets fields; the command line overrides them. Everything is kept in --output_dir as it is made: whatever ends
-a run, the same command goes on where it was. With more --samples_per_problem, or another --min_repaired_share, it builds on
-the rollouts that are there; a finished run only writes its outcome anew (and publishes it, with --push_to_hub).
+a run, the same command goes on where it was. With more --samples_per_problem, another --min_repaired_share
+or --by_difficulty, it builds on the rollouts that are there; a finished run only writes its outcome anew (and publishes it, with --push_to_hub).
 
   problems
     --problems              files (JSON, JSON Lines, Parquet, CSV; patterns too) or Hub ids; in YAML also with `mapping`,
@@ -32,10 +32,13 @@ the rollouts that are there; a finished run only writes its outcome anew (and pu
     --templates             folder with prompts of your own: reflection_trl.builder.prompts
     --repair_candidates     repairs drawn for each round, of which one that passes is taken [1]; 8 helps models that repair
                             seldom
+    --answer_context        where the final answer is drawn [sequence]: `sequence`, in the conversation that the row holds,
+                            as the teacher sees it; `program`, given the program that passed; `request`, to the request alone
+    --answer_draws          answers drawn in a sequence or to a request, of which one that is good enough is taken [4]
+    --answer_choice         `first` of the good ones, or one at `random` [first]
+    --solve_rate_draws      answers to the request alone that are drawn for each problem, to learn how hard it is [4]
     --answer_first          start from an answer to the request alone, to which asserts are added; when it passes, it is the
-                            final answer too [false]
-    --unaided_answers       answers to the request alone that are tried before the model is given the program that passed,
-                            for answers in its own style [0]
+                            final answer too, unless that is drawn in the sequence [false]
     --redraws               further draws where an answer cannot be used [2]
     --voters                answers that vote on the model's asserts where a problem has no tests [0]
     --tell_tests            whether the model sees how it fails the problem's own tests [true]
@@ -44,6 +47,8 @@ the rollouts that are there; a finished run only writes its outcome anew (and pu
   outcome
     --output_dir            folder of the run [out/build]
     --min_repaired_share    least share of rows with a real failure; surplus successes at the first try are set aside [0]
+    --by_difficulty         set rows aside in proportion to how often the model solves their problem without a sequence: all
+                            rows of a problem that it always solves [false]
     --outcome_only          make no more rollouts: the dataset of those that there are
     --price                 of a million tokens: shows the cost
     --push_to_hub           dataset repository, USER/NAME; also --hub_private --hub_revision --create_pr
@@ -90,7 +95,10 @@ class BuildArguments:
     templates: str | None = None
     repair_candidates: int = 1
     answer_first: bool = False
-    unaided_answers: int = 0
+    answer_context: str = "sequence"
+    answer_draws: int = 4
+    answer_choice: str = "first"
+    solve_rate_draws: int = 4
     redraws: int = 2
     voters: int = 0
     tell_tests: bool = True
@@ -98,6 +106,7 @@ class BuildArguments:
     in_flight: int = 128
     output_dir: str = "out/build"
     min_repaired_share: float = 0.0
+    by_difficulty: bool = False
     outcome_only: bool = False
     price: float | None = None
     push_to_hub: str | None = None
@@ -156,7 +165,10 @@ def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> 
         tell_tests=arguments.tell_tests,
         repair_candidates=arguments.repair_candidates,
         answer_first=arguments.answer_first,
-        unaided_answers=arguments.unaided_answers,
+        answer_context=arguments.answer_context,
+        answer_draws=arguments.answer_draws,
+        answer_choice=arguments.answer_choice,
+        solve_rate_draws=arguments.solve_rate_draws,
         redraws=arguments.redraws,
         voters=arguments.voters,
         templates=arguments.templates,
@@ -178,6 +190,7 @@ def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> 
         held_out,
         arguments.give_up_after,
         generation.template_variables,
+        arguments.by_difficulty,
     )
 
 

@@ -21,7 +21,7 @@ _EXAMPLE_CHARACTERS = 6000
 _COLUMNS = {
     "messages": "the conversation: `role` (`user`, `assistant` or `tool`) and `content` of each turn",
     "type": "`reflection` or `generation`",
-    "feedback": "what each program's run came to: kind and type of the error, message, place, failing assert, values",
+    "feedback": "the outcome of each run, one for each `tool` turn: kind and type of the error, message, place, failing assert, values",
     "problem_id": "the problem",
     "sample": "number of the rollout among those of the problem",
     "language": "programming language",
@@ -32,6 +32,8 @@ _COLUMNS = {
     "licence": "the problem's licence",
     "rounds": "programs in the sequence",
     "repaired": "whether at least one of them failed",
+    "solve_rate": "share of the model's answers to the request alone that pass the problem's tests",
+    "teacher_solve_rate": "share of its answers after this sequence that pass them",
     "wrong_asserts": "asserts of the model's own that were found wrong and taken out",
     "model": "who wrote the sequence",
     "sampling": "how it was drawn, as JSON",
@@ -68,7 +70,7 @@ def describe_rows(splits: Mapping[str, Any]) -> dict[str, Any]:
         "messages",
         "type",
         *(["feedback"] if with_kinds else []),
-        *(["language"] if "language" in columns else []),
+        *(name for name in ("language", "rounds") if name in columns),
     ]
     for name, rows in splits.items():
         types: Counter[str] = Counter()
@@ -80,7 +82,8 @@ def describe_rows(splits: Mapping[str, Any]) -> dict[str, Any]:
             languages.update([row["language"]] if row.get("language") else [])
             if row["type"] != "reflection":
                 continue
-            runs = sum(message["role"] == "tool" for message in row["messages"])
+            # Solution and tests of a round may have been run one after the other
+            runs = row.get("rounds") or sum(message["role"] == "tool" for message in row["messages"])
             rounds[runs] += 1
             failures = [record["kind"] for record in row.get("feedback") or [] if record["kind"] != "none"]
             kinds.update(failures)

@@ -34,6 +34,7 @@ FACETS = {
     "outcome": "outcome",
     "failure": "failed runs, by kind",
     "rounds": "programs run",
+    "solve_rate": "solved without a sequence",
     "language": "language",
     "source": "source",
     "model": "model",
@@ -42,7 +43,10 @@ FACETS = {
 
 # Columns that the page shows in places of their own, and those beside the title of a row
 _PLACED = {"messages", "type", "feedback", "tests", "rejection", "detail", "wrong_asserts", "rounds", "repaired"}
-_FACTS = ("problem_id", "sample", "language", "entry_point", "source", "licence", "model")
+_FACTS = (
+    *("problem_id", "sample", "language", "entry_point", "source", "licence", "model"),
+    *("solve_rate", "teacher_solve_rate"),
+)
 
 _LONGEST_TITLE = 90
 _LONGEST_FACT = 4000
@@ -115,7 +119,8 @@ def page_row(row: dict[str, Any], key: str, status: str | None = None) -> dict[s
         "rejection": [row.get("rejection")],
         "outcome": [_outcome(row, bool(runs), bool(failures), passed)],
         "failure": sorted(set(failures)),
-        "rounds": [str(len(runs))],
+        "rounds": [str(row.get("rounds") or len(runs))],
+        "solve_rate": [_share(row.get("solve_rate"))],
         "language": [row.get("language") or _language(blocks)],
         "source": [row.get("source")],
         "model": [row.get("model")],
@@ -167,6 +172,11 @@ def _blocks(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 info = _INFO.match(segment)
                 shown |= {"text": strip_fence(segment), "language": info[1] if info else ""}
             yield shown
+
+
+def _share(rate: Any) -> str | None:
+    """A solve rate as a value to filter by."""
+    return f"{rate:.0%}" if isinstance(rate, (int, float)) else None
 
 
 def _readable(messages: Any) -> list[dict[str, str]]:

@@ -58,6 +58,9 @@ def reply(conversation, seed):
     if "known to be right" in text:
         return f"It multiplies.\n\n```python\n{right}\n```"
     lot = random.Random(seed).random()
+    if text.startswith("Write a function"):  # the one-off request, alone or after a sequence, which makes it easier
+        body = right if len(conversation) > 1 or lot < 0.5 else right.replace("*", "+")
+        return f"It multiplies.\n\n```python\n{body}\n```"
     repairs = len(conversation) > 1
     if not repairs and lot < 0.1:
         return "I would rather talk about the weather."

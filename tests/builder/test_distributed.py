@@ -25,9 +25,9 @@ from datatrove.executor import LocalPipelineExecutor
 from datatrove.pipeline.inference.types import InferenceError
 from generation.server import MODEL, Server, completion, status
 
+from reflection_trl.builder import RolloutSettings
 from reflection_trl.builder.build import Build, run_build
 from reflection_trl.builder.distributed import RolloutRunner, inference_config, prepare_folder, write_finished
-from reflection_trl.builder.rollout import RolloutSettings
 from reflection_trl.files.run_folder import RunFolder
 from reflection_trl.generation import GenerationArguments, GenerationError
 from reflection_trl.problems import Problem, load_problems
@@ -60,7 +60,7 @@ def reply(body):
     said = body["messages"]
     number = said[0]["content"].split("double")[1].split("(")[0]
     program = f"def double{number}(x):\n    return {{}}\n\nassert double{number}(3) == 6"
-    if len(said) == 1 and "return 2 * x" in said[0]["content"]:
+    if said[-1]["content"].startswith("Write a function"):
         return f"Multiply by two.\n\n```python\ndef double{number}(x):\n    return 2 * x\n```"
     if len(said) == 1:
         body = "x ** 2" if int(number) % 2 else "2 * x"

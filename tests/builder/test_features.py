@@ -38,6 +38,7 @@ ACCEPTED = ReflectionSequence(
     "Double it.",
     "```python\nanswer\n```",
     "answer",
+    taught=(True, False),
     wrong_asserts=("assert f(2) == 5",),
     prompt_tokens=10,
     completion_tokens=5,
@@ -47,7 +48,7 @@ ACCEPTED = ReflectionSequence(
 
 def row_of(sequence):
     record = json.loads(json.dumps(to_record(sequence)))  # as the folder gives it back
-    return to_row(record, sequence.problem, "m", '{"first": "temperature 0.8"}')
+    return to_row(record, sequence.problem, "m", '{"first": "temperature 0.8"}', 0.25)
 
 
 def test_an_accepted_row():
@@ -60,6 +61,7 @@ def test_an_accepted_row():
         "examples": [], "entry_point": "f", "source": "s", "licence": "MIT", "rounds": 2, "repaired": True,
         "wrong_asserts": ["assert f(2) == 5"], "model": "m", "sampling": '{"first": "temperature 0.8"}', "prompt_tokens": 10,
         "completion_tokens": 5,
+        "solve_rate": 0.25, "teacher_solve_rate": 0.5,
     }  # fmt: skip
     assert {name: row[name] for name in row if name not in ("messages", "feedback")} == expected
 

@@ -7,11 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reflection_trl.builder import ReflectionSequence
+from reflection_trl.builder import ReflectionSequence, RolloutSettings
+from reflection_trl.builder.asserts import split_asserts
 from reflection_trl.builder.features import to_record
-from reflection_trl.builder.rollout import RolloutSettings, draw_seed, rollout
+from reflection_trl.builder.rollout import draw_seed, rollout
 from reflection_trl.feedback import FeedbackKind
-from reflection_trl.generation.types import BudgetExhaustedError, Completion, GenerationError, Sampling
+from reflection_trl.generation.types import (
+    BudgetExhaustedError,
+    Completion,
+    GenerationError,
+    RequestRefusedError,
+    Sampling,
+)
 from reflection_trl.problems import Example, Problem
 from reflection_trl.sandbox import SandboxError, SandboxUnavailableError
 from reflection_trl.sequences import split_blocks, validate_row
@@ -46,11 +53,20 @@ ANSWER = fenced(program("2 * x").rstrip(), "Multiply by two.")
 DONE = "A product does it."
 
 
+# The answer from the program, in a conversation of its own: one line of the script
+PLAIN = {"redraws": 0, "answer_context": "program", "solve_rate_draws": 0}
+
+
+def written(attempt):
+    """A round as the model wrote it, in one code block."""
+    code = split_asserts(attempt.code)
+    assert attempt.text.endswith(fenced(code.solution.strip("\n")))
+    return attempt.text.replace(fenced(code.solution.strip("\n")), fenced(attempt.code))
+
+
 def roll(problem, lines, execute=None, sample=0, **options):
     model = ScriptedModel(lines)
-    made = asyncio.run(
-        rollout(problem, model, execute or RunsHere(), RolloutSettings(**{"redraws": 0, **options}), sample)
-    )
+    made = asyncio.run(rollout(problem, model, execute or RunsHere(), RolloutSettings(**{**PLAIN, **options}), sample))
     assert len(model.prompts) == len(lines), "the rollout ended before the script"
     return made, model
 
@@ -60,20 +76,24 @@ def check(made: ReflectionSequence):
     validate_row(row)
     for attempt in made.attempts:
         types = [block.type for block in split_blocks({"role": "assistant", "content": attempt.text})]
-        assert types in (["text", "code"], ["code"])
+        assert types in (["text", "code"], ["code"], ["text", "code", "text"])
     return row["messages"]
 
 
 def test_a_program_that_passes_at_once_makes_a_short_sequence():
     made, _ = roll(PROBLEM, [RIGHT, ANSWER, DONE])
     assert made.accepted and not made.repaired and made.rounds == 1
-    assert [turn["role"] for turn in check(made)] == ["user", "assistant", "tool", "assistant", "user", "assistant"]
-    assert made.attempts[0].text == RIGHT
+    assert [turn["role"] for turn in check(made)] == [
+        *("user", "assistant", "tool", "assistant", "tool", "assistant"),
+        *("user", "assistant"),
+    ]
+    assert written(made.attempts[0]) == RIGHT
     assert made.attempts[0].feedback.text == "(no output)"
     assert (made.conclusion, made.request, made.answer) == (DONE, PROBLEM.instruction, ANSWER)
     assert made.answer_code == "def double(x):\n    return 2 * x"
     assert (made.prompt_tokens, made.completion_tokens) == (30, 9)
-    assert made.runs == 4  # the program, its problem's tests, the answer against these, the answer against its asserts
+    # The solution, with its asserts, with the problem's tests, the answer against these and against the asserts
+    assert made.runs == 5
 
 
 def test_thinking_is_no_part_of_a_row():
@@ -88,10 +108,13 @@ def test_a_program_that_fails_is_repaired():
     assert made.accepted and made.repaired and made.rounds == 2
     messages = check(made)
     assert [turn["role"] for turn in messages] == [
-        *("user", "assistant", "tool", "assistant", "tool", "assistant"),
+        *("user", "assistant", "tool", "assistant", "tool", "assistant", "tool", "assistant", "tool", "assistant"),
         *("user", "assistant"),
     ]
-    assert messages[2]["content"] == "AssertionError\nassert double(3) == 6"
+    assert messages[1]["content"] == fenced("def double(x):\n    return x ** 2", "Squares do.")
+    assert messages[2]["content"] == "(no output)"
+    assert messages[3]["content"] == fenced("assert double(3) == 6")
+    assert messages[4]["content"] == "AssertionError\nassert double(3) == 6"
     assert made.attempts[0].feedback.kind is FeedbackKind.ASSERTION
     # What the model is sent holds the output, and all that was said before
     assert [turn["role"] for turn in model.prompts[1]] == ["user", "assistant", "user"]
@@ -139,7 +162,7 @@ def test_a_program_repeated_with_another_wrong_assert_is_a_repeated_program():
     assert made.rejection == "no_progress" and made.rounds == 1
     assert made.detail == "Round 2 repeats a program that has failed, but for wrong asserts."
     made, _ = roll(GUIDED, [BROKEN, *by_prompt(again, MENDED), ANSWER, DONE], repair_candidates=2)
-    assert made.accepted and [attempt.text for attempt in made.attempts] == [BROKEN, MENDED]
+    assert made.accepted and [written(attempt) for attempt in made.attempts] == [BROKEN, MENDED]
 
 
 @pytest.mark.parametrize("lead", ["", "Here is the corrected program:", "Sure! Here is the code:"])
@@ -148,7 +171,7 @@ def test_a_repair_without_analysis_is_asked_for_one(lead):
     analysis = "The assert fails since a square is no double, so the body becomes a product."
     made, model = roll(PROBLEM, [BROKEN, silent, analysis + "\n```python\nx\n```", ANSWER, DONE])
     assert made.accepted
-    assert made.attempts[1].text == fenced(made.attempts[1].code, analysis)
+    assert written(made.attempts[1]) == fenced(made.attempts[1].code, analysis)
     assert [turn["role"] for turn in model.prompts[2]] == ["user", "assistant", "user", "assistant", "user"]
     assert "AssertionError\nassert double(3) == 6" in model.prompts[2][-1]["content"]
     check(made)
@@ -174,7 +197,7 @@ def test_the_conclusion_is_prose_in_whole_sentences(said, kept):
 
 def test_prose_behind_a_program_is_cut_since_it_was_written_before_the_run():
     made, model = roll(PROBLEM, [RIGHT + "\n\nOutput: all asserts pass!", ANSWER, DONE])
-    assert made.attempts[0].text == RIGHT
+    assert written(made.attempts[0]) == RIGHT
     assert "all asserts pass!" not in model.sent()
 
 
@@ -218,10 +241,11 @@ def test_what_cannot_be_used_is_kept_with_the_rejected_rollout():
     made, _ = roll(PROBLEM, [BROKEN, "Squares should do."])
     assert made.rejection == "no_code" and made.unusable == "Squares should do."
     turns = to_record(made)["messages"]
-    assert [turn["role"] for turn in turns] == ["user", "assistant", "tool", "assistant"]
+    ran = ["user", "assistant", "tool", "assistant", "tool"]
+    assert [turn["role"] for turn in turns] == [*ran, "assistant"]
     assert turns[-1]["content"] == "Squares should do."
     made, _ = roll(PROBLEM, [RIGHT, "```javascript\nconst double = x => 2 * x\n```"])
-    assert [turn["role"] for turn in to_record(made)["messages"]] == ["user", "assistant", "tool", "user", "assistant"]
+    assert [turn["role"] for turn in to_record(made)["messages"]] == [*ran, "user", "assistant"]
 
 
 def test_an_answer_that_recites_its_prompt_is_refused():
@@ -232,7 +256,7 @@ def test_an_answer_that_recites_its_prompt_is_refused():
     assert made.rejection == "echoes_prompt" and "write it out as your own for a" in made.detail
     made, _ = roll(
         PROBLEM,
-        [fenced(program("2 * x", "double(3) == 6"), "First the complete solution, then a few asserts, such as:")],
+        [fenced(program("2 * x", "double(3) == 6"), "Test it in a code block of its own, which does not repeat it:")],
     )
     assert made.rejection == "echoes_prompt"
 
@@ -277,7 +301,7 @@ def test_of_several_repairs_one_that_passes_is_taken():
     lines = [BROKEN, *by_prompt(worse, "Hm.", MENDED), ANSWER, DONE]
     made, model = roll(PROBLEM, lines, repair_candidates=3)
     assert made.accepted and made.rounds == 2, made.detail
-    assert made.attempts[1].text == MENDED
+    assert written(made.attempts[1]) == MENDED
     assert not made.wrong_asserts  # the other candidate's are forgotten with it
     assert len({sampling.seed for sampling in model.samplings}) == len(lines)
 
@@ -285,7 +309,7 @@ def test_of_several_repairs_one_that_passes_is_taken():
 def test_a_repair_that_tests_itself_is_taken_before_one_that_does_not():
     untested = fenced(program("x + x"), "The square is wrong, so add x to itself, I think.")
     made, _ = roll(PROBLEM, [BROKEN, *by_prompt(untested, MENDED), ANSWER, DONE], repair_candidates=2)
-    assert made.accepted and made.attempts[1].text == MENDED, made.detail
+    assert made.accepted and written(made.attempts[1]) == MENDED, made.detail
     made, _ = roll(PROBLEM, [BROKEN, *by_prompt(untested, "Hm.")], repair_candidates=2)
     assert made.rejection == "asserts_missing"
 
@@ -295,7 +319,7 @@ def test_of_several_repairs_that_fail_the_first_is_gone_on_from():
     other = fenced(program("x + 1", "double(3) == 6"), "The square is wrong, so add one to it, I think.")
     lines = [BROKEN, *by_prompt(one, other), *by_prompt(other, MENDED), ANSWER, DONE]
     made, _ = roll(PROBLEM, lines, repair_candidates=2)
-    assert made.accepted and [attempt.text for attempt in made.attempts] == [BROKEN, one, MENDED], made.detail
+    assert made.accepted and [written(attempt) for attempt in made.attempts] == [BROKEN, one, MENDED], made.detail
     made, _ = roll(PROBLEM, [BROKEN, *by_prompt(BROKEN, "")], repair_candidates=2)
     assert made.rejection == "no_progress" and made.rounds == 1
 
@@ -339,57 +363,155 @@ def test_answers_that_are_rejected(answer, rejection):
     assert made.answer == answer
 
 
-def test_an_answer_to_the_request_alone_is_taken_when_it_is_good_enough():
-    own = fenced("def double(x):\n    # twice as much\n    return x + x")
-    made, model = roll(PROBLEM, [RIGHT, own, DONE], unaided_answers=2)
-    assert made.accepted and made.unaided and made.answer == own
-    assert model.prompts[1] == [{"role": "user", "content": made.request}]
-    assert to_record(made)["unaided"]
-    # Two that are none, and then the program is given
+def test_an_answer_to_the_request_alone_is_taken_as_it_was_drawn():
+    own = "Sure.\n\n" + fenced("def double(x):\n    # twice as much\n    return x + x") + "\n\nIt adds.\n"
     wrong, none = fenced(program("x + 4").rstrip()), "I do not know."
-    made, model = roll(PROBLEM, [RIGHT, wrong, none, ANSWER, DONE], unaided_answers=2)
-    assert made.accepted and not made.unaided and made.answer == ANSWER
-    assert [round(sampling.temperature, 1) for sampling in model.samplings[1:4]] == [0.2, 0.4, 0.2]
+    made, model = roll(PROBLEM, [RIGHT, *by_prompt(wrong, none, own), DONE], answer_context="request", answer_draws=3)
+    assert made.accepted and made.unaided and made.answer == own
+    assert all(prompt == [{"role": "user", "content": made.request}] for prompt in model.prompts[1:4])
+    assert {sampling.temperature for sampling in model.samplings[1:4]} == {0.2}
     assert len({sampling.seed for sampling in model.samplings}) == 5
-    assert "return 2 * x" not in model.prompts[2][0]["content"] and "return 2 * x" in model.prompts[3][0]["content"]
+    assert to_record(made)["unaided"] and not made.taught
+    made, _ = roll(PROBLEM, [RIGHT, *by_prompt(wrong, none)], answer_context="request", answer_draws=2)
+    assert made.rejection == "tests_failed" and not made.unaided
+
+
+# The final answer in the sequence's own conversation
+
+
+def in_sequence(lines, problem=PROBLEM, **options):
+    return roll(problem, lines, answer_context="sequence", **options)
+
+
+def test_the_answer_is_drawn_in_the_conversation_of_the_row_and_kept_as_it_was_drawn():
+    own = "\n" + fenced('def double(x):\n    """Twice x."""\n    return x + x', "Sure.", "It adds x to itself.") + "\n"
+    made, model = in_sequence([BROKEN, MENDED, DONE, own], answer_draws=1)
+    assert made.accepted and made.repaired and not made.unaided, made.detail
+    assert model.prompts[-1] == made.messages()[:-1]  # token for token what a teacher is given
+    assert made.messages()[-1]["content"] == made.answer == own
+    assert [turn["role"] for turn in model.prompts[-1]].count("tool") == 4
+    assert "assert" not in made.answer_code and made.taught == (True,)
+    check(made)
+
+
+def test_of_several_answers_the_first_good_one_is_taken_and_how_many_pass_is_kept():
+    wrong = fenced(program("x + 4").rstrip())
+    tested = fenced(program("2 * x", "double(3) == 6"))
+    cut = Completion(ANSWER + "\n\nThis is because", "length")
+    other = fenced("def double(x):\n    return x + x")
+    draws = [wrong, tested, cut, ANSWER, other]
+    made, model = in_sequence([RIGHT, DONE, *by_prompt(*draws)], answer_draws=5)
+    assert made.accepted and made.answer == ANSWER, made.detail
+    assert made.taught == (False, True, True, True, True)  # what stands around the code is another matter
+    assert len({sampling.seed for sampling in model.samplings}) == 7
+    assert len({sampling.temperature for sampling in model.samplings[2:]}) == 1
+    taken = {
+        in_sequence([RIGHT, DONE, *by_prompt(*draws)], answer_draws=5, answer_choice="random", seed=seed)[0].answer
+        for seed in range(8)
+    }
+    assert taken == {ANSWER, other}
+
+
+@pytest.mark.parametrize(
+    ("answer", "rejection"),
+    [
+        (fenced(program("2 * x", "double(3) == 6")), "tests_in_answer"),
+        (fenced(program("2 * x").rstrip()) + "\n\nTests:\n\n" + fenced("assert double(3) == 6"), "tests_in_answer"),
+        (fenced(program("2 * x").rstrip(), "Here is the corrected version."), "leans_on_reflection"),
+        (Completion(ANSWER + "\n\nThis is", "length"), "truncated"),
+        (fenced("def double(x):\n    return 7 if x == 3 else 2 * x"), "own_asserts_failed"),
+        (fenced("def double(x):\n    return 2 * x if x < 9 else thrice(x)"), "undefined_names"),
+        (fenced(program("x + 4").rstrip()), "tests_failed"),
+        ("Multiply by two.", "no_code"),
+        ("", "empty_answer"),
+        (Completion("", "refused"), "refused"),
+    ],
+)
+def test_answers_after_a_sequence_that_are_rejected(answer, rejection):
+    made, _ = in_sequence([RIGHT, DONE, answer], answer_draws=1)
+    assert made.rejection == rejection and made.detail
+
+
+def test_an_answer_after_a_sequence_needs_no_tests_of_the_problems():
+    made, _ = in_sequence([RIGHT, DONE, ANSWER], problem=UNTESTED, answer_draws=1)
+    assert made.accepted and made.taught == () and made.solved == (), made.detail
+    made, _ = in_sequence([RIGHT, DONE, fenced("def triple(x):\n    return 3 * x")], problem=UNTESTED, answer_draws=1)
+    assert made.rejection == "own_asserts_failed"
+
+
+def test_where_tool_turns_are_refused_the_output_goes_into_user_turns():
+    lines = [RIGHT, DONE, RequestRefusedError("The template knows no tool."), ANSWER]
+    made, model = in_sequence(lines, answer_draws=1)
+    assert made.accepted and made.answer == ANSWER, made.detail
+    assert "tool" in {turn["role"] for turn in model.prompts[2]}
+    assert [turn["role"] for turn in model.prompts[3]].count("user") == 4  # instruction, two outputs, request
+    assert {turn["role"] for turn in model.prompts[3]} == {"user", "assistant"}
+
+
+def test_how_hard_a_problem_is_is_asked_once():
+    wrong = fenced(program("x + 4").rstrip())
+    lines = [*by_prompt(wrong, ANSWER, "I do not know."), RIGHT, ANSWER, DONE]
+    made, model = roll(PROBLEM, lines, solve_rate_draws=3)
+    assert made.accepted and made.solved == (False, True, False)
+    assert all(prompt == [{"role": "user", "content": PROBLEM.instruction}] for prompt in model.prompts[:3])
+    made, _ = roll(PROBLEM, [RIGHT, ANSWER, DONE], sample=1, solve_rate_draws=3)
+    assert made.accepted and made.solved == ()
+    made, _ = roll(UNTESTED, [RIGHT, ANSWER, DONE], solve_rate_draws=3)  # nothing could judge them
+    assert made.accepted and made.solved == ()
+
+
+def test_a_solution_that_fails_by_itself_is_shown_without_its_tests():
+    broken = fenced("def double(x):\n    return 2 * x\n\nprint(doubel(2))\n\nassert double(3) == 6")
+    made, _ = roll(PROBLEM, [broken, MENDED, ANSWER, DONE])
+    assert made.accepted and made.attempts[0].tests == "" and made.attempts[0].feedback.kind is FeedbackKind.NAME
+    assert made.attempts[0].text == fenced("def double(x):\n    return 2 * x\n\nprint(doubel(2))")
+    assert [turn["role"] for turn in check(made)].count("tool") == 3
+    assert len(to_record(made)["feedback"]) == 3 and to_record(made)["outcomes"] == ["name", "none"]
+
+
+def test_tests_that_cannot_be_told_from_the_solution_are_refused():
+    tangled = fenced(
+        "def double(x):\n    return 2 * x\n\nd = {}\nd[3] = double(3)\nassert d[3] == 6\nfor k in d:\n    print(k)"
+    )
+    made, _ = roll(PROBLEM, [tangled])
+    assert made.rejection == "tests_not_apart"
+    assert made.detail == "The tests of round 1 cannot be told from its solution."
 
 
 def test_a_sequence_may_start_from_an_answer_to_the_request_alone():
     own = fenced("def double(x):\n    # twice as much\n    return x + x", "Sure.", "It adds.")
-    made, model = roll(PROBLEM, [own, "\nassert double(3) == 6\n```", DONE], answer_first=True)
+    made, model = roll(PROBLEM, [own, "\n\n```python\nassert double(3) == 6\n```", DONE], answer_first=True)
     assert made.accepted and made.unaided and made.answer == own and made.rounds == 1
     assert model.prompts[0] == [{"role": "user", "content": made.request}]
     assert model.prompts[1] == [
         {"role": "user", "content": made.instruction},
         {
             "role": "assistant",
-            "content": "```python\ndef double(x):\n    # twice as much\n    return x + x\n\n# Tests",
+            "content": "```python\ndef double(x):\n    # twice as much\n    return x + x\n```\n\nTests:",
         },
     ]
-    assert made.attempts[0].text == fenced(
-        "def double(x):\n    # twice as much\n    return x + x\n\n# Tests\nassert double(3) == 6"
-    )
+    assert made.attempts[0].text == own  # with the prose around it
+    assert made.attempts[0].tests == fenced("assert double(3) == 6")
     assert len({sampling.seed for sampling in model.samplings}) == 3
     check(made)
 
 
 def test_an_answer_to_the_request_alone_that_fails_is_repaired():
     wrong = fenced("def double(x):\n    # twice\n    return x ** 2")
-    asserts = "\nassert double(3) == 6\n```\nThat is all."
+    asserts = "\n\n```python\nassert double(3) == 6\n```\nThat is all."
     execute = RunsHere()
     made, model = roll(PROBLEM, [wrong, asserts, MENDED, ANSWER, DONE], execute, answer_first=True)
     assert made.accepted and made.repaired and not made.unaided and made.answer == ANSWER
     ran = [source for source, *_ in execute.calls]
-    assert (
-        sum("x ** 2" in source for source in ran) == 2
-    )  # its asserts, and the tests without them: as the answer it is out
-    assert made.attempts[0].code == "def double(x):\n    # twice\n    return x ** 2\n\n# Tests\nassert double(3) == 6"
+    # Alone, with its asserts, and with the tests instead of them: as the answer it is out
+    assert sum("x ** 2" in source for source in ran) == 3
+    assert made.attempts[0].code == "def double(x):\n    # twice\n    return x ** 2\n\nassert double(3) == 6"
     assert [turn["role"] for turn in model.prompts[2]] == ["user", "assistant", "user"]
     check(made)
 
 
 def test_an_answer_to_the_request_alone_needs_asserts_that_were_asked_for():
-    made, model = roll(PROBLEM, [RIGHT, "\n```"], answer_first=True)
+    made, model = roll(PROBLEM, [RIGHT, "\n\n```python\n```"], answer_first=True)
     assert made.rejection == "asserts_missing"
     assert "assert" not in model.prompts[1][1]["content"]  # those of the answer do not count
 
@@ -615,7 +737,8 @@ def test_whatever_the_model_says_an_accepted_sequence_can_be_trained_on(lines, p
         # Arbitrary text is not run here: it has not defined anything that the asserts call
         return await RunsHere()(language, source if "def double" in source else "", tests, **options)
 
-    made = asyncio.run(rollout(problem, ScriptedModel(lines), execute, RolloutSettings(rounds=3, redraws=0)))
+    settings = RolloutSettings(rounds=3, redraws=0, solve_rate_draws=1, answer_draws=2)
+    made = asyncio.run(rollout(problem, ScriptedModel(lines), execute, settings))
     if made.accepted:
         check(made)
         assert made.attempts[-1].feedback.passed and all(not one.feedback.passed for one in made.attempts[:-1])
@@ -630,13 +753,14 @@ def test_rollouts_in_the_sandbox():
     from reflection_trl.languages import Executor
 
     async def both():
-        once = RolloutSettings(redraws=0)
+        once = RolloutSettings(redraws=0, answer_draws=1, solve_rate_draws=1)
+        leaves = fenced("import os\n\nos._exit(0)")
         async with Executor() as execute:
             repaired, hostile = await asyncio.gather(
-                rollout(PROBLEM, ScriptedModel([BROKEN, MENDED, ANSWER, DONE]), execute),
-                rollout(PROBLEM, ScriptedModel([RIGHT, fenced("import os\n\nos._exit(0)")]), execute, once),
+                rollout(PROBLEM, ScriptedModel([ANSWER, BROKEN, MENDED, DONE, ANSWER]), execute, once),
+                rollout(PROBLEM, ScriptedModel([leaves, RIGHT, DONE, leaves]), execute, once),
             )
-            whole = await rollout(ECHO, ScriptedModel([fenced(SUM), fenced(SUM), DONE]), execute)
+            whole = await rollout(ECHO, ScriptedModel([fenced(SUM), fenced(SUM), DONE, fenced(SUM)]), execute, once)
             return repaired, hostile, whole
 
     try:
@@ -647,7 +771,8 @@ def test_rollouts_in_the_sandbox():
     failed = repaired.attempts[0].feedback
     assert (failed.kind, failed.actual, failed.expected) == (FeedbackKind.ASSERTION, "9", "6")
     check(repaired)
-    assert hostile.rejection == "tests_failed"
+    assert repaired.solved == (True,) and repaired.taught == (True,)
+    assert hostile.rejection == "tests_failed" and hostile.solved == (False,) and hostile.taught == (False,)
     assert whole.accepted, whole.detail
 
 
@@ -664,7 +789,7 @@ def test_the_problems_tests_replace_the_programs_own_main():
 
     async def run():
         async with Executor(languages=["cpp"]) as execute:
-            return await rollout(problem, model, execute)
+            return await rollout(problem, model, execute, RolloutSettings(**PLAIN))
 
     try:
         made = asyncio.run(run())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reflection_trl.builder.selection import select
+from reflection_trl.builder.selection import difficulty_quotas, select
 
 
 def records(repaired):
@@ -59,3 +59,26 @@ def test_every_problem_has_one_before_any_has_two():
 def test_a_share_out_of_range(share):
     with pytest.raises(ValueError, match=r"`min_repaired_share` must be between 0 and 1"):
         select([], share)
+
+
+def test_the_quota_of_a_problem_is_what_the_model_does_not_solve_without_a_sequence():
+    rates = {"always": 1.0, "nearly": 0.75, "half": 0.5, "never": 0.0, "unknown": None}
+    assert difficulty_quotas(rates, 4) == {"always": 0, "nearly": 1, "half": 2, "never": 4}
+    assert difficulty_quotas({"three of ten": 0.7}, 10) == {"three of ten": 3}  # no row more for a rounding error
+
+
+def test_rows_beyond_the_quota_are_set_aside_whatever_they_show():
+    found = [
+        {"problem_id": problem, "sample": sample, "repaired": sample % 2 == 0}
+        for problem in ("a", "b", "c")
+        for sample in range(4)
+    ]
+    kept, aside = select(found, 0.0, {"a": 0, "b": 2})
+    assert [one["problem_id"] for one in kept] == ["b"] * 2 + ["c"] * 4
+    assert [*map(id, sorted([*kept, *aside], key=found.index))] == [*map(id, found)]
+    again, _ = select([*reversed(found)], 0.0, {"a": 0, "b": 2})
+    assert {(one["problem_id"], one["sample"]) for one in again} == {
+        (one["problem_id"], one["sample"]) for one in kept
+    }
+    kept, _ = select(found, 1.0, {"a": 0, "b": 2})
+    assert all(one["repaired"] and one["problem_id"] != "a" for one in kept)

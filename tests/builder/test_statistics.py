@@ -15,12 +15,14 @@ DESCRIBED = {"models": ["m"], "problems": ["p"], "sampling": {}, "prompts": {}, 
 def record(*kinds, rejection=None, wrong=()):
     return {
         "rejection": rejection,
-        "feedback": [{"kind": kind} for kind in kinds],
+        "outcomes": list(kinds),
         "rounds": len(kinds),
         "repaired": any(kind != "none" for kind in kinds),
         "wrong_asserts": list(wrong),
         "unaided": kinds == ("none",),
         "licence": "",
+        "solve_rate": 0.25 if len(kinds) > 2 else 1.0,
+        "taught": [True, False] if rejection is None else [],
     }
 
 
@@ -44,7 +46,13 @@ def test_counts():
     assert found.rounds == {2: 1, 3: 1}
     assert found.failures == {"assertion": 2, "name": 1, "syntax": 1}
     assert found.wrong_asserts == 1 and found.unaided == 1
-    assert found.pass_rates == {"first programs": 1 / 4, "all programs": 3 / 7, "rollouts accepted": 1 / 2}
+    assert found.pass_rates == {
+        "first programs": 1 / 4,
+        "all programs": 3 / 7,
+        "rollouts accepted": 1 / 2,
+        "answers after a sequence": 1 / 2,
+    }
+    assert found.difficulty == {"up to 25%": 1, "100%": 1}
     assert found.licences == {"unknown": 2}
     assert (found.prompt_tokens, found.completion_tokens, found.runs, found.seconds) == (5, 20, 2, 4.0)
     table = found.table(price_per_million_tokens=2000)
@@ -52,12 +60,14 @@ def test_counts():
         "| accepted              | 3 (50.0%), 1 with an answer to the request alone ",
         "| rows                  | 2 (1 more set aside) ",
         "| rows with a repair    | 2 (100.0%) ",
+        "| rows, by one-off solve rate | up to 25%: 1, 100%: 1 ",
+        "| passed | answers after a sequence: 50.0% ",
         "| rejected for          | refused: 2, rounds_exhausted: 1 ",
         "| tokens written        | 20 (5/s) ",
         "| programs run          | 2 (0.5/s) ",
         "| cost                  | 0.05 ",
     ):
-        assert line in table
+        assert " ".join(line.split()) in " ".join(table.split())
     assert len({len(line) for line in table.splitlines()}) == 1
     assert "cost" not in found.table()
 
@@ -66,21 +76,23 @@ def test_the_whole_table():
     sessions = [Session(0, began=1.0, until=1.8, prompt_tokens=1200, completion_tokens=40, runs=2)]
     one = measure([RECORDS[1]], [RECORDS[1]], sessions, **DESCRIBED)
     assert one.table(1).splitlines() == [
-        "|                       |              |",
-        "|-----------------------|--------------|",
-        "| rollouts              | 1            |",
-        "| accepted              | 1 (100.0%)   |",
-        "| rows                  | 1            |",
-        "| rows with a repair    | 1 (100.0%)   |",
-        "| rows, by programs run | 2: 1         |",
-        "| rejected for          | -            |",
-        "| failed attempts       | assertion: 1 |",
-        "| wrong asserts removed | 1            |",
-        "| tokens written        | 40 (50/s)    |",
-        "| tokens read           | 1,200        |",
-        "| programs run          | 2 (2.5/s)    |",
-        "| time                  | 1 s          |",
-        "| cost                  | 0.0012       |",
+        "|                             |                                 |",
+        "|-----------------------------|---------------------------------|",
+        "| rollouts                    | 1                               |",
+        "| accepted                    | 1 (100.0%)                      |",
+        "| rows                        | 1                               |",
+        "| rows with a repair          | 1 (100.0%)                      |",
+        "| rows, by programs run       | 2: 1                            |",
+        "| rows, by one-off solve rate | 100%: 1                         |",
+        "| passed                      | answers after a sequence: 50.0% |",
+        "| rejected for                | -                               |",
+        "| failed attempts             | assertion: 1                    |",
+        "| wrong asserts removed       | 1                               |",
+        "| tokens written              | 40 (50/s)                       |",
+        "| tokens read                 | 1,200                           |",
+        "| programs run                | 2 (2.5/s)                       |",
+        "| time                        | 1 s                             |",
+        "| cost                        | 0.0012                          |",
     ]
     spared = measure(RECORDS, [], [*sessions, Session(1, began=2.0, until=2.25)], **DESCRIBED, spared=3)
     assert "| 6 (3 more spared: problems given up) " in spared.table()
@@ -96,7 +108,8 @@ def test_reasons_and_kinds_are_listed_by_number_and_then_by_name():
 
 def test_shares_of_a_single_rollout():
     found = measure([record("none")], [], [Session(0, began=1.0, until=2.23456)], **DESCRIBED)
-    assert found.pass_rates == {"first programs": 1, "all programs": 1, "rollouts accepted": 1}
+    expected = {"first programs": 1, "all programs": 1, "rollouts accepted": 1, "answers after a sequence": 1 / 2}
+    assert found.pass_rates == expected
     assert found.seconds == 1.235, "to the millisecond"
 
 

@@ -132,6 +132,7 @@ def test_blocks_of_a_built_row():
         "outcome": ["repaired"],
         "failure": ["assertion"],
         "rounds": None,
+        "solve_rate": [],
         "language": ["python"],
         "source": ["puzzles"],
         "model": ["some/model"],
