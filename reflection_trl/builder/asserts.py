@@ -407,10 +407,11 @@ def _first_line(node: ast.stmt) -> int:
 
 def _lines_of(program: str, nodes: Sequence[ast.stmt]) -> str:
     """The lines of some statements in their order, at the margin, with the comments that stand between them."""
-    lines, parts, before = program.split("\n"), [], None
+    lines, parts = program.split("\n"), []
+    before: int | None = None
     for node in sorted({_first_line(node): node for node in nodes}.values(), key=_first_line):
         first, last = _first_line(node), node.end_lineno or node.lineno
-        between = lines[before : first - 1] if before is not None else []
+        between = [] if before is None else lines[before : first - 1]
         if all(not line.strip() or line.lstrip().startswith("#") for line in between):
             parts += [line.strip() for line in between]
         own = lines[first - 1 : last]

@@ -78,5 +78,13 @@ async def generate_after_runs(generate: Generate, chat: list[dict[str, Any]], sa
     except RequestRefusedError:
         if not any(turn["role"] == "tool" for turn in chat):
             raise
-        turns = [{**turn, "role": "user"} if turn["role"] == "tool" else turn for turn in chat]
-        return await generate(turns, sampling)
+    from ..rendering import executions_as_user_turns
+
+    try:
+        return await generate(_plain(executions_as_user_turns(chat, alternate=False)), sampling)
+    except RequestRefusedError:
+        return await generate(_plain(executions_as_user_turns(chat, alternate=True)), sampling)
+
+
+def _plain(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"role": turn["role"], "content": turn["content"]} for turn in turns]

@@ -7,7 +7,8 @@
 
 The YAML file sets fields; the command line overrides them. Everything is kept in --output_dir as it is made: whatever ends
 a run, the same command goes on where it was. With more --samples_per_problem, another --min_repaired_share
-or --by_difficulty, it builds on the rollouts that are there; a finished run only writes its outcome anew (and publishes it, with --push_to_hub).
+or --by_difficulty, it builds on the rollouts that are there; a finished run only writes its outcome anew (and publishes it,
+with --push_to_hub).
 
   problems
     --problems              files (JSON, JSON Lines, Parquet, CSV; patterns too) or Hub ids; in YAML also with `mapping`,

@@ -1,5 +1,7 @@
 """From a conversation to the text that a local model goes on from."""
 
+import functools
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,10 +32,13 @@ def as_prompt(
         )
     from jinja2 import TemplateSyntaxError
 
-    goes_on = prompt[-1]["role"] == "assistant"
+    turns = [*prompt]
+    if tokenizer.is_fast and any(turn["role"] == "tool" for turn in turns):
+        turns = _renderer(tokenizer, json.dumps(variables)).expressible(turns)
+    goes_on = turns[-1]["role"] == "assistant"
     try:
         text = tokenizer.apply_chat_template(
-            list(prompt),
+            turns,
             tokenize=False,
             add_generation_prompt=not goes_on,
             continue_final_message=goes_on,
@@ -44,6 +49,14 @@ def as_prompt(
     except Exception as error:  # a template may raise anything
         raise RequestRefusedError(f"The chat template of {model!r} refuses the conversation: {error}") from error
     return _encodable(text)
+
+
+@functools.lru_cache(maxsize=4)
+def _renderer(tokenizer: Any, variables: str) -> Any:
+    """Knows in which role a template writes output of runs."""
+    from ..rendering import ChatTemplateRenderer
+
+    return ChatTemplateRenderer(tokenizer, chat_template_kwargs=json.loads(variables))
 
 
 def check_prompt_length(length: int, context: int) -> int:

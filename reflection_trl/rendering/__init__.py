@@ -21,7 +21,7 @@ This package knows nothing of masks, batches or models' weights.
 """
 
 from .block_tokens import BLOCK_TOKEN_CHAT_TEMPLATE, BLOCK_TOKENS, BlockTokenRenderer
-from .chat_template import ChatTemplateRenderer
+from .chat_template import ChatTemplateRenderer, executions_as_user_turns
 from .tokens import INSTRUCTION, VISIBLE, Rendering, UnrenderableRow, encode, require_fast_tokenizer, tokenize
 
 
@@ -35,6 +35,7 @@ __all__ = [
     "Rendering",
     "UnrenderableRow",
     "encode",
+    "executions_as_user_turns",
     "require_fast_tokenizer",
     "tokenize",
 ]

@@ -140,6 +140,19 @@ class ChatTemplateRenderer:
             blocks=blocks,
         )
 
+    def expressible(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """
+        The turns of a conversation in the roles that this template has: what training makes of them, for a model to go on from.
+
+        Args:
+            messages (`list[dict]`): turns, output of runs in the role `tool` among them.
+
+        Returns:
+            `list[dict]`: turns with `role` and `content`.
+        """
+        turns = self._with_execution_role(messages)
+        return [{"role": turn["role"], "content": turn["content"]} for turn in turns]
+
     def tokenize(self, row: dict[str, Any]) -> dict[str, Any]:
         """
         Render and tokenise a valid row, and check that the student's prompt is the one-off prompt.
@@ -280,7 +293,7 @@ class ChatTemplateRenderer:
         return min(ends, key=len, default=None)
 
     def _with_execution_role(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return messages if self.execution_role == "tool" else _executions_as_user_turns(messages, self._alternates)
+        return messages if self.execution_role == "tool" else executions_as_user_turns(messages, self._alternates)
 
     def _fold_system(self, messages: list[dict[str, Any]], is_reflection: bool) -> list[dict[str, Any]]:
         # Some templates (Gemma 3, Mistral, CodeLlama) write the system prompt into a user turn. A one-off prompt has it in
@@ -361,13 +374,22 @@ class _TurnTexts:
 
 
 def _blocks(message: dict[str, Any]) -> list[Block]:
-    # A user turn that carries execution output has its blocks spelled out; see `_executions_as_user_turns`
+    # A user turn that carries execution output has its blocks spelled out; see `executions_as_user_turns`
     return message.get("executions") or split_blocks(message)
 
 
-def _executions_as_user_turns(messages: list[dict[str, Any]], alternate: bool) -> list[dict[str, Any]]:
-    # Neighbouring executions share one user turn. Where roles must alternate, an empty assistant turn, which is not
-    # trained on, stands between an execution and a user's own turn
+def executions_as_user_turns(messages: list[dict[str, Any]], alternate: bool) -> list[dict[str, Any]]:
+    """
+    Writes execution output into user turns, of which neighbouring executions share one.
+
+    Args:
+        messages (`list[dict]`): turns of a conversation.
+        alternate (`bool`): whether roles must alternate: an empty assistant turn, not trained on, then stands between an execution and
+            the user's own turn.
+
+    Returns:
+        `list[dict]`: the turns. Those that this function made have a key `executions` or `filler` beside `role` and `content`.
+    """
     converted: list[dict[str, Any]] = []
     for message in messages:
         previous = converted[-1] if converted else {}

@@ -446,6 +446,13 @@ def test_where_tool_turns_are_refused_the_output_goes_into_user_turns():
     assert "tool" in {turn["role"] for turn in model.prompts[2]}
     assert [turn["role"] for turn in model.prompts[3]].count("user") == 4  # instruction, two outputs, request
     assert {turn["role"] for turn in model.prompts[3]} == {"user", "assistant"}
+    refused = RequestRefusedError("Roles must alternate.")
+    made, model = in_sequence([RIGHT, "", refused, refused, ANSWER], answer_draws=1)
+    assert made.accepted, made.detail
+    roles = [turn["role"] for turn in model.prompts[4]]
+    assert roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
+    made, _ = in_sequence([RIGHT, DONE, refused, refused, refused], answer_draws=1)
+    assert made.rejection == "generation_failed" and made.detail == "Roles must alternate."
 
 
 def test_how_hard_a_problem_is_is_asked_once():

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from reflection_trl.generation.templates import as_prompt
 from reflection_trl.rendering import (
     BLOCK_TOKEN_CHAT_TEMPLATE,
     BLOCK_TOKENS,
@@ -356,6 +357,18 @@ def test_trained_tokens(family, shape):
             expected.append((len(prompt), end))
     assert rendering.trained == expected
     assert text.endswith(stop) and rendering.answer_start == expected[-1][0]
+
+
+@families
+@shapes
+def test_a_model_that_goes_on_from_a_row_sees_what_the_teacher_sees(family, shape):
+    """Of an answer that is drawn after a sequence, with the output of runs in whatever role the template has."""
+    tokenizer, _ = family_tokenizer(family)
+    row, rendering = ROWS[shape], family_renderer(family).render(ROWS[shape])
+    if row["messages"][0]["role"] == "system":
+        return  # the builder has none
+    prompt = as_prompt(row["messages"][:-1], tokenizer, "m", FAMILIES[family][1])
+    assert prompt == rendering.text[: rendering.answer_start]
 
 
 @pytest.mark.parametrize("family", ["qwen2.5", "qwen3", "smollm2", "llama3", "mistral-nemo", "deepseek-coder"])
