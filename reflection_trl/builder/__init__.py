@@ -20,7 +20,7 @@ _MODULES = {
     "ReflectionSequence": "sequence",
     "ReflectionSequences": "reflection_sequences",
     "RolloutSettings": "settings",
-    "RunError": ".run_folder",  # one level up
+    "RunError": ".files.run_folder",  # one level up
     "build_reflection_dataset": "build",
     "rollout": "rollout",
 }
