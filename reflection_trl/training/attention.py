@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig, PreTrainedModel
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -41,6 +41,10 @@ _FULL_ATTENTION = {"full_attention"}
 _SLIDING_ATTENTION = {"sliding_attention", "chunked_attention"}
 # Additive position biases that count tokens instead of reading position ids
 _ALIBI_MODELS = {"bloom", "mpt"}
+
+
+class UnsupportedAttentionError(ValueError):
+    """A model's attention does what its `attn_implementation` leaves out without a word."""
 
 
 def packed_sdpa_attention_forward(
@@ -86,7 +90,7 @@ def packed_sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
     if kwargs.get("softcap") is not None or kwargs.get("s_aux") is not None:
-        raise ValueError(
+        raise UnsupportedAttentionError(
             f"{type(module).__name__} caps its attention scores or has attention sinks, which sdpa cannot; load the model "
             f"with `attn_implementation='flex_attention'`, or 'eager'."
         )
@@ -94,7 +98,7 @@ def packed_sdpa_attention_forward(
     device_type = query.device.type
     dtype = torch.get_autocast_dtype(device_type) if torch.is_autocast_enabled(device_type) else value.dtype
     query, key, value = (x.to(dtype) for x in (query, key, value))
-    if _uses_varlen(query, dropout):
+    if _uses_varlen(query, value, dropout):
         query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))  # (T, heads, head_dim)
         options: dict[str, Any] = {"scale": scaling} if "scale" in _VARLEN_PARAMETERS else {}
         # The default window, (-1, -1), is bidirectional
@@ -104,21 +108,23 @@ def packed_sdpa_attention_forward(
         else:
             groups = query.shape[1] // key.shape[1]
             key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        # The kernel wants heads of one size; those of multi-head latent attention (DeepSeek V2, V3) have smaller values
+        missing = query.shape[-1] - value.shape[-1]
         output: Any = varlen_attn(
             query,
             key,
-            value,
+            pad(value, (0, missing)) if missing else value,
             cu_seq_lens_q,
             cu_seq_lens_q,
             max_length_q,  # type: ignore[arg-type] # given with the boundaries
             max_length_q,  # type: ignore[arg-type]
             **options,
         )
-        return output[None], None
+        return output[None, ..., : value.shape[-1]].contiguous(), None
 
     groups = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
-    return _sequence_by_sequence(query, key, value, cu_seq_lens_q, dropout, scaling).transpose(1, 2), None
+    return _sequence_by_sequence(query, key, value, cu_seq_lens_q, dropout, scaling), None
 
 
 @torch.compiler.disable  # else it would be compiled anew for each number of sequences
@@ -134,10 +140,10 @@ def _sequence_by_sequence(
     # Not cuDNN's kernel, which is planned anew for each length
     with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
         outputs = [
-            scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout, scale=scaling)
+            scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout, scale=scaling).transpose(1, 2)
             for q, k, v in zip(*(x.split(seq_lens, dim=2) for x in (query, key, value)), strict=True)
         ]
-    return torch.cat(outputs, dim=2)
+    return torch.cat(outputs, dim=1)  # contiguous, as some models want it
 
 
 _VARLEN_PARAMETERS = inspect.signature(varlen_attn).parameters if varlen_attn is not None else {}
@@ -262,12 +268,12 @@ def _attention_window(config: PreTrainedConfig, layer_types: set[str]) -> int | 
     return window if getattr(config, "use_sliding_window", True) else None
 
 
-def _uses_varlen(query: torch.Tensor, dropout: float) -> bool:
+def _uses_varlen(query: torch.Tensor, value: torch.Tensor, dropout: float) -> bool:
     # The kernel is FlashAttention's: CUDA, half precision, no dropout
     return (
         varlen_attn is not None
         and query.is_cuda
         and query.dtype in (torch.float16, torch.bfloat16)
         and dropout == 0.0
-        and query.shape[-1] <= 256
+        and value.shape[-1] <= query.shape[-1] <= 256
     )

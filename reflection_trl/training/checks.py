@@ -10,9 +10,7 @@ from transformers.trainer_utils import IntervalStrategy
 from transformers.utils import logging
 
 from ..files.model_folder import check_model_folder
-from .attention import padding_reason
 from .config import ReflectionDistillConfig
-from .losses import model_head
 
 
 logger = logging.get_logger(__name__)
@@ -80,7 +78,7 @@ def check_loaded_model(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, args: ReflectionDistillConfig, aux_loss_enabled: bool
 ) -> None:
     """
-    Refuses a model that the settings, its tokenizer or the loss do not go with.
+    Refuses a model that the settings or its tokenizer do not go with.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
@@ -93,7 +91,7 @@ def check_loaded_model(
             Whether a Mixture-of-Experts model takes its balancing loss.
 
     Raises:
-        ValueError: If the vocabulary or the positions do not suffice, or the loss does not know the model's head or its own loss.
+        ValueError: If the vocabulary or the positions do not suffice, or the model adds a loss of its own.
     """
     embeddings: nn.Embedding = model.get_input_embeddings()  # type: ignore[assignment] # a module to transformers
     if 0 < embeddings.weight.shape[0] < len(tokenizer):
@@ -112,7 +110,6 @@ def check_loaded_model(
             "This Mixture-of-Experts model balances its experts over all tokens of a batch, hidden ones too, which the "
             "packed batch does not have; set `router_aux_loss_coef=0.0`."
         )
-    model_head(model)
 
 
 def check_adapter(model: PeftModel) -> None:
@@ -132,31 +129,6 @@ def check_adapter(model: PeftModel) -> None:
             f"{config.peft_type.value} puts virtual tokens before each row, which a packed batch has no place for; use LoRA or "
             f"another adapter that changes layers."
         )
-
-
-def can_be_packed(model: PreTrainedModel, max_length: int | None) -> bool:
-    """
-    Returns whether a model's hidden tokens can be dropped from a packed row; where not, says why they are masked.
-
-    Args:
-        model ([`~transformers.PreTrainedModel`]):
-            Causal language model, without PEFT around it.
-        max_length (`int`, *optional*):
-            Longest row in tokens.
-
-    Raises:
-        ValueError: If they cannot be masked either.
-    """
-    reason = padding_reason(model, max_length)
-    if reason is None:
-        return True
-    if model.config._attn_implementation not in ("sdpa", "eager"):
-        raise ValueError(
-            f"Hidden tokens must be masked, not dropped, for this model, since {reason}; load it with "
-            f"`attn_implementation='sdpa'`, or lower `max_length`."
-        )
-    logger.warning(f"Hidden tokens are masked in a padded batch, not dropped, since {reason}.")
-    return False
 
 
 def set_pad_token(tokenizer: PreTrainedTokenizerBase, pad_token: str) -> None:

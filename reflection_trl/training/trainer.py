@@ -34,12 +34,13 @@ from .checks import check_adapter, check_datasets, check_model, disable_dispatch
 from .collator import DataCollatorForReflectionDistillation
 from .config import ReflectionDistillConfig
 from .dataset import TOKEN_FEATURES, check_rows_are_left, count_rows, make_renderer, pack_rows, prepare_dataset
+from .forward import LossInputs, TeacherPredictions, make_loss_inputs
 from .inputs import model_inputs, to_device
 from .losses import DistillationLossOutput
 from .masking import hidden_tokens, mask_rate, row_generator
 from .metrics import EvaluationMetrics, TrainingMetrics
 from .model_card import package_versions
-from .modeling import LossInputs, TeacherPredictions, load_model, make_loss_inputs, prepare_model
+from .modeling import load_model, prepare_model
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .publishing import PublishingTrainer
 from .teachers import UpdateTeacher, make_teacher_weights, teacher_in_place
@@ -326,7 +327,8 @@ class ReflectionDistillTrainer(PublishingTrainer):
         batch = self._batch([dataclasses.replace(full_sequence(row), is_student=True) for row in rows])
         index = to_device(batch.loss_index, self.accelerator.device)
         with teacher_in_place(self.model, self._teacher_weights):
-            return TeacherPredictions(**model(**self._model_inputs(batch), teacher_index=index))
+            predictions = TeacherPredictions(**model(**self._model_inputs(batch), teacher_index=index))
+        return predictions if self._teacher_weights is not None else TeacherPredictions(predictions.hidden, "base")
 
     # Evaluation: the one-off prompt alone, as at inference
 

@@ -15,9 +15,23 @@ from reference import (
     reference_loss,
     step_loss,
 )
+from transformers import AutoConfig
 
 from reflection_trl.training.masking import MASK_STRATEGIES
 from reflection_trl.training.teachers import TeacherWeights
+
+
+# What all families call alike
+SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "max_position_embeddings",
+    "initializer_range",
+)
 
 
 def compare(trainer, make_reference_model, step, **reference_settings):
@@ -117,28 +131,42 @@ def test_several_strategies_hide_prefix_and_other_losses(make_model, tokenizer, 
 def test_masked_path_of_sliding_window_models(make_model, tokenizer, mixed_rows, tmp_path, caplog):
     from transformers import MistralConfig
 
-    config = MistralConfig(
-        **{
-            key: value
-            for key, value in tiny_config().to_dict().items()
-            if key
-            in (
-                "vocab_size",
-                "hidden_size",
-                "intermediate_size",
-                "num_hidden_layers",
-                "num_attention_heads",
-                "num_key_value_heads",
-                "max_position_embeddings",
-                "initializer_range",
-            )
-        },
-        sliding_window=16,
-        head_dim=8,
-    )
+    usual = {key: value for key, value in tiny_config().to_dict().items() if key in SIZES}
+    config = MistralConfig(**usual, sliding_window=16, head_dim=8)
     trainer = make_trainer(make_model(config), tokenizer, mixed_rows, tmp_path)
     assert not trainer._packed
     compare(trainer, lambda: make_model(config), step=4)
+
+
+FAMILIES = {
+    "modernbert-decoder": ({"local_attention": 64}, False),  # layers between backbone and head
+    "jetmoe": ({"kv_channels": 8, "num_local_experts": 2, "num_experts_per_tok": 2, "num_key_value_heads": 4}, True),
+    "afmoe": ({"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "sliding_window": 4096}, True),
+    "llama4_text": ({"num_local_experts": 2, "intermediate_size_mlp": 48, "attention_chunk_size": 4096}, True),
+    "deepseek_v3": (
+        {"kv_lora_rank": 16, "q_lora_rank": 24, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8},
+        True,
+    ),
+    "nemotron": ({}, False),  # its layers do not pass the boundaries on
+    "doge": ({}, False),  # a mask of its own
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families_that_do_more_than_others(make_model, tokenizer, mixed_rows, tmp_path, family):
+    settings, packed = FAMILIES[family]
+    usual = {key: value for key, value in tiny_config().to_dict().items() if key in SIZES}
+    if family == "deepseek_v3":
+        usual |= {"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "n_group": 1}
+        usual |= {"topk_group": 1, "first_k_dense_replace": 1, "num_key_value_heads": 4}
+    config = AutoConfig.for_model(family, **(usual | {"head_dim": 8, "pad_token_id": 0} | settings))
+    trainer = make_trainer(make_model(config), tokenizer, mixed_rows, tmp_path, router_aux_loss_coef=aux(config))
+    assert trainer._packed == packed
+    compare(trainer, lambda: make_model(config), step=4)
+
+
+def aux(config):
+    return 0.0 if hasattr(config, "output_router_logits") else None
 
 
 def test_gradient_checkpointing_and_lora(make_model, tokenizer, mixed_rows, tmp_path):

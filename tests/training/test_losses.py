@@ -7,10 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM
 
 from reflection_trl.training import losses
-from reflection_trl.training.losses import Head, distillation_loss, divergence_and_gradient, model_head
+from reflection_trl.training.losses import Head, distillation_loss, divergence_and_gradient
 
 
 N, H, V = 17, 8, 23
@@ -311,48 +310,3 @@ def test_a_teacher_without_a_head_of_its_own_has_the_live_one():
 
     explicit = step(teacher_head=Head(weight, None, 1.0, None))
     torch.testing.assert_close(step(), explicit)
-
-
-TINY = {
-    "vocab_size": V,
-    "hidden_size": 16,
-    "intermediate_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 2,
-}
-
-
-NEW = pytest.mark.skipif("hyperclovax" not in CONFIG_MAPPING, reason="the oldest transformers do not have it")
-
-
-@pytest.mark.parametrize(
-    ("kind", "settings"),
-    [
-        ("llama", {}),
-        ("cohere", {"logit_scale": 0.25}),
-        ("granite", {"logits_scaling": 8.0}),
-        pytest.param("hyperclovax", {"logits_scaling": 8.0}, marks=NEW),
-        ("falcon_h1", {"lm_head_multiplier": 0.25}),
-        ("gemma2", {"final_logit_softcapping": 2.0, "head_dim": 8}),
-        ("phi", {}),  # a bias
-    ],
-    ids=["plain", "cohere", "granite", "hyperclovax", "falcon_h1", "gemma2", "bias"],
-)
-def test_the_head_gives_the_logits_of_the_model(kind, settings):
-    torch.manual_seed(0)
-    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **TINY, **tokens, **settings)).eval()
-    with torch.no_grad():
-        for parameter in model.get_output_embeddings().parameters():
-            parameter.normal_()
-        ids = torch.randint(V, (1, N))
-        hidden = model.base_model(input_ids=ids).last_hidden_state[0]
-        torch.testing.assert_close(full_logits(hidden, model_head(model)), model(input_ids=ids).logits[0])
-
-
-def test_a_head_that_does_more_is_refused():
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **TINY))
-    model.lm_head.logit_scale = torch.nn.Parameter(torch.ones(V))  # one for each token
-    with pytest.raises(ValueError, match="The head of `LlamaForCausalLM` has logit_scale beside weight, bias"):
-        model_head(model)

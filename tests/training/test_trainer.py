@@ -487,7 +487,7 @@ def test_bad_models(make_model, tokenizer, mixed_rows, tmp_path):
         num_key_value_heads=2, head_dim=8, sliding_window=16,
     )  # fmt: skip
     attempt(
-        "must be masked, not dropped, for this model, since its attention window of 16 tokens",
+        "must be masked, not dropped, for model type 'mistral', since its attention window of 16 tokens",
         make_model(window, attn_implementation="flex_attention"),
     )
     settings = {"vocab_size": 512, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
