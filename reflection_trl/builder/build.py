@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import shutil
 import threading
@@ -33,6 +34,8 @@ from .statistics import BuildStatistics, measure
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+logger = logging.getLogger(__name__)
 
 HELD_OUT_FILE = "held_out.jsonl"
 
@@ -111,9 +114,19 @@ class Build:
                 del settings[later]
         return {
             "model": self.model,
-            "problems": f"{len(self.problems)} problems, {_digest([dataclasses.asdict(one) for one in self.problems])}",
+            "problems": f"{len(self.problems)} problems, {_digest(list(map(_content, self.problems)))}",
             **settings,
         }
+
+    @property
+    def untested(self) -> str:
+        """What rows and people are told of problems that nothing but the model's own asserts can check; empty where there are none."""
+        total, untested = len(self.problems), sum(not problem.has_tests for problem in self.problems)
+        if not untested:
+            return ""
+        which = f"None of the {total:,} problems has" if untested == total else f"{untested:,} of {total:,} problems have neither"
+        what = "tests or examples" if untested == total else "tests nor examples"
+        return f"{which} {what}: answers to them are checked by nothing but asserts that the model wrote itself."
 
     def open_tasks(self, folder: RunFolder, process: int = 0, processes: int = 1) -> list[Task]:
         """What a process has to make still: see [`~reflection_trl.builder.run.open_tasks`]."""
@@ -283,6 +296,8 @@ async def run_build(
         )
     with RunFolder(output_dir, build.fingerprint(), process) as folder:
         tasks = build.open_tasks(folder, process, processes)
+        if tasks and process == 0 and build.untested:
+            logger.warning(build.untested)
         if not outcome_only and (tasks or processes > 1):
             async with AsyncExitStack() as stack:
                 if tasks:
@@ -377,6 +392,7 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
         sampling=build.sampling(),
         prompts=build.settings.prompts.sources,
         contamination=_preparation(build),
+        untested=build.untested,
         spared=len(made) - len(ordered),
         solve_rates=[rate for rate in rates.values() if rate is not None],
     )
@@ -484,6 +500,13 @@ def _contamination(report: ProblemReport) -> str:
         f"{text} were removed, and {count('contaminated'):,} that share {report.ngram_size} words in a row with a task of "
         f"{', '.join(report.benchmarks)}, or repeat a problem that does."
     )
+
+
+def _content(problem: Problem) -> dict[str, Any]:
+    content = dataclasses.asdict(problem)
+    if content["tolerance"] is None:  # a run from before there was such a field can be resumed
+        del content["tolerance"]
+    return content
 
 
 def _digest(content: Any) -> str:

@@ -17,7 +17,7 @@ _ONE_OFF, _TAUGHT = "one-off answers", "answers after a sequence"
 class BuildStatistics:
     """
     Figures of one run. `models`, `problems`, `sampling`, `prompts`, `rollouts`, `accepted`, `rejections`, `pass_rates`,
-    `contamination` and `licences` are what the dataset card tells.
+    `contamination`, `untested` and `licences` are what the dataset card shows.
 
     Args:
         models (`list[str]`): who wrote the sequences.
@@ -44,6 +44,7 @@ class BuildStatistics:
         spared (`int`, *optional*, defaults to 0): rollouts of problems that were given up, which were not made.
         unaided (`int`, *optional*, defaults to 0): accepted rollouts whose answer was given to the request alone.
         difficulty (`dict[str, int]`, *optional*): share of one-off answers that pass -> rows, where it was measured.
+        untested (`str`, *optional*, defaults to `""`): how many problems have neither tests nor examples, in a sentence.
     """
 
     models: list[str]
@@ -70,6 +71,7 @@ class BuildStatistics:
     spared: int = 0
     unaided: int = 0
     difficulty: dict[str, int] = field(default_factory=dict)
+    untested: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -146,7 +148,7 @@ def measure(
         rows (`Sequence[dict]`): the dataset's rows.
         sessions (`Sequence[Session]`): of the run's folder.
         solve_rates (`Sequence[float]`, *optional*): of each problem, share of one-off answers that pass.
-        described: `models`, `problems`, `sampling`, `prompts`, `contamination` and `spared`.
+        described: `models`, `problems`, `sampling`, `prompts`, `contamination`, `untested` and `spared`.
     """
     accepted = [record for record in records if record["rejection"] is None]
     outcomes = [record["outcomes"] for record in records]

@@ -1,5 +1,6 @@
 """Programming languages: how their programs run in the sandbox, and how their failures become feedback."""
 
+from ..quoting import quote
 from .bash import Bash
 from .cpp import Cpp
 from .csharp import CSharp
@@ -32,7 +33,7 @@ def get_language(name: str) -> Language:
     known = name.strip().lower()
     known = _ALIASES.get(known, known)
     if known not in LANGUAGES:
-        raise ValueError(f"Unknown language {name!r}: use one of {', '.join(LANGUAGES)}.")
+        raise ValueError(f"Unknown language {quote(name)}: use one of {', '.join(LANGUAGES)}.")
     return LANGUAGES[known]
 
 

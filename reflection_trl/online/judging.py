@@ -217,7 +217,9 @@ async def _judge_each(problem: Problem, code: str, execute: Execute) -> tuple[Fe
         passed, total = await count_passed_tests(problem, code, first, execute)
     runs = await asyncio.gather(*(execute(problem.language, code, stdin=e.stdin) for e in problem.examples))
     for example, run in zip(problem.examples, runs, strict=True):
-        feedback = run.feedback if not run.feedback.passed else compare_output(example, run.stdout)
+        feedback = run.feedback
+        if feedback.passed:
+            feedback = compare_output(example, run.stdout, problem.tolerance)
         passed, total = passed + feedback.passed, total + 1
         if first is None or (first.passed and not feedback.passed):
             first = feedback

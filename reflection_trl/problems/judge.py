@@ -1,18 +1,17 @@
 """A problem's own tests and examples, run against an answer."""
 
-import math
 import re
 
 from ..feedback import Feedback, FeedbackKind
 from ..languages.execution import Execute
 from .problem import Example, Problem
+from .tolerance import is_same_line
 
 
-_TOLERANCE = 1e-6
-_NUMBER = re.compile(r"[-+]?(\d{1,400}\.?\d{0,400}|\.\d{1,400})([eE][-+]?\d{1,4})?", re.ASCII)
-# A number that is no integer as it stands there: integers have to be right to the digit
-_DECIMAL = re.compile(r"[-+]?(\d{1,400}\.\d{0,400}|\.\d{1,400}|\d{1,400}(?=[eE]))([eE][-+]?\d{1,4})?", re.ASCII)
 _SHOWN = 1000  # characters of an example that a model is shown
+# What programs write at the end of a line. `str.splitlines` also splits at form feeds, U+2028 and others, which are characters of a line
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_BLANK = " \t\r\n\f\v"
 
 
 async def judge(problem: Problem, code: str, execute: Execute) -> Feedback | None:
@@ -36,32 +35,32 @@ async def judge(problem: Problem, code: str, execute: Execute) -> Feedback | Non
         if feedback is not None and not feedback.passed:
             break
         run = await execute(problem.language, code, stdin=example.stdin)
-        feedback = run.feedback if not run.feedback.passed else compare_output(example, run.stdout)
+        feedback = (
+            compare_output(example, run.stdout, problem.tolerance) if run.feedback.passed else run.feedback
+        )
     return feedback
 
 
-def compare_output(example: Example, stdout: str) -> Feedback:
+def compare_output(example: Example, stdout: str, tolerance: float | None = None) -> Feedback:
     """
-    Compares what a program printed with what it should have printed, line by line, without trailing white space.
-
-    Where a decimal number is expected (`0.5`, `1e-9`), one within an absolute or relative error of 1e-6 will do.
+    Compares what a program printed with what it should have printed, line by line, without white space at the ends of lines and
+    blank lines at the end. A line ends with `\\n`, `\\r\\n` or `\\r`.
 
     Args:
         example ([`Example`]): the input and the expected output.
         stdout (`str`): what was printed.
+        tolerance (`float`, *optional*): absolute or relative error that numbers may have; by default they must be printed as
+            expected, but for the rounding of those with six decimals or more.
 
     Returns:
         [`~reflection_trl.feedback.Feedback`]: of kind `ASSERTION` where they differ; its line is that of the output.
     """
     actual, expected = _lines(stdout), _lines(example.stdout)
-    if len(actual) == len(expected) and all(map(_same_line, actual, expected)):
-        return Feedback(FeedbackKind.NONE, text=_clip(stdout.rstrip()) or "(no output)")
     pairs = enumerate(zip([*actual, None], [*expected, None], strict=False), 1)
-    line, got, wanted = next(
-        (number, one, other)
-        for number, (one, other) in pairs
-        if one is None or other is None or not _same_line(one, other)
-    )
+    differing = ((number, got, wanted) for number, (got, wanted) in pairs if not _same_line(wanted, got, tolerance))
+    line, got, wanted = next(differing, (None, None, None))
+    if line is None:
+        return Feedback(FeedbackKind.NONE, text=_clip(stdout.rstrip()) or "(no output)")
     message = f"Line {line} of the output: expected {_quote(wanted)}, got {_quote(got)}."
     text = (
         f"Input:\n{_clip(example.stdin.rstrip()) or '(empty)'}\n\nExpected output:\n{_clip(example.stdout.rstrip())}\n\n"
@@ -77,23 +76,15 @@ def compare_output(example: Example, stdout: str) -> Feedback:
     )
 
 
+def _same_line(expected: str | None, got: str | None, tolerance: float | None) -> bool:
+    if expected is None or got is None:  # one of the outputs has ended
+        return expected is got
+    return is_same_line(expected, got, tolerance)
+
+
 def _lines(text: str) -> list[str]:
-    return [line.rstrip() for line in text.rstrip().splitlines()]
-
-
-def _same_line(actual: str, expected: str) -> bool:
-    if actual == expected:
-        return True
-    parts, wanted = actual.split(), expected.split()
-    return any(map(_DECIMAL.fullmatch, wanted)) and len(parts) == len(wanted) and all(map(_same_number, parts, wanted))
-
-
-def _same_number(actual: str, expected: str) -> bool:
-    if actual == expected:
-        return True
-    if _DECIMAL.fullmatch(expected) is None or _NUMBER.fullmatch(actual) is None:
-        return False
-    return math.isclose(float(actual), float(expected), rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+    text = text.rstrip(_BLANK)
+    return [line.rstrip(_BLANK) for line in _LINE_END.split(text)] if text else []
 
 
 def _quote(line: str | None) -> str:

@@ -8,21 +8,25 @@ from pathlib import PurePath
 from typing import Any
 
 from ..languages import get_language
-from .mappings import MAPPINGS, Mapping
-from .mappings.plain import FIELDS, from_columns
-from .mappings.text import parse
-from .problem import Problem
+from ..quoting import list_names, quote
+from .mappings import MAPPINGS, Mapping, find_mapping
+from .mappings.plain import FIELDS, Columns, from_columns
+from .problem import Example, Problem
 from .sources import open_rows
+from .test_code import complete_tests
+from .tolerance import stated_tolerance
 
 
 logger = logging.getLogger(__name__)
+
+_LONGEST_REASON = 500
 
 
 def load_problems(
     source: Any,
     *,
     mapping: str | Mapping | None = None,
-    columns: dict[str, str] | None = None,
+    columns: Columns | None = None,
     split: str = "train",
     name: str | None = None,
     revision: str | None = None,
@@ -49,9 +53,11 @@ def load_problems(
         mapping (`str` or `Callable[[dict], Problem | None]`, *optional*):
             How a row becomes a problem: one of `MAPPINGS` (`"mbpp"`, `"apps"`, `"leetcode"`, `"puzzles"`, `"exercism"`,
             `"code_feedback"`, `"plain"`), or a function of yours, which may return `None` to leave a row out. Defaults to
-            the one that fits the columns.
+            the one that fits the columns, or to `"plain"`, which knows the usual names of columns: see
+            [Your own problems](../problems.md).
         columns (`dict[str, str]`, *optional*):
-            In place of a mapping, the column that holds each field of a [`Problem`]: `instruction`, and any others.
+            In place of a mapping, the column that holds each field of a [`Problem`]: `instruction`, and any others. `None` in
+            place of a column leaves a field empty: with `"tests": None`, a column that looks like tests is no error.
         split (`str`, *optional*, defaults to `"train"`):
             Split of the data set. Local files have none.
         name (`str`, *optional*):
@@ -75,8 +81,8 @@ def load_problems(
 
     Raises:
         ValueError: If the source cannot be read, a column is missing, an option is wrong or no row makes a problem; and,
-            unless `skip_invalid`, if a row has an empty instruction, an id that was there before, an unknown language, or
-            Python tests that cannot be parsed. Rows count from 0.
+            unless `skip_invalid`, if a row has an empty instruction, an id that was there before, an unknown language, a column
+            that looks like tests and is not read, or Python tests that cannot be parsed or run nothing. Rows count from 0.
     """
     _check_options(mapping, columns, limit)
     title, rows = open_rows(source, split=split, name=name, streaming=streaming, revision=revision)
@@ -85,17 +91,19 @@ def load_problems(
     return itertools.islice(problems, limit)
 
 
-def _check_options(mapping: str | Mapping | None, columns: dict[str, str] | None, limit: int | None) -> None:
+def _check_options(mapping: str | Mapping | None, columns: Columns | None, limit: int | None) -> None:
     if limit is not None and limit < 1:
         raise ValueError(f"`limit` must be at least 1, got {limit}.")
     if mapping is not None and columns is not None:
         raise ValueError("Give either `mapping` or `columns`, not both.")
     if isinstance(mapping, str) and mapping not in MAPPINGS:
-        raise ValueError(f"Unknown mapping {mapping!r}; there are {', '.join(map(repr, MAPPINGS))}.")
-    for field in columns or ():
+        raise ValueError(f"Unknown mapping {quote(mapping)}; there are {', '.join(map(repr, MAPPINGS))}.")
+    for field, column in (columns or {}).items():
         if field not in FIELDS:
-            raise ValueError(f"`columns` names the field {field!r}, but a problem has only {', '.join(FIELDS)}.")
-    if columns is not None and "instruction" not in columns:
+            raise ValueError(f"`columns` names the field {quote(field)}, but a problem has only {', '.join(FIELDS)}.")
+        if column is not None and not isinstance(column, str):
+            raise ValueError(f"`columns` must name a column for `{field}`, got {quote(column)}.")
+    if columns is not None and columns.get("instruction") is None:
         raise ValueError("`columns` has to say which column holds the `instruction`.")
 
 
@@ -103,21 +111,22 @@ def _problems(
     rows: Iterator[Any],
     title: str,
     mapping: str | Mapping | None,
-    columns: dict[str, str] | None,
+    columns: Columns | None,
     skip_invalid: bool,
     defaults: dict[str, str],
 ) -> Iterator[Problem]:
     seen: dict[str, int] = {}
     map_row, index = None, -1
     for index, row in enumerate(rows):
-        if map_row is None and isinstance(row, dict):
+        if map_row is None and isinstance(row, dict) and row:
             map_row = _resolve(mapping, columns, list(row), title)
         try:
-            problem = _complete(_to_problem(row, map_row), title, index, defaults)
-            _check(problem, seen)
+            problem = _to_problem(row, map_row)
+            if problem is not None:
+                problem = _complete(problem, title, index, defaults)
+                _check(problem, seen)
         except Exception as error:
-            reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-            message = f"Row {index} of {title!r}: {reason.rstrip('.')}."
+            message = f"Row {index} of {title!r}: {_reason(error)}."
             if not skip_invalid:
                 raise ValueError(message) from error
             logger.warning("%s Left out.", message)
@@ -134,18 +143,33 @@ def _problems(
 def _to_problem(row: Any, map_row: Mapping | None) -> Problem | None:
     if isinstance(row, Problem):
         return row
-    if not isinstance(row, dict) or map_row is None:
-        raise ValueError(f"a row is a dict or a Problem, not {row!r:.60}")
-    return map_row(row)
+    if not isinstance(row, dict):
+        raise ValueError(f"a row is a dict or a Problem, not {quote(row, 60)}")
+    if not row or map_row is None:
+        raise ValueError("it has no columns; a problem needs at least an `instruction`")
+    problem = map_row(row)
+    if problem is not None and not isinstance(problem, Problem):
+        raise ValueError(f"the mapping gave {type(problem).__name__}, not a Problem")
+    return problem
 
 
-def _resolve(mapping: str | Mapping | None, columns: dict[str, str] | None, present: list[str], title: str) -> Mapping:
+def _reason(error: Exception) -> str:
+    if type(error) is ValueError:
+        reason = str(error)
+    elif isinstance(error, RecursionError | MemoryError):
+        reason = "it is nested too deeply"
+    else:  # of a mapping that the caller wrote
+        reason = f"the mapping raised {type(error).__name__}: {error}"
+    return (reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}...").rstrip(".")
+
+
+def _resolve(mapping: str | Mapping | None, columns: Columns | None, present: list[str], title: str) -> Mapping:
     """The mapping for rows with these columns."""
     if callable(mapping):
         return mapping
     found: Mapping
     if columns is not None:
-        wanted, found = [*columns.values()], from_columns(columns)
+        wanted, found = [column for column in columns.values() if column is not None], from_columns(columns)
     elif mapping is not None:
         wanted, found = [*MAPPINGS[mapping].columns], MAPPINGS[mapping].map
     else:
@@ -153,49 +177,75 @@ def _resolve(mapping: str | Mapping | None, columns: dict[str, str] | None, pres
     missing = [column for column in wanted if column not in present]
     if missing:
         raise ValueError(
-            f"{title!r} has no column {', '.join(f'`{column}`' for column in missing)}, only {', '.join(present)}; say which "
-            f"column holds what, as in `columns={{'instruction': {present[0]!r}}}`."
+            f"{title!r} has no column {', '.join(f'`{column}`' for column in missing)}, only {list_names(present)}; say which "
+            f"column holds what, as in `columns={{'instruction': {quote(present[0], 40)}}}`."
         )
     return found
 
 
 def _detect(present: list[str], title: str) -> Mapping:
-    fitting = [name for name, ready in MAPPINGS.items() if set(ready.columns) <= set(present)]
+    fitting = find_mapping(present)
     if len(fitting) != 1:
         what = f"fit the mappings {' and '.join(map(repr, fitting))}" if fitting else "fit no ready-made mapping"
         raise ValueError(
-            f"The columns of {title!r} {what}: {', '.join(present)}; set `mapping` to one of {', '.join(MAPPINGS)}, or say which "
-            f"column holds what, as in `columns={{'instruction': {present[0]!r}}}`."
+            f"The columns of {title!r} {what}: {list_names(present)}; set `mapping` to one of {', '.join(MAPPINGS)}, or say which "
+            f"column holds what, as in `columns={{'instruction': {quote(present[0], 40)}}}`."
         )
     logger.info("The columns of %r fit the mapping %r.", title, fitting[0])
     return MAPPINGS[fitting[0]].map
 
 
-def _complete(problem: Problem | None, title: str, index: int, defaults: dict[str, str]) -> Problem | None:
-    """Fill in what neither row nor mapping said."""
-    if problem is None:
-        return None
-    if not isinstance(problem, Problem):
-        raise ValueError(f"the mapping gave {type(problem).__name__}, not a Problem")
+def _complete(problem: Problem, title: str, index: int, defaults: dict[str, str]) -> Problem:
+    """Fills in what neither row nor mapping said."""
+    _check_types(problem)
     source = problem.source or title
+    language = get_language(problem.language or defaults.get("language", "python")).name
+    tests = problem.tests
+    if language == "python" and tests.strip():
+        tests = complete_tests(tests, problem.entry_point)
+    tolerance = problem.tolerance
+    if tolerance is None and problem.examples:
+        tolerance = stated_tolerance(problem.instruction)
     return dataclasses.replace(
         problem,
         id=problem.id or f"{PurePath(source).name}/{index}",
         source=source,
-        language=get_language(problem.language or defaults.get("language", "python")).name,
+        language=language,
         licence=problem.licence or defaults.get("licence", ""),
+        tests=tests,
+        tolerance=tolerance,
     )
 
 
-def _check(problem: Problem | None, seen: dict[str, int]) -> None:
-    if problem is None:
-        return
+def _check_types(problem: Problem) -> None:
+    """Mappings that callers wrote may put anything into a problem."""
+    for field in FIELDS:
+        value = getattr(problem, field)
+        if field == "examples":
+            if not all(
+                isinstance(example, Example) and isinstance(example.stdin, str) and isinstance(example.stdout, str)
+                for example in (value if isinstance(value, tuple) else [value])
+            ):
+                raise ValueError(f"`examples` must be a tuple of Example with texts, got {quote(value)}")
+        elif field == "tolerance":
+            if value is not None and not (isinstance(value, int | float) and 0 < value < 1):
+                raise ValueError(f"`tolerance` must be a number above 0 and below 1, got {quote(value)}")
+        elif not isinstance(value, str) and not (value is None and field in ("entry_point", "reference")):
+            raise ValueError(f"`{field}` must be text, got {quote(value)}")
+
+
+def _check(problem: Problem, seen: dict[str, int]) -> None:
     if not problem.instruction.strip():
         raise ValueError("the instruction is empty")
     if problem.id in seen:
-        raise ValueError(f"the id {problem.id!r} is that of row {seen[problem.id]} too; ids have to be unique")
-    if problem.language == "python" and problem.tests:
+        raise ValueError(f"the id {quote(problem.id)} is that of row {seen[problem.id]} too; ids have to be unique")
+    texts = {field: value for field in FIELDS if isinstance(value := getattr(problem, field), str)}
+    examples = "".join(f"{example.stdin}{example.stdout}" for example in problem.examples)
+    for field, text in (*texts.items(), ("examples", examples)):
         try:
-            parse(problem.tests)
-        except SyntaxError as error:
-            raise ValueError(f"the tests are not Python ({error.msg}, line {error.lineno})") from error
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"`{field}` holds half of a surrogate pair ({quote(text[error.start])}), which is no character and cannot be stored; "
+                "remove or replace it"
+            ) from None

@@ -10,7 +10,8 @@ class Example:
 
     Args:
         stdin (`str`): standard input.
-        stdout (`str`): the expected standard output; compared line by line without trailing white space.
+        stdout (`str`): the expected standard output; compared line by line without trailing white space, see
+            [`~reflection_trl.problems.judge.compare_output`].
     """
 
     stdin: str
@@ -42,6 +43,9 @@ class Problem:
             The data set that it comes from.
         licence (`str`, *optional*, defaults to `""`):
             SPDX identifier of the licence of the problem.
+        tolerance (`float`, *optional*):
+            Absolute or relative error that numbers in the output of `examples` may have; by default the one that the
+            instruction states, see [`~reflection_trl.problems.judge.compare_output`].
     """
 
     id: str
@@ -53,6 +57,7 @@ class Problem:
     reference: str | None = None
     source: str = ""
     licence: str = ""
+    tolerance: float | None = None
 
     @property
     def has_tests(self) -> bool:

@@ -10,13 +10,17 @@ import gzip
 import itertools
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..quoting import list_names, quote
+
 
 Row = dict[str, Any]
 
+_LONGEST_REASON = 500
 _FORMATS = {".json": "json", ".jsonl": "json", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}
 
 
@@ -50,7 +54,7 @@ def open_rows(
             rows = _open_path(title, split, name, streaming, revision)
         return title, _read(rows, title)
     if not isinstance(source, Iterable):
-        raise ValueError(f"Rows come from a path, a Hub id, a data set or an iterable, not from {source!r:.60}.")
+        raise ValueError(f"Rows come from a path, a Hub id, a data set or an iterable, not from {quote(source, 60)}.")
     return "the given rows", iter(_pick_split(source, split))
 
 
@@ -61,11 +65,15 @@ def _one_sentence(title: str) -> Iterator[None]:
 
     try:
         yield
+    except EOFError as error:
+        raise ValueError(f"{title!r} is compressed and cut off: download or compress it again.") from error
+    except zlib.error as error:
+        raise ValueError(f"{title!r} is compressed and damaged ({error}): download or compress it again.") from error
     except (DatasetsError, OSError, StopIteration, ValueError) as error:
         cause = error.__cause__ if isinstance(error, DatasetsError) and error.__cause__ else error
         if isinstance(cause, StopIteration):  # what `datasets` makes of an empty file
             raise ValueError(f"{title!r} has no rows.") from error
-        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0].rstrip(".")
+        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0].rstrip(".")[:_LONGEST_REASON]
         if isinstance(cause, UnicodeError) or "utf-8" in reason.lower() or "utf8" in reason.lower():
             raise ValueError(f"{title!r} is not UTF-8 ({reason}); convert it to UTF-8 first.") from error
         raise ValueError(f"{title!r} cannot be read: {reason}.") from error
@@ -100,7 +108,7 @@ def _pick_split(dataset: Any, split: str) -> Any:
     if not hasattr(dataset, "keys"):
         return dataset
     if split not in dataset:
-        raise ValueError(f"there is no split {split!r}, only {', '.join(map(repr, dataset))}")
+        raise ValueError(f"there is no split {split!r}, only {list_names(map(repr, dataset))}")
     return dataset[split]
 
 
@@ -142,6 +150,7 @@ def _read_json(file: str) -> Iterator[Row]:
                 line += lines.read()
             try:
                 content = json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"line {number} of {file} is not JSON: {error}") from error
+            except (ValueError, RecursionError) as error:
+                reason = str(error) if isinstance(error, ValueError) else "nested too deeply"
+                raise ValueError(f"line {number} of {file} is not JSON: {reason}") from error
             yield from content if isinstance(content, list) else [content]

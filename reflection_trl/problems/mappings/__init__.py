@@ -4,7 +4,7 @@ A mapping returns `None` for a row that holds nothing to ask for, and raises `Va
 set `id`, `source` and `licence`: whoever loads the rows knows better.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from .apps import apps
 from .exercism import exercism
 from .leetcode import leetcode
 from .mbpp import mbpp
-from .plain import code_feedback, plain
+from .plain import ALIASES, code_feedback, plain
 from .puzzles import puzzles
 
 
@@ -44,4 +44,17 @@ MAPPINGS = {
     "plain": ReadyMapping(("instruction",), plain),
 }
 
-__all__ = ["MAPPINGS", "Mapping", "ReadyMapping"]
+
+def find_mapping(columns: Collection[str]) -> list[str]:
+    """
+    Returns the names of the mappings that fit a data set: by the columns that only it has, else `"plain"` where a column is called
+    as requests often are, such as TRL's `prompt`.
+
+    Args:
+        columns (`Collection[str]`): names of the columns.
+    """
+    fitting = [name for name, ready in MAPPINGS.items() if set(ready.columns) <= set(columns)]
+    return fitting or ["plain"] * any(name in columns for name in ALIASES["instruction"])
+
+
+__all__ = ["MAPPINGS", "Mapping", "ReadyMapping", "find_mapping"]

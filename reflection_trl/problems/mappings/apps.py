@@ -6,17 +6,13 @@
 import json
 from typing import Any
 
-from ..problem import Example, Problem
-from .text import code_block, join_code, parses, unix_lines
+from ...quoting import quote
+from ..problem import Problem
+from .tests import call_tests, read_cases, refuse_unread_tests, to_examples
+from .text import Row, code_block, name_of, parses, text_of, unix_lines
 
 
-_PLAIN = '''def plain(value):
-    """Lists for tuples: the expected values come from JSON, which has no tuples."""
-    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-'''
-
-
-def apps(row: dict[str, Any]) -> Problem:
+def apps(row: Row) -> Problem:
     """
     Map a row of APPS.
 
@@ -24,52 +20,56 @@ def apps(row: dict[str, Any]) -> Problem:
         row (`dict`): with `question` and `input_output` (JSON or a dict; empty for a problem without tests); `problem_id`
             or `id`, `solutions` (JSON or a list) and `starter_code` are optional.
     """
-    question, starter = unix_lines(row["question"]).strip(), unix_lines(row.get("starter_code")).strip()
-    reference = next((code for code in map(unix_lines, _json(row.get("solutions"), [])) if parses(code)), None)
-    cases = _json(row["input_output"], {})
-    inputs, outputs, function = cases.get("inputs") or [], cases.get("outputs") or [], cases.get("fn_name")
-    if len(inputs) != len(outputs):
-        raise ValueError(f"`input_output` has {len(inputs)} inputs but {len(outputs)} outputs")
-    number = row.get("problem_id", row.get("id"))
-    name = "" if number is None else f"apps/{number}"
-    shared: dict[str, Any] = {"id": name, "reference": reference, "source": "apps"}
+    question, starter = text_of(row, "question").strip(), text_of(row, "starter_code").strip()
+    inputs, outputs, function = read_cases(_json(row, "input_output"), "input_output")
+    if not inputs:
+        refuse_unread_tests(row, used=("input_output",))
+    number = name_of(row, "problem_id", "id")
+    shared: dict[str, Any] = {
+        "id": f"apps/{number}" if number else "",
+        "reference": _reference(row),
+        "source": "apps",
+    }
     if function is None:
         task = "Write a Python program that reads standard input and prints the answer to standard output."
-        examples = tuple(Example(_lines(stdin), _lines(stdout)) for stdin, stdout in zip(inputs, outputs, strict=True))
-        return Problem(instruction=_request(question, task, starter), examples=examples, **shared)
-    is_method = "class Solution" in (starter or reference or "")
+        return Problem(
+            instruction=_request(question, task, starter), examples=to_examples(inputs, outputs), **shared
+        )
+    is_method = "class Solution" in (starter or shared["reference"] or "")
     task = f"Write a Python {'class `Solution` with the method' if is_method else 'function'} `{function}`."
     callee = f"Solution().{function}" if is_method else function
-    asserts = "\n".join(_assert(callee, *case) for case in zip(inputs, outputs, strict=True))
     return Problem(
         instruction=_request(question, task, starter),
-        tests=join_code(_PLAIN, asserts, blank_lines=2) if asserts else "",
+        tests=call_tests(callee, inputs, outputs),
         entry_point="Solution" if is_method else function,
         **shared,
     )
 
 
-def _json(value: Any, default: Any) -> Any:
+def _reference(row: Row) -> str | None:
+    """The first solution that is Python 3."""
+    solutions = _json(row, "solutions")
+    if solutions is None:
+        return None
+    if not isinstance(solutions, list) or not all(isinstance(code, str) for code in solutions):
+        raise ValueError(f"`solutions` must be a list of programs, got {quote(solutions)}")
+    return next((code for code in map(unix_lines, solutions) if parses(code)), None)
+
+
+def _json(row: Row, column: str) -> Any:
+    """The value of a column that may be JSON; `None` where it is empty."""
+    value = row.get(column)
+    if not isinstance(value, str):
+        return value or None
+    if not value.strip():
+        return None
     try:
-        return (json.loads(value) if isinstance(value, str) else value) or default
-    except ValueError as error:
-        if not value.strip():
-            return default
-        raise ValueError(f"{value[:40]!r}... is not JSON: {error}") from error
-
-
-def _lines(text: Any) -> str:
-    return "\n".join(map(str, text)) if isinstance(text, list) else str(text)
+        return json.loads(value) or None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"`{column}` is not JSON ({str(error) or 'nested too deeply'}): {quote(value, 40)}") from error
 
 
 def _request(question: str, task: str, starter: str) -> str:
     if not question:
         return ""
     return f"{question}\n\n{task}" + (f" Start from this code:\n\n{code_block(starter)}" if starter else "")
-
-
-def _assert(callee: str, arguments: list[Any], expected: Any) -> str:
-    call = f"plain({callee}({', '.join(map(repr, arguments))}))"
-    if isinstance(expected, list) and len(expected) == 1:  # most rows wrap the value in a list, some do not
-        return f"assert {call} in ({expected[0]!r}, {expected!r})"
-    return f"assert {call} == {expected!r}"

@@ -11,14 +11,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ...quoting import quote
 from ..problem import Problem
-from .text import code_block, join_code, unix_lines
+from .text import Row, code_block, join_code, text_of
 
 
 # Their values are expressions ("pi/2", "strength == strength") or sets in no order
 _NOT_DATA = frozenset(["complex-numbers", "custom-set", "dnd-character", "simple-cipher"])
 _NO_ARGUMENTS = frozenset(["commands", "files", "function", "operations", "predicate"])
-_NO_CASES = frozenset(["immutable", "random"])
+_NO_CASES = ("immutable", "random")
 _TOLERANCE = 0.01
 # Level-one headings ("# Description"), hidden comments, fences around notes
 _MARKUP = re.compile(r"^# .*\n|^\[//\]:.*\n|^~~~~.*\n|<!--.*?-->\n?", re.MULTILINE)
@@ -26,7 +27,7 @@ _MARKUP = re.compile(r"^# .*\n|^\[//\]:.*\n|^~~~~.*\n|<!--.*?-->\n?", re.MULTILI
 Case = dict[str, Any]
 
 
-def exercism(row: dict[str, Any]) -> Problem | None:
+def exercism(row: Row) -> Problem | None:
     """
     Map an exercise.
 
@@ -36,13 +37,16 @@ def exercism(row: dict[str, Any]) -> Problem | None:
     Returns:
         `Problem`, *optional*: `None` where no case is a function call.
     """
-    cases = [] if row["slug"] in _NOT_DATA else list(_calls(row["canonical_data"]["cases"]))
+    slug, data = text_of(row, "slug"), row.get("canonical_data")
+    if not isinstance(data, dict) or "cases" not in data:
+        raise ValueError(f"`canonical_data` must be an object with `cases`, got {quote(data)}")
+    cases = [] if slug in _NOT_DATA else list(_calls(data["cases"]))
     if not cases:
         return None
     functions = {name: _parameters(group) for name, group in _by_property(cases).items()}
     return Problem(
-        id=f"exercism/{row['slug']}",
-        instruction=_request(unix_lines(row["description"]), cases, functions),
+        id=f"exercism/{slug}" if slug else "",
+        instruction=_request(text_of(row, "description"), cases, functions),
         tests=join_code(*(_test(case, functions) for case in cases)),
         entry_point=_function(cases[0]["property"]) if len(functions) == 1 else None,
         source="exercism",
@@ -50,21 +54,32 @@ def exercism(row: dict[str, Any]) -> Problem | None:
     )
 
 
-def _leaves(cases: list[Case]) -> Iterator[Case]:
+def _leaves(cases: Any) -> Iterator[Case]:
+    if not isinstance(cases, list) or not all(isinstance(case, dict) for case in cases):
+        raise ValueError(f"`cases` of `canonical_data` must be a list of objects, got {quote(cases)}")
     for case in cases:
         if "cases" in case:
             yield from _leaves(case["cases"])
-        else:
-            yield case
-
-
-def _calls(cases: list[Case]) -> Iterator[Case]:
-    leaves = list(_leaves(cases))
-    replaced = {case.get("reimplements") for case in leaves}
-    for case in leaves:
-        if case["uuid"] not in replaced and not (
-            _NO_ARGUMENTS & set(case["input"]) or _NO_CASES & set(case.get("scenarios") or ())
+            continue
+        if not (
+            isinstance(case.get("input"), dict)
+            and isinstance(case.get("property"), str)
+            and all(_parameter(name).isidentifier() for name in [case["property"], *case["input"]])
+            and isinstance(case.get("scenarios") or [], list)
+            and "expected" in case
         ):
+            raise ValueError(
+                f"a case of `canonical_data` must have `property`, `input` and `expected`, got {quote(case)}"
+            )
+        yield case
+
+
+def _calls(cases: Any) -> Iterator[Case]:
+    leaves = list(_leaves(cases))
+    replaced = [case["reimplements"] for case in leaves if case.get("reimplements") is not None]
+    for case in leaves:
+        left_out = _NO_ARGUMENTS & case["input"].keys() or any(one in _NO_CASES for one in case.get("scenarios") or ())
+        if case.get("uuid") not in replaced and not left_out:
             yield case
 
 

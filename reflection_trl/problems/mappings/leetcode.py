@@ -6,10 +6,9 @@ so the request shows what the starter code needs: the imports of its annotations
 
 import ast
 import re
-from typing import Any
 
 from ..problem import Problem
-from .text import code_block, join_code, parse, unix_lines
+from .text import Row, code_block, join_code, name_of, parse_column, text_of
 
 
 _STARTER = re.compile(
@@ -33,7 +32,7 @@ _TYPING = frozenset(
 )
 
 
-def leetcode(row: dict[str, Any]) -> Problem:
+def leetcode(row: Row) -> Problem:
     """
     Map a row with `check()` tests.
 
@@ -42,23 +41,25 @@ def leetcode(row: dict[str, Any]) -> Problem:
             `"Solution().twoSum"`), `test`, and either `query` (statement and fenced starter code) or
             `problem_description` and `starter_code`.
     """
-    preamble = unix_lines(row["prompt"])
+    preamble = text_of(row, "prompt")
     statement, starter = _statement(row)
-    callee = row["entry_point"].strip()
+    test, callee = text_of(row, "test"), text_of(row, "entry_point").strip()
+    if not callee or not re.search(r"^def check\(", test, re.MULTILINE):
+        raise ValueError("`test` must define `check(candidate)`, and `entry_point` must name what it is called with")
     return Problem(
-        id=f"leetcode/{row['task_id']}",
+        id=f"leetcode/{name}" if (name := name_of(row, "task_id")) else "",
         instruction=_request(statement, starter, preamble),
-        tests=join_code(preamble, unix_lines(row["test"]), f"check({callee})", blank_lines=2),
+        tests=join_code(preamble, test, f"check({callee})", blank_lines=2),
         entry_point=re.split(r"\W", callee, maxsplit=1)[0] or None,
-        reference=join_code(preamble, unix_lines(row["completion"]), blank_lines=2),
+        reference=join_code(preamble, text_of(row, "completion"), blank_lines=2),
         source="leetcode",
     )
 
 
-def _statement(row: dict[str, Any]) -> tuple[str, str]:
-    if row.get("problem_description"):
-        return unix_lines(row["problem_description"]).strip(), unix_lines(row.get("starter_code")).strip("\n")
-    query = unix_lines(row.get("query")).strip()
+def _statement(row: Row) -> tuple[str, str]:
+    if description := text_of(row, "problem_description").strip():
+        return description, text_of(row, "starter_code").strip("\n")
+    query = text_of(row, "query").strip()
     match = _STARTER.match(query)
     return (match["statement"].strip(), match["code"].strip("\n")) if match else (query, "")
 
@@ -70,7 +71,7 @@ def _request(statement: str, starter: str, preamble: str) -> str:
     used = set(re.findall(r"\w+", code))
     imports = sorted(used & _TYPING)
     classes = [
-        ast.unparse(node) for node in parse(preamble).body if isinstance(node, ast.ClassDef) and node.name in used
+        ast.unparse(node) for node in parse_column(preamble, "prompt").body if isinstance(node, ast.ClassDef) and node.name in used
     ]
     imported = f"from typing import {', '.join(imports)}" if imports else ""
     return f"{statement}\n\nComplete this Python code:\n\n{code_block(join_code(imported, *classes, code, blank_lines=2))}"

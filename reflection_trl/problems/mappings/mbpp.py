@@ -5,13 +5,12 @@ one call from the first test. The other tests stay hidden.
 """
 
 import ast
-from typing import Any
 
 from ..problem import Problem
-from .text import code_block, join_code, names, parse, unix_lines
+from .text import Row, code_block, join_code, name_of, names, parse_column, text_of, texts_of
 
 
-def mbpp(row: dict[str, Any]) -> Problem:
+def mbpp(row: Row) -> Problem:
     """
     Map a row of MBPP.
 
@@ -19,14 +18,14 @@ def mbpp(row: dict[str, Any]) -> Problem:
         row (`dict`): with `task_id`, `code`, `test_list` and either `text` or `prompt`; `test_setup_code`, `test_imports`
             and `challenge_test_list` are optional.
     """
-    tests = [unix_lines(test).strip() for test in [*row["test_list"], *(row.get("challenge_test_list") or [])]]
-    setup = join_code(unix_lines(row.get("test_setup_code")), *(row.get("test_imports") or [])).strip()
-    reference = unix_lines(row["code"])
+    tests = [test.strip() for test in [*texts_of(row, "test_list"), *texts_of(row, "challenge_test_list")]]
+    setup = join_code(text_of(row, "test_setup_code"), *texts_of(row, "test_imports")).strip()
+    reference = text_of(row, "code")
     entry_point = _function_under_test(reference, tests)
     return Problem(
-        id=f"mbpp/{row['task_id']}",
+        id=f"mbpp/{number}" if (number := name_of(row, "task_id")) else "",
         instruction=_request(
-            unix_lines(row.get("text") or row.get("prompt")).strip(), entry_point, setup, tests, reference
+            (text_of(row, "text") or text_of(row, "prompt")).strip(), entry_point, setup, tests, reference
         ),
         tests=join_code(setup, *tests),
         entry_point=entry_point,
@@ -38,8 +37,8 @@ def mbpp(row: dict[str, Any]) -> Problem:
 
 def _function_under_test(reference: str, tests: list[str]) -> str:
     """The function of the reference that the first test calls."""
-    defined = {node.name for node in parse(reference).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    for node in ast.walk(parse(tests[0]) if tests else ast.Module([], [])):
+    defined = {node.name for node in parse_column(reference, "code").body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in ast.walk(parse_column(tests[0], "test_list") if tests else ast.Module([], [])):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in defined:
             return node.func.id
     raise ValueError("no test calls a function of `code`")
@@ -48,8 +47,8 @@ def _function_under_test(reference: str, tests: list[str]) -> str:
 def _request(text: str, entry_point: str, setup: str, tests: list[str], reference: str) -> str:
     if not text:
         return ""
-    built = names(parse(setup))
-    definitions = [node for node in parse(reference).body if isinstance(node, ast.ClassDef)]
+    built = names(parse_column(setup, "test_setup_code"))
+    definitions = [node for node in parse_column(reference, "code").body if isinstance(node, ast.ClassDef)]
     classes = [ast.unparse(node) for node in definitions if node.name in built]
     if classes:  # the tests build their arguments from a class that the answer has to bring
         return (
@@ -60,7 +59,7 @@ def _request(text: str, entry_point: str, setup: str, tests: list[str], referenc
 
 
 def _example(test: str, entry_point: str) -> str:
-    statement = parse(test).body[0]
+    statement = next(iter(parse_column(test, "test_list").body), None)
     if not isinstance(statement, ast.Assert):
         raise ValueError("the first test is no `assert`")
     match statement.test:

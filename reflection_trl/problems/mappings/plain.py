@@ -1,90 +1,173 @@
-"""Rows that are requests already: Evol-Instruct's `instruction`, CodeFeedback's `query`, and rows of our own [`Problem`].
+"""Rows whose columns say what they hold by their names: Evol-Instruct's `instruction`, CodeFeedback's `query`, TRL's `prompt`, rows of
+our own [`Problem`].
 
-The answers that come with instruction data are nobody's proof: they are no references, and are left out.
+The answers that come with instruction data (`output`, `answer`, `response`, `completion`) are nobody's proof: they are no references,
+and are left out.
 """
 
 import dataclasses
-import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from ...quoting import quote
 from ..problem import Example, Problem
+from .tests import read_tests, refuse_unread_tests
+from .text import Row, join_code, name_of, parses
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Problem))
 
+# Names under which data sets publish a field, the field's own first
+ALIASES: dict[str, tuple[str, ...]] = {
+    "id": ("id", "task_id", "problem_id", "question_id"),
+    "instruction": ("instruction", "prompt", "question", "query", "problem", "problem_statement", "messages"),
+    "language": ("language", "lang", "programming_language"),
+    "tests": (
+        "tests", "test", "test_list", "test_code", "test_cases", "testcases", "testcase", "asserts", "assertions", "unit_tests",
+        "unit_test",
+    ),
+    "examples": ("examples", "input_output"),
+    "entry_point": ("entry_point", "function_name", "fn_name", "func_name", "method_name"),
+    "reference": ("reference", "canonical_solution", "reference_solution", "solution", "solutions", "code"),
+    "source": ("source",),
+    "licence": ("licence", "license"),
+    "tolerance": ("tolerance",),
+}  # fmt: skip
+# What stands before the tests
+_SETUP = ("test_setup", "test_setup_code", "test_imports")
 
-def from_columns(columns: dict[str, str]) -> Callable[[dict[str, Any]], Problem]:
+Columns = Mapping[str, str | None]
+
+
+def from_columns(columns: Columns) -> Callable[[Row], Problem]:
     """
-    A mapping that takes each field of a problem from a column.
+    Returns a mapping that takes each field of a problem from a column.
 
     Args:
-        columns (`dict[str, str]`): the column of each field: `instruction`, and any of `id`, `language`, `tests` (code, or
-            a list of it), `examples` (see [`read_examples`]), `entry_point`, `reference`, `source` and `licence`.
+        columns (`Mapping[str, str]`): the column of each field: `instruction`, and any of `id`, `language`, `tests` (code, a list
+            of it, or whatever [`read_tests`] reads), `examples`, `entry_point`, `reference`, `source`, `licence` and `tolerance`.
+            `None` in place of a column leaves the field empty, also where a column looks like it.
     """
 
-    def map_row(row: dict[str, Any]) -> Problem:
-        fields = {field: row[column] for field, column in columns.items() if row.get(column) is not None}
-        fields = {"id": "", "instruction": "", "language": "", **fields}
-        fields["id"] = str(fields["id"])
-        if isinstance(fields.get("tests"), list):
-            fields["tests"] = "\n".join(fields["tests"])
-        if "examples" in fields:
-            fields["examples"] = read_examples(fields["examples"])
-        for field, value in fields.items():
-            if field != "examples" and not isinstance(value, str):
-                raise ValueError(f"`{columns.get(field, field)}` is no text but {value!r:.60}")
-        return Problem(**fields)
+    def map_row(row: Row) -> Problem:
+        problem = _problem(row, {field: column for field, column in columns.items() if column is not None})
+        if not {"tests", "examples"} & columns.keys():
+            refuse_unread_tests(row, used=set(columns.values()))
+        return problem
 
     return map_row
 
 
-def read_examples(value: Any) -> tuple[Example, ...]:
+def plain(row: Row) -> Problem:
     """
-    Runs of a whole program from whatever form they have.
-
-    Args:
-        value (`str` or `list` or `dict`): a list of `{"stdin": ..., "stdout": ...}`, of `{"input": ..., "output": ...}` or
-            of pairs, or a dict of two lists, `inputs` and `outputs`; any of these may be JSON.
-    """
-    try:
-        value = json.loads(value) if isinstance(value, str) else value
-        if isinstance(value, dict):
-            value = list(zip(value["inputs"], value["outputs"], strict=True))
-        pairs = [
-            ((pair["stdin"], pair["stdout"]) if "stdin" in pair else (pair["input"], pair["output"]))
-            if isinstance(pair, dict)
-            else tuple(pair)
-            for pair in value
-        ]
-        if not all(len(pair) == 2 and all(isinstance(text, str) for text in pair) for pair in pairs):
-            raise ValueError("not pairs of text")
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"examples must be a list of `stdin` and `stdout`, of `input` and `output`, or of pairs, got {value!r:.60}"
-        ) from error
-    return tuple(Example(stdin, stdout) for stdin, stdout in pairs)
-
-
-def plain(row: dict[str, Any]) -> Problem:
-    """
-    Map a row whose columns are called like the fields of a [`Problem`]; only `instruction` has to be there.
+    Maps a row whose columns are called like the fields of a [`Problem`], or by one of `ALIASES`; only the instruction has to be
+    there.
 
     Args:
         row (`dict`): with `instruction`; an `input` (Alpaca's form) is put below it.
     """
-    problem = from_columns({field: field for field in FIELDS})(row)
+    columns = {field: column for field in FIELDS if (column := _find(field, row)) is not None}
+    problem = _problem(row, columns)
+    setup = [column for column in _SETUP if row.get(column)] if problem.tests else []
+    if setup:
+        texts = [read_tests(row[column], column)[0] for column in setup]
+        problem = dataclasses.replace(problem, tests=join_code(*texts, problem.tests))
+    refuse_unread_tests(row, used={*columns.values(), *setup})
     context = row.get("input")
     if problem.instruction.strip() and isinstance(context, str) and context.strip():
         problem = dataclasses.replace(problem, instruction=f"{problem.instruction.strip()}\n\n{context.strip()}")
     return problem
 
 
-def code_feedback(row: dict[str, Any]) -> Problem:
+def code_feedback(row: Row) -> Problem:
     """
-    Map a row of CodeFeedback.
+    Maps a row of CodeFeedback.
 
     Args:
         row (`dict`): with `query`; `lang` names the language.
     """
     return from_columns({"instruction": "query", "language": "lang", "id": "id"})(row)
+
+
+def _find(field: str, row: Row) -> str | None:
+    """The column that holds a field."""
+    holding = [name for name in ALIASES[field] if row.get(name) not in (None, "", [], {})]
+    if field in ("instruction", "tests") and len(holding) > 1 and holding[0] != field:
+        raise ValueError(
+            f"{' and '.join(f'`{name}`' for name in holding)} may each hold the {field}; say which does, as in "
+            f"`columns={{'instruction': {(holding[0] if field == 'instruction' else 'instruction')!r}"
+            + (f", 'tests': {holding[0]!r}}}`" if field == "tests" else "}`")
+        )
+    return holding[0] if holding else None
+
+
+def _problem(row: Row, columns: Mapping[str, str]) -> Problem:
+    texts = {
+        field: _text(row[column], column)
+        for field, column in columns.items()
+        if field in ("language", "entry_point", "source", "licence") and row.get(column) is not None
+    }
+    tests, examples = "", tuple[Example, ...]()
+    if column := columns.get("tests"):
+        tests, examples = read_tests(row.get(column), column)
+    if column := columns.get("examples"):
+        # What a function returns for given arguments is code, and joins the tests
+        code, read = read_tests(row.get(column), column, code=False)
+        tests, examples = join_code(tests, code) if code else tests, (*examples, *read)
+    instruction = _instruction(row.get(columns["instruction"]), columns["instruction"]) if "instruction" in columns else ""
+    return Problem(
+        id=name_of(row, columns["id"]) if "id" in columns else "",
+        instruction=instruction,
+        language=texts.pop("language", ""),
+        tests=tests,
+        examples=examples,
+        reference=_reference(row[column], column, instruction) if (column := columns.get("reference")) else None,
+        tolerance=_tolerance(row.get(column), column) if (column := columns.get("tolerance")) else None,
+        **texts,
+    )
+
+
+def _text(value: Any, column: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"`{column}` must be text, got {quote(value)}")
+    return value
+
+
+def _instruction(value: Any, column: str) -> str:
+    """A text, or a conversation in which a user asks for one thing, as TRL's `prompt` may be. A system turn is put before it."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    turns = value if isinstance(value, list | tuple) else []
+    contents: dict[str, str] = {}
+    for turn in turns:
+        role, content = (turn.get("role"), turn.get("content")) if isinstance(turn, dict) else (None, None)
+        if role == "assistant" and contents.get("user") and turn is turns[-1]:
+            break  # an answer, which is nobody's proof
+        if role not in ("system", "user") or role in contents or not isinstance(content, str):
+            contents = {}
+            break
+        contents[role] = content
+    if not contents.get("user"):
+        raise ValueError(f"`{column}` must be text or the messages of one user turn, got {quote(value)}")
+    return "\n\n".join(filter(None, (contents.get("system"), contents["user"])))
+
+
+def _reference(value: Any, column: str, instruction: str) -> str | None:
+    """A program, or the first of several that is Python; the rest of one where it continues the code of the instruction."""
+    if isinstance(value, list | tuple) and all(isinstance(text, str) for text in value):
+        return next(filter(parses, value), None) or next(iter(value), None)
+    reference = _text(value, column) if value is not None else None
+    if reference and re.match(r"[ \t]", reference) and not parses(reference) and parses(instruction + reference):
+        return instruction + reference
+    return reference
+
+
+def _tolerance(value: Any, column: str) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1:
+        raise ValueError(f"`{column}` must be a number above 0 and below 1, got {quote(value)}")
+    return float(value)

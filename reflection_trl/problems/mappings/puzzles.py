@@ -6,16 +6,16 @@ import itertools
 import re
 import sys
 from pathlib import PurePath
-from typing import Any
 
+from ...quoting import quote
 from ..problem import Problem
-from .text import code_block, join_code, unix_lines
+from .text import Row, code_block, join_code, name_of, parse_column, text_of, texts_of
 
 
 _IMPORT = "from typing import List"
 
 
-def puzzles(row: dict[str, Any]) -> Problem | None:
+def puzzles(row: Row) -> Problem | None:
     """
     Map a puzzle. Its checker `sat` judges what the answer's function `sol` returns, type included.
 
@@ -26,17 +26,18 @@ def puzzles(row: dict[str, Any]) -> Problem | None:
     Returns:
         `Problem`, *optional*: `None` where the checker holds a number that Python refuses to read.
     """
-    if re.search(rf"\d{{{sys.int_info.default_max_str_digits + 1}}}", row["sat"]):
+    sat, header, answer_type = (text_of(row, column).strip() for column in ("sat", "sol_header", "ans_type"))
+    if re.search(rf"\d{{{sys.int_info.default_max_str_digits + 1}}}", sat):
         return None
-    sat, header = unix_lines(row["sat"]).strip(), row["sol_header"].strip()
-    bodies = row["sol_bodies"] or []
-    module = PurePath(row.get("module") or "").stem
+    if not re.search(r"^def sat\(", sat, re.MULTILINE):
+        raise ValueError("`sat` must define the checker `sat`")
+    bodies, module, name = texts_of(row, "sol_bodies"), PurePath(text_of(row, "module")).stem, name_of(row, "name")
     return Problem(
-        id=f"puzzles/{row['name']}",
-        instruction=_request(_docstring(row.get("sol_docstring")), sat, header, row["ans_type"]),
-        tests=join_code(_IMPORT, sat, _checks(row["ans_type"]), blank_lines=2),
+        id=f"puzzles/{name}" if name else "",
+        instruction=_request(_docstring(text_of(row, "sol_docstring")), sat, header, answer_type),
+        tests=join_code(_IMPORT, sat, _checks(answer_type), blank_lines=2),
         entry_point="sol",
-        reference=join_code(_IMPORT, f"{header}\n{unix_lines(bodies[0])}", blank_lines=2) if bodies else None,
+        reference=join_code(_IMPORT, f"{header}\n{bodies[0]}", blank_lines=2) if bodies else None,
         source="/".join(filter(None, ["python-programming-puzzles", module])),
         licence="MIT",
     )
@@ -46,9 +47,14 @@ def _checks(answer_type: str) -> str:
     return f"answer = sol()\nassert {type_check(answer_type, 'answer')}\nassert sat(answer)"
 
 
-def _docstring(text: str | None) -> str:
-    text = unix_lines(text).strip()
-    return inspect.cleandoc(ast.literal_eval(text)) if text else ""
+def _docstring(text: str) -> str:
+    try:
+        task = ast.literal_eval(text.strip()) if text.strip() else ""
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        task = None
+    if not isinstance(task, str):
+        raise ValueError(f"`sol_docstring` must be a string as Python writes it, got {quote(text)}")
+    return inspect.cleandoc(task)
 
 
 def _request(task: str, sat: str, header: str, answer_type: str) -> str:
@@ -69,13 +75,15 @@ def type_check(annotation: str, value: str) -> str:
     """
     fresh = (f"item{n}" if n else "item" for n in itertools.count())
 
-    def check(node: ast.expr, value: str) -> str:
+    def check(node: ast.AST, value: str) -> str:
         match node:
             case ast.Name(id="bool" | "float" | "int" | "str" as name):
                 return f"type({value}) is {name}"
             case ast.Subscript(value=ast.Name(id="List"), slice=inner):
                 item = next(fresh)
                 return f"type({value}) is list and all({check(inner, item)} for {item} in {value})"
-        raise ValueError(f"the type {annotation!r} of the answer is neither bool, float, int, str nor a List of these")
+            case ast.Module(body=[ast.Expr(value=inner)]):
+                return check(inner, value)
+        raise ValueError(f"`ans_type` must be bool, float, int, str or a List of these, got {quote(annotation)}")
 
-    return check(ast.parse(annotation, mode="eval").body, value)
+    return check(parse_column(annotation, "ans_type"), value)

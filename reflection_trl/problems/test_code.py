@@ -1,0 +1,118 @@
+"""Python tests that run what they define: placed behind an answer as they are, functions that nothing calls would pass every answer."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+from .mappings.text import join_code, parse
+
+
+# What tests written for a file beside them call the file with the answer
+_ANSWER_MODULES = frozenset(["answer", "main", "my_solution", "program", "solution", "submission", "your_module"])
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.Pass)
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def complete_tests(tests: str, entry_point: str | None) -> str:
+    """
+    Returns Python tests with calls of what they only define: `check(candidate)` as HumanEval has it, functions and classes as pytest
+    collects them, and unittest's cases. Imports of the answer as a module are left out, since tests are run behind it.
+
+    Args:
+        tests (`str`): the tests.
+        entry_point (`str`, *optional*): what `check` is called with.
+
+    Returns:
+        `str`: The tests themselves where they run something already.
+
+    Raises:
+        ValueError: If they are no Python, or nothing in them can be run.
+    """
+    try:
+        statements = parse(tests).body
+    except SyntaxError as error:
+        where = f", line {error.lineno}" if error.lineno else ""
+        raise ValueError(f"the tests are not Python ({error.msg}{where})") from error
+    tests = _without(tests, [node for node in statements if _imports_answer(node) or _starts_runner(node)])
+    statements = [node for node in statements if not _starts_runner(node)]
+    if not statements or any(_runs(node) for node in statements):
+        return tests
+    calls = list(_calls(statements, entry_point))
+    if not calls:
+        raise ValueError(
+            "the tests run nothing, so that every answer would pass: they need an `assert`, a call, `check(candidate)`, or tests of "
+            "pytest or unittest"
+        )
+    return join_code(tests, "\n".join(calls), blank_lines=2)
+
+
+def _runs(node: ast.stmt) -> bool:
+    return not isinstance(node, _DEFINITIONS) and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+
+
+def _imports_answer(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module in _ANSWER_MODULES
+
+
+def _starts_runner(node: ast.stmt) -> bool:
+    """`unittest.main()` or `pytest.main()`, guarded or not: they leave the process, whatever the tests gave."""
+    calls = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]
+    return isinstance(node, ast.If | ast.Expr) and any(
+        isinstance(function, ast.Attribute)
+        and function.attr == "main"
+        and isinstance(function.value, ast.Name)
+        and function.value.id in ("unittest", "pytest")
+        for function in calls
+    )
+
+
+def _without(code: str, nodes: list[ast.stmt]) -> str:
+    gone = {line for node in nodes for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    lines = code.split("\n")
+    return "\n".join(line for number, line in enumerate(lines, 1) if number not in gone) if gone else code
+
+
+def _calls(statements: list[ast.stmt], entry_point: str | None) -> Iterator[str]:
+    for node in statements:
+        if isinstance(node, _Function) and node.name == "check" and len(_required(node)) == 1:
+            if not entry_point:
+                raise ValueError("the tests define `check`, but no `entry_point` says what to call it with")
+            yield f"check({entry_point})"
+        elif isinstance(node, _Function) and node.name.startswith("test"):
+            yield _call(node, node.name)
+        elif isinstance(node, ast.ClassDef) and any(_is_test_case(base) for base in node.bases):
+            yield (
+                "import unittest as _unittest\n\n"
+                f"_unittest.defaultTestLoader.loadTestsFromTestCase({node.name}).debug()  # raises where one fails"
+            )
+        elif isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+            methods = [method for method in node.body if isinstance(method, _Function)]
+            yield from (
+                _call(method, f"{node.name}().{method.name}", bound=True)
+                for method in methods
+                if method.name.startswith("test")
+            )
+
+
+def _call(function: _Function, name: str, bound: bool = False) -> str:
+    required = _required(function)[1:] if bound else _required(function)
+    if required or function.decorator_list:
+        raise ValueError(
+            f"`{function.name}` of the tests needs pytest, for its fixtures or decorators; write it as plain asserts"
+        )
+    if isinstance(function, ast.AsyncFunctionDef):
+        return f"import asyncio as _asyncio\n\n_asyncio.run({name}())"
+    return f"{name}()"
+
+
+def _required(function: _Function) -> list[str]:
+    arguments = function.args
+    positional = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+    keywords = [argument.arg for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default is None]
+    return positional[: len(positional) - len(arguments.defaults)] + keywords
+
+
+def _is_test_case(base: ast.expr) -> bool:
+    name = base.attr if isinstance(base, ast.Attribute) else base.id if isinstance(base, ast.Name) else ""
+    return re.fullmatch(r"\w*TestCase", name) is not None

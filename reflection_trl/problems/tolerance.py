@@ -1,0 +1,67 @@
+"""How far off the numbers in a program's output may be, and whether they are."""
+
+import math
+import re
+
+
+# "relative or absolute error does not exceed $10^{-6}$", "within 1e-5 of the actual answer", "an absolute error of at most 0.001".
+# Statements that were copied from web pages have lost the caret ("10 - 6") or have another minus sign
+_POWER = r"10\s*(?:\^|\*\*)?\s*\{?\s*[-\u2212\u2013]\s*(?P<power>\d{1,2})"
+_STATED = re.compile(
+    r"(?:(?:absolute|relative)\s+(?:error|difference)|answers?\s+within).{0,120}?"
+    rf"(?:{_POWER}|\b1e-(?P<exponent>\d{{1,2}})|\b(?P<decimal>0\.0*1)(?!\d))",
+    re.IGNORECASE | re.DOTALL,
+)
+_NUMBER = re.compile(r"[-+]?(\d{1,400}(?:\.(?P<decimals>\d{0,400}))?|\.\d{1,400})(?P<exponent>[eE][-+]?\d{1,4})?", re.ASCII)
+_INTEGER = re.compile(r"[-+]?\d+", re.ASCII)
+# A number with so many decimals is a rounded one, whether the statement says so or not: "0.333333333"
+_ROUNDED_DECIMALS, _ROUNDING = 6, 1e-6
+
+
+def stated_tolerance(instruction: str) -> float | None:
+    """
+    Returns the error that a problem's statement allows, as those of programming contests do.
+
+    Args:
+        instruction (`str`): the statement, such as one with "the absolute or relative error must not exceed 10^{-6}".
+
+    Returns:
+        `float`, *optional*: The largest error; `None` where the statement names none.
+    """
+    match = _STATED.search(instruction)
+    if match is None:
+        return None
+    if match["decimal"]:
+        return float(match["decimal"])
+    exponent = int(match["power"] or match["exponent"])
+    return 10.0**-exponent if exponent > 0 else None
+
+
+def is_same_line(expected: str, got: str, tolerance: float | None) -> bool:
+    """
+    Returns whether two lines of output say the same, word by word.
+
+    Args:
+        expected (`str`): the line that should have been printed.
+        got (`str`): the line that was printed.
+        tolerance (`float`, *optional*): the error, absolute or relative, that numbers may have; two integers must be equal all the
+            same. By default numbers must be printed as expected, but for those that are expected with six decimals or more, which
+            may be off by 1e-6: they are rounded.
+    """
+    if expected == got:
+        return True
+    wanted, words = expected.split(), got.split()
+    return len(wanted) == len(words) and all(
+        one == other or _is_close(one, other, tolerance) for one, other in zip(wanted, words, strict=True)
+    )
+
+
+def _is_close(expected: str, got: str, tolerance: float | None) -> bool:
+    wanted, number = _NUMBER.fullmatch(expected), _NUMBER.fullmatch(got)
+    if not wanted or not number or (_INTEGER.fullmatch(expected) and _INTEGER.fullmatch(got)):
+        return False
+    if tolerance is None:
+        if len(wanted["decimals"] or "") < _ROUNDED_DECIMALS or wanted["exponent"]:
+            return False
+        tolerance = _ROUNDING
+    return math.isclose(float(got), float(expected), rel_tol=tolerance, abs_tol=tolerance)
