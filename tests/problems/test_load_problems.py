@@ -154,7 +154,7 @@ def test_the_mapping_is_known_by_the_columns(caplog):
         ([{**ROWS[0], "task": "  "}], {}, "Row 0 of 'the given rows': the instruction is empty."),
         ([ROWS[0], ROWS[0]], {}, "Row 1 of 'the given rows': the id 'a' is that of row 0 too; ids have to be unique."),
         ([{**ROWS[0], "asserts": "assert add(1"}], {}, "Row 0 .* the tests are not Python .*line 1"),
-        ([{**ROWS[0], "task": ["x"]}], {}, "Row 0 .* `task` is no text but"),
+        ([{**ROWS[0], "task": ["x"]}], {}, "Row 0 .* `task` must be text or the messages of one user turn, got \\['x'\\]"),
         ([{**ROWS[0], "task": None}], {}, "Row 0 .* the instruction is empty"),
         (
             ROWS,
@@ -167,8 +167,14 @@ def test_the_mapping_is_known_by_the_columns(caplog):
             {"columns": None, "mapping": lambda row: None},
             "None of the 2 rows of 'the given rows' makes a problem.",
         ),
-        (ROWS, {"columns": None, "mapping": lambda row: row["x"]}, "Row 0 of 'the given rows': KeyError: 'x'."),
+        (ROWS, {"columns": None, "mapping": lambda row: row["x"]}, "Row 0 of 'the given rows': the mapping raised KeyError: 'x'."),
         (ROWS, {"columns": None, "mapping": dict}, "the mapping gave dict, not a Problem"),
+        ([{}], {"columns": None}, "Row 0 of 'the given rows': it has no columns; a problem needs at least"),
+        ([{}, *ROWS], {}, "Row 0 of 'the given rows': it has no columns"),
+        ([{**ROWS[0], "task": "Half \ud800"}], {}, "Row 0 .* `instruction` holds half of a surrogate pair .'.ud800'."),
+        ([{**ROWS[0], "tests": "assert 1"}], {"columns": {"instruction": "task"}}, "Row 0 .* the column 'asserts' looks like"),
+        ([{**ROWS[0], "asserts": "def f():\n    assert add(1)"}], {}, "Row 0 .* the tests run nothing, so that every answer"),
+        (ROWS, {"columns": {**COLUMNS, "tests": 5}}, "`columns` must name a column for `tests`, got 5."),
         (["x"], {}, "Row 0 of 'the given rows': a row is a dict or a Problem, not 'x'."),
         (DatasetDict(train=Dataset.from_list(ROWS)), {"split": "dev"}, "there is no split 'dev', only 'train'"),
         (5, {}, "Rows come from a path, a Hub id, a data set or an iterable, not from 5."),
@@ -188,6 +194,11 @@ def test_bad_input_gets_one_sentence(rows, options, message):
         ("x.json", b'[{"task": "caf\xe9"}]', "is not UTF-8"),
         ("x.csv", b"task\ncaf\xe9\n", "is not UTF-8"),
         ("x.jsonl", b'{"task": "a"}\n{"task": \n', "cannot be read: line 2 of .*x.jsonl is not JSON"),
+        ("x.jsonl", b'{"task": ' + b"[" * 100_000, "cannot be read: line 1 of .*x.jsonl is not JSON: nested too deeply"),
+        ("x.jsonl", b'{"task": ' + b"1" * 5000 + b"}", "cannot be read: line 1 of .*x.jsonl is not JSON: Exceeds the limit"),
+        ("x.jsonl.gz", gzip.compress(b'{"task": "a"}' * 99)[:40], "x.jsonl.gz' is compressed and cut off: download"),
+        ("x.jsonl.gz", gzip.compress(b"")[:10] + b"\xff" * 40, "x.jsonl.gz' is compressed and damaged .*: download"),
+        ("x.jsonl.gz", b"no gzip", "cannot be read: Not a gzipped file"),
         ("x.jsonl", b"", "has no rows"),
         ("x.csv", b"", "has no rows|cannot be read"),
         ("x.parquet", b"abc", "cannot be read: Parquet file size is 3 bytes"),
@@ -219,3 +230,148 @@ def test_invalid_rows_can_be_left_out(caplog):
     assert without_source(load(rows, skip_invalid=True)) == EXPECTED
     assert "Row 0 of 'the given rows': the instruction is empty. Left out." in caplog.text
     assert "Row 3 of 'the given rows': the id 'b'" in caplog.text
+
+
+def test_columns_of_usual_names_are_read():
+    row = {"prompt": "Add.", "test": "assert add(1) == 1", "canonical_solution": "def add(x): return x", "license": "MIT"}
+    problem = Problem(
+        "p/1", "Add.", tests="assert add(1) == 1", reference="def add(x): return x", licence="MIT", entry_point="add"
+    )
+    assert without_source(load_problems([{**row, "task_id": "p/1", "entry_point": "add"}])) == [problem]
+
+
+@pytest.mark.parametrize("name", ["tests", "test", "asserts", "test_list", "test_code", "unit_tests", "assertions", "test_cases"])
+@pytest.mark.parametrize("form", [str, lambda code: [code], lambda code: json.dumps([code])])
+def test_tests_are_read_whatever_they_are_called(name, form):
+    (problem,) = load_problems([{"instruction": "Write f.", name: form("assert f(1) == 1")}])
+    assert problem.tests == "assert f(1) == 1"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("hidden_tests", "assert f(1) == 1"),
+        ("privateTests", {"inputs": ["1"], "outputs": ["1"]}),
+        ("validation", ["assert f(1) == 1", "assert f(2) == 2"]),
+        ("validation", "assert f(1) == 1\nassert f(2) == 2"),
+        ("checker", "def check(candidate): assert candidate(1) == 1"),
+    ],
+)
+@pytest.mark.parametrize("request_column", ["instruction", "prompt", "query"])
+def test_tests_that_are_not_read_are_an_error(column, value, request_column):
+    row = {request_column: "Write f.", column: value, **({"answer": "..."} if request_column == "query" else {})}
+    with pytest.raises(ValueError, match=f"Row 0 .* the column '{column}' looks like tests and is not read; say .*'tests': '{column}'"):
+        list(load_problems([row]))
+    columns = {"instruction": request_column}
+    with pytest.raises(ValueError, match="looks like tests and is not read"):
+        list(load_problems([row], columns=columns))
+    (problem,) = load_problems([row], columns={**columns, "tests": None})
+    assert not problem.has_tests
+
+
+def test_two_columns_of_tests_are_an_error():
+    row = {"instruction": "Write f.", "tests": "assert f(1) == 1", "test_list": ["assert f(2) == 2"]}
+    with pytest.raises(ValueError, match="the column 'test_list' looks like tests and is not read"):
+        list(load_problems([row]))
+    with pytest.raises(ValueError, match="`test` and `test_list` may each hold the tests; say which does, as in `columns="):
+        list(load_problems([{"instruction": "Write f.", "test": "assert f(1)", "test_list": ["assert f(2)"]}]))
+    (problem,) = load_problems([row], columns={"instruction": "instruction", "tests": "test_list"})
+    assert problem.tests == "assert f(2) == 2"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"test_info": [{"function": "f"}]},
+        {"num_tests": "3"},
+        {"contest": "spring"},
+        {"tests": []},
+        {"test": ""},
+        {"hidden_tests": None},
+        {"output": "assert f(1) == 1"},
+        {"latest": ["a"]},
+        {"test_count": 3},
+    ],
+)
+def test_columns_that_are_about_tests_are_none(more):
+    (problem,) = load_problems([{"instruction": "Write f.", **more}])
+    assert not problem.has_tests
+
+
+@pytest.mark.parametrize(
+    ("prompt", "instruction"),
+    [
+        ([{"role": "user", "content": "Add."}], "Add."),
+        ([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Add."}], "Be brief.\n\nAdd."),
+        ([{"role": "user", "content": "Add."}, {"role": "assistant", "content": "Done."}], "Add."),
+    ],
+)
+@pytest.mark.parametrize("column", ["prompt", "messages"])
+def test_a_conversation_is_the_request_of_its_user(prompt, instruction, column):
+    (problem,) = load_problems([{column: prompt}])
+    assert problem.instruction == instruction
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        [],
+        ["Add."],
+        [{"role": "assistant", "content": "Done."}],
+        [{"role": "user", "content": "Add."}, {"role": "assistant", "content": "How?"}, {"role": "user", "content": "So."}],
+        [{"role": "user", "content": ["Add."]}],
+        {"role": "user", "content": "Add."},
+        5,
+    ],
+)
+def test_other_conversations_are_refused(prompt):
+    with pytest.raises(ValueError, match="Row 0 of 'the given rows': (`prompt` must be text or the messages of|the instruction is)"):
+        list(load_problems([{"prompt": prompt}]))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reference"),
+    [
+        ("def f(x):\n    \"\"\"Adds.\"\"\"\n", "    return x\n"),  # HumanEval: the solution continues the prompt
+        ("Write f.", "def f(x):\n    return x\n"),
+    ],
+)
+def test_a_reference_is_a_whole_program(prompt, reference):
+    (problem,) = load_problems([{"prompt": prompt, "canonical_solution": reference}])
+    assert problem.reference.startswith("def f(x):") and problem.reference.endswith("return x\n")
+
+
+def test_of_several_solutions_the_first_that_is_python_is_the_reference():
+    (problem,) = load_problems([{"problem": "Print 1.", "solutions": ["print 1", "print(1)", "print(1.0)"]}])
+    assert problem.reference == "print(1)"
+
+
+def test_what_stands_before_tests_is_placed_before_them():
+    row = {"instruction": "Write f.", "tests": ["assert f(x) == 1"], "test_setup_code": "x = 1", "test_imports": ["import math"]}
+    (problem,) = load_problems([row])
+    assert problem.tests == "x = 1\nimport math\nassert f(x) == 1\n"
+
+
+def test_messages_do_not_grow_with_values():
+    long = "x" * 100_000
+    deep = []
+    for _ in range(3000):
+        deep = [deep]
+    columns = ("instruction", "prompt", "tests", "examples", "reference", "language", "licence", "id", "entry_point", "tolerance")
+    for value in ({long: long}, [long, 5], deep, [[long]], 10**5000, long):
+        for column in columns:
+            try:
+                list(load_problems([{"instruction": "Write f.", column: value}] * 2))
+            except ValueError as error:
+                assert len(str(error)) < 800 and "\n" not in str(error), column
+    for rows, options in (
+        ([{long: 1, **dict.fromkeys(map(str, range(10_000)))}], {}),
+        ([{"instruction": "a"}], {"mapping": long}),
+        ([{"instruction": "a"}], {"columns": {long: "a"}}),
+        ([{"instruction": "a"}], {"language": long}),
+        ([long], {}),
+        ([{"instruction": "a"}], {"mapping": lambda row: {}[long]}),
+    ):
+        with pytest.raises(ValueError) as raised:
+            list(load_problems(rows, **options))
+        assert len(str(raised.value)) < 1200, options

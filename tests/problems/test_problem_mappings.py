@@ -299,5 +299,72 @@ def test_examples_in_every_form(examples):
 
 @pytest.mark.parametrize("examples", ["{", [1], [["1"]], [{"stdin": "1"}], [("1", 2)]])
 def test_examples_in_no_form(examples):
-    with pytest.raises(ValueError, match="examples must be a list of `stdin` and `stdout`"):
+    with pytest.raises(ValueError, match="`examples` must be a list of `stdin` and `stdout`"):
         plain({"instruction": "Double.", "examples": examples})
+
+
+def test_cases_with_a_function_become_calls(sandbox):
+    cases = {"fn_name": "pair", "inputs": [[1, float("inf")]], "outputs": [[1, float("inf")]]}
+    problem = plain({"instruction": "Pair.", "input_output": json.dumps(cases)})
+    assert not problem.examples
+    assert passes(sandbox, problem, "def pair(a, b): return (a, b)")
+    assert not passes(sandbox, problem, "def pair(a, b): return (b, a)")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("fn_name", 5, "`fn_name` of `input_output` must be the name of a function, got 5"),
+        ("fn_name", "f(); import os", "`fn_name` of `input_output` must be the name of a function, got 'f"),
+        ("inputs", "12", "`inputs` of `input_output` must be a list, got '12'"),
+        ("inputs", ["12"], "each of `inputs` of `input_output` must be a list, of the arguments of `f`"),
+    ],
+)
+def test_apps_with_cases_of_no_form_says_so(column, value, message):
+    cases = {"fn_name": "f", "inputs": [[1]], "outputs": [1], column: value}
+    with pytest.raises(ValueError, match=message.replace("(", "[(]")):
+        apps({"question": "Q", "input_output": cases})
+
+
+TESTS_THAT_DEFINE = {
+    "check": "METADATA = {}\n\n\ndef check(candidate):\n    assert candidate(1) == 2\n",
+    "pytest": "from solution import double\n\n\ndef test_one():\n    assert double(1) == 2\n",
+    "pytest class": "class TestDouble:\n    def test_one(self):\n        assert double(1) == 2\n",
+    "unittest": "import unittest\n\n\nclass Cases(unittest.TestCase):\n    def setUp(self):\n        self.two = 2\n\n"
+    "    def test_one(self):\n        self.assertEqual(double(1), self.two)\n",
+    "unittest main": "from unittest import TestCase\nimport unittest\n\n\nclass Cases(TestCase):\n    def test_one(self):\n"
+    "        self.assertEqual(double(1), 2)\n\n\nif __name__ == '__main__':\n    unittest.main()\n",
+    "coroutine": "async def test_one():\n    assert double(1) == 2\n",
+}
+
+
+@pytest.mark.parametrize("tests", TESTS_THAT_DEFINE.values(), ids=TESTS_THAT_DEFINE)
+def test_tests_that_only_define_are_run(sandbox, tests):
+    (problem,) = load_problems([{"prompt": "Double.", "tests": tests, "entry_point": "double"}])
+    assert passes(sandbox, problem, "def double(x): return 2 * x")
+    assert not passes(sandbox, problem, "def double(x): return 3 * x")
+    assert not passes(sandbox, problem, "pass")
+
+
+@pytest.mark.parametrize(
+    ("tests", "message"),
+    [
+        ("def check(candidate):\n    assert candidate(1) == 2", "define `check`, but no `entry_point` says what to call it"),
+        ("def test_one(tmp_path):\n    assert f()", "`test_one` of the tests needs pytest, for its fixtures"),
+        ("@parametrize\ndef test_one():\n    assert f()", "`test_one` of the tests needs pytest"),
+        ("def helper():\n    assert f()", "the tests run nothing"),
+        ("import f\nx = 5", "the tests run nothing"),
+        ("'assert f()'", "the tests run nothing"),
+    ],
+)
+def test_tests_that_cannot_be_run_are_refused(tests, message):
+    with pytest.raises(ValueError, match=f"Row 0 .*{message}"):
+        list(load_problems([{"prompt": "Double.", "tests": tests}]))
+
+
+def test_tests_that_run_something_are_left_alone():
+    for tests in ("f()", "for x in ():\n    pass", "def check(f): assert f\n\n\ncheck(double)", "with a:\n    f()"):
+        (problem,) = load_problems([{"prompt": "Double.", "tests": tests}])
+        assert problem.tests == tests
+    (problem,) = load_problems([{"prompt": "Double.", "tests": "def check(f): ...", "language": "javascript"}])
+    assert problem.tests == "def check(f): ..."

@@ -21,6 +21,8 @@ _ABOUT_TESTS = frozenset(
         "rate", "result", "results", "score", "status", "type",
     ]
 )  # fmt: skip
+# They may hold tests because tests were asked for
+_ANSWERS = frozenset(["answer", "completion", "input", "output", "response"])
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 _ASSERT = re.compile(r"\s*assert\b")
 _PLAIN = '''def plain(value):
@@ -42,6 +44,8 @@ def looks_like_tests(column: str, value: Any) -> bool:
     words = {word.lower() for word in _WORDS.findall(str(column)[:200])}
     if words & _TEST_WORDS and not words & _ABOUT_TESTS:
         return True
+    if column in _ANSWERS:
+        return False
     lines = value.strip().splitlines() if isinstance(value, str) else value
     return isinstance(lines, list | tuple) and all(isinstance(line, str) and _ASSERT.match(line) for line in lines)
 
