@@ -124,7 +124,11 @@ class Build:
         total, untested = len(self.problems), sum(not problem.has_tests for problem in self.problems)
         if not untested:
             return ""
-        which = f"None of the {total:,} problems has" if untested == total else f"{untested:,} of {total:,} problems have neither"
+        which = (
+            f"None of the {total:,} problems has"
+            if untested == total
+            else f"{untested:,} of {total:,} problems have neither"
+        )
         what = "tests or examples" if untested == total else "tests nor examples"
         return f"{which} {what}: answers to them are checked by nothing but asserts that the model wrote itself."
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..quoting import quote
 from .benchmarks import EVALPLUS
 from .tasks import Sample, Task
 
@@ -37,7 +38,7 @@ def read_samples(file: str | os.PathLike[str], tasks: Sequence[Task], known: Ite
         if name not in by_id:
             benchmark = tasks[0].benchmark if tasks else "the benchmark"
             raise ValueError(
-                f"{file}, line {line}: {benchmark} has no task {name!r}; give samples of one benchmark a file."
+                f"{file}, line {line}: {benchmark} has no task {quote(name)}; give samples of one benchmark a file."
             )
         sample = _sample(file, line, record, by_id[name], len(found[name]))
         if sample.sample in found[name]:
@@ -100,9 +101,14 @@ def _records(file: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]
                 try:
                     record = json.loads(line)
                 except (ValueError, RecursionError) as error:
-                    raise ValueError(f"{file}, line {number} is no JSON ({error}).") from None
+                    reason = str(error) if isinstance(error, ValueError) else "nested too deeply"
+                    raise ValueError(
+                        f"{file}, line {number} is not JSON ({reason}); write each answer on a line."
+                    ) from None
                 if not isinstance(record, dict):
-                    raise ValueError(f"{file}, line {number} holds no object with `task_id` and `solution`.")
+                    raise ValueError(
+                        f"{file}, line {number} must be an object with `task_id` and `solution`, got {quote(record)}."
+                    )
                 empty = False
                 yield number, record
     except OSError as error:
@@ -114,7 +120,7 @@ def _records(file: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]
 def _task_id(file: Any, line: int, record: dict[str, Any]) -> str:
     name = record.get("task_id")
     if not isinstance(name, str) or not name.strip():
-        raise ValueError(f"{file}, line {line} names no task: `task_id` is {name!r}.")
+        raise ValueError(f"{file}, line {line}: `task_id` must name a task of the benchmark, got {quote(name)}.")
     return name
 
 
@@ -123,13 +129,16 @@ def _sample(file: Any, line: int, record: dict[str, Any], task: Task, number: in
     if solution is None and isinstance(record.get("completion"), str):
         solution = _completed(task, record["completion"])
     if not isinstance(solution, str):
-        raise ValueError(f"{file}, line {line} holds neither `solution` nor `completion` as text.")
+        raise ValueError(
+            f"{file}, line {line}: `solution` (the whole code) or `completion` must be text, got {quote(solution)}."
+        )
     number = record.get("sample", number)
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-        raise ValueError(f"{file}, line {line}: `sample` counts the answers to a task from 0, got {number!r}.")
+        raise ValueError(f"{file}, line {line}: `sample` counts the answers to a task from 0, got {quote(number)}.")
     text, reason = record.get("text", ""), record.get("finish_reason", "stop")
-    if not isinstance(text, str) or not isinstance(reason, str):
-        raise ValueError(f"{file}, line {line}: `text` and `finish_reason` have to be text.")
+    for field, value in (("text", text), ("finish_reason", reason)):
+        if not isinstance(value, str):
+            raise ValueError(f"{file}, line {line}: `{field}` must be text, got {quote(value)}.")
     return Sample(task.id, number, solution, text, reason)
 
 

@@ -35,9 +35,7 @@ async def judge(problem: Problem, code: str, execute: Execute) -> Feedback | Non
         if feedback is not None and not feedback.passed:
             break
         run = await execute(problem.language, code, stdin=example.stdin)
-        feedback = (
-            compare_output(example, run.stdout, problem.tolerance) if run.feedback.passed else run.feedback
-        )
+        feedback = compare_output(example, run.stdout, problem.tolerance) if run.feedback.passed else run.feedback
     return feedback
 
 

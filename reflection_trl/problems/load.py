@@ -12,8 +12,8 @@ from ..quoting import list_names, quote
 from .mappings import MAPPINGS, Mapping, find_mapping
 from .mappings.plain import FIELDS, Columns, from_columns
 from .problem import Example, Problem
+from .runnable import complete_tests
 from .sources import open_rows
-from .test_code import complete_tests
 from .tolerance import stated_tolerance
 
 

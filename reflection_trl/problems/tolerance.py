@@ -12,7 +12,9 @@ _STATED = re.compile(
     rf"(?:{_POWER}|\b1e-(?P<exponent>\d{{1,2}})|\b(?P<decimal>0\.0*1)(?!\d))",
     re.IGNORECASE | re.DOTALL,
 )
-_NUMBER = re.compile(r"[-+]?(\d{1,400}(?:\.(?P<decimals>\d{0,400}))?|\.\d{1,400})(?P<exponent>[eE][-+]?\d{1,4})?", re.ASCII)
+_NUMBER = re.compile(
+    r"[-+]?(\d{1,400}(?:\.(?P<decimals>\d{0,400}))?|\.\d{1,400})(?P<exponent>[eE][-+]?\d{1,4})?", re.ASCII
+)
 _INTEGER = re.compile(r"[-+]?\d+", re.ASCII)
 # A number with so many decimals is a rounded one, whether the statement says so or not: "0.333333333"
 _ROUNDED_DECIMALS, _ROUNDING = 6, 1e-6

@@ -120,6 +120,33 @@ def test_rows_of_a_file_are_problems(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("tested", "sentence"),
+    [
+        (0, "None of the 4 problems has tests or examples: answers to them are checked by nothing but asserts"),
+        (3, "1 of 4 problems have neither tests nor examples: answers to them are checked by nothing but asserts"),
+        (4, ""),
+    ],
+)
+def test_problems_without_tests_are_named_before_it_starts_and_in_its_statistics(tmp_path, caplog, tested, sentence):
+    problems = [
+        one if number < tested else dataclasses.replace(one, tests="", examples=())
+        for number, one in enumerate(make_problems(4))
+    ]
+    model = Replies()
+
+    async def notes_what_was_logged(prompt, sampling):
+        assert sentence in caplog.text
+        return await model(prompt, sampling)
+
+    statistics = run(Build(problems, "scripted", SETTINGS), tmp_path, notes_what_was_logged)
+    assert model.calls and statistics.untested.startswith(sentence) and bool(statistics.untested) == bool(sentence)
+    assert len(caplog.records) == bool(sentence)
+    caplog.clear()
+    run(Build(problems, "scripted", SETTINGS), tmp_path, outcome_only=True)
+    assert not caplog.records  # nothing starts
+
+
 def test_it_works_where_an_event_loop_is_running(tmp_path):
     async def notebook():
         return build_reflection_dataset(

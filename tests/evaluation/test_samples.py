@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from reflection_trl.evaluation.benchmarks import load_tasks
 from reflection_trl.evaluation.samples import benchmark_of, read_samples, write_samples
@@ -95,18 +97,21 @@ def test_a_trial_passes_over_the_other_tasks(write, humaneval):
             [answer(0, sample=0), answer(0, sample=0), answer(2)],
             r"line 2: there is another answer number 0 to HumanEval/0",
         ),
-        ([answer(0), {"task_id": "", "solution": ""}], r"line 2 names no task: `task_id` is ''"),
-        ([answer(0), {"solution": ""}], r"line 2 names no task: `task_id` is None"),
-        ([answer(0), {"task_id": 2, "solution": ""}], r"line 2 names no task: `task_id` is 2"),
-        ([answer(0), {"task_id": "HumanEval/2"}], r"line 2 holds neither `solution` nor `completion`"),
-        ([answer(0, ["pass"])], r"line 1 holds neither `solution` nor `completion` as text"),
+        ([answer(0), {"task_id": "", "solution": ""}], r"line 2: `task_id` must name a task of the benchmark, got ''"),
+        ([answer(0), {"solution": ""}], r"line 2: `task_id` must name a task of the benchmark, got None"),
+        ([answer(0), {"task_id": 2, "solution": ""}], r"line 2: `task_id` must name a task of the benchmark, got 2"),
+        (
+            [answer(0), {"task_id": "HumanEval/2"}],
+            r"line 2: `solution` \(the whole code\) or `completion` must be text, got None",
+        ),
+        ([answer(0, ["pass"])], r"line 1: `solution` \(the whole code\) or `completion` must be text, got \['pass'\]"),
         ([answer(0, sample=-1)], r"line 1: `sample` counts the answers to a task from 0, got -1"),
         ([answer(0, sample=True)], r"line 1: `sample` counts the answers to a task from 0, got True"),
-        ([answer(0, text=5)], r"line 1: `text` and `finish_reason` have to be text"),
-        ([answer(0), b'{"task_id": "HumanEval/2", "solu\n'], r"line 2 is no JSON"),
-        ([answer(0), b"\xff\xfe\n"], r"line 2 is no JSON"),
-        ([b"[" * 100_000 + b"\n"], r"line 1 is no JSON"),
-        ([["HumanEval/0", "pass"]], r"line 1 holds no object"),
+        ([answer(0, text=5)], r"line 1: `text` must be text, got 5"),
+        ([answer(0), b'{"task_id": "HumanEval/2", "solu\n'], r"line 2 is not JSON"),
+        ([answer(0), b"\xff\xfe\n"], r"line 2 is not JSON"),
+        ([b"[" * 100_000 + b"\n"], r"line 1 is not JSON \(nested too deeply\)"),
+        ([["HumanEval/0", "pass"]], r"line 1 must be an object with `task_id` and `solution`, got \['Hum"),
         ([], r"samples\.jsonl holds no answers"),
         ([b"\n\n"], r"samples\.jsonl holds no answers"),
     ],
@@ -130,3 +135,36 @@ def test_completions_of_multipl_e_are_put_behind_its_prompt(write):
     assert all(
         sample.solution.startswith(task.prompt) for sample, task in zip(read_samples(file, tasks), tasks, strict=True)
     )
+
+
+_LONG = "x" * 100_000
+_VALUES = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), st.sampled_from(["HumanEval/0", _LONG, "\ud800"])
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+_FIELDS = st.sampled_from(["task_id", "solution", "completion", "sample", "text", "finish_reason", "more"])
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(lambda fields: answer(0) | fields, st.dictionaries(_FIELDS, _VALUES, max_size=2)),
+            st.dictionaries(_FIELDS, _VALUES, max_size=4),
+            _VALUES,
+            st.binary(max_size=30),
+        ),
+        max_size=4,
+    )
+)
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_file_is_read_or_refused(write, humaneval, records):
+    file = write(*(one if isinstance(one, bytes) else json.dumps(one).encode() + b"\n" for one in records))
+    for read in (lambda: read_samples(file, humaneval[:1], ["HumanEval/2"]), lambda: benchmark_of(file)):
+        try:
+            read()
+        except ValueError as error:
+            message = str(error).removeprefix(str(file))
+            assert len(message) < 300 and message.endswith(".") and "\n" not in message

@@ -213,6 +213,7 @@ def test_statistics_of_a_real_build_fill_every_table(client, rows):
         runs=90,
         seconds=2.0,
         sessions=1,
+        untested="None of the 44 problems has tests.",
     )
     publish_dataset(rows, "anna/rows", statistics=statistics)
     text = card_of(client).text
@@ -222,6 +223,7 @@ def test_statistics_of_a_real_build_fill_every_table(client, rows):
         "(90 runs)",
         "| first | temperature 0.8 |",
         "| none | 0.0 % |  |",
+        "before it. None of the 44 problems has tests. 3 asserts",
     ):
         assert words in text, words
 

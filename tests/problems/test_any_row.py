@@ -12,7 +12,15 @@ from reflection_trl.problems.mappings.plain import ALIASES
 
 
 # What a library of its own says of a value that it met where it should not have
-INTERNAL = ("Error: '", "object has no", "not subscriptable", "unhashable", "NoneType", "positional argument", "unexpected keyword")
+INTERNAL = (
+    "Error: '",
+    "object has no",
+    "not subscriptable",
+    "unhashable",
+    "NoneType",
+    "positional argument",
+    "unexpected keyword",
+)
 
 TEXTS = st.sampled_from(
     [
@@ -23,7 +31,14 @@ TEXTS = st.sampled_from(
     ]
 )  # fmt: skip
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.just(10**4000), st.floats(), TEXTS, st.text(max_size=8), st.binary(max_size=3)
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.just(10**4000),
+    st.floats(),
+    TEXTS,
+    st.text(max_size=8),
+    st.binary(max_size=3),
 )
 COLUMNS = sorted(
     {
@@ -92,7 +107,9 @@ def check(source, **options):
             problems = list(load_problems(source, **options))
     except ValueError as error:
         message = str(error)
-        assert len(message) < 1000 and message.endswith(".") and not any(phrase in message for phrase in INTERNAL), message
+        assert len(message) < 1000 and message.endswith(".") and not any(phrase in message for phrase in INTERNAL), (
+            message
+        )
         return
     for problem in problems:
         assert problem.instruction.strip()
@@ -114,7 +131,9 @@ def test_a_row_of_a_mapping_is_read_or_refused(mapping, data):
     check([row])
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(COLUMNS) | st.text(max_size=5), VALUES, max_size=6) | VALUES, max_size=3))
+@given(
+    st.lists(st.dictionaries(st.sampled_from(COLUMNS) | st.text(max_size=5), VALUES, max_size=6) | VALUES, max_size=3)
+)
 @example([{}])
 @example([])
 @example([{"prompt": "Write f.", "tests": {"inputs": [1], "outputs": [2]}}])
@@ -124,13 +143,17 @@ def test_any_rows_are_read_or_refused(source):
     check(source, columns={"instruction": "prompt", "tests": "tests", "examples": "examples"})
 
 
-@given(st.fixed_dictionaries({field: VALUES for field in Problem.__dataclass_fields__}))
+@given(st.fixed_dictionaries(dict.fromkeys(Problem.__dataclass_fields__, VALUES)))
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_mapping_may_put_anything_into_a_problem(values):
     check([{"x": 1}], mapping=lambda row: Problem(**values))
 
 
-@given(st.lists(st.one_of(TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass")), st.binary(max_size=40)), max_size=4))
+@given(
+    st.lists(
+        st.one_of(TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass")), st.binary(max_size=40)), max_size=4
+    )
+)
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_file_is_read_or_refused(tmp_path_factory, lines):
     file = tmp_path_factory.getbasetemp() / "any.jsonl"

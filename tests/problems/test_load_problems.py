@@ -4,11 +4,13 @@ import dataclasses
 import gzip
 import json
 import logging
+from pathlib import Path
 
 import pytest
 from datasets import Dataset, DatasetDict
 
 from reflection_trl.problems import Example, Problem, load_problems
+from reflection_trl.problems.mappings.plain import ALIASES
 
 
 ROWS = [
@@ -154,7 +156,11 @@ def test_the_mapping_is_known_by_the_columns(caplog):
         ([{**ROWS[0], "task": "  "}], {}, "Row 0 of 'the given rows': the instruction is empty."),
         ([ROWS[0], ROWS[0]], {}, "Row 1 of 'the given rows': the id 'a' is that of row 0 too; ids have to be unique."),
         ([{**ROWS[0], "asserts": "assert add(1"}], {}, "Row 0 .* the tests are not Python .*line 1"),
-        ([{**ROWS[0], "task": ["x"]}], {}, "Row 0 .* `task` must be text or the messages of one user turn, got \\['x'\\]"),
+        (
+            [{**ROWS[0], "task": ["x"]}],
+            {},
+            "Row 0 .* `task` must be text or the messages of one user turn, got \\['x'\\]",
+        ),
         ([{**ROWS[0], "task": None}], {}, "Row 0 .* the instruction is empty"),
         (
             ROWS,
@@ -167,13 +173,25 @@ def test_the_mapping_is_known_by_the_columns(caplog):
             {"columns": None, "mapping": lambda row: None},
             "None of the 2 rows of 'the given rows' makes a problem.",
         ),
-        (ROWS, {"columns": None, "mapping": lambda row: row["x"]}, "Row 0 of 'the given rows': the mapping raised KeyError: 'x'."),
+        (
+            ROWS,
+            {"columns": None, "mapping": lambda row: row["x"]},
+            "Row 0 of 'the given rows': the mapping raised KeyError: 'x'.",
+        ),
         (ROWS, {"columns": None, "mapping": dict}, "the mapping gave dict, not a Problem"),
         ([{}], {"columns": None}, "Row 0 of 'the given rows': it has no columns; a problem needs at least"),
         ([{}, *ROWS], {}, "Row 0 of 'the given rows': it has no columns"),
         ([{**ROWS[0], "task": "Half \ud800"}], {}, "Row 0 .* `instruction` holds half of a surrogate pair .'.ud800'."),
-        ([{**ROWS[0], "tests": "assert 1"}], {"columns": {"instruction": "task"}}, "Row 0 .* the column 'asserts' looks like"),
-        ([{**ROWS[0], "asserts": "def f():\n    assert add(1)"}], {}, "Row 0 .* the tests run nothing, so that every answer"),
+        (
+            [{**ROWS[0], "tests": "assert 1"}],
+            {"columns": {"instruction": "task"}},
+            "Row 0 .* the column 'asserts' looks like",
+        ),
+        (
+            [{**ROWS[0], "asserts": "def f():\n    assert add(1)"}],
+            {},
+            "Row 0 .* the tests run nothing, so that every answer",
+        ),
         (ROWS, {"columns": {**COLUMNS, "tests": 5}}, "`columns` must name a column for `tests`, got 5."),
         (["x"], {}, "Row 0 of 'the given rows': a row is a dict or a Problem, not 'x'."),
         (DatasetDict(train=Dataset.from_list(ROWS)), {"split": "dev"}, "there is no split 'dev', only 'train'"),
@@ -194,8 +212,16 @@ def test_bad_input_gets_one_sentence(rows, options, message):
         ("x.json", b'[{"task": "caf\xe9"}]', "is not UTF-8"),
         ("x.csv", b"task\ncaf\xe9\n", "is not UTF-8"),
         ("x.jsonl", b'{"task": "a"}\n{"task": \n', "cannot be read: line 2 of .*x.jsonl is not JSON"),
-        ("x.jsonl", b'{"task": ' + b"[" * 100_000, "cannot be read: line 1 of .*x.jsonl is not JSON: nested too deeply"),
-        ("x.jsonl", b'{"task": ' + b"1" * 5000 + b"}", "cannot be read: line 1 of .*x.jsonl is not JSON: Exceeds the limit"),
+        (
+            "x.jsonl",
+            b'{"task": ' + b"[" * 100_000,
+            "cannot be read: line 1 of .*x.jsonl is not JSON: nested too deeply",
+        ),
+        (
+            "x.jsonl",
+            b'{"task": ' + b"1" * 5000 + b"}",
+            "cannot be read: line 1 of .*x.jsonl is not JSON: Exceeds the limit",
+        ),
         ("x.jsonl.gz", gzip.compress(b'{"task": "a"}' * 99)[:40], "x.jsonl.gz' is compressed and cut off: download"),
         ("x.jsonl.gz", gzip.compress(b"")[:10] + b"\xff" * 40, "x.jsonl.gz' is compressed and damaged .*: download"),
         ("x.jsonl.gz", b"no gzip", "cannot be read: Not a gzipped file"),
@@ -233,14 +259,21 @@ def test_invalid_rows_can_be_left_out(caplog):
 
 
 def test_columns_of_usual_names_are_read():
-    row = {"prompt": "Add.", "test": "assert add(1) == 1", "canonical_solution": "def add(x): return x", "license": "MIT"}
+    row = {
+        "prompt": "Add.",
+        "test": "assert add(1) == 1",
+        "canonical_solution": "def add(x): return x",
+        "license": "MIT",
+    }
     problem = Problem(
         "p/1", "Add.", tests="assert add(1) == 1", reference="def add(x): return x", licence="MIT", entry_point="add"
     )
     assert without_source(load_problems([{**row, "task_id": "p/1", "entry_point": "add"}])) == [problem]
 
 
-@pytest.mark.parametrize("name", ["tests", "test", "asserts", "test_list", "test_code", "unit_tests", "assertions", "test_cases"])
+@pytest.mark.parametrize(
+    "name", ["tests", "test", "asserts", "test_list", "test_code", "unit_tests", "assertions", "test_cases"]
+)
 @pytest.mark.parametrize("form", [str, lambda code: [code], lambda code: json.dumps([code])])
 def test_tests_are_read_whatever_they_are_called(name, form):
     (problem,) = load_problems([{"instruction": "Write f.", name: form("assert f(1) == 1")}])
@@ -254,13 +287,16 @@ def test_tests_are_read_whatever_they_are_called(name, form):
         ("privateTests", {"inputs": ["1"], "outputs": ["1"]}),
         ("validation", ["assert f(1) == 1", "assert f(2) == 2"]),
         ("validation", "assert f(1) == 1\nassert f(2) == 2"),
+        ("grader", "def check(candidate):\n    assert candidate(1) == 1"),
         ("checker", "def check(candidate): assert candidate(1) == 1"),
     ],
 )
 @pytest.mark.parametrize("request_column", ["instruction", "prompt", "query"])
 def test_tests_that_are_not_read_are_an_error(column, value, request_column):
     row = {request_column: "Write f.", column: value, **({"answer": "..."} if request_column == "query" else {})}
-    with pytest.raises(ValueError, match=f"Row 0 .* the column '{column}' looks like tests and is not read; say .*'tests': '{column}'"):
+    with pytest.raises(
+        ValueError, match=f"Row 0 .* the column '{column}' looks like tests and is not read; say .*'tests': '{column}'"
+    ):
         list(load_problems([row]))
     columns = {"instruction": request_column}
     with pytest.raises(ValueError, match="looks like tests and is not read"):
@@ -273,7 +309,9 @@ def test_two_columns_of_tests_are_an_error():
     row = {"instruction": "Write f.", "tests": "assert f(1) == 1", "test_list": ["assert f(2) == 2"]}
     with pytest.raises(ValueError, match="the column 'test_list' looks like tests and is not read"):
         list(load_problems([row]))
-    with pytest.raises(ValueError, match="`test` and `test_list` may each hold the tests; say which does, as in `columns="):
+    with pytest.raises(
+        ValueError, match="`test` and `test_list` may each hold the tests; say which does, as in `columns="
+    ):
         list(load_problems([{"instruction": "Write f.", "test": "assert f(1)", "test_list": ["assert f(2)"]}]))
     (problem,) = load_problems([row], columns={"instruction": "instruction", "tests": "test_list"})
     assert problem.tests == "assert f(2) == 2"
@@ -318,21 +356,27 @@ def test_a_conversation_is_the_request_of_its_user(prompt, instruction, column):
         [],
         ["Add."],
         [{"role": "assistant", "content": "Done."}],
-        [{"role": "user", "content": "Add."}, {"role": "assistant", "content": "How?"}, {"role": "user", "content": "So."}],
+        [
+            {"role": "user", "content": "Add."},
+            {"role": "assistant", "content": "How?"},
+            {"role": "user", "content": "So."},
+        ],
         [{"role": "user", "content": ["Add."]}],
         {"role": "user", "content": "Add."},
         5,
     ],
 )
 def test_other_conversations_are_refused(prompt):
-    with pytest.raises(ValueError, match="Row 0 of 'the given rows': (`prompt` must be text or the messages of|the instruction is)"):
+    with pytest.raises(
+        ValueError, match=r"Row 0 of 'the given rows': (`prompt` must be text or the messages of|the instruction is)"
+    ):
         list(load_problems([{"prompt": prompt}]))
 
 
 @pytest.mark.parametrize(
     ("prompt", "reference"),
     [
-        ("def f(x):\n    \"\"\"Adds.\"\"\"\n", "    return x\n"),  # HumanEval: the solution continues the prompt
+        ('def f(x):\n    """Adds."""\n', "    return x\n"),  # HumanEval: the solution continues the prompt
         ("Write f.", "def f(x):\n    return x\n"),
     ],
 )
@@ -347,7 +391,12 @@ def test_of_several_solutions_the_first_that_is_python_is_the_reference():
 
 
 def test_what_stands_before_tests_is_placed_before_them():
-    row = {"instruction": "Write f.", "tests": ["assert f(x) == 1"], "test_setup_code": "x = 1", "test_imports": ["import math"]}
+    row = {
+        "instruction": "Write f.",
+        "tests": ["assert f(x) == 1"],
+        "test_setup_code": "x = 1",
+        "test_imports": ["import math"],
+    }
     (problem,) = load_problems([row])
     assert problem.tests == "x = 1\nimport math\nassert f(x) == 1\n"
 
@@ -357,7 +406,18 @@ def test_messages_do_not_grow_with_values():
     deep = []
     for _ in range(3000):
         deep = [deep]
-    columns = ("instruction", "prompt", "tests", "examples", "reference", "language", "licence", "id", "entry_point", "tolerance")
+    columns = (
+        "instruction",
+        "prompt",
+        "tests",
+        "examples",
+        "reference",
+        "language",
+        "licence",
+        "id",
+        "entry_point",
+        "tolerance",
+    )
     for value in ({long: long}, [long, 5], deep, [[long]], 10**5000, long):
         for column in columns:
             try:
@@ -375,3 +435,10 @@ def test_messages_do_not_grow_with_values():
         with pytest.raises(ValueError) as raised:
             list(load_problems(rows, **options))
         assert len(str(raised.value)) < 1200, options
+
+
+def test_the_docs_name_every_column_that_is_read():
+    docs = (Path(__file__).parents[2] / "docs/problems.md").read_text(encoding="utf-8")
+    for field, names in ALIASES.items():
+        (line,) = [line for line in docs.splitlines() if line.startswith("| `") and f"`{field}`" in line.split("|")[1]]
+        assert all(f"`{name}`" in line for name in names), field

@@ -349,7 +349,10 @@ def test_tests_that_only_define_are_run(sandbox, tests):
 @pytest.mark.parametrize(
     ("tests", "message"),
     [
-        ("def check(candidate):\n    assert candidate(1) == 2", "define `check`, but no `entry_point` says what to call it"),
+        (
+            "def check(candidate):\n    assert candidate(1) == 2",
+            "define `check`, but no `entry_point` says what to call it",
+        ),
         ("def test_one(tmp_path):\n    assert f()", "`test_one` of the tests needs pytest, for its fixtures"),
         ("@parametrize\ndef test_one():\n    assert f()", "`test_one` of the tests needs pytest"),
         ("def helper():\n    assert f()", "the tests run nothing"),

@@ -32,9 +32,7 @@ def apps(row: Row) -> Problem:
     }
     if function is None:
         task = "Write a Python program that reads standard input and prints the answer to standard output."
-        return Problem(
-            instruction=_request(question, task, starter), examples=to_examples(inputs, outputs), **shared
-        )
+        return Problem(instruction=_request(question, task, starter), examples=to_examples(inputs, outputs), **shared)
     is_method = "class Solution" in (starter or shared["reference"] or "")
     task = f"Write a Python {'class `Solution` with the method' if is_method else 'function'} `{function}`."
     callee = f"Solution().{function}" if is_method else function
@@ -66,7 +64,9 @@ def _json(row: Row, column: str) -> Any:
     try:
         return json.loads(value) or None
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"`{column}` is not JSON ({str(error) or 'nested too deeply'}): {quote(value, 40)}") from error
+        raise ValueError(
+            f"`{column}` is not JSON ({str(error) or 'nested too deeply'}): {quote(value, 40)}"
+        ) from error
 
 
 def _request(question: str, task: str, starter: str) -> str:

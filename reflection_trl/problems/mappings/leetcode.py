@@ -71,7 +71,9 @@ def _request(statement: str, starter: str, preamble: str) -> str:
     used = set(re.findall(r"\w+", code))
     imports = sorted(used & _TYPING)
     classes = [
-        ast.unparse(node) for node in parse_column(preamble, "prompt").body if isinstance(node, ast.ClassDef) and node.name in used
+        ast.unparse(node)
+        for node in parse_column(preamble, "prompt").body
+        if isinstance(node, ast.ClassDef) and node.name in used
     ]
     imported = f"from typing import {', '.join(imports)}" if imports else ""
     return f"{statement}\n\nComplete this Python code:\n\n{code_block(join_code(imported, *classes, code, blank_lines=2))}"

@@ -37,7 +37,9 @@ def mbpp(row: Row) -> Problem:
 
 def _function_under_test(reference: str, tests: list[str]) -> str:
     """The function of the reference that the first test calls."""
-    defined = {node.name for node in parse_column(reference, "code").body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    defined = {
+        node.name for node in parse_column(reference, "code").body if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
     for node in ast.walk(parse_column(tests[0], "test_list") if tests else ast.Module([], [])):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in defined:
             return node.func.id

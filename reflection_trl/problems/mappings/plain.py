@@ -115,7 +115,9 @@ def _problem(row: Row, columns: Mapping[str, str]) -> Problem:
         # What a function returns for given arguments is code, and joins the tests
         code, read = read_tests(row.get(column), column, code=False)
         tests, examples = join_code(tests, code) if code else tests, (*examples, *read)
-    instruction = _instruction(row.get(columns["instruction"]), columns["instruction"]) if "instruction" in columns else ""
+    instruction = (
+        _instruction(row.get(columns["instruction"]), columns["instruction"]) if "instruction" in columns else ""
+    )
     return Problem(
         id=name_of(row, columns["id"]) if "id" in columns else "",
         instruction=instruction,

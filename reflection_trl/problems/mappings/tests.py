@@ -12,7 +12,19 @@ from .text import Row, join_code
 
 
 _TEST_WORDS = frozenset(
-    ["test", "tests", "testcase", "testcases", "unittest", "unittests", "assert", "asserts", "assertion", "assertions", "checker"]
+    [
+        "test",
+        "tests",
+        "testcase",
+        "testcases",
+        "unittest",
+        "unittests",
+        "assert",
+        "asserts",
+        "assertion",
+        "assertions",
+        "checker",
+    ]
 )
 # `test_info`, `num_tests`, `tests_passed`
 _ABOUT_TESTS = frozenset(
@@ -46,6 +58,8 @@ def looks_like_tests(column: str, value: Any) -> bool:
         return True
     if column in _ANSWERS:
         return False
+    if isinstance(value, str) and value.startswith("def check("):
+        return True
     lines = value.strip().splitlines() if isinstance(value, str) else value
     return isinstance(lines, list | tuple) and all(isinstance(line, str) and _ASSERT.match(line) for line in lines)
 

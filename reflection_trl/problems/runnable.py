@@ -9,7 +9,16 @@ from .mappings.text import join_code, parse
 
 # What tests written for a file beside them call the file with the answer
 _ANSWER_MODULES = frozenset(["answer", "main", "my_solution", "program", "solution", "submission", "your_module"])
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.Pass)
+_DEFINITIONS = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Import,
+    ast.ImportFrom,
+    ast.Assign,
+    ast.AnnAssign,
+    ast.Pass,
+)
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -48,7 +57,9 @@ def complete_tests(tests: str, entry_point: str | None) -> str:
 
 
 def _runs(node: ast.stmt) -> bool:
-    return not isinstance(node, _DEFINITIONS) and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    return not isinstance(node, _DEFINITIONS) and not (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    )
 
 
 def _imports_answer(node: ast.stmt) -> bool:
@@ -109,7 +120,11 @@ def _call(function: _Function, name: str, bound: bool = False) -> str:
 def _required(function: _Function) -> list[str]:
     arguments = function.args
     positional = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
-    keywords = [argument.arg for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default is None]
+    keywords = [
+        argument.arg
+        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        if default is None
+    ]
     return positional[: len(positional) - len(arguments.defaults)] + keywords
 
 
