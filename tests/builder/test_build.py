@@ -428,7 +428,7 @@ def test_a_share_that_leaves_nothing(tmp_path):
         ([Problem("a", "Do."), Problem("a", "Do it.")], {}, "the id 'a' is that of row 0 too; ids have to be unique"),
         ([Problem("a", "Do.", tests="assert (")], {}, "Row 0 of 'the given rows': the tests are not Python"),
         ([Problem("a", "Do.", language="klingon")], {}, "Unknown language 'klingon': use one of python, cpp"),
-        ([Problem("a", "Do \ud800.")], {}, "Problem 'a' holds half of a surrogate pair"),
+        ([Problem("a", "Do \ud800.")], {}, "`instruction` holds half of a surrogate pair"),
         ([{"text": "Do."}], {}, "The columns of 'the given rows' fit no ready-made mapping: text"),
         ([{"instruction": "Do."}, {"instruction": None}], {}, "Row 1 of 'the given rows'"),
         (None, {"rounds": 0}, "`rounds` must be at least 1, got 0"),
