@@ -222,14 +222,23 @@ def test_bad_input_gets_one_sentence(rows, options, message):
             b'{"task": ' + b"1" * 5000 + b"}",
             "cannot be read: line 1 of .*x.jsonl is not JSON: Exceeds the limit",
         ),
-        ("x.jsonl.gz", gzip.compress(b'{"task": "a"}' * 99)[:40], "x.jsonl.gz' is compressed and cut off: download"),
-        ("x.jsonl.gz", gzip.compress(b"")[:10] + b"\xff" * 40, "x.jsonl.gz' is compressed and damaged .*: download"),
+        (
+            "x.jsonl.gz",
+            gzip.compress(b'{"task": "a"}' * 99, mtime=0)[:40],
+            "x.jsonl.gz' is compressed and cut off: download",
+        ),
+        (
+            "x.jsonl.gz",
+            gzip.compress(b"", mtime=0)[:10] + b"\xff" * 40,
+            "x.jsonl.gz' is compressed and damaged .*: download",
+        ),
         ("x.jsonl.gz", b"no gzip", "cannot be read: Not a gzipped file"),
         ("x.jsonl", b"", "has no rows"),
         ("x.csv", b"", "has no rows|cannot be read"),
         ("x.parquet", b"abc", "cannot be read: Parquet file size is 3 bytes"),
         ("x.txt", b"abc", r"rows are read from .json, .jsonl, .parquet, .csv, .tsv files"),
     ],
+    ids=lambda value: "content" if isinstance(value, bytes) else None,
 )
 def test_bad_files_get_one_sentence(tmp_path, file, content, message, streaming):
     (tmp_path / file).write_bytes(content)
