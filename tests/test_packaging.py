@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tomllib
 import zipfile
@@ -112,7 +113,10 @@ def files(folder):
 
 def test_the_wheel_is_the_package(wheel):
     (about,) = wheel.glob("*.dist-info")
-    assert files(wheel / "reflection_trl") == files(PACKAGE)
+    scripts = {f"recipes/{path.name}" for path in (ROOT / "recipes").glob("*.py")}
+    added = {f"{folder}/{name}" for folder in ("recipes", "metrics") for name in files(ROOT / folder)} - scripts
+    assert "recipes/smollm2-135m/distill.yaml" in added and "metrics/pass_at_k/pass_at_k.py" in added
+    assert files(wheel / "reflection_trl") == files(PACKAGE) | added
     assert {path.name for path in wheel.iterdir()} == {"reflection_trl", about.name}
     assert (about / "licenses" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 
@@ -126,6 +130,50 @@ def test_the_sdist_holds_what_its_texts_name(sdist):
             assert target.exists() or "*" in link, f"{text.relative_to(sdist)} links to {link}"
     assert files(sdist / "tests") == files(ROOT / "tests")
     assert files(sdist / "recipes") == files(ROOT / "recipes")
+
+
+@pytest.fixture(scope="module")
+def installed(sdist, tmp_path_factory):
+    """The folder of the programs of a fresh environment that has the wheel and, of this one, all but the package."""
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+    (site_packages,) = (folder / "venv" / "lib").glob("python*/site-packages")
+    # A path alone: .pth files in that folder, which would bring the checkout, are not read
+    (site_packages / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    wheel = build("wheel", sdist, folder)
+    python = folder / "venv" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", wheel], check=True)
+    return python.parent
+
+
+def test_quickstart_from_the_wheel_alone(installed, tmp_path):
+    """What `make quickstart` does in a clone, with one step of training."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # The package index as pip finds it, but no model hub
+    command = [
+        installed / "reflection-trl",
+        "quickstart",
+        "--max_steps",
+        "1",
+        "--eval_strategy",
+        "no",
+        "--eval_on_start",
+        "false",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The tuned model is in out/smollm2-135m" in done.stdout
+    assert (tmp_path / "out/smollm2-135m/training_curves.png").is_file()
+    assert (tmp_path / "out/smollm2-135m/adapter_model.safetensors").is_file()
+
+
+def test_the_command_of_the_wheel_finds_what_comes_with_it(installed, tmp_path):
+    code = "import reflection_trl.files.packaged as p; print(p.packaged('metrics/pass_at_k'), p.find_recipe('study/build'))"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [installed / "python", "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert all(f"{installed.parent}/" in path for path in done.stdout.split()), done.stdout
 
 
 @pytest.mark.slow

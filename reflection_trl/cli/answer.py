@@ -1,7 +1,7 @@
 """Let one or several models answer a prompt, greedily, in the terminal.
 
-    python recipes/answer.py out/smollm2-135m --prompt "Write a Python function that ..."
-    python recipes/answer.py models/smollm2-135m-instruct out/smollm2-135m     (before and after)
+    reflection-trl answer out/smollm2-135m --prompt "Write a Python function that ..."
+    reflection-trl answer models/smollm2-135m-instruct out/smollm2-135m     (before and after)
 
 A model is a folder, with a whole model or an adapter, or a Hub id.
 

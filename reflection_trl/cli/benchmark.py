@@ -1,7 +1,7 @@
 """Time and measure whole training steps of this trainer beside those of its alternatives, on the same rows and weights.
 
-    python recipes/benchmark.py                                   a tiny model on the CPU, in a minute
-    python recipes/benchmark.py --shape 1.5b --batch_size 8 --arms ours ours-compiled published sft
+    reflection-trl benchmark                                   a tiny model on the CPU, in a minute
+    reflection-trl benchmark --shape 1.5b --batch_size 8 --arms ours ours-compiled published sft
     accelerate launch --config_file recipes/accelerate/fsdp2.yaml --num_processes 2 recipes/benchmark.py --shape 1.5b --arms ours
 
 Arms:

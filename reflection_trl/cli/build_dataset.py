@@ -1,8 +1,8 @@
 """Make a dataset of reflection sequences: a model writes programs, sees how they fail, repairs them, and answers.
 
-    python recipes/build_dataset.py --config recipes/smollm2-135m/build.yaml
-    python recipes/build_dataset.py --model_name_or_path Qwen/Qwen2.5-Coder-1.5B-Instruct --problems my/problems.jsonl
-    python recipes/build_dataset.py --base_url http://localhost:8000/v1 --problems my/problems.jsonl --push_to_hub me/rows
+    reflection-trl build --config smollm2-135m/build
+    reflection-trl build --model_name_or_path Qwen/Qwen2.5-Coder-1.5B-Instruct --problems my/problems.jsonl
+    reflection-trl build --base_url http://localhost:8000/v1 --problems my/problems.jsonl --push_to_hub me/rows
     accelerate launch --num_processes 8 recipes/build_dataset.py --config FILE    a model on each GPU, sharing the rollouts
 
 The YAML file sets fields; the command line overrides them. Everything is kept in --output_dir as it is made: whatever ends
@@ -207,7 +207,7 @@ def show_outcome(arguments: BuildArguments, statistics: "BuildStatistics") -> No
     if arguments.held_out_share:
         print(f"Aside: {output_dir / 'held_out.jsonl'} (no row comes from these problems)")
     print(f"Plot:  {output_dir / 'build.png'}")
-    print(f"Read:  python -m reflection_trl.viewers.browse {output_dir}    (rejected rollouts too)")
+    print(f"Read:  reflection-trl browse {output_dir}    (rejected rollouts too)")
     if arguments.push_to_hub:
         from ..hub import publish_dataset
 

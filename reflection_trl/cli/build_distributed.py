@@ -1,10 +1,10 @@
 """Make a dataset of reflection sequences on many machines, through datatrove: on Slurm, on a Ray cluster, or here.
 
-    python recipes/build_distributed.py --config FILE --executor slurm --tasks 16 --partition gpu --gpus_per_task 1
-    python recipes/build_distributed.py --config FILE --executor ray --tasks 16 --gpus_per_task 1
-    python recipes/build_distributed.py --config FILE --base_url http://HOST:8000/v1 --tasks 4
+    reflection-trl build-distributed --config FILE --executor slurm --tasks 16 --partition gpu --gpus_per_task 1
+    reflection-trl build-distributed --config FILE --executor ray --tasks 16 --gpus_per_task 1
+    reflection-trl build-distributed --config FILE --base_url http://HOST:8000/v1 --tasks 4
 
-Takes the options of recipes/build_dataset.py, in YAML or on the command line, but for the budget, and makes the same rows
+Takes the options of `reflection-trl build`, in YAML or on the command line, but for the budget, and makes the same rows
 in the same folder, which all machines must see. Each task makes its share of the rollouts: with a vLLM or SGLang server of
 its own, or, with --base_url, asking that server. Whatever ends a task, the same command goes on where it was: it starts the
 tasks that have something left to do, and writes (and publishes) the outcome once nothing is. On Slurm, run it again when the

@@ -5,16 +5,17 @@ import difflib
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..files.packaged import find_recipe, recipe_names, resolve_packaged
 
 
 if TYPE_CHECKING:
     from trl import TrlParser
 
-# Of a clone
-RECIPES = Path(__file__).parents[2] / "recipes"
 USER_ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
 HUB_MEND = "Check the name and the connection; what is gated or private needs `hf auth login`."
 # What argparse leaves to the reader
@@ -29,9 +30,21 @@ MENDS = {
 
 def make_parser(fields: type | tuple[type, ...], prog: str) -> "TrlParser":
     """A parser of a dataclass, or of several, that raises instead of printing its usage."""
+    import yaml
     from trl import TrlParser
 
     class OptionsParser(TrlParser):
+        def parse_args_and_config(self, args: Any = None, *rest: Any, **kwargs: Any) -> Any:
+            """Reads `--config` as [`read_config_file`] does, which also knows the recipes that come with the package."""
+            args = [str(resolve_packaged(arg)) for arg in (sys.argv[1:] if args is None else args)]
+            if "--config" not in args:
+                return super().parse_args_and_config(args, *rest, **kwargs)
+            with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+                yaml.safe_dump(read_config_file(args), file, sort_keys=False)
+                file.flush()
+                args[args.index("--config") + 1] = file.name
+                return super().parse_args_and_config(args, *rest, **kwargs)
+
         def error(self, message: str) -> NoReturn:
             fail(message)
 
@@ -67,12 +80,12 @@ def check_model_name(name: str) -> None:
         check_model_folder(name)
     except ValueError as error:
         if Path(name).name == "smollm2-135m-instruct":
-            raise ValueError(f"{error} Make it with `python recipes/embedded_model.py {name}`.") from error
+            raise ValueError(f"{error} Make it with `reflection-trl embedded-model {name}`.") from error
         raise
 
 
 def read_config_file(argv: list[str]) -> dict[str, Any]:
-    """The fields in the YAML file that `--config` names."""
+    """Returns the fields in the YAML file, or the packaged recipe, that `--config` names."""
     import yaml
 
     if "--config" not in argv:
@@ -80,13 +93,13 @@ def read_config_file(argv: list[str]) -> dict[str, Any]:
     if argv[-1] == "--config":
         raise ValueError("--config needs the name of a YAML file.")
     file = argv[argv.index("--config") + 1]
-    if not Path(file).is_file():
-        ours = [os.path.relpath(one) for one in sorted(RECIPES.rglob("*.yaml"))]
-        near = difflib.get_close_matches(file, ours, n=1)
-        mend = f"did you mean {near[0]}?" if near else "those of the recipes lie beside them: recipes/*/*.yaml."
-        raise ValueError(f"--config {file!r}: there is no such file in {os.getcwd()}; {mend}")
+    path = find_recipe(file)
+    if path is None:
+        near = difflib.get_close_matches(file.removeprefix("recipes/"), recipe_names(), n=1)
+        fix = f"did you mean {near[0]}?" if near else f"recipes: {', '.join(recipe_names())}."
+        raise ValueError(f"--config {file!r}: there is no such file in {os.getcwd()}, and no such recipe; {fix}")
     try:
-        config = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
         mark, problem = error.problem_mark, error.problem or error.context or str(error)
         tab = "; indent with spaces, not tabs" if "\\t" in problem else ""
@@ -96,7 +109,8 @@ def read_config_file(argv: list[str]) -> dict[str, Any]:
         raise ValueError(f"{file} is not a YAML file: {error}") from error
     if not isinstance(config, dict):
         raise ValueError(f"{file} must hold fields and their values (`learning_rate: 1.0e-5`).")
-    return config
+    fields: dict[str, Any] = resolve_packaged(config)
+    return fields
 
 
 def check_name(what: str, name: str, known: Collection[str]) -> None:

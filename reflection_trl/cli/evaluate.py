@@ -1,10 +1,10 @@
 """Evaluate one-off answers on HumanEval(+), MBPP(+) and MultiPL-E: draw them, judge them, say how sure the figures are.
 
-    python recipes/evaluate.py --config recipes/smollm2-135m/evaluate.yaml
-    python recipes/evaluate.py --model Qwen/Qwen2.5-Coder-0.5B-Instruct --benchmarks humaneval mbpp multipl-e:java,js
-    python recipes/evaluate.py --model out/tuned --compare out/evaluate/base/results.json --output_dir out/evaluate/tuned
-    python recipes/evaluate.py --base_url http://localhost:8000/v1 --benchmarks humaneval --samples_per_task 20 --temperature 0.8
-    python recipes/evaluate.py --samples humaneval.jsonl mbpp.jsonl                 answers made elsewhere; no model needed
+    reflection-trl evaluate --config smollm2-135m/evaluate
+    reflection-trl evaluate --model Qwen/Qwen2.5-Coder-0.5B-Instruct --benchmarks humaneval mbpp multipl-e:java,js
+    reflection-trl evaluate --model out/tuned --compare out/evaluate/base/results.json --output_dir out/evaluate/tuned
+    reflection-trl evaluate --base_url http://localhost:8000/v1 --benchmarks humaneval --samples_per_task 20 --temperature 0.8
+    reflection-trl evaluate --samples humaneval.jsonl mbpp.jsonl                 answers made elsewhere; no model needed
     accelerate launch --num_processes 8 recipes/evaluate.py --config FILE           one model on each GPU, sharing the answers
 
 The YAML file sets fields; the command line overrides them. The same command goes on where it was stopped; answers are always
@@ -139,7 +139,7 @@ def run(argv: list[str]) -> None:
         workers=arguments.workers,
         unsandboxed=arguments.unsandboxed,
     )
-    command = shlex.join(["python", "recipes/evaluate.py", *argv])
+    command = shlex.join(["reflection-trl", "evaluate", *argv])
     output_dir = Path(arguments.output_dir)
     found: EvaluationRun | None
     if arguments.samples:

@@ -1,6 +1,7 @@
 """Plot a training run: losses, divergence, mask rate, agreement and evaluation loss over the steps.
 
-    python recipes/plot_training.py OUTPUT_DIR_OR_TRAINER_STATE.json [-o curves.png]
+    reflection-trl plot out/smollm2-135m
+    reflection-trl plot out/smollm2-135m/trainer_state.json -o curves.png
 
 By default the image is training_curves.png beside the state. Wrong input ends with one sentence and exit code 1; set
 REFLECTION_TRL_DEBUG=1 for the traceback.

@@ -1,6 +1,7 @@
 """Write the plain instruction rows of the paper's mixture as JSON Lines.
 
-    python recipes/prepare_paper_data.py --output data/codefeedback.jsonl
+    reflection-trl paper-data --output data/codefeedback.jsonl
+    reflection-trl paper-data --dataset_name my/rows.jsonl --query_column question --answer_column answer
 
     --dataset_name          Hub id or file [m-a-p/CodeFeedback-Filtered-Instruction]
     --split                 [train]

@@ -1,9 +1,9 @@
 """Does it work? Train in several ways on the same rows, and compare the models on real benchmarks.
 
-    python recipes/study.py --config recipes/study/qwen2.5-coder-1.5b.yaml
-    python recipes/study.py --config FILE --stages report          the tables and figures of what there is so far
+    reflection-trl study --config study/qwen2.5-coder-1.5b
+    reflection-trl study --config FILE --stages report          the tables and figures of what there is so far
 
-An *arm* is a way to train: a file of `recipes/train.py` and the rows that it takes. All arms see the same problems for as many
+An *arm* is a way to train: a file of `reflection-trl train` and the rows that it takes. All arms see the same problems for as many
 steps. Each finds its learning rate on held-out problems, never on a benchmark, and is then trained with several seeds.
 
 The stages, each of which leaves out what is done; the same command goes on where it was stopped. Arms, seeds and learning rates may
@@ -21,16 +21,16 @@ On several GPUs, start the same command once on each (CUDA_VISIBLE_DEVICES=0, 1,
     --dataset_name          accepted reflection sequences: a file
     --held_out              problems with tests that no row comes from: a file
     --arms                  in YAML: name, and `config`, and `data`: `rows`, `answers` for the final answers alone, or a file
-                            with other rows; and `train`: fields of recipes/train.py in which the arm differs from its config
+                            with other rows; and `train`: fields of `reflection-trl train` in which the arm differs from its config
     --reference             arm that the others are compared with [the first]
-    --train                 in YAML: fields of recipes/train.py for all arms
+    --train                 in YAML: fields of `reflection-trl train` for all arms
     --learning_rates --seeds
     --benchmarks            [humaneval mbpp]
     --samples_per_task --temperature --held_out_samples     [10, 0.8, 4]; besides, one greedy answer to each task
     --max_tokens            longest answer [1024]
   how
     --stages                [search train judge report]
-    --launch                what starts recipes/train.py [python], such as "accelerate launch --num_processes 2"
+    --launch                what starts the training [python], such as "accelerate launch --num_processes 2"
     --keep_models           whether weights stay when they are no longer needed [false]; all runs of a stage are trained before
                             any is asked, so that there must be room for their weights
     --chat_template_kwargs  further variables of the chat template for the model that answers; training has its own
@@ -58,7 +58,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..generation import GenerationArguments
-from .command_line import RECIPES, check_options, make_parser, parse_options, read_config_file, run_command
+from .command_line import check_options, make_parser, parse_options, read_config_file, run_command
 
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ POLL_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to train: a file of `recipes/train.py`, fields that differ from it, and which part of the rows it takes, or a file of its own."""
+    """A way to train: a file of `reflection-trl train`, fields that differ from it, and which part of the rows it takes, or a file of its own."""
 
     name: str
     config: str
@@ -361,7 +361,7 @@ def training_command(study: StudyArguments, run: Run) -> list[str]:
         **arm.train,
     }
     launch = [sys.executable] if study.launch == "python" else shlex.split(study.launch)
-    return [*launch, str(RECIPES / "train.py"), "--config", arm.config, *as_options(fields)]
+    return [*launch, "-m", "reflection_trl.cli", "train", "--config", arm.config, *as_options(fields)]
 
 
 def as_options(fields: dict[str, Any]) -> list[str]:
@@ -387,7 +387,7 @@ def check_arms(study: StudyArguments) -> None:
 
 
 def train(study: StudyArguments, run: Run, lock: TextIO) -> None:
-    """One model, by `recipes/train.py` in a process of its own, whose output is kept in `train.log`."""
+    """One model, by `reflection-trl train` in a process of its own, whose output is kept in `train.log`."""
     arm = run.arm
     assert arm is not None
     training = training_of(study, arm)

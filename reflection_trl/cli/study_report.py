@@ -1,4 +1,4 @@
-"""The tables and figures of `recipes/study.py`; not run by itself."""
+"""The tables and figures of `reflection-trl study`; not run by itself."""
 
 import json
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def write_report(study: StudyArguments, searched: Sequence[Run], runs: Sequence[
     Writes `study.json`, `study.md`, `greedy.png` and `sampled.png` into the study's folder.
 
     Args:
-        study: arguments of `recipes/study.py`.
+        study: arguments of `reflection-trl study`.
         searched (`Sequence[Run]`): runs of the search for learning rates.
         runs (`Sequence[Run]`): the base model, and each arm with each seed. Those that have not been judged are left out.
 

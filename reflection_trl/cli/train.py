@@ -1,6 +1,7 @@
 """Fine-tune a code model with reflection self-distillation.
 
-    python recipes/train.py --config recipes/smollm2-135m/distill.yaml
+    reflection-trl train --config smollm2-135m/distill
+    reflection-trl train --config qwen2.5-coder-1.5b/distill --accelerate_config ddp --num_processes 8
     accelerate launch --config_file recipes/accelerate/zero2.yaml recipes/train.py --config FILE [--FIELD VALUE ...]
 
 The YAML file sets fields; the command line overrides them. Those that people change most:
@@ -402,10 +403,10 @@ def finish(trainer: "ReflectionDistillTrainer", seconds: float) -> None:
     if (Path(output_dir) / CURVES_FILE).exists():
         print(f"Curves: {Path(output_dir) / CURVES_FILE}")
     else:
-        print(f"Curves: install matplotlib and run `python recipes/plot_training.py {output_dir}`")
+        print(f"Curves: install matplotlib and run `reflection-trl plot {output_dir}`")
     if trainer.args.push_to_hub:
         print(f"Hub:    {ENDPOINT}/{trainer.hub_model_id}")
-    print(f'Try it: python recipes/answer.py {output_dir} --prompt "Write a Python function that ..."')
+    print(f'Try it: reflection-trl answer {output_dir} --prompt "Write a Python function that ..."')
 
 
 def run(argv: list[str]) -> None:

@@ -1,6 +1,6 @@
 """The reader: a dataset of reflection sequences as one page, for people who want to know what is in it.
 
-`python -m reflection_trl.viewers.browse DATASET` writes a self-contained page: every row with its blocks coloured by type and the
+`reflection-trl browse DATASET` writes a self-contained page: every row with its blocks coloured by type and the
 feedback of each run beside the code that it is about; failures first; filters, full-text search and a link to each row.
 What training makes of a row, token by token, shows [`reflection_trl.viewers.tokens`].
 
@@ -63,22 +63,22 @@ beside its code, failures first, filters by kind of failure, rounds, outcome, la
 link to each row. The page is one file that needs no network; open it, or send it to a colleague.
 
 DATASET is a .jsonl, .json or .parquet file, a dataset id, a folder with a saved dataset, or the output folder of
-`recipes/build_dataset.py`: then rejected rollouts are shown too, with the reason. Rows may be in either form, that of
+`reflection-trl build`: then rejected rollouts are shown too, with the reason. Rows may be in either form, that of
 this package or the published one with typed blocks.
 """
 
 EPILOG = f"""\
 examples:
   # The rows of a file
-  python -m reflection_trl.viewers.browse data.jsonl --output page.html --open
+  reflection-trl browse data.jsonl --output page.html --open
 
   # What a build accepted, set aside and rejected
-  python -m reflection_trl.viewers.browse out/build
+  reflection-trl browse out/build
 
   # 500 rows of a published dataset, drawn at random
-  python -m reflection_trl.viewers.browse SenseLLM/ReflectionSeq-GPT --sample 500 --seed 1
+  reflection-trl browse SenseLLM/ReflectionSeq-GPT --sample 500 --seed 1
 
-Without --limit and --sample the first {DEFAULT_LIMIT:,} rows are shown. The exit code is 2 on an error.
+Without --limit and --sample the first {DEFAULT_LIMIT:,} rows are shown. The exit status is 1 on an error.
 """
 
 
@@ -325,7 +325,7 @@ def build_parser() -> argparse.ArgumentParser:
         `argparse.ArgumentParser`: Its parser.
     """
     parser = CommandLine(
-        prog="python -m reflection_trl.viewers.browse",
+        prog="reflection-trl browse",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -373,7 +373,7 @@ def main(argv: list[str] | None = None) -> int:
             Arguments; those of the process by default.
 
     Returns:
-        `int`: Exit code: 0, or 2 on an error that the user can mend.
+        `int`: Exit code: 0, or 1 after invalid input.
     """
     parser = build_parser()
     args = parser.parse_args(argv)
@@ -390,7 +390,7 @@ def main(argv: list[str] | None = None) -> int:
             raise ShowError(f"'{output}' cannot be written ({error.strerror}).") from None
     except ShowError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return 2
+        return 1
     print(
         f"Wrote {output}: {len(rows):,} row{'s' * (len(rows) > 1)}{f' ({note})' * bool(note)}, {len(page) / 1e6:.1f} MB"
     )

@@ -1,6 +1,6 @@
 """The viewer: what teacher and student see of a row, and what they are trained on, token by token.
 
-`python -m reflection_trl.viewers.tokens DATASET` prints a row in the terminal, `--html PAGE.html` writes rows as one self-contained
+`reflection-trl show DATASET` prints a row in the terminal, `--html PAGE.html` writes rows as one self-contained
 page with a slider for the mask rate. Parts, blocks and masks are computed by the very functions that training uses
 ([`~reflection_trl.rendering`], [`~reflection_trl.training.masking`]), so what is shown is what is trained.
 
@@ -68,23 +68,23 @@ over training. Settings have the names and defaults of `ReflectionDistillConfig`
 EPILOG = """\
 examples:
   # Parts and blocks of the first row, by characters: no tokenizer needed
-  python -m reflection_trl.viewers.tokens data.jsonl
+  reflection-trl show data.jsonl
 
   # Row 12 as the tokens of your model, late in training
-  python -m reflection_trl.viewers.tokens data.jsonl --tokenizer HuggingFaceTB/SmolLM2-135M-Instruct --row 12 --rate 0.7
+  reflection-trl show data.jsonl --tokenizer HuggingFaceTB/SmolLM2-135M-Instruct --row 12 --rate 0.7
 
   # The published set-up: seven special tokens, text hidden first, BOS hidden too
-  python -m reflection_trl.viewers.tokens SenseLLM/ReflectionSeq-GPT --tokenizer MODEL --rendering block-token --hide_prefix \\
+  reflection-trl show SenseLLM/ReflectionSeq-GPT --tokenizer MODEL --rendering block-token --hide_prefix \\
       --order text code execution
 
   # What one optimizer step of a run with random masks hides
-  python -m reflection_trl.viewers.tokens data.jsonl --tokenizer MODEL --strategy random-block --seed 42 --step 130 --rate 0.4
+  reflection-trl show data.jsonl --tokenizer MODEL --strategy random-block --seed 42 --step 130 --rate 0.4
 
   # A page with rows 20 to 29 and a slider for the mask rate, to look at or to send to a colleague
-  python -m reflection_trl.viewers.tokens data.jsonl --tokenizer MODEL --rows 20-29 --html rows.html
+  reflection-trl show data.jsonl --tokenizer MODEL --rows 20-29 --html rows.html
 
 Colour needs a terminal; with NO_COLOR set, or in a file or pipe, each line starts with its part and two marks instead
-(x: hidden, T: trained on, TS: by the student too), so that `grep` and `diff` work. The exit code is 2 on an error.
+(x: hidden, T: trained on, TS: by the student too), so that `grep` and `diff` work. The exit status is 1 on an error.
 """
 
 
@@ -991,7 +991,7 @@ class CommandLine(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        self.exit(1, f"{self.prog}: error: {message}\n")
 
 
 def _rate(value: str) -> float:
@@ -1039,7 +1039,7 @@ def build_parser() -> argparse.ArgumentParser:
         `argparse.ArgumentParser`: Its parser.
     """
     parser = CommandLine(
-        prog="python -m reflection_trl.viewers.tokens",
+        prog="reflection-trl show",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -1158,7 +1158,7 @@ def main(argv: list[str] | None = None) -> int:
             Arguments; those of the process by default.
 
     Returns:
-        `int`: Exit code: 0, or 2 on an error that the user can mend.
+        `int`: Exit code: 0, or 1 after invalid input.
     """
     parser = build_parser()
     args = parser.parse_args(argv)
@@ -1172,7 +1172,7 @@ def main(argv: list[str] | None = None) -> int:
         _write(views, masks, how, args)
     except ShowError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return 2
+        return 1
     except BrokenPipeError:  # `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

