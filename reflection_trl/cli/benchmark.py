@@ -23,20 +23,32 @@ Weights are random, of the shape of Qwen2.5-Coder, unless --model_name_or_path g
 
 With --profiled_steps N, so many steps in the middle are traced on each GPU and left out of the table above; a second one says how
 long they compute, exchange and wait. The traces (OUTPUT_DIR/ARM/trace-RANK.json) open in a browser, at ui.perfetto.dev.
+
+Options:
+
+    --shape                   tiny, 0.5b, 1.5b or 7b: random weights of that shape [tiny]
+    --model_name_or_path      a real model instead
+    --arms                    [ours published sft]
+    --batch_size              rows per optimizer step, over all processes [8]
+    --micro_batch_size        rows per forward pass of one process [batch_size]; halved for an arm that runs out of memory
+    --row_tokens              mean length of a row, in tokens [1600]
+    --steps --warmup_steps    optimizer steps that are timed, and those before them [12, 2]
+    --profiled_steps          further steps in the middle, traced on each GPU [0]
+    --ddp_bucket_cap_mb       gradients that data parallel training exchanges at a time, in MB [25]
+    --gradient_checkpointing --use_peft --use_liger_kernel --optim --dtype --seed    for all arms
+    --output_dir              where JSON, table and plot go [out/benchmark]
 """
 
-import argparse
 import gc
 import json
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .command_line import make_parser, parse_options
+from .command_line import make_parser, parse_options, run_command
 
 
 if TYPE_CHECKING:
@@ -660,18 +672,13 @@ def plot(results: Sequence[Result], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = make_parser(BenchmarkArguments, "benchmark.py")
-    parser.description, parser.formatter_class = __doc__, argparse.RawDescriptionHelpFormatter
-    try:
-        (arguments,) = parse_options(parser, sys.argv[1:] if argv is None else argv)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+def run(argv: list[str]) -> None:
+    (arguments,) = parse_options(make_parser(BenchmarkArguments, "benchmark"), argv)
     unknown = [arm for arm in arguments.arms if arm not in ARMS]
     if unknown:
-        sys.exit(f"--arms {' '.join(unknown)}: use some of {' '.join(ARMS)}.")
+        raise ValueError(f"--arms {' '.join(unknown)}: use some of {' '.join(ARMS)}.")
     if arguments.shape not in SHAPES:
-        sys.exit(f"--shape {arguments.shape}: use one of {', '.join(SHAPES)}.")
+        raise ValueError(f"--shape {arguments.shape}: use one of {', '.join(SHAPES)}.")
     import torch
     from accelerate import PartialState
     from accelerate.utils import is_torchao_available
@@ -679,13 +686,15 @@ def main(argv: list[str] | None = None) -> int:
     from .gpu_time import time_table
 
     if "ours-fp8" in arguments.arms and not is_torchao_available():
-        sys.exit("--arms ours-fp8 needs torchao: pip install torchao.")
+        raise ValueError("--arms ours-fp8 needs torchao: pip install torchao.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     state = PartialState(cpu=device == "cpu")
     if arguments.profiled_steps and device == "cpu":
-        sys.exit(f"--profiled_steps {arguments.profiled_steps} needs a GPU, whose kernels it traces; there is none.")
+        raise ValueError(
+            f"--profiled_steps {arguments.profiled_steps} needs a GPU, whose kernels it traces; there is none."
+        )
     if arguments.batch_size % ((arguments.micro_batch_size or 1) * state.num_processes):
-        sys.exit(
+        raise ValueError(
             f"--micro_batch_size {arguments.micro_batch_size or 1} times {state.num_processes} process(es) must divide "
             f"--batch_size {arguments.batch_size}."
         )
@@ -717,7 +726,7 @@ def main(argv: list[str] | None = None) -> int:
         results.append(result)
         state.print(table([result], rate * state.num_processes), flush=True)
     if not state.is_main_process:
-        return 0
+        return
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     if state.num_processes > 1:
         name = f"{state.num_processes} x {name}, {state.distributed_type.value}"
@@ -742,4 +751,7 @@ def main(argv: list[str] | None = None) -> int:
     }
     (folder / "benchmark.json").write_text(json.dumps(record, indent=1) + "\n")
     plot(results, folder / "benchmark.png")
-    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(run, __doc__, argv)

@@ -157,7 +157,13 @@ def test_help_names_only_fields_that_exist():
         for word in line.split()
         if word.startswith("--") and word[2:3].islower()
     }
-    assert listed - {"--config", "--config_file", "--mixed_precision"} <= set(parser._option_string_actions)
+    assert listed - {
+        "--config",
+        "--config_file",
+        "--accelerate_config",
+        "--num_processes",
+        "--mixed_precision",
+    } <= set(parser._option_string_actions)
 
 
 def test_help_is_instant():
@@ -180,7 +186,7 @@ def test_training_writes_model_state_card_and_plot(workplace, trained):
     assert series["mask/rate"] == ([1, 2, 3, 4], pytest.approx([0.25, 0.5, 0.75, 1.0]))
     assert series["eval_loss"][0] == [2, 4]
     assert trained.stdout.count("Trained 4 steps") == 1  # once, whatever the number of processes
-    assert f"answer.py {out}" in trained.stdout
+    assert f"reflection-trl answer {out}" in trained.stdout
     assert "is deprecated" not in trained.stderr
 
 
