@@ -40,9 +40,11 @@ function returns crosses as plain data: a subclass of `int` that equals everythi
 from .sandbox import Sandbox
 from .verdict import (
     END_MARK,
+    PARTNER_ENDED,
     CommandProgram,
     ErrorInfo,
     Limits,
+    Partner,
     Program,
     PythonProgram,
     SandboxError,
@@ -54,9 +56,11 @@ from .verdict import (
 
 __all__ = [
     "END_MARK",
+    "PARTNER_ENDED",
     "CommandProgram",
     "ErrorInfo",
     "Limits",
+    "Partner",
     "Program",
     "PythonProgram",
     "Sandbox",

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import json
 import os
 import queue
 import secrets
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import probe
 from .interpreter import find_interpreter
 from .mechanisms import Mechanism, Unsandboxed, candidates
+from .pair import combine, run_pair
 from .seccomp import build_filter
 from .verdict import (
     END_MARK,
     CommandProgram,
     ErrorInfo,
+    Limits,
+    Partner,
     Program,
     PythonProgram,
     SandboxError,
@@ -131,18 +135,24 @@ class Sandbox:
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="sandbox-spawner")
         # One entry for each program that may run now: a zygote, or `None` where none has been started yet.
         self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
+        # The same for the partners of commands: no program waits for one while it holds what another waits for.
+        self._partners: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         for _ in range(self.workers):
             self._idle.put(None)
+            self._partners.put(None)
+        self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="sandbox-partner")
         self._owner = os.getpid()
 
     def close(self) -> None:
         """Takes all workers down. Waits for the programs that are running."""
         if self._owner != os.getpid():
             return
-        for _ in range(self.workers):
-            worker = self._idle.get()
-            if worker is not None:
-                worker.stop()
+        for idle in (self._idle, self._partners):
+            for _ in range(self.workers):
+                worker = idle.get()
+                if worker is not None:
+                    worker.stop()
+        self._threads.shutdown()
         self._spawner.shutdown()
         self._owner = None
 
@@ -158,36 +168,58 @@ class Sandbox:
             `Status.INFRASTRUCTURE`, never a failure of the program.
         """
         self._require_open()
-        job, checks, mark = _job(program)
-        # Other languages gain nothing from a fork of an interpreter.
-        single = isinstance(program, CommandProgram) or not self._mechanism.fork_server
-        zygote = self._idle.get()
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                if isinstance(program, CommandProgram) and program.partner is not None:
+                    return self._run_pair(program, program.partner)
+                job, checks, mark = _job(program)
+                # A single command gains nothing from a fork of an interpreter.
+                with self._worker(self._idle, program.limits, isinstance(program, CommandProgram)) as worker:
+                    return _verdict(program, worker.run(job, checks), mark)
+            except WorkerError as error:
+                if tries_left == 0:
+                    return Verdict(Status.INFRASTRUCTURE, reason=str(error))
+        raise AssertionError("unreachable")
+
+    def _run_pair(self, program: CommandProgram, partner: Partner) -> Verdict:
+        """Runs a command and its partner. Raises `WorkerError` when that is no judgement of the program."""
+        job, _, mark = _job(dataclasses.replace(program, stdin=""))
+        other = CommandProgram(
+            partner.argv, partner.compile, partner.files, stdin=program.stdin, limits=program.limits
+        )
+        other_job, _, _ = _job(other)
+        with (
+            self._worker(self._idle, program.limits) as worker,
+            self._worker(self._partners, program.limits) as beside,
+        ):
+            verdict, outcome = run_pair(
+                worker, beside, job, other_job, self._threads, lambda done: _verdict(program, done, mark)
+            )
+        return combine(program, verdict, _verdict(other, outcome, None) if outcome is not None else None)
+
+    @contextlib.contextmanager
+    def _worker(self, idle: queue.LifoQueue[Worker | None], limits: Limits, alone: bool = False) -> Iterator[Worker]:
+        """A started process: one from `idle`, which goes back there, or, if it must be `alone`, one for this job only."""
+        single = alone or not self._mechanism.fork_server
+        zygote = idle.get()
+        worker = None if single else zygote
         try:
-            for tries_left in reversed(range(_TRIES)):
-                worker = None if single else zygote
-                try:
-                    if worker is None:
-                        worker = Worker(self._mechanism, self._filter, self._spawner, single)
-                        worker.start(program.limits)
-                    outcome = worker.run(job, checks)
-                    if not single:
-                        zygote = worker
-                    return _verdict(program, outcome, mark)
-                except BaseException as error:
-                    # Whatever happened, this process is in an unknown state.
-                    if worker is not None and not single:
-                        worker.stop()
-                        zygote = None
-                    if not isinstance(error, WorkerError):
-                        raise
-                    if tries_left == 0:
-                        return Verdict(Status.INFRASTRUCTURE, reason=str(error))
-                finally:
-                    if single and worker is not None:
-                        worker.stop()
-            raise AssertionError("unreachable")
+            if worker is None or worker.process is None:
+                worker = Worker(self._mechanism, self._filter, self._spawner, single)
+                worker.start(limits)
+            yield worker
+            if not single:
+                zygote = worker
+        except BaseException:
+            # Whatever happened, this process is in an unknown state.
+            if worker is not None and not single:
+                worker.stop()
+                zygote = None
+            raise
         finally:
-            self._idle.put(zygote)
+            if single and worker is not None:
+                worker.stop()
+            idle.put(zygote)
 
     def run_many(self, programs: Iterable[Program]) -> list[Verdict]:
         """Runs programs, as many at a time as there are workers. The verdicts come in the programs' order."""

@@ -100,6 +100,25 @@ class PythonProgram:
 
 
 @dataclass(frozen=True)
+class Partner:
+    """
+    A program that runs beside a [`CommandProgram`], in isolation of its own: what is judged, beside what judges it.
+
+    Neither sees the other's files, processes and memory. Two pipes connect them: both read from descriptor 3 and write to
+    descriptor 4. What the partner prints is part of the verdict's output, and it gets the standard input.
+
+    Args:
+        argv (`Sequence[str]`): the command that runs it.
+        compile (`Sequence[str]`, *optional*): the command that comes before it.
+        files (`Mapping[str, str | bytes]`, *optional*): its files, by relative path.
+    """
+
+    argv: Sequence[str]
+    compile: Sequence[str] | None = None
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class CommandProgram:
     """
     A program in any language: files, and the command that runs them.
@@ -122,7 +141,10 @@ class CommandProgram:
         environment (`Mapping[str, str]`, *optional*):
             Environment variables beside the sandbox's own few. Nothing is inherited.
         limits ([`Limits`], *optional*):
-            What it may use.
+            What it may use, and its partner as much again.
+        partner ([`Partner`], *optional*):
+            A program that runs beside it. The verdict is this program's alone; where it ends with the exit code
+            [`PARTNER_ENDED`], which means that the partner is gone, the verdict says how the partner ended.
     """
 
     argv: Sequence[str]
@@ -132,9 +154,11 @@ class CommandProgram:
     stdin: str | bytes = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
+    partner: Partner | None = None
 
 
 END_MARK = "@END_OF_CHECKS@"
+PARTNER_ENDED = 97
 Program = PythonProgram | CommandProgram
 
 

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -144,9 +145,14 @@ class Worker:
             except OSError as error:
                 raise WorkerError(str(error)) from error
 
-    def run(self, job: dict[str, Any], checks: str) -> dict[str, Any]:
+    def run(self, job: dict[str, Any], checks: str, channel: Sequence[int] = ()) -> dict[str, Any]:
         """
         Runs one job and returns what `job.watch` reported.
+
+        Args:
+            job (`dict`): the job, as `sandbox._job` makes it.
+            checks (`str`): source of the checks of a Python program.
+            channel (`Sequence[int]`, *optional*): descriptors of the pipes from and to the partner. They are closed here.
 
         Raises:
             `WorkerError`: when the sandbox, and not the job, failed.
@@ -163,7 +169,10 @@ class Worker:
                 file.write(checks.encode("utf-8", "surrogatepass"))
                 file.seek(0)
                 self._send(job)
-                socket.send_fds(self.sock, [b"c"], [file.fileno()])
+                socket.send_fds(self.sock, [b"c"], [file.fileno(), *channel])
+            for descriptor in channel:
+                os.close(descriptor)
+            channel = ()
             outcome = self._receive(time.monotonic() + limits["timeout"] + _GRACE)
         except WorkerError:
             if self.cgroup is not None and self.cgroup.kills() > kills:
@@ -171,6 +180,9 @@ class Worker:
             raise
         except OSError as error:
             raise self._failure(str(error)) from error
+        finally:
+            for descriptor in channel:
+                os.close(descriptor)
         if self.cgroup is not None and self.cgroup.kills() > kills and outcome.get("ended") is None:
             outcome["ended"] = "memory"
         if "infrastructure" in outcome:

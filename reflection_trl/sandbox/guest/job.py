@@ -51,7 +51,9 @@ def _check(result: int, what: str) -> None:
 # The warden
 
 
-def watch(job: dict[str, Any], settings: dict[str, Any], checks: int, proc: int | None) -> dict[str, Any]:
+def watch(
+    job: dict[str, Any], settings: dict[str, Any], checks: int, proc: int | None, channel: list[int]
+) -> dict[str, Any]:
     """
     Runs a job to its end and reports what happened.
 
@@ -62,6 +64,7 @@ def watch(job: dict[str, Any], settings: dict[str, Any], checks: int, proc: int 
         checks (`int`): descriptor of the checks' source. It is read when the program has been forked off, so that the
             expected answers are nowhere in the program's memory.
         proc (`int`, *optional*): descriptor of the `/proc` directory in which the init can find itself.
+        channel (`list[int]`): descriptors of the pipes from and to the partner of a command, or none. They are closed here.
 
     Returns:
         `dict`: ended (timeout, output_limit, memory or `None`), report (of the init), stdout, stderr, duration.
@@ -71,9 +74,9 @@ def watch(job: dict[str, Any], settings: dict[str, Any], checks: int, proc: int 
     started = time.monotonic()
     init = _fork(_NAMESPACES) if settings["namespaces"] else os.fork()
     if init == 0:
-        _become_init(job, settings, checks, proc, out, err, report)
-    for pipe in (out, err, report):
-        os.close(pipe[1])
+        _become_init(job, settings, checks, proc, out, err, report, channel)
+    for descriptor in (out[1], err[1], report[1], *channel):
+        os.close(descriptor)
     buffers = {out[0]: bytearray(), err[0]: bytearray(), report[0]: bytearray()}
     caps = {out[0]: limits["output"], err[0]: limits["output"], report[0]: 1 << 20}
     ended = _pump(buffers, caps, report[0], started + limits["timeout"], limits["memory"])
@@ -192,6 +195,7 @@ def _become_init(
     out: tuple[int, int],
     err: tuple[int, int],
     report: tuple[int, int],
+    channel: list[int],
 ) -> NoReturn:
     """Confines this process, runs the job in it and writes the report. Never returns."""
     result: dict[str, Any] = {}
@@ -204,10 +208,13 @@ def _become_init(
         os.setsid()
         null = os.open("/dev/null", os.O_RDONLY)
         # First out of the way of the numbers that they are to get.
-        sources = [fcntl.fcntl(source, fcntl.F_DUPFD, 64) for source in (null, out[1], err[1], report[1], checks)]
+        sources = [
+            fcntl.fcntl(source, fcntl.F_DUPFD, 64) for source in (null, out[1], err[1], report[1], checks, *channel)
+        ]
         for target, source in enumerate(sources):
             os.dup2(source, target, inheritable=target < _REPORT)
-        os.closerange(_CHECKS + 1, 1 << 16)
+        os.closerange(len(sources), 1 << 16)
+        job["channel"] = list(range(_CHECKS + 1, len(sources)))
         _confine(settings, job["limits"])
         _prepare_files(job)
     except BaseException as error:
@@ -386,12 +393,18 @@ def _run_steps(job: dict[str, Any]) -> dict[str, Any]:
                     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
                     os.dup2(streams[0].fileno(), 1)
                     os.dup2(streams[1].fileno(), 2)
+                else:
+                    for target, descriptor in enumerate(job["channel"], start=_REPORT):
+                        os.dup2(descriptor, target)
                 os.setsid()
                 os.execvpe(argv[0], argv, {**os.environ, **job["environment"]})
             except BaseException as error:
                 os.write(2, f"{argv[0]}: {error}\n".encode())
             finally:
                 os._exit(127)
+        if last:
+            for descriptor in job["channel"]:
+                os.close(descriptor)
         _, status = os.waitpid(child, 0)
         steps.append([name, status])
         for descriptor, file in enumerate(streams or (), start=1):

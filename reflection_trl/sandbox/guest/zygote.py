@@ -65,11 +65,11 @@ def main() -> None:
     while True:
         try:
             request = channel.receive()
-            _, (source,), _, _ = socket.recv_fds(channel.sock, 1, 1)
+            _, (source, *channel_ends), _, _ = socket.recv_fds(channel.sock, 1, 3)
         except (remote.Disconnected, ValueError):
             return
         try:
-            outcome = job.watch(request, settings, source, proc)
+            outcome = job.watch(request, settings, source, proc, channel_ends)
         except OSError as error:
             outcome = {"infrastructure": f"{type(error).__name__}: {error}"}
         os.close(source)
