@@ -1,10 +1,14 @@
 """Bash. A program that fails says so by its exit code; tests should begin with `set -e`."""
 
 import re
+import shlex
 
 from ..feedback import FeedbackKind
-from ..sandbox import END_MARK, Limits, Status, Verdict
-from .command import CommandLanguage
+from ..sandbox import END_MARK, CommandProgram, Limits, Partner, Status, Verdict
+from .command import CommandLanguage, closed, protocol_files
+
+
+_WORD = re.compile(r"[A-Za-z_][\w.:-]*")
 
 
 class Bash(CommandLanguage):
@@ -17,8 +21,8 @@ class Bash(CommandLanguage):
     tools = (("bash", "bash"),)
     command = ("bash", "main.sh")
     limits = Limits(timeout=20.0)
-    run_error = re.compile(r"^main\.sh: line \d+: (?P<message>(?!`)[^\n]*)", re.MULTILINE)
-    run_place = re.compile(r"^main\.sh: line (?P<line>\d+): ", re.MULTILINE)
+    run_error = re.compile(r"^(?:main|tests)\.sh: line \d+: (?P<message>(?!`)[^\n]*)", re.MULTILINE)
+    run_place = re.compile(r"^(?P<file>main|tests)\.sh: line (?P<line>\d+): ", re.MULTILINE)
     run_rules = (
         (
             FeedbackKind.SYNTAX,
@@ -31,10 +35,26 @@ class Bash(CommandLanguage):
         ),
     )
 
-    def with_end(self, tests: str) -> str:
-        # Keywords and variables only decide: a program may define functions of any name, `set` among them
-        errexit = "*e*" if re.search(r"^\s*set -\w*e", tests, re.MULTILINE) else "*"
-        return f"{tests}\ncase $-:$? in {errexit}:0) printf '\\n%s\\n' {END_MARK} ;; *) exit 1 ;; esac"
+    def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
+        source, tests = closed(source, tests)
+        words = set(_WORD.findall(source))
+        names = [word for word in dict.fromkeys(_WORD.findall(tests)) if word in words]
+        used = dict.fromkeys(name for name in re.findall(r"\$\{?([A-Za-z_]\w*)", tests) if name in words)
+        # What the tests set themselves stays theirs
+        variables = [name for name in used if not _sets(name, tests)]
+        head = f"source ./judge.sh {shlex.quote(entry_point)} {shlex.join(variables)} -- {shlex.join(names)}; "
+        return CommandProgram(
+            argv=("bash", "tests.sh"),
+            files={
+                "tests.sh": f"{head}{tests}\ncase $? in 0) printf '\\n%s\\n' {END_MARK} ;; *) exit 1 ;; esac",
+                **protocol_files("judge.sh"),
+            },
+            end_mark=True,
+            partner=Partner(
+                argv=self.command,
+                files={self.file: f"{source}\nbuiltin source ./answer.sh", **protocol_files("answer.sh")},
+            ),
+        )
 
     def assertion(self, output: str) -> dict[str, str]:
         return {}
@@ -44,3 +64,14 @@ class Bash(CommandLanguage):
         if not text.strip() and verdict.status is Status.FAILED and verdict.exit_code:
             return FeedbackKind.ASSERTION
         return super().classify(text, compiling, verdict)
+
+
+def _sets(name: str, tests: str) -> bool:
+    """Whether the tests set a variable of this name."""
+    return bool(
+        re.search(
+            rf"(?<![$\w]){name}(?:\[[^]]*\])?[-+*/%]?=|\b(?:for|select)\s+{name}\b|\(\([^)]*(?<!\$)\b{name}\b"
+            rf"|\b(?:read|local|declare|typeset|readonly|export|mapfile|readarray|let|getopts|printf\s+-v)\b[^\n;|&]*(?<!\$)\b{name}\b",
+            tests,
+        )
+    )

@@ -1,14 +1,16 @@
 """What languages share that are run by a command: one file, perhaps a compiler, and text that says what went wrong."""
 
+import dataclasses
 import re
 import shutil
 import signal
 from abc import abstractmethod
 from collections.abc import Sequence
+from importlib import resources
 from typing import Any, ClassVar
 
 from ..feedback import Feedback, FeedbackKind
-from ..sandbox import END_MARK, CommandProgram, Limits, Verdict
+from ..sandbox import CommandProgram, Limits, Verdict
 from .ended import ended_from_outside
 from .language import Language
 from .rendering import normalised, printable, shortened, with_output
@@ -23,10 +25,12 @@ _UNITS = {"utf-8": 1, "utf-16-le": 2, "utf-32-le": 4}
 
 class CommandLanguage(Language):
     """
-    A language whose program is one file: its tests stand behind it, and print a secret mark at their end.
+    A language whose program is one file, judged by tests that run beside it.
 
-    A pass is exit code 0 **and** the mark, so that a program that leaves early, by whatever call, has not passed. A program
-    that searches its own file or memory can find the mark: see [`~reflection_trl.sandbox.CommandProgram`].
+    The answer and its tests are two programs in isolation of their own, and the tests call the answer's functions through two
+    pipes ([`~reflection_trl.sandbox.Partner`]). What crosses is data: an answer can neither replace nor leave the tests, nor read
+    what they expect, and an object that claims to equal everything does not reach them. A pass is exit code 0 of the tests **and**
+    a secret mark that they print at their end.
 
     What a compiler prints for people is read, not its machine-readable form: g++ drops its JSON with version 15, javac's
     raw diagnostics leave out the sentence that a model needs, and the places stand alike in both. Whether a program has
@@ -74,20 +78,11 @@ class CommandLanguage(Language):
         stdin: str = "",
         limits: Limits | None = None,
     ) -> CommandProgram:
-        text = self.joined(source, tests)
-        return CommandProgram(
-            argv=self.command,
-            compile=self.compiler or None,
-            files={self.file: text},
-            end_mark=END_MARK in text,
-            stdin=stdin,
-            limits=limits or self.limits,
-        )
-
-    def joined(self, source: str, tests: str) -> str:
-        """The program, and its tests behind it, line for line."""
-        source = source.replace(END_MARK, "")  # a program that has the word in it would be told the secret
-        return f"{source}\n{self.with_end(tests)}" if tests else source
+        limits = limits or self.limits
+        if tests:
+            return dataclasses.replace(self.separated(source, tests, entry_point or ""), stdin=stdin, limits=limits)
+        files = {self.file: source}
+        return CommandProgram(self.command, self.compiler or None, files, stdin=stdin, limits=limits)
 
     def diagnose(self, verdict: Verdict, source: str, tests: str = "") -> Feedback:
         if (feedback := ended_from_outside(verdict)) is not None and not self.failed_quietly(verdict, tests):
@@ -124,10 +119,14 @@ class CommandLanguage(Language):
     # What languages differ in
 
     @abstractmethod
-    def with_end(self, tests: str) -> str:
+    def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
         """
-        Tests that print [`~reflection_trl.sandbox.END_MARK`], on a line of its own, when all of them have held. Those whose end
-        is not known, for want of a `main`, stay as they are. No line moves.
+        The tests as a program, and the answer as its partner, which the tests call through two pipes.
+
+        Args:
+            source (`str`): the answer. Hostile.
+            tests (`str`): the tests. They print [`~reflection_trl.sandbox.END_MARK`] when all of them have held.
+            entry_point (`str`): name of the function under test; may be empty.
         """
 
     @abstractmethod
@@ -173,6 +172,8 @@ class CommandLanguage(Language):
     def locate(self, found: re.Match[str], source: str) -> tuple[str, int]:
         """`"program"` or `"tests"`, and the line there."""
         line, lines = int(found["line"]), source.count("\n") + 1
+        if (file := found.groupdict().get("file")) is not None:
+            return ("tests" if file.startswith("tests") else "program"), line
         return ("tests", line - lines) if line > lines else ("program", line)
 
     def _place(self, found: re.Match[str] | None, source: str, tests: str) -> dict[str, Any]:
@@ -198,6 +199,26 @@ class CommandLanguage(Language):
             return None
         before = data[:size]
         return len(before.decode(self.column_encoding, "ignore")) + 1
+
+
+def protocol_files(*names: str) -> dict[str, str]:
+    """Files of `protocol/`, by name: how the tests of a language speak with the answer, which runs beside them."""
+    folder = resources.files(__package__) / "protocol"
+    return {name: (folder / name).read_text(encoding="utf-8") for name in names}
+
+
+def closed(source: str, tests: str) -> tuple[str, str]:
+    """The answer with the brace that closes it, where the tests begin with that, and the rest of the tests, line for line."""
+    brace = re.match(r"\s*\}", tests)
+    if brace is None:
+        return source, tests
+    return f"{source}\n{brace.group()}", brace.group()[:-1] + tests[brace.end() :]
+
+
+def shared_names(source: str, tests: str) -> list[str]:
+    """Words that stand in an answer and in its tests: those names of the answer that the tests can mean are among them."""
+    words = set(re.findall(r"[A-Za-z_$][\w$]*", source))
+    return [word for word in dict.fromkeys(re.findall(r"[A-Za-z_$][\w$]*", tests)) if word in words]
 
 
 def last_match(pattern: re.Pattern[str], output: str) -> re.Match[str] | None:

@@ -3,7 +3,7 @@
 import re
 
 from ..feedback import FeedbackKind
-from ..sandbox import END_MARK, Limits, Verdict
+from ..sandbox import END_MARK, CommandProgram, Limits, Verdict
 from .command import CommandLanguage
 
 
@@ -58,6 +58,10 @@ class CSharp(CommandLanguage):
             r"\A[^\n]*\n[^\n]*(Argument|Format|IndexOutOf|DivideByZero|KeyNotFound|(?<!Stack)Overflow)\w*Exception",
         ),
     )
+
+    def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
+        text = f"{source.replace(END_MARK, '')}\n{self.with_end(tests)}"
+        return CommandProgram(self.command, self.compiler, {self.file: text}, end_mark=END_MARK in text)
 
     def with_end(self, tests: str) -> str:
         def two(main: re.Match[str]) -> str:

@@ -68,7 +68,7 @@ class Java(CommandLanguage):
         stdin: str = "",
         limits: Limits | None = None,
     ) -> CommandProgram:
-        text = self.joined(source, tests)
+        text = f"{source.replace(END_MARK, '')}\n{self.with_end(tests)}" if tests else source
         main = _main_class(text)
         path = f".:{JAVATUPLES}" if os.path.exists(JAVATUPLES) else "."
         heap = (
@@ -98,6 +98,9 @@ class Java(CommandLanguage):
             stdin=stdin,
             limits=limits or self.limits,
         )
+
+    def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
+        raise NotImplementedError
 
     def with_end(self, tests: str) -> str:
         def two(main: re.Match[str]) -> str:

@@ -1,29 +1,82 @@
 """JavaScript by Node.js, and TypeScript, checked and translated by tsc."""
 
-import dataclasses
 import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from ..feedback import FeedbackKind
-from ..sandbox import END_MARK, CommandProgram, Limits
-from .command import CommandLanguage, last_match
+from ..sandbox import END_MARK, CommandProgram, Limits, Partner
+from .command import SYSTEM_PATH, CommandLanguage, last_match, protocol_files, shared_names
 from .rendering import shortened
 
 
-# What tests are given, under a name that no program can know: a frozen `assert`, and what marks their end. That comes at the
-# exit, when what they have begun asynchronously is done.
-_CHECKS = rf"""const assert = require("node:assert");
-Object.freeze(assert.strict);
-const end = () => process.on("exit", (code) => {{ if (!code) process.stdout.write("\n{END_MARK}\n"); }});
-Object.defineProperty(globalThis, "checks_{END_MARK}", {{ value: Object.freeze({{ assert: Object.freeze(assert), end }}) }});
-"""
-_REQUIRE = re.compile(r"""\brequire\(\s*(['"])(?:node:)?assert(/strict)?\1\s*\)""")
-_HEADER = re.compile(r"^main\.[jt]s:(?P<line>\d+)\n[^\n]*\n(?P<column>[ \t]*)\^+\n", re.MULTILINE)
+# Names that no program can define
+_RESERVED = frozenset(
+    [
+        "break",
+        "case",
+        "catch",
+        "class",
+        "const",
+        "continue",
+        "debugger",
+        "default",
+        "delete",
+        "do",
+        "else",
+        "enum",
+        "export",
+        "extends",
+        "false",
+        "finally",
+        "for",
+        "function",
+        "if",
+        "import",
+        "in",
+        "instanceof",
+        "new",
+        "null",
+        "return",
+        "super",
+        "switch",
+        "this",
+        "throw",
+        "true",
+        "try",
+        "typeof",
+        "var",
+        "void",
+        "while",
+        "with",
+        "yield",
+        "let",
+        "static",
+        "await",
+        "async",
+        "arguments",
+        "eval",
+        "undefined",
+        "NaN",
+        "Infinity",
+        "implements",
+        "interface",
+        "package",
+        "private",
+        "protected",
+        "public",
+    ]
+)
+_HEADER = re.compile(r"^(?P<file>main|tests)\.[jt]s:(?P<line>\d+)\n[^\n]*\n(?P<column>[ \t]*)\^+\n", re.MULTILINE)
 _OBJECTS = tuple(
     f" {{\n  {name}" for name in ("generatedMessage", "errno", "code", "cause", "[cause]", "requireStack")
 )
 _COMPARED = re.compile(r"(?<=deep-equal:)\n\n[\s\S]*?(?=\n    at |\Z)")
-_OF_NODE = re.compile(r"[ \t]+at (?!.*\bmain\.[jt]s)|Node\.js v|node:|\(Use `node|Require stack:|- main\.js$")
+_OF_NODE = re.compile(
+    r"[ \t]+at (?!.*\b(?:main|tests)\.[jt]s)|Node\.js v|node:|\(Use `node|Require stack:|- (?:main|load)\.js$"
+)
 _THROWN_BY_NODE = re.compile(
     r"\n(?:  return binding\.[^\n]*|[^\n]*throw (?:err|new AssertionError\(obj\));)\n[ \t]*\^\n"
 )
@@ -45,7 +98,9 @@ class JavaScript(CommandLanguage):
         r"|^FATAL ERROR: [^\n]* - (?P<fatal>[^\n]*)",
         re.MULTILINE,
     )
-    run_place = re.compile(r"^[ \t]+at [^\n]*\bmain\.[jt]s:(?P<line>\d+):(?P<column>\d+)", re.MULTILINE)
+    run_place = re.compile(
+        r"^[ \t]+at [^\n]*\b(?P<file>main|tests)\.[jt]s:(?P<line>\d+):(?P<column>\d+)", re.MULTILINE
+    )
     run_rules = (
         (FeedbackKind.ASSERTION, r"\AAssertionError"),
         (FeedbackKind.SYNTAX, r"\ASyntaxError"),
@@ -56,26 +111,18 @@ class JavaScript(CommandLanguage):
         (FeedbackKind.MEMORY, r"\AFATAL ERROR: [^\n]*heap out of memory"),
     )
 
-    def program(
-        self,
-        source: str,
-        tests: str = "",
-        *,
-        entry_point: str | None = None,
-        stdin: str = "",
-        limits: Limits | None = None,
-    ) -> CommandProgram:
-        program = super().program(source, tests, entry_point=entry_point, stdin=stdin, limits=limits)
-        if not program.end_mark:
-            return program
-        node, *rest = program.argv
-        files = {**program.files, "checks.js": _CHECKS}
-        return dataclasses.replace(program, argv=(node, "--require", "./checks.js", *rest), files=files)
-
-    def with_end(self, tests: str) -> str:
-        strict = {None: ".assert", "/strict": ".assert.strict"}
-        tests = _REQUIRE.sub(lambda found: f"checks_{END_MARK}{strict[found.group(2)]}", tests)
-        return f"{tests}\nchecks_{END_MARK}.end();"
+    def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
+        names = _names(source, tests)
+        node = self.command[:-1]
+        return CommandProgram(
+            argv=(*node, "judge.js", END_MARK, "tests.js", entry_point, *names),
+            files={"tests.js": tests, **protocol_files("judge.js", "peer.js")},
+            end_mark=True,
+            partner=Partner(
+                argv=(*node, "--require", "./answer.js", "main.js"),
+                files={"main.js": f"{source}\n;{_epilogue(names)}", **protocol_files("answer.js", "peer.js")},
+            ),
+        )
 
     def place(self, output: str, found: re.Match[str] | None, compiling: bool) -> re.Match[str] | None:
         if compiling:
@@ -163,5 +210,33 @@ class TypeScript(JavaScript):
         ),
     )
 
-    def with_end(self, tests: str) -> str:
-        return f"{super().with_end(tests)}\ndeclare var checks_{END_MARK}: any;"
+    def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
+        names = _names(source, tests)
+        library = Path(shutil.which("tsc", path=SYSTEM_PATH) or "tsc").resolve().parents[1] / "lib" / "typescript.js"
+        node = self.command[:-1]
+        texts = {"main.ts": f"{source}\n{tests}", "answer.ts": source, "tests.ts": tests}
+        return CommandProgram(
+            argv=(*node, "judge.js", END_MARK, "tests.js", entry_point, *names),
+            compile=("node", "build.js", str(library), _epilogue(names)),
+            files={**texts, **protocol_files("build.js", "judge.js", "peer.js")},
+            end_mark=True,
+            partner=Partner(
+                argv=(*node, "--require", "./answer.js", "load.js"),
+                files=protocol_files("answer.js", "load.js", "peer.js"),
+            ),
+        )
+
+    def locate(self, found: re.Match[str], source: str) -> tuple[str, int]:
+        # The compiler reads the answer and its tests as one file
+        file, line = super().locate(found, source)
+        lines = source.count("\n") + 1
+        return ("tests", line - lines) if file == "program" and line > lines else (file, line)
+
+
+def _names(source: str, tests: str) -> list[str]:
+    return [name for name in shared_names(source, tests) if name not in _RESERVED]
+
+
+def _epilogue(names: Sequence[str]) -> str:
+    """What stands behind an answer: it hands its names to the side of the answer."""
+    return f"serveTests({{ {', '.join(f'{name}: () => {name}' for name in names)} }});"

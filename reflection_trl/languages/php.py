@@ -3,8 +3,8 @@
 import re
 
 from ..feedback import FeedbackKind
-from ..sandbox import END_MARK, CommandProgram, Limits
-from .command import CommandLanguage
+from ..sandbox import END_MARK, CommandProgram, Limits, Partner
+from .command import CommandLanguage, protocol_files, shared_names
 
 
 class PHP(CommandLanguage):
@@ -31,13 +31,14 @@ class PHP(CommandLanguage):
     )
     limits = Limits(timeout=30.0, memory=1 << 30)
     run_error = re.compile(
-        r"^(?:PHP )?(?:Parse|Fatal) error: +(?:Uncaught (?P<code>[\w\\]+)(?:: )?)?(?P<message>[\s\S]*?)(?:,? (?:called )?in main\.php|$)"
+        r"^(?:PHP )?(?:Parse|Fatal) error: +(?:Uncaught (?P<code>[\w\\]+)(?:: )?)?(?P<message>[\s\S]*?)(?:,? (?:called )?in (?:main|tests)\.php|$)"
         r"|^(?P<fatal>Out of memory)$",
         re.MULTILINE,
     )
     # The last place of the sentence is where the error is: a call comes before what it calls
     run_place = re.compile(
-        r"^(?:PHP )?(?:Parse|Fatal) error: [^\n]*\bin main\.php(?: on line |:)(?P<line>\d+)", re.MULTILINE
+        r"^(?:PHP )?(?:Parse|Fatal) error: [^\n]*\bin (?P<file>main|tests)\.php(?: on line |:)(?P<line>\d+)",
+        re.MULTILINE,
     )
     run_rules = (
         (FeedbackKind.SYNTAX, r"\A(PHP )?Parse error"),
@@ -66,12 +67,20 @@ class PHP(CommandLanguage):
     ) -> CommandProgram:
         if "<?" not in source:
             source = f"<?php {source}"  # on the same line, so that lines keep their numbers
-        closed = re.sub(r"\?>\s*\Z", "", source) if tests else source
-        tests = re.sub(r"\A\s*<\?php", "", tests)
-        return super().program(closed, tests, entry_point=entry_point, stdin=stdin, limits=limits)
+        return super().program(source, tests, entry_point=entry_point, stdin=stdin, limits=limits)
 
-    def with_end(self, tests: str) -> str:
-        return re.sub(r"\?>\s*\Z", "", tests) + f'\necho "\\n", "{END_MARK}", "\\n";'
+    def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
+        php = self.command[:-1]
+        tests = re.sub(r"\A\s*<\?php", "", tests)
+        return CommandProgram(
+            argv=(*php, "judge.php", END_MARK, *shared_names(source, tests)),
+            files={"tests.php": f"<?php {tests}", **protocol_files("judge.php", "peer.php")},
+            end_mark=True,
+            partner=Partner(
+                argv=(*php, "-d", "auto_append_file=answer.php", "main.php"),
+                files={"main.php": source, **protocol_files("answer.php", "peer.php")},
+            ),
+        )
 
     def assertion(self, output: str) -> dict[str, str]:
         found = re.search(r"Uncaught AssertionError: (assert\(.*\))(?: in |$)", output, re.MULTILINE)

@@ -3,7 +3,7 @@
 import re
 
 from ..feedback import FeedbackKind
-from ..sandbox import END_MARK, Limits
+from ..sandbox import END_MARK, CommandProgram, Limits
 from .command import CommandLanguage
 
 
@@ -30,6 +30,10 @@ class Swift(CommandLanguage):
         (FeedbackKind.ASSERTION, r"Assertion failed"),
         (FeedbackKind.VALUE, r"Index out of range|overflow|Division by zero|unexpectedly found nil"),
     )
+
+    def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
+        text = f"{source.replace(END_MARK, '')}\n{self.with_end(tests)}"
+        return CommandProgram(self.command, self.compiler, {self.file: text}, end_mark=END_MARK in text)
 
     def with_end(self, tests: str) -> str:
         # The standard's assert, whatever function of this name the program has

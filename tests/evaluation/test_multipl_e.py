@@ -339,7 +339,7 @@ ANSWERS = {
     ],
     "rs": [
         (EARLY, f"{HEAD['rs']} {{ std::process::exit(0) }}"),
-        (EARLY, f"{HEAD['rs']} {{ std::panic::set_hook(Box::new(|_| std::process::exit(0))); false }}"),
+        (WRONG, f"{HEAD['rs']} {{ std::panic::set_hook(Box::new(|_| std::process::exit(0))); false }}"),
         (WRONG, f"macro_rules! assert_eq {{ ($($any:tt)*) => {{}} }}\n{HEAD['rs']} {{ false }}"),
         ("type", f"{HEAD['rs']} {{ 1 }}"),
     ],
@@ -354,7 +354,7 @@ ANSWERS = {
     ],
     "js": [
         (EARLY, f"{HEAD['js']} {{ console.log('All tests passed'); process.exit(0); }}"),
-        (EARLY, f"process.on('uncaughtException', () => process.exit(0));\n{HEAD['js']} {{ return false; }}"),
+        (WRONG, f"process.on('uncaughtException', () => process.exit(0));\n{HEAD['js']} {{ return false; }}"),
         (WRONG, f"require('node:assert').deepEqual = () => {{}};\n{HEAD['js']} {{ return false; }}"),
         (WRONG, f"require = () => ({{ deepEqual() {{}} }});\n{HEAD['js']} {{ return false; }}"),
         ("syntax", f"{HEAD['js']} {{ return low <= ; }}"),
@@ -363,13 +363,13 @@ ANSWERS = {
     "ts": [("type", f"{HEAD['ts']} {{ return 'yes'; }}")],
     "php": [
         (EARLY, f"{HEAD['php']} {{ exit(0); }}"),
-        (EARLY, f"set_exception_handler(function ($any) {{ exit(0); }});\n{HEAD['php']} {{ return false; }}"),
+        (WRONG, f"set_exception_handler(function ($any) {{ exit(0); }});\n{HEAD['php']} {{ return false; }}"),
         (WRONG, f"{HEAD['php']} {{ return false; }}"),
     ],
     "sh": [
         (EARLY, "within() {\n    echo true\n}\nexit 0"),
         (RIGHT, "within() {\n    if (($2 <= $1 && $1 <= $3)); then echo true; else echo false; fi\n}\nwithin 1 2 3"),
-        (EARLY, "trap 'exit 0' EXIT ERR\nwithin() {\n    echo maybe\n}"),
+        (WRONG, "trap 'exit 0' EXIT ERR\nwithin() {\n    echo maybe\n}"),
         (WRONG, "set() {\n    :\n}\nwithin() {\n    echo true\n}"),
         (WRONG, "within() {\n    echo true\n}"),
     ],

@@ -184,7 +184,7 @@ JAVASCRIPT = _cases(
     ("value", "function f(x) { return new Array(-1) }", _JS_TESTS, VALUE, at(1, 24, error_type="RangeError")),
     ("recursion", "function f(x) { return f(x) }", _JS_TESTS, RUNTIME, {"line": 1, "message": "Maximum call stack size exceeded"}),
     ("import", "const m = require('nothing');", _JS_TESTS, IMPORT, at(1, 11, message="Cannot find module 'nothing'")),
-    ("throws a text", "function f(x) { throw 'no' }", _JS_TESTS, RUNTIME, at(1, 17, message="no")),
+    ("throws a text", "function f(x) { throw 'no' }", _JS_TESTS, RUNTIME, {"message": "no"}),
     ("rejects", "async function f() { throw new Error('no') }\nf()", "", RUNTIME, at(1, 28, error_type="Error", message="no")),
     ("leaves early", "function f(x) { process.exit(0) }", _JS_TESTS, RUNTIME, {"message": "The program exited with 0 before the end of its checks."}),
 )  # fmt: skip

@@ -1,0 +1,107 @@
+"""Heads of functions, read from the text of C++, Rust, C# and Swift: what the tests' side has to know of an answer."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+_OPAQUE = re.compile(
+    r"""(?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z))|R"(?P<d>\w{0,16})\(.*?(?:\)(?P=d)"|\Z)|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])'""",
+    re.DOTALL,
+)
+_OPEN, _CLOSE = "([{<", ")]}>"
+
+
+@dataclass(frozen=True)
+class Head:
+    """
+    The head of a function.
+
+    Args:
+        name (`str`): its name.
+        before (`str`): what stands before the name, back to the end of the last statement.
+        parameters (`tuple[str]`): the text of each parameter.
+        after (`str`): what stands between the parameters and the body.
+        depth (`int`): number of braces that are open around it.
+        start (`int`): where `before` begins.
+    """
+
+    name: str
+    before: str
+    parameters: tuple[str, ...]
+    after: str
+    depth: int
+    start: int
+
+
+def blanked(source: str, keep_strings: bool = False) -> str:
+    """The source with spaces in place of comments and, unless they are kept, of what stands in quotes."""
+
+    def blank(found: re.Match[str]) -> str:
+        if found["comment"] is None and keep_strings:
+            return found.group()
+        text = re.sub(r"[^\n]", " ", found.group())
+        return text if found["comment"] is not None else f'"{text[1:-1]}"' if len(text) > 1 else text
+
+    return _OPAQUE.sub(blank, source)
+
+
+def heads(source: str) -> Iterator[Head]:
+    """The heads of all functions that have a body, in a blanked source."""
+    depth, start = 0, 0
+    place = 0
+    for found in re.finditer(
+        r"^[ \t]*#(?:[^\n\\]|\\\n|\\.)*|[;{}]|(\w+)\s*(?:<[^<>();{}]*>\s*)?\(", source, re.MULTILINE
+    ):
+        if found.start() < place:
+            continue
+        text = found.group()
+        if text[0] in ";{}":
+            depth += {"{": 1, "}": -1, ";": 0}[text]
+            start = found.end()
+        elif text.lstrip().startswith("#"):
+            start = found.end()
+        else:
+            end = closing(source, found.end() - 1)
+            if end is None:
+                continue
+            body = re.compile(r"(?:\[[^\]{}]*\]|[^;{}=\[])*").match(source, end + 1)
+            place = end
+            if body is None or source[body.end() : body.end() + 1] != "{":
+                continue
+            yield Head(
+                name=found.group(1),
+                before=source[start : found.start()].strip(),
+                parameters=tuple(split(source[found.end() : end])),
+                after=body.group().strip(),
+                depth=depth,
+                start=start,
+            )
+
+
+def closing(text: str, opening: int) -> int | None:
+    """Where the bracket is closed that opens at `opening`; `None` where it is not."""
+    depth = 0
+    for place in range(opening, len(text)):
+        if text[place] in "([{":
+            depth += 1
+        elif text[place] in ")]}":
+            depth -= 1
+            if depth == 0:
+                return place
+    return None
+
+
+def split(text: str) -> list[str]:
+    """Parts between the commas that stand in no brackets."""
+    parts, depth, start = [], 0, 0
+    for place, character in enumerate(text):
+        if character in _OPEN:
+            depth += 1
+        elif character in _CLOSE and text[place - 1 : place] not in ("-", "="):
+            depth -= 1
+        elif character == "," and depth == 0:
+            parts.append(text[start:place].strip())
+            start = place + 1
+    parts.append(text[start:].strip())
+    return [] if parts == [""] else parts

@@ -1,0 +1,68 @@
+// The side of the tests: `node judge.js MARK FILE ENTRY NAMES...` runs a file of tests on the names of the answer, and prints the
+// mark when they have ended. What `build.js` has left of an answer in TypeScript is sent to its side first.
+"use strict";
+
+const assert = require("node:assert");
+const fs = require("node:fs");
+const { SourceMap } = require("node:module");
+const vm = require("node:vm");
+const { Gone, Peer } = require("./peer.js");
+
+const ENDED = 97;
+const [mark, file, entry, ...names] = process.argv.slice(2);
+const peer = new Peer(true);
+const map = fs.existsSync(`${file}.map`) ? new SourceMap(JSON.parse(fs.readFileSync(`${file}.map`, "utf8"))) : undefined;
+
+function gone(action) {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof Gone) process.exit(ENDED);
+    throw error;
+  }
+}
+
+if (fs.existsSync("main.js")) gone(() => peer.send(fs.readFileSync("main.js", "utf8")));
+
+const request = peer.request.bind(peer);
+peer.request = (...values) => gone(() => request(...values));
+
+// The error that nothing caught is the answer's own: it is the answer's side that shows it
+process.on("uncaughtExceptionMonitor", (error) => {
+  if (peer.failure && Object.is(peer.failure.error, error)) {
+    gone(() => peer.send({ op: "raise" }));
+    process.exit(ENDED);
+  }
+  if (map && error instanceof Error) {
+    error.stack = String(error.stack).replaceAll(/\btests\.js:(\d+):(\d+)/g, (_, line, column) => {
+      const place = map.findEntry(line - 1, column - 1);
+      return `tests.ts:${place.originalLine + 1}:${place.originalColumn + 1}`;
+    });
+  }
+});
+
+const builtins = require("node:module").builtinModules.filter((name) => /^\w+$/.test(name));
+const scope = Object.create(null);
+const found = peer.request("names", null, names);
+for (const name of names) {
+  // What the language or its library calls so is never taken from an answer
+  const own = name !== entry && (name in globalThis || name === "require" || name === "module" || name === "exports" || builtins.includes(name));
+  if (own || !Object.prototype.hasOwnProperty.call(found, name)) continue;
+  if (found[name] === "function") {
+    const value = peer.request("name", null, name);
+    Object.defineProperty(scope, name, { value, writable: true, configurable: true });
+  } else {
+    Object.defineProperty(scope, name, { get: () => peer.request("name", null, name), configurable: true });
+  }
+}
+
+const text = fs.readFileSync(file, "utf8");
+const head = "with (scope) { { ";
+const run = vm.compileFunction(`${head}${text}\n} }`, ["scope", "assert", "require", "module", "exports"], {
+  filename: `${process.cwd()}/${file}`,
+  columnOffset: -head.length,
+});
+process.on("exit", (code) => {
+  if (!code) fs.writeSync(1, `\n${mark}\n`);
+});
+run(scope, assert, require, module, exports);

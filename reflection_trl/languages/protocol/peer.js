@@ -1,0 +1,288 @@
+// Values and calls between two Node.js processes: the tests, and the answer that they call.
+//
+// What crosses is data: primitives, arrays, plain objects, maps, sets, dates and errors are copied, and what a call did to its
+// arguments is copied back. Functions and instances of classes stay where they are; the other side gets a stand-in that
+// forwards each access. The side of the tests (`trusted`) lets the other side call the functions that it has been passed,
+// and nothing else.
+"use strict";
+
+const fs = require("node:fs");
+
+class Gone extends Error {}
+
+class Peer {
+  constructor(trusted) {
+    this.trusted = trusted;
+    this.mine = [];
+    this.numbers = new Map();
+    this.standIns = new WeakMap();
+    this.known = new Map();
+    this.failure = undefined;
+  }
+
+  // Messages: four bytes of length, then JSON
+
+  read(size) {
+    const data = Buffer.alloc(size);
+    for (let done = 0; done < size; ) {
+      let count = 0;
+      try {
+        count = fs.readSync(3, data, done, size - done, null);
+      } catch {}
+      if (!count) throw new Gone();
+      done += count;
+    }
+    return data;
+  }
+
+  receive() {
+    return JSON.parse(this.read(this.read(4).readUInt32BE(0)).toString("utf8"));
+  }
+
+  send(message) {
+    const data = Buffer.from(JSON.stringify(message), "utf8");
+    const head = Buffer.alloc(4);
+    head.writeUInt32BE(data.length);
+    try {
+      for (const part of [head, data]) for (let done = 0; done < part.length; ) done += fs.writeSync(4, part, done);
+    } catch {
+      throw new Gone();
+    }
+  }
+
+  // Asks the other side, and serves what it asks meanwhile
+
+  request(op, target, key, values = []) {
+    const sent = [];
+    this.send({ op, target, key, values: this.encode(values, sent) });
+    for (;;) {
+      const message = this.receive();
+      if (message.op) {
+        this.send(this.answer(message));
+      } else if (message.error) {
+        throw this.fail(this.decode(message.error, sent));
+      } else {
+        return this.decode(message.values, sent)[0];
+      }
+    }
+  }
+
+  fail(error) {
+    this.failure = { error };
+    return error;
+  }
+
+  answer(message) {
+    const received = [];
+    try {
+      const values = this.decode(message.values, [], received);
+      const result = this.perform(message.op, this.mine[message.target], message.key, values);
+      return { values: this.encode([result, values], [], new Map(received.map((one, place) => [one, place]))) };
+    } catch (error) {
+      if (error instanceof Gone) throw error;
+      this.failure = { error };
+      return { error: this.encode(error, []) };
+    }
+  }
+
+  perform(op, target, key, values) {
+    if (op === "call" && typeof target === "function") return Reflect.apply(target, values[0], values[1]);
+    if (this.trusted) throw new Error("The answer may only call functions that it has been passed.");
+    switch (op) {
+      case "new": return Reflect.construct(target, values[1]);
+      case "get": return target[key];
+      case "set": return (target[key] = values[0]), undefined;
+      case "has": return key in target;
+      case "delete": return delete target[key];
+      case "keys": return Object.keys(target);
+      case "iterate": return target[Symbol.iterator] && target[Symbol.iterator]();
+      case "is": return values[0] instanceof target;
+    }
+    throw new Error(`Unknown operation ${op}.`);
+  }
+
+  // Values. Containers are numbered as they come, so that what is shared stays shared; `sent` and `received` collect those of a
+  // request, which its answer refers to and brings up to date.
+
+  encode(value, sent, received = new Map(), seen = new Map()) {
+    const inner = (one) => this.encode(one, sent, received, seen);
+    if (value === null || typeof value === "boolean" || typeof value === "string") return value;
+    if (typeof value === "undefined") return { t: "u" };
+    if (typeof value === "number")
+      return Number.isFinite(value) && !Object.is(value, -0) ? value : { t: "n", v: Object.is(value, -0) ? "-0" : String(value) };
+    if (typeof value === "bigint") return { t: "b", v: String(value) };
+    if (typeof value === "symbol") return { t: "y", v: String(value.description) };
+    if (this.standIns.has(value)) return { t: "x", v: this.standIns.get(value) };
+    if (seen.has(value)) return { t: "r", v: seen.get(value) };
+    if (typeof value === "function") return { t: "f", v: this.number(value), n: value.name };
+    if (value instanceof Promise) return { t: "p", v: this.number(value) };
+    if (value instanceof Date) return { t: "d", v: value.getTime() };
+    if (value instanceof RegExp) return { t: "e", v: [value.source, value.flags] };
+    seen.set(value, seen.size);
+    const node = { k: received.get(value) };
+    if (node.k === undefined) sent.push(value);
+    if (Array.isArray(value)) return Object.assign(node, { t: "a", v: Array.from(value, (one, place) => (place in value ? inner(one) : { t: "h" })) });
+    if (value instanceof Map) return Object.assign(node, { t: "m", v: [...value].map((pair) => pair.map(inner)) });
+    if (value instanceof Set) return Object.assign(node, { t: "s", v: [...value].map(inner) });
+    if (value instanceof Error)
+      return Object.assign(node, { t: "E", v: [value.name, value.message, kind(value)], o: this.pairs(value, inner), id: this.number(value) });
+    if (ArrayBuffer.isView(value) && !(value instanceof DataView))
+      return Object.assign(node, { t: "v", v: [value.constructor.name, Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64")] });
+    const prototype = Object.getPrototypeOf(value);
+    if (this.trusted || prototype === null || prototype === Object.prototype)
+      return Object.assign(node, { t: "o", v: this.pairs(value, inner), n: prototype === null });
+    sent.pop();
+    return { t: "i", v: this.number(value), n: String(value.constructor && value.constructor.name) };
+  }
+
+  pairs(value, inner) {
+    return Object.keys(value).map((key) => [key, inner(value[key])]);
+  }
+
+  number(value) {
+    if (!this.numbers.has(value)) this.numbers.set(value, this.mine.push(value) - 1);
+    return this.numbers.get(value);
+  }
+
+  decode(node, sent, received = [], seen = []) {
+    const inner = (one) => this.decode(one, sent, received, seen);
+    if (node === null || typeof node !== "object") return node;
+    switch (node.t) {
+      case "u": case "h": return undefined;
+      case "n": return Number(node.v);
+      case "b": return BigInt(node.v);
+      case "y": return Symbol(node.v);
+      case "x": return this.mine[node.v];
+      case "r": return seen[node.v];
+      case "d": return new Date(node.v);
+      case "e": return new RegExp(String(node.v[0]), String(node.v[1]));
+      case "p": return this.promise(node.v);
+      case "f": return this.standIn(node.v, true, String(node.n));
+    }
+    if (node.t === "i") {
+      const value = this.standIn(node.v, false, String(node.n));
+      seen.push(value);
+      return value;
+    }
+    const value = this.container(node, sent);
+    seen.push(value);
+    if (node.k === undefined) received.push(value);
+    if (node.t === "a") {
+      value.length = node.v.length;
+      node.v.forEach((one, place) => (one !== null && one.t === "h" ? delete value[place] : define(value, place, inner(one))));
+    } else if (node.t === "m") {
+      value.clear();
+      for (const [key, one] of node.v) value.set(inner(key), inner(one));
+    } else if (node.t === "s") {
+      value.clear();
+      for (const one of node.v) value.add(inner(one));
+    } else if (node.t === "o" || node.t === "E") {
+      const pairs = node.t === "o" ? node.v : node.o;
+      if (node.t === "o") for (const key of Object.keys(value)) delete value[key];
+      for (const [key, one] of pairs) if (node.t === "o" || !["stack", "message", "name"].includes(key)) define(value, key, inner(one));
+    }
+    return value;
+  }
+
+  container(node, sent) {
+    const kinds = { a: Array.isArray, m: (one) => one instanceof Map, s: (one) => one instanceof Set, o: (one) => !Array.isArray(one) };
+    if (node.k !== undefined) {
+      const old = sent[node.k];
+      if (typeof old !== "object" || old === null || (kinds[node.t] && !kinds[node.t](old))) throw new Gone();
+      return old;
+    }
+    switch (node.t) {
+      case "a": return [];
+      case "m": return new Map();
+      case "s": return new Set();
+      case "o": return node.n ? Object.create(null) : {};
+      case "v": {
+        const bytes = Buffer.from(String(node.v[1]), "base64");
+        const Type = /^(Big)?(Uint|Int|Float)[0-9]+(Clamped)?Array$/.test(node.v[0]) ? global[node.v[0]] : undefined;
+        return Type ? new Type(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)) : bytes;
+      }
+      case "E": {
+        const [name, message, type] = node.v.map(String);
+        const error = new (ERRORS.includes(type) ? global[type] : Error)(message);
+        if (error.name !== name) define(error, "name", name, false);
+        this.standIns.set(error, node.id);
+        return error;
+      }
+    }
+    throw new Gone();
+  }
+
+  promise(target) {
+    const wait = () => this.request("await", target);
+    const promise = Object.create(Promise.prototype);
+    const settled = () => new Promise((resolve) => resolve(wait()));
+    define(promise, "then", (done, failed) => settled().then(done, failed), false);
+    define(promise, "catch", (failed) => settled().catch(failed), false);
+    define(promise, "finally", (done) => settled().finally(done), false);
+    this.standIns.set(promise, target);
+    return promise;
+  }
+
+  standIn(target, callable, name) {
+    const id = `${target}`;
+    if (this.known.has(id)) return this.known.get(id);
+    const peer = this;
+    const base = callable ? function () {} : {};
+    if (callable) Object.defineProperty(base, "name", { value: name, configurable: true });
+    else Object.setPrototypeOf(base, this.prototype(name));
+    const traps = {
+      apply: (_, self, values) => peer.request("call", target, "", [self, values]),
+      construct: (_, values) => peer.request("new", target, "", [undefined, values]),
+      get(_, key) {
+        if (key === Symbol.hasInstance && callable) return (value) => peer.standIns.has(value) && peer.request("is", target, "", [value]) === true;
+        if (key === Symbol.iterator && !callable) {
+          const iterator = peer.request("iterate", target);
+          return iterator === undefined ? undefined : () => ({ next: (value) => iterator.next(value), [Symbol.iterator]() { return this; } });
+        }
+        if (typeof key === "symbol") return undefined;
+        if (callable && ["call", "apply", "bind", "name"].includes(key)) return Reflect.get(base, key);
+        return peer.request("get", target, key);
+      },
+      set: (_, key, value) => (peer.request("set", target, String(key), [value]), true),
+      has: (_, key) => (typeof key === "symbol" ? false : peer.request("has", target, key) === true),
+      deleteProperty: (_, key) => (peer.request("delete", target, String(key)), true),
+    };
+    if (!callable) {
+      traps.ownKeys = () => [...new Set(peer.request("keys", target).map(String))];
+      traps.getOwnPropertyDescriptor = (_, key) =>
+        typeof key === "string" && peer.request("keys", target).includes(key)
+          ? { value: peer.request("get", target, key), writable: true, enumerable: true, configurable: true }
+          : undefined;
+    }
+    const proxy = new Proxy(base, traps);
+    this.standIns.set(proxy, target);
+    this.known.set(id, proxy);
+    return proxy;
+  }
+
+  // One prototype for each class of the other side: two instances of it are of one kind, and of no kind of ours
+  prototype(name) {
+    const id = `prototype ${name}`;
+    if (!this.known.has(id)) {
+      const named = function () {};
+      Object.defineProperty(named, "name", { value: name });
+      this.known.set(id, Object.create(Object.prototype, { constructor: { value: named } }));
+    }
+    return this.known.get(id);
+  }
+}
+
+const ERRORS = ["TypeError", "RangeError", "SyntaxError", "ReferenceError", "EvalError", "URIError"];
+
+// The class of the language's own that an error is, or is derived from
+function kind(error) {
+  for (let one = error; one !== null; one = Object.getPrototypeOf(one))
+    if (one.constructor && ERRORS.includes(one.constructor.name)) return one.constructor.name;
+  return "Error";
+}
+
+function define(target, key, value, enumerable = true) {
+  Object.defineProperty(target, key, { value, writable: true, enumerable, configurable: true });
+}
+
+module.exports = { Gone, Peer };

@@ -1,0 +1,269 @@
+<?php
+// Values and calls between two PHP processes: the tests, and the answer that they call.
+//
+// Scalars, arrays and plain objects cross as copies. Other objects stay where they are; the tests get a stand-in that forwards
+// each access. The answer may call closures that the tests have passed to it, and nothing else.
+
+class ReflectionTrlGone extends Exception {}
+
+final class ReflectionTrlPeer
+{
+    /** @var ReflectionTrlPeer */
+    public static $only;
+    /** @var Throwable|null the error that the other side has reported, or that a call here has thrown */
+    public $failure = null;
+    private $objects = [];
+    private $in;
+    private $out;
+    private $serves;
+    private $trusted;
+
+    public function __construct(bool $trusted, callable $serves)
+    {
+        $this->in = fopen('php://fd/3', 'rb');
+        $this->out = fopen('php://fd/4', 'wb');
+        $this->trusted = $trusted;
+        $this->serves = $serves;
+        self::$only = $this;
+    }
+
+    private function read(int $size): string
+    {
+        $data = '';
+        while (strlen($data) < $size) {
+            $part = fread($this->in, $size - strlen($data));
+            if ($part === false || $part === '') {
+                throw new ReflectionTrlGone();
+            }
+            $data .= $part;
+        }
+        return $data;
+    }
+
+    public function receive(): array
+    {
+        $message = unserialize($this->read(unpack('N', $this->read(4))[1]), ['allowed_classes' => false]);
+        if (!is_array($message)) {
+            throw new ReflectionTrlGone();
+        }
+        return $message;
+    }
+
+    public function send(array $message): void
+    {
+        $data = serialize($message);
+        $data = pack('N', strlen($data)) . $data;
+        while ($data !== '') {
+            $count = @fwrite($this->out, $data);
+            if (!$count) {
+                throw new ReflectionTrlGone();
+            }
+            $data = substr($data, $count);
+        }
+    }
+
+    /** Asks the other side, and serves what it asks meanwhile. References in `$arguments` are brought up to date. */
+    public function request(string $operation, $target, array &$arguments = [])
+    {
+        $this->send([$operation, $target, array_map([$this, 'encode'], $arguments)]);
+        while (true) {
+            $message = $this->receive();
+            if ($message[0] === 'result') {
+                foreach ($message[2] as $key => $value) {
+                    $arguments[$key] = $this->decode($value);
+                }
+                return $this->decode($message[1]);
+            }
+            if ($message[0] === 'error') {
+                throw $this->failure = $this->error($message);
+            }
+            $this->answer($message);
+        }
+    }
+
+    public function answer(array $message): void
+    {
+        try {
+            $arguments = array_map([$this, 'decode'], $message[2]);
+            if ($this->trusted && $message[0] !== 'invoke') {
+                throw new ReflectionTrlGone();
+            }
+            [$result, $changed] = ($this->serves)($message[0], $message[1], $arguments);
+            $reply = ['result', $this->encode($result), array_map([$this, 'encode'], $changed)];
+        } catch (ReflectionTrlGone $gone) {
+            throw $gone;
+        } catch (Throwable $error) {
+            $this->failure = $error;
+            $reply = ['error', array_values([get_class($error), ...class_parents($error)]), $error->getMessage(), $error->getCode()];
+        }
+        $this->send($reply);
+    }
+
+    public function object(int $number)
+    {
+        if (!isset($this->objects[$number])) {
+            throw new ReflectionTrlGone();
+        }
+        return $this->objects[$number];
+    }
+
+    public function encode($value)
+    {
+        if (is_array($value)) {
+            return ['array', array_map([$this, 'encode'], $value)];
+        }
+        if (!is_object($value)) {
+            return ['value', is_resource($value) ? (int) $value : $value];
+        }
+        if ($value instanceof ReflectionTrlStandIn) {
+            return ['yours', ReflectionTrlStandIn::numberOf($value)];
+        }
+        if ($value instanceof stdClass) {
+            return ['plain', array_map([$this, 'encode'], (array) $value)];
+        }
+        if ($this->trusted && !$value instanceof Closure) {
+            return ['plain', array_map([$this, 'encode'], get_object_vars($value))];
+        }
+        $number = spl_object_id($value);
+        $this->objects[$number] = $value;
+        return ['object', $number, array_values([get_class($value), ...class_parents($value)])];
+    }
+
+    public function decode($node)
+    {
+        switch ($node[0]) {
+            case 'value':
+                return is_object($node[1]) || is_array($node[1]) ? null : $node[1];
+            case 'array':
+                return array_map([$this, 'decode'], $node[1]);
+            case 'plain':
+                return (object) array_map([$this, 'decode'], $node[1]);
+            case 'yours':
+                return $this->object($node[1]);
+            case 'object':
+                return ReflectionTrlStandIn::make($node[1], $node[2]);
+        }
+        throw new ReflectionTrlGone();
+    }
+
+    private function error(array $message): Throwable
+    {
+        foreach ($message[1] as $name) {
+            if (class_exists($name) && is_subclass_of($name, Throwable::class)) {
+                $class = new ReflectionClass($name);
+                $error = $class->newInstanceWithoutConstructor();
+                $base = $error instanceof Error ? Error::class : Exception::class;
+                foreach (['message' => (string) $message[2], 'code' => $message[3]] as $key => $value) {
+                    $property = new ReflectionProperty($base, $key);
+                    $property->setAccessible(true);
+                    $property->setValue($error, $value);
+                }
+                return $error;
+            }
+        }
+        return new Exception((string) $message[2]);
+    }
+}
+
+/** An object of the other side. */
+class ReflectionTrlStandIn implements ArrayAccess, Countable, IteratorAggregate
+{
+    private $reflectionTrlNumber = -1;
+
+    public static function make(int $number, array $classes): ReflectionTrlStandIn
+    {
+        foreach ([...$classes, self::class] as $name) {
+            if ($name === self::class || (class_exists($name, false) && is_subclass_of($name, self::class))) {
+                $made = (new ReflectionClass($name))->newInstanceWithoutConstructor();
+                $made->reflectionTrlNumber = $number;
+                return $made;
+            }
+        }
+    }
+
+    public static function numberOf(ReflectionTrlStandIn $object): int
+    {
+        return $object->reflectionTrlNumber;
+    }
+
+    private function ask(string $operation, array $arguments)
+    {
+        return ReflectionTrlPeer::$only->request($operation, $this->reflectionTrlNumber, $arguments);
+    }
+
+    public function __construct(...$arguments)
+    {
+        $this->reflectionTrlNumber = ReflectionTrlPeer::$only->request('new', static::class, $arguments);
+    }
+
+    public function __call($name, $arguments)
+    {
+        return $this->ask('method', [$name, $arguments]);
+    }
+
+    public static function __callStatic($name, $arguments)
+    {
+        $values = [$name, $arguments];
+        return ReflectionTrlPeer::$only->request('static', static::class, $values);
+    }
+
+    public function __invoke(...$arguments)
+    {
+        return $this->ask('invoke', $arguments);
+    }
+
+    public function __get($name)
+    {
+        return $this->ask('get', [$name]);
+    }
+
+    public function __set($name, $value)
+    {
+        $this->ask('set', [$name, $value]);
+    }
+
+    public function __isset($name)
+    {
+        return $this->ask('isset', [$name]) === true;
+    }
+
+    public function __toString()
+    {
+        return (string) $this->ask('method', ['__toString', []]);
+    }
+
+    #[ReturnTypeWillChange]
+    public function offsetExists($key)
+    {
+        return $this->ask('method', ['offsetExists', [$key]]) === true;
+    }
+
+    #[ReturnTypeWillChange]
+    public function offsetGet($key)
+    {
+        return $this->ask('method', ['offsetGet', [$key]]);
+    }
+
+    #[ReturnTypeWillChange]
+    public function offsetSet($key, $value)
+    {
+        $this->ask('method', ['offsetSet', [$key, $value]]);
+    }
+
+    #[ReturnTypeWillChange]
+    public function offsetUnset($key)
+    {
+        $this->ask('method', ['offsetUnset', [$key]]);
+    }
+
+    #[ReturnTypeWillChange]
+    public function count()
+    {
+        return (int) $this->ask('method', ['count', []]);
+    }
+
+    public function getIterator(): Iterator
+    {
+        yield from $this->ask('items', []);
+    }
+}

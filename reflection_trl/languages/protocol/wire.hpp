@@ -1,0 +1,292 @@
+// Values and calls between two C++ processes: the tests, and the answer that they call.
+//
+// A value crosses as its bytes behind the name of its type, and only values of the standard library's own types cross: an
+// object of the answer's own type, which could claim to equal everything, cannot be compared by the tests.
+#pragma once
+
+#include <any>
+#include <array>
+#include <complex>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <list>
+#include <map>
+#include <new>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <typeinfo>
+#include <unistd.h>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace reflection_trl {
+
+[[noreturn]] inline void gone(int code) { ::_exit(code); }
+
+struct Message {
+    ::std::string data;
+    ::std::size_t place = 0;
+    int code;  // what a process ends with whose other side is gone, or sends nonsense
+
+    explicit Message(int code) : code(code) {}
+
+    void put(const void *bytes, ::std::size_t size) { data.append(static_cast<const char *>(bytes), size); }
+
+    void get(void *bytes, ::std::size_t size) {
+        if (size > data.size() - place) gone(code);
+        ::std::memcpy(bytes, data.data() + place, size);
+        place += size;
+    }
+
+    template <class T> void put_raw(const T &value) { put(&value, sizeof value); }
+
+    template <class T> T get_raw() {
+        T value;
+        get(&value, sizeof value);
+        return value;
+    }
+
+    // At least one byte for each element
+    ::std::size_t get_size() {
+        auto size = get_raw<::std::uint64_t>();
+        if (size > data.size() - place) gone(code);
+        return size;
+    }
+
+    void put_text(const ::std::string &text) {
+        put_raw<::std::uint64_t>(text.size());
+        put(text.data(), text.size());
+    }
+
+    ::std::string get_text() {
+        ::std::string text(get_size(), '\0');
+        get(&text[0], text.size());
+        return text;
+    }
+
+    void send() {
+        ::std::uint64_t size = data.size();
+        write_all(&size, sizeof size);
+        write_all(data.data(), data.size());
+    }
+
+    void receive() {
+        ::std::uint64_t size;
+        read_all(&size, sizeof size);
+        if (size > (::std::uint64_t(1) << 31)) gone(code);
+        data.resize(size);
+        place = 0;
+        read_all(&data[0], size);
+    }
+
+  private:
+    void write_all(const void *bytes, ::std::size_t size) {
+        for (auto from = static_cast<const char *>(bytes); size;) {
+            auto count = ::write(4, from, size);
+            if (count <= 0) gone(code);
+            from += count, size -= count;
+        }
+    }
+
+    void read_all(void *bytes, ::std::size_t size) {
+        for (auto to = static_cast<char *>(bytes); size;) {
+            auto count = ::read(3, to, size);
+            if (count <= 0) gone(code);
+            to += count, size -= count;
+        }
+    }
+};
+
+template <class T, class = void> struct Wire {
+    static_assert(sizeof(T) == 0, "only values of the standard library's types cross between the answer and its tests");
+};
+
+template <class T> struct Wire<T, ::std::enable_if_t<::std::is_arithmetic_v<T>>> {
+    static void put(Message &message, T value) { message.put_raw(value); }
+    static T get(Message &message) {
+        if constexpr (::std::is_same_v<T, bool>) return message.get_raw<unsigned char>() != 0;
+        else return message.get_raw<T>();
+    }
+};
+
+template <> struct Wire<::std::string> {
+    static void put(Message &message, const ::std::string &value) { message.put_text(value); }
+    static ::std::string get(Message &message) { return message.get_text(); }
+};
+
+template <> struct Wire<::std::wstring> {
+    static void put(Message &message, const ::std::wstring &value) {
+        message.put_text(::std::string(reinterpret_cast<const char *>(value.data()), value.size() * sizeof(wchar_t)));
+    }
+    static ::std::wstring get(Message &message) {
+        auto text = message.get_text();
+        ::std::wstring value(text.size() / sizeof(wchar_t), L'\0');
+        ::std::memcpy(&value[0], text.data(), value.size() * sizeof(wchar_t));
+        return value;
+    }
+};
+
+// Text of C: it lives as long as the process
+template <> struct Wire<const char *> {
+    static void put(Message &message, const char *value) { message.put_text(value ? value : ""); }
+    static const char *get(Message &message) { return ::strdup(message.get_text().c_str()); }
+};
+
+template <> struct Wire<char *> {
+    static void put(Message &message, const char *value) { message.put_text(value ? value : ""); }
+    static char *get(Message &message) { return ::strdup(message.get_text().c_str()); }
+};
+
+template <> struct Wire<::std::monostate> {
+    static void put(Message &, ::std::monostate) {}
+    static ::std::monostate get(Message &) { return {}; }
+};
+
+template <> struct Wire<::std::nullopt_t> {
+    static void put(Message &, ::std::nullopt_t) {}
+    static ::std::nullopt_t get(Message &) { return ::std::nullopt; }
+};
+
+template <class T> struct Wire<::std::complex<T>> {
+    static void put(Message &message, const ::std::complex<T> &value) { message.put_raw(value); }
+    static ::std::complex<T> get(Message &message) { return message.get_raw<::std::complex<T>>(); }
+};
+
+template <class A, class B> struct Wire<::std::pair<A, B>> {
+    using Pair = ::std::pair<A, B>;
+    static void put(Message &message, const Pair &value) {
+        Wire<::std::remove_cv_t<A>>::put(message, value.first);
+        Wire<B>::put(message, value.second);
+    }
+    static Pair get(Message &message) {
+        auto first = Wire<::std::remove_cv_t<A>>::get(message);
+        return Pair(::std::move(first), Wire<B>::get(message));
+    }
+};
+
+template <class... T> struct Wire<::std::tuple<T...>> {
+    static void put(Message &message, const ::std::tuple<T...> &value) {
+        ::std::apply([&](const T &...one) { (Wire<T>::put(message, one), ...); }, value);
+    }
+    static ::std::tuple<T...> get(Message &message) { return ::std::tuple<T...>{Wire<T>::get(message)...}; }
+};
+
+template <class T> struct Wire<::std::optional<T>> {
+    static void put(Message &message, const ::std::optional<T> &value) {
+        message.put_raw<char>(value.has_value());
+        if (value) Wire<T>::put(message, *value);
+    }
+    static ::std::optional<T> get(Message &message) {
+        if (!message.get_raw<char>()) return ::std::nullopt;
+        return Wire<T>::get(message);
+    }
+};
+
+template <class... T> struct Wire<::std::variant<T...>> {
+    using Variant = ::std::variant<T...>;
+    static void put(Message &message, const Variant &value) {
+        message.put_raw<::std::uint64_t>(value.index());
+        ::std::visit([&](const auto &one) { Wire<::std::decay_t<decltype(one)>>::put(message, one); }, value);
+    }
+    template <::std::size_t N> static Variant get_at(Message &message, ::std::size_t index) {
+        if constexpr (N < sizeof...(T)) {
+            if (index != N) return get_at<N + 1>(message, index);
+            return Variant(::std::in_place_index<N>, Wire<::std::variant_alternative_t<N, Variant>>::get(message));
+        } else {
+            gone(message.code);
+        }
+    }
+    static Variant get(Message &message) { return get_at<0>(message, message.get_raw<::std::uint64_t>()); }
+};
+
+template <class T, ::std::size_t N> struct Wire<::std::array<T, N>> {
+    static void put(Message &message, const ::std::array<T, N> &value) {
+        for (const auto &one : value) Wire<T>::put(message, one);
+    }
+    static ::std::array<T, N> get(Message &message) {
+        ::std::array<T, N> value;
+        for (auto &one : value) one = Wire<T>::get(message);
+        return value;
+    }
+};
+
+template <class C> struct Elements {
+    using Element = typename C::value_type;
+    static void put(Message &message, const C &value) {
+        message.put_raw<::std::uint64_t>(value.size());
+        for (const auto &one : value) Wire<Element>::put(message, one);
+    }
+    static C get(Message &message) {
+        C value;
+        for (auto size = message.get_size(); size; --size) value.insert(value.end(), Wire<Element>::get(message));
+        return value;
+    }
+};
+
+template <class... T> struct Wire<::std::vector<T...>> : Elements<::std::vector<T...>> {};
+template <class... T> struct Wire<::std::deque<T...>> : Elements<::std::deque<T...>> {};
+template <class... T> struct Wire<::std::list<T...>> : Elements<::std::list<T...>> {};
+template <class... T> struct Wire<::std::set<T...>> : Elements<::std::set<T...>> {};
+template <class... T> struct Wire<::std::multiset<T...>> : Elements<::std::multiset<T...>> {};
+template <class... T> struct Wire<::std::map<T...>> : Elements<::std::map<T...>> {};
+template <class... T> struct Wire<::std::multimap<T...>> : Elements<::std::multimap<T...>> {};
+template <class... T> struct Wire<::std::unordered_set<T...>> : Elements<::std::unordered_set<T...>> {};
+template <class... T> struct Wire<::std::unordered_map<T...>> : Elements<::std::unordered_map<T...>> {};
+
+template <> struct Wire<::std::any> {
+    template <class T> static bool put_as(Message &message, const ::std::any &value) {
+        if (value.type() != typeid(T)) return false;
+        message.put_text(typeid(T).name());
+        Wire<T>::put(message, *::std::any_cast<T>(&value));
+        return true;
+    }
+    template <class T> static bool get_as(Message &message, const ::std::string &name, ::std::any &value) {
+        if (name != typeid(T).name()) return false;
+        value = Wire<T>::get(message);
+        return true;
+    }
+    template <class... T> struct Types {
+        static bool put(Message &message, const ::std::any &value) { return (put_as<T>(message, value) || ...); }
+        static bool get(Message &message, const ::std::string &name, ::std::any &value) {
+            return (get_as<T>(message, name, value) || ...);
+        }
+    };
+    using Known = Types<int, long, long long, unsigned, unsigned long, float, double, bool, char, const char *, ::std::string,
+                        ::std::vector<int>, ::std::vector<long>, ::std::vector<double>, ::std::vector<::std::string>,
+                        ::std::map<long, long>, ::std::map<int, int>, ::std::map<::std::string, ::std::string>>;
+    static void put(Message &message, const ::std::any &value) {
+        if (!value.has_value() || !Known::put(message, value)) message.put_text("");
+    }
+    static ::std::any get(Message &message) {
+        ::std::any value;
+        Known::get(message, message.get_text(), value);
+        return value;
+    }
+};
+
+template <class T> void put_value(Message &message, const T &value) {
+    message.put_text(typeid(T).name());
+    Wire<T>::put(message, value);
+}
+
+template <class T> T get_value(Message &message) {
+    if (message.get_text() != typeid(T).name()) gone(message.code);
+    return Wire<T>::get(message);
+}
+
+// A parameter that the call may change
+template <class P> constexpr bool changes = ::std::is_lvalue_reference_v<P> && !::std::is_const_v<::std::remove_reference_t<P>>;
+
+template <class P> using Value = ::std::remove_cv_t<::std::remove_reference_t<P>>;
+
+}  // namespace reflection_trl
