@@ -30,6 +30,13 @@ hypothesis.settings.register_profile("quick", max_examples=50, deadline=None, de
 hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=None)
 hypothesis.settings.load_profile("quick")
 
+# Reasons for which a test may skip on a machine that has all that Debian and PyPI offer: see `--only-known-skips`
+KNOWN_SKIPS = (
+    "needs a CUDA device",
+    "MULTIPL_E_DIR names no folder",  # the files' license keeps them out of the repository
+    "Swift needs `swiftc`",  # in no Debian package
+    "the time limit of the job ends it",  # a case of a table that one language does not have
+)
 EVALPLUS = Path(__file__).parent / "data" / "evalplus"
 CORPUS = """def add(a, b):
     return a + b
@@ -41,6 +48,34 @@ Write a Python function that solves the problem. Let me try, then run the assert
 for i in range(10): print(i, i * i); assert add(1, 2) == 3
 user assistant system tool_response You are a helpful assistant.
 """
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--only-known-skips", action="store_true", help="Fail when a test skips for a reason that KNOWN_SKIPS lacks."
+    )
+
+
+def unknown_skips(config):
+    """Reasons and tests of the skips that `--only-known-skips` forbids."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput") or not config.getoption("--only-known-skips"):
+        return []
+    skipped = [
+        (str(report.longrepr[2]).removeprefix("Skipped: "), report.nodeid)
+        for report in reporter.stats.get("skipped", [])
+    ]
+    return [(reason, test) for reason, test in skipped if not reason.startswith(KNOWN_SKIPS)]
+
+
+def pytest_sessionfinish(session, exitstatus):
+    if exitstatus == 0 and unknown_skips(session.config):
+        session.exitstatus = 1
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for reason, test in unknown_skips(config):
+        terminalreporter.write_line(f"ERROR {test} must not skip here: {reason}", red=True)
 
 
 def make_tokenizer(special_tokens, chat_template, **kwargs):
