@@ -32,6 +32,7 @@ _PRINTED = re.compile(
     r"(?:: (?P<message>[^\n]*))?$",
     re.MULTILINE,
 )
+_NOTE = re.compile(r"^Note: ([^\n]+)$", re.MULTILINE)  # of the checks, on an object of the program
 _HINT = re.compile(r"(Did you (?:mean|forget)[^\n]*?\?|Perhaps you forgot [^\n]*|Maybe you meant [^\n]*)")
 
 
@@ -64,7 +65,7 @@ class Python(Language):
         error = verdict.error
         if error is None:
             return _from_output(verdict, source)
-        hint = _HINT.search(error.text)
+        hint = (_NOTE.search(error.text) if error.file == "checks.py" else None) or _HINT.search(error.text)
         return Feedback(
             kind=kind_of(error.type),
             text=with_output(verdict.stdout, _failure(error)),
@@ -88,6 +89,8 @@ def kind_of(error_type: str) -> FeedbackKind:
 
 def _from_output(verdict: Verdict, source: str) -> Feedback:
     """Of a program that has caught its errors itself and left with another code, as `unittest.main()` does."""
+    if verdict.exit_code == 0:  # what it has printed last, such as the "OK" of `unittest`, is not what is wrong
+        return Feedback(FeedbackKind.RUNTIME, with_output(verdict.stdout, verdict.reason), message=verdict.reason)
     text = normalised(shortened(verdict.stderr, 20_000))
     found = _PRINTED.search(text)
     if found is None:

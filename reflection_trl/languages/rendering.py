@@ -33,7 +33,10 @@ _NOISE = [
     (re.compile(r"^(thread '[^'\n]*') \(\d+\) (?=panicked|has overflowed)", re.MULTILINE), r"\1 "),
 ]
 _TIME = re.compile(r"\b(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?")
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ud800-\udfff]")
+# With the marks that turn the direction of text around, which show a reader other code than there is
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 def normalised(text: str) -> str:
@@ -55,7 +58,7 @@ def normalised(text: str) -> str:
 
 def printable(text: str) -> str:
     """
-    Text without control characters and lone surrogates, which read `\\xNN` and `\\uNNNN`.
+    Text without control characters, marks of direction and lone surrogates, which read `\\xNN` and `\\uNNNN`.
 
     Args:
         text (`str`): any text.

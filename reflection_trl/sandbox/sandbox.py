@@ -249,7 +249,7 @@ def _job(program: Program) -> tuple[dict[str, Any], str, str | None]:
     if isinstance(program, PythonProgram):
         checks = program.checks
         files["main.py"] = program.source.encode("utf-8", "surrogatepass")
-        job.update(kind="python", source=program.source, entry_point=program.entry_point)
+        job.update(kind="python", source=program.source, entry_point=program.entry_point, checked=bool(checks.strip()))
     else:
         steps = [["compile", list(program.compile)]] if program.compile else []
         steps.append(["run", list(program.argv)])
@@ -331,7 +331,8 @@ def _error(record: Any) -> ErrorInfo | None:
     for field in dataclasses.fields(ErrorInfo):
         value, number = record.get(field.name), field.name in ("line", "column", "end_line", "end_column")
         if isinstance(value, int if number else str) and not isinstance(value, bool):
-            values[field.name] = value
+            # A lone surrogate can neither be printed nor stored
+            values[field.name] = value if number else str(value).encode("utf-8", "backslashreplace").decode()
     values.setdefault("type", "Exception")
     values.setdefault("message", "")
     return ErrorInfo(**values)

@@ -70,7 +70,7 @@ class PythonProgram:
     """
     A Python program, and the checks that judge it.
 
-    The program runs as `__main__`. The checks then run **in another process**, which calls the program's functions and
+    The program runs as `__main__`, without what stands under `if __name__ == "__main__":` when there are checks. The checks then run **in another process**, which calls the program's functions and
     gets plain data back (see `reflection_trl.sandbox` for what that guarantees). They see the program's global names,
     except where these hide a built-in.
 

@@ -81,6 +81,7 @@ FAILING = {
     "group": "raise ExceptionGroup('g', [ValueError(object()), ExceptionGroup('h', [KeyError({1, 2})])])",
     "warnings": "import warnings\nwarnings.warn('old')\nassert '\\d' == 1",
     "flood": "import sys\nfor n in range(9000): print(n, object(), file=sys.stderr); print(n)\n1 / 0",
+    "turned around": "raise ValueError('\\u202eabc\\u2066 \\u2028')",
     "unreadable": "import sys\nsys.stdout.buffer.write(b'\\x00\\xff\\x1b[31mred\\x1b[0m\\r50%\\r100%\\n')\nsys.stdout.flush()\n1 / 0",
 }
 

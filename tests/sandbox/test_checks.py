@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from reflection_trl.languages import get_language
 from reflection_trl.sandbox import PythonProgram, Sandbox, Status
 
 
@@ -52,6 +53,20 @@ PASSING = {
     "large data": ("def f(x): return x[::-1]", "x = list(range(300000))\nassert f(x) == x[::-1] and f('y' * 10**7) == 'y' * 10**7"),
     "many calls": ("def f(x): return x", "assert sum(f(i) for i in range(5000)) == 12497500"),
     "files": ("def f(): open('x.txt', 'w').write('hello')", "f()\nassert open('x.txt').read() == 'hello'"),
+    "what a script would do": ("def f(x): return x + 1\nif __name__ == '__main__':\n    print(input())\n    raise SystemExit(1)\nelse:\n    y = 2", "assert f(1) == y"),
+    "the program's own unittest.main": ("import unittest\ndef f(x): return x + 1\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(f(1), 2)\nunittest.main()", "assert f(1) == 2"),
+    "the program's own doctest": ("import doctest\ndef f(x):\n    '>>> f(1)\\n2'\n    return x + 1\ndoctest.testmod()", "assert f(1) == 2"),
+    "unittest.main at the end of the checks": ("def f(x): return x + 1", "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(f(1), 2)\nif __name__ == '__main__':\n    unittest.main()"),
+    "names that Python has too": ("def add(a, b): return a * b\ndef div(a, b): return a / b", "assert add(2, 5) == 10 and div(4, 2) == 2\nassert add(add(1, 2), 3) == 6"),
+    "in place": ("class V:\n    def __init__(self, x): self.x = x\n    def __add__(self, o): return V(self.x + o.x)", "v = V(1)\nv += V(2)\nassert v.x == 3 and (V(1) + V(2)).x == 3"),
+    "a fluent class": ("class Q:\n    def __init__(self): self.items = []\n    def append(self, x):\n        self.items.append(x)\n        return self\n    def peek(self): return self.items[0]\n    def pop(self): return self.items.pop(0)\n    def __len__(self): return len(self.items)\n    def __contains__(self, x): return x in self.items", "q = Q()\nr = q.append(1).append(2)\nassert r is q\nassert len(q) == 2 and 2 in q and q.peek() == 1\nassert q.pop() == 1 and Q().append(3).pop() == 3"),
+    "a factory": ("class C:\n    def __init__(self): self.d = {}\n    def put(self, k, v): self.d[k] = v\n    def get(self, k): return self.d.get(k, -1)\ndef make(): return C()", "c = make()\nc.put(1, 2)\nassert c.get(1) == 2 and c.get(5) == -1"),
+    "a set of its own": ("class S:\n    def __init__(self, x): self.x = tuple(x)\n    def add(self, y): return S(self.x + (y,))\n    def __iter__(self): return iter(self.x)\n    def __contains__(self, y): return y in self.x", "s = S([1])\nassert 2 in s.add(2) and 1 in s and 2 not in s and list(s.add(3)) == [1, 3]"),
+    "a context": ("class C:\n    def __enter__(self): return self\n    def __exit__(self, *e): return True\n    def __contains__(self, x): return x == 1", "with C() as c:\n    assert 1 in c\n    raise ValueError\nassert 1 in c"),
+    "a lower-case class": ("class stack:\n    def __init__(self): self.x = []\n    def push(self, y): self.x.append(y)\n    def __len__(self): return len(self.x)", "s = stack()\ns.push(1)\nassert len(s) == 1 and s.x == [1]"),
+    "a named tuple with a field called count": ("from collections import namedtuple\nT = namedtuple('T', 'name count')\ndef f(): return T('a', 3)", "assert f().count == 3 and f() == ('a', 3)"),
+    "a node or nothing": ("class Node:\n    def __init__(self, v): self.v, self.next = v, None\ndef find(x): return Node(x) if x > 0 else None", "assert find(1) and not find(-1) and find(1).v == 1 and find(1) is not None and find(1) != None"),
+    "two that are equal but not alike": ("class Q:\n    def __init__(self, n, d): self.n, self.d = n, d\n    def __eq__(self, o): return isinstance(o, Q) and self.n * o.d == o.n * self.d", "assert Q(1, 2) == Q(2, 4) and not Q(1, 2) == Q(1, 3) and Q(1, 2) != Q(1, 3)"),
     "random numbers": ("import random\ndef f(): return random.random()", "import random\nrandom.seed(1)\na = random.random()\nrandom.seed(1)\nassert random.random() == a and f() != f()"),
 }  # fmt: skip
 
@@ -75,6 +90,12 @@ FAILING = {
     "checks exit": ("def f(): pass", "import sys\nsys.exit(0)"),
     "fails before the checks": ("1 / 0\ndef f(): return 1", "assert True"),
     "exits before the checks": ("import sys\nsys.exit(0)", "assert True"),
+    "an object in place of a number": (
+        "class A:\n    def __eq__(self, o): return True\ndef f(): return A()",
+        "assert f() == 1",
+    ),
+    "exits behind its own tests": ("import sys, unittest\ndef f(x): return x + 1\nsys.exit(0)", "assert f(1) == 2"),
+    "unittest that finds no test": ("def f(x): return x", "import unittest\nunittest.main()"),
     "name of a built-in, not asked for": ("def len(x): return 5", "assert len([]) == 5"),
 }
 
@@ -83,3 +104,25 @@ FAILING = {
 def test_failing(sandbox: Sandbox, name: str):
     verdict = sandbox.run(PythonProgram(*FAILING[name]))
     assert verdict.status is Status.FAILED, verdict
+
+
+def test_the_reason_of_an_object_in_place_of_data(sandbox: Sandbox):
+    program = PythonProgram("class A:\n    def __repr__(self): return '2'\ndef f(x): return A()", "assert f(1) == 2")
+    verdict = sandbox.run(program)
+    feedback = get_language("python").diagnose(verdict, program.source, program.checks)
+    assert feedback.actual == feedback.expected == "2"
+    assert feedback.hint == "an object of the program's own type 'A' is never equal to data"
+    assert feedback.hint in feedback.text
+
+
+def test_messages_can_be_stored(sandbox: Sandbox):
+    error = sandbox.run(PythonProgram("raise ValueError('\\ud800')")).error
+    assert error.message == "\\ud800" and error.text.encode()
+
+
+def test_what_ended_early_is_not_what_was_printed_last(sandbox: Sandbox):
+    program = PythonProgram(
+        "import os, sys\nprint('OK', file=sys.stderr, flush=True)\nos._exit(0)", "assert f(1) == 2"
+    )
+    feedback = get_language("python").diagnose(sandbox.run(program), program.source, program.checks)
+    assert feedback.message == "The program exited with 0 before the end of its checks."

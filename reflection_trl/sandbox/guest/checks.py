@@ -5,51 +5,48 @@ The program cannot reach this process: it is another one, with another memory, t
 and the one descriptor that leads here carries data (see `remote`). That every check held is therefore said by a process
 in which no line of the program has run.
 
-What the program sends is believed only as data. Objects of the program's own classes stay in the program's process, and
-operators on them (`==`, `-`, `len`, ...) are refused unless the checks themselves name the class: otherwise a function
-under test could return an object that equals everything. The names of built-ins and of standard modules mean what they
-mean in Python, whatever the program made of them.
+What the program sends is believed as data only. Its objects stay in its process; what may be asked of them follows one
+rule: **what a check expects never goes to the program to be judged there.** So an object of the program
+
+- is equal to another one by the program's `==` where the checks test its class, and never equal to data;
+- is not ordered, subtracted from or searched with a value of the checks, unless the checks have made it themselves;
+- has no truth, length, items or text of its own unless the checks test its class.
+
+What cannot be decided so is an error that says it. The names of built-ins and of standard modules mean what they mean
+in Python, whatever the program made of them.
 """
 
 from __future__ import annotations
 
 import builtins
 import contextlib
+import functools
 import importlib
 import re
 import sys
 import types
 from typing import Any
 
-from . import errors
-from .remote import BUILTIN_EXCEPTIONS, OPERATIONS, Channel, Disconnected, Peer, ProtocolError, Remote
-
-
-# Modules that checks use as if they had imported them. `import X` and `from X import name` of the program are followed by
-# the checks' own import, and nothing else of these names is taken from the program. None of them runs strings.
-_FROM = frozenset(
-    [
-        "bisect",
-        "cmath",
-        "collections",
-        "copy",
-        "datetime",
-        "decimal",
-        "fractions",
-        "functools",
-        "heapq",
-        "itertools",
-        "math",
-        "operator",
-        "random",
-        "re",
-        "statistics",
-        "string",
-        "typing",
-    ]
+from . import errors, runners
+from .remote import (
+    ARITHMETIC,
+    BUILTIN_EXCEPTIONS,
+    COMPARISONS,
+    DATA_METHODS,
+    OPERATIONS,
+    Channel,
+    Disconnected,
+    Peer,
+    ProtocolError,
+    Remote,
 )
-_ALIASES = {"np": "numpy", "pd": "pandas", "dt": "datetime", "it": "itertools"}
-_OPERATORS_OF_ANY = frozenset({"__instancecheck__", "__subclasscheck__"})
+from .usage import ALIASES, FROM, Usage, home_of, is_module
+
+
+# What a class of the program answers like a container: an enumeration has members
+_OF_CLASSES = frozenset({"__iter__", "__getitem__", "__len__"})
+_OF_ITERATORS = frozenset({"__iter__", "__next__"})
+_DATA = frozenset([*map(type, (None, True, 1, 1.0, 1j, "", b"", [], (), {}, range(0))), bytearray, set, frozenset])
 
 
 class ProgramEnded(RuntimeError):
@@ -64,14 +61,16 @@ def run_checks(source: str, channel: Channel, entry_point: str | None) -> dict[s
         `dict`, *optional*: the error as plain data; `None` when the last line of the checks was reached.
     """
     errors.register_source("checks.py", source)
-    peer = Checks(channel, entry_point)
+    peer = Checks(channel, entry_point, source)
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     try:
         code = errors.compiled(source, "checks.py")
         namespace = _Names(peer, main)
         namespace.prefetch(code)
+        runs = runners.install(source, namespace)
         exec(code, namespace)
+        runs.finish()
         peer.end()
         return None
     except BaseException as error:  # `SystemExit` too: only the last line counts
@@ -83,6 +82,8 @@ def run_checks(source: str, channel: Channel, entry_point: str | None) -> dict[s
         remote = getattr(error, "_remote_record", None)
         if remote is not None:
             record = _join(record, remote, error, trace)
+        if peer.note and record["type"] in ("AssertionError", "TypeError"):
+            record["text"] = f"{record['text'].rstrip()}\nNote: {peer.note}\n"
         with contextlib.suppress(BaseException):
             sys.stderr.write(record["text"])
         return record
@@ -136,21 +137,35 @@ class Checks(Peer):
     Args:
         channel (`Channel`): leads to the program.
         entry_point (`str`, *optional*): the function under test. Only this name may hide a built-in or a common module.
+        source (`str`, *optional*): the checks.
     """
 
-    def __init__(self, channel: Channel, entry_point: str | None = None):
+    def __init__(self, channel: Channel, entry_point: str | None = None, source: str = ""):
         super().__init__(channel)
         self.entry_point = entry_point
+        self.source = source
         self.namespace: dict[str, Any] = {}
-        self._named: set[int] = set()
+        self.note = ""  # why the last comparison with an object of the program did not hold
+        self._tested: set[int] = set()  # classes under test
+        self._made: dict[int, Remote] = {}  # what the checks have made of them
+        self._known: set[int] = set()  # ids of objects that the checks have asked for what data does not have
+        self._failed: BaseException | None = None  # an assert within a callback, which the program may have caught
         self._exceptions: dict[int, type] = {}
         self._exception_numbers: dict[type, int] = {}
 
+    @functools.cached_property
+    def usage(self) -> Usage:
+        return Usage(self.source)
+
     def end(self) -> None:
         """Tells the program that the checks are over. It must still be there to hear it."""
+        if self._failed is not None:
+            raise self._failed
         self.channel.send({"end": "checks"})
         if self.channel.receive() != {"end": "program"}:
             raise ProtocolError("not a farewell")
+
+    # Names
 
     def may_provide(self, name: str) -> bool:
         return name == self.entry_point or not hasattr(builtins, name)
@@ -166,55 +181,161 @@ class Checks(Peer):
         """What `name` means to the checks, given what it means to the program; `KeyError` when nothing."""
         if how == "none":
             raise KeyError(name)
-        # The program says that it holds a module of the standard library; which one is told by the name that the checks
-        # wrote, so that `json` cannot turn out to be `pickle`.
-        if how == "module":
-            module = _ALIASES.get(name, name)
-            if module in sys.stdlib_module_names or name in _ALIASES:
-                return importlib.import_module(module)
+        if name == self.entry_point and how == "value":
+            return self._name(name, value)
+        # That the program has such a name is believed, and what Python means by it is meant: `json` cannot turn out to be
+        # `pickle`, nor `isclose` a function that is always true.
+        if how == "module" or self.usage.means_module(name):
+            if is_module(name):
+                return importlib.import_module(ALIASES.get(name, name))
             raise KeyError(name)
         if how == "from":
-            if value in _FROM and name != "get_type_hints" and hasattr(importlib.import_module(value), name):
-                return getattr(importlib.import_module(value), name)
-            raise KeyError(name)
-        if name in _FROM and name != self.entry_point:
-            raise KeyError(name)
-        return self.name(value)
+            return self._from(name, value)
+        if self.usage.means_helper(name, self.entry_point):
+            return self._from(name, home_of(name))
+        return self._name(name, value)
 
-    def name(self, value: Any) -> Any:
-        """Notes that the checks know this object by name: instances of a class may then answer for themselves."""
-        if isinstance(value, Remote) and value._kind == "class":
-            self._named.add(value._number)
+    @staticmethod
+    def _from(name: str, module: Any) -> Any:
+        """`from module import name`, of the modules that checks use so."""
+        home = module.lstrip("_") if type(module) is str else None  # `reduce` says that it is of `_functools`
+        if home in FROM and name != "get_type_hints" and hasattr(importlib.import_module(home), name):
+            return getattr(importlib.import_module(home), name)
+        raise KeyError(name)
+
+    def _name(self, name: str, value: Any) -> Any:
+        """Notes a class that the checks test: its instances may then answer for themselves."""
+        if isinstance(value, Remote) and value._kind == "class" and self.usage.tests_class(name):
+            self._tested.add(value._number)
         return value
 
     # What the program's objects may answer
 
-    def trusts(self, remote: Remote) -> bool:
-        return not self._named.isdisjoint(remote._classes) and remote._kind in ("object", "iterator")
+    def trusts(self, remote: Any) -> bool:
+        """Whether this is an instance of a class under test."""
+        return (
+            isinstance(remote, Remote)
+            and remote._kind in ("object", "iterator")
+            and not self._tested.isdisjoint(remote._classes)
+        )
 
-    def demand(self, remote: Remote, name: str) -> None:
-        if self.trusts(remote) or name in _OPERATORS_OF_ANY:
-            return
-        if remote._kind == "iterator" and name in ("__iter__", "__next__"):
-            return
-        if (
-            remote._kind == "class"
-            and remote._number in self._named
-            and name in ("__iter__", "__getitem__", "__len__")
+    def made(self, remote: Remote) -> bool:
+        """Whether this stands for what the checks have made, and not for what the program has returned: it may be both."""
+        return self._made.get(remote._number) is remote
+
+    def attribute(self, remote: Remote, name: str) -> Any:
+        value = super().attribute(remote, name)
+        if remote._kind == "class" and remote._number in self._tested:
+            return self._name(name, value)
+        if remote._kind not in ("object", "iterator") or self.made(remote):
+            return value
+        if name not in DATA_METHODS:
+            self._known.add(id(remote))
+        elif isinstance(value, Remote) and id(remote) not in self._known and remote._kind != "iterator":
+            return _DataMethod(self, value, remote, name)
+        return value
+
+    def call(self, remote: Remote, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        value = super().call(remote, args, kwargs)
+        if remote._kind == "class" and remote._number in self._tested and self.trusts(value):
+            return self._as_made(value)
+        return value
+
+    def _as_made(self, value: Remote) -> Remote:
+        if value._number not in self._made:
+            stand_in = type(value)(self, value._number, value._kind, value._type, value._classes, value._decides)
+            self._made[value._number] = stand_in
+        return self._made[value._number]
+
+    def operate(self, remote: Remote, name: str, args: tuple[Any, ...] = ()) -> Any:
+        if name in ("__eq__", "__ne__"):
+            equal = self._equal(remote, args[0], name)
+            return equal if equal is NotImplemented else equal == (name == "__eq__")
+        if name in ("__instancecheck__", "__subclasscheck__"):
+            return self._is_instance(remote, args[0], name)
+        if self.trusts(remote):
+            return self._of_tested(remote, name, args)
+        if name == "__hash__":
+            return hash(remote._number)
+        if name in ("__str__", "__repr__", "__format__"):
+            return f"<{remote._type} object of the program>"
+        if name == "__bool__" and (remote._kind != "object" or not remote._decides):
+            return True  # Python's own answer
+        if (remote._kind == "iterator" and name in _OF_ITERATORS) or (
+            remote._kind == "class" and remote._number in self._tested and name in _OF_CLASSES
         ):
-            return
-        raise TypeError(
+            return super().operate(remote, name, args)
+        raise self._undecided(remote, name)
+
+    def _undecided(self, remote: Remote, name: str) -> TypeError:
+        return TypeError(
             f"the program returned an object of its own type {remote._type!r} where the checks need data ({name})"
         )
 
-    def make_remote(self, number: int, kind: str, type_name: str, classes: tuple[int, ...], bases: list[str]) -> Any:
+    def _equal(self, remote: Remote, other: Any, name: str) -> Any:
+        """Whether the two are equal; the program is asked only about two instances of classes under test."""
+        if self.trusts(remote) and self.trusts(other):
+            equal = bool(super().operate(remote, name, (other,))) == (name == "__eq__")
+            if equal and not remote._is(other) and self._equals_anything(remote, other):
+                self.note = f"an object of type {remote._type!r} says that it equals any other, so it equals none here"
+                return False
+            return equal
+        if remote._is(other):
+            return True
+        if type(other) in _DATA:
+            self.note = f"an object of the program's own type {remote._type!r} is never equal to data"
+            return False
+        return False if isinstance(other, Remote) else NotImplemented
+
+    def _equals_anything(self, remote: Remote, other: Remote) -> bool:
+        try:
+            return super().operate(remote, "equals anything", (other,)) is True
+        except Exception:
+            return False
+
+    def _is_instance(self, cls: Remote, value: Any, name: str) -> bool:
+        # By what the program said of the object when it first sent it: a metaclass is not asked
+        kinds = ("object", "iterator") if name == "__instancecheck__" else ("class",)
+        return isinstance(value, Remote) and value._kind in kinds and cls._number in value._classes
+
+    def _of_tested(self, remote: Remote, name: str, args: tuple[Any, ...]) -> Any:
+        """A special method of an instance of a class under test."""
+        foreign = all(self.trusts(arg) for arg in args)
+        if name in COMPARISONS and not foreign:
+            raise self._undecided(remote, name)
+        if name == "__contains__" and not self.made(remote):
+            items = super().operate(remote, "__iter__")
+            return any(args[0] is item or args[0] == item for item in items)
+        value = super().operate(remote, name, args)
+        if name in ARITHMETIC and not foreign and not isinstance(value, Remote) and value is not NotImplemented:
+            raise self._undecided(remote, name)  # a difference from what is expected may be any number
+        if name == "__exit__" and isinstance(args[1], AssertionError) and not hasattr(args[1], "_remote_record"):
+            return False  # a check that has failed stays so
+        if name in ("__enter__", "__iter__") and remote._is(value) and self.made(remote):
+            return remote
+        return value
+
+    def request(self, what: list[Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        try:
+            return super().request(what, args, kwargs)
+        except (StopIteration, StopAsyncIteration) as error:
+            if what[0] == "op" and what[2] == "__next__":
+                raise
+            # As of a generator (PEP 479): within `zip(map(f, ...), expected)` it would end the checks early
+            ended = RuntimeError(f"the program raised {type(error).__name__}")
+            ended._remote_record = getattr(error, "_remote_record", None)  # type: ignore[attr-defined]
+            raise ended from None
+
+    def make_remote(
+        self, number: int, kind: str, type_name: str, classes: tuple[int, ...], bases: list[str], decides: bool
+    ) -> Any:
         if kind == "exception":
             return self._exception(number, type_name, bases)
         if kind == "iterator":
-            return _Iterator(self, number, kind, type_name, classes)
+            return _Iterator(self, number, kind, type_name, classes, decides)
         if kind == "coroutine":
             return self._awaitable(number)
-        return Remote(self, number, kind, type_name, classes)
+        return Remote(self, number, kind, type_name, classes, decides)
 
     async def _awaitable(self, number: int) -> Any:
         return self.request(["await", number])
@@ -263,7 +384,12 @@ class Checks(Peer):
         if action == "call" and isinstance(
             value, (types.FunctionType, types.BuiltinFunctionType, types.MethodType, type)
         ):
-            return value(*args, **kwargs)
+            try:
+                return value(*args, **kwargs)
+            except AssertionError as error:
+                if not hasattr(error, "_remote_record"):
+                    self._failed = error
+                raise
         if action == "op" and what[2] in ("__iter__", "__next__") and hasattr(type(value), "__iter__"):
             return iter(value) if what[2] == "__iter__" else next(value)
         if action == "op" and self._own(value):
@@ -291,3 +417,19 @@ class _Iterator(Remote):
 
     def __iter__(self) -> _Iterator:
         return self
+
+
+class _DataMethod:
+    """
+    A method of an object of the program that data has too, such as `count`: what a check passes to it may be what it
+    expects, so that it may not answer with data then.
+    """
+
+    def __init__(self, peer: Checks, method: Remote, owner: Remote, name: str):
+        self._peer, self._method, self._owner, self._name = peer, method, owner, name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        value = self._method(*args, **kwargs)
+        if (args or kwargs) and value is not None and not isinstance(value, Remote):
+            raise self._peer._undecided(self._owner, self._name)
+        return value

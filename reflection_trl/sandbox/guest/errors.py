@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from types import CodeType, TracebackType
 from typing import Any, TypeGuard
 
+from .remote import Remote
+
 
 # What a hostile program may put into one field. Enough for people and models; a 100 MB message is cut.
 MAX_MESSAGE = 4_000
@@ -31,6 +33,13 @@ _ASSERTION = ("assertion", "actual", "expected")
 FIELDS = ("type", "message", *_PLACE, *_ASSERTION, "text")
 # Seconds for the `repr` of what an assert has compared: it is the program's code that runs there
 _REPR_SECONDS = 1.0
+
+
+def _same(left: Any, right: Any) -> bool:
+    """`is`, also of two stand-ins for one object."""
+    return left is right or (isinstance(left, Remote) and left._is(right))
+
+
 # For each comparison: the function behind it, and what it asks for
 _COMPARISONS: dict[type[ast.cmpop], tuple[Callable[[Any, Any], Any], str]] = {
     ast.Eq: (operator.eq, ""),
@@ -41,8 +50,8 @@ _COMPARISONS: dict[type[ast.cmpop], tuple[Callable[[Any, Any], Any], str]] = {
     ast.GtE: (operator.ge, "at least "),
     ast.In: (operator.contains, "one of "),
     ast.NotIn: (operator.contains, "none of "),
-    ast.Is: (operator.is_, ""),
-    ast.IsNot: (operator.is_not, "not "),
+    ast.Is: (_same, ""),
+    ast.IsNot: (lambda left, right: not _same(left, right), "not "),
 }
 _VALUES = (ast.Attribute, ast.Await, ast.Call, ast.Name, ast.Subscript)  # what an assert may ask the truth of
 
@@ -81,25 +90,39 @@ def _keep_value(place: tuple[int, int], value: Any) -> Any:
     return value
 
 
-def compiled(source: str, filename: str) -> CodeType:
+def compiled(source: str, filename: str, *, as_module: bool = False) -> CodeType:
     """
-    The code of `source`, in which each `assert left == right` (or another comparison, or a plain value) keeps what it
+    The code of `source`, without the body of `if __name__ == "__main__":` where it is to serve `as_module`, in which each `assert left == right` (or another comparison, or a plain value) keeps what it
     looks at until it holds, so that [`describe`] can tell the values without asking the program a second time.
 
     The program cannot tell: no name is bound, and no frame of ours is on the stack while its code runs. `operator.eq` and
     its like are called as constants of the code, not by name.
     """
     code = compile(source, filename, "exec", dont_inherit=True)
-    if "assert" not in source:
+    as_module = as_module and "__main__" in source
+    if "assert" not in source and not as_module:
         return code
     try:
         with warnings.catch_warnings():  # the first compilation has given them all
             warnings.simplefilter("ignore")
             keeper = _Keeper()
-            tree = keeper.visit(ast.parse(source))
+            tree = ast.parse(source)
+            if as_module:
+                tree.body = [kept for node in tree.body for kept in _without_guard(node)]
+            tree = keeper.visit(tree)
             return keeper.with_functions(compile(tree, filename, "exec", dont_inherit=True))
     except (RecursionError, SyntaxError, ValueError, MemoryError):  # too deep for a tree
         return code
+
+
+def _without_guard(node: ast.stmt) -> list[ast.stmt]:
+    """What is left of a statement where `__name__` is not `"__main__"`."""
+    match node:
+        case ast.If(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right])) if {
+            getattr(side, "id", None) or getattr(side, "value", None) for side in (left, right)
+        } == {"__name__", "__main__"}:
+            return node.orelse
+    return [node]
 
 
 class _Keeper(ast.NodeTransformer):
@@ -352,7 +375,7 @@ class _Repr(reprlib.Repr):
         return "{" + ", ".join([*items, *(["..."] if len(x) > self.maxdict else [])]) + "}"
 
     def repr_instance(self, x: Any, level: int) -> str:
-        return cut(repr(x), self.maxother)
+        return cut(x._shown() if isinstance(x, Remote) else repr(x), self.maxother)
 
 
 def _repr(value: Any) -> str:

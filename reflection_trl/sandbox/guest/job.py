@@ -352,7 +352,7 @@ def _run_python(job: dict[str, Any]) -> dict[str, Any]:
             _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             resource.setrlimit(resource.RLIMIT_AS, (memory + (512 << 20), memory + (512 << 20)))
-            code = run_program(job["source"], Channel(theirs))
+            code = run_program(job["source"], Channel(theirs), job["checked"])
         except BaseException:
             code = 1
         finally:

@@ -18,11 +18,18 @@ from . import errors
 from .remote import BUILTIN_EXCEPTIONS, OPERATIONS, Channel, Disconnected, Peer, ProtocolError, Remote
 
 
-def run_program(source: str, channel: Channel) -> int:
+def run_program(source: str, channel: Channel, checked: bool) -> int:
     """
     Runs `source` as the real `__main__` module, answers until the checks are over, and returns the exit code.
 
     `pickle`, `inspect`, `unittest` and `multiprocessing` all look for `__main__` and its file, so both exist.
+
+    Args:
+        source (`str`): the program.
+        channel (`Channel`): leads to the checks.
+        checked (`bool`):
+            Whether there are checks. They use the program as a module, so what it does only as a script is left out, and its own
+            `unittest.main()` does not end it.
     """
     main = types.ModuleType("__main__")
     main.__file__ = os.path.abspath("main.py")
@@ -37,9 +44,10 @@ def run_program(source: str, channel: Channel) -> int:
     code = 0
     outcome: dict[str, Any] = {"end": "finished"}
     try:
-        exec(errors.compiled(source, "main.py"), vars(main))
+        exec(errors.compiled(source, "main.py", as_module=checked), vars(main))
     except SystemExit as exit:
-        code, outcome = _exit_code(exit), {"end": "exited"}
+        if not (checked and _from_unittest(exit)):
+            code, outcome = _exit_code(exit), {"end": "exited"}
     except BaseException as error:
         code, outcome = 1, {"end": "raised", "error": _report(error)}
     if os.getpid() != process:
@@ -80,6 +88,14 @@ def _exit_code(exit: SystemExit) -> int:
     return 1
 
 
+def _from_unittest(exit: SystemExit) -> bool:
+    """Whether `unittest.main()` of the program itself has raised this."""
+    trace = exit.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__") == "unittest.main"
+
+
 def _report(error: BaseException) -> dict[str, Any]:
     """Prints the traceback as the interpreter would, without our own frames, and returns it as data."""
     trace = errors.own_traceback(error.__traceback__)
@@ -113,12 +129,15 @@ class Program(Peer):
             if os.getpid() != process:
                 os._exit(0)
 
-    def trusts(self, remote: Remote) -> bool:
-        return remote._kind == "object"
-
-    def demand(self, remote: Remote, name: str) -> None:
-        if remote._kind != "object" and name not in ("__iter__", "__next__"):
-            raise TypeError(f"{name} is not supported by {remote._type!r} object")
+    def operate(self, remote: Remote, name: str, args: tuple[Any, ...] = ()) -> Any:
+        if remote._kind == "object" or name in ("__iter__", "__next__", "__str__", "__repr__"):
+            return super().operate(remote, name, args)
+        # Python's own answers
+        if name in ("__eq__", "__ne__"):
+            return (name == "__eq__") == remote._is(args[0]) if remote._is(args[0]) else NotImplemented
+        if name in ("__bool__", "__hash__"):
+            return True if name == "__bool__" else remote._number
+        raise TypeError(f"{name} is not supported by {remote._type!r} object")
 
     def serve(self, what: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         action, target = what[0], what[1]

@@ -14,6 +14,7 @@ The encoding is JSON with tagged lists; it is decoded by the few lines below and
 from __future__ import annotations
 
 import collections
+import contextlib
 import datetime
 import decimal
 import fractions
@@ -63,6 +64,15 @@ BUILTIN_EXCEPTIONS = {
     for name, value in vars(__import__("builtins")).items()
     if isinstance(value, type) and issubclass(value, BaseException)
 }
+
+
+# What data can be asked by name: `f(x).count(3)` in the checks means the `count` of a list
+DATA_METHODS = frozenset(
+    name
+    for cls in (*_CLASSES.values(), collections.Counter, collections.deque, decimal.Decimal, fractions.Fraction)
+    for name in (*dir(cls), *dir(datetime.datetime), "all", "allclose", "any", "equals")
+    if not name.startswith("_")
+)
 
 
 class ProtocolError(BaseException):
@@ -117,23 +127,33 @@ class Channel:
 
 class Remote:
     """
-    An object of the other process. Each use of it is a message, except for what Python answers without asking an
-    object: its identity and, for objects whose class the checks do not name, its truth.
+    An object of the other process. What may be done with it, and who decides how that ends, is for its peer to say.
+
+    Args:
+        peer (`Peer`): our end of the conversation.
+        number (`int`): the other side's number of the object.
+        kind (`str`): object, iterator, function, class, exception or coroutine.
+        type_name (`str`): name of its class.
+        classes (`tuple[int, ...]`): numbers of its classes, or of a class's own bases.
+        decides (`bool`): whether its class says what the truth of an instance is.
     """
 
-    __slots__ = ("__weakref__", "_classes", "_kind", "_number", "_peer", "_type")
+    __slots__ = ("__weakref__", "_classes", "_decides", "_kind", "_number", "_peer", "_type")
 
-    def __init__(self, peer: Peer, number: int, kind: str, type_name: str, classes: tuple[int, ...]):
+    def __init__(
+        self, peer: Peer, number: int, kind: str, type_name: str, classes: tuple[int, ...], decides: bool = False
+    ):
         object.__setattr__(self, "_peer", peer)
         object.__setattr__(self, "_number", number)
         object.__setattr__(self, "_kind", kind)
         object.__setattr__(self, "_type", type_name)
         object.__setattr__(self, "_classes", classes)
+        object.__setattr__(self, "_decides", decides)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name not in ("__name__", "__qualname__", "__doc__", "__dict__", "__wrapped__"):
             raise AttributeError(f"{self._type!r} object has no attribute {name!r}")
-        return self._peer.request(["get", self._number, name])
+        return self._peer.attribute(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._peer.request(["set", self._number, name], (value,))
@@ -142,33 +162,24 @@ class Remote:
         self._peer.request(["del", self._number, name])
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._peer.request(["call", self._number], args, kwargs)
-
-    def __bool__(self) -> bool:
-        # Python's own answer for an object without `__bool__` and `__len__`.
-        return self._peer.request(["op", self._number, "__bool__"]) if self._peer.trusts(self) else True
-
-    def __hash__(self) -> int:
-        return self._peer.request(["op", self._number, "__hash__"]) if self._peer.trusts(self) else id(self)
-
-    def __eq__(self, other: Any) -> Any:
-        if not self._peer.trusts(self):
-            return True if self is other else NotImplemented
-        return self._peer.request(["op", self._number, "__eq__"], (other,))
-
-    def __ne__(self, other: Any) -> Any:
-        if not self._peer.trusts(self):
-            return False if self is other else NotImplemented
-        return self._peer.request(["op", self._number, "__ne__"], (other,))
+        return self._peer.call(self, args, kwargs)
 
     def __str__(self) -> str:
-        return _exactly(str, self._peer.request(["op", self._number, "__str__"]))
+        return _exactly(str, self._peer.operate(self, "__str__"))
 
     def __repr__(self) -> str:
-        return _exactly(str, self._peer.request(["op", self._number, "__repr__"]))
+        return _exactly(str, self._peer.operate(self, "__repr__"))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(f"cannot pickle or copy {self._type!r} object of another process")
+
+    def _shown(self) -> str:
+        """What the other side calls it: for messages, which nothing depends on."""
+        return _exactly(str, self._peer.request(["op", self._number, "__repr__"]))
+
+    def _is(self, other: Any) -> bool:
+        """Whether this is the other side's object that `other` stands for."""
+        return isinstance(other, Remote) and other._peer is self._peer and other._number == self._number
 
 
 def _exactly(expected: type, value: Any) -> Any:
@@ -179,8 +190,7 @@ def _exactly(expected: type, value: Any) -> Any:
 
 def _forward(name: str) -> Callable[..., Any]:
     def method(self: Remote, *args: Any) -> Any:
-        self._peer.demand(self, name)
-        return self._peer.request(["op", self._number, name], args)
+        return self._peer.operate(self, name, args)
 
     method.__name__ = name
     return method
@@ -190,7 +200,19 @@ def _binary(function: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[
     return function, lambda left, right: function(right, left)
 
 
-# What the owner of an object does for each forwarded special method.
+def _equals_anything(value: Any, other: Any) -> bool:
+    """Whether an object that says it equals `other` would say so of any: of one without content, or of another kind."""
+    with contextlib.suppress(Exception):
+        if object.__reduce_ex__(value, 2)[2] == object.__reduce_ex__(other, 2)[2]:
+            return False
+    for make in (object, lambda: object.__new__(type(value))):
+        with contextlib.suppress(Exception):
+            if value == make():
+                return True
+    return False
+
+
+# What the owner of an object does for each forwarded special method, and for one question of ours.
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "__bool__": bool,
     "__hash__": hash,
@@ -224,7 +246,10 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "__exit__": lambda manager, *error: type(manager).__exit__(manager, *error),
     "__instancecheck__": lambda cls, value: isinstance(value, cls),
     "__subclasscheck__": lambda cls, value: issubclass(value, cls),
+    "equals anything": _equals_anything,
 }
+COMPARISONS = frozenset({"__lt__", "__le__", "__gt__", "__ge__"})
+ARITHMETIC: set[str] = set()
 for _name in (
     "add",
     "sub",
@@ -242,8 +267,9 @@ for _name in (
 ):
     _function = getattr(operator, _name + "_" if _name in ("and", "or") else _name)
     OPERATIONS[f"__{_name}__"], OPERATIONS[f"__r{_name}__"] = _binary(_function)
+    ARITHMETIC |= {f"__{_name}__", f"__r{_name}__"}
 for _name in OPERATIONS:
-    if _name not in vars(Remote):
+    if _name.startswith("__") and _name not in ("__str__", "__repr__"):
         setattr(Remote, _name, _forward(_name))
 
 
@@ -264,13 +290,17 @@ class Peer:
 
     # What each side decides for itself
 
-    def trusts(self, remote: Remote) -> bool:
-        """Whether operators on this object of the other side are answered by the other side."""
-        raise NotImplementedError
+    def attribute(self, remote: Remote, name: str) -> Any:
+        """Reads an attribute of an object of the other side."""
+        return self.request(["get", remote._number, name])
 
-    def demand(self, remote: Remote, name: str) -> None:
-        """Raises `TypeError` when `trusts` does not allow the special method `name`."""
-        raise NotImplementedError
+    def call(self, remote: Remote, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Calls an object of the other side."""
+        return self.request(["call", remote._number], args, kwargs)
+
+    def operate(self, remote: Remote, name: str, args: tuple[Any, ...] = ()) -> Any:
+        """Applies the special method `name` to an object of the other side."""
+        return self.request(["op", remote._number, name], args)
 
     def serve(self, what: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Carries out a request of the other side."""
@@ -282,9 +312,11 @@ class Peer:
     def rebuild_error(self, description: dict[str, Any]) -> BaseException:
         raise NotImplementedError
 
-    def make_remote(self, number: int, kind: str, type_name: str, classes: tuple[int, ...], bases: list[str]) -> Any:
+    def make_remote(
+        self, number: int, kind: str, type_name: str, classes: tuple[int, ...], bases: list[str], decides: bool
+    ) -> Any:
         """The local stand-in of an object of the other side."""
-        return Remote(self, number, kind, type_name, classes)
+        return Remote(self, number, kind, type_name, classes, decides)
 
     def number_of(self, stand_in: Any) -> int | None:
         """The other side's number of an object that `make_remote` made something else than a `Remote` for."""
@@ -359,7 +391,7 @@ class Peer:
         return self._exports[number]
 
     def describe(self, value: Any) -> list[Any]:
-        """`["R", number, kind, type name, numbers of its classes, built-in exceptions that it derives from]`"""
+        """`["R", number, kind, type name, numbers of its classes, built-in exceptions it derives from, decides]`"""
         cls = type(value)
         kind, of = "object", cls
         if isinstance(value, type):
@@ -372,14 +404,15 @@ class Peer:
             kind = "iterator"
         mro = [base for base in of.__mro__ if base.__module__ != "builtins"]
         bases = [base.__name__ for base in of.__mro__ if BUILTIN_EXCEPTIONS.get(base.__name__) is base]
-        return ["R", self.export(value), kind, cls.__name__, [self.export(base) for base in mro], bases]
+        decides = hasattr(cls, "__bool__") or hasattr(cls, "__len__")
+        return ["R", self.export(value), kind, cls.__name__, [self.export(base) for base in mro], bases, decides]
 
     def resolve(self, data: list[Any]) -> Any:
-        _, number, kind, type_name, classes, bases = data
+        _, number, kind, type_name, classes, bases, decides = data
         if number not in self._remotes:
-            if not (type(number) is int and type(kind) is str and type(type_name) is str):
+            if not (type(number) is int and type(kind) is str and type(type_name) is str and type(decides) is bool):
                 raise ProtocolError("not an object")
-            self._remotes[number] = self.make_remote(number, kind, type_name[:200], tuple(classes), bases)
+            self._remotes[number] = self.make_remote(number, kind, type_name[:200], tuple(classes), bases, decides)
         return self._remotes[number]
 
 
@@ -576,7 +609,11 @@ def _decode_rest(decoder: _Decoder, tag: Any, data: list[Any]) -> Any:
     if tag == "f":
         return frozenset(decoder.items(data[1]))
     if tag == "n":
-        return _namedtuple(data[1], tuple(data[2]))._make(decoder.items(data[3]))
+        items = decoder.items(data[3])
+        # A field may be called `count`, but not stand for the method of tuples
+        if any(name in DATA_METHODS and isinstance(item, Remote) for name, item in zip(data[2], items, strict=True)):
+            return tuple(items)
+        return _namedtuple(data[1], tuple(data[2]))._make(items)
     if tag == "r":
         return range(*map(decoder.decode, data[1:]))
     if tag == "s":

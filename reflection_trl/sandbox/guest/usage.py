@@ -1,0 +1,142 @@
+"""What the source of the checks says of the names that it takes from the program: which are classes under test, and which are helpers of Python."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import re
+import sys
+
+from .remote import DATA_METHODS
+
+
+# Modules whose names checks use as if they had imported them. None of them runs strings.
+FROM = (
+    "bisect",
+    "cmath",
+    "collections",
+    "copy",
+    "datetime",
+    "decimal",
+    "fractions",
+    "functools",
+    "heapq",
+    "itertools",
+    "math",
+    "operator",
+    "random",
+    "re",
+    "statistics",
+    "string",
+    "typing",
+)
+ALIASES = {"np": "numpy", "pd": "pandas", "dt": "datetime", "it": "itertools"}
+# Nobody is asked to write these
+_HELPERS = frozenset(
+    ["Counter", "OrderedDict", "defaultdict", "deepcopy", "deque", "fabs", "inf", "isclose", "isfinite", "isinf", "isnan", "nan", "pi"]
+)  # fmt: skip
+_CLASS_NAME = re.compile(r"_*[A-Z][A-Za-z0-9]*")
+
+
+def is_module(name: str) -> bool:
+    return name in ALIASES or name in sys.stdlib_module_names
+
+
+def home_of(name: str) -> str | None:
+    """The module of `FROM` that has a public `name`."""
+    if name.startswith("_"):
+        return None
+    return next((module for module in FROM if hasattr(importlib.import_module(module), name)), None)
+
+
+class Usage:
+    """
+    How the checks use names that they do not define.
+
+    Args:
+        source (`str`): the checks.
+    """
+
+    def __init__(self, source: str):
+        self._as_class: set[str] = set()
+        self._around: dict[str, set[str]] = {}  # by function: what is called within its arguments
+        self._with_variables: set[str] = set()
+        self._called: set[str] = set()
+        self._asked: set[str] = set()
+        try:
+            tree = ast.parse(source)
+        except (MemoryError, RecursionError, SyntaxError, ValueError):
+            return
+        made = self._made(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                self._as_class |= {name for base in node.bases for name in _names(base)}
+            elif isinstance(node, ast.Call):
+                self._read_call(node)
+            elif isinstance(node, ast.Attribute):
+                self._read_attribute(node, made)
+
+    @staticmethod
+    def _made(tree: ast.AST) -> dict[str, str]:
+        """Variables that hold the outcome of a call, and the name that was called."""
+        return {
+            target.id: node.value.func.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }  # fmt: skip
+
+    def _read_call(self, node: ast.Call) -> None:
+        if not isinstance(node.func, ast.Name):
+            if isinstance(node.func, ast.Attribute) and node.func.attr in ("assertIsInstance", "assertNotIsInstance"):
+                self._as_class |= {name for argument in node.args[1:2] for name in _names(argument)}
+            return
+        if node.func.id in ("isinstance", "issubclass"):
+            self._as_class |= {name for argument in node.args[1:] for name in _names(argument)}
+        self._called.add(node.func.id)
+        inner = [*node.args, *(keyword.value for keyword in node.keywords)]
+        if any(isinstance(one, ast.Name) and not hasattr(builtins, one.id) for one in inner):
+            self._with_variables.add(node.func.id)
+        calls = (one for argument in inner for one in ast.walk(argument) if isinstance(one, ast.Call))
+        self._around.setdefault(node.func.id, set()).update(
+            one.func.id for one in calls if isinstance(one.func, ast.Name)
+        )
+
+    def _read_attribute(self, node: ast.Attribute, made: dict[str, str]) -> None:
+        value = node.value
+        if isinstance(value, ast.Name):
+            self._asked.add(value.id)
+            if value.id in made and node.attr not in DATA_METHODS:
+                self._as_class.add(made[value.id])
+        elif isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and node.attr not in DATA_METHODS:
+            self._as_class.add(value.func.id)
+
+    def tests_class(self, name: str) -> bool:
+        """Whether the checks test the class `name`: they name it as classes are named, or treat it as one."""
+        return bool(_CLASS_NAME.fullmatch(name)) or name in self._as_class or name in self._asked
+
+    def means_module(self, name: str) -> bool:
+        """Whether `name` is that of a module and is never called."""
+        return is_module(name) and (name in self._asked or name not in self._called)
+
+    def means_helper(self, name: str, entry_point: str | None) -> bool:
+        """Whether `name` is a function or a constant of Python to the checks, although the program has one of that name."""
+        home = home_of(name)
+        if home is None:
+            return False
+        if name in _HELPERS or name not in self._called:
+            return True
+        if not callable(getattr(importlib.import_module(home), name)):
+            return False
+        # What is called with outcomes of the function under test; where that is known, also what is called with anything
+        # else than data: only another function under test is not
+        around = self._around.get(name, set()) - {name}
+        if entry_point is not None:
+            return bool(around) or name in self._with_variables
+        return any(home_of(inner) is None and not is_module(inner) for inner in around)
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
