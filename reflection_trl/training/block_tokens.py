@@ -11,22 +11,30 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
+from transformers.utils import logging
+from trl.trainer.utils import get_config_model_id
 
 from ..rendering import BLOCK_TOKEN_CHAT_TEMPLATE, BLOCK_TOKENS
 from .modeling import add_eos_token_id
+
+
+logger = logging.get_logger(__name__)
 
 
 def add_block_tokens(
     model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, peft_config: PeftConfig | None = None
 ) -> None:
     """
-    Add the block tokens to tokenizer and model, in place; what is there already is left alone.
+    Adds the block tokens to tokenizer and model, in place; embeddings that the model was trained with are left alone.
 
     The tokenizer's chat template becomes the block-token one, so that the saved model serves one-off prompts, and
     generation stops at the end of a message. With a PEFT configuration, only the new rows of the embeddings are trained
     beside the adapter (`trainable_token_indices`).
+
+    A tokenizer may have the tokens already, from another training or a folder. What counts is the model: it was trained with them if
+    its generation stops at the end of a message, or if the tokenizer of its own folder or repository has them.
 
     Args:
         model ([`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
@@ -40,19 +48,20 @@ def add_block_tokens(
         ValueError: If the adapter cannot train single rows of the embeddings, or a PEFT model lacks the tokens.
     """
     if isinstance(model, PeftModel):
-        if any(token not in tokenizer.get_vocab() for token in BLOCK_TOKENS.values()):
-            raise ValueError(
-                "`rendering='block-token'` adds tokens, which must happen before a model is wrapped with PEFT; pass the base "
-                "model and `peft_config`."
-            )
+        _check_adapted(model, tokenizer)
         return
     if peft_config is not None and not isinstance(peft_config, LoraConfig):
         raise ValueError(
             f"The block tokens need an adapter that also trains their embeddings, which {type(peft_config).__name__} does not "
             f"offer; use a `LoraConfig`, or `rendering='chat'`."
         )
-    new = [token for token in BLOCK_TOKENS.values() if token not in tokenizer.get_vocab()]
-    pieces = [tokenizer(token, add_special_tokens=False)["input_ids"] for token in new]
+    new = _untrained_tokens(model, tokenizer)
+    if new and all(token in tokenizer.get_vocab() for token in new):
+        logger.warning(
+            "The tokenizer has the block tokens, but this model was not trained with them: their embeddings are initialized."
+        )
+    # As text, whether the tokenizer knows the tokens or not
+    pieces = [tokenizer(token, add_special_tokens=False, split_special_tokens=True)["input_ids"] for token in new]
     tokenizer.add_special_tokens({"additional_special_tokens": new}, replace_extra_special_tokens=False)
     vocabulary = tokenizer.get_vocab()
     new_ids = [vocabulary[token] for token in new]
@@ -79,6 +88,49 @@ def add_block_tokens(
             **trainable,
             **{name: sorted({*trainable.get(name, []), *new_ids}) for name in names},
         }
+
+
+def _untrained_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    vocabulary = tokenizer.get_vocab()
+    lacking = [token for token in BLOCK_TOKENS.values() if token not in vocabulary]
+    if lacking:  # those that are there belong to the model, such as Phi-3's `<|user|>`
+        return lacking
+    stops = model.generation_config.eos_token_id
+    if vocabulary[BLOCK_TOKENS["end_of_message"]] in (stops if isinstance(stops, list) else [stops]):
+        return []
+    own = _own_vocabulary(model)
+    return [token for token in BLOCK_TOKENS.values() if token not in own]
+
+
+def _own_vocabulary(model: PreTrainedModel) -> dict[str, int]:
+    # Of the tokenizer in the model's folder or repository; none for a model that was made in memory
+    name = get_config_model_id(model.config)
+    if not name:
+        return {}
+    try:
+        return AutoTokenizer.from_pretrained(name, revision=getattr(model.config, "_commit_hash", None)).get_vocab()
+    except (OSError, ValueError):
+        return {}
+
+
+def _check_adapted(model: PeftModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    vocabulary = tokenizer.get_vocab()
+    if any(token not in vocabulary for token in BLOCK_TOKENS.values()):
+        raise ValueError(
+            "`rendering='block-token'` adds tokens, which must happen before a model is wrapped with PEFT; pass the base "
+            "model and `peft_config`."
+        )
+    base: PreTrainedModel = model.get_base_model()  # type: ignore[assignment] # a module to PEFT
+    trained_rows: set[int] = set()
+    for config in model.peft_config.values():
+        indices = getattr(config, "trainable_token_indices", None) or []
+        trained_rows.update(*indices.values()) if isinstance(indices, dict) else trained_rows.update(indices)
+    untrained = [token for token in _untrained_tokens(base, tokenizer) if vocabulary[token] not in trained_rows]
+    if untrained:
+        raise ValueError(
+            f"The tokenizer has the block tokens, but the model under the adapter was not trained with {' '.join(untrained)}, "
+            f"and the adapter does not train them; pass the base model and `peft_config`."
+        )
 
 
 def _name_of(module: nn.Module, model: nn.Module) -> str:

@@ -16,7 +16,7 @@ from datasets import Dataset, Features, IterableDataset, List, Value
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from ..rendering import BlockTokenRenderer, ChatTemplateRenderer, UnrenderableRow
+from ..rendering import BLOCK_TOKEN_CHAT_TEMPLATE, BlockTokenRenderer, ChatTemplateRenderer, UnrenderableRow
 from ..sequences import normalize_row
 from .config import ReflectionDistillConfig
 
@@ -46,9 +46,17 @@ def make_renderer(
             Fast tokenizer.
         args ([`ReflectionDistillConfig`]):
             Settings.
+
+    Raises:
+        ValueError: If the tokenizer's chat template is that of another rendering.
     """
     if args.rendering == "block-token":
         return BlockTokenRenderer(tokenizer, args.hide_prefix)
+    if tokenizer.chat_template == BLOCK_TOKEN_CHAT_TEMPLATE:
+        raise ValueError(
+            "`rendering='chat'`, but the tokenizer has the template of the block tokens, from an earlier training; load the "
+            "model's own tokenizer, or set `rendering='block-token'`."
+        )
     template_kwargs: Any = args.chat_template_kwargs  # no string any longer
     return ChatTemplateRenderer(tokenizer, args.execution_role, args.hide_prefix, template_kwargs)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import make_tokenizer, tiny_config
 from peft import LoraConfig, PeftModel, PromptTuningConfig, get_peft_model
+from reference import make_trainer
 from transformers import AutoModelForCausalLM, GPT2Config, GPTNeoXConfig
 
 from reflection_trl.rendering import BLOCK_TOKENS, BlockTokenRenderer
@@ -193,3 +194,83 @@ def test_adapters_without_trainable_rows_are_refused(plain_tokenizer, make_model
     with pytest.raises(ValueError, match="which PromptTuningConfig does not offer; use a `LoraConfig`"):
         add_block_tokens(make_model(CONFIGS["untied"]()), plain_tokenizer, PromptTuningConfig(num_virtual_tokens=2))
     assert len(plain_tokenizer) == 400
+
+
+def fresh(make_model, kind):
+    """A model as it comes, whose rows for tokens to come are those of padding."""
+    model = make_model(CONFIGS[kind](), seed=1)
+    with torch.no_grad():
+        for weight in embeddings_of(model):
+            weight[400:] = 0.001
+    return model
+
+
+@pytest.mark.parametrize("saved", [False, True], ids=["shared", "saved"])
+@configs
+def test_a_tokenizer_that_has_the_tokens_already(kind, saved, plain_tokenizer, make_model, tmp_path):
+    """A second training with the same tokenizer, or with one that an earlier training saved: the model decides."""
+    expected = fresh(make_model, kind)
+    config = LoraConfig(target_modules="all-linear")
+    add_block_tokens(expected, plain_tokenizer, config)
+    if saved:
+        plain_tokenizer.save_pretrained(tmp_path)
+        plain_tokenizer = type(plain_tokenizer).from_pretrained(tmp_path)
+    model, again = fresh(make_model, kind), LoraConfig(target_modules="all-linear")
+    add_block_tokens(model, plain_tokenizer, again)
+    for weight, other in zip(embeddings_of(model), embeddings_of(expected), strict=True):
+        assert torch.equal(weight, other)
+    assert again.trainable_token_indices == config.trainable_token_indices != {}
+    assert model.generation_config.eos_token_id == expected.generation_config.eos_token_id
+
+
+@pytest.mark.parametrize("published", [False, True], ids=["ours", "published code"])
+def test_what_a_model_was_trained_with_stays(published, plain_tokenizer, make_model, tmp_path):
+    model = make_model(CONFIGS["untied"]())
+    add_block_tokens(model, plain_tokenizer)
+    with torch.no_grad():
+        for weight in embeddings_of(model):
+            weight[400:] += 1
+    if published:  # whose models stop at the end of texts; their folder has the tokenizer
+        model.generation_config.eos_token_id = plain_tokenizer.eos_token_id
+    model.save_pretrained(tmp_path)
+    plain_tokenizer.save_pretrained(tmp_path)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
+    tokenizer = type(plain_tokenizer).from_pretrained(tmp_path)
+    add_block_tokens(loaded, tokenizer, config := LoraConfig())
+    for weight, trained in zip(embeddings_of(loaded), embeddings_of(model), strict=True):
+        assert torch.equal(weight, trained)
+    assert config.trainable_token_indices is None
+
+
+def test_tokens_of_the_model_s_own_stay_when_another_training_added_the_rest(plain_tokenizer, make_model, tmp_path):
+    """Phi-3 has `<|user|>`: of a tokenizer with all seven, only the others are new to the base model."""
+    plain_tokenizer.add_special_tokens({"additional_special_tokens": ["<|user|>"]})
+    make_model(CONFIGS["room to spare"]()).save_pretrained(tmp_path)
+    plain_tokenizer.save_pretrained(tmp_path)
+    add_block_tokens(make_model(CONFIGS["room to spare"]()), plain_tokenizer)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    before = model.get_input_embeddings().weight.detach().clone()
+    add_block_tokens(model, plain_tokenizer)
+    changed = (model.get_input_embeddings().weight != before).any(1).nonzero().flatten().tolist()
+    assert changed == sorted(set(ids_of(plain_tokenizer)) - {400})
+
+
+def test_an_adapter_over_a_model_without_the_tokens_is_refused(plain_tokenizer, make_model):
+    model = make_model(CONFIGS["untied"]())
+    add_block_tokens(model, plain_tokenizer, config := LoraConfig(target_modules=["q_proj"]))
+    add_block_tokens(get_peft_model(model, config), plain_tokenizer)
+    bare = make_model(CONFIGS["room to spare"]())
+    with pytest.raises(
+        ValueError, match=r"the model under the adapter was not trained with <\|user\|> .*pass the base model"
+    ):
+        add_block_tokens(get_peft_model(bare, LoraConfig(target_modules=["q_proj"])), plain_tokenizer)
+
+
+def test_the_template_of_the_block_tokens_is_not_taken_for_a_chat_template(
+    plain_tokenizer, make_model, mixed_rows, tmp_path
+):
+    add_block_tokens(make_model(CONFIGS["untied"]()), plain_tokenizer)
+    with pytest.raises(
+        ValueError, match=r"`rendering='chat'`, but the tokenizer has the template of the block tokens"
+    ):
+        make_trainer(make_model(CONFIGS["room to spare"]()), plain_tokenizer, mixed_rows, tmp_path)
