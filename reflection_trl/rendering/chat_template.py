@@ -60,6 +60,10 @@ class ChatTemplateRenderer:
         self.execution_role = self._resolve_execution_role(execution_role)
         self._alternates = self.execution_role == "user" and not self._takes_neighbouring_user_turns()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # `datasets` hashes the renderer for the name of a cache file, which must not depend on rows that were rendered before
+        return {**self.__dict__, "_turns": {}}
+
     @property
     def stop_token(self) -> str | None:
         """The special token that ends an answer; `None` where the template has none."""

@@ -66,4 +66,5 @@ def _row(example: dict[str, Any]) -> Row:
         block_types=np.asarray(example["block_types"], dtype=np.int64),
         answer_start=int(example["answer_start"]),
         row_id=int(example["row_id"]),
+        stream_index=example.get("stream_index"),
     )

@@ -269,6 +269,7 @@ class ReflectionDistillConfig(SFTConfig):
     def __post_init__(self) -> None:
         if isinstance(self.mask_strategy, str):
             self.mask_strategy = [self.mask_strategy]
+        self.mask_strategy = list(self.mask_strategy)  # a tuple would be another setting than the list of a checkpoint
         self.mask_order = [self.mask_order] if isinstance(self.mask_order, str) else list(self.mask_order)
         _check_choice("rendering", self.rendering, RENDERINGS)
         _check_choice("execution_role", self.execution_role, EXECUTION_ROLES)
@@ -376,7 +377,7 @@ class ReflectionDistillConfig(SFTConfig):
     @property
     def masking_settings(self) -> dict[str, Any]:
         """
-        The settings that decide what is hidden when; a resumed run must have the same.
+        Returns the settings that a resumed run must share: what is hidden when, and whose predictions are distilled.
 
         Returns:
             `dict`: Names and values.
@@ -391,6 +392,7 @@ class ReflectionDistillConfig(SFTConfig):
             "mask_rate_start",
             "mask_rate_end",
             "mask_levels",
+            "teacher",
             "seed",
         )
         return {name: getattr(self, name) for name in names}

@@ -5,7 +5,7 @@ reported. Nothing is ever cut.
 """
 
 import bisect
-import zlib
+import hashlib
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset, Features, IterableDataset, List, Value
+from torch.utils.data import get_worker_info
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
@@ -33,6 +34,8 @@ TOKEN_FEATURES = Features(
         "row_id": Value("int64"),
     }
 )
+# Rows of a stream are numbered by content, so equal ones are told apart by their place in it
+STREAM_FEATURES = Features({**TOKEN_FEATURES, "stream_index": Value("int64")})
 
 
 def make_renderer(
@@ -96,7 +99,7 @@ def prepare_dataset(
     if not columns or (isinstance(dataset, Dataset) and len(dataset) == 0):
         raise ValueError(f"The {name} dataset is empty.")
     if set(TOKEN_FEATURES) <= set(columns):
-        return _numbered_apart(dataset)
+        return _numbered_apart(dataset, columns)
     missing = [column for column in ("messages", "type") if column not in columns]
     if missing:
         raise ValueError(
@@ -106,15 +109,16 @@ def prepare_dataset(
 
     streams = isinstance(dataset, IterableDataset)
     tokenize_row = _row_tokenizer(renderer, max_length, name, streams)
-    features = Features({**TOKEN_FEATURES, "dropped": Value("string")})
+    dropped = {"dropped": Value("string")}
     if streams:
+        features = Features({**STREAM_FEATURES, **dropped})
         dataset = dataset.map(tokenize_row, with_indices=True, remove_columns=columns, features=features)
         return dataset.filter(_keep_and_warn).remove_columns("dropped")
     dataset = dataset.map(
         tokenize_row,
         with_indices=True,
         remove_columns=columns,
-        features=features,
+        features=Features({**TOKEN_FEATURES, **dropped}),
         num_proc=num_proc,
         desc=f"Tokenizing {name} dataset",
     )
@@ -159,7 +163,7 @@ def check_rows_are_left(
         raise ValueError(_nothing_left(reasons, name))
 
 
-def pack_rows(dataset: Dataset, token_budget: int) -> Dataset:
+def pack_rows(dataset: Dataset | IterableDataset, token_budget: int) -> Dataset:
     """
     Group prepared rows into packs of at most `token_budget` tokens, best fit decreasing.
 
@@ -176,15 +180,11 @@ def pack_rows(dataset: Dataset, token_budget: int) -> Dataset:
         [`~datasets.Dataset`]: Packs; each column is the list of its rows' values.
 
     Raises:
-        ValueError: If a row alone exceeds the budget.
+        ValueError: If a row alone exceeds the budget, or for a stream.
     """
-    dataset = dataset.with_format("numpy")
-    costs = np.array(
-        [
-            len(block_ids) + (np.count_nonzero(block_ids) if len(block_types) else 0)
-            for block_ids, block_types in zip(dataset["block_ids"], dataset["block_types"], strict=True)
-        ]
-    )
+    if isinstance(dataset, IterableDataset):
+        raise ValueError("`token_budget` needs to see all rows, so it does not work on a streaming dataset; unset it.")
+    costs = row_costs(dataset)
     if costs.max() > token_budget:
         raise ValueError(
             f"`token_budget` is {token_budget}, but the largest row takes {costs.max()} tokens as teacher and student; raise "
@@ -197,6 +197,30 @@ def pack_rows(dataset: Dataset, token_budget: int) -> Dataset:
         column: pa.LargeListArray.from_arrays(offsets, table[column].combine_chunks()) for column in table.column_names
     }
     return Dataset(pa.table(columns))
+
+
+def row_costs(dataset: Dataset) -> np.ndarray:
+    """
+    Returns the most tokens that each row, or pack of rows, can take as teacher and student.
+
+    A reflection row counts twice, the second time without its reflection instruction, which is always hidden from the student.
+
+    Args:
+        dataset ([`~datasets.Dataset`]):
+            Prepared rows or packs.
+
+    Returns:
+        `np.ndarray` of shape `(len(dataset),)`: Number of tokens.
+    """
+
+    def cost(block_ids: np.ndarray, block_types: np.ndarray) -> int:
+        return len(block_ids) + (int(np.count_nonzero(block_ids)) if len(block_types) else 0)
+
+    dataset = dataset.with_format("numpy")
+    columns = zip(dataset["block_ids"], dataset["block_types"], strict=True)
+    if dataset.features["row_id"] == TOKEN_FEATURES["row_id"]:
+        return np.array([cost(*row) for row in columns])
+    return np.array([sum(map(cost, *pack)) for pack in columns])
 
 
 def count_rows(dataset: Dataset) -> int:
@@ -251,9 +275,11 @@ def _row_tokenizer(
             dropped = str(error)
         if dropped:
             tokens = {"input_ids": [], "loss_mask": [], "block_ids": [], "block_types": [], "answer_start": 0}
-        # Each worker of a stream counts from 0, so there the content numbers the row: masks must not depend on workers
-        row_id = zlib.crc32(np.array(tokens["input_ids"], dtype=np.int32).tobytes()) if streams else index
-        return {**tokens, "row_id": row_id, "dropped": dropped}
+        tokens |= {"row_id": index, "dropped": dropped}
+        if streams:
+            # Each worker of a stream counts from 0, so there the content numbers the row: masks must not depend on workers
+            tokens |= {"row_id": _content_id(tokens["input_ids"]), **_stream_index({}, index)}
+        return tokens
 
     return tokenize_row
 
@@ -266,10 +292,22 @@ def _nothing_left(reasons: Counter[str], name: str) -> str:
     return f"No row of the {name} dataset can be used, of {reasons.total()}: {_report(reasons)}."
 
 
-def _numbered_apart(dataset: Dataset | IterableDataset) -> Dataset | IterableDataset:
-    # Datasets that were prepared apart and then joined number their rows alike, of which an evaluation would count one each. Streams
-    # number them by content, and packs are never evaluated
-    if isinstance(dataset, IterableDataset) or dataset.features["row_id"] != TOKEN_FEATURES["row_id"]:
+def _content_id(input_ids: list[int]) -> int:
+    digest = hashlib.blake2b(np.array(input_ids, dtype=np.int32).tobytes(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1  # of int64, without the sign
+
+
+def _stream_index(row: dict[str, Any], index: int) -> dict[str, int]:
+    worker = get_worker_info()
+    return {"stream_index": index if worker is None else index * worker.num_workers + worker.id}
+
+
+def _numbered_apart(dataset: Dataset | IterableDataset, columns: list[str]) -> Dataset | IterableDataset:
+    # Datasets that were prepared apart and then joined number their rows alike, of which an evaluation would count one each. Packs
+    # are never evaluated
+    if isinstance(dataset, IterableDataset):
+        return dataset if "stream_index" in columns else dataset.map(_stream_index, with_indices=True)
+    if dataset.features["row_id"] != TOKEN_FEATURES["row_id"]:
         return dataset
     if len(np.unique(dataset.with_format("numpy")["row_id"])) == len(dataset):
         return dataset

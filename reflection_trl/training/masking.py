@@ -62,6 +62,11 @@ def mask_rate(
     Returns:
         `float`: Rate in [0, 1].
     """
+    if max_steps < 1:
+        raise ValueError(
+            "No training is under way, so there is no mask rate and no training loss; call `train()` first, or `evaluate()` for "
+            "the one-off loss."
+        )
     progress = min((step + 1) / max_steps, 1.0)
     if schedule == "linear":
         shape = progress

@@ -151,10 +151,21 @@ class TrainingMetrics:
 
 
 class EvaluationMetrics:
-    """Sums of each evaluated row: each row counts once and each token alike, however rows are batched and shared."""
+    """
+    Sums of each evaluated row: each row counts once and each token alike, however rows are batched and shared.
 
-    def __init__(self) -> None:
-        self._rows: dict[int, tuple[float, ...]] = {}
+    Args:
+        accelerator ([`~accelerate.Accelerator`]):
+            Joins the processes.
+        has_duplicates (`bool`, *optional*, defaults to `True`):
+            Whether the last batches of several processes may be filled up with rows that others have too. These are known by
+            their number and, in a stream, by their place, since a stream may hold equal rows.
+    """
+
+    def __init__(self, accelerator: Accelerator, has_duplicates: bool = True) -> None:
+        self._process = accelerator.process_index
+        self._has_duplicates = has_duplicates
+        self._rows: dict[tuple[int, int | None], tuple[float, ...]] = {}
 
     def add(self, rows: Sequence[Row], batch: Batch, outputs: DistillationLossOutput) -> None:
         """
@@ -162,7 +173,7 @@ class EvaluationMetrics:
 
         Args:
             rows (`Sequence[Row]`):
-                The rows. One that was added before, as a batch that is filled up with other rows has, changes nothing.
+                The rows.
             batch ([`~reflection_trl.packing.Batch`]):
                 Their one-off sequences, in this order.
             outputs ([`~reflection_trl.losses.DistillationLossOutput`]):
@@ -171,7 +182,8 @@ class EvaluationMetrics:
         scores = torch.stack([outputs.nll, outputs.entropy, outputs.correct.float()]).cpu().double().numpy()
         for number, row in enumerate(rows):
             mine = batch.sequence_index == number
-            self._rows[row.row_id] = (float(mine.sum()), *scores[:, mine].sum(1).tolist())
+            key = (row.row_id, row.stream_index) if self._has_duplicates else (self._process, len(self._rows))
+            self._rows[key] = (float(mine.sum()), *scores[:, mine].sum(1).tolist())
 
     def means(self) -> dict[str, float]:
         """

@@ -35,7 +35,9 @@ class Row:
         answer_start (`int`):
             First token of the answer.
         row_id (`int`):
-            Number of the row in its dataset.
+            Number of the row in its dataset, or of its content in a stream. Masks are drawn by it.
+        stream_index (`int`, *optional*):
+            Place of the row in its stream.
     """
 
     input_ids: np.ndarray
@@ -44,6 +46,7 @@ class Row:
     block_types: np.ndarray
     answer_start: int
     row_id: int
+    stream_index: int | None = None
 
     @property
     def is_reflection(self) -> bool:

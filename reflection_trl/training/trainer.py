@@ -33,7 +33,15 @@ from .checkpoints import (
 from .checks import check_adapter, check_datasets, check_model, disable_dispatching, set_pad_token
 from .collator import DataCollatorForReflectionDistillation
 from .config import ReflectionDistillConfig
-from .dataset import TOKEN_FEATURES, check_rows_are_left, count_rows, make_renderer, pack_rows, prepare_dataset
+from .dataset import (
+    STREAM_FEATURES,
+    check_rows_are_left,
+    count_rows,
+    make_renderer,
+    pack_rows,
+    prepare_dataset,
+    row_costs,
+)
 from .forward import LossInputs, TeacherPredictions, make_loss_inputs
 from .inputs import model_inputs, to_device
 from .losses import DistillationLossOutput
@@ -165,7 +173,7 @@ class ReflectionDistillTrainer(PublishingTrainer):
         if self._teacher_weights is not None:
             self.add_callback(UpdateTeacher(self._teacher_weights))
         self._training_metrics = TrainingMetrics()
-        self._evaluation_metrics = EvaluationMetrics()
+        self._evaluation_metrics = EvaluationMetrics(self.accelerator)
         self._micro_batches = 1  # of the accumulation window under way
         args.run_facts = {
             # `None` for a streaming dataset
@@ -200,10 +208,6 @@ class ReflectionDistillTrainer(PublishingTrainer):
         with args.distributed_state.main_process_first():
             dataset = prepare_dataset(dataset, self._renderer, args.max_length, dataset_name, args.dataset_num_proc)
             if args.token_budget is not None and trains:
-                if isinstance(dataset, IterableDataset):
-                    raise ValueError(
-                        "`token_budget` needs to see all rows, so it does not work on a streaming dataset; unset it."
-                    )
                 dataset = pack_rows(dataset, args.token_budget)
         if args.shuffle_dataset:
             dataset = dataset.shuffle(seed=args.seed)
@@ -211,7 +215,16 @@ class ReflectionDistillTrainer(PublishingTrainer):
 
     def _set_signature_columns_if_needed(self) -> None:
         if self._signature_columns is None:
-            self._signature_columns = list(TOKEN_FEATURES)  # type: ignore[assignment] # TRL starts with `None`
+            self._signature_columns = list(STREAM_FEATURES)  # type: ignore[assignment] # TRL starts with `None`
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> torch.utils.data.Sampler | None:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        if self.args.train_sampling_strategy in ("group_by_length", "batch_rebalance") and isinstance(
+            dataset, Dataset
+        ):
+            # What a row or pack takes in a batch; the Trainer would count the rows of a pack, and a reflection row once
+            dataset = Dataset.from_dict({self.args.length_column_name: row_costs(dataset)})
+        return super()._get_train_sampler(dataset)
 
     # Training
 
@@ -223,7 +236,7 @@ class ReflectionDistillTrainer(PublishingTrainer):
     ) -> TrainOutput:
         checkpoint = find_checkpoint(resume_from_checkpoint, self._output_dir, self.args.should_save)
         if checkpoint is not None:
-            check_checkpoint(checkpoint, self._masking_settings())
+            check_checkpoint(checkpoint, self.args.masking_settings)
             if self._teacher_weights is not None:
                 self._teacher_weights.load(checkpoint)
             notice = WarnOfOtherSteps(checkpoint)
@@ -267,11 +280,6 @@ class ReflectionDistillTrainer(PublishingTrainer):
     def current_mask_rate(self) -> float:
         """The mask rate of the optimizer step under way."""
         args = self.args
-        if not self.state.max_steps:
-            raise ValueError(
-                "No training is under way, so there is no mask rate and no training loss; call `train()` first, or `evaluate()` for "
-                "the one-off loss."
-            )
         schedule = (args.mask_schedule, args.mask_rate_start, args.mask_rate_end, args.mask_levels)
         return mask_rate(self.state.global_step, self.state.max_steps, *schedule)
 
@@ -302,7 +310,7 @@ class ReflectionDistillTrainer(PublishingTrainer):
                 teacher = self._teacher_predictions(model, reflections or rows[:1])
                 if reflections:
                     loss_inputs.teacher_hidden, loss_inputs.teacher_head = teacher.hidden, teacher.head
-        outputs = self._loss(model, batch, loss_inputs)
+        outputs = DistillationLossOutput(**model(**self._model_inputs(batch), loss_inputs=loss_inputs))
         self._training_metrics.add(outputs, batch, loss_inputs.teacher_index, rate, step_share=1 / self._micro_batches)
         # The loss is divided by the tokens of all processes, and gradients are averaged over processes
         loss = outputs.loss * self.accelerator.num_processes
@@ -314,9 +322,6 @@ class ReflectionDistillTrainer(PublishingTrainer):
 
     def _batch(self, sequences: list[Sequence]) -> Batch:
         return pack(sequences) if self._packed else pad(sequences, self._tokenizer.pad_token_id or 0)
-
-    def _loss(self, model: nn.Module, batch: Batch, loss_inputs: LossInputs) -> DistillationLossOutput:
-        return DistillationLossOutput(**model(**self._model_inputs(batch), loss_inputs=loss_inputs))
 
     def _model_inputs(self, batch: Batch) -> dict[str, Any]:
         return model_inputs(batch, self._attn_implementation, self.accelerator.device, self.model.dtype)
@@ -343,7 +348,7 @@ class ReflectionDistillTrainer(PublishingTrainer):
             student_index=none,
             teacher_index=none,
         )
-        outputs = self._loss(model, batch, loss_inputs)
+        outputs = DistillationLossOutput(**model(**self._model_inputs(batch), loss_inputs=loss_inputs))
         self._evaluation_metrics.add(rows, batch, outputs)
         return outputs.loss
 
@@ -353,9 +358,11 @@ class ReflectionDistillTrainer(PublishingTrainer):
         inputs: dict[str, Any],
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
-    ) -> tuple[torch.Tensor, None, None]:
+    ) -> tuple[None, None, None]:
+        # No loss: the Trainer would gather it in every step, and wait forever for a process whose share of a stream is shorter
         with torch.no_grad(), self.compute_loss_context_manager():
-            return self.compute_loss(model, inputs).detach(), None, None  # type: ignore[union-attr] # the loss alone
+            self.compute_loss(model, inputs)
+        return None, None, None
 
     def evaluation_loop(
         self,
@@ -365,7 +372,9 @@ class ReflectionDistillTrainer(PublishingTrainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
-        self._evaluation_metrics = EvaluationMetrics()
+        # A stream is split by its shards, unless it has fewer than there are processes: then accelerate fills batches up
+        filled_up = not isinstance(dataloader.dataset, IterableDataset)
+        self._evaluation_metrics = EvaluationMetrics(self.accelerator, has_duplicates=filled_up)
         output = super().evaluation_loop(dataloader, description, True, ignore_keys, metric_key_prefix)
         means = self._evaluation_metrics.means()
         if not means:
@@ -402,8 +411,8 @@ class ReflectionDistillTrainer(PublishingTrainer):
     # Logs and checkpoints
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        # Sums are reduced here, where every process comes, whatever kinds of rows it had
-        if self.model.training and not self._training_metrics.is_empty:
+        # An evaluation at the end leaves the model in evaluation mode, with the last training metrics yet to be logged
+        if logs.keys() & {"loss", "train_loss"} and not self._training_metrics.is_empty:
             metrics, new_tokens = self._training_metrics.read(self.accelerator)
             self.state.num_input_tokens_seen += new_tokens
             logs |= {"num_tokens": self.state.num_input_tokens_seen, **metrics}
@@ -413,9 +422,6 @@ class ReflectionDistillTrainer(PublishingTrainer):
         tokens = sum(len(row.input_ids) * (2 if row.is_reflection else 1) for row in inputs["rows"])
         return 6 * tokens * self.model.num_parameters(exclude_embeddings=True)
 
-    def _masking_settings(self) -> dict[str, Any]:
-        return self.args.masking_settings | {"teacher": self.args.teacher}
-
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         self.state.num_input_tokens_seen += self._training_metrics.count_tokens(self.accelerator)
         folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
@@ -423,14 +429,13 @@ class ReflectionDistillTrainer(PublishingTrainer):
             super()._save_checkpoint(model, trial)
 
     def _save_rng_state(self, output_dir: str) -> None:
-        # The last files that every process writes. Behind them come the trainer's state, a push, and the removal of old
-        # checkpoints, for which this one must be complete
+        # The last files that every process writes, before the trainer's state, a push, and the removal of old checkpoints
         super()._save_rng_state(output_dir)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             if self._teacher_weights is not None:
                 self._teacher_weights.save(Path(output_dir))
-            mark_complete(Path(output_dir), self._masking_settings())
+            mark_complete(Path(output_dir), self.args.masking_settings)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """

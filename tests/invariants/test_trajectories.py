@@ -165,6 +165,8 @@ def test_two_processes_equal_one(usual, tmp_path, tokenizer, mixed_rows, make_mo
     evaluated = [entry for entry in logs if "eval_loss" in entry][-1]
     alone = json.loads((tmp_path / "alone.json").read_text())
     assert evaluated["eval_loss"] == pytest.approx(alone["eval_loss"], rel=1e-5)
+    streams = json.loads((tmp_path / "streams.json").read_text())
+    assert streams["found"] == [pytest.approx(streams["expected"], rel=1e-5)] * 2
 
 
 @pytest.mark.slow

@@ -59,7 +59,13 @@ if fate == "kill":
     trainer.add_callback(Die())
 trainer.train(resume_from_checkpoint=True if fate == "resume" else None)
 trainer.evaluate()
+# Streams: of shards of unequal length, one a process, and of one shard, which both read; with equal rows in either
+repeated = Dataset.from_list([rows[0], *rows.select(range(5)), rows[0], rows[0]])
+expected = trainer.evaluate(repeated, metric_key_prefix="dataset")["dataset_loss"]
+streams = [repeated.to_iterable_dataset(num_shards=shards) for shards in (3, 1)]
+found = [trainer.evaluate(stream, metric_key_prefix="stream")["stream_loss"] for stream in streams]
 if trainer.is_world_process_zero():
+    (folder / "streams.json").write_text(json.dumps({"expected": expected, "found": found}))
     (folder / "logs.json").write_text(json.dumps(trainer.state.log_history))
     trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder / "trained")
     # The same evaluation row by row, each once, outside the trainer's evaluation loop

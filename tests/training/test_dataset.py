@@ -3,15 +3,18 @@
 import copy
 import json
 import logging
+import zlib
 
+import numpy as np
 import pytest
 from conftest import CORPUS, generation_row, make_tokenizer, reflection_row, trl_template
 from datasets import Dataset, IterableDataset, concatenate_datasets
+from datasets.fingerprint import Hasher
 from torch.utils.data import DataLoader
 
 from reflection_trl.rendering import BLOCK_TOKENS, BlockTokenRenderer, ChatTemplateRenderer
 from reflection_trl.sequences import to_typed_blocks
-from reflection_trl.training.dataset import TOKEN_FEATURES, prepare_dataset
+from reflection_trl.training.dataset import TOKEN_FEATURES, _content_id, prepare_dataset
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +105,42 @@ def test_rows_of_a_stream_have_the_same_number_in_any_worker(mixed_rows, rendere
 
     assert numbers(1, 0) == numbers(4, 2)
     assert len(set(numbers(1, 0))) == len(mixed_rows)
+
+
+def test_rows_that_crc32_takes_for_one_have_numbers_of_their_own():
+    """Of 200,000 rows four pairs share a crc32 on average; these do."""
+    rng, seen, pairs = np.random.default_rng(0), {}, []
+    for row in rng.integers(0, 2**17, (200_000, 4), dtype=np.int32):
+        other = seen.setdefault(zlib.crc32(row.tobytes()), row)
+        if other is not row:
+            pairs.append((row.tolist(), other.tolist()))
+    assert pairs
+    for row, other in pairs:
+        assert _content_id(row) != _content_id(other)
+        assert 0 <= _content_id(row) == _content_id(row) < 2**63
+
+
+def test_equal_rows_of_a_stream_are_told_apart(mixed_rows, renderer):
+    rows = [mixed_rows[0]] * 3 + mixed_rows[1:4]
+    for num_shards, num_workers in ((1, 0), (3, 2)):
+        stream = prepare_dataset(Dataset.from_list(rows).to_iterable_dataset(num_shards=num_shards), renderer, None)
+        prepared = list(DataLoader(stream, batch_size=None, num_workers=num_workers))
+        assert len({row["row_id"] for row in prepared}) == 4
+        assert len({row["stream_index"] for row in prepared}) == 6
+    joined = concatenate_datasets([prepare_dataset(Dataset.from_list(mixed_rows), renderer, None)] * 2)
+    stream = prepare_dataset(joined.to_iterable_dataset(), renderer, None)
+    assert len({(row["row_id"], row["stream_index"]) for row in stream}) == 2 * len(mixed_rows)
+
+
+def test_the_cache_does_not_depend_on_what_was_tokenized_before(mixed_rows, tokenizer):
+    renderer = ChatTemplateRenderer(tokenizer)
+    before = Hasher.hash(renderer)
+    with_system = {**generation_row(), "messages": [{"role": "system", "content": "s"}, *generation_row()["messages"]]}
+    for row in (with_system, *mixed_rows):
+        renderer.tokenize(row)
+    assert Hasher.hash(renderer) == before
+    copied = copy.deepcopy(renderer)
+    assert copied.tokenize(with_system) == renderer.tokenize(with_system)
 
 
 @pytest.mark.parametrize("excess", [0, 1])

@@ -190,12 +190,49 @@ def test_a_row_that_comes_twice_in_a_batch_is_evaluated_once(make_model, tokeniz
     once = trainer.data_collator([trainer.eval_dataset[number] for number in range(3)])["rows"]
     figures = []
     for rows in (once, [*once, once[0]]):
-        trainer._evaluation_metrics = EvaluationMetrics()
+        trainer._evaluation_metrics = EvaluationMetrics(trainer.accelerator)
         trainer.model.eval()
         with torch.no_grad():
             trainer._one_off_loss(trainer.model, rows)
         figures.append(trainer._evaluation_metrics.means())
     assert figures[0] == figures[1]
+
+
+def test_equal_rows_of_a_stream_count_as_often_as_in_a_dataset(make_model, tokenizer, mixed_rows, tmp_path):
+    rows = Dataset.from_list([mixed_rows[0], mixed_rows[0], mixed_rows[0], mixed_rows[3]])
+    settings = {"per_device_eval_batch_size": 3}
+    losses = [
+        evaluated(make_model, tokenizer, mixed_rows, tmp_path, dataset, **settings).evaluate()["eval_loss"]
+        for dataset in (rows, rows.to_iterable_dataset(), rows.to_iterable_dataset(num_shards=2))
+    ]
+    assert losses[1:] == [pytest.approx(losses[0], rel=1e-6)] * 2
+
+
+@pytest.mark.parametrize("steps", [2, 3])
+def test_metrics_since_the_last_log_are_logged_when_an_evaluation_ends_the_training(
+    make_model, tokenizer, mixed_rows, tmp_path, steps
+):
+    rows = Dataset.from_list(mixed_rows)
+    settings = {"max_steps": steps, "logging_steps": 2, "eval_strategy": "steps", "eval_steps": steps}
+    trainer = evaluated(make_model, tokenizer, mixed_rows, tmp_path, rows, **settings, save_strategy="no")
+    trainer.train()
+    rates = [entry["mask/rate"] for entry in trainer.state.log_history if "mask/rate" in entry]
+    assert rates == pytest.approx({2: [0.75], 3: [0.5, 1.0]}[steps])
+    assert all("mask/rate" not in entry for entry in trainer.state.log_history if "eval_loss" in entry)
+
+
+def test_rows_of_like_size_share_a_batch(make_model, tokenizer, mixed_rows, tmp_path):
+    """By what they take as teacher and student; a pack has as many rows as columns of one have tokens."""
+    settings = {"train_sampling_strategy": "group_by_length"}
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **settings)
+    rows = prepared_rows(trainer)
+    expected = [len(row.input_ids) + row.is_reflection * int((row.block_ids != 0).sum()) for row in rows]
+    assert trainer._get_train_sampler().lengths == expected
+    packed = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, token_budget=1000, **settings)
+    packs = [[expected[row_id] for row_id in pack] for pack in packed.train_dataset["row_id"]]
+    assert len(packs) < len(rows) and packed._get_train_sampler().lengths == [sum(pack) for pack in packs]
+    packed.train()
+    assert packed.state.global_step == packed.args.max_steps
 
 
 def test_rows_to_evaluate_on_are_not_packed_whatever_they_are_called(make_model, tokenizer, mixed_rows, tmp_path):
@@ -375,6 +412,21 @@ def test_settings_serve_a_second_trainer(make_model, tokenizer, mixed_rows, tmp_
     first = make_trainer(str(tmp_path / "base"), None, mixed_rows, tmp_path, **settings)
     second = ReflectionDistillTrainer(str(tmp_path / "base"), first.args, train_dataset=Dataset.from_list(mixed_rows))
     assert first.model.config._attn_implementation == second.model.config._attn_implementation == "eager"
+
+
+def test_settings_outlive_a_failed_attempt(make_model, tokenizer, mixed_rows, tmp_path):
+    make_model().save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    args = ReflectionDistillConfig(
+        output_dir=str(tmp_path), rendering="block-token", model_init_kwargs={"attn_implementation": "eager"}, bf16=False,
+        use_cpu=True,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="Row 0"):
+        ReflectionDistillTrainer(
+            str(tmp_path / "base"), args, train_dataset=Dataset.from_list([{"messages": [], "type": "reflection"}])
+        )
+    trainer = ReflectionDistillTrainer(str(tmp_path / "base"), args, train_dataset=Dataset.from_list(mixed_rows))
+    assert trainer.model.config._attn_implementation == "eager"
 
 
 def test_padding_token_is_the_one_that_is_named(make_model, tokenizer, mixed_rows, tmp_path):
