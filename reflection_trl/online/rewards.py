@@ -55,8 +55,8 @@ def execution_reward(
 
         reward = execution + format_weight * format + length_weight * length
 
-    A completion that the sandbox itself fails to run, three times over, has no reward (`None`), with which `GRPOTrainer` leaves it
-    out of its group; `RLOOTrainer` and `SDPOTrainer` take it for 0.
+    A completion that the sandbox itself fails to run, three times over, has no reward (`None`), with which `GRPOTrainer` and
+    `RLOOTrainer` leave it out of its group; `SDPOTrainer` takes it for 0.
 
     Each call logs through `log_metric`, where the trainer offers it: `execution/pass_rate`, `execution/score`, `execution/format`,
     `execution/length`, `execution/sandbox_failed`, and the share of answers that fail for each reason as `execution/failed/no_code`,

@@ -1,0 +1,128 @@
+"""What would make an online training fail or learn nothing, in one sentence, before anything is generated."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from datasets import Dataset, IterableDataset
+from transformers import PreTrainedModel
+from trl import GRPOTrainer
+from trl.import_utils import is_vllm_available
+
+from .config import OnlineReflectionDistillConfig
+from .rewards import ExecutionReward
+
+
+_JUDGED_BY = ("tests", "examples", "answer")
+_NAMED = 3  # prompts that a message names
+
+
+def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any, eval_dataset: Any) -> None:
+    """
+    Checks settings and datasets before a model is loaded.
+
+    Args:
+        args ([`OnlineReflectionDistillConfig`]):
+            Settings.
+        train_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
+            Rows to train on.
+        eval_dataset ([`~datasets.Dataset`] or `dict` of them, *optional*):
+            Rows to evaluate on.
+
+    Raises:
+        ImportError: If vLLM is asked for and not installed.
+        TypeError: If a dataset is none.
+        ValueError: If a dataset lacks a column.
+    """
+    if args.use_vllm and not is_vllm_available():
+        raise ImportError(
+            "`use_vllm` is set, but vLLM is not installed: run `pip install vllm`, or set `use_vllm=False` to generate with "
+            "transformers."
+        )
+    if train_dataset is None:
+        raise ValueError("`train_dataset` is required; `load_problems_for_rl` makes one from problems.")
+    evaluated = eval_dataset if isinstance(eval_dataset, dict) else {"eval_dataset": eval_dataset}
+    for name, dataset in {"train_dataset": train_dataset, **evaluated}.items():
+        if dataset is not None:
+            _check_columns(name, dataset)
+
+
+def _check_columns(name: str, dataset: Any) -> None:
+    if not isinstance(dataset, (Dataset, IterableDataset)):
+        raise TypeError(
+            f"`{name}` must be a `Dataset` or `IterableDataset`, got `{type(dataset).__name__}`; `load_problems_for_rl` makes one from "
+            f"problems."
+        )
+    columns = dataset.column_names
+    if columns is None:  # of a stream, known with its first row
+        return
+    if "prompt" not in columns or not set(_JUDGED_BY) & set(columns):
+        raise ValueError(
+            f"`{name}` needs a column `prompt`, and `tests` or `examples` to judge answers by, but has {', '.join(columns) or 'none'}; "
+            f"`load_problems_for_rl` makes them from problems."
+        )
+    if isinstance(dataset, Dataset) and not len(dataset):
+        raise ValueError(f"`{name}` has no rows.")
+
+
+def find_execution_reward(reward_funcs: Sequence[Any]) -> ExecutionReward:
+    """
+    Returns the reward function that knows the feedback of each answer.
+
+    Args:
+        reward_funcs (`Sequence`):
+            Reward functions of the trainer.
+
+    Raises:
+        ValueError: If none or several are of [`execution_reward`].
+    """
+    found = [reward for reward in reward_funcs if isinstance(reward, ExecutionReward)]
+    if len(found) != 1:
+        raise ValueError(
+            f"`reward_funcs` must have one `execution_reward(...)`, whose feedback the teacher reads, but has {len(found)}; put it "
+            f"beside your own reward functions, or use TRL's `GRPOTrainer` without a teacher."
+        )
+    return found[0]
+
+
+def context_length(model: PreTrainedModel, args: OnlineReflectionDistillConfig) -> int:
+    """
+    Returns the most tokens that a prompt and its completion may have together.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model.
+        args ([`OnlineReflectionDistillConfig`]):
+            Settings.
+    """
+    length = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 2**31
+    return min(length, args.vllm_max_model_length) if args.use_vllm and args.vllm_max_model_length else length
+
+
+def check_prompt_lengths(trainer: GRPOTrainer, dataset: Any, max_positions: int) -> None:
+    """
+    Checks that each prompt leaves room for a completion.
+
+    Args:
+        trainer ([`~trl.GRPOTrainer`]):
+            Trainer, whose tokenizer and chat template count.
+        dataset ([`~datasets.Dataset`]):
+            Rows to train on; those of a stream are not looked at.
+        max_positions (`int`):
+            Length of the model's context.
+
+    Raises:
+        ValueError: If a prompt is too long.
+    """
+    if not isinstance(dataset, Dataset):
+        return
+    room = max_positions - (trainer.max_completion_length or 0)
+    ids, _, _ = trainer._tokenize_prompts(list(dataset["prompt"]))
+    too_long = [number for number, tokens in enumerate(ids) if len(tokens) > room]
+    if too_long:
+        names = dataset["problem_id"] if "problem_id" in dataset.column_names else range(len(dataset))
+        some = ", ".join(f"{names[i]!r} ({len(ids[i])} tokens)" for i in too_long[:_NAMED])
+        raise ValueError(
+            f"{len(too_long)} of {len(dataset)} prompts leave no room for {trainer.max_completion_length} completion tokens in a context "
+            f"of {max_positions}: {some}{' and others' if len(too_long) > _NAMED else ''}; lower `max_completion_length`, or leave these "
+            f"problems out."
+        )

@@ -1,0 +1,168 @@
+"""Settings of online reflection self-distillation."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from trl import GRPOConfig
+
+
+TEACHERS = ("ema", "base", "trust-region", "live")
+
+
+@dataclass
+class OnlineReflectionDistillConfig(GRPOConfig):
+    r"""
+    Configuration of the [`OnlineReflectionDistillTrainer`].
+
+    This class includes only the parameters that are specific to online reflection self-distillation. For the others, see
+    [`~trl.GRPOConfig`] and [`~transformers.TrainingArguments`]. "SDPO" is
+    [Reinforcement Learning via Self-Distillation](https://huggingface.co/papers/2601.20802).
+
+    Parameters:
+        > Parameters that control the loss
+
+        distillation_weight (`float`, *optional*, defaults to `0.1`):
+            Weight `w` of the divergence from the teacher, in [0, 1]: the loss is `(1 - w) * policy + w * divergence`. 0 is GRPO, 1
+            is distillation alone. SDPO's best for small models is 0.1.
+        distillation_beta (`float`, *optional*, defaults to `1.0`):
+            Divergence: 0 is KL(teacher || student), 1 is KL(student || teacher), as in SDPO, between is the generalised
+            Jensen-Shannon divergence. Not `beta`, which is GRPO's weight of the divergence from the reference model.
+        distillation_temperature (`float`, *optional*, defaults to `1.0`):
+            Softens both distributions in the divergence, which is not rescaled.
+
+        > Parameters that control the teacher
+
+        teacher (`str`, *optional*, defaults to `"ema"`):
+            Whose predictions are distilled: `ema`, a moving average of the model being trained, `base`, the model as it was before
+            training (the adapter disabled, or a frozen copy of the trained weights), `trust-region`, a mixture of the logits of
+            both ends, SDPO's best, or `live`, the model being trained, with which SDPO diverges.
+        teacher_update_rate (`float`, *optional*, defaults to `0.01`):
+            Share of the live weights that enters the `ema` teacher after each step. SDPO.
+        trust_region_weight (`float`, *optional*, defaults to `0.5`):
+            Weight of the initial model's logits in the `trust-region` teacher, in [0, 1]; the rest is the live model's.
+
+        > Parameters that control what the teacher knows
+
+        show_feedback (`bool`, *optional*, defaults to `True`):
+            Whether the teacher reads what the tests said of the student's answer.
+        show_peer (`bool`, *optional*, defaults to `True`):
+            Whether the teacher reads an answer of the same group that passes, where there is one.
+        show_attempt (`bool`, *optional*, defaults to `False`):
+            Whether the teacher reads the failed answer itself. With it in view, SDPO's teacher copies it.
+        max_feedback_length (`int`, *optional*, defaults to `2000`):
+            Characters of the feedback that the teacher reads. SDPO.
+        teach_passed (`bool`, *optional*, defaults to `False`):
+            Whether answers that pass are taught, too, by a teacher that reads a passing peer. SDPO does.
+
+        > Parameters that control the rollouts on disk
+
+        save_rollouts (`bool`, *optional*, defaults to `True`):
+            Whether each rollout is written to `output_dir/rollouts`, with its feedback, reward and advantage.
+
+    > [!NOTE]
+    > These parameters have default values different from [`~trl.GRPOConfig`]:
+    > - `logging_steps`: Defaults to `1` instead of `10`, since each step is a new batch of rollouts.
+    """
+
+    logging_steps: float = field(
+        default=1, metadata={"help": "Log every so many steps: each one is a new batch of rollouts."}
+    )
+
+    # Parameters that control the loss
+    distillation_weight: float = field(
+        default=0.1,
+        metadata={
+            "help": "Weight `w` of the divergence from the teacher, in [0, 1]: the loss is `(1 - w) * policy + w * divergence`. "
+            "0 is GRPO, 1 is distillation alone. SDPO's best for small models is 0.1."
+        },
+    )
+    distillation_beta: float = field(
+        default=1.0,
+        metadata={
+            "help": "Divergence: 0 is KL(teacher || student), 1 is KL(student || teacher), as in SDPO, between is the "
+            "generalised Jensen-Shannon divergence. Not `beta`, GRPO's weight of the divergence from the reference model."
+        },
+    )
+    distillation_temperature: float = field(
+        default=1.0, metadata={"help": "Softens both distributions in the divergence, which is not rescaled."}
+    )
+
+    # Parameters that control the teacher
+    teacher: str = field(
+        default="ema",
+        metadata={
+            "help": "Whose predictions are distilled: 'ema', a moving average of the model being trained, 'base', the model as it "
+            "was before training, 'trust-region', a mixture of the logits of both ends, SDPO's best, or 'live', the model being "
+            "trained, with which SDPO diverges.",
+            "choices": TEACHERS,
+        },
+    )
+    teacher_update_rate: float = field(
+        default=0.01,
+        metadata={"help": "Share of the live weights that enters the 'ema' teacher after each step. SDPO."},
+    )
+    trust_region_weight: float = field(
+        default=0.5,
+        metadata={
+            "help": "Weight of the initial model's logits in the 'trust-region' teacher, in [0, 1]; the rest is the live model's."
+        },
+    )
+
+    # Parameters that control what the teacher knows
+    show_feedback: bool = field(
+        default=True, metadata={"help": "Whether the teacher reads what the tests said of the student's answer."}
+    )
+    show_peer: bool = field(
+        default=True,
+        metadata={"help": "Whether the teacher reads an answer of the same group that passes, where there is one."},
+    )
+    show_attempt: bool = field(
+        default=False,
+        metadata={
+            "help": "Whether the teacher reads the failed answer itself. With it in view, SDPO's teacher copies it."
+        },
+    )
+    max_feedback_length: int = field(
+        default=2000, metadata={"help": "Characters of the feedback that the teacher reads. SDPO."}
+    )
+    teach_passed: bool = field(
+        default=False,
+        metadata={
+            "help": "Whether answers that pass are taught, too, by a teacher that reads a passing peer. SDPO does."
+        },
+    )
+
+    # Parameters that control the rollouts on disk
+    save_rollouts: bool = field(
+        default=True,
+        metadata={
+            "help": "Whether each rollout is written to `output_dir/rollouts`, with its feedback, reward and advantage."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if self.teacher not in TEACHERS:
+            raise ValueError(f"`teacher` is {self.teacher!r}; use one of {', '.join(TEACHERS)}.")
+        for name in ("distillation_weight", "distillation_beta", "teacher_update_rate", "trust_region_weight"):
+            value: Any = getattr(self, name)
+            if not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
+                raise ValueError(f"`{name}` is {value!r}; it must lie in [0, 1].")
+        if self.distillation_temperature <= 0:
+            raise ValueError(f"`distillation_temperature` is {self.distillation_temperature}; it must be above 0.")
+        if self.max_feedback_length < 1:
+            raise ValueError(f"`max_feedback_length` is {self.max_feedback_length}; it must be at least 1.")
+        if self.num_generations is not None and self.num_generations < 2:
+            raise ValueError(
+                f"`num_generations` is {self.num_generations}, but rewards are compared within a group of answers to one prompt; "
+                f"draw at least 2."
+            )
+        if self.distillation_weight > 0 and not (self.show_feedback or self.show_peer or self.show_attempt):
+            raise ValueError(
+                "With `show_feedback`, `show_peer` and `show_attempt` off, the teacher knows no more than the student; turn one on, or "
+                "set `distillation_weight` to 0."
+            )
+        if self.remove_unused_columns:
+            raise ValueError(
+                "`remove_unused_columns` is on, which would take the tests away from the reward; leave it at False."
+            )
+        super().__post_init__()
