@@ -8,6 +8,8 @@ __version__ = "0.1.0"
 # `import reflection_trl` stays instant; torch, transformers and trl come with the first name that needs them
 _MODULES = {
     "DataCollatorForReflectionDistillation": "training.collator",
+    "OnlineReflectionDistillConfig": "online",
+    "OnlineReflectionDistillTrainer": "online",
     "PAPER_PRESET": "training.config",
     "ReflectionDistillConfig": "training.config",
     "ReflectionDistillTrainer": "training.trainer",
@@ -23,6 +25,8 @@ _MODULES = {
 __all__ = [
     "PAPER_PRESET",
     "DataCollatorForReflectionDistillation",
+    "OnlineReflectionDistillConfig",
+    "OnlineReflectionDistillTrainer",
     "ReflectionDistillConfig",
     "ReflectionDistillTrainer",
     "ReflectionSequences",
@@ -36,7 +40,12 @@ __all__ = [
 
 if TYPE_CHECKING:
     from .builder import ReflectionSequences, RolloutSettings, build_reflection_dataset
-    from .online import execution_reward, load_problems_for_rl
+    from .online import (
+        OnlineReflectionDistillConfig,
+        OnlineReflectionDistillTrainer,
+        execution_reward,
+        load_problems_for_rl,
+    )
     from .sequences import from_typed_blocks, to_typed_blocks
     from .training.collator import DataCollatorForReflectionDistillation
     from .training.config import PAPER_PRESET, ReflectionDistillConfig

@@ -40,6 +40,12 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
         )
     if train_dataset is None:
         raise ValueError("`train_dataset` is required; `load_problems_for_rl` makes one from problems.")
+    prompts = (args.generation_batch_size or 0) // (args.num_generations or 1)
+    if isinstance(train_dataset, Dataset) and len(train_dataset) < prompts:
+        raise ValueError(
+            f"`train_dataset` has {len(train_dataset)} prompts, fewer than the {prompts} of one generation batch, so no step could be "
+            f"made; lower `per_device_train_batch_size` or `gradient_accumulation_steps`, or raise `num_generations`."
+        )
     evaluated = eval_dataset if isinstance(eval_dataset, dict) else {"eval_dataset": eval_dataset}
     for name, dataset in {"train_dataset": train_dataset, **evaluated}.items():
         if dataset is not None:
@@ -60,8 +66,6 @@ def _check_columns(name: str, dataset: Any) -> None:
             f"`{name}` needs a column `prompt`, and `tests` or `examples` to judge answers by, but has {', '.join(columns) or 'none'}; "
             f"`load_problems_for_rl` makes them from problems."
         )
-    if isinstance(dataset, Dataset) and not len(dataset):
-        raise ValueError(f"`{name}` has no rows.")
 
 
 def find_execution_reward(reward_funcs: Sequence[Any]) -> ExecutionReward:

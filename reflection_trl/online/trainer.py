@@ -1,40 +1,58 @@
 """The online trainer: TRL's `GRPOTrainer`, with a teacher that reads what the sandbox said of each of the student's answers."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
-from accelerate.utils import gather_object, is_peft_model
+from accelerate.utils import gather_object
 from datasets import Dataset, IterableDataset
 from peft import PeftConfig, PeftModel
-from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
-from transformers.trainer_utils import TrainOutput, get_last_checkpoint
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
+from transformers.utils import logging
 from trl import GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
-from trl.trainer.utils import get_config_model_id
+from trl.trainer.utils import RepeatSampler, get_config_model_id
 
-from ..losses import Head, distillation_loss, model_head
-from ..model_folder import check_model_folder
-from ..modeling import (
-    TeacherWeights,
-    add_distillation_forward,
-    is_base_without_adapter,
-    without_adapter,
-    without_noise,
+from ..training.checkpoints import (
+    check_checkpoint,
+    complete_or_removed,
+    explain_full_disk,
+    find_checkpoint,
+    mark_complete,
 )
+from ..training.checks import check_adapter, check_model
+from ..training.forward import LossInputs, TeacherPredictions, add_distillation_forward
+from ..training.head import logit_scaling, model_head
+from ..training.losses import Head, distillation_loss
+from ..training.teachers import UpdateTeacher, dropout_disabled, make_teacher_weights, teacher_in_place
 from .checks import check_before_loading, check_prompt_lengths, context_length, find_execution_reward
 from .config import OnlineReflectionDistillConfig
-from .modeling import Teaching, add_taught_forward, mixed_prediction
+from .modeling import add_taught_forward, mixed_prediction
 from .rewards import completion_text, execution_reward
 from .rollouts import write_rollouts
 from .teacher_context import Rollout, TeacherContext, passing_peers
 
 
-TEACHER_FILE = "reflection_teacher.safetensors"
+logger = logging.get_logger(__name__)
+
+
+class EpochSampler(RepeatSampler):
+    """TRL's sampler, with an order of its own for each epoch: a resumed training has that of an uninterrupted one."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """
+        Sets the epoch that the next pass belongs to.
+
+        Args:
+            epoch (`int`):
+                Number of the epoch, from 0.
+        """
+        if self.shuffle:
+            self.generator.manual_seed((self.seed or 0) + epoch)
 
 
 class OnlineReflectionDistillTrainer(GRPOTrainer):
@@ -90,6 +108,9 @@ class OnlineReflectionDistillTrainer(GRPOTrainer):
     """
 
     args: OnlineReflectionDistillConfig
+    model: PreTrainedModel | PeftModel
+    num_generations: int
+    num_generations_eval: int
 
     # No class variables in TRL, whose code does not say so
     _tag_names: ClassVar[list[str]] = ["trl", "online-reflection-distill", "reflection-trl"]  # type: ignore[misc]
@@ -126,8 +147,7 @@ class OnlineReflectionDistillTrainer(GRPOTrainer):
             args = OnlineReflectionDistillConfig(f"{model_name.split('/')[-1]}-OnlineReflectionDistill")
         elif not isinstance(args, OnlineReflectionDistillConfig):
             raise TypeError(f"`args` must be an `OnlineReflectionDistillConfig`, got `{type(args).__name__}`.")
-        if isinstance(model, str):
-            check_model_folder(model)
+        check_model(model)
         check_before_loading(args, train_dataset, eval_dataset)
         reward_funcs = execution_reward() if reward_funcs is None else reward_funcs
         reward_funcs = list(reward_funcs) if isinstance(reward_funcs, (list, tuple)) else [reward_funcs]
@@ -145,18 +165,23 @@ class OnlineReflectionDistillTrainer(GRPOTrainer):
             quantization_config=quantization_config,
             peft_config=peft_config,
         )
-        causal_lm: PreTrainedModel = self.model.get_base_model() if is_peft_model(self.model) else self.model
-        if is_peft_model(self.model) and self.model.active_peft_config.is_prompt_learning:
-            raise ValueError(
-                f"{self.model.active_peft_config.peft_type.value} puts virtual tokens before each prompt, at which the teacher's and "
-                f"the student's predictions cannot be aligned; use LoRA or another adapter that changes layers."
-            )
-        model_head(causal_lm)  # refuses one that the loss does not know
+        causal_lm: Any = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+        if isinstance(self.model, PeftModel):
+            check_adapter(self.model)
         self._max_positions = context_length(causal_lm, args)
         check_prompt_lengths(self, train_dataset, self._max_positions)
         add_distillation_forward(causal_lm)  # gives the teacher's hidden states
         add_taught_forward(causal_lm)
-        self._teacher_weights = self._make_teacher()
+        self._causal_lm, self._scaling = causal_lm, logit_scaling(causal_lm)
+        self._teacher_weights = None
+        if args.distillation_weight > 0:
+            zero3 = self.is_deepspeed_enabled and self.accelerator.state.deepspeed_plugin.zero_stage == 3
+            kind = "base" if args.teacher == "trust-region" else args.teacher
+            self._teacher_weights = make_teacher_weights(
+                self.model, kind, args.teacher_update_rate, self.is_fsdp_enabled or zero3
+            )
+        if self._teacher_weights is not None:
+            self.add_callback(UpdateTeacher(self._teacher_weights))
         self._context = TeacherContext(
             args.show_peer, args.show_feedback, args.show_attempt, args.max_feedback_length, args.teach_passed
         )
@@ -165,6 +190,11 @@ class OnlineReflectionDistillTrainer(GRPOTrainer):
         self._saved_step: int | None = None
 
     # Rollouts
+
+    def _get_train_sampler(self, dataset: Dataset | None = None) -> "EpochSampler":
+        sampler = super()._get_train_sampler(dataset)
+        sampler.__class__ = EpochSampler
+        return cast(EpochSampler, sampler)
 
     def _calculate_rewards(
         self, inputs: list[dict[str, Any]], prompts: list[Any], completions: list[Any], completion_ids_list: list[Any]
@@ -187,13 +217,15 @@ class OnlineReflectionDistillTrainer(GRPOTrainer):
         contexts = [self._context.build(rollout, passed) for rollout, passed in zip(rollouts, peers, strict=True)]
         if not (mode == "train" and self.args.distillation_weight > 0):
             contexts = [None] * len(rollouts)
-        self._log_groups(mode, rollouts, contexts, num_generations)
+        first = self.accelerator.process_index * len(inputs)
+        mine = contexts[first : first + len(inputs)]
+        prompt_ids = self._tokenize_contexts(mine, output["completion_mask"].sum(1).tolist())
+        is_taught = gather_object([bool(ids) for ids in prompt_ids])
+        self._log_groups(mode, rollouts, is_taught, num_generations)
         if mode == "train":
+            output["teacher_prompt_ids"] = prompt_ids
             if self.args.save_rollouts:
                 self._save_rollouts(rollouts, self.accelerator.gather(output["advantages"]).tolist())
-            first = self.accelerator.process_index * len(inputs)
-            mine = contexts[first : first + len(inputs)]
-            output["teacher_prompt_ids"] = self._tokenize_contexts(mine, output["completion_mask"].sum(1).tolist())
         return output
 
     def _tokenize_contexts(self, contexts: list[Any], completion_lengths: list[int]) -> list[list[int]]:
@@ -204,21 +236,25 @@ class OnlineReflectionDistillTrainer(GRPOTrainer):
             for number, tokens in zip(known, self._tokenize_prompts([contexts[i] for i in known])[0], strict=True):
                 if len(tokens) + completion_lengths[number] <= self._max_positions:
                     ids[number] = tokens
+                else:
+                    logger.warning_once(
+                        f"The teacher's prompt and the answer have {len(tokens) + completion_lengths[number]} tokens, more than the context "
+                        f"of {self._max_positions}; such answers are not taught. Lower `max_feedback_length` or `max_completion_length`."
+                    )
         return ids
 
-    def _log_groups(self, mode: str, rollouts: list[Rollout], contexts: list[Any], num_generations: int) -> None:
+    def _log_groups(self, mode: str, rollouts: list[Rollout], is_taught: list[bool], num_generations: int) -> None:
         groups = [range(i, i + num_generations) for i in range(0, len(rollouts), num_generations)]
         passed = [sum(rollouts[i].outcome.passed for i in group) for group in groups]
         signal = [
-            any(contexts[i] is not None for i in group) or len({self._rewards[i].item() for i in group}) > 1
-            for group in groups
+            any(is_taught[i] for i in group) or len({self._rewards[i].item() for i in group}) > 1 for group in groups
         ]
         metrics = self._metrics[mode]
         metrics["groups/all_failed"].append(sum(number == 0 for number in passed) / len(groups))
         metrics["groups/all_passed"].append(sum(number == num_generations for number in passed) / len(groups))
         metrics["groups/with_signal"].append(sum(signal) / len(groups))
         if mode == "train":
-            metrics["distillation/taught"].append(sum(c is not None for c in contexts) / len(rollouts))
+            metrics["distillation/taught"].append(sum(is_taught) / len(is_taught))
 
     def _save_rollouts(self, rollouts: list[Rollout], advantages: list[float]) -> None:
         step = self.state.global_step
@@ -235,23 +271,23 @@ class OnlineReflectionDistillTrainer(GRPOTrainer):
         weight = self.args.distillation_weight
         if not self.model.training or weight == 0:
             return super()._compute_loss(model, inputs)
-        teaching = self._teach(model, inputs)
+        taught = self._teach(model, inputs)
         outputs: list[Any] = []
 
-        def taught(**kwargs: Any) -> Any:
+        def forward(**kwargs: Any) -> Any:
             # The one forward pass of the policy's loss gives the divergence as well
-            outputs.append(model(**kwargs, teaching=teaching))
+            outputs.append(model(**kwargs, taught=taught))
             return outputs[-1]
 
-        policy_loss = super()._compute_loss(model if teaching is None else taught, inputs)
-        if teaching is None:
+        policy_loss = super()._compute_loss(model if taught is None else forward, inputs)
+        if taught is None:
             self._log_divergence(None, None)
             return (1 - weight) * policy_loss
         (output,) = outputs
-        self._log_divergence(teaching, output)
+        self._log_divergence(taught, output)
         return (1 - weight) * policy_loss + weight * output.divergence_loss
 
-    def _teach(self, model: nn.Module, inputs: dict[str, Any]) -> Teaching | None:
+    def _teach(self, model: nn.Module, inputs: dict[str, Any]) -> LossInputs | None:
         """The teacher's predictions for the tokens of this batch that are taught; `None` where there are none."""
         prompts: list[list[int]] = inputs["teacher_prompt_ids"]
         rows = [number for number, ids in enumerate(prompts) if ids]
@@ -278,50 +314,52 @@ class OnlineReflectionDistillTrainer(GRPOTrainer):
         start[rows] = torch.tensor([len(prompts[i]) for i in rows], device=device)
         index = place[row] * input_ids.size(1) + start[row] - 1 + column
 
-        hidden, head = self._teacher_prediction(model, input_ids, attention_mask, index)
+        teacher = self._teacher_predictions(model, input_ids, attention_mask, index)
         # All completion tokens of the accumulation window count, as in the policy's loss of type "dapo"
-        window = self.current_gradient_accumulation_steps / self.args.steps_per_generation
+        window = self.current_gradient_accumulation_steps / (self.args.steps_per_generation or 1)
         tokens = inputs["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes * window
-        return Teaching(
-            row * num_tokens + num_prompt - 1 + column,
-            targets,
-            hidden,
-            head,
-            1 / tokens,
-            self.args.distillation_beta,
-            self.args.distillation_temperature,
+        everything = torch.arange(len(targets), device=device)
+        return LossInputs(
+            loss_index=row * num_tokens + num_prompt - 1 + column,
+            targets=targets,
+            nll_weight=torch.zeros(len(targets), device=device),
+            student_index=everything,
+            teacher_index=everything[:0],  # the teacher's predictions are not among this batch's
+            divergence_weight=1 / tokens,
+            beta=self.args.distillation_beta,
+            temperature=self.args.distillation_temperature,
+            teacher_hidden=teacher.hidden,
+            teacher_head=teacher.head,
         )
 
     @torch.no_grad()
-    def _teacher_prediction(
+    def _teacher_predictions(
         self, model: nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor, index: torch.Tensor
-    ) -> tuple[torch.Tensor, Head | None]:
-        def predict(weights: AbstractContextManager[None]) -> tuple[torch.Tensor, Head | None]:
-            with weights:
-                outputs = model(input_ids=input_ids, attention_mask=attention_mask, loss_inputs={"loss_index": index})
-            return outputs["hidden"], outputs["head"]
+    ) -> TeacherPredictions:
+        def predict(teacher: AbstractContextManager[None]) -> TeacherPredictions:
+            with teacher:
+                outputs = model(input_ids=input_ids, attention_mask=attention_mask, teacher_index=index)
+            return TeacherPredictions(**outputs)
 
+        checkpointing: Any = self.args.gradient_checkpointing_kwargs  # no string any longer
         with (
-            without_noise(self.model),
-            disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs),
+            disable_gradient_checkpointing(self.model, checkpointing),  # type: ignore[arg-type] # one with PEFT, too
             self.accelerator.autocast(),
         ):
-            if self.args.teacher == "live":
-                return predict(nullcontext())
-            other = (
-                self._teacher_weights.in_place()
-                if self._teacher_weights is not None
-                else without_adapter(self.accelerator.unwrap_model(self.model))
-            )
-            if self.args.teacher != "trust-region":
-                return predict(other)
-            return mixed_prediction(predict(nullcontext()), predict(other), self.args.trust_region_weight)
+            live = predict(dropout_disabled(self.model)) if self.args.teacher in ("live", "trust-region") else None
+            if live is not None and self.args.teacher == "live":
+                return live
+            other = predict(teacher_in_place(self.model, self._teacher_weights))
+            if self._teacher_weights is None:
+                # Without its adapter: where parameters are sharded, the head is whole inside the live forward pass only
+                other = TeacherPredictions(other.hidden, "base")
+            return other if live is None else mixed_prediction(live, other, self.args.trust_region_weight)
 
-    def _log_divergence(self, teaching: Teaching | None, output: Any) -> None:
+    def _log_divergence(self, taught: LossInputs | None, output: Any) -> None:
         device = self.accelerator.device
         sums = torch.zeros(4, device=device)
-        if teaching is not None:
-            gap = output.taught_nll - self._teacher_nll(teaching)
+        if taught is not None:
+            gap = output.taught_nll - self._teacher_nll(taught)
             sums = torch.stack(
                 [
                     torch.full_like(sums[0], len(teaching.targets)),
@@ -336,64 +374,56 @@ class OnlineReflectionDistillTrainer(GRPOTrainer):
             self._metrics["train"][f"distillation/{name}"].append(value / number if number else float("nan"))
 
     @torch.no_grad()
-    def _teacher_nll(self, teaching: Teaching) -> torch.Tensor:
-        if teaching.head is None:  # partitioned (DeepSpeed ZeRO-3)
-            return torch.full_like(teaching.targets, float("nan"), dtype=torch.float32)
-        nothing = teaching.targets[:0]
-        weight = torch.zeros(len(teaching.targets), device=teaching.hidden.device)
-        return distillation_loss(teaching.hidden, teaching.head, teaching.targets, weight, nothing, nothing).nll
-
-    # Teachers other than the live model
-
-    def _make_teacher(self) -> TeacherWeights | None:
-        kind = self.args.teacher
-        if kind == "live" or self.args.distillation_weight == 0:
-            return None
-        if kind != "ema" and is_peft_model(self.model) and is_base_without_adapter(self.model):
-            return None
-        zero3 = self.is_deepspeed_enabled and self.accelerator.state.deepspeed_plugin.zero_stage == 3
-        if self.is_fsdp_enabled or zero3:
-            raise ValueError(
-                f"`teacher='{kind}'` keeps a second copy of the trained weights, which sharded parameters (FSDP, DeepSpeed ZeRO-3) do "
-                f"not allow; use `teacher='live'`, DDP or ZeRO-1/2, or LoRA in its usual form (no `bias`, no `init_lora_weights` such "
-                f"as PiSSA) with `teacher='base'` or 'trust-region'."
-            )
-        weights = TeacherWeights(self.model, self.args.teacher_update_rate if kind == "ema" else 0.0)
-        if kind == "ema":
-            self.add_callback(UpdateTeacher(weights))
-        return weights
+    def _teacher_nll(self, taught: LossInputs) -> torch.Tensor:
+        head: Any = taught.teacher_head
+        if not isinstance(
+            head, Head
+        ):  # of the model without its adapter, which TRL allows on layers below the head only
+            head = model_head(self._causal_lm, self._scaling)
+        if taught.teacher_hidden is None or head.weight.numel() == 0:  # partitioned (DeepSpeed ZeRO-3)
+            return torch.full_like(taught.targets, float("nan"), dtype=torch.float32)
+        nothing = taught.targets[:0]
+        return distillation_loss(taught.teacher_hidden, head, taught.targets, taught.nll_weight, nothing, nothing).nll
 
     # Checkpoints
 
     def train(
-        self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, ignore_keys_for_eval: Any = None
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: Any = None,
+        ignore_keys_for_eval: list[str] | None = None,
     ) -> TrainOutput:
-        checkpoint = resume_from_checkpoint
-        if checkpoint is True:
-            checkpoint = get_last_checkpoint(self.args.output_dir)
-        if checkpoint and self._teacher_weights is not None and self.args.teacher == "ema":
-            file = Path(checkpoint) / TEACHER_FILE
-            if not file.exists():
-                raise ValueError(
-                    f"{checkpoint} has no {TEACHER_FILE}: it was not written with `teacher='ema'`; resume with its teacher."
-                )
-            self._teacher_weights.load_state_dict(load_file(file))
-        return super().train(resume_from_checkpoint, trial=trial, ignore_keys_for_eval=ignore_keys_for_eval)
+        checkpoint = find_checkpoint(resume_from_checkpoint, self.args.output_dir or ".", self.args.should_save)
+        if checkpoint is not None:
+            check_checkpoint(checkpoint, self._resumed_settings)
+            if self._teacher_weights is not None:
+                self._teacher_weights.load(checkpoint)
+        return super().train(None if checkpoint is None else str(checkpoint), trial, ignore_keys_for_eval)
+
+    @property
+    def _resumed_settings(self) -> dict[str, Any]:
+        return {name: getattr(self.args, name) for name in ("seed", "num_generations", "teacher")}
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        # Write first: `super()._save_checkpoint` pushes the folder and deletes old ones at its end
-        if self.args.should_save and self._teacher_weights is not None and self.args.teacher == "ema":
-            folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-            folder.mkdir(parents=True, exist_ok=True)
-            save_file(self._teacher_weights.state_dict(), folder / TEACHER_FILE)
-        super()._save_checkpoint(model, trial)
+        folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        with complete_or_removed(folder, writes=self.args.should_save):
+            super()._save_checkpoint(model, trial)
 
+    def _save_rng_state(self, output_dir: str) -> None:
+        # The last files that every process writes
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            if self._teacher_weights is not None:
+                self._teacher_weights.save(Path(output_dir))
+            mark_complete(Path(output_dir), self._resumed_settings)
 
-class UpdateTeacher(TrainerCallback):
-    """Moves the teacher towards the model after each step."""
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """
+        Saves the model, so that `from_pretrained` reads it. Under FSDP and DeepSpeed ZeRO-3 all processes must call it.
 
-    def __init__(self, weights: TeacherWeights):
-        self.weights = weights
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.weights.update()
+        Args:
+            output_dir (`str`, *optional*): folder; `args.output_dir` by default.
+        """
+        with explain_full_disk(Path(output_dir or self.args.output_dir or ".")):
+            super().save_model(output_dir, _internal_call)

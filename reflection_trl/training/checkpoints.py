@@ -197,8 +197,8 @@ def check_checkpoint(checkpoint: Path, settings: dict[str, Any]) -> None:
     for name, value in json.loads(json.dumps(settings)).items():
         if saved.get(name) != value:
             raise ValueError(
-                f"{checkpoint} was written with `{name}={saved.get(name)!r}`, but this run has {value!r}, which would hide "
-                f"other tokens at the same step; resume with the same settings, or start anew in another `output_dir`."
+                f"{checkpoint} was written with `{name}={saved.get(name)!r}`, but this run has {value!r}, so that its "
+                f"steps would be others; resume with the same settings, or start anew in another `output_dir`."
             )
 
 

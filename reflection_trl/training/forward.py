@@ -155,7 +155,7 @@ def add_distillation_forward(model: PreTrainedModel) -> None:
 
         def head(states: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
             if loss_inputs is not None:
-                outputs.update(_loss(self, scaling, states, loss_inputs))
+                outputs.update(take_loss(self, scaling, states, loss_inputs))
             elif teacher_index is not None:
                 outputs.update(_teacher(self, scaling, states, teacher_index))
             return states.new_zeros((1, 1, 1))  # in place of the logits, which the model may go on to scale
@@ -167,9 +167,25 @@ def add_distillation_forward(model: PreTrainedModel) -> None:
     model.forward = types.MethodType(forward, model)
 
 
-def _loss(
+def take_loss(
     model: PreTrainedModel, scaling: tuple[float, float | None], states: torch.Tensor, loss_inputs: LossInputs
 ) -> dict[str, Any]:
+    """
+    Takes the distillation loss of hidden states, within the model's forward pass.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model, without PEFT around it.
+        scaling (`tuple`):
+            Scale and cap of its logits, as of [`~reflection_trl.training.head.logit_scaling`].
+        states (`torch.Tensor` of shape `(B, L, H)`):
+            Hidden states that its head reads.
+        loss_inputs ([`LossInputs`]):
+            What is predicted where, and what it counts for.
+
+    Returns:
+        `dict`: Fields of [`~reflection_trl.training.losses.DistillationLossOutput`].
+    """
     arguments = {field.name: getattr(loss_inputs, field.name) for field in fields(loss_inputs)}
     with gathered_head(model):
         head = model_head(model, scaling)
