@@ -362,7 +362,7 @@ class OnlineReflectionDistillTrainer(GRPOTrainer):
             gap = output.taught_nll - self._teacher_nll(taught)
             sums = torch.stack(
                 [
-                    torch.full_like(sums[0], len(teaching.targets)),
+                    torch.full_like(sums[0], len(taught.targets)),
                     output.divergence.sum(),
                     output.agree.sum(),
                     gap.sum(),
