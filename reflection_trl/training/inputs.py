@@ -31,7 +31,7 @@ def model_inputs(batch: Batch, attn_implementation: str, device: torch.device, d
     Returns the keyword arguments with which a model runs a batch.
 
     Args:
-        batch ([`~reflection_trl.packing.Batch`]):
+        batch ([`~reflection_trl.training.packing.Batch`]):
             Packed or padded batch.
         attn_implementation (`str`):
             The model's `config._attn_implementation`.

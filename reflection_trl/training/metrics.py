@@ -63,9 +63,9 @@ class TrainingMetrics:
         Adds a micro-batch.
 
         Args:
-            outputs ([`~reflection_trl.losses.DistillationLossOutput`]):
+            outputs ([`~reflection_trl.training.losses.DistillationLossOutput`]):
                 What the forward pass returned.
-            batch ([`~reflection_trl.packing.Batch`]):
+            batch ([`~reflection_trl.training.packing.Batch`]):
                 The batch.
             teacher_index (`torch.Tensor` of shape `(A,)`):
                 Prediction of the teacher for each token of the student, on the device.
@@ -174,9 +174,9 @@ class EvaluationMetrics:
         Args:
             rows (`Sequence[Row]`):
                 The rows.
-            batch ([`~reflection_trl.packing.Batch`]):
+            batch ([`~reflection_trl.training.packing.Batch`]):
                 Their one-off sequences, in this order.
-            outputs ([`~reflection_trl.losses.DistillationLossOutput`]):
+            outputs ([`~reflection_trl.training.losses.DistillationLossOutput`]):
                 What the forward pass returned.
         """
         scores = torch.stack([outputs.nll, outputs.entropy, outputs.correct.float()]).cpu().double().numpy()

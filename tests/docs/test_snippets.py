@@ -20,6 +20,8 @@ import yaml
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
+from reflection_trl.cli.launch import accelerate_config, split_launch_options
+from reflection_trl.cli.main import COMMANDS, main
 from reflection_trl.sandbox import Sandbox, SandboxUnavailableError
 
 from .conftest import BUILD, ROOT, write_stand_in
@@ -29,7 +31,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RECIPE_PAGES = [*sorted((ROOT / "recipes").rglob("README.md")), ROOT / "dataset_cards" / "reflection-sample.md"]
 OUTPUT = ("", "text")  # what a command printed, a folder's content: not to be run
-COMMAND = re.compile(r"^\$? ?(accelerate|export|hf|make|pip|python)\b", re.MULTILINE)
+COMMAND = re.compile(r"^\$? ?(accelerate|export|hf|make|pip|python|reflection-trl)\b", re.MULTILINE)
 # Pages that run programs which a model wrote
 SANDBOXED = ("README", "building", "distributed", "evaluation", "hub", "languages", "online")
 # Packages that pages install by name: none is an extra of ours
@@ -99,6 +101,8 @@ def test_commands_beside_the_recipes_parse(page, monkeypatch):
             match words:
                 case ["python", script, *arguments] if script.startswith("recipes/"):
                     parse(script, arguments)
+                case ["reflection-trl", name, *arguments]:
+                    parse_command(name, arguments)
                 case ["accelerate", "launch", *arguments]:
                     launch(arguments)
                 case _:
@@ -159,15 +163,16 @@ def run_command(words, snippet, environment, monkeypatch):
         case ["hf", *arguments]:
             hf = shutil.which("hf", path=str(Path(sys.executable).parent))
             subprocess.run([hf, *arguments], env=environment, check=True, timeout=120, capture_output=True)
-        case ["python", "-m", "reflection_trl.viewers.tokens" | "reflection_trl.viewers.browse" as module, *arguments]:
+        case ["reflection-trl", "show" | "browse" as name, *arguments]:
             monkeypatch.setattr("webbrowser.open", lambda url: True)
-            assert importlib.import_module(module).main(arguments) == 0, str(snippet)
-        case ["python", script, *arguments] if script.startswith("recipes/"):
-            parse(script, arguments)
+            assert main([name, *arguments]) == 0, str(snippet)
+        case ["reflection-trl", name, *arguments]:
+            parse_command(name, arguments)
             config = arguments[arguments.index("--config") + 1] if "--config" in arguments else ""
             if Path(config).is_file():  # a recipe for the CPU, which has a stand-in here
-                module = recipe(script)
-                assert (module.main if hasattr(module, "main") else module.run)(arguments) in (None, 0), str(snippet)
+                assert main([name, *arguments]) == 0, str(snippet)
+        case ["python", script, *arguments] if script.startswith("recipes/"):
+            parse(script, arguments)
         case ["accelerate", "launch", *arguments]:
             launch(arguments)
         case [program, *arguments] if program in SERVERS and arguments[: len(SERVERS[program])] == [*SERVERS[program]]:
@@ -205,6 +210,19 @@ def parse(script, arguments):
         patch.setattr(sys, "argv", [script, *arguments])
         with pytest.raises(Parsed):
             module.main() if hasattr(module, "main") else module.run(arguments)
+
+
+def parse_command(name, arguments):
+    """Parses the options of `reflection-trl NAME`, of the launcher too."""
+    command = COMMANDS[name]
+    if command.launches:
+        options, arguments = split_launch_options(arguments)
+        if "--accelerate_config" in options:
+            assert accelerate_config(options["--accelerate_config"]).is_file()
+    if command.module.startswith("viewers."):
+        importlib.import_module(f"reflection_trl.{command.module}").build_parser().parse_args(arguments)
+    elif name not in ("quickstart", "env") and not {"-h", "--help"} & set(arguments):
+        parse(f"recipes/{command.module.removeprefix('cli.')}.py", arguments)
 
 
 def ends_here(parse):
