@@ -248,7 +248,7 @@ def build_reflection_dataset(
         from huggingface_hub.constants import HF_HOME
 
         output_dir = Path(HF_HOME) / "reflection_trl" / "builds" / _digest(build.fingerprint())
-    _finish(
+    run_coroutine(
         run_build(build, output_dir, generation, generate=generate, execute=execute, in_flight=in_flight, bar=progress)
     )
     return read_rows(output_dir)
@@ -518,7 +518,7 @@ def _digest(content: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _finish(work: Coroutine[Any, Any, Any]) -> Any:
+def run_coroutine(work: Coroutine[Any, Any, Any]) -> Any:
     """Runs a coroutine to its end, also from a notebook, whose event loop is running already."""
     try:
         asyncio.get_running_loop()

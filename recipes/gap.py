@@ -1,0 +1,9 @@
+"""Check before training whether distillation will pay. See `reflection_trl.cli.gap`."""
+
+import sys
+
+from reflection_trl.cli.gap import main
+
+
+if __name__ == "__main__":
+    sys.exit(main())

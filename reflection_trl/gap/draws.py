@@ -1,0 +1,198 @@
+"""Answers of a model in the two contexts of a row: after its sequence, as the teacher has it, and to its request alone."""
+
+import ast
+import asyncio
+import dataclasses
+import random
+import re
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..answers import Answer, parse_python, read_answer
+from ..builder.acceptance import leaning_phrase
+from ..builder.draws import generate_after_runs, judge_draw
+from ..files.run_folder import RunFolder
+from ..generation.types import Generate
+from ..languages.execution import Execute
+from ..problems import Example, Problem
+from .settings import GapSettings
+
+
+TEACHER, STUDENT = "teacher", "student"
+
+
+@dataclass(frozen=True)
+class Task:
+    """
+    One answer that is to be drawn.
+
+    Args:
+        context (`str`): `"teacher"` or `"student"`.
+        key (`str`): of the row, or of the request, which several rows may share.
+        draw (`int`): its number, from 0.
+        chat (`list[dict]`): the conversation.
+        row (`dict`): the row.
+    """
+
+    context: str
+    key: str
+    draw: int
+    chat: list[dict[str, Any]]
+    row: dict[str, Any]
+
+
+def choose_rows(rows: Sequence[dict[str, Any]], settings: GapSettings) -> list[tuple[int, dict[str, Any]]]:
+    """
+    The reflection rows that are looked at, with their numbers, in the order of the dataset.
+
+    Args:
+        rows (`Sequence[dict]`): in the form of [`reflection_trl.sequences`].
+        settings ([`GapSettings`]): how many.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    found = [(number, row) for number, row in enumerate(rows) if row["type"] == "reflection"]
+    if not found:
+        raise ValueError(
+            f"None of the {len(rows):,} rows is a reflection row, so no teacher knows more than the student: build some with "
+            "`recipes/build_dataset.py`."
+        )
+    if len(found) > settings.rows:
+        found = sorted(random.Random(settings.seed).sample(found, settings.rows), key=lambda pair: pair[0])
+    return found
+
+
+def make_tasks(rows: Sequence[tuple[int, dict[str, Any]]], settings: GapSettings) -> list[Task]:
+    """
+    All answers that a gap is made of. The student's are drawn once for a request, however many rows have it.
+
+    Args:
+        rows (`Sequence`): of [`choose_rows`].
+        settings ([`GapSettings`]): how many draws.
+    """
+    tasks, asked = [], set()
+    for number, row in rows:
+        teacher = [{"role": turn["role"], "content": turn["content"]} for turn in row["messages"][:-1]]
+        system = teacher[:1] if teacher[0]["role"] == "system" else []
+        request = request_key(row)
+        contexts = [(TEACHER, f"row {number}", teacher)]
+        if request not in asked:
+            contexts.append((STUDENT, request, [*system, teacher[-1]]))
+            asked.add(request)
+        tasks += [
+            Task(context, key, draw, chat, row) for context, key, chat in contexts for draw in range(settings.draws)
+        ]
+    return tasks
+
+
+def request_key(row: dict[str, Any]) -> str:
+    """Names the request of a row: the same for all rows that ask the same."""
+    first = row["messages"][0]
+    text = (first["content"] if first["role"] == "system" else "") + "\0" + row["messages"][-2]["content"]
+    return f"request {zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}"
+
+
+def row_problem(row: dict[str, Any]) -> Problem:
+    """The problem of a built row, as far as its columns tell."""
+    examples = tuple(Example(one["stdin"], one["stdout"]) for one in row.get("examples") or ())
+    return Problem(
+        id=str(row.get("problem_id") or request_key(row)),
+        instruction=row["messages"][-2]["content"],
+        language=row.get("language") or "python",
+        tests=row.get("tests") or "",
+        examples=examples,
+        entry_point=row.get("entry_point"),
+    )
+
+
+async def draw_all(
+    tasks: Sequence[Task],
+    generate: Generate,
+    execute: Execute,
+    settings: GapSettings,
+    folder: RunFolder,
+    in_flight: int,
+    advance: Callable[[], Any] = lambda: None,
+) -> None:
+    """
+    Draws and judges the answers that the folder does not hold yet, and keeps each as soon as it is there.
+
+    Args:
+        tasks (`Sequence[Task]`): all of them.
+        generate ([`~reflection_trl.generation.Generate`]): draws answers.
+        execute ([`~reflection_trl.languages.execution.Execute`]): runs programs.
+        settings ([`GapSettings`]): how.
+        folder ([`~reflection_trl.files.run_folder.RunFolder`]): where answers are kept.
+        in_flight (`int`): requests at a time.
+        advance (*optional*): is called for each answer.
+    """
+    made = {(record["context"], record["key"], record["draw"]) for record in folder.records()}
+    pending = iter([task for task in tasks if (task.context, task.key, task.draw) not in made])
+
+    async def work() -> None:
+        for task in pending:
+            folder.append(await draw_one(task, generate, execute, settings))
+            advance()
+
+    workers = [asyncio.create_task(work()) for _ in range(min(in_flight, len(tasks)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
+async def draw_one(task: Task, generate: Generate, execute: Execute, settings: GapSettings) -> dict[str, Any]:
+    """What is kept of one answer: the text, whether it is right, and in which style it is written."""
+    problem = row_problem(task.row)
+    seed = zlib.crc32(f"{settings.seed}\0{task.context}\0{task.key}\0{task.draw}".encode())
+    completion = await generate_after_runs(generate, task.chat, dataclasses.replace(settings.sampling, seed=seed))
+    draw = await judge_draw(problem, completion, execute)
+    judged_by = "tests" if problem.has_tests else "agreement"
+    solved = draw.solved if problem.has_tests else agrees(draw.answer, task.row)
+    code = parse_python(draw.answer.code) if problem.language == "python" and draw.answer.code else None
+    return {
+        "context": task.context,
+        "key": task.key,
+        "draw": task.draw,
+        "text": completion.text,
+        "finish_reason": completion.finish_reason,
+        "tokens": completion.completion_tokens,
+        "solved": solved,
+        "judged_by": judged_by,
+        "no_code": not draw.answer.code,
+        "cut": completion.finish_reason == "length",
+        "tests": draw.tests,
+        "leaning": leaning_phrase(completion.text, problem.instruction),
+        "docstring": code is not None and _has_docstring(code),
+        "prose": bool(draw.answer.lead.strip() or draw.answer.tail.strip()),
+    }
+
+
+def agrees(answer: Answer, row: dict[str, Any]) -> bool:
+    """Whether an answer is the row's own program, whatever its layout and its comments: the judge where there are no tests."""
+    language = row.get("language") or "python"
+    wanted = read_answer(row["messages"][-1]["content"], language).code
+    return bool(wanted) and _normal(answer.code, language) == _normal(wanted, language)
+
+
+def _normal(code: str, language: str) -> str:
+    tree = parse_python(code) if language == "python" else None
+    if tree is None:
+        return re.sub(r"\s+", "", code)
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+            and ast.get_docstring(node) is not None
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.dump(tree)
+
+
+def _has_docstring(tree: ast.Module) -> bool:
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return any(isinstance(node, definitions) and ast.get_docstring(node) is not None for node in ast.walk(tree))

@@ -1,0 +1,163 @@
+"""The gap of a dataset and a model, from beginning to end: answers, judgements, predictions and the report."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+from ..builder.build import run_coroutine
+from ..files.run_folder import RunFolder, write_json
+from ..generation import Generate, GenerationArguments, open_generator
+from ..languages import Executor
+from ..languages.execution import Execute
+from ..sequences import normalize_row
+from .draws import Task, choose_rows, draw_all, make_tasks
+from .report import Gap, summarize
+from .settings import GapSettings
+from .tokens import measure_tokens
+
+
+GAP_FILE = "gap.json"
+
+
+def read_dataset(source: str, split: str = "train", config: str | None = None) -> list[dict[str, Any]]:
+    """
+    The rows of a dataset.
+
+    Args:
+        source (`str`): dataset id, directory, or a `.json`, `.jsonl` or `.parquet` file.
+        split (`str`, *optional*, defaults to `"train"`): split of a dataset id or directory.
+        config (`str`, *optional*): configuration of a dataset id or directory.
+
+    Raises:
+        ValueError: If there is no such dataset, or it has no rows to train on.
+    """
+    from ..viewers.tokens import ShowError, read_rows
+
+    try:
+        return read_rows(source, split, 0, 2**31, config)
+    except ShowError as error:
+        raise ValueError(str(error)) from error
+
+
+def measure_gap(
+    dataset: Any,
+    model: str | None = None,
+    settings: GapSettings | None = None,
+    *,
+    generation: GenerationArguments | None = None,
+    generate: Generate | None = None,
+    execute: Execute | None = None,
+    output_dir: str | os.PathLike[str] = "out/gap",
+    in_flight: int = 256,
+    progress: bool = True,
+) -> Gap:
+    """
+    Measures how much more a model solves when it has seen a row's sequence than when it is asked alone. Run again with the same
+    arguments, it goes on where it was.
+
+    Args:
+        dataset:
+            Rows in the form of [`reflection_trl.sequences`], such as a [`~datasets.Dataset`], or what [`read_dataset`] takes.
+        model (`str`, *optional*):
+            Name on the Hub, or a directory. Needed unless `generation` is given.
+        settings ([`GapSettings`], *optional*):
+            How many rows and draws.
+        generation ([`~reflection_trl.generation.GenerationArguments`], *optional*):
+            How the model is served; by default on this machine. At a server, the predictions of single tokens are not compared.
+        generate ([`~reflection_trl.generation.Generate`], *optional*):
+            Draws answers, in place of what `generation` opens.
+        execute ([`~reflection_trl.languages.execution.Execute`], *optional*):
+            Runs programs; by default an [`~reflection_trl.languages.Executor`].
+        output_dir (`str` or `Path`, *optional*, defaults to `"out/gap"`):
+            Folder of the answers and of `gap.json`.
+        in_flight (`int`, *optional*, defaults to 256):
+            Requests at a time.
+        progress (`bool`, *optional*, defaults to `True`):
+            Whether to show a bar.
+
+    Returns:
+        [`Gap`]
+
+    Raises:
+        ValueError: If an argument is wrong, or no row is a reflection row.
+        [`~reflection_trl.files.run_folder.RunError`]: If the folder holds the gap of something else, or cannot be written.
+        [`~reflection_trl.generation.GenerationError`]: If the model cannot be asked, now or any longer.
+        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If programs cannot be run safely on this machine.
+
+    Example:
+
+    ```python
+    >>> from reflection_trl.gap import measure_gap
+
+    >>> gap = measure_gap("out/build/train.parquet", "Qwen/Qwen2.5-Coder-1.5B-Instruct")
+    >>> print(gap.table())
+    ```
+    """
+    settings = settings or GapSettings()
+    if in_flight < 1:
+        raise ValueError(f"`in_flight` must be at least 1, got {in_flight}.")
+    if generation is None:
+        if model is None and generate is None:
+            raise ValueError("Which model should answer? Give `model`, `generation` or `generate`.")
+        generation = GenerationArguments(model_name_or_path=model) if model else None
+    found = read_dataset(str(dataset)) if isinstance(dataset, str | os.PathLike) else dataset
+    rows = choose_rows([normalize_row(dict(row), f"row {number}") for number, row in enumerate(found)], settings)
+    tasks = make_tasks(rows, settings)
+    name = generation.model if generation else getattr(generate, "model", None) or "unnamed"
+    with RunFolder(output_dir, _fingerprint(rows, name, generation, settings), records="answers") as folder:
+        run_coroutine(_draw(tasks, folder, generation, generate, execute, settings, in_flight, progress))
+        tokens = None
+        if settings.token_rows and generation is not None and generation.chosen_backend != "endpoint":
+            tokens = measure_tokens([row for _, row in rows[: settings.token_rows]], generation)
+        gap = summarize(rows, [*folder.records()], tokens)
+        write_json(folder.path / GAP_FILE, gap.to_dict())
+    return gap
+
+
+async def _draw(
+    tasks: Sequence[Task],
+    folder: RunFolder,
+    generation: GenerationArguments | None,
+    generate: Generate | None,
+    execute: Execute | None,
+    settings: GapSettings,
+    in_flight: int,
+    progress: bool,
+) -> None:
+    made = sum(1 for _ in folder.records())
+    if made >= len(tasks):
+        return
+    from tqdm import tqdm
+
+    async with AsyncExitStack() as stack:
+        if generate is None:
+            assert generation is not None  # or the caller was told
+            folder.check_weights(generation.model, generation.weights)
+            generate = await stack.enter_async_context(open_generator(generation))
+        languages = {task.row.get("language") or "python" for task in tasks}
+        if execute is None:
+            execute = await stack.enter_async_context(Executor(languages=languages))
+        with tqdm(total=len(tasks), initial=made, unit="answer", disable=not progress) as bar:
+            await draw_all(tasks, generate, execute, settings, folder, in_flight, bar.update)
+
+
+def _fingerprint(
+    rows: Sequence[tuple[int, dict[str, Any]]],
+    model: str,
+    generation: GenerationArguments | None,
+    settings: GapSettings,
+) -> dict[str, Any]:
+    """What `run.json` holds: another gap is told by it."""
+    content = json.dumps([[number, row["messages"], row.get("tests")] for number, row in rows], sort_keys=True)
+    wanted = dataclasses.asdict(settings)
+    del wanted["token_rows"]  # they are compared anew each time
+    return {
+        "model": model,
+        "rows": f"{len(rows)} rows, {hashlib.sha256(content.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}",
+        "chat_template_kwargs": generation.template_variables if generation else {},
+        **wanted,
+    }

@@ -1,0 +1,197 @@
+"""What the answers in the two contexts come to: rates, their difference, styles, and one sentence of advice."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from ..evaluation.statistics import Rate, bootstrap_interval, permutation_p
+from .draws import STUDENT, TEACHER, request_key
+from .tokens import TokenGap
+
+
+# Shares of the teacher's answers from which their style is no small thing, and shares of its answers that fail for it
+_STYLES = ("tests", "leaning", "no_code", "cut")
+_MUCH = 0.1
+
+
+@dataclass(frozen=True)
+class Side:
+    """
+    The answers in one context. All shares are from 0 to 1.
+
+    Args:
+        answers (`int`): how many there are.
+        solved ([`~reflection_trl.evaluation.statistics.Rate`]): share that is right, with its interval by the bootstrap over requests.
+        tests (`float`): share that holds tests of itself.
+        leaning (`float`): share that refers to earlier work ("corrected version").
+        no_code (`float`): share without a program.
+        cut (`float`): share that was cut off.
+        docstring (`float`): share with a docstring (Python).
+        prose (`float`): share with prose around the code.
+        tokens (`float`): mean length.
+    """
+
+    answers: int
+    solved: Rate
+    tests: float
+    leaning: float
+    no_code: float
+    cut: float
+    docstring: float
+    prose: float
+    tokens: float
+
+
+@dataclass(frozen=True)
+class Gap:
+    """
+    The gap of a dataset and a model.
+
+    Args:
+        rows (`int`): rows that were looked at.
+        requests (`int`): different requests among them, over which intervals are.
+        teacher ([`Side`]): answers after the sequences.
+        student ([`Side`]): answers to the requests alone.
+        difference (`float`): teacher's solve rate less the student's, of the same rows: the gap.
+        low, high (`float`): its 95 % interval, by the bootstrap over requests.
+        p_value (`float`): how likely so large a difference is by chance, by a permutation test over requests.
+        agreement (`int`): rows without tests, of which an answer counts as right when it is the row's own.
+        tokens ([`TokenGap`], *optional*): how the predictions of each token differ, where that was measured.
+    """
+
+    rows: int
+    requests: int
+    teacher: Side
+    student: Side
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    agreement: int = 0
+    tokens: TokenGap | None = None
+
+    @property
+    def advice(self) -> str:
+        """What to do with these rows, in one sentence."""
+        teacher, student = self.teacher.solved.value, self.student.solved.value
+        points = f"{self.difference:+.1%} [{self.low:+.1%}, {self.high:+.1%}]".replace("%", "")
+        if teacher == 0:
+            return (
+                "Repair these rows first: no answer after a sequence is right, so the teacher has nothing to hand down; read some with "
+                "`python -m reflection_trl.viewers.browse`."
+            )
+        worst = max(_STYLES, key=lambda name: getattr(self.teacher, name) - getattr(self.student, name))
+        excess = getattr(self.teacher, worst) - getattr(self.student, worst)
+        if excess > _MUCH:
+            what = {
+                "tests": "hold tests of themselves",
+                "leaning": "speak of earlier attempts",
+                "no_code": "hold no program",
+                "cut": "come to no end",
+            }[worst]
+            return (
+                f"Repair these rows first: {getattr(self.teacher, worst):.0%} of the teacher's answers {what}, against "
+                f"{getattr(self.student, worst):.0%} of the student's, and a divergence teaches that too."
+            )
+        if student == 1:
+            return (
+                "Take harder problems: the model solves all of these without a sequence, so there is nothing to learn."
+            )
+        if self.low > 0:
+            return f"Train with distillation: the teacher solves more than the student, {points} points."
+        if self.high < 0:
+            return f"Do not distil these rows: the teacher solves less than the student, {points} points; train on the answers alone (SFT)."
+        return f"SFT on the answers will do as well: no gap can be told from none, {points} points."
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, the advice included."""
+        return dataclasses.asdict(self) | {"advice": self.advice}
+
+    def table(self) -> str:
+        """The gap in Markdown, and the advice behind it."""
+        sides = (self.teacher, self.student)
+
+        def line(name: str, cell: Callable[[Side], str]) -> str:
+            return f"| {name} | {cell(sides[0])} | {cell(sides[1])} |"
+
+        lines = [
+            "| | teacher, after the sequence | student, the request alone |",
+            "|---|---|---|",
+            line("answers", lambda side: f"{side.answers:,}"),
+            line("right", lambda side: _rate(side.solved)),
+            line("with tests of their own", lambda side: f"{side.tests:.1%}"),
+            line("speak of earlier attempts", lambda side: f"{side.leaning:.1%}"),
+            line("without a program", lambda side: f"{side.no_code:.1%}"),
+            line("cut off", lambda side: f"{side.cut:.1%}"),
+            line("with a docstring", lambda side: f"{side.docstring:.1%}"),
+            line("with prose", lambda side: f"{side.prose:.1%}"),
+            line("tokens", lambda side: f"{side.tokens:.0f}"),
+        ]
+        p = "p < 0.001" if self.p_value < 0.001 else f"p = {self.p_value:.3f}"
+        lines += [
+            "",
+            f"Gap: {self.difference:+.1%} [{self.low:+.1%}, {self.high:+.1%}], {p}, of {self.rows:,} rows on {self.requests:,} requests.",
+        ]
+        if self.agreement:
+            lines.append(
+                f"{self.agreement:,} rows have no tests: there, an answer counts as right when it is the row's own program, so the gap is one "
+                "of agreement."
+            )
+        if self.tokens is not None:
+            lines += ["", self.tokens.table()]
+        return "\n".join([*lines, "", self.advice])
+
+
+def summarize(
+    rows: Sequence[tuple[int, dict[str, Any]]], records: Sequence[dict[str, Any]], tokens: TokenGap | None = None
+) -> Gap:
+    """
+    The gap that the answers show.
+
+    Args:
+        rows (`Sequence`): of [`~reflection_trl.gap.draws.choose_rows`].
+        records (`Sequence[dict]`): their answers, of [`~reflection_trl.gap.draws.draw_one`].
+        tokens ([`TokenGap`], *optional*): how predictions differ.
+    """
+    of: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        of[record["context"], record["key"]].append(record)
+    taught, alone = defaultdict(list), {}
+    for number, row in rows:
+        request = request_key(row)
+        taught[request].append(fmean(record["solved"] for record in of[TEACHER, f"row {number}"]))
+        alone[request] = fmean(record["solved"] for record in of[STUDENT, request])
+    # Rows on one request are not independent of each other: each counts in the mean, but requests are what is sampled
+    weights = [len(rates) * len(taught) / len(rows) for rates in taught.values()]
+    teacher = [weight * fmean(rates) for weight, rates in zip(weights, taught.values(), strict=True)]
+    student = [weight * alone[request] for weight, request in zip(weights, taught, strict=True)]
+    differences = [one - other for one, other in zip(teacher, student, strict=True)]
+    low, high = bootstrap_interval(differences)
+    return Gap(
+        rows=len(rows),
+        requests=len(taught),
+        teacher=_side([record for record in records if record["context"] == TEACHER], teacher),
+        student=_side([record for record in records if record["context"] == STUDENT], student),
+        difference=fmean(differences),
+        low=low,
+        high=high,
+        p_value=permutation_p(differences),
+        agreement=sum(of[TEACHER, f"row {number}"][0]["judged_by"] == "agreement" for number, _ in rows),
+        tokens=tokens,
+    )
+
+
+def _side(records: Sequence[dict[str, Any]], rates: Sequence[float]) -> Side:
+    low, high = bootstrap_interval(rates)
+    names = ("tests", "leaning", "no_code", "cut", "docstring", "prose")
+    shares = {name: fmean(bool(record[name]) for record in records) for name in names}
+    value = fmean(rates)
+    solved = Rate(value, max(0.0, low), min(1.0, high))
+    return Side(answers=len(records), solved=solved, **shares, tokens=fmean(record["tokens"] for record in records))
+
+
+def _rate(rate: Rate) -> str:
+    return f"{rate.value:.1%} [{rate.low:.1%}, {rate.high:.1%}]"
