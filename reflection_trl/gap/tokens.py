@@ -173,11 +173,11 @@ def _columns(row: dict[str, Any], renderer: ChatTemplateRenderer) -> tuple[dict[
     _, starts, ends = encode(rendering, renderer.tokenizer)
     answer = row["messages"][-1]["content"].strip()  # as much of it as every template writes
     first = max(rendering.answer_start, rendering.text.find(answer, rendering.answer_start))
-    positions = [np.clip(places[start:] - first, 0, len(answer)) for places in (starts, ends)]
+    starts, ends = (np.clip(places[start:] - first, 0, len(answer)) for places in (starts, ends))
     prompt = [
         token for token, block in zip(ids[:start], columns["block_ids"][:start], strict=True) if block == VISIBLE
     ]
-    content = content_tokens(answer, *positions, language=row.get("language") or "python")
+    content = content_tokens(answer, starts, ends, row.get("language") or "python")
     return {"teacher": ids[:start], "student": prompt, "answer": ids[start:]}, content
 
 
