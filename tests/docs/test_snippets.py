@@ -33,7 +33,7 @@ RECIPE_PAGES = [*sorted((ROOT / "recipes").rglob("README.md")), ROOT / "dataset_
 OUTPUT = ("", "text")  # what a command printed, a folder's content: not to be run
 COMMAND = re.compile(r"^\$? ?(accelerate|export|hf|make|pip|python|reflection-trl)\b", re.MULTILINE)
 # Pages that run programs which a model wrote
-SANDBOXED = ("README", "building", "distributed", "evaluation", "hub", "languages", "online")
+SANDBOXED = ("README", "building", "distributed", "evaluation", "gap", "hub", "languages", "online")
 # Packages that pages install by name: none is an extra of ours
 PACKAGES = ("deepspeed", "flash-attn", "ray", "tensorboard", "torchao", "trackio", "vllm", "wandb")
 # Servers of others: what a page starts, the same page asks
