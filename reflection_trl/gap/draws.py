@@ -58,7 +58,7 @@ def choose_rows(rows: Sequence[dict[str, Any]], settings: GapSettings) -> list[t
     if not found:
         raise ValueError(
             f"None of the {len(rows):,} rows is a reflection row, so no teacher knows more than the student: build some with "
-            "`recipes/build_dataset.py`."
+            "`reflection-trl build`."
         )
     if len(found) > settings.rows:
         found = sorted(random.Random(settings.seed).sample(found, settings.rows), key=lambda pair: pair[0])

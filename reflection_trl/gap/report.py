@@ -81,7 +81,7 @@ class Gap:
         if teacher == 0:
             return (
                 "Repair these rows first: no answer after a sequence is right, so the teacher has nothing to hand down; read some with "
-                "`python -m reflection_trl.viewers.browse`."
+                "`reflection-trl browse`."
             )
         worst = max(_STYLES, key=lambda name: getattr(self.teacher, name) - getattr(self.student, name))
         excess = getattr(self.teacher, worst) - getattr(self.student, worst)

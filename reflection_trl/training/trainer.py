@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import DataCollator, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, PredictionOutput, TrainOutput
+from transformers.utils import logging
 from trl.trainer.utils import get_config_model_id
 
 from ..rendering import BlockTokenRenderer, ChatTemplateRenderer
@@ -52,6 +53,9 @@ from .modeling import load_model, prepare_model
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .publishing import PublishingTrainer
 from .teachers import UpdateTeacher, make_teacher_weights, teacher_in_place
+
+
+logger = logging.get_logger(__name__)
 
 
 class ReflectionDistillTrainer(PublishingTrainer):
@@ -173,6 +177,7 @@ class ReflectionDistillTrainer(PublishingTrainer):
         if self._teacher_weights is not None:
             self.add_callback(UpdateTeacher(self._teacher_weights))
         self._training_metrics = TrainingMetrics()
+        self._teacher_was_compared = False
         self._evaluation_metrics = EvaluationMetrics(self.accelerator)
         self._micro_batches = 1  # of the accumulation window under way
         args.run_facts = {
@@ -416,7 +421,20 @@ class ReflectionDistillTrainer(PublishingTrainer):
             metrics, new_tokens = self._training_metrics.read(self.accelerator)
             self.state.num_input_tokens_seen += new_tokens
             logs |= {"num_tokens": self.state.num_input_tokens_seen, **metrics}
+            self._compare_teacher(metrics)
         super().log(logs, start_time)
+
+    def _compare_teacher(self, metrics: dict[str, float]) -> None:
+        """Warns at the first log of a run where the teacher knows no more of the answers than the student."""
+        if self._teacher_was_compared or not self.args.distillation_weight or "loss/teacher" not in metrics:
+            return
+        self._teacher_was_compared = True
+        teacher, student = metrics["loss/teacher"], metrics["loss/student"]
+        if teacher >= student and self.is_world_process_zero():
+            logger.warning(
+                f"The teacher, who sees the sequences, predicts the answers no better than the student (loss/teacher {teacher:.3f}, "
+                f"loss/student {student:.3f}), so there may be nothing to distil: `reflection-trl gap` measures it."
+            )
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         tokens = sum(len(row.input_ids) * (2 if row.is_reflection else 1) for row in inputs["rows"])

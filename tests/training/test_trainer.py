@@ -208,6 +208,23 @@ def test_equal_rows_of_a_stream_count_as_often_as_in_a_dataset(make_model, token
     assert losses[1:] == [pytest.approx(losses[0], rel=1e-6)] * 2
 
 
+@pytest.mark.parametrize(
+    ("teacher", "weight", "told"), [(0.4, 1.0, 1), (0.3, 1.0, 1), (0.2, 1.0, 0), (0.4, 0.0, 0), (None, 1.0, 0)]
+)
+def test_a_teacher_that_knows_no_more_than_the_student_is_told_at_the_first_log(
+    make_model, tokenizer, mixed_rows, tmp_path, caplog, monkeypatch, teacher, weight, told
+):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, distillation_weight=weight)
+    metrics = {} if teacher is None else {"loss/teacher": teacher, "loss/student": 0.3}
+    monkeypatch.setattr(type(trainer._training_metrics), "is_empty", False, raising=False)
+    monkeypatch.setattr(trainer._training_metrics, "read", lambda accelerator: (dict(metrics), 0))
+    for _ in range(2):
+        trainer.log({"loss": 1.0})
+    messages = [record.getMessage() for record in caplog.records if "nothing to distil" in record.getMessage()]
+    assert len(messages) == told
+    assert not told or f"loss/teacher {teacher:.3f}, loss/student 0.300" in messages[0]
+
+
 @pytest.mark.parametrize("steps", [2, 3])
 def test_metrics_since_the_last_log_are_logged_when_an_evaluation_ends_the_training(
     make_model, tokenizer, mixed_rows, tmp_path, steps
