@@ -1,7 +1,8 @@
-"""Memory and process limits over a whole sandbox, where the kernel lets us set them."""
+"""Limits on memory and processes of a whole sandbox, and its fair share of the processors, where the kernel lets us set them."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import time
@@ -15,7 +16,8 @@ _counter = itertools.count()
 class Cgroup:
     """
     A control group below our own (version 1 or 2), for one worker. Resource limits bind each process, a cgroup binds
-    all of them together, `tmpfs` and kernel memory included.
+    all of them together, `tmpfs` and kernel memory included. Groups get equal shares of busy processors, however many
+    processes each of them has.
 
     Args:
         directories (`list[Path]`): one directory in version 2, one for each controller in version 1.
@@ -41,9 +43,19 @@ class Cgroup:
             return None
         return group if group.directories else None
 
-    def limit(self, memory: int, processes: int) -> None:
-        """Sets the limits, in bytes and in processes."""
+    def limit(self, memory: int, processes: int, share: int = 1) -> None:
+        """
+        Sets the limits.
+
+        Args:
+            memory (`int`): bytes.
+            processes (`int`): how many.
+            share (`int`, *optional*, defaults to 1): of busy processors, as many times that of another group.
+        """
         for directory in self.directories:
+            for name, one in (("cpu.shares", 1024), ("cpu.weight", 100)):
+                if (directory / name).exists():
+                    (directory / name).write_text(str(min(one * share, 10_000)))
             if (directory / "memory.limit_in_bytes").exists():
                 (directory / "memory.limit_in_bytes").write_text(str(memory))
             if (directory / "memory.max").exists():
@@ -105,15 +117,22 @@ def _parents() -> list[Path]:
 
     version1 = [path for path in (directory("memory"), directory("pids")) if path is not None]
     if len(version1) == 2:
-        return version1
+        processors = directory("cpu")
+        if processors is not None and os.access(processors, os.W_OK):
+            version1.append(processors)
+        return list(dict.fromkeys(version1))
     unified = directory("")
     if unified is None:
         return []
     try:
         # Version 2 hands controllers down only from a group without processes: ours has some unless it is the root.
         control = unified / "cgroup.subtree_control"
-        if not {"memory", "pids"} <= set(control.read_text().split()):
+        handed = set(control.read_text().split())
+        if not {"memory", "pids"} <= handed:
             control.write_text("+memory +pids")
+        if "cpu" not in handed:
+            with contextlib.suppress(OSError):
+                control.write_text("+cpu")
     except OSError:
         return []
     return [unified]

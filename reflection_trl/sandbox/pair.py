@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
+from .guest.job import BACKSTOP
 from .verdict import PARTNER_ENDED, CommandProgram, Status, Verdict
 from .worker import Worker, WorkerError
 
@@ -45,7 +46,7 @@ def run_pair(
         `WorkerError`: when the sandbox, and not a job, failed.
     """
     to_partner, from_partner = os.pipe(), os.pipe()
-    ended_at = time.monotonic() + job["limits"]["timeout"]
+    ended_at = time.monotonic() + job["limits"]["timeout"] * BACKSTOP
     future = pool.submit(partner.run, partner_job, "", (to_partner[0], from_partner[1]))
     try:
         verdict = judge(worker.run(job, "", (from_partner[0], to_partner[1])))

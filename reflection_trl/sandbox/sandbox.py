@@ -19,6 +19,7 @@ from .interpreter import find_interpreter
 from .mechanisms import Mechanism, Unsandboxed, candidates
 from .pair import combine, run_pair
 from .seccomp import build_filter
+from .turns import PATIENCE, Turns, is_doubtful
 from .verdict import (
     END_MARK,
     CommandProgram,
@@ -141,6 +142,7 @@ class Sandbox:
             self._idle.put(None)
             self._partners.put(None)
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="sandbox-partner")
+        self._turns = Turns()
         self._owner = os.getpid()
 
     def close(self) -> None:
@@ -168,34 +170,52 @@ class Sandbox:
             `Status.INFRASTRUCTURE`, never a failure of the program.
         """
         self._require_open()
+        with self._turns.among_others():
+            verdict, doubtful = self._run(program, PATIENCE if self.workers > 1 else 1.0)
+        if doubtful:
+            with self._turns.alone():
+                verdict, _ = self._run(program, 1.0)
+        return verdict
+
+    def _run(self, program: Program, patience: float) -> tuple[Verdict, bool]:
+        """Runs a program, again where the sandbox fails. Returns its verdict, and whether its neighbours may be the reason."""
         for tries_left in reversed(range(_TRIES)):
             try:
                 if isinstance(program, CommandProgram) and program.partner is not None:
-                    return self._run_pair(program, program.partner)
-                job, checks, mark = _job(program)
+                    return self._run_pair(program, program.partner, patience)
+                job, checks, mark = _job(program, patience)
                 # A single command gains nothing from a fork of an interpreter.
                 with self._worker(self._idle, program.limits, isinstance(program, CommandProgram)) as worker:
-                    return _verdict(program, worker.run(job, checks), mark)
+                    outcome = worker.run(job, checks)
+                    doubtful = is_doubtful(outcome, program.limits.timeout, patience, waits=False)
+                    return _verdict(program, outcome, mark), doubtful
             except WorkerError as error:
                 if tries_left == 0:
-                    return Verdict(Status.INFRASTRUCTURE, reason=str(error))
+                    return Verdict(Status.INFRASTRUCTURE, reason=str(error)), False
         raise AssertionError("unreachable")
 
-    def _run_pair(self, program: CommandProgram, partner: Partner) -> Verdict:
+    def _run_pair(self, program: CommandProgram, partner: Partner, patience: float) -> tuple[Verdict, bool]:
         """Runs a command and its partner. Raises `WorkerError` when that is no judgement of the program."""
-        job, _, mark = _job(dataclasses.replace(program, stdin=""))
+        job, _, mark = _job(dataclasses.replace(program, stdin=""), patience)
         other = CommandProgram(
             partner.argv, partner.compile, partner.files, stdin=program.stdin, limits=program.limits
         )
-        other_job, _, _ = _job(other)
+        other_job, _, _ = _job(other, patience)
+        outcomes: list[dict[str, Any]] = []
+
+        def judge(done: dict[str, Any]) -> Verdict:
+            outcomes.append(done)
+            return _verdict(program, done, mark)
+
         with (
             self._worker(self._idle, program.limits) as worker,
             self._worker(self._partners, program.limits) as beside,
         ):
-            verdict, outcome = run_pair(
-                worker, beside, job, other_job, self._threads, lambda done: _verdict(program, done, mark)
-            )
-        return combine(program, verdict, _verdict(other, outcome, None) if outcome is not None else None)
+            verdict, outcome = run_pair(worker, beside, job | {"waits": True}, other_job, self._threads, judge)
+        if outcome is not None:
+            outcomes.append(outcome)
+        doubtful = any(is_doubtful(one, program.limits.timeout, patience, waits=True) for one in outcomes)
+        return combine(program, verdict, _verdict(other, outcome, None) if outcome is not None else None), doubtful
 
     @contextlib.contextmanager
     def _worker(self, idle: queue.LifoQueue[Worker | None], limits: Limits, alone: bool = False) -> Iterator[Worker]:
@@ -234,7 +254,7 @@ class Sandbox:
             raise SandboxError("A sandbox cannot be used in a forked process: open one there.")
 
 
-def _job(program: Program) -> tuple[dict[str, Any], str, str | None]:
+def _job(program: Program, patience: float) -> tuple[dict[str, Any], str, str | None]:
     """The program as the guest takes it, its checks, and the mark that it must print."""
     mark = None
     files = {
@@ -244,7 +264,7 @@ def _job(program: Program) -> tuple[dict[str, Any], str, str | None]:
     for name in files:
         if os.path.isabs(name) or ".." in name.split("/") or not name:
             raise ValueError(f"A file's name must be a relative path without '..', got {name!r}.")
-    job: dict[str, Any] = {"limits": dataclasses.asdict(program.limits)}
+    job: dict[str, Any] = {"limits": dataclasses.asdict(program.limits), "patience": patience, "waits": False}
     checks = ""
     if isinstance(program, PythonProgram):
         checks = program.checks
@@ -266,7 +286,7 @@ def _job(program: Program) -> tuple[dict[str, Any], str, str | None]:
 
 def _verdict(program: Program, outcome: dict[str, Any], mark: str | None) -> Verdict:
     """Judges what the guest reported. Raises `WorkerError` when that is no judgement of the program."""
-    ended = outcome["ended"]
+    ended = outcome["ended"] or ("timeout" if outcome["late"] else None)
     try:
         report = json.loads(outcome["report"]) if outcome["report"] else {}
     except ValueError:

@@ -38,7 +38,9 @@ class Limits:
 
     Args:
         timeout (`float`, *optional*, defaults to `10.0`):
-            Seconds of wall clock for the whole job: program and checks, or all steps of a command.
+            Seconds for the whole job: program and checks, or all steps of a command. What it waits for a processor that its
+            neighbours use does not count, up to six times the limit by the clock on the wall; and where its neighbours may be
+            why a job took longer, it is run once more, alone, before it is a timeout.
         memory (`int`, *optional*, defaults to 1 GiB):
             Bytes of memory of each process, and of all processes of the job together.
         processes (`int`, *optional*, defaults to `64`):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .cgroup import Cgroup
+from .guest.job import BACKSTOP
 from .mechanisms import Mechanism
 from .verdict import Limits
 
@@ -173,10 +174,10 @@ class Worker:
             for descriptor in channel:
                 os.close(descriptor)
             channel = ()
-            outcome = self._receive(time.monotonic() + limits["timeout"] + _GRACE)
+            outcome = self._receive(time.monotonic() + limits["timeout"] * BACKSTOP + _GRACE)
         except WorkerError:
             if self.cgroup is not None and self.cgroup.kills() > kills:
-                return {"ended": "memory", "report": "", "stdout": "", "stderr": "", "duration": 0.0}
+                return {"ended": "memory", "report": "", "stdout": "", "stderr": "", "duration": 0.0, "late": False}
             raise
         except OSError as error:
             raise self._failure(str(error)) from error

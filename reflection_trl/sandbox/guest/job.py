@@ -37,6 +37,9 @@ _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC = 2, 4, 8, 0x1000, 0x4000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 24, 38
 _CAPABILITY_VERSION_3 = 0x20080522
 _POLL = 0.1
+_TICKS = os.sysconf("SC_CLK_TCK")
+# Times its limit that a job may take by the clock on the wall, whatever its neighbours do
+BACKSTOP = 6.0
 
 _USER, _GROUP = os.getuid(), os.getgid()
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -67,7 +70,8 @@ def watch(
         channel (`list[int]`): descriptors of the pipes from and to the partner of a command, or none. They are closed here.
 
     Returns:
-        `dict`: ended (timeout, output_limit, memory or `None`), report (of the init), stdout, stderr, duration.
+        `dict`: ended (timeout, output_limit, memory or `None`), report (of the init), stdout, stderr, duration, processor
+        (seconds of it that the job has used, when it ran for longer than its limit) and late (see [`_Clock`]).
     """
     limits = job["limits"]
     out, err, report = os.pipe(), os.pipe(), os.pipe()
@@ -79,7 +83,8 @@ def watch(
         os.close(descriptor)
     buffers = {out[0]: bytearray(), err[0]: bytearray(), report[0]: bytearray()}
     caps = {out[0]: limits["output"], err[0]: limits["output"], report[0]: 1 << 20}
-    ended = _pump(buffers, caps, report[0], started + limits["timeout"], limits["memory"])
+    clock = _Clock(started, limits["timeout"], job["patience"], job["waits"])
+    ended = _pump(buffers, caps, report[0], clock, limits["memory"])
     os.kill(init, signal.SIGKILL)
     if not settings["namespaces"] and os.getpid() == 1:
         os.kill(-1, signal.SIGKILL)
@@ -90,6 +95,8 @@ def watch(
     result: dict[str, Any] = {
         "ended": ended,
         "duration": time.monotonic() - started,
+        "processor": clock.processor,
+        "late": clock.late(),
         "init_status": status,
         "report": bytes(buffers[report[0]]).decode("utf-8", "replace"),
         "stdout": base64.b64encode(buffers[out[0]][: limits["output"]]).decode(),
@@ -122,9 +129,87 @@ def _map_user(proc: int | None) -> None:
         os.close(descriptor)
 
 
-def _pump(
-    buffers: dict[int, bytearray], caps: dict[int, int], report: int, deadline: float, memory: int
-) -> str | None:
+class _Clock:
+    """
+    Tells when a job has used up its time: what it has used of a processor, and what it has waited for anything else. For
+    how long it stood in the queue for a processor depends on its neighbours, and does not count.
+
+    Args:
+        started (`float`): by `time.monotonic`.
+        limit (`float`): seconds that the job may use.
+        patience (`float`):
+            Among neighbours, who share its caches too, a job may use the processor for as many times as long. It is `late` then,
+            and to be run again alone.
+        waits (`bool`): whether the job waits for another one, so that only its time on a processor counts.
+    """
+
+    def __init__(self, started: float, limit: float, patience: float, waits: bool):
+        self.started, self.limit, self.patience, self.waits = started, limit, patience, waits
+        self.next_look = started + limit
+        self.processor: float | None = None
+        self._queued = 0.0
+
+    def expired(self) -> bool:
+        """Looks at the job's processes, once its limit has passed by the clock on the wall."""
+        now = time.monotonic()
+        self.next_look = now + _POLL
+        wall = now - self.started
+        usage = _usage()
+        if usage is None:
+            return True
+        self.processor, self._queued = max(usage[0], self.processor or 0.0), max(usage[1], self._queued)
+        return (
+            self._used(wall, self.patience) >= self.limit
+            or self.processor >= self.limit * self.patience * (os.cpu_count() or 1)
+            or wall >= self.limit * BACKSTOP
+        )
+
+    def late(self) -> bool:
+        """Whether the job, had it been alone, may have used more than its limit."""
+        wall = time.monotonic() - self.started
+        return wall > self.limit and self._used(wall, 1.0) > self.limit
+
+    def _used(self, wall: float, patience: float) -> float:
+        processor = self.processor or 0.0
+        return processor / patience if self.waits else used_time(wall, processor, self._queued, patience)
+
+
+def used_time(wall: float, processor: float, queued: float, patience: float) -> float:
+    """
+    Seconds that count against a job's limit.
+
+    Args:
+        wall (`float`): seconds since it began.
+        processor (`float`): seconds of processors that all its processes have used.
+        queued (`float`): seconds that it stood in the queue for a processor.
+        patience (`float`): by what the time on a processor is divided.
+    """
+    active = max(0.0, wall - queued)
+    return active - min(active, processor) * (1 - 1 / patience)
+
+
+def _usage() -> tuple[float, float] | None:
+    """Seconds that the job's processes have used of processors, and that the one that waited longest has waited for one."""
+    processor = queued = 0.0
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return None
+    for name in names:
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+            processor += sum(map(int, fields[11:15])) / _TICKS
+            with open(f"/proc/{name}/schedstat", "rb") as file:
+                queued = max(queued, int(file.read().split()[1]) / 1e9)
+        except (OSError, ValueError, IndexError):
+            continue
+    return processor, queued
+
+
+def _pump(buffers: dict[int, bytearray], caps: dict[int, int], report: int, clock: _Clock, memory: int) -> str | None:
     """Reads until the report's pipe closes, that is, until the init has ended. Returns what cut it short."""
     poll = select.poll()
     for descriptor in buffers:
@@ -133,13 +218,13 @@ def _pump(
     next_look = time.monotonic() + _POLL
     while True:
         now = time.monotonic()
-        if now >= deadline:
+        if now >= clock.next_look and clock.expired():
             return "timeout"
         if now >= next_look:
             if _resident() > memory:
                 return "memory"
             next_look = time.monotonic() + _POLL
-        for descriptor, _ in poll.poll(max(1, int(1000 * (min(next_look, deadline) - now)))):
+        for descriptor, _ in poll.poll(max(1, int(1000 * (min(next_look, clock.next_look) - now)))):
             data = os.read(descriptor, 1 << 16)
             if not data:
                 poll.unregister(descriptor)
@@ -215,7 +300,7 @@ def _become_init(
             os.dup2(source, target, inheritable=target < _REPORT)
         os.closerange(len(sources), 1 << 16)
         job["channel"] = list(range(_CHECKS + 1, len(sources)))
-        _confine(settings, job["limits"])
+        _confine(settings, job["limits"], job["patience"])
         _prepare_files(job)
     except BaseException as error:
         _write_report({"infrastructure": f"{type(error).__name__}: {error}"})
@@ -238,7 +323,7 @@ def _write_report(result: dict[str, Any]) -> NoReturn:
     os._exit(0)
 
 
-def _confine(settings: dict[str, Any], limits: dict[str, Any]) -> None:
+def _confine(settings: dict[str, Any], limits: dict[str, Any], patience: float) -> None:
     if settings["namespaces"]:
         kept = [(path, os.open(path, os.O_PATH)) for path in settings["keep"]]
         for target, options, size in (
@@ -258,7 +343,7 @@ def _confine(settings: dict[str, Any], limits: dict[str, Any]) -> None:
         _mount("proc", "/proc", "subset=pid")
     os.makedirs(settings["workdir"], exist_ok=True)
     os.chdir(settings["workdir"])
-    _set_limits(limits, settings["own_user"])
+    _set_limits(limits, settings["own_user"], patience)
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     if settings["namespaces"]:
         for capability in range(64):
@@ -292,8 +377,8 @@ def _install_filter(program: bytes) -> None:
     _check(_libc.prctl(_PR_SET_SECCOMP, 2, ctypes.byref(argument), 0, 0), "seccomp")
 
 
-def _set_limits(limits: dict[str, Any], own_user: bool) -> None:
-    seconds = int(limits["timeout"]) + 2
+def _set_limits(limits: dict[str, Any], own_user: bool, patience: float) -> None:
+    seconds = int(limits["timeout"] * patience) + 2
     for name, value in (
         # Without a user namespace this counts all that the user runs, and jobs would fail for the desktop's sake.
         *([("NPROC", limits["processes"])] if own_user else []),

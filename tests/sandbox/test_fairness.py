@@ -1,0 +1,134 @@
+"""Neighbours do not decide whether a program is in time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from reflection_trl.sandbox import CommandProgram, Limits, PythonProgram, Sandbox, Status
+from reflection_trl.sandbox.guest.job import used_time
+from reflection_trl.sandbox.turns import Turns, is_doubtful
+
+
+LIMIT = Limits(timeout=2.0)
+SPINNERS = "import os\nfor _ in range(60):\n    if os.fork() == 0:\n        while True: pass\nwhile True: pass\n"
+WORK = "import time\nwhile time.process_time() < {seconds}: pass\n"
+
+
+def test_sixty_spinning_children_next_door(sandbox: Sandbox):
+    neighbour = threading.Thread(target=sandbox.run, args=(PythonProgram(SPINNERS, limits=LIMIT),))
+    neighbour.start()
+    time.sleep(0.3)
+    verdict = sandbox.run(PythonProgram(WORK.format(seconds=1.6), limits=LIMIT))
+    neighbour.join()
+    assert verdict.passed, verdict
+
+
+@pytest.mark.parametrize("argv", [None, ["python3", "main.py"]])
+def test_too_much_work_is_a_timeout(sandbox: Sandbox, argv: list[str] | None):
+    source, limits = WORK.format(seconds=20), Limits(timeout=0.5)
+    program = PythonProgram(source, limits=limits)
+    if argv is not None:
+        program = CommandProgram(argv, files={"main.py": source}, limits=limits)
+    assert sandbox.run(program).status is Status.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("wall", "processor", "queued", "patience", "used"),
+    [
+        (3.0, 3.0, 0.0, 1.0, 3.0),  # alone: the clock on the wall
+        (3.0, 3.0, 0.0, 2.0, 1.5),  # among others
+        (9.0, 3.0, 6.0, 2.0, 1.5),  # of which it stood in the queue
+        (3.0, 0.0, 0.0, 2.0, 3.0),  # asleep
+        (4.0, 1.0, 1.0, 2.0, 2.5),  # some of each
+        (3.0, 9.0, 0.0, 2.0, 1.5),  # on several processors
+    ],
+)
+def test_used_time(wall: float, processor: float, queued: float, patience: float, used: float):
+    assert used_time(wall, processor, queued, patience) == used
+
+
+OUTCOMES: dict[str, tuple[dict[str, Any], bool, bool]] = {  # outcome, whether it waits for another job, whether it is doubtful
+    "in time": ({"ended": None, "late": False}, False, False),
+    "in time for one with neighbours": ({"ended": None, "late": True}, False, True),
+    "worked all the time": ({"ended": "timeout", "processor": 4.0}, False, False),
+    "slept": ({"ended": "timeout", "processor": 0.01}, False, False),
+    "waited for another": ({"ended": "timeout", "processor": 0.01}, True, True),
+    "half of each": ({"ended": "timeout", "processor": 1.5}, False, True),
+    "nobody knows": ({"ended": "timeout", "processor": None}, False, True),
+    "memory": ({"ended": "memory", "late": True}, False, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_doubt(name: str):
+    outcome, waits, doubtful = OUTCOMES[name]
+    assert is_doubtful(outcome, 2.0, 2.0, waits) is doubtful
+    assert not is_doubtful(outcome, 2.0, 1.0, waits)  # it was alone
+
+
+def _fake(monkeypatch: pytest.MonkeyPatch, outcomes: list[dict[str, Any]], seen: list[float]) -> None:
+    def run(self: object, job: dict[str, Any], checks: str, *_: object) -> dict[str, Any]:
+        seen.append(job["patience"])
+        report = '{"completed": true, "error": null, "steps": [["run", 0]]}'
+        return {"report": report, "stdout": "", "stderr": "", "duration": 1.0, **outcomes.pop(0)}
+
+    monkeypatch.setattr("reflection_trl.sandbox.worker.Worker.run", run)
+
+
+TIMEOUT = {"ended": "timeout", "late": True, "processor": 1.5}
+IN_TIME = {"ended": None, "late": False, "processor": None}
+
+
+@pytest.mark.parametrize(("second", "status"), [(IN_TIME, Status.OK), (TIMEOUT, Status.TIMEOUT)])
+def test_doubtful_timeouts_are_confirmed_alone(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, second: dict[str, Any], status: Status
+):
+    seen: list[float] = []
+    _fake(monkeypatch, [TIMEOUT, second], seen)
+    assert sandbox.run(PythonProgram("", limits=LIMIT)).status is status
+    assert seen == [2.0, 1.0]
+
+
+def test_who_is_late_alone_is_too_late(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
+    late = {**IN_TIME, "late": True}
+    seen: list[float] = []
+    _fake(monkeypatch, [late, late], seen)
+    assert sandbox.run(PythonProgram("", limits=LIMIT)).status is Status.TIMEOUT
+    assert seen == [2.0, 1.0]
+
+
+def test_turns():
+    turns, start, lock = Turns(), threading.Barrier(5), threading.Lock()
+    beside: list[int] = []
+    running = 0
+
+    def among() -> None:
+        nonlocal running
+        start.wait()
+        for _ in range(50):
+            with turns.among_others():
+                with lock:
+                    running += 1
+                time.sleep(0.0001)
+                with lock:
+                    running -= 1
+
+    def alone() -> None:
+        start.wait()
+        for _ in range(50):
+            with turns.alone():
+                beside.append(running)
+                time.sleep(0.0001)
+                beside.append(running)
+
+    threads = [threading.Thread(target=one) for one in (among, among, among, alone, alone)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert beside == [0] * 200
