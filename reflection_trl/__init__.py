@@ -16,7 +16,9 @@ _MODULES = {
     "ReflectionSequences": "builder",
     "RolloutSettings": "builder",
     "build_reflection_dataset": "builder",
+    "evaluate_model": "evaluation.run",
     "execution_reward": "online",
+    "final_answers": "sft_rows",
     "from_typed_blocks": "sequences",
     "load_problems_for_rl": "online",
     "to_typed_blocks": "sequences",
@@ -32,7 +34,9 @@ __all__ = [
     "ReflectionSequences",
     "RolloutSettings",
     "build_reflection_dataset",
+    "evaluate_model",
     "execution_reward",
+    "final_answers",
     "from_typed_blocks",
     "load_problems_for_rl",
     "to_typed_blocks",
@@ -40,6 +44,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from .builder import ReflectionSequences, RolloutSettings, build_reflection_dataset
+    from .evaluation.run import evaluate_model
     from .online import (
         OnlineReflectionDistillConfig,
         OnlineReflectionDistillTrainer,
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
         load_problems_for_rl,
     )
     from .sequences import from_typed_blocks, to_typed_blocks
+    from .sft_rows import final_answers
     from .training.collator import DataCollatorForReflectionDistillation
     from .training.config import PAPER_PRESET, ReflectionDistillConfig
     from .training.trainer import ReflectionDistillTrainer

@@ -19,10 +19,13 @@ may be a JSON string. [`from_typed_blocks`] and [`to_typed_blocks`] convert with
 This module knows nothing of tokens, masks or models.
 """
 
-import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from .quoting import quote
+from .row_forms import read_row
 
 
 BlockType = Literal["text", "code", "execution"]
@@ -139,22 +142,13 @@ def from_typed_blocks(row: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         `dict`: The row in the form that [`validate_row`] describes.
+
+    Raises:
+        ValueError: If the contents are not lists of typed blocks; one sentence names the field and the fix.
     """
-    messages = json.loads(row["messages"]) if isinstance(row["messages"], str) else row["messages"]
-    converted: list[dict[str, Any]] = []
-    for message in messages:
-        pending: list[dict[str, Any]] = []
-        for block in message["content"]:
-            if block["type"] == "execution" and message["role"] == "assistant":
-                if pending:
-                    converted.append(_join_blocks("assistant", pending))
-                    pending = []
-                converted.append({"role": "tool", "content": block["content"]})
-            else:
-                pending.append(block)
-        if pending:
-            converted.append(_join_blocks(message["role"], pending))
-    return {**row, "messages": converted}
+    row = read_row(row)
+    _validate_typed_blocks(row["messages"], "row")
+    return {**row, "messages": _from_typed_blocks(row["messages"])}
 
 
 def to_typed_blocks(row: dict[str, Any]) -> dict[str, Any]:
@@ -182,13 +176,14 @@ def to_typed_blocks(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "messages": converted}
 
 
-def normalize_row(row: dict[str, Any], where: str = "row") -> dict[str, Any]:
+def normalize_row(row: Mapping[str, Any], where: str = "row") -> dict[str, Any]:
     """
-    Bring a row of either form into this package's form and validate it.
+    Bring a row of any form that is read into this package's form and validate it.
 
     Args:
-        row (`dict`):
-            Row with `messages` and `type`.
+        row (`Mapping`):
+            Row in one of the forms of [`~reflection_trl.row_forms`]: `messages`, `prompt` and `completion`, or `conversations`; contents
+            are strings or typed blocks. Without `type` it is a generation row.
         where (`str`, *optional*, defaults to `"row"`):
             How errors name the row, such as `"row 17 of the train dataset"`.
 
@@ -196,33 +191,14 @@ def normalize_row(row: dict[str, Any], where: str = "row") -> dict[str, Any]:
         `dict`: A valid row.
 
     Raises:
-        ValueError: If the structure is wrong; one sentence names the row, the field and the mend.
+        ValueError: If the structure is wrong; one sentence names the row, the field and the fix.
     """
-    if row.get("messages") is None:
-        raise ValueError(
-            f"{where}: column `messages` is missing or empty; a row needs `messages` (a list of turns) and `type` "
-            f"('reflection' or 'generation')."
-        )
-    if isinstance(row["messages"], str):
-        try:
-            row = {**row, "messages": json.loads(row["messages"])}
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{where}: `messages` is a string that is not JSON ({error}); give a list of turns, or such a list "
-                f"as JSON."
-            ) from None
-    if not isinstance(row["messages"], list) or not row["messages"]:
-        raise ValueError(f"{where}: `messages` must be a list with at least one user and one assistant turn.")
-    for index, message in enumerate(row["messages"]):
-        if not isinstance(message, dict) or "role" not in message or "content" not in message:
-            raise ValueError(
-                f"{where}: `messages[{index}]` must be an object with `role` and `content`, got {message!r:.80}."
-            )
-    if any(isinstance(message["content"], list) for message in row["messages"]):
-        _validate_typed_blocks(row["messages"], where)
-        row = from_typed_blocks(row)
-    validate_row(row, where)
-    return row
+    normalized = read_row(row, where)
+    if any(isinstance(message["content"], list) for message in normalized["messages"]):
+        _validate_typed_blocks(normalized["messages"], where)
+        normalized["messages"] = _from_typed_blocks(normalized["messages"])
+    validate_row(normalized, where)
+    return normalized
 
 
 def validate_row(row: dict[str, Any], where: str = "row") -> None:
@@ -231,45 +207,74 @@ def validate_row(row: dict[str, Any], where: str = "row") -> None:
 
     Args:
         row (`dict`):
-            Row with `messages` and `type`.
+            Row with `messages`, a list of messages with `role` and `content`, and `type`.
         where (`str`, *optional*, defaults to `"row"`):
             How errors name the row.
 
     Raises:
-        ValueError: If the structure is wrong; one sentence names the row, the field and the mend.
+        ValueError: If the structure is wrong; one sentence names the row, the field and the fix.
     """
     messages, row_type = row["messages"], row.get("type")
-    if row_type not in ROW_TYPES:
-        raise ValueError(f"{where}: `type` is {row_type!r}; it must be 'reflection' or 'generation'.")
+    if not isinstance(row_type, str) or row_type not in ROW_TYPES:
+        raise ValueError(
+            f"{where}: `type` is {quote(row_type)}; it must be 'reflection' or 'generation' (which rows without the column are)."
+        )
     for index, message in enumerate(messages):
-        role, content = message["role"], message["content"]
-        if role not in ROLES:
-            raise ValueError(f"{where}: `messages[{index}].role` is {role!r}; use one of {', '.join(ROLES)}.")
-        if role == "system" and index > 0:
-            raise ValueError(f"{where}: `messages[{index}]` is a system turn; only the first turn may be one.")
-        if not isinstance(content, str):
-            raise ValueError(
-                f"{where}: `messages[{index}].content` is of type {type(content).__name__}; it must be a string, or a "
-                f"list of typed blocks in every turn."
-            )
-        blocks = message.get("blocks") or []
-        types = ("text", "code") if role == "assistant" else BLOCK_TYPES
-        if not all(
-            isinstance(b, dict) and b.get("type") in types and isinstance(b.get("length"), int) for b in blocks
-        ):
-            raise ValueError(
-                f"{where}: `messages[{index}].blocks` must hold a `type` ({', '.join(types)}) and a `length` for each block; "
-                f"drop the key `blocks`, or convert the row again from its typed blocks."
-            )
-        if blocks and sum(block["length"] + 1 for block in blocks) - 1 != len(content):
-            raise ValueError(
-                f"{where}: `messages[{index}].blocks` add up to another length than its content; drop the key "
-                f"`blocks`, or convert the row again from its typed blocks."
-            )
+        _validate_message(message, index, where)
+        role = message["role"]
         if index > 0 and role == messages[index - 1]["role"] and role != "tool":
             raise ValueError(
                 f"{where}: `messages[{index - 1}]` and `messages[{index}]` are both {role} turns; merge them into one."
             )
+    _validate_order(messages, row_type, where)
+
+
+def _validate_message(message: dict[str, Any], index: int, where: str) -> None:
+    role, content = message["role"], message["content"]
+    if not isinstance(role, str) or role not in ROLES:
+        raise ValueError(f"{where}: `messages[{index}].role` is {quote(role)}; use one of {', '.join(ROLES)}.")
+    if role == "system" and index > 0:
+        raise ValueError(f"{where}: `messages[{index}]` is a system turn; only the first turn may be one.")
+    if not isinstance(content, str):
+        raise ValueError(
+            f"{where}: `messages[{index}].content` is of type {type(content).__name__}; it must be a string, or a "
+            f"list of typed blocks in every turn."
+        )
+    try:
+        content.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{where}: `messages[{index}].content` holds half of a surrogate pair, {quote(content[error.start])}, at character "
+            f"{error.start}, which no tokenizer reads; remove it, or decode the text with `errors='replace'`."
+        ) from None
+    blocks = message.get("blocks")
+    if blocks:
+        _validate_blocks(blocks, role, content, f"{where}: `messages[{index}].blocks`")
+
+
+def _validate_blocks(blocks: Any, role: str, content: str, field: str) -> None:
+    fix = "drop the key `blocks`, or convert the row again from its typed blocks."
+    types = ("text", "code") if role == "assistant" else BLOCK_TYPES
+    if not isinstance(blocks, list):
+        raise ValueError(f"{field} must be a list, got {quote(blocks)}; {fix}")
+    for block in blocks:
+        # No `isinstance(length, int)`: True is an integer to Python
+        if not isinstance(block, dict) or block.get("type") not in types or type(block.get("length")) is not int:
+            raise ValueError(
+                f"{field} must hold a `type` ({', '.join(types)}) and a `length` for each block, got {quote(block)}; {fix}"
+            )
+        if block["length"] < 0:
+            raise ValueError(f"{field} holds a `length` below 0, {quote(block['length'])}; {fix}")
+    if sum(block["length"] + 1 for block in blocks) - 1 != len(content):
+        raise ValueError(f"{field} add up to another length than its content; {fix}")
+    start = 0
+    for block in blocks[:-1]:
+        start += block["length"] + 1
+        if content[start - 1] != "\n":
+            raise ValueError(f"{field} do not end at the ends of lines, as blocks do; {fix}")
+
+
+def _validate_order(messages: list[dict[str, Any]], row_type: str, where: str) -> None:
     turns = messages[1:] if messages[0]["role"] == "system" else messages
     if len(turns) < 2 or turns[0]["role"] != "user" or turns[-1]["role"] != "assistant":
         what = "the final answer" if row_type == "reflection" else "an assistant turn"
@@ -278,19 +283,37 @@ def validate_row(row: dict[str, Any], where: str = "row") -> None:
         raise ValueError(
             f"{where}: `messages[{len(messages) - 1}].content`, the final answer, is empty; drop the row."
         )
-    if row_type == "reflection":
-        if len(turns) < 4 or turns[-2]["role"] != "user":
+    if row_type == "generation":
+        return
+    if len(turns) < 4 or turns[-2]["role"] != "user":
+        roles = "/".join(turn["role"] for turn in turns[-6:])
+        raise ValueError(
+            f"{where}: a reflection row ends with the one-off request (user) and the final answer (assistant) after the reflection "
+            f"sequence, but its roles are {'.../' if len(turns) > 6 else ''}{roles}; add these two turns, or set `type` to 'generation'."
+        )
+    for index, message in enumerate(messages[:-2]):
+        if message["role"] == "user" and message is not turns[0]:
             raise ValueError(
-                f"{where}: a reflection row ends with the one-off request (user) and the final answer (assistant) after "
-                f"the reflection sequence, but its roles are {'/'.join(t['role'] for t in turns)}; add these two turns, or set "
-                f"`type` to 'generation'."
+                f"{where}: `messages[{index}]` is a user turn inside the reflection sequence; execution output "
+                f"belongs into tool turns, and only the first and the last-but-one turn are the user's."
             )
-        for index, message in enumerate(messages[:-2]):
-            if message["role"] == "user" and message is not turns[0]:
-                raise ValueError(
-                    f"{where}: `messages[{index}]` is a user turn inside the reflection sequence; execution output "
-                    f"belongs into tool turns, and only the first and the last-but-one turn are the user's."
-                )
+
+
+def _from_typed_blocks(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    converted: list[dict[str, Any]] = []
+    for message in messages:
+        pending: list[dict[str, Any]] = []
+        for block in message["content"]:
+            if block["type"] == "execution" and message["role"] == "assistant":
+                if pending:
+                    converted.append(_join_blocks("assistant", pending))
+                    pending = []
+                converted.append({"role": "tool", "content": block["content"]})
+            else:
+                pending.append(block)
+        if pending:
+            converted.append(_join_blocks(message["role"], pending))
+    return converted
 
 
 def _join_blocks(role: str, blocks: list[dict[str, Any]]) -> dict[str, Any]:
@@ -337,11 +360,12 @@ def _validate_typed_blocks(messages: list[dict[str, Any]], where: str) -> None:
                 f"{where}: `messages[{index}].content` must be a non-empty list of typed blocks, as in the other turns."
             )
         for number, block in enumerate(message["content"]):
-            if not isinstance(block, dict) or block.get("type") not in BLOCK_TYPES:
-                found = block.get("type") if isinstance(block, dict) else block
-                raise ValueError(
-                    f"{where}: `messages[{index}].content[{number}].type` is {found!r}; use 'text', 'code' or "
-                    f"'execution'."
-                )
+            field = f"{where}: `messages[{index}].content[{number}]"
+            block_type = block.get("type") if isinstance(block, dict) else block
+            if not isinstance(block_type, str) or block_type not in BLOCK_TYPES or not isinstance(block, dict):
+                raise ValueError(f"{field}.type` is {quote(block_type)}; use 'text', 'code' or 'execution'.")
             if not isinstance(block.get("content"), str):
-                raise ValueError(f"{where}: `messages[{index}].content[{number}].content` must be a string.")
+                raise ValueError(f"{field}.content` must be a string, got {quote(block.get('content'))}.")
+            for key in ("language", "markdown"):
+                if not isinstance(block.get(key, ""), str | None):
+                    raise ValueError(f"{field}.{key}` must be a string, got {quote(block[key])}; drop the key.")

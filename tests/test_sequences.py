@@ -219,12 +219,19 @@ def with_messages(*turns, **columns):
     return {"messages": messages, "type": "reflection", **columns}
 
 
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 U, A, T, S = (lambda content, role=role: (role, content) for role in ("user", "assistant", "tool", "system"))
 GOOD = (U("RI"), A("a"), T("t"), U("I"), A("c"))
 
 
 @pytest.mark.parametrize(
-    ("row", "field", "mend"),
+    ("row", "field", "fix"),
     [
         ({"type": "reflection"}, "`messages` is missing", "a list of turns"),
         ({"messages": None, "type": "reflection"}, "`messages` is missing", "a list of turns"),
@@ -239,7 +246,17 @@ GOOD = (U("RI"), A("a"), T("t"), U("I"), A("c"))
         ({"messages": ["hi"], "type": "reflection"}, r"`messages\[0\]` must be an object", "`role` and `content`"),
         ({"messages": [{"role": "user"}], "type": "reflection"}, r"`messages\[0\]` must be an object", "`content`"),
         ({"messages": [{"content": "x"}], "type": "reflection"}, r"`messages\[0\]` must be an object", "`role`"),
-        ({"messages": with_messages(*GOOD)["messages"]}, "`type` is None", "must be 'reflection' or 'generation'"),
+        ([], r"expected an object with `messages`, got \[\]", "one object a row"),
+        ({"messages": [[[]]], "type": "reflection"}, r"`messages\[0\]` must be an object", r"got [[]]"),
+        (with_messages(*GOOD, type=["reflection"]), r"`type` is \['reflection'\]", "must be"),
+        (
+            with_messages(U("q"), A("half \ud83d"), type="generation"),
+            r"`messages\[1\].content` holds half of a surrogate pair, '\\ud83d', at character 5",
+            "remove it",
+        ),
+        (typed_row([{"type": "code", "content": "x", "markdown": 5}], [], []), r"\[0\].markdown` must be", "got 5"),
+        (typed_row([{"type": "code", "content": "x", "language": []}], [], []), r"\[0\].language` must be", "got []"),
+        (typed_row([{"type": ["code"], "content": "x"}], [], []), r"\[0\].type` is \['code'\]", "use 'text'"),
         (with_messages(*GOOD, type="distill"), "`type` is 'distill'", "must be 'reflection' or 'generation'"),
         (
             with_messages(U("q"), ("bot", "a")),
@@ -289,20 +306,49 @@ GOOD = (U("RI"), A("a"), T("t"), U("I"), A("c"))
         ),
     ],
 )
-def test_mistakes_are_named_in_one_sentence(row, field, mend):
+def test_mistakes_are_named_in_one_sentence(row, field, fix):
     untouched = copy.deepcopy(row)
     with pytest.raises(ValueError, match=field) as raised:
         normalize_row(row, "Row 17 of the train dataset")
     message = str(raised.value)
     assert type(raised.value) is ValueError
-    assert message.startswith("Row 17 of the train dataset: ") and message.endswith(".") and mend in message
-    assert "\n" not in message and row == untouched
+    assert message.startswith("Row 17 of the train dataset: ") and message.endswith(".") and fix in message
+    assert "\n" not in message and len(message) < 500 and row == untouched
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "fix"),
+    [
+        ({"messages": "[" * 100_000}, "`messages` is JSON that is nested too deeply", "give a list of turns"),
+        ({"messages": "5" * 5_000}, "`messages` is a string that is not JSON", "give a list of turns"),
+        ({"messages": [nested(3_000)]}, r"`messages\[0\]` must be an object", "got [[[[...]]]]"),
+        (
+            {"messages": [{"role": nested(3_000), "content": "x"}]},
+            r"`messages\[0\].role` is \[\[\[\[\.\.\.",
+            "use one",
+        ),
+        ({"messages": [{"role": "x" * 100_000, "content": "x"}]}, r"`messages\[0\].role` is 'x+\.\.\.x+'", "use one"),
+        ({"messages": [{"role": 10**5_000, "content": "x"}]}, "role` is an integer of 16610 bits", "use one"),
+        (with_messages(*GOOD, type=nested(3_000)), r"`type` is \[\[\[", "must be 'reflection' or 'generation'"),
+    ],
+    ids=range(7),  # pytest's own would print the values
+)
+def test_mistakes_are_named_however_large_the_value(row, field, fix):
+    with pytest.raises(ValueError, match=field) as raised:
+        normalize_row(row)
+    assert fix in str(raised.value) and len(str(raised.value)) < 300
 
 
 @pytest.mark.parametrize(
     ("blocks", "says"),
     [
+        (5, "must be a list, got 5"),
+        ({"type": "text", "length": 1}, "must be a list"),
+        ([{"type": "text", "length": -1}, {"type": "text", "length": 1}], "holds a `length` below 0, -1"),
+        ([{"type": "text", "length": True}], "must hold a `type`"),
+        ([{"type": ["text"], "length": 1}], "must hold a `type`"),
         ([{"type": "text", "length": 2}], "add up to another length"),
+        ([{"type": "text", "length": 10**4_299}], "add up to another length"),
         ([{"type": "text"}], "must hold a `type`"),
         ([{"type": "text", "length": "1"}], "must hold a `type`"),
         ([{"type": "image", "length": 1}], "must hold a `type`"),

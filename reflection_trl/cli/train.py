@@ -217,13 +217,9 @@ def columns_of(part: "Dataset | IterableDataset") -> list[str]:
 def check_rows(part: "Dataset | IterableDataset", name: str) -> None:
     """Checks columns and first row, which tell most of what can be wrong, before the model is loaded."""
     from ..sequences import normalize_row
+    from ..training.dataset import check_columns
 
-    missing = [column for column in ("messages", "type") if column not in columns_of(part)]
-    if missing:
-        raise ValueError(
-            f"the dataset {name!r} has no column `{missing[0]}`, only {', '.join(columns_of(part))}; rows need "
-            f"`messages` and `type` ('reflection', or 'generation' for plain instruction rows)."
-        )
+    check_columns(columns_of(part), f"The dataset {name!r}")
     for row in itertools.islice(part, 1):
         normalize_row(row, f"Row 0 of the dataset {name!r}")
 
@@ -245,17 +241,29 @@ def mix(
         # The largest mixture of these shares that uses no row twice
         total = min(len(part) / fraction for part, fraction in zip(parts, fractions, strict=True))
         parts = [part.select(range(round(f * total))) for part, f in zip(parts, fractions, strict=True)]
-    parts = [part.remove_columns([c for c in columns_of(part) if c not in ("messages", "type")]) for part in parts]
+    if all({"messages", "type"} <= set(columns_of(part)) for part in parts):
+        parts = [part.select_columns(["messages", "type"]) for part in parts]
     if any(part.features is None or part.features != parts[0].features for part in parts):
-        # Only equal columns can be joined: as JSON, all forms of `messages` are one type
+        # Only equal columns can be joined: as JSON, all forms of rows are one type
         features = Features({"messages": Value("string"), "type": Value("string")})
-        parts = [part.map(messages_as_json, features=features) for part in parts]
+        parts = [
+            part.map(
+                messages_as_json,
+                with_indices=True,
+                fn_kwargs={"path": source.path},
+                remove_columns=columns_of(part),
+                features=features,
+            )
+            for part, source in zip(parts, sources, strict=True)
+        ]
     return concatenate_datasets(parts)
 
 
-def messages_as_json(row: dict[str, Any]) -> dict[str, str]:
-    messages = row["messages"]
-    return {"messages": messages if isinstance(messages, str) else json.dumps(messages), "type": row["type"]}
+def messages_as_json(row: dict[str, Any], index: int, path: str) -> dict[str, str]:
+    from ..row_forms import read_row
+
+    read = read_row(row, f"Row {index} of the dataset {path!r}")
+    return {"messages": json.dumps(read["messages"]), "type": read["type"]}
 
 
 def data_sources(script_args: "ScriptArguments", dataset_args: "DatasetMixtureConfig") -> "list[DatasetConfig]":

@@ -22,7 +22,7 @@ This package knows nothing of masks, batches or models' weights.
 
 from .block_tokens import BLOCK_TOKEN_CHAT_TEMPLATE, BLOCK_TOKENS, BlockTokenRenderer
 from .chat_template import ChatTemplateRenderer, executions_as_user_turns
-from .tokens import INSTRUCTION, VISIBLE, Rendering, UnrenderableRow, encode, require_fast_tokenizer, tokenize
+from .tokens import INSTRUCTION, VISIBLE, Rendering, UnrenderableRow, check_tokenizer, encode, tokenize
 
 
 __all__ = [
@@ -34,8 +34,8 @@ __all__ = [
     "ChatTemplateRenderer",
     "Rendering",
     "UnrenderableRow",
+    "check_tokenizer",
     "encode",
     "executions_as_user_turns",
-    "require_fast_tokenizer",
     "tokenize",
 ]

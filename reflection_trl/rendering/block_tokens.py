@@ -5,7 +5,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from ..sequences import split_blocks, strip_fence
-from .tokens import Rendering, UnrenderableRow, require_fast_tokenizer, tokenize
+from .tokens import Rendering, UnrenderableRow, check_tokenizer, tokenize
 
 
 BLOCK_TOKENS = {
@@ -47,7 +47,7 @@ class BlockTokenRenderer:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, hide_prefix: bool = False):
-        require_fast_tokenizer(tokenizer)
+        check_tokenizer(tokenizer)
         missing = [token for token in BLOCK_TOKENS.values() if token not in tokenizer.get_vocab()]
         if missing:
             raise ValueError(

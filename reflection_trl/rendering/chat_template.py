@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from ..sequences import Block, split_blocks
-from .tokens import VISIBLE, Rendering, UnrenderableRow, require_fast_tokenizer, tokenize
+from .tokens import VISIBLE, Rendering, UnrenderableRow, check_tokenizer, tokenize
 
 
 logger = logging.get_logger(__name__)
@@ -46,7 +46,7 @@ class ChatTemplateRenderer:
         hide_prefix: bool = False,
         chat_template_kwargs: dict[str, Any] | None = None,
     ):
-        require_fast_tokenizer(tokenizer)
+        check_tokenizer(tokenizer)
         if not tokenizer.chat_template:
             raise ValueError(
                 f"The tokenizer of '{tokenizer.name_or_path}' has no chat template; use an instruct model, set "
@@ -102,15 +102,8 @@ class ChatTemplateRenderer:
                 "thinking model, set `chat_template_kwargs={'enable_thinking': False}`"
             )
         answer_start = contents[last - 1][1] + len(turns.generation_prompt)
-        trained = []
-        for index, message in enumerate(messages):
-            if message["role"] == "assistant" and not message.get("filler"):
-                # The model itself writes what stands between the opening of its turn and the content (Mistral's space)
-                opens_at = between[index].rfind(turns.opening)
-                start = contents[index][0] if opens_at < 0 else contents[index - 1][1] + opens_at + len(turns.opening)
-                start = answer_start if index == last else start
-                stop = turns.last_stop if index == last else turns.stop
-                trained.append((start, contents[index][1] + len(stop) * between[index + 1].startswith(stop)))
+        written = _written_spans(messages, contents, between, turns, answer_start)
+        trained = list(written.values())
         # Whatever follows the end token (ChatML's newline) is never predicted and never seen
         text = text[: trained[-1][1]]
         if row["type"] == "generation":
@@ -128,12 +121,9 @@ class ChatTemplateRenderer:
             if messages[index].get("filler"):  # belongs to what stands before it
                 continue
             turn_start = contents[index - 1][1] + turns.boundary(between[index])
-            content_start, content_end = contents[index]
-            # Leading whitespace that the template strips shifts the blocks
-            shift = content_start - _stripped_before(messages[index]["content"], text[content_start:content_end])
-            for number, block in enumerate(_blocks(messages[index])):
-                start = min(max(shift + block.start, content_start), content_end)
-                blocks.append((block.type, turn_start if number == 0 else start))
+            if index in written:  # a space before the content is the model's, where no end of a turn says otherwise
+                turn_start = min(turn_start, written[index][0])
+            blocks += _block_starts(messages[index], text, contents[index], turn_start)
         return Rendering(
             text=text,
             answer_start=answer_start,
@@ -205,8 +195,9 @@ class ChatTemplateRenderer:
                 (i for i, (a, b) in enumerate(zip(seen, prompt, strict=False)) if a != b), min(len(seen), len(prompt))
             )
             raise UnrenderableRow(
-                f"with everything hidden the student would see {self.tokenizer.decode(seen[at : at + 8])!r} at token {at}, "
-                f"where the one-off prompt has {self.tokenizer.decode(prompt[at : at + 8])!r}"
+                "with everything hidden the student would see another prompt than inference gives",
+                f"{self.tokenizer.decode(seen[at : at + 8])!r} at token {at}, where the one-off prompt has "
+                f"{self.tokenizer.decode(prompt[at : at + 8])!r}",
             )
 
     def _apply(self, messages: list[dict[str, Any]], add_generation_prompt: bool = False) -> str:
@@ -375,6 +366,37 @@ class _TurnTexts:
         # Where one turn ends and the next one's header begins; a text without an end of turn goes to the earlier turn
         at = between.find(self.end_of_turn) if self.end_of_turn else -1
         return at + len(self.end_of_turn) if at >= 0 else len(between)
+
+
+def _written_spans(
+    messages: list[dict[str, Any]],
+    contents: list[tuple[int, int]],
+    between: list[str],
+    turns: _TurnTexts,
+    answer_start: int,
+) -> dict[int, tuple[int, int]]:
+    # What the model writes of each of its turns: the content, what stands between the opening of the turn and the content (Mistral's
+    # space), and the end token
+    written, last = {}, len(messages) - 1
+    for index, message in enumerate(messages):
+        if message["role"] != "assistant" or message.get("filler"):
+            continue
+        opens_at = between[index].rfind(turns.opening)
+        start = contents[index][0] if opens_at < 0 else contents[index - 1][1] + opens_at + len(turns.opening)
+        stop = turns.last_stop if index == last else turns.stop
+        end = contents[index][1] + len(stop) * between[index + 1].startswith(stop)
+        written[index] = (answer_start if index == last else start), end
+    return written
+
+
+def _block_starts(
+    message: dict[str, Any], text: str, content: tuple[int, int], turn_start: int
+) -> list[tuple[str, int]]:
+    # Leading whitespace that the template strips shifts the blocks; the first one begins with its turn
+    start, end = content
+    shift = start - _stripped_before(message["content"], text[start:end])
+    first, *others = _blocks(message)
+    return [(first.type, turn_start), *((block.type, min(max(shift + block.start, start), end)) for block in others)]
 
 
 def _blocks(message: dict[str, Any]) -> list[Block]:

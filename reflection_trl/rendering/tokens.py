@@ -1,6 +1,8 @@
 """Text with spans, and its token ids: what both renderers share."""
 
+import functools
 from dataclasses import dataclass, field
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,27 @@ from ..sequences import BLOCK_TYPES
 VISIBLE = -1
 INSTRUCTION = 0
 
+# What a tokenizer must give back as it was
+_CODE = "def f(a, b):\n    if a != b:\n\n        return [a , 'b']  # x . y\n\tX = {1: 2}\n"
+
+_Tokens = tuple[list[int], np.ndarray, np.ndarray]  # ids, first character of each, character after its last one
+
 
 class UnrenderableRow(ValueError):
-    """A valid row that this chat template cannot express; such rows are dropped and counted, not fatal."""
+    """
+    A valid row that this chat template cannot express; such rows are dropped and counted, not fatal.
+
+    Args:
+        reason (`str`):
+            Why, in words that are the same for all rows of this kind: rows are counted by them.
+        detail (`str`, *optional*):
+            What is special to this row.
+    """
+
+    def __init__(self, reason: str, detail: str = ""):
+        super().__init__(f"{reason} ({detail})" if detail else reason)
+        self.reason = reason
+        self.detail = detail
 
 
 @dataclass
@@ -52,7 +72,7 @@ class Rendering:
 
 def tokenize(rendering: Rendering, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """
-    Tokenise a rendering once, with offsets, and say of each token what it is.
+    Tokenise a rendering with offsets, and say of each token what it is.
 
     Args:
         rendering ([`Rendering`]):
@@ -87,24 +107,41 @@ def tokenize(rendering: Rendering, tokenizer: PreTrainedTokenizerBase) -> dict[s
     }
 
 
-def require_fast_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
     """
-    Raise a clear error for tokenizers without offsets.
+    Refuses tokenizers that rows cannot be tokenised with: without offsets, or such that code does not survive them.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
             Tokenizer.
+
+    Raises:
+        ValueError: If it is no fast tokenizer, or loses characters of a few lines of code.
     """
     if not tokenizer.is_fast:
         raise ValueError(
             f"The tokenizer of '{tokenizer.name_or_path}' gives no character offsets ({type(tokenizer).__name__} is not a "
             f"fast tokenizer); load it with `AutoTokenizer` and the `tokenizers` backend."
         )
+    ids = tokenizer(_CODE, add_special_tokens=False)["input_ids"]
+    # Some decoders keep the space that their tokenizer puts before a text
+    decoded = str(tokenizer.decode(ids)).lstrip(" ")
+    if decoded != _CODE:
+        at = next((i for i, (a, b) in enumerate(zip(decoded, _CODE, strict=False)) if a != b), len(decoded))
+        raise ValueError(
+            f"The tokenizer of '{tokenizer.name_or_path}' does not give code back as it was: {_CODE[max(at - 8, 0) : at + 8]!r} became "
+            f"{decoded[max(at - 8, 0) : at + 8]!r}, so a model would learn and write broken code; load the tokenizer with the class "
+            f"that its model was published with, or use another model."
+        )
 
 
 def encode(rendering: Rendering, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], np.ndarray, np.ndarray]:
     """
     Token ids of a rendering with the characters that each comes from.
+
+    What the model is prompted with is tokenised by itself, as at inference, and so is the answer to it: tokens never join the end of
+    a prompt with the beginning of an answer, and the prompt's last tokens do not depend on the answer. The same holds for each turn of the
+    reflection sequence. Elsewhere text is tokenised in its context.
 
     Args:
         rendering ([`Rendering`]):
@@ -114,34 +151,71 @@ def encode(rendering: Rendering, tokenizer: PreTrainedTokenizerBase) -> tuple[li
 
     Returns:
         `tuple`: Token ids; first character of each; character after its last one.
+
+    Raises:
+        UnrenderableRow: If the prefix has other tokens before the reflection instruction than before the re-answer instruction.
     """
-    edges = {rendering.prefix_end, rendering.sequence_start, rendering.reanswer_start, rendering.answer_start}
-    edges |= {start for start, _ in rendering.trained}
-    return _encode(rendering.text, tokenizer, sorted(edges))
+    text, prefix_end, hidden_end = rendering.text, rendering.prefix_end, rendering.reanswer_start
+    answer_start = rendering.answer_start
+    prompt = _encode(text[:prefix_end] + text[hidden_end:answer_start], tokenizer)
+    answer = _encode_after(text[:answer_start], text[answer_start:], tokenizer)
+    if not hidden_end:
+        return _join([prompt, _moved(answer, answer_start)])
+
+    cuts = {start for start, _ in rendering.trained if start < hidden_end}
+    before = _encode_cut(text[:hidden_end], cuts, tokenizer)
+    _, starts, ends = before
+    if ((starts < rendering.sequence_start) & (ends > rendering.sequence_start)).any():
+        before = _encode_cut(text[:hidden_end], cuts | {rendering.sequence_start}, tokenizer)
+    in_prefix, in_prompt = (int(np.searchsorted(tokens[1], prefix_end)) for tokens in (before, prompt))
+    if before[0][:in_prefix] != prompt[0][:in_prompt]:
+        raise UnrenderableRow(
+            "the tokenizer joins the end of the system prompt with the first request, since the chat template puts no header between them"
+        )
+    request = prompt[0][in_prompt:], prompt[1][in_prompt:], prompt[2][in_prompt:]
+    return _join([before, _moved(request, hidden_end - prefix_end), _moved(answer, answer_start)])
 
 
-def _encode(
-    text: str, tokenizer: PreTrainedTokenizerBase, edges: list[int]
-) -> tuple[list[int], np.ndarray, np.ndarray]:
-    # One tokenisation; only where a token would straddle an edge between parts (an answer that begins with a newline
-    # after a header that ends with one), the text is cut there, as inference cuts it
+def _encode(text: str, tokenizer: PreTrainedTokenizerBase) -> _Tokens:
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     offsets = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
-    starts, ends = offsets[:, 0], offsets[:, 1]
-    straddled = [edge for edge in edges if ((starts < edge) & (ends > edge)).any()]
-    if not straddled or _adds_prefix(tokenizer):
-        return list(encoded["input_ids"]), starts, ends
-    input_ids: list[int] = []
-    pieces = []
-    for start, end in zip([0, *straddled], [*straddled, len(text)], strict=True):
-        piece = _encode(text[start:end], tokenizer, [edge - start for edge in edges if start < edge < end])
-        input_ids += piece[0]
-        pieces.append(np.stack(piece[1:]) + start)
-    starts, ends = np.concatenate(pieces, axis=1)
-    return input_ids, starts, ends
+    return list(encoded["input_ids"]), offsets[:, 0], offsets[:, 1]
 
 
+def _encode_cut(text: str, cuts: set[int], tokenizer: PreTrainedTokenizerBase) -> _Tokens:
+    # Piece by piece: no token crosses a cut, and none depends on what stands behind it
+    edges = [*sorted(cuts), len(text)]
+    pieces = [_encode(text[: edges[0]], tokenizer)]
+    for start, end in pairwise(edges):
+        pieces.append(_moved(_encode_after(text[:start], text[start:end], tokenizer), start))
+    return _join(pieces)
+
+
+def _encode_after(before: str, text: str, tokenizer: PreTrainedTokenizerBase) -> _Tokens:
+    # Where a tokenizer puts a space before a text, as Llama 2's does, `text` must not get one: it stands behind something that is taken
+    # off again, the special token that it follows (some tokenizers put the space behind these too) or a newline
+    if not _adds_prefix(tokenizer):
+        return _encode(text, tokenizer)
+    lead = max((token for token in tokenizer.get_added_vocab() if before.endswith(token)), key=len, default="\n")
+    ids, starts, ends = _encode(lead + text, tokenizer)
+    if ((starts < len(lead)) & (ends > len(lead))).any():  # they are one token together
+        return _encode(text, tokenizer)
+    first = int(np.searchsorted(ends, len(lead), side="right"))
+    return ids[first:], np.maximum(starts[first:] - len(lead), 0), ends[first:] - len(lead)
+
+
+def _moved(tokens: _Tokens, by: int) -> _Tokens:
+    ids, starts, ends = tokens
+    return ids, starts + by, ends + by
+
+
+def _join(pieces: list[_Tokens]) -> _Tokens:
+    ids, starts, ends = zip(*pieces, strict=True)
+    return list(chain.from_iterable(ids)), np.concatenate(starts), np.concatenate(ends)
+
+
+@functools.lru_cache(maxsize=8)
 def _adds_prefix(tokenizer: PreTrainedTokenizerBase) -> bool:
-    # Whether a text gets a space before it, as in Llama 2: its pieces would each get one, so it cannot be cut
+    # Whether a text gets a space before it, as in Llama 2
     alone, continued = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("x", "\nx"))
     return alone != continued[-len(alone) :]

@@ -11,6 +11,7 @@ from transformers.utils import logging
 
 from ..files.model_folder import check_model_folder
 from .config import ReflectionDistillConfig
+from .dataset import check_not_empty
 
 
 logger = logging.get_logger(__name__)
@@ -30,7 +31,7 @@ def check_datasets(train_dataset: Any, eval_dataset: Any, eval_strategy: Interva
 
     Raises:
         TypeError: If one is several splits, or no dataset.
-        ValueError: If there is none to train on, or none for the evaluations that are asked for.
+        ValueError: If there is none to train on, none for the evaluations that are asked for, or one has no rows.
     """
     if train_dataset is None:
         raise ValueError("`train_dataset` is required.")
@@ -40,13 +41,16 @@ def check_datasets(train_dataset: Any, eval_dataset: Any, eval_strategy: Interva
                 f"`train_dataset` and `eval_dataset` must be one split, got splits {', '.join(dataset)}; choose one, such as "
                 f'`dataset["train"]`.'
             )
-    evaluated = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
-    for dataset in (train_dataset, *evaluated):
-        if dataset is not None and not isinstance(dataset, (Dataset, IterableDataset)):
+    evaluated = eval_dataset if isinstance(eval_dataset, dict) else {"eval": eval_dataset}
+    for name, dataset in (("train", train_dataset), *evaluated.items()):
+        if dataset is None:
+            continue
+        if not isinstance(dataset, (Dataset, IterableDataset)):
             raise TypeError(
                 f"`train_dataset` and `eval_dataset` must be a `Dataset` or `IterableDataset`, got `{type(dataset).__name__}`; "
                 f"make one by `Dataset.from_list(rows)`, or by `load_dataset` from a file."
             )
+        check_not_empty(dataset, name)
     if eval_strategy != "no" and eval_dataset is None:
         raise ValueError(
             f"`eval_strategy` is '{IntervalStrategy(eval_strategy).value}', but there is no `eval_dataset`; pass one, or set "

@@ -7,7 +7,7 @@ reported. Nothing is ever cut.
 import bisect
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from torch.utils.data import get_worker_info
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from ..quoting import list_names
 from ..rendering import BLOCK_TOKEN_CHAT_TEMPLATE, BlockTokenRenderer, ChatTemplateRenderer, UnrenderableRow
+from ..row_forms import ROWS_NEED, find_form
 from ..sequences import normalize_row
 from .config import ReflectionDistillConfig
 
@@ -76,7 +78,7 @@ def prepare_dataset(
 
     Args:
         dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
-            Rows with `messages` and `type`, in either form that [`~reflection_trl.sequences.normalize_row`] reads.
+            Rows in any form that [`~reflection_trl.sequences.normalize_row`] reads.
         renderer ([`~reflection_trl.rendering.ChatTemplateRenderer`] or [`~reflection_trl.rendering.BlockTokenRenderer`]):
             How rows become tokens.
         max_length (`int`, *optional*):
@@ -93,27 +95,23 @@ def prepare_dataset(
         ValueError: If a column is missing, a row's structure is wrong, or no row is left.
     """
     dataset = _unformatted(dataset)
-    columns = dataset.column_names
-    if columns is None:
-        columns = list(next(iter(dataset), {}))
-    if not columns or (isinstance(dataset, Dataset) and len(dataset) == 0):
-        raise ValueError(f"The {name} dataset is empty.")
+    check_not_empty(dataset, name)
+    columns = dataset.column_names or list(next(iter(dataset)))
     if set(TOKEN_FEATURES) <= set(columns):
         return _numbered_apart(dataset, columns)
-    missing = [column for column in ("messages", "type") if column not in columns]
-    if missing:
-        raise ValueError(
-            f"The {name} dataset has no column {' and no column '.join(f'`{c}`' for c in missing)}, only "
-            f"{', '.join(columns)}; rows need `messages` and `type` ('reflection', or 'generation' for plain instruction rows)."
+    check_columns(columns, f"The {name} dataset")
+    if "type" not in columns:
+        logger.warning(
+            f"The {name} dataset has no column `type`: its rows are plain conversations ('generation'), of which nothing is distilled."
         )
 
     streams = isinstance(dataset, IterableDataset)
     tokenize_row = _row_tokenizer(renderer, max_length, name, streams)
-    dropped = {"dropped": Value("string")}
+    dropped = {"dropped": Value("string"), "detail": Value("string")}
     if streams:
         features = Features({**STREAM_FEATURES, **dropped})
         dataset = dataset.map(tokenize_row, with_indices=True, remove_columns=columns, features=features)
-        return dataset.filter(_keep_and_warn).remove_columns("dropped")
+        return dataset.filter(_keep_and_warn).remove_columns(["dropped", "detail"])
     dataset = dataset.map(
         tokenize_row,
         with_indices=True,
@@ -122,13 +120,51 @@ def prepare_dataset(
         num_proc=num_proc,
         desc=f"Tokenizing {name} dataset",
     )
-    reasons = Counter(reason for reason in dataset["dropped"] if reason)
-    if reasons:
-        if reasons.total() == len(dataset):
+    reasons = DropReasons()
+    for index, (reason, detail) in enumerate(zip(dataset["dropped"], dataset["detail"], strict=True)):
+        reasons.count(index, reason, detail)
+    if reasons.total:
+        if reasons.total == len(dataset):
             raise ValueError(_nothing_left(reasons, name))
-        logger.warning(f"Dropped {reasons.total()} of {len(dataset)} rows of the {name} dataset: {_report(reasons)}.")
+        logger.warning(f"Dropped {reasons.total} of {len(dataset)} rows of the {name} dataset: {reasons}.")
         dataset = dataset.filter(lambda dropped: not dropped, input_columns="dropped", num_proc=num_proc)
-    return dataset.remove_columns("dropped")
+    return dataset.remove_columns(["dropped", "detail"])
+
+
+def check_not_empty(dataset: Dataset | IterableDataset, name: str) -> None:
+    """
+    Refuses a dataset without rows.
+
+    Args:
+        dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
+            Dataset; of a stream the first row is read.
+        name (`str`):
+            What the message calls it, such as `"train"`.
+
+    Raises:
+        ValueError: If it has no row.
+    """
+    if next(iter(dataset), None) is None:
+        raise ValueError(
+            f"The {name} dataset is empty; check its file, its split and the filters that it went through."
+        )
+
+
+def check_columns(columns: Sequence[str], which: str) -> None:
+    """
+    Refuses a dataset that holds no rows in any form that is read.
+
+    Args:
+        columns (`Sequence[str]`):
+            Columns of the dataset.
+        which (`str`):
+            How the message begins, such as `"The train dataset"`.
+
+    Raises:
+        ValueError: If no form of rows has these columns.
+    """
+    if find_form(columns) is None:
+        raise ValueError(f"{which} has no column `messages`, only {list_names(columns) or 'none'}; {ROWS_NEED}.")
 
 
 def check_rows_are_left(
@@ -154,12 +190,13 @@ def check_rows_are_left(
         ValueError: If every row is dropped.
     """
     tokenize_row = _row_tokenizer(renderer, max_length, name, streams=True)
-    reasons: Counter[str] = Counter()
+    reasons = DropReasons()
     for index, row in enumerate(_unformatted(stream)):
-        if not (reason := tokenize_row(row, index)["dropped"]):
+        tokens = tokenize_row(row, index)
+        if not tokens["dropped"]:
             return
-        reasons[reason] += 1
-    if reasons:
+        reasons.count(index, tokens["dropped"], tokens["detail"])
+    if reasons.total:
         raise ValueError(_nothing_left(reasons, name))
 
 
@@ -266,16 +303,16 @@ def _row_tokenizer(
 ) -> Callable[[dict[str, Any], int], dict[str, Any]]:
     def tokenize_row(row: dict[str, Any], index: int) -> dict[str, Any]:
         row = normalize_row(row, f"Row {index} of the {name} dataset")
-        dropped = ""
+        dropped = detail = ""
         try:
             tokens = renderer.tokenize(row)
             if max_length is not None and len(tokens["input_ids"]) > max_length:
-                dropped = f"longer than max_length={max_length}"
+                dropped, detail = f"longer than max_length={max_length}", f"{len(tokens['input_ids'])} tokens"
         except UnrenderableRow as error:
-            dropped = str(error)
+            dropped, detail = error.reason, error.detail
         if dropped:
             tokens = {"input_ids": [], "loss_mask": [], "block_ids": [], "block_types": [], "answer_start": 0}
-        tokens |= {"row_id": index, "dropped": dropped}
+        tokens |= {"row_id": index, "dropped": dropped, "detail": detail}
         if streams:
             # Each worker of a stream counts from 0, so there the content numbers the row: masks must not depend on workers
             tokens |= {"row_id": _content_id(tokens["input_ids"]), **_stream_index({}, index)}
@@ -284,12 +321,31 @@ def _row_tokenizer(
     return tokenize_row
 
 
-def _report(reasons: Counter[str]) -> str:
-    return "; ".join(f"{count} {reason}" for reason, count in reasons.most_common(5))
+class DropReasons:
+    """Why rows were dropped: how many for each reason, and the first row of each as its example."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+
+    @property
+    def total(self) -> int:
+        """Rows that were dropped."""
+        return self._counts.total()
+
+    def count(self, index: int, reason: str, detail: str = "") -> None:
+        """Counts a row; one without a reason was not dropped."""
+        if reason:
+            self._counts[reason] += 1
+            self._examples.setdefault(reason, f"row {index}: {detail}" if detail else f"row {index}")
+
+    def __str__(self) -> str:
+        counts = self._counts.most_common(5)
+        return "; ".join(f"{count} {reason} ({self._examples[reason]})" for reason, count in counts)
 
 
-def _nothing_left(reasons: Counter[str], name: str) -> str:
-    return f"No row of the {name} dataset can be used, of {reasons.total()}: {_report(reasons)}."
+def _nothing_left(reasons: DropReasons, name: str) -> str:
+    return f"No row of the {name} dataset can be used, of {reasons.total}: {reasons}."
 
 
 def _content_id(input_ids: list[int]) -> int:
@@ -323,5 +379,6 @@ def _unformatted(dataset: Dataset | IterableDataset) -> Dataset | IterableDatase
 
 def _keep_and_warn(row: dict[str, Any]) -> bool:
     if row["dropped"]:
-        logger.warning_once(f"Streaming: dropping rows, the first because it is {row['dropped']}.")
+        # Once a reason, since it is the message that is remembered
+        logger.warning_once(f"Streaming: dropping rows, because of: {row['dropped']}.")
     return not row["dropped"]

@@ -137,7 +137,7 @@ TRAINING = {
     "a bad line": (["--dataset_name", "broken.jsonl"], "line 3 of broken.jsonl is not JSON"),
     "plain text": (
         ["--dataset_name", "text.jsonl"],
-        "no column `messages`, only text; rows need `messages` and `type`",
+        "no column `messages`, only text; rows need `messages` (a list of turns)",
     ),
     "a misspelt type": (["--dataset_name", "typo.jsonl"], "Row 0 of the dataset 'typo.jsonl': `type` is 'relfection'"),
     "no test split": (["--eval_strategy", "epoch"], "to evaluate, set `test_split_size`, which holds rows out"),

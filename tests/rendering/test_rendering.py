@@ -626,7 +626,7 @@ def test_newlines_that_are_added_tokens():
 
 
 @pytest.mark.parametrize("prefix", ["legacy", "first", "none"])
-def test_tokenizer_that_cannot_be_cut(prefix):
+def test_header_that_ends_with_a_space(prefix):
     """A header that ends with a space, contents that begin with some, and a tokenizer that adds one to every text."""
     backend = sentencepiece(prefix)
     backend.add_special_tokens(["<s>", "</s>"])
@@ -637,13 +637,9 @@ def test_tokenizer_that_cannot_be_cut(prefix):
     )
     renderer = ChatTemplateRenderer(tokenizer)
     row = dialogue(("u", "a"), ("a", "   x"), ("t", "  y"), ("a", "z"), ("u", "b"), ("a", "   x"))
-    if prefix == "none":
-        columns = renderer.tokenize(row)
-        assert visible_prompt(columns) == one_off_ids(tokenizer, row)
-        assert decode(tokenizer, columns["input_ids"]).endswith("USER: b ASSISTANT:    x</s>")
-    else:
-        with pytest.raises(UnrenderableRow, match="the student would see"):
-            renderer.tokenize(row)
+    columns = renderer.tokenize(row)
+    assert visible_prompt(columns) == one_off_ids(tokenizer, row)
+    assert decode(tokenizer, columns["input_ids"]).endswith("USER: b ASSISTANT:    x</s>")
     row = dialogue(("u", "a"), ("a", "   x"), ("t", "  y"), ("a", "z"), ("u", "b"), ("a", "x"))
     assert visible_prompt(renderer.tokenize(row)) == one_off_ids(tokenizer, row)
 

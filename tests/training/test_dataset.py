@@ -90,7 +90,7 @@ def test_streaming_equals_memory(mixed_rows, renderer, caplog):
     caplog.clear()
     stream = prepare_dataset(Dataset.from_list(mixed_rows).to_iterable_dataset(num_shards=2), renderer, limit)
     assert without_ids(stream) == without_ids(memory)
-    assert "dropping rows, the first because it is longer than max_length" in caplog.text
+    assert caplog.text.count("Streaming: dropping rows, because of: longer than max_length") == 1
 
     generated = IterableDataset.from_generator(lambda: iter(mixed_rows))
     assert generated.column_names is None
@@ -150,7 +150,9 @@ def test_too_long_rows_are_dropped_and_counted(excess, renderer, caplog):
     with caplog.at_level(logging.WARNING):
         dataset = prepare_dataset(Dataset.from_list(rows), renderer, longest - excess, name="eval")
     assert dataset["row_id"] == ([0, 2] if excess else [0, 1, 2, 3])
-    report = f"Dropped 2 of 4 rows of the eval dataset: 2 longer than max_length={longest - 1}."
+    report = (
+        f"Dropped 2 of 4 rows of the eval dataset: 2 longer than max_length={longest - 1} (row 1: {longest} tokens)."
+    )
     assert (report in caplog.text) == bool(excess)
     assert "Dropped" in caplog.text or not excess
     for row in dataset:  # whole, with their answers
@@ -173,7 +175,10 @@ def test_every_reason_is_reported(caplog):
 
 
 def test_nothing_left(mixed_rows, renderer):
-    with pytest.raises(ValueError, match="No row of the train dataset can be used, of 8: 8 longer than max_length=5"):
+    with pytest.raises(
+        ValueError,
+        match=r"No row of the train dataset can be used, of 8: 8 longer than max_length=5 \(row 0: \d+ tokens\)",
+    ):
         prepare_dataset(Dataset.from_list(mixed_rows), renderer, 5)
     with pytest.raises(ValueError, match="No row of the train dataset can be used, of 1"):
         prepare_dataset(Dataset.from_list(mixed_rows[:1]), renderer, 5)
@@ -197,15 +202,57 @@ def test_empty_dataset(empty, renderer):
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        ({"text": ["a"]}, "The train dataset has no column `messages` and no column `type`, only text"),
-        ({"messages": ["a"], "id": [1]}, "The train dataset has no column `type`, only messages, id"),
-        ({"prompt": ["a"], "type": ["reflection"]}, "no column `messages`, only prompt, type"),
+        ({"text": ["a"]}, "The train dataset has no column `messages`, only text"),
+        ({"prompt": ["a"], "chosen": ["b"]}, "The train dataset has no column `messages`, only prompt, chosen"),
+        ({f"column_{i}": [i] for i in range(100)}, "only column_0, .*, column_7, 92 more"),
+        ({"x" * 1000: [1]}, r"only x{37}\.\.\."),
     ],
 )
 def test_missing_columns(columns, says, stream, renderer):
     dataset = Dataset.from_dict(columns)
-    with pytest.raises(ValueError, match=f"{says}; rows need `messages` and `type`"):
+    with pytest.raises(ValueError, match=f"{says}; rows need `messages`") as raised:
         prepare_dataset(dataset.to_iterable_dataset() if stream else dataset, renderer, None)
+    assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_plain_conversations_of_every_form(stream, renderer, caplog):
+    """What TRL's trainers read: `messages`, prompt and completion, ShareGPT. None of them needs a `type`."""
+    rows = [generation_row(number) for number in range(3)]
+    expected = without_ids(prepare_dataset(Dataset.from_list(rows), renderer, None))
+    assert "has no column `type`" not in caplog.text
+    sharegpt = [
+        [{"from": {"user": "human", "assistant": "gpt"}[m["role"]], "value": m["content"]} for m in row["messages"]]
+        for row in rows
+    ]
+    forms = {
+        "messages": [{"messages": row["messages"]} for row in rows],
+        "turns": [{"prompt": row["messages"][:1], "completion": row["messages"][1:]} for row in rows],
+        "texts": [
+            {"prompt": row["messages"][0]["content"], "completion": row["messages"][1]["content"]} for row in rows
+        ],
+        "sharegpt": [{"conversations": turns} for turns in sharegpt],
+    }
+    for form in forms.values():
+        dataset = Dataset.from_list(form)
+        caplog.clear()
+        prepared = prepare_dataset(dataset.to_iterable_dataset() if stream else dataset, renderer, None)
+        assert without_ids(prepared) == expected
+        assert caplog.text.count("The train dataset has no column `type`: its rows are plain conversations") == 1
+
+
+def test_equal_reasons_are_counted_together(renderer, monkeypatch):
+    """A prompt that differs from that of inference is described by the first such row; the others count with it."""
+    monkeypatch.setattr(
+        renderer, "one_off_prompt", lambda row: renderer.tokenizer(row["messages"][-1]["content"])["input_ids"]
+    )
+    with pytest.raises(ValueError) as raised:
+        prepare_dataset(Dataset.from_list([generation_row(number) for number in range(30)]), renderer, None)
+    assert str(raised.value).startswith(
+        "No row of the train dataset can be used, of 30: 30 with everything hidden the student would see another prompt than inference "
+        "gives (row 0: "
+    )
+    assert str(raised.value).count("one-off prompt has") == 1
 
 
 @pytest.mark.parametrize("num_proc", [None, 2])

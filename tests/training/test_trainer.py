@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from conftest import generation_row, reflection_row, tiny_config
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, IterableDataset
 from huggingface_hub import HfApi, ModelCard
 from peft import AutoPeftModelForCausalLM, LoraConfig, PromptTuningConfig
 from reference import make_trainer, prepared_rows
@@ -48,6 +48,45 @@ def test_takes_every_form_of_row(make_model, tokenizer, mixed_rows, tmp_path, fo
     assert trainer.train_dataset.to_list() == plain.train_dataset.to_list()
 
 
+def test_takes_plain_conversations_as_trl_does(make_model, tokenizer, tmp_path):
+    turns = generation_row(1)["messages"]
+    forms = [
+        {"messages": turns},
+        {"prompt": turns[:1], "completion": turns[1:]},
+        {"prompt": turns[0]["content"], "completion": turns[1]["content"]},
+        {"conversations": [{"from": turn["role"], "value": turn["content"]} for turn in turns]},
+    ]
+    trainers = [make_trainer(make_model(), tokenizer, [form], tmp_path, **SHORT) for form in forms]
+    for trainer in trainers:
+        assert trainer.train_dataset.to_list() == trainers[0].train_dataset.to_list()
+    trainers[1].train()
+    assert trainers[1].evaluate(Dataset.from_list(forms[3:]))["eval_loss"] > 0
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        Dataset.from_list([]),
+        Dataset.from_dict({"messages": [], "type": []}),
+        Dataset.from_list([generation_row()]).to_iterable_dataset().skip(1),
+        IterableDataset.from_generator(lambda: iter([])),
+    ],
+    ids=["no columns", "no rows", "stream", "stream without columns"],
+)
+@pytest.mark.parametrize("which", ["train", "eval", "one"])
+def test_a_dataset_without_rows_is_refused_before_the_model_is_loaded(mixed_rows, tmp_path, empty, which):
+    rows = Dataset.from_list(mixed_rows)
+    datasets = {
+        "train": {"train_dataset": empty},
+        "eval": {"train_dataset": rows, "eval_dataset": empty},
+        "one": {"train_dataset": rows, "eval_dataset": {"other": rows, "one": empty}},
+    }[which]
+    with pytest.raises(ValueError, match=f"The {which} dataset is empty; check its file, its split and the filters"):
+        ReflectionDistillTrainer(
+            "org/no-such-model", ReflectionDistillConfig(str(tmp_path), bf16=False, use_cpu=True), **datasets
+        )
+
+
 def test_every_parameter_learns(make_model, tokenizer, mixed_rows, tmp_path):
     trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **SHORT, learning_rate=0.1)
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
@@ -81,7 +120,8 @@ def test_a_stream_of_which_no_row_is_left(make_model, tokenizer, mixed_rows, tmp
         processing_class=tokenizer,
     )  # fmt: skip
     with pytest.raises(
-        ValueError, match=r"^No row of the train dataset can be used, of 8: 8 longer than max_length=5\.$"
+        ValueError,
+        match=r"^No row of the train dataset can be used, of 8: 8 longer than max_length=5 \(row 0: \d+ tokens\)\.$",
     ):
         trainer.train()
 
@@ -513,7 +553,7 @@ def test_bad_datasets(make_model, tokenizer, mixed_rows, tmp_path):
     good = Dataset.from_list(mixed_rows)
     attempt(None, match="`train_dataset` is required")
     attempt(DatasetDict({"train": good}), TypeError, r'choose one, such as `dataset\["train"\]`')
-    attempt(Dataset.from_list([{"prompt": "a"}]), match="has no column `messages` and no column `type`, only prompt")
+    attempt(Dataset.from_list([{"prompt": "a"}]), match="has no column `messages`, only prompt; rows need")
     attempt(good, match=r"No row of the train dataset can be used, of 8: 8 longer than max_length=5", max_length=5)
     attempt(good, match=r"`token_budget` is 20, but the largest row takes \d+ tokens", token_budget=20)
     broken = reflection_row(1)

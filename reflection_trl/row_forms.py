@@ -1,0 +1,151 @@
+"""The forms in which chat rows are published, read into one: `messages` with roles and contents, and `type`.
+
+| form | columns | becomes |
+|---|---|---|
+| messages | `messages`: a list of turns, or such a list as JSON | itself |
+| prompt and completion | `prompt`, `completion`: texts, or lists of turns | the turns of both |
+| ShareGPT | `conversations`: turns with `from` and `value` | turns with `role` and `content` |
+
+A turn's content may be a list of text parts, as OpenAI writes it. Keys and columns that are empty count as absent, since Arrow fills
+what one row lacks with `None`. What would change the prompt but is not rendered here, such as tool calls, is an error and never left out
+silently.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any, TypeGuard
+
+from .quoting import list_names, quote
+
+
+# The columns of each form, in the order in which they are looked for
+FORMS: tuple[tuple[str, ...], ...] = (("messages",), ("prompt", "completion"), ("conversations",))
+ROWS_NEED = (
+    "rows need `messages` (a list of turns), `prompt` and `completion`, or ShareGPT's `conversations`; plain conversations need no "
+    "`type`, reflection rows need `type: reflection`"
+)
+
+_SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "observation": "tool", "function_response": "tool"}
+# What changes how a chat template writes a turn, and is not rendered here
+_UNREAD_KEYS = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking")
+_UNREAD_COLUMNS = {
+    "tools": "write the tools into the system turn",
+    "chat_template_kwargs": "set `chat_template_kwargs` in the training's configuration, for all rows",
+}
+
+
+def find_form(columns: Collection[str]) -> tuple[str, ...] | None:
+    """
+    Returns the form that a dataset's columns have.
+
+    Args:
+        columns (`Collection[str]`):
+            Names of the columns.
+
+    Returns:
+        `tuple[str, ...]`, *optional*: The columns of the form; `None` if rows cannot be read from these columns.
+    """
+    return next((form for form in FORMS if set(form) <= set(columns)), None)
+
+
+def read_row(row: Mapping[str, Any], where: str = "row") -> dict[str, Any]:
+    """
+    Reads a row of any form.
+
+    Args:
+        row (`Mapping`):
+            Row in one of the forms above.
+        where (`str`, *optional*, defaults to `"row"`):
+            How errors name the row.
+
+    Returns:
+        `dict`: The row with `messages`, a list of turns that hold `role` and `content`, and `type`, which is `"generation"` where the row has
+        none. Further columns are kept. Whether the turns make a row that can be trained on is left to
+        [`~reflection_trl.sequences.validate_row`].
+
+    Raises:
+        ValueError: If the row has none of the forms; one sentence names the row, the field and the fix.
+    """
+    if not isinstance(row, Mapping):
+        raise ValueError(f"{where}: expected an object with `messages`, got {quote(row)}; give one object a row.")
+    form = find_form([column for column in row if row[column] is not None])
+    if form is None:
+        raise ValueError(f"{where}: `messages` is missing or empty, and so is any other form of it; {ROWS_NEED}.")
+    for column, fix in _UNREAD_COLUMNS.items():
+        if row.get(column) not in (None, "", "[]", "{}", "null", [], {}):
+            raise ValueError(f"{where}: `{column}` is set, which is not rendered here; {fix}, and drop the column.")
+    if form == ("prompt", "completion"):
+        turns = [
+            *_turns_or_text(row["prompt"], "user", where, "prompt"),
+            *_turns_or_text(row["completion"], "assistant", where, "completion"),
+        ]
+    else:
+        turns = _turns(row[form[0]], where, form[0])
+    row_type = row.get("type")
+    kept = {column: value for column, value in row.items() if column not in form}
+    return {**kept, "messages": turns, "type": "generation" if row_type is None else row_type}
+
+
+def _turns_or_text(value: Any, role: str, where: str, column: str) -> list[dict[str, Any]]:
+    return [{"role": role, "content": value}] if isinstance(value, str) else _turns(value, where, column)
+
+
+def _turns(value: Any, where: str, column: str) -> list[dict[str, Any]]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except RecursionError:
+            raise ValueError(f"{where}: `{column}` is JSON that is nested too deeply; give a list of turns.") from None
+        except ValueError as error:  # also for numbers of more digits than Python converts
+            raise ValueError(
+                f"{where}: `{column}` is a string that is not JSON ({error}); give a list of turns, or such a list as JSON."
+            ) from None
+    if not isinstance(value, list) or not value:
+        raise ValueError(
+            f"{where}: `{column}` must be a list with at least one user and one assistant turn, got {quote(value)}; give each turn as "
+            f"an object with `role` and `content`."
+        )
+    return [_turn(turn, where, f"{column}[{index}]") for index, turn in enumerate(value)]
+
+
+def _turn(turn: Any, where: str, name: str) -> dict[str, Any]:
+    given = {key: value for key, value in turn.items() if value is not None} if isinstance(turn, dict) else {}
+    role = given.get("role", _sharegpt_role(given.get("from")))
+    if role is None or ("content" not in turn and "value" not in turn):
+        got = f"an object with {list_names(given)}" if given else quote(turn)
+        raise ValueError(
+            f"{where}: `{name}` must be an object with `role` and `content` (or ShareGPT's `from` and `value`), got {got}."
+        )
+    for key in _UNREAD_KEYS:
+        if given.get(key):
+            raise ValueError(
+                f"{where}: `{name}.{key}` is set, but only `content` is rendered; put it into the content, as the model is to write it, "
+                f"or drop the key."
+            )
+    if role == "assistant" and given.get("weight") == 0:
+        raise ValueError(
+            f"{where}: `{name}.weight` is 0, but every assistant turn is trained on; drop the key, or the row if this turn must not be "
+            f"learned."
+        )
+    content = given.get("content", given.get("value"))
+    read = {"role": role, "content": "".join(part["text"] for part in content) if _is_text_parts(content) else content}
+    return read | ({"blocks": given["blocks"]} if given.get("blocks") else {})
+
+
+def _sharegpt_role(sender: Any) -> Any:
+    return _SHAREGPT_ROLES.get(sender, sender) if isinstance(sender, str) else sender
+
+
+def _is_text_parts(content: Any) -> TypeGuard[list[dict[str, str]]]:
+    # Typed blocks hold `content` where OpenAI's parts hold `text`
+    return (
+        isinstance(content, list)
+        and bool(content)
+        and all(
+            isinstance(part, dict)
+            and part.get("type") == "text"
+            and isinstance(part.get("text"), str)
+            and part.get("content") is None
+            for part in content
+        )
+    )
