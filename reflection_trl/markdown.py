@@ -8,12 +8,12 @@ import html
 import re
 from typing import Any
 
-from .sequences import fence_code, split_blocks, strip_fence
+from .fences import fence_code, read_fence
+from .sequences import split_blocks
 
 
 # What Markdown could read as markup; an underscore within a word is none
 _MARKUP = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)")
-_INFO = re.compile(r"`{3,}[ \t]*(\w*)")
 _INLINE_CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _SECTION = re.compile(
     r"^<!-- reflection_trl: (?P<name>[^\n]+?) begin -->\n.*?^<!-- reflection_trl: (?P=name) end -->$",
@@ -63,8 +63,8 @@ def render_message(message: dict[str, Any]) -> str:
     for block in split_blocks(message):
         segment = message["content"][block.start : block.end]
         if block.type == "code":
-            info = _INFO.match(segment)
-            parts.append(fenced(strip_fence(segment), info[1] if info else ""))
+            fence = read_fence(segment)
+            parts.append(fenced(fence.code, fence.language) if fence else fenced(segment))
         elif block.type == "execution":
             parts.append(fenced(segment))
         elif segment.strip():

@@ -19,11 +19,11 @@ may be a JSON string. [`from_typed_blocks`] and [`to_typed_blocks`] convert with
 This module knows nothing of tokens, masks or models.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .fences import fence_code, find_fences, read_fence
 from .quoting import quote
 from .row_forms import read_row
 
@@ -32,12 +32,6 @@ BlockType = Literal["text", "code", "execution"]
 BLOCK_TYPES: tuple[BlockType, ...] = ("execution", "text", "code")
 ROW_TYPES = ("reflection", "generation")
 ROLES = ("system", "user", "assistant", "tool")
-
-# A fenced code block of Markdown: the closing fence is as long as the opening one and stands alone on its line
-_FENCED_CODE = re.compile(
-    r"^(?P<fence>`{3,})(?P<info>[^`\n]*)\n(?:(?P<code>.*?)\n)??(?P=fence)[ \t\r]*(?=\n|\Z)", re.MULTILINE | re.DOTALL
-)
-_BACKTICKS = re.compile(r"`{3,}")
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,8 @@ def split_blocks(message: dict[str, Any]) -> list[Block]:
     """
     Split a message's content into its blocks, in order.
 
-    Fenced code of an assistant message is a `code` block and what stands around it is `text`; a tool message is one
+    Fenced code of an assistant message, as [`reflection_trl.fences`] reads it, is a `code` block and what stands around it is
+    `text`; a line that holds prose and a fence belongs to the code; a tool message is one
     `execution` block; other messages are one `text` block. Where the message carries `blocks` (see
     [`from_typed_blocks`]), those types and lengths count instead. One newline between two neighbours belongs to neither.
 
@@ -86,46 +81,17 @@ def split_blocks(message: dict[str, Any]) -> list[Block]:
     if message["role"] != "assistant":
         return [Block("text", 0, len(content))]
     blocks, start = [], 0
-    for match in _FENCED_CODE.finditer(content):
-        if match.start() > start:  # `start` stands after the newline that separates it from the block before
-            blocks.append(Block("text", start, match.start() - 1))
-        blocks.append(Block("code", match.start(), match.end()))
-        start = match.end() + 1
+    for fence in find_fences(content):
+        if fence.start < start:  # it opens on the line on which the one before it is closed
+            blocks[-1] = Block("code", blocks[-1].start, fence.end)
+        else:
+            if fence.start > start:  # `start` stands after the newline that separates it from the block before
+                blocks.append(Block("text", start, fence.start - 1))
+            blocks.append(Block("code", fence.start, fence.end))
+        start = fence.end + 1
     if start <= len(content):
         blocks.append(Block("text", start, len(content)))
     return blocks
-
-
-def fence_code(code: str, language: str = "python") -> str:
-    """
-    Put `code` into a Markdown fence that is longer than any run of backticks in it.
-
-    Args:
-        code (`str`):
-            Source code.
-        language (`str`, *optional*, defaults to `"python"`):
-            Info string of the fence.
-
-    Returns:
-        `str`: The fenced code, without a trailing newline.
-    """
-    fence = "`" * max([3, *(len(run) + 1 for run in _BACKTICKS.findall(code))])
-    return f"{fence}{language}\n{code}\n{fence}"
-
-
-def strip_fence(segment: str) -> str:
-    """
-    Take the fence off a `code` block.
-
-    Args:
-        segment (`str`):
-            Fenced code, as [`split_blocks`] delimits it.
-
-    Returns:
-        `str`: The code alone; `segment` itself where it has no fence.
-    """
-    match = _FENCED_CODE.fullmatch(segment)
-    return segment if match is None else match["code"] or ""
 
 
 def from_typed_blocks(row: dict[str, Any]) -> dict[str, Any]:
@@ -340,14 +306,13 @@ def _to_typed_block(block: Block, content: str) -> dict[str, Any]:
     segment = content[block.start : block.end]
     if block.type != "code":
         return {"type": block.type, "content": segment}
-    match = _FENCED_CODE.fullmatch(segment)
-    if match is None:  # typed as code, but its fence does not parse: keep the segment itself
+    fence = read_fence(segment)
+    if fence is None:  # typed as code, but there is no fence, or prose beside it: keep the segment itself
         return {"type": "code", "content": segment, "markdown": segment}
-    code, info = match["code"] or "", match["info"]
-    typed = {"type": "code", "content": code}
-    if segment != fence_code(code):
-        if segment == fence_code(code, info):
-            typed["language"] = info
+    typed = {"type": "code", "content": fence.code}
+    if segment != fence_code(fence.code):
+        if segment == fence_code(fence.code, fence.info):
+            typed["language"] = fence.info
         else:
             typed["markdown"] = segment
     return typed

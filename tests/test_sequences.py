@@ -10,12 +10,11 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reflection_trl.fences import fence_code, strip_fence
 from reflection_trl.sequences import (
-    fence_code,
     from_typed_blocks,
     normalize_row,
     split_blocks,
-    strip_fence,
     to_typed_blocks,
     validate_row,
 )
@@ -158,8 +157,12 @@ def test_further_columns_are_kept():
         ("```\nx\n```\n\n```\ny\n```", [("code", "```\nx\n```"), ("text", ""), ("code", "```\ny\n```")]),
         ("````md\n```\nx\n```\n````", [("code", "````md\n```\nx\n```\n````")]),
         ("```python\nx = '```'\n```", [("code", "```python\nx = '```'\n```")]),
-        ("```python\nunclosed", [("text", "```python\nunclosed")]),
-        ("see ```x``` and\n  ```\nindented\n  ```", [("text", "see ```x``` and\n  ```\nindented\n  ```")]),
+        ("```python\nunclosed", [("code", "```python\nunclosed")]),
+        ("see ```x``` and\n  ```\nindented\n  ```", [("text", "see ```x``` and"), ("code", "  ```\nindented\n  ```")]),
+        ("1. a\n   ```\n   x\n   ```\n2. b", [("text", "1. a"), ("code", "   ```\n   x\n   ```"), ("text", "2. b")]),
+        ("> ~~~\n> x\n> ~~~\n\nb", [("code", "> ~~~\n> x\n> ~~~"), ("text", "\nb")]),
+        ("Look: ```python\nx\n``` There.\nb", [("code", "Look: ```python\nx\n``` There."), ("text", "b")]),
+        ("```python x```\nb", [("code", "```python x```"), ("text", "b")]),
         ("```python\n```\na\n```\nx\n```", [("code", "```python\n```"), ("text", "a"), ("code", "```\nx\n```")]),
         ("```python\n\n```", [("code", "```python\n\n```")]),
         ("```python\nx\n```  \nb", [("code", "```python\nx\n```  "), ("text", "b")]),

@@ -9,9 +9,9 @@ import sys
 import warnings
 from collections.abc import Iterable
 
-from ..answers import MAX_PARSED, parse_python
 from ..problems import Problem
 from ..problems.words import ngrams, words
+from ..python_code import MAX_PARSED, parse_python
 from ..sequences import split_blocks
 
 

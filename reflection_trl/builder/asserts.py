@@ -22,9 +22,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from ..answers import defined_names, parse_python
 from ..feedback import FeedbackKind
 from ..languages.execution import Execute
+from ..python_code import defined_names, parse_python
 
 
 # Failures that say nothing about the assert: the other program lacks a helper that the assert calls, or was not run fairly

@@ -48,7 +48,7 @@ async def judge_draw(problem: Problem, completion: Completion, execute: Execute)
     Returns:
         [`Draw`]
     """
-    answer = read_answer(completion.text, problem.language)
+    answer = read_answer(completion.text, problem.language, problem.entry_point)
     if not answer.code:
         return Draw(completion, answer)
     parts = split_asserts(answer.code, problem.language)

@@ -36,12 +36,12 @@ from typing import Any
 
 from ..answers import Answer, read_answer, without_thoughts
 from ..feedback import Feedback, FeedbackKind
+from ..fences import before_fences, fence_code
 from ..generation.types import BudgetExhaustedError, Completion, Generate, GenerationError, Sampling
 from ..languages import get_language
 from ..languages.execution import Execute, Run
 from ..problems import Problem
 from ..problems.judge import judge
-from ..sequences import fence_code
 from .acceptance import Rejected, Rejection, check_standalone, echoed_words, is_refusal
 from .asserts import (
     Assert,
@@ -63,7 +63,6 @@ _NO_OUTPUT = "(no output)"
 _ANNOUNCEMENT = re.compile(
     r"^(here|below|the following|sure|certainly|corrected|the corrected)[^.!?\n]*[:!]|^#.*", re.I | re.M
 )
-_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 # Another draw may do better
 _WORTH_ANOTHER = frozenset(
     {
@@ -587,7 +586,7 @@ class _Rollout:
     async def _say(self, chat: list[dict[str, Any]], step: str) -> str:
         """Prose alone, in whole sentences; empty where none can be had."""
         completion = await self._complete(chat, self.settings.prose, step)
-        prose = _FENCE.split(completion.text)[0].strip()
+        prose = before_fences(completion.text).strip()
         if completion.finish_reason == "length" and (whole := _SENTENCES.match(prose)):
             prose = whole[0]
         return "" if completion.finish_reason == "refused" or is_refusal(prose) else prose
@@ -620,7 +619,7 @@ class _Rollout:
         text, cut = begun + completion.text, completion.finish_reason == "length"
         number = str(step).partition(" ")[0]
         where = f"round {int(number) + 1}" if number.isdecimal() else f"the {step}"
-        answer = read_answer(text, self.problem.language)
+        answer = read_answer(text, self.problem.language, self.problem.entry_point)
         if cut and len(text) <= self.settings.max_chars and not (answer.code and answer.closed):
             detail = f"The model came to no end within {sampling.max_tokens} tokens in {where}."
             raise Rejected(Rejection.TRUNCATED, detail, text)

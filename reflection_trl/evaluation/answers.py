@@ -10,7 +10,8 @@ square of their length), but it is what others are measured with. Answers to Mul
 import ast
 from collections.abc import Mapping
 
-from ..answers import parse_python, read_answer, without_thoughts
+from ..answers import read_answer, without_thoughts
+from ..python_code import parse_python
 from .benchmarks import MULTIPL_E
 from .tasks import Task
 
@@ -37,7 +38,7 @@ def read_solution(task: Task, text: str, style: str) -> str:
 
         return solution_of(task, text)
     if style == "request":
-        code = read_answer(text, task.language).code
+        code = read_answer(text, task.language, task.entry_point).code
         prints = task.problem is not None and task.problem.examples  # what is judged is what it prints
         return without_own_examples(code, task.entry_point) if task.language == "python" and not prints else code
     if style == "published":

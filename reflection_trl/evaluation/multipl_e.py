@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from ..feedback import Feedback
+from ..fences import before_fences, fence_code, find_fences
 from ..languages import get_language
 from ..languages.execution import Execute
 from ..languages.java import JAVATUPLES
 from ..problems.sources import open_rows
-from ..sequences import fence_code
 from .judging import judge_answers
 from .results import Score
 from .tasks import Sample, Task
@@ -37,7 +37,6 @@ _CODES = {
     "csharp": "cs", "swift": "swift",
 }  # fmt: skip
 _COLUMNS = ("name", "prompt", "tests", "stop_tokens")
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*$\n?", re.MULTILINE)
 
 # Where a function `NAME` is defined, rather than called. Patterns here meet what models write, endless repetition too: none of
 # them may take more than linear time.
@@ -157,7 +156,7 @@ def solution_of(task: Task, text: str) -> str:
     A completion is cut at the first stop token, as the official evaluation does, and put behind the prompt. An answer that
     defines the function, in a fenced block or bare, stands for itself: what it lacks of the prompt (includes, imports, the class)
     is added, a main program of its own is taken out. A fenced block that does not is the function's body. Of several
-    blocks, the longest one that defines the function counts. Prose is left out.
+    blocks, the last one that defines the function counts. Prose is left out.
 
     Args:
         task ([`~reflection_trl.evaluation.tasks.Task`]): a task of [`load_multipl_e`].
@@ -167,16 +166,15 @@ def solution_of(task: Task, text: str) -> str:
         `str`: Complete code, closed as the official tests close it; empty where there is none.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    fence = _FENCE.search(text)
-    before = text[: fence.start()] if fence else text
-    if _goes_on(task, before, bare=fence is None):
+    fences, before = find_fences(text), before_fences(text)
+    if _goes_on(task, before, bare=not fences):
         return _completed(task, before)
     if (definition := _find_definition(task, before)) is not None:
         return _whole(task, _bare(task.language, before, definition.start()))
-    blocks = [block for block in _blocks(text) if block.strip()]
+    blocks = [fence.code for fence in fences if fence.code.strip()]
     whole = [block for block in blocks if _find_definition(task, block)]
     if whole:
-        return _whole(task, max(whole, key=len))
+        return _whole(task, whole[-1])
     return _completed(task, max(blocks, key=len), close=True) if blocks else ""
 
 
@@ -281,19 +279,6 @@ def _goes_on(task: Task, text: str, bare: bool) -> bool:
     if definition is not None or not text.strip():
         return False
     return text.lstrip("\n").startswith(("  ", "\t")) or (bare and _PROSE.match(text.lstrip("\n")) is None)
-
-
-def _blocks(text: str) -> Iterator[str]:
-    """What stands in fences; the last one may be open."""
-    opening = None
-    for fence in _FENCE.finditer(text):
-        if opening is None:
-            opening = fence
-        elif fence.group(1).startswith(opening.group(1)):
-            yield text[opening.end() : fence.start()]
-            opening = None
-    if opening is not None:
-        yield text[opening.end() :]
 
 
 def _braces(language: str, code: str) -> Iterator[tuple[int, int]]:

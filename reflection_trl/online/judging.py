@@ -181,7 +181,7 @@ class AnswerJudge:
         self._executor = None
 
     async def _judge_one(self, problem: Problem, text: str, execute: Execute) -> Outcome:
-        answer = read_answer(without_thoughts(text), problem.language)
+        answer = read_answer(without_thoughts(text), problem.language, problem.entry_point)
         fence = get_language(problem.language).fences[0]
         if not answer.code.strip():
             return Outcome(NO_CODE, text=f"The answer holds no ```{fence} code block.")

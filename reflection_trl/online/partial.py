@@ -4,10 +4,10 @@ import ast
 import re
 import secrets
 
-from ..answers import parse_python
 from ..feedback import Feedback, FeedbackKind
 from ..languages.execution import Execute
 from ..problems import Problem
+from ..python_code import parse_python
 
 
 # Failures that the other tests would meet too, after another ten seconds in the case of a timeout

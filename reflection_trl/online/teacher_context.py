@@ -10,7 +10,7 @@ from jinja2 import StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ..answers import without_thoughts
-from ..sequences import fence_code
+from ..fences import fence_code
 from .judging import Outcome
 
 

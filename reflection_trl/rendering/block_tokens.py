@@ -4,7 +4,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from ..sequences import split_blocks, strip_fence
+from ..fences import strip_fence
+from ..sequences import split_blocks
 from .tokens import Rendering, UnrenderableRow, check_tokenizer, tokenize
 
 

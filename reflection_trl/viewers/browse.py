@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..sequences import normalize_row, split_blocks, strip_fence
+from ..fences import read_fence
+from ..sequences import normalize_row, split_blocks
 from .page import fill_page
 from .tokens import CommandLine, ShowError, read_rows
 
@@ -51,7 +52,6 @@ _FACTS = (
 _LONGEST_TITLE = 90
 _LONGEST_FACT = 4000
 _NOT_IN_NAMES = re.compile(r"[^\w.-]+")
-_INFO = re.compile(r"`{3,}[ \t]*([\w+#-]*)")
 _ERROR = re.compile(r"^(?:[A-Za-z_]\w*\.)*([A-Z]\w*(?:Error|Exception|Interrupt|Exit)|StopIteration)\b", re.MULTILINE)
 # Of plain Python and of Jupyter; without one of them, an error in the output is one that the program has printed itself
 _TRACEBACK = re.compile(r'Traceback \(most recent call last\)|^ *File "[^"\n]*", line \d|^ *Cell In ?\[', re.MULTILINE)
@@ -169,8 +169,8 @@ def _blocks(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
             }.get(role, role)
             shown: dict[str, Any] = {"label": label, "kind": block.type, "text": segment}
             if block.type == "code":
-                info = _INFO.match(segment)
-                shown |= {"text": strip_fence(segment), "language": info[1] if info else ""}
+                fence = read_fence(segment)
+                shown |= {"text": fence.code if fence else segment, "language": fence.language if fence else ""}
             yield shown
 
 

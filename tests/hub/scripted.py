@@ -5,8 +5,8 @@ import re
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from reflection_trl.fences import fence_code
 from reflection_trl.generation.types import Completion
-from reflection_trl.sequences import fence_code
 
 
 class Writer:

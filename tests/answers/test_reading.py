@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reflection_trl.answers import read_answer
+from reflection_trl.answers import read_answer, without_thoughts
 from reflection_trl.sequences import split_blocks
 
 
@@ -79,9 +79,10 @@ def test_blocks_that_belong_together_are_joined():
     assert extract_code(text) == f"import math\n\n{DOUBLE}\n\nassert double(2) == 4"
 
 
-def test_of_two_versions_one_is_taken():
+def test_of_two_versions_the_last_is_taken():
     longer = "def double(x):\n    total = x + x\n    return total"
-    assert extract_code(f"```python\n{DOUBLE}\n```\nOr:\n```python\n{longer}\n```") == longer
+    for first, last in ((DOUBLE, longer), (longer, DOUBLE)):
+        assert extract_code(f"```python\n{first}\n```\nOr:\n```python\n{last}\n```") == last
 
 
 def test_a_program_with_a_syntax_error_is_a_program():
@@ -140,25 +141,47 @@ def test_any_text_is_read_and_leaves_one_program(pieces, language):
             assert read_answer(message["content"], language).code == answer.code
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "x" * 10_000_000,
-        "x = 1\n" * 1_600_000,
-        "def f():\n" * 1_000_000,
-        "(" * 10_000_000,
-        "```" + " " * 10_000_000 + "`",
-        " " * 10_000_000 + "```",
-        "`" * 10_000_000 + "x`",
-        "```python\n" + "y" * 10_000_000,
-        "```python\n" * 100_000,
-        ("```python\ndef f(): return 1\n```\n") * 20_000,
-    ],
-    ids=range(10),
-)
-def test_huge_answers_are_read_in_one_pass(text):
+F = "```"
+MEGABYTE = 2**20
+HUGE = {
+    "one word": ("x" * 4 * MEGABYTE, ""),
+    "lines of code": ("x = 1\n" * 400_000, ""),
+    "lines of heads": ("def f():\n" * 200_000, ""),
+    "parentheses": ("(" * 4 * MEGABYTE, ""),
+    "info of spaces": (f"{F}{' ' * 4 * MEGABYTE}`", ""),
+    "spaces before a fence": (f"{' ' * 4 * MEGABYTE}{F}", ""),
+    "backticks": ("`" * 4 * MEGABYTE + "x`", ""),
+    "one line of code": (f"{F}python\n{'y' * 4 * MEGABYTE}", "y" * 4 * MEGABYTE),
+    "lines of a block": (f"{F}\n" + "x = 1\n" * 100_000, ("x = 1\n" * 100_000).rstrip()),
+    "opening fences": (f"{F}python\n" * 50_000, (f"{F}python\n" * 49_999).rstrip()),
+    "blocks": (f"{F}python\ndef f(): return 1\n{F}\n" * 5_000, "def f(): return 1"),
+    "blocks that differ": ("".join(f"{F}python\ndef f{n}(): return 1\n{F}\n" for n in range(2_000)), None),
+    "closed on the last line": (f"{F}python\ndef f(): return 1{F}\n" * 5_000, None),
+    "opened behind prose": (f"So: {F}python\ndef f(): return 1\n{F}\n" * 3_000, "def f(): return 1"),
+    "one-line fences": (f"{F}python def f(): return 1{F}\n" * 5_000, "def f(): return 1"),
+    "nested quotations": (f"{'>' * 3000}{F}\n" * 300, ""),
+    "nested items": (f"{'- ' * 3000}{F}\n" * 300, ""),
+    "fences in items": (f"- a\n  {F}\n" * 10_000, None),
+    "fences in a docstring": (f'{F}python\ndef f():\n  """\n' + f"  {F}\n" * 10_000, None),
+    "tokens": (f"{F}python\nx<|im_end|>y\n{F}\n" * 5_000, "x<|im_end|>y"),
+    "tokens in quotes": ("'<|im_end|>'" * 100_000, ""),
+    "marks": ("[BEGIN]x = 1[DONE]" * 20_000, "x = 1"),
+    "open marks": ("[BEGIN]" * 100_000, None),
+    "headings of C++": ("int f(int x)\n" * 100_000, ""),
+    "thoughts": ("</think>" * 200_000, ""),
+    "spaces that are odd": (f"{F}python\n" + "\xa0" * MEGABYTE + f"x = 1\n{F}", "x = 1"),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", HUGE)
+def test_huge_answers_are_read_in_proportion_to_their_length(name):
     # A second pass for each line, or for each fence, would take hours
-    extract_code(text)
+    text, expected = HUGE[name]
+    language = "cpp" if "C++" in name else "python"
+    for entry_point in (None, "f"):
+        code = read_answer(without_thoughts(text), language, entry_point).code
+        assert expected is None or code == expected
 
 
 @pytest.mark.parametrize(

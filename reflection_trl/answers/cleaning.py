@@ -1,0 +1,140 @@
+"""What stands around and in an answer and is none of it: thoughts, tokens of chat formats, and characters that no editor shows."""
+
+import bisect
+import doctest
+import re
+import textwrap
+from collections.abc import Iterator
+
+from ..fences import find_fences
+from ..python_code import MAX_PARSED, defined_names, parse_python
+
+
+# What opens a model's thinking, and what closes it
+_THOUGHTS = (
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[THINK]", "[/THINK]"),
+    ("\u25c1think\u25b7", "\u25c1/think\u25b7"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+)
+# Some templates open the thinking themselves, so that only its end is in the answer: at the end of a line or the beginning of one
+_THOUGHTS_END = re.compile(
+    r"(?<![`'\"])(?:</(?:think|thinking|seed:think)>|\[/THINK\])(?=[ \t]*$)|^[ \t]*+(?:</(?:think|thinking)>|\[/THINK\])",
+    re.MULTILINE,
+)
+# Harmony, the format of gpt-oss
+_FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final\b[^<\n]{0,60}(?:<\|constrain\|>[^<\n]{0,60})?<\|message\|>")
+_ANALYSIS_CHANNEL = re.compile(r"\s*(?:<\|start\|>\s*assistant\s*)?<\|channel\|>\s*(?:analysis|commentary)")
+
+_TURN_TOKEN = r"(?:<[|\uff5c][^\s|\uff5c<>]{1,40}[|\uff5c]>|</?(?:start_of_turn|end_of_turn|eos|bos|pad)>|</s>(?=\s*(?:\Z|<))|\[/?INST\])"
+_TURN_TOKENS = re.compile(_TURN_TOKEN)
+_TURN_STARTS = re.compile(
+    rf"\A\s*(?:(?:<s>(?=\s)|{_TURN_TOKEN})\s*+(?:(?:assistant|model)(?=<|[ \t]*$)\s*+)?)+", re.MULTILINE
+)
+_TURN_ENDS = re.compile(rf"(?:{_TURN_TOKEN}\s*)+\Z")
+_LONGEST_END = 200  # characters at the end of code in which such tokens are looked for
+_ESCAPES = re.compile(r"\x1b\[[0-9;]{0,20}m")
+
+# Spaces that languages do not take for one, and characters without any width
+_ODD_SPACE = re.compile(r"[\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+_UNSEEN = re.compile(r"[\u200b-\u200d\u2060\ufeff\xad]")
+_ODD_INDENT = re.compile(
+    r"^[ \t]*+[\xa0\u1680\u2000-\u200d\u202f\u205f\u2060\u3000\ufeff][ \t\xa0\u1680\u2000-\u200d\u202f\u205f\u2060\u3000\ufeff]*",
+    re.MULTILINE,
+)
+
+
+def without_thoughts(text: str) -> str:
+    """
+    Returns what a thinking model says when it has thought: drafts of code before that are no answer.
+
+    Args:
+        text (`str`): what the model wrote.
+
+    Returns:
+        `str`: What stands behind the thinking; empty where it was cut off in the middle of it, the text itself where there is none.
+    """
+    if final := list(_FINAL_CHANNEL.finditer(text)):
+        return text[final[-1].end() :].lstrip("\n")
+    if _ANALYSIS_CHANNEL.match(text):
+        return ""
+    begins = text.lstrip()[:40]
+    for opening, closing in _THOUGHTS:
+        if begins.startswith(opening):
+            return text.partition(closing)[2].lstrip("\n")
+    end = _THOUGHTS_END.search(text)
+    return text[end.end() :].lstrip("\n") if end else text
+
+
+def one_turn(text: str) -> str:
+    """
+    Returns an answer up to the first token that ends a turn, with `\\n` alone as line ends. Such tokens in quotes, or within a block of code
+    that was closed, are text like any other.
+
+    Args:
+        text (`str`): what the model wrote.
+    """
+    text = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).lstrip("\ufeff")
+    if start := _TURN_STARTS.match(text):
+        text = text[start.end() :].lstrip("\n")
+    tokens = list(_TURN_TOKENS.finditer(text))
+    fences = find_fences(text) if tokens else []
+    if not tokens or (not fences and parse_python(text) is not None):
+        return text
+    starts = [fence.start for fence in fences]
+    for token in tokens:
+        before, behind = text[max(0, token.start() - 3) : token.start()], text[token.end() : token.end() + 1]
+        quoted = before.endswith(("'", '"', "`")) and before != "```"
+        if quoted or behind in ("'", '"', "`", "\\"):
+            continue
+        number = bisect.bisect_right(starts, token.start()) - 1
+        fence = fences[number] if number >= 0 and token.start() < fences[number].end else None
+        in_code = fence is not None and text.find("\n", token.start(), fence.end) >= 0  # and not on the closing line
+        if fence is None or (fence.closed and not in_code):
+            return text[: token.start()].rstrip()
+        line_end = text.find("\n", token.end())
+        rest = text[token.end() : len(text) if line_end < 0 else line_end]
+        if not fence.closed and not _TURN_TOKENS.sub("", rest).strip():
+            return text[: token.start()].rstrip()
+    return text
+
+
+def tidy_code(code: str, language: str) -> str:
+    """
+    Returns code from a fence without what no editor shows. Python is changed only where it is none as it stands: indented as a whole,
+    with odd spaces, or written as a session of the interpreter.
+
+    Args:
+        code (`str`): the code.
+        language (`str`): its language.
+    """
+    code = code.strip("\n").rstrip()
+    if ends := _TURN_ENDS.search(code, max(0, len(code) - _LONGEST_END)):
+        code = code[: ends.start()].rstrip()
+    if language != "python":
+        return _ODD_INDENT.sub(lambda match: _seen(match[0]), code)
+    if parse_python(code) is not None:
+        return code
+    return next((version for version in _versions(code) if version != code and parse_python(version)), code)
+
+
+def _versions(code: str) -> Iterator[str]:
+    dedented = textwrap.dedent(code)
+    yield dedented
+    yield textwrap.dedent(_seen(code))
+    if ">>> " in code and len(code) <= MAX_PARSED:
+        try:
+            session = "".join(example.source for example in doctest.DocTestParser().get_examples(dedented))
+        except ValueError:  # not indented alike
+            return
+        if (tree := parse_python(session)) and defined_names(tree.body):
+            yield session.rstrip()
+
+
+def _seen(text: str) -> str:
+    return _UNSEEN.sub("", _ODD_SPACE.sub(" ", text))

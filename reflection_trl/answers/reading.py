@@ -1,0 +1,213 @@
+"""Takes an answer apart into its program and the prose around it."""
+
+import ast
+import html
+import re
+import textwrap
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from ..fences import Fence, fence_code, find_fences
+from ..languages import get_language
+from ..python_code import MAX_PARSED, parse_python
+from .choosing import Program, choose, defines
+from .cleaning import one_turn, tidy_code
+
+
+# What code without any fence starts with
+_STARTS = {
+    "python": r"def |class |import |from \w+(\.\w+)* import |@\w|async def ",
+    "cpp": r"#include|using namespace |template ?<",
+    "java": r"import [\w.*]+;|public class |class \w+ *\{",
+    "javascript": r"function |const |let |var |class |async function |import .* from ",
+    "typescript": r"function |const |let |var |class |async function |import .* from |interface |type \w+ ?=|export ",
+    "rust": r"fn |pub fn |use \w+|struct |#!?\[",
+    "php": r"<\?php|function ",
+    "bash": r"#!|function \w+|\w+ ?\(\) ?\{",
+    "csharp": r"using [\w.]+;|namespace \w|((public|internal|static|sealed) )*(class|struct|record|interface) \w+",
+    "swift": r"import \w+$|((public|final) )*(func|class|struct|enum|extension|protocol) \w+",
+}
+# Info strings that name no language
+_NO_LANGUAGE = frozenset(["answer", "code", "plaintext", "program", "solution", "text", "txt"])
+# What some models put around code in place of a fence
+_MARKS = [
+    (re.compile(opening, re.MULTILINE), re.compile(closing, re.MULTILINE))
+    for opening, closing in (
+        (r"\[PYTHON\]", r"\[/PYTHON\]"),
+        (r"\[CODE\]", r"\[/CODE\]"),
+        (r"\[BEGIN\]", r"\[DONE\]|\[END\]"),
+        (r"\[(?:ANSWER|SOLUTION)\]", r"\[/(?:ANSWER|SOLUTION)\]|\[DONE\]"),
+        (r"<pre>\s{0,9}<code[^>\n]{0,99}>", r"</code>"),
+        (r"<(?:code|python|solution|answer)>", r"</(?:code|python|solution|answer)>"),
+        (
+            r"\\begin\{(?:lstlisting|minted|python|verbatim)\}.{0,99}$",
+            r"\\end\{(?:lstlisting|minted|python|verbatim)\}",
+        ),
+        (r"^'''(?:python|py)?[ \t]*$", r"^'''[ \t]*$"),
+    )
+]
+_MAX_CUTS = 8
+_LAST_MARK = re.compile(r"^\[DONE\]|^\[END\]", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    What a model wrote, taken apart.
+
+    Args:
+        code (`str`): the program; empty where there is none.
+        lead (`str`): the prose before it.
+        tail (`str`): the prose behind it; empty where the program was put together from several blocks.
+        closed (`bool`): whether the program's fence was closed, so that nothing of it can be missing.
+        foreign (`str`): the language of the fences, where none is of the language asked for.
+    """
+
+    code: str
+    lead: str = ""
+    tail: str = ""
+    closed: bool = True
+    foreign: str = ""
+
+    def message(self, language: str, tail: bool = False) -> str:
+        """The answer as a message: prose, and the program in one fence of its own."""
+        parts = [self.lead, fence_code(self.code, get_language(language).fences[0]), self.tail if tail else ""]
+        return "\n\n".join(part for part in parts if part)
+
+
+def read_answer(text: str, language: str = "python", entry_point: str | None = None) -> Answer:
+    """
+    Takes an answer apart: [`reflection_trl.answers`] says which code is the program. Takes time in proportion to the text.
+
+    Args:
+        text (`str`):
+            What the model wrote.
+        language (`str`, *optional*, defaults to `"python"`):
+            Language of the program.
+        entry_point (`str`, *optional*):
+            Name of the function or class that is asked for.
+
+    Returns:
+        [`Answer`]
+    """
+    text = one_turn(text)
+    fences = _tidied(find_fences(text), language) or _tidied(_marked(text), language)
+    filled = [fence for fence in fences if fence.code]
+    if not filled:
+        return _unfenced(text, language)
+    own = _of_language(filled, language, entry_point)
+    if not own:
+        return Answer("", lead=text.strip(), foreign=filled[0].language)
+    program = choose(own, language, entry_point)
+    return Answer(
+        code=program.code,
+        lead=_lead(text, fences, program),
+        tail=f"{program.base.after}{text[program.base.end :]}".strip() if len(fences) == 1 else "",
+        closed=all(fence.closed for fence in program.joined),
+    )
+
+
+def _tidied(fences: Iterable[Fence], language: str) -> list[Fence]:
+    """The fences, or none where all of them are empty."""
+    fences = [replace(fence, code=tidy_code(fence.code, language)) for fence in fences]
+    return fences if any(fence.code for fence in fences) else []
+
+
+def _of_language(fences: list[Fence], language: str, entry_point: str | None) -> list[Fence]:
+    names = get_language(language).fences
+    own = [fence for fence in fences if fence.language in names]
+    unnamed = [fence for fence in fences if not fence.language]
+    if own and entry_point and not any(entry_point in defines(fence.code, language) for fence in own):
+        # Only some of the blocks have a language, and the answer is none of these
+        more = [fence for fence in unnamed if entry_point in defines(fence.code, language)]
+        own = [fence for fence in fences if fence in own or fence in more]
+    plain = (fence for fence in fences if fence.language in _NO_LANGUAGE and defines(fence.code, language))
+    return own or unnamed or list(plain)
+
+
+def _lead(text: str, fences: list[Fence], program: Program) -> str:
+    """The prose before the program. A quoted fragment stays in it as an indented block: only the program stands in a fence."""
+    lines: list[str] = []
+    start = 0
+    for fence in fences:
+        if start < fence.start:
+            lines += text[start : fence.start].removesuffix("\n").split("\n")
+        lines += [fence.before] if fence.before else []
+        if fence.start >= program.base.start:
+            break
+        if fence not in program.joined and "```" not in fence.code and "~~~" not in fence.code:
+            lines += ["", *textwrap.indent(fence.code, "    ").split("\n"), ""]
+        lines += [fence.after] if fence.after else []
+        start = fence.end + 1
+    return "\n".join(lines).strip()
+
+
+def _marked(text: str) -> Iterator[Fence]:
+    """What stands in the marks of a kind, the last of which may be open."""
+    for opening, closing in _MARKS:
+        start = 0
+        while opened := opening.search(text, start):
+            closed = closing.search(text, opened.end())
+            end, start = (closed.start(), closed.end()) if closed else (len(text), len(text))
+            code = text[opened.end() : end]
+            yield Fence("", html.unescape(code) if "<code" in opened[0] else code, opened.start(), start, bool(closed))
+        if start:
+            return
+
+
+def _unfenced(text: str, language: str) -> Answer:
+    """An answer without a fence is code where it looks like it from some line on."""
+    if end := _LAST_MARK.search(text):
+        text = text[: end.start()]
+    if language == "python" and _is_program(text):
+        return Answer(text.strip(), closed=False)
+    lines = text.split("\n")
+    start = re.compile(_STARTS[language])
+    first = next((number for number, line in enumerate(lines) if start.match(line)), None)
+    if first is None:
+        return Answer("", lead=text.strip())
+    if language == "python":
+        first = _first_constant(lines, first)
+    code = tidy_code("\n".join(lines[first:]), language).strip()
+    if language == "python" and parse_python(code) is None:
+        code = _python_prefix(code)
+    return Answer(code, lead="\n".join(lines[:first]).strip(), closed=False) if code else Answer("", lead=text.strip())
+
+
+def _is_program(text: str) -> bool:
+    """Whether a whole text is Python that does something: a word or two of prose may be Python too."""
+    body = tree.body if (tree := parse_python(text.strip())) else []
+    return not any(isinstance(node, ast.Return) for node in body) and any(
+        not isinstance(node, ast.Expr) or isinstance(node.value, ast.Call | ast.Await) for node in body
+    )
+
+
+def _first_constant(lines: list[str], first: int) -> int:
+    """The first line of the constants and comments right before a line of Python."""
+    for number in reversed(range(first)):
+        line = lines[number]
+        tree = parse_python(line) if len(line) < 1000 else None
+        if tree is None or (tree.body and not isinstance(tree.body[0], ast.Assign)):
+            break
+        first = number if tree.body else first
+    return first
+
+
+def _python_prefix(code: str) -> str:
+    """The part of `code` before the prose that follows it: up to the first line at the margin that is no Python."""
+    for _ in range(_MAX_CUTS):
+        if not code or len(code) > MAX_PARSED:
+            break
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ast.parse(code)
+        except SyntaxError as error:
+            # A quote in the prose is found before the prose is: "It's simple"
+            code = "\n".join(code.split("\n")[: max(0, (error.lineno or 1) - 1)]).rstrip()
+        except (ValueError, RecursionError, MemoryError):
+            break
+        else:
+            return code
+    return ""
