@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..answers import Answer, parse_python, read_answer
+from ..answers import Answer, read_answer
 from ..builder.acceptance import leaning_phrase
 from ..builder.draws import generate_after_runs, judge_draw
 from ..files.run_folder import RunFolder
 from ..generation.types import Generate
 from ..languages.execution import Execute
 from ..problems import Example, Problem
+from ..python_code import parse_python
 from .settings import GapSettings
 
 

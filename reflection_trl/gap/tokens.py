@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ..answers import parse_python
+from ..fences import strip_fence
 from ..generation import GenerationArguments
+from ..python_code import parse_python
 from ..rendering import VISIBLE, ChatTemplateRenderer, UnrenderableRow, encode
-from ..sequences import split_blocks, strip_fence
+from ..sequences import split_blocks
 
 
 # Comments of the other languages, and of Python that does not parse
