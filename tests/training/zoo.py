@@ -8,6 +8,7 @@ trained on right?
 """
 
 import argparse
+import re
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass
@@ -266,29 +267,53 @@ def examine(model_type):
 
 
 def table(outcomes):
-    """The outcomes as a table in Markdown: one line for each outcome and reason."""
-    heads = {"packed": "dropped, in one packed row", "padded": "masked, in a padded batch", "refused": "refused"}
-    heads |= {"not causal": "not causal as it is loaded", "not built": "not tried"}
+    """The outcomes in Markdown: one row for each outcome and reason."""
+    words = {
+        "packed": "dropped, in one packed row",
+        "padded": "masked, in a padded batch",
+        "refused": "refused",
+        "not causal": "refused",
+        "not built": "not tried",
+    }
     groups = defaultdict(list)
     for model_type, outcome in outcomes.items():
-        # What names the model itself would make a group of each
-        reason = outcome.reason if outcome.kind == "padded" else reason_without_names(outcome.reason)
-        groups[outcome.kind, reason if outcome.kind in ("padded", "refused") else ""].append(model_type)
-    order = list(heads)
-    lines = ["| hidden tokens | why | model types |", "|---|---|---|"]
+        groups[outcome.kind, short_reason(outcome)].append(model_type)
+    order = list(words)
+    lines = ["| hidden tokens are | because | model types |", "|---|---|---|"]
     for (kind, reason), names in sorted(groups.items(), key=lambda group: (order.index(group[0][0]), -len(group[1]))):
-        lines.append(f"| {heads[kind]} | {reason} | {', '.join(names)} |")
+        lines.append(f"| {words[kind]} | {reason} | {', '.join(names)} |")
     return "\n".join(lines)
 
 
-def reason_without_names(reason):
-    return reason
+def short_reason(outcome):
+    """A reason without what is of one model alone: its names and its numbers."""
+    if outcome.kind == "not built":
+        return (
+            "images, sounds or sizes that do not shrink"
+            if outcome.reason.startswith("it stays")
+            else "no tiny one is made"
+        )
+    reason = outcome.reason.partition("; ")[0]
+    reason = re.sub(r"`\w+` \(model type '[^']+'\)|[Mm]odel type '[^']+'", "the model", reason)
+    reason = re.sub(r"layers of type .*, whose", "layers whose", reason)
+    reason = re.sub(r",? by [\d.e-]+ of (their|its) size| \(\w+Error.*\)", "", reason)
+    return reason[:1].lower() + reason[1:]
+
+
+def section(outcomes):
+    """What stands between the two marks in docs/models.md."""
+    count = sum(outcome.kind != "not built" for outcome in outcomes.values())
+    return (
+        f"{count} of the {len(outcomes)} causal language models of transformers {transformers.__version__}, tiny and random, with rows of "
+        f"at most {MAX_LENGTH} tokens and attention windows wider than that. Losses and gradients of a batch were compared with those of "
+        f"the model's own logits, each row by itself.\n\n{table(outcomes)}\n"
+    )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model_types", nargs="*", default=MODEL_TYPES)
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--write", action="store_true", help="the table in docs/models.md")
     args = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -297,6 +322,10 @@ def main():
     for model_type in args.model_types:
         outcome = outcomes[model_type] = examine(model_type)
         print(f"{model_type:28} {outcome.kind:10} {outcome.reason}", flush=True)
+    if args.write:
+        text = DOCS.read_text()
+        before, after = text.partition(START)[0], text.partition(END)[2]
+        DOCS.write_text(f"{before}{START}\n{section(outcomes)}{END}{after}")
 
 
 if __name__ == "__main__":
