@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
     from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments, TrlParser
     from trl.scripts.utils import DatasetConfig
+    from trl.trainer.utils import global_then_local_main_first
 
     from .. import ReflectionDistillConfig, ReflectionDistillTrainer
 
@@ -290,7 +291,7 @@ def load_data(
     if size is not None and streaming:
         raise ValueError("`test_split_size` does not work with streaming; set it to None.")
 
-    with training_args.main_process_first(desc="loading the data"):
+    with global_then_local_main_first():
         train = mix([load_part(source, source.split, streaming) for source in sources], sources)
         if size is not None:
             size = int(size) if size >= 1 else size

@@ -167,7 +167,7 @@ class OnlineReflectionDistillTrainer(GRPOTrainer):
         )
         causal_lm: Any = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
         if isinstance(self.model, PeftModel):
-            check_adapter(self.model)
+            check_adapter(self.model, self.accelerator.is_fsdp2)
         self._max_positions = context_length(causal_lm, args)
         check_prompt_lengths(self, train_dataset, self._max_positions)
         add_distillation_forward(causal_lm)  # gives the teacher's hidden states

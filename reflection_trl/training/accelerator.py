@@ -17,7 +17,18 @@ def adjust_accelerator(accelerator: Accelerator, args: ReflectionDistillConfig) 
             The trainer's; its plugins are changed in place.
         args ([`ReflectionDistillConfig`]):
             Settings.
+
+    Raises:
+        ValueError: If it is to split sequences or layers among processes.
     """
+    parallelism = accelerator.parallelism_config
+    for kind in ("cp", "sp", "tp"):
+        if parallelism is not None and getattr(parallelism, f"{kind}_size", 1) > 1:
+            raise ValueError(
+                f"`{kind}_size` is {getattr(parallelism, f'{kind}_size')}, but sequences and layers cannot be split among processes here: "
+                f"a packed row's boundaries and its head must be whole. Set it to 1, and share out the weights by FSDP2 or DeepSpeed "
+                f"ZeRO-3."
+            )
     if args.torch_compile:
         # The trainer compiles layer by layer; accelerate would compile the whole model anew for each shape of batch
         accelerator.state.dynamo_plugin.backend = DynamoBackend.NO

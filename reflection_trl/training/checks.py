@@ -4,6 +4,7 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 from peft import PeftModel
+from peft.utils.other import TrainableTokensWrapper
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_utils import IntervalStrategy
@@ -95,7 +96,7 @@ def check_loaded_model(
             Whether a Mixture-of-Experts model takes its balancing loss.
 
     Raises:
-        ValueError: If the vocabulary or the positions do not suffice, or the model adds a loss of its own.
+        ValueError: If the vocabulary or the positions do not suffice, rows of one batch would change each other's frequencies, or the model adds a loss of its own.
     """
     embeddings: nn.Embedding = model.get_input_embeddings()  # type: ignore[assignment] # a module to transformers
     if 0 < embeddings.weight.shape[0] < len(tokenizer):
@@ -109,6 +110,13 @@ def check_loaded_model(
             f"`max_length` is {args.max_length}, but `{type(model).__name__}` has embeddings of {positions} positions and no "
             f"more; set `max_length` to at most {positions}, and longer rows are dropped."
         )
+    limit = _length_of_short_frequencies(model)
+    if limit is not None and (args.max_length is None or args.max_length > limit):
+        raise ValueError(
+            f"`max_length` is {args.max_length}, but `{type(model).__name__}` turns to other rotary frequencies for a whole batch as soon "
+            f"as one row is longer than {limit} tokens, so that a short row would be trained with those that inference never uses for "
+            f"it; set `max_length` to at most {limit}."
+        )
     if aux_loss_enabled:
         raise ValueError(
             "This Mixture-of-Experts model balances its experts over all tokens of a batch, hidden ones too, which the "
@@ -116,17 +124,25 @@ def check_loaded_model(
         )
 
 
-def check_adapter(model: PeftModel) -> None:
+def check_adapter(model: PeftModel, is_fsdp2: bool) -> None:
     """
-    Refuses adapters that a packed batch has no place for.
+    Refuses adapters that a packed batch has no place for, or that FSDP2 cannot shard.
 
     Args:
         model ([`~peft.PeftModel`]):
             PEFT model.
+        is_fsdp2 (`bool`):
+            Whether FSDP2 will shard it.
 
     Raises:
-        ValueError: If the adapter puts virtual tokens before each row.
+        ValueError: If the adapter puts virtual tokens before each row, or trains single tokens of tied embeddings under FSDP2.
     """
+    head = model.get_output_embeddings()
+    if is_fsdp2 and isinstance(head, TrainableTokensWrapper) and head.token_adapter.tied_adapter is not None:
+        raise ValueError(
+            f"FSDP2 cannot shard the embeddings of `{type(model.get_base_model()).__name__}`, of which the adapter trains single tokens "
+            f"while the head shares them; use DDP or DeepSpeed, or untie them before (`tie_word_embeddings=False`)."
+        )
     config = model.active_peft_config
     if config.is_prompt_learning:
         raise ValueError(
@@ -169,6 +185,20 @@ def disable_dispatching(args: ReflectionDistillConfig) -> None:
         logger.warning("`dispatch_batches` is turned off: it joins tensors, which a batch of rows has none of.")
     # With `None`, accelerate would dispatch the batches of a stream, those of `eval_dataset` too
     accelerator_config.dispatch_batches = False
+
+
+def _length_of_short_frequencies(model: PreTrainedModel) -> int | None:
+    # Of LongRoPE (Phi-3) and dynamic NTK scaling, which look at the largest position of a batch
+    config = model.config.get_text_config()
+    parameters = getattr(config, "rope_parameters", None) or {}
+    limits = []
+    for rope in parameters.values() if all(isinstance(value, dict) for value in parameters.values()) else [parameters]:
+        kind = rope.get("rope_type", "default")
+        if kind == "longrope":
+            limits.append(rope.get("original_max_position_embeddings") or config.original_max_position_embeddings)
+        elif "dynamic" in kind:
+            limits.append(config.max_position_embeddings)
+    return min(limits, default=None)
 
 
 def num_position_embeddings(model: PreTrainedModel) -> int | None:

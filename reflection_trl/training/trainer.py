@@ -5,7 +5,7 @@ model's forward pass. Each part is a module of its own; this one connects them, 
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from transformers import DataCollator, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, PredictionOutput, TrainOutput
 from transformers.utils import logging
-from trl.trainer.utils import get_config_model_id
+from trl.trainer.utils import get_config_model_id, global_then_local_main_first
 
 from ..rendering import BlockTokenRenderer, ChatTemplateRenderer
 from .accelerator import adjust_accelerator
@@ -52,6 +52,7 @@ from .model_card import package_versions
 from .modeling import load_model, prepare_model
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .publishing import PublishingTrainer
+from .streams import EvenBatches, Exchange, StreamSteps
 from .teachers import UpdateTeacher, make_teacher_weights, teacher_in_place
 
 
@@ -162,7 +163,7 @@ class ReflectionDistillTrainer(PublishingTrainer):
 
         causal_lm: Any = self.model
         if isinstance(self.model, PeftModel):
-            check_adapter(self.model)
+            check_adapter(self.model, self.accelerator.is_fsdp2)
             causal_lm = self.model.get_base_model()
         if args.pad_token is not None:
             set_pad_token(self._tokenizer, args.pad_token)
@@ -179,6 +180,9 @@ class ReflectionDistillTrainer(PublishingTrainer):
         self._training_metrics = TrainingMetrics()
         self._teacher_was_compared = False
         self._evaluation_metrics = EvaluationMetrics(self.accelerator)
+        self._exchange = Exchange(self.accelerator)
+        self._stream_steps = StreamSteps(self._exchange) if self._stream is not None else None
+        self._even_batches: EvenBatches | None = None
         self._micro_batches = 1  # of the accumulation window under way
         args.run_facts = {
             # `None` for a streaming dataset
@@ -210,7 +214,7 @@ class ReflectionDistillTrainer(PublishingTrainer):
         trains = self._renderer is None  # of all datasets the first; one to evaluate on may be called "train" as well
         if self._renderer is None:
             self._renderer = make_renderer(self._tokenizer, args)
-        with args.distributed_state.main_process_first():
+        with global_then_local_main_first():
             dataset = prepare_dataset(dataset, self._renderer, args.max_length, dataset_name, args.dataset_num_proc)
             if args.token_budget is not None and trains:
                 dataset = pack_rows(dataset, args.token_budget)
@@ -261,6 +265,16 @@ class ReflectionDistillTrainer(PublishingTrainer):
         return super()._inner_training_loop(*args, **kwargs)
 
     # The step
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator, num_batches: int, device: torch.device
+    ) -> tuple[list, torch.Tensor | int | None]:
+        if self._stream_steps is not None:
+            taken = self._stream_steps.take(epoch_iterator, num_batches, is_first=self.state.global_step == 0)
+            if not taken:
+                return [], None
+            epoch_iterator = iter(taken)
+        return super().get_batch_samples(epoch_iterator, num_batches, device)
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
         # Loss tokens of full sequences and of students, over the accumulation window and all processes: both are known
@@ -354,7 +368,8 @@ class ReflectionDistillTrainer(PublishingTrainer):
             teacher_index=none,
         )
         outputs = DistillationLossOutput(**model(**self._model_inputs(batch), loss_inputs=loss_inputs))
-        self._evaluation_metrics.add(rows, batch, outputs)
+        if self._even_batches is None or not self._even_batches.is_repeated:
+            self._evaluation_metrics.add(rows, batch, outputs)
         return outputs.loss
 
     def prediction_step(
@@ -380,6 +395,9 @@ class ReflectionDistillTrainer(PublishingTrainer):
         # A stream is split by its shards, unless it has fewer than there are processes: then accelerate fills batches up
         filled_up = not isinstance(dataloader.dataset, IterableDataset)
         self._evaluation_metrics = EvaluationMetrics(self.accelerator, has_duplicates=filled_up)
+        # Sharded parameters are exchanged in each forward pass, which no process may leave to the others
+        self._even_batches = None if filled_up else EvenBatches(dataloader, self._exchange)
+        dataloader = self._even_batches or dataloader  # type: ignore[assignment] # reads like one
         output = super().evaluation_loop(dataloader, description, True, ignore_keys, metric_key_prefix)
         means = self._evaluation_metrics.means()
         if not means:

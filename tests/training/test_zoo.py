@@ -2,6 +2,7 @@
 
 import pytest
 import transformers
+
 from training import zoo
 
 
@@ -12,7 +13,7 @@ QUICK = {
     "longcat_flash": "packed",
     "falcon": "padded",
     "nemotron": "padded",
-    "modernbert-decoder": "padded",
+    "modernbert-decoder": "packed",
     "mamba": "refused",
     "rwkv": "refused",
     "roberta": "not causal",

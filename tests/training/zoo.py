@@ -9,6 +9,7 @@ trained on right?
 
 import argparse
 import re
+import textwrap
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass
@@ -303,11 +304,12 @@ def short_reason(outcome):
 def section(outcomes):
     """What stands between the two marks in docs/models.md."""
     count = sum(outcome.kind != "not built" for outcome in outcomes.values())
-    return (
+    text = (
         f"{count} of the {len(outcomes)} causal language models of transformers {transformers.__version__}, tiny and random, with rows of "
         f"at most {MAX_LENGTH} tokens and attention windows wider than that. Losses and gradients of a batch were compared with those of "
-        f"the model's own logits, each row by itself.\n\n{table(outcomes)}\n"
+        f"the model's own logits, each row by itself."
     )
+    return f"{textwrap.fill(text, 135)}\n\n{table(outcomes)}\n"
 
 
 def main():

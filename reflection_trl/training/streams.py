@@ -1,0 +1,158 @@
+"""Streams that give the processes of a run different numbers of batches.
+
+Each process reads shards of its own, which may hold different numbers of usable rows. One that runs out would leave the others
+waiting in the next exchange: here all learn of it, and end the epoch together ([`StreamSteps`]) or go on with a batch that does not
+count ([`EvenBatches`]).
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from transformers.utils import logging
+
+
+logger = logging.get_logger(__name__)
+
+
+class Exchange:
+    """
+    Tells the processes of a run about each other, by their hosts: a GPU that is at work is not waited for.
+
+    Args:
+        accelerator ([`~accelerate.Accelerator`]):
+            Joins the processes.
+    """
+
+    def __init__(self, accelerator: Accelerator):
+        self.is_main_process = accelerator.is_main_process
+        self._several = accelerator.num_processes > 1 and torch.distributed.is_initialized()
+        self._group: Any = None
+
+    def gather(self, value: Any) -> list[Any]:
+        """
+        Returns the values of all processes, each of which must call this.
+
+        Args:
+            value (`Any`):
+                This process's value.
+        """
+        if not self._several:
+            return [value]
+        if self._group is None:
+            self._group = torch.distributed.new_group(backend="gloo")
+        values = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(values, value, group=self._group)
+        return values
+
+    def broadcast(self, value: Any, source: int) -> Any:
+        """
+        Returns the value of one process to all, after a [`~Exchange.gather`].
+
+        Args:
+            value (`Any`):
+                This process's value.
+            source (`int`):
+                Number of the process whose value is wanted.
+        """
+        values = [value]
+        torch.distributed.broadcast_object_list(values, src=source, group=self._group)
+        return values[0]
+
+
+class StreamSteps:
+    """
+    Reads the batches of each optimizer step from a stream, for all processes alike.
+
+    An epoch ends for all processes when one of them has fewer batches left than a step takes: a step of fewer would have the gradients
+    of the next epoch's first step added to its own, and other processes would wait for it.
+
+    Args:
+        exchange ([`Exchange`]):
+            Joins the processes.
+    """
+
+    def __init__(self, exchange: Exchange):
+        self._exchange = exchange
+        self._ended: Iterator[Any] | None = None
+
+    def take(self, batches: Iterator[Any], count: int, is_first: bool) -> list[Any]:
+        """
+        Returns the batches of one step, or none where the epoch has ended.
+
+        Args:
+            batches (`Iterator`):
+                This process's batches of the epoch.
+            count (`int`):
+                How many a step takes.
+            is_first (`bool`):
+                Whether the training has made no step yet.
+
+        Raises:
+            ValueError: If the stream is too short for a first step, in every process or in one of them.
+        """
+        if batches is self._ended:
+            return []
+        taken = list(itertools.islice(batches, count))
+        counts = self._exchange.gather(len(taken))
+        if min(counts) == count:
+            return taken
+        self._ended = batches
+        if is_first and any(counts):
+            self._refuse(counts, count)
+        if any(counts) and self._exchange.is_main_process:
+            logger.warning_once(
+                f"An epoch of the stream has ended with batches left over, too few for a step of {count} on each of {len(counts)} "
+                f"processes; the rest is left out, of each epoch. To train on all rows, give each process as many."
+            )
+        return []
+
+    @staticmethod
+    def _refuse(counts: list[int], count: int) -> None:
+        if min(counts) == 0:
+            raise ValueError(
+                f"The stream has no usable row for process {counts.index(0)} of {len(counts)}, but has some for others, so no step could "
+                f"be made; give it at least as many shards as there are processes, with usable rows in each, or train on a `Dataset`."
+            )
+        raise ValueError(
+            f"An epoch of the stream has {min(counts)} batches for a process, but a step takes `gradient_accumulation_steps`={count}; set "
+            f"that to at most {min(counts)}, or lower `per_device_train_batch_size`."
+        )
+
+
+class EvenBatches:
+    """
+    Batches of a stream to evaluate on, as many for each process: one that has run out repeats a batch, which is not to be counted.
+
+    Args:
+        batches (`Iterable`):
+            This process's batches.
+        exchange ([`Exchange`]):
+            Joins the processes, each of which must read to the end.
+    """
+
+    def __init__(self, batches: Iterable[Any], exchange: Exchange):
+        self.batches = batches
+        self.is_repeated = False
+        self._exchange = exchange
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.batches, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        iterator, last = iter(self.batches), None
+        while True:
+            batch = next(iterator, None)
+            states = self._exchange.gather((batch is not None, batch is not None or last is not None))
+            if not any(has_batch for has_batch, _ in states):
+                return
+            if not all(has_any for _, has_any in states):
+                # One that never had a batch takes another's
+                source = next(number for number, (has_batch, _) in enumerate(states) if has_batch)
+                sent = self._exchange.broadcast(batch, source)
+                last = sent if last is None else last
+            self.is_repeated = batch is None
+            last = batch if batch is not None else last
+            yield last

@@ -1,0 +1,64 @@
+"""Settings that would train something else than they say are refused."""
+
+from types import SimpleNamespace
+
+import pytest
+from accelerate import ParallelismConfig
+from conftest import tiny_config
+from peft import LoraConfig, get_peft_model
+from reference import make_trainer
+from transformers import Phi3Config
+
+from reflection_trl.training.accelerator import adjust_accelerator
+from reflection_trl.training.checks import check_adapter
+
+
+@pytest.mark.parametrize("kind", ["cp", "sp", "tp"])
+def test_sequences_and_layers_are_not_split_among_processes(kind):
+    parallelism = ParallelismConfig(**{f"{kind}_size": 2})
+    accelerator = SimpleNamespace(parallelism_config=parallelism, ao_recipe_handler=None, is_fsdp2=False)
+    with pytest.raises(ValueError, match=f"`{kind}_size` is 2, but sequences and layers cannot be split.*Set it to 1"):
+        adjust_accelerator(accelerator, SimpleNamespace(torch_compile=False))
+    accelerator.parallelism_config = ParallelismConfig(dp_shard_size=2)
+    adjust_accelerator(accelerator, SimpleNamespace(torch_compile=False))
+
+
+def longrope(original):
+    factors = [1.0] * 4
+    rope = {"rope_type": "longrope", "short_factor": factors, "long_factor": [2.0] * 4, "rope_theta": 10000.0}
+    rope["original_max_position_embeddings"] = original
+    return Phi3Config(
+        vocab_size=512, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=8192, original_max_position_embeddings=original, pad_token_id=0,
+        rope_parameters=rope,
+    )  # fmt: skip
+
+
+DYNAMIC = tiny_config(rope_parameters={"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0})
+
+
+@pytest.mark.parametrize(("config", "limit"), [(longrope(1024), 1024), (DYNAMIC, 2048)], ids=["longrope", "dynamic"])
+def test_rows_do_not_change_the_frequencies_of_others(make_model, tokenizer, mixed_rows, tmp_path, config, limit):
+    """Above their original length these turn to other frequencies, for the short rows of a batch too."""
+    for max_length in (4096, None):
+        with pytest.raises(
+            ValueError, match=rf"`max_length` is {max_length}, but .*set `max_length` to at most {limit}"
+        ):
+            make_trainer(make_model(config), tokenizer, mixed_rows, tmp_path, max_length=max_length)
+    make_trainer(make_model(config), tokenizer, mixed_rows, tmp_path, max_length=limit)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_single_tokens_of_tied_embeddings_are_not_trained_under_fsdp2(make_model, tied):
+    adapter = LoraConfig(target_modules=["q_proj"], trainable_token_indices={"embed_tokens": [3], "lm_head": [3]})
+    if tied:
+        adapter.trainable_token_indices = {"embed_tokens": [3]}
+    model = get_peft_model(make_model(tiny_config(tie_word_embeddings=tied)), adapter)
+    check_adapter(model, is_fsdp2=False)
+    if tied:
+        with pytest.raises(
+            ValueError, match=r"FSDP2 cannot shard the embeddings of `Qwen2ForCausalLM`.*tie_word_embeddings=False"
+        ):
+            check_adapter(model, is_fsdp2=True)
+    else:
+        check_adapter(model, is_fsdp2=True)
