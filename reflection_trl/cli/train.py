@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
     from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments, TrlParser
     from trl.scripts.utils import DatasetConfig
-    from trl.trainer.utils import global_then_local_main_first
 
     from .. import ReflectionDistillConfig, ReflectionDistillTrainer
 
@@ -282,6 +281,8 @@ def load_data(
     script_args: "ScriptArguments", dataset_args: "DatasetMixtureConfig", training_args: "ReflectionDistillConfig"
 ) -> "tuple[Dataset | IterableDataset, Dataset | IterableDataset | None]":
     """The rows to train on and, if there is evaluation, the rows to evaluate on."""
+    from trl.trainer.utils import global_then_local_main_first
+
     sources = data_sources(script_args, dataset_args)
     streaming = dataset_args.streaming if dataset_args.datasets else script_args.dataset_streaming
     evaluates = training_args.eval_strategy != "no" or training_args.eval_on_start
