@@ -2,11 +2,14 @@
 
 Benchmarks are small, so that a difference of some tasks is often chance. Tasks are what is sampled: answers to one task
 are not independent of each other, so every interval and test here is over tasks.
+
+An interval of a difference and its test say the same: 0 is outside the interval exactly where p < 0.05. The bootstrap is too
+narrow where few tasks differ; where it contradicts the test, the interval is the set of differences that the test does not reject.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import comb, sqrt
+from math import comb, lgamma, sqrt
 from statistics import NormalDist, fmean
 
 import numpy as np
@@ -15,6 +18,7 @@ from .results import Score
 
 
 _RESAMPLES = 10_000
+_LEVEL = 0.05
 # Draws that are held at a time: a set of one's own may have many more tasks than a benchmark
 _MOST_NUMBERS = 20_000_000
 
@@ -45,7 +49,7 @@ class Comparison:
         won (`int`): tasks that the first solves more often than the second: with one answer each, solves alone.
         lost (`int`): tasks that the second solves more often.
         difference (`float`): pass@1 of the first less that of the second.
-        low, high (`float`): 95 % interval of the difference, by the bootstrap over tasks.
+        low, high (`float`): 95 % interval of the difference. 0 is outside it exactly where `p_value` is below 0.05.
         p_value (`float`): how likely a difference as large as this is by chance, were the two alike: McNemar's exact test
             with one answer each, else a permutation test over tasks.
     """
@@ -113,6 +117,72 @@ def mcnemar_p(won: int, lost: int) -> float:
     return min(1.0, 2 * tail / 2**discordant)
 
 
+def mcnemar_interval(won: int, lost: int, tasks: int) -> tuple[float, float]:
+    """
+    Returns the 95 % interval of a difference of two runs with one answer a task, which agrees with [`mcnemar_p`].
+
+    The difference is the share of tasks that only one side solves, times how much more often it is the first. The interval of
+    the latter is Clopper and Pearson's, so that 0 is outside exactly where McNemar's exact test rejects; that of the former is
+    Wilson's, so that runs which agree on every task get an interval of a width that fits their number.
+
+    Args:
+        won (`int`):
+            Tasks that only the first solves.
+        lost (`int`):
+            Tasks that only the second solves.
+        tasks (`int`):
+            All tasks.
+    """
+    fewest, most = wilson_interval((won + lost) / tasks, tasks)
+    balance_low, balance_high = (2 * share - 1 for share in _clopper_pearson(won, won + lost))
+    low = balance_low * (most if balance_low < 0 else fewest)
+    high = balance_high * (most if balance_high > 0 else fewest)
+    return low, high
+
+
+def permutation_interval(
+    differences: Sequence[float], weights: Sequence[float] | None = None, seed: int = 0
+) -> tuple[float, float]:
+    """
+    Returns the differences that [`permutation_p`] does not reject at 5 %, from the lowest to the highest.
+
+    Args:
+        differences (`Sequence[float]`):
+            One for each task, from -1 to 1.
+        weights (`Sequence[float]`, *optional*):
+            How much each task counts; all alike by default.
+        seed (`int`, *optional*, defaults to `0`):
+            Seed of the draws of signs, which are those of [`permutation_p`].
+    """
+    numbers = np.asarray(differences, dtype=float)
+    counts = np.full(len(numbers), 1 / len(numbers)) if weights is None else np.asarray(weights, dtype=float)
+    counts = counts / counts.sum()
+    flipped, flipped_weights = (
+        np.concatenate(parts) for parts in zip(*_signed(numbers * counts, counts, seed), strict=True)
+    )
+    estimate = float(numbers @ counts)
+
+    def is_rejected(difference: float) -> bool:
+        as_far = np.abs(flipped - difference * flipped_weights) >= abs(estimate - difference) - 1e-12
+        return bool((np.count_nonzero(as_far) + 1) / (_RESAMPLES + 1) < _LEVEL)
+
+    ends = []
+    for outermost in (-1.0, 1.0):
+        inside, outside = estimate, outermost
+        if not is_rejected(outside):
+            ends.append(outside)
+            continue
+        for _ in range(40):
+            middle = (inside + outside) / 2
+            inside, outside = (inside, middle) if is_rejected(middle) else (middle, outside)
+        ends.append(inside)
+    low, high = ends
+    if high - low < 1e-9:  # all tasks differ alike: no spread to learn from, so Wilson's width for so many tasks
+        margin = wilson_interval(0.0, len(numbers))[1]
+        return max(-1.0, estimate - margin), min(1.0, estimate + margin)
+    return low, high
+
+
 def permutation_p(differences: Sequence[float], seed: int = 0) -> float:
     """
     How likely a mean as far from 0 is when the sign of each task's difference is chance.
@@ -121,12 +191,11 @@ def permutation_p(differences: Sequence[float], seed: int = 0) -> float:
         differences (`Sequence[float]`): one for each task.
         seed (`int`, *optional*, defaults to 0): of the draws of signs.
     """
-    generator, numbers = np.random.default_rng(seed), np.asarray(differences, dtype=float)
+    numbers = np.asarray(differences, dtype=float)
     observed = abs(numbers.sum())
-    as_far = 0
-    for rows in _blocks(len(numbers)):
-        signs = generator.integers(2, size=(rows, len(numbers))) * 2 - 1
-        as_far += int(np.count_nonzero(np.abs(signs @ numbers) >= observed - 1e-12))
+    as_far = sum(
+        int(np.count_nonzero(np.abs(sums) >= observed - 1e-12)) for sums, _ in _signed(numbers, numbers, seed)
+    )
     # The draw that was observed is one of those that are possible: no p value is 0
     return float((as_far + 1) / (_RESAMPLES + 1))
 
@@ -198,14 +267,11 @@ def compare(first: Score, second: Score) -> Comparison:
     won, lost = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
     mine, theirs = right_answers(first), right_answers(second)
     single = all(counts[task][0] == 1 for counts in (mine, theirs) for task in mine.keys() & theirs.keys())
-    return Comparison(
-        tasks=len(differences),
-        won=won,
-        lost=lost,
-        difference=fmean(differences),
-        **dict(zip(("low", "high"), bootstrap_interval(differences), strict=True)),
-        p_value=mcnemar_p(won, lost) if single else permutation_p(differences),
-    )
+    p_value = mcnemar_p(won, lost) if single else permutation_p(differences)
+    low, high = bootstrap_interval(differences)
+    if not _agree(low, high, p_value):
+        low, high = mcnemar_interval(won, lost, len(differences)) if single else permutation_interval(differences)
+    return Comparison(len(differences), won, lost, fmean(differences), low, high, p_value)
 
 
 def pool(scores: Sequence[Score]) -> Score:
@@ -238,8 +304,8 @@ def compare_means(first: Sequence[Score], second: Sequence[Score]) -> Comparison
         second (`Sequence[Score]`): of the other, on the same benchmarks in the same order.
 
     Returns:
-        [`Comparison`]: `difference` is that of the means; the interval is by a bootstrap over the tasks within each benchmark,
-        the p value by a permutation test over all tasks.
+        [`Comparison`]: `difference` is that of the means; the interval is by a bootstrap over the tasks within each benchmark
+        unless it contradicts the test, the p value by a permutation test over all tasks.
 
     Raises:
         ValueError: If the benchmarks differ, or one has no task in common.
@@ -250,16 +316,20 @@ def compare_means(first: Sequence[Score], second: Sequence[Score]) -> Comparison
     means = np.zeros(_RESAMPLES)
     for group in groups:
         means += _resampled_means(group, generator) / len(groups)
-    low, high = np.quantile(means, [0.025, 0.975])
+    low, high = (float(end) for end in np.quantile(means, [0.025, 0.975]))
     weighted = [value / len(group) for group in groups for value in group]
+    p_value = permutation_p(weighted)
+    if not _agree(low, high, p_value):
+        weights = [1 / len(group) for group in groups for _ in group]
+        low, high = permutation_interval([value for group in groups for value in group], weights)
     return Comparison(
         tasks=len(weighted),
         won=sum(value > 0 for value in weighted),
         lost=sum(value < 0 for value in weighted),
         difference=fmean(fmean(group) for group in groups),
-        low=float(low),
-        high=float(high),
-        p_value=permutation_p(weighted),
+        low=low,
+        high=high,
+        p_value=p_value,
     )
 
 
@@ -275,6 +345,39 @@ def failure_kinds(score: Score) -> dict[str, int]:
         if not outcome.passed:
             counts[outcome.kind] = counts.get(outcome.kind, 0) + 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _agree(low: float, high: float, p_value: float) -> bool:
+    """Whether an interval has a width and leaves out 0 exactly where the test rejects."""
+    return high > low and (low > 0 or high < 0) == (p_value < _LEVEL)
+
+
+def _clopper_pearson(successes: int, trials: int) -> tuple[float, float]:
+    """The exact 95 % interval of a share, by bisection of the binomial distribution's tails."""
+    counts = np.arange(trials + 1)
+    log_ways = np.array([lgamma(trials + 1) - lgamma(k + 1) - lgamma(trials - k + 1) for k in counts])
+
+    def tail(share: float, upper: bool) -> float:
+        chances = np.exp(log_ways + counts * np.log(share) + (trials - counts) * np.log1p(-share))
+        return float(chances[successes:].sum() if upper else chances[: successes + 1].sum())
+
+    ends = []
+    for at_limit, upper in ((successes == 0, True), (successes == trials, False)):
+        low, high = 0.0, 1.0
+        for _ in range(0 if at_limit else 50):
+            middle = (low + high) / 2
+            too_low = tail(middle, upper) < _LEVEL / 2 if upper else tail(middle, upper) > _LEVEL / 2
+            low, high = (middle, high) if too_low else (low, middle)
+        ends.append((low if upper else high) if at_limit else (low + high) / 2)
+    return ends[0], ends[1]
+
+
+def _signed(first: np.ndarray, second: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Sums of two rows of numbers under the same random signs, some draws at a time."""
+    generator = np.random.default_rng(seed)
+    for rows in _blocks(len(first)):
+        signs = generator.integers(2, size=(rows, len(first))) * 2 - 1
+        yield signs @ first, signs @ second
 
 
 def _resampled_means(values: Sequence[float], generator: np.random.Generator) -> np.ndarray:

@@ -18,8 +18,10 @@ from reflection_trl.evaluation.statistics import (
     compare,
     compare_means,
     failure_kinds,
+    mcnemar_interval,
     mcnemar_p,
     pass_at_k,
+    permutation_interval,
     permutation_p,
     pool,
     rate,
@@ -238,7 +240,70 @@ def test_either_run_may_come_first(pairs):
 
 def test_a_run_compared_with_itself_shows_nothing():
     found = compare(score(*"1101"), score(*"1101"))
-    assert (found.won, found.lost, found.difference, found.low, found.high, found.p_value) == (0, 0, 0, 0, 0, 1)
+    assert (found.won, found.lost, found.difference, found.p_value) == (0, 0, 0, 1)
+    # Four tasks cannot show more: Wilson's upper end of none of four
+    assert (found.low, found.high) == pytest.approx((-wilson_interval(0, 4)[1], wilson_interval(0, 4)[1]))
+    several = compare(score(*["10", "11", "00"] * 3), score(*["01", "11", "00"] * 3))
+    assert (several.low, several.high) == pytest.approx((-wilson_interval(0, 9)[1], wilson_interval(0, 9)[1]))
+
+
+def test_the_interval_of_few_tasks_says_what_the_test_says():
+    """The bootstrap alone gave +28.6 [+7.1, +57.1] with p 0.125."""
+    found = compare(score(*"11110000000000"), score(*"00000000000000"))
+    assert (found.won, found.lost, found.p_value) == (4, 0, 0.125)
+    assert found.low < 0 < found.difference < found.high
+
+
+@given(
+    st.lists(
+        st.tuples(st.text("01", min_size=1, max_size=2), st.text("01", min_size=1, max_size=2)),
+        min_size=1,
+        max_size=30,
+    )
+)
+@example([("1", "0")] * 6)  # the fewest tasks that can show a difference
+@example([("1", "0")] * 5)
+@example([("11", "00")] * 7)
+def test_interval_and_test_agree(pairs):
+    first, second = (score(*several) for several in zip(*pairs, strict=True))
+    for found in (compare(first, second), compare_means([first], [second])):
+        assert (found.low > 0 or found.high < 0) == (found.p_value < 0.05)
+        assert -1 <= found.low <= found.difference + 1e-9 and found.difference - 1e-9 <= found.high <= 1
+        assert found.high > found.low
+
+
+def test_intervals_agree_with_scipy():
+    from scipy.stats import binomtest
+
+    for successes, trials in [(0, 7), (7, 7), (3, 10), (40, 90), (900, 2000)]:
+        expected = binomtest(successes, trials).proportion_ci(0.95, method="exact")
+        assert np.allclose(statistics._clopper_pearson(successes, trials), (expected.low, expected.high))
+
+
+def test_mcnemar_interval_where_it_can_be_worked_out_by_hand():
+    # All of the discordant tasks are won, so the balance has the lower end 2 * 0.025^(1/n) - 1 and the upper end 1
+    fewest, most = wilson_interval(10 / 50, 50)
+    assert np.allclose(mcnemar_interval(10, 0, 50), (fewest * (2 * 0.025**0.1 - 1), most))
+    assert np.allclose(mcnemar_interval(0, 10, 50), [-end for end in mcnemar_interval(10, 0, 50)[::-1]])
+    assert np.allclose(mcnemar_interval(0, 0, 4), (-wilson_interval(0, 4)[1], wilson_interval(0, 4)[1]))
+
+
+def test_permutation_interval_is_what_the_test_does_not_reject():
+    values = np.random.default_rng(3).normal(0.1, 0.2, 40).clip(-1, 1)
+    low, high = permutation_interval(values)
+    for end, outwards in ((low, -1), (high, 1)):
+        inside, outside = end - outwards * 1e-6, end + outwards * 1e-3
+        assert permutation_p(values - inside) >= 0.05 > permutation_p(values - outside)
+    # On well-behaved numbers it is the t interval
+    margin = 2.02 * values.std(ddof=1) / np.sqrt(len(values))
+    assert np.allclose((low, high), (values.mean() - margin, values.mean() + margin), atol=0.01)
+
+
+def test_permutation_interval_covers_the_truth_about_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    samples = generator.choice([-0.5, 0.0, 0.5, 1.0], p=[0.2, 0.4, 0.2, 0.2], size=(200, 25))
+    covered = [low <= 0.2 <= high for low, high in map(permutation_interval, samples)]
+    assert 0.9 <= np.mean(covered) <= 0.99
 
 
 def test_comparison_refuses_what_has_nothing_in_common():
