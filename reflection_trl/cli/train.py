@@ -59,7 +59,6 @@ if TYPE_CHECKING:
 # No RuntimeError: what goes wrong inside training shows where
 USER_ERRORS = (ImportError, OSError, TypeError, ValueError)
 FILE_FORMATS = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}
-TRACKERS = ("tensorboard", "trackio", "wandb", "mlflow", "swanlab")
 
 
 def train_parser() -> "TrlParser":
@@ -126,20 +125,15 @@ def output_dir_of(training_args: "ReflectionDistillConfig") -> str:
 
 def check_setup(training_args: "ReflectionDistillConfig") -> None:
     """Checks what would else be told after the model has been loaded."""
-    from transformers.integrations import get_available_reporting_integrations
-
     from ..files.model_folder import check_exists
+    from ..training.checks import check_trackers
 
     output_dir = Path(output_dir_of(training_args))
     place = next(folder for folder in (output_dir, *output_dir.parents) if folder.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
         reason = "is no folder" if not place.is_dir() else "cannot be written"
         raise ValueError(f"`output_dir` is {str(output_dir)!r}, but {str(place)!r} {reason}; set another.")
-    for tracker in training_args.report_to or []:
-        if tracker in TRACKERS and tracker not in get_available_reporting_integrations():
-            raise ValueError(
-                f"`report_to` names {tracker!r}, which is not installed; run `pip install {tracker}`, or set it to 'none'."
-            )
+    check_trackers(training_args.report_to)
     if training_args.push_to_hub and not training_args.hub_token:
         check_token("push_to_hub")
     template = training_args.chat_template_path
@@ -401,7 +395,7 @@ def finish(trainer: "ReflectionDistillTrainer", seconds: float) -> None:
         for label, first, last, note in summarize(
             trainer.state.log_history, args.mask_strategy, args.distillation_weight
         ):
-            print(f"  {label:<28} {first:.3f} -> {last:.3f}   ({note})")
+            print(f"  {label:<30} {first:.3f} -> {last:.3f}   ({note})")
     if trainer.args.push_to_hub:
         trainer.push_to_hub(dataset_name=trainer.dataset_name)  # saves all of it first
     else:

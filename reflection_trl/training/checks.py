@@ -1,5 +1,6 @@
 """Checks of what a trainer is given: before the model is loaded, and once it is known."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
@@ -7,6 +8,8 @@ from peft import PeftModel
 from peft.utils.other import TrainableTokensWrapper
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.integrations import get_available_reporting_integrations
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer_utils import IntervalStrategy
 from transformers.utils import logging
 
@@ -57,6 +60,26 @@ def check_datasets(train_dataset: Any, eval_dataset: Any, eval_strategy: Interva
             f"`eval_strategy` is '{IntervalStrategy(eval_strategy).value}', but there is no `eval_dataset`; pass one, or set "
             f"it to 'no'."
         )
+
+
+def check_trackers(report_to: str | Sequence[str] | None) -> None:
+    """
+    Refuses trackers that are not installed, which transformers does with a traceback once the model is loaded.
+
+    Args:
+        report_to (`str` or `Sequence[str]`, *optional*):
+            The setting of this name.
+
+    Raises:
+        ValueError: If one is not installed.
+    """
+    for tracker in [report_to] if isinstance(report_to, str) else report_to or []:
+        installed = get_available_reporting_integrations()
+        if tracker in INTEGRATION_TO_CALLBACK and tracker not in (*installed, "flyte"):  # flyte is not looked for
+            package = tracker.replace("_", "-")
+            raise ValueError(
+                f"`report_to` names {tracker!r}, which is not installed; run `pip install {package}`, or set it to 'none'."
+            )
 
 
 def check_model(model: str | PreTrainedModel | PeftModel) -> None:

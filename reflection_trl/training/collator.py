@@ -6,10 +6,13 @@ row), and the trainer draws masks and packs the batch where the optimizer step i
 number of workers, any prefetching, and after a resumption.
 """
 
+import dataclasses
 from typing import Any
 
 import numpy as np
+from transformers import DataCollator
 
+from .masking import failed_attempts
 from .packing import Row
 
 
@@ -20,6 +23,10 @@ class DataCollatorForReflectionDistillation:
     An example is a row, with the columns that [`~reflection_trl.rendering.tokenize`] describes and `row_id`, or a pack of
     rows (`token_budget`), whose columns are lists of those. Arrays stay on the host, where masks are drawn without waiting
     for the device.
+
+    Args:
+        train_on_failed_attempts (`bool`, *optional*, defaults to `True`):
+            Whether the loss mask of rows covers attempts that failed; see [`ReflectionDistillConfig`].
 
     Example:
 
@@ -34,6 +41,9 @@ class DataCollatorForReflectionDistillation:
     ```
     """
 
+    def __init__(self, train_on_failed_attempts: bool = True):
+        self.train_on_failed_attempts = train_on_failed_attempts
+
     def __call__(self, features: list[dict[str, Any]]) -> dict[str, list[Row]]:
         """
         Collate examples.
@@ -45,7 +55,7 @@ class DataCollatorForReflectionDistillation:
         Returns:
             `dict` with `rows` (`list[Row]`).
         """
-        rows = []
+        rows: list[Row] = []
         for example in features:
             if isinstance(example["row_id"], int):
                 rows.append(_row(example))
@@ -55,7 +65,15 @@ class DataCollatorForReflectionDistillation:
                     _row(dict(zip(columns, values, strict=True)))
                     for values in zip(*(example[column] for column in columns), strict=True)
                 ]
+        if not self.train_on_failed_attempts:
+            rows = [_without_failed_attempts(row) for row in rows]
         return {"rows": rows}
+
+
+def _without_failed_attempts(row: Row) -> Row:
+    # Block 0 is the reflection instruction, -1 whatever is always visible
+    failed = np.concatenate([[False], failed_attempts(row.block_types), [False]])[row.block_ids]
+    return dataclasses.replace(row, loss_mask=row.loss_mask & ~failed)
 
 
 def _row(example: dict[str, Any]) -> Row:
@@ -68,3 +86,26 @@ def _row(example: dict[str, Any]) -> Row:
         row_id=int(example["row_id"]),
         stream_index=example.get("stream_index"),
     )
+
+
+def make_collator(data_collator: DataCollator | None, train_on_failed_attempts: bool) -> DataCollator:
+    """
+    Returns the collator of a trainer.
+
+    Args:
+        data_collator ([`~transformers.DataCollator`], *optional*):
+            The user's own.
+        train_on_failed_attempts (`bool`):
+            The trainer's setting, which only the default collator follows.
+
+    Raises:
+        ValueError: If the user's collator does not follow the setting.
+    """
+    if data_collator is None:
+        return DataCollatorForReflectionDistillation(train_on_failed_attempts)
+    if not train_on_failed_attempts and getattr(data_collator, "train_on_failed_attempts", True):
+        raise ValueError(
+            f"`train_on_failed_attempts` is False, which `{type(data_collator).__name__}` does not follow; leave `data_collator` "
+            f"out, or pass `DataCollatorForReflectionDistillation(train_on_failed_attempts=False)`."
+        )
+    return data_collator

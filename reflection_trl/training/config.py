@@ -87,7 +87,9 @@ class ReflectionDistillConfig(SFTConfig):
 
         mask_strategy (`list[str]`, *optional*, defaults to `["block-type"]`):
             What is hidden from the student: `block-type`, `random-block`, `sequential-block`, `random-token`,
-            `sequential-token`, `all` or `none`. Of several, each row draws one at each step. The default is the paper's best.
+            `sequential-token`, `all` or `none`. Of several, each row draws one at each step. The default is the paper's best; it
+            hides a whole type of block at once, in three jumps: at the first step, and at the mask rates 0.33 and 0.67. The
+            `random-*` and `sequential-*` strategies hide a growing share.
         mask_order (`list[str]`, *optional*, defaults to `["execution", "text", "code"]`):
             Order in which `block-type` hides the types. The default is the paper's best; its published training command uses
             text, code, execution.
@@ -112,6 +114,9 @@ class ReflectionDistillConfig(SFTConfig):
             Weight of the student's cross-entropy on the final answer. Paper.
         distillation_weight (`float`, *optional*, defaults to `1.0`):
             Weight of the divergence of teacher and student on the final answer. Paper.
+        train_on_failed_attempts (`bool`, *optional*, defaults to `True`):
+            Whether the cross-entropy on whole sequences covers attempts that failed, which are all but a row's last one. If
+            `False`, they stay as context, and only analyses, the last attempt and the answer are trained on. Paper: `True`.
         loss_normalization (`str`, *optional*, defaults to `"per-term"`):
             `"per-term"`: each term is the mean over its own tokens. `"joint"`: both cross-entropies share one mean over the
             tokens of both, as in the published code. Means are taken over the whole accumulation window and all processes.
@@ -180,7 +185,8 @@ class ReflectionDistillConfig(SFTConfig):
         default_factory=lambda: ["block-type"],
         metadata={
             "help": "What is hidden from the student. Of several, each row draws one at each step. The default is the "
-            "paper's best.",
+            "paper's best; it hides a whole type of block at once, in three jumps: at the first step, and at the mask rates "
+            "0.33 and 0.67. The random-* and sequential-* strategies hide a growing share.",
             "choices": MASK_STRATEGIES,
         },
     )
@@ -228,6 +234,14 @@ class ReflectionDistillConfig(SFTConfig):
     )
     distillation_weight: float = field(
         default=1.0, metadata={"help": "Weight of the divergence of teacher and student on the final answer. Paper."}
+    )
+    train_on_failed_attempts: bool = field(
+        default=True,
+        metadata={
+            "help": "Whether the cross-entropy on whole sequences covers attempts that failed, which are all but a row's last "
+            "one. If False, they stay as context, and only analyses, the last attempt and the answer are trained on. Paper: "
+            "True."
+        },
     )
     loss_normalization: str = field(
         default="per-term",

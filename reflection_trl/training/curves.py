@@ -47,7 +47,7 @@ def summarize(
     log_history: list[dict[str, Any]], mask_strategy: Sequence[str] = (), distillation_weight: float = 1.0
 ) -> list[tuple[str, float, float, str]]:
     """
-    What a run came to, in a few figures.
+    Returns the figures that tell how a run went, and which of them should fall or rise.
 
     Args:
         log_history (`list[dict]`):
@@ -63,32 +63,40 @@ def summarize(
     series, summary = read_series(log_history), []
     if "eval_loss" in series:
         steps, values = series["eval_loss"]
-        note = f"steps {steps[0]} and {steps[-1]}"
-        summary.append(("held-out rows, one-off loss", values[0], values[-1], note))
+        note = f"should fall; steps {steps[0]} and {steps[-1]}"
+        summary.append(("eval loss (direct answer)", values[0], values[-1], note))
         if "eval_mean_token_accuracy" in series:
             values = series["eval_mean_token_accuracy"][1]
-            note = "of the model's first choice of each token"
-            summary.append(("held-out rows, accuracy", values[0], values[-1], note))
-    hidden = _what_is_hidden(series.get("mask/rate", ([], [0.0]))[1], mask_strategy)
-    pair = "of student and teacher"
-    divergence = pair if distillation_weight else f"{pair}, only measured: its weight is 0"
+            summary.append(("eval top-1 token accuracy", values[0], values[-1], "should rise"))
+    rates, shares = (series.get(name, ([], []))[1] for name in ("mask/rate", "mask/hidden_share"))
+    hidden = _what_is_hidden(rates or [0.0], shares, mask_strategy)
+    divergence = hidden if distillation_weight else "only measured: its weight is 0"
     for name, label, note in (
-        ("loss/sequence", "training, whole sequences", "first and last quarter of the steps"),
-        ("loss/student", "training, student's answer", hidden),
-        ("loss/distillation", "training, divergence", divergence),
+        ("loss/sequence", "train loss, whole sequences", "should fall; first and last quarter of the steps"),
+        ("loss/student", "train loss, student's answer", hidden),
+        ("loss/distillation", "train divergence from teacher", divergence),
     ):
         if name in series:
-            values = series[name][1]
-            quarter = max(1, len(values) // 4)
-            summary.append((label, sum(values[:quarter]) / quarter, sum(values[-quarter:]) / quarter, note))
+            first, last = _quarters(series[name][1])
+            summary.append((label, first, last, note))
     return summary
 
 
-def _what_is_hidden(rates: Sequence[float], mask_strategy: Sequence[str]) -> str:
+def _quarters(values: Sequence[float]) -> tuple[float, float]:
+    # Means of the first and the last quarter
+    quarter = max(1, len(values) // 4)
+    return sum(values[:quarter]) / quarter, sum(values[-quarter:]) / quarter
+
+
+def _what_is_hidden(rates: Sequence[float], shares: Sequence[float], mask_strategy: Sequence[str]) -> str:
     if mask_strategy and set(mask_strategy) <= _STILL.keys():
         return " or ".join(_STILL[strategy] for strategy in dict.fromkeys(mask_strategy))
-    first, last = f"{rates[0]:.2f}", f"{rates[-1]:.2f}"
-    return f"at mask rate {last}" if first == last else f"with ever more hidden: mask rate {first} to {last}"
+    if rates[0] == rates[-1]:
+        return f"at mask rate {rates[-1]:.2f}"
+    if not shares:  # a log without reflection rows
+        return f"at mask rate {rates[0]:.2f} to {rates[-1]:.2f}"
+    first, last = _quarters(shares)
+    return f"rises as more of the sequence is hidden: {first:.0%} to {last:.0%}"
 
 
 def plot_training(log_history: list[dict[str, Any]], file: str | os.PathLike[str]) -> Path:
@@ -130,9 +138,10 @@ def plot_training(log_history: list[dict[str, Any]], file: str | os.PathLike[str
     draw(divergence, "loss/distillation", "on the final answer", GREEN)
     divergence.set(title="Divergence of student and teacher", ylabel="nats per token", ylim=(0, None))
     draw(rates, "mask/rate", "mask rate", GREY, smoothed=False)
+    draw(rates, "mask/hidden_share", "share of the sequence hidden", BLUE)
     draw(rates, "student/teacher_agreement", "student's first choice is the teacher's", GREEN)
     draw(rates, "student/mean_token_accuracy", "student's first choice is right", ORANGE)
-    rates.set(title="Mask rate and agreement", ylim=(0, 1.02))
+    rates.set(title="What is hidden, and agreement", ylim=(0, 1.02))
     for name in sorted(series):
         if name.startswith("eval") and name.endswith("_loss"):
             draw(evaluation, name, name, ORANGE if name == "eval_loss" else None, smoothed=False)

@@ -141,6 +141,29 @@ def hidden_tokens(
     return np.concatenate([[True], hidden_blocks, [False]])[block_ids]
 
 
+def failed_attempts(block_types: np.ndarray) -> np.ndarray:
+    """
+    Which blocks of a row belong to attempts that failed.
+
+    An attempt is what the assistant writes before an execution, or before the sequence ends, if it holds code. All attempts but the
+    last failed, since another one follows.
+
+    Args:
+        block_types (`np.ndarray` of shape `(n,)`):
+            Of each block: its type, as an index into `BLOCK_TYPES`.
+
+    Returns:
+        `np.ndarray` of bool, shape `(n,)`: True for the text and code of failed attempts, False for executions.
+    """
+    block_types = np.asarray(block_types, dtype=np.int64)
+    is_execution = block_types == BLOCK_TYPES.index("execution")
+    turn = np.cumsum(is_execution)
+    turns_with_code = turn[block_types == BLOCK_TYPES.index("code")]
+    if not len(turns_with_code):
+        return np.zeros(len(block_types), dtype=bool)
+    return ~is_execution & np.isin(turn, turns_with_code) & (turn < turns_with_code[-1])
+
+
 def row_generator(seed: int, step: int, row: int) -> np.random.Generator:
     """
     Random numbers of one row in one optimizer step: the same in any process, worker or resumed run.

@@ -27,6 +27,8 @@ _QUANTITIES = (
     "agree",
     "computed_tokens",
     "hidden_tokens",
+    "block_tokens",
+    "hidden_block_tokens",
 )
 
 
@@ -87,6 +89,8 @@ class TrainingMetrics:
             "student_tokens": num_students,
             "computed_tokens": batch.num_computed,
             "hidden_tokens": batch.num_hidden,
+            "block_tokens": batch.num_block_tokens,
+            "hidden_block_tokens": batch.num_hidden_block_tokens,
         }
         measured = {
             "sequence_nll": nll @ full,
@@ -127,6 +131,8 @@ class TrainingMetrics:
         new_tokens = self._new_tokens(total)
         self.reset()
         metrics = {"mask/rate": total["mask_rate"] / total["steps"]}
+        if total["block_tokens"]:
+            metrics["mask/hidden_share"] = total["hidden_block_tokens"] / total["block_tokens"]
         if total["sequence_tokens"]:
             metrics["loss/sequence"] = total["sequence_nll"] / total["sequence_tokens"]
         if pairs := total["student_tokens"]:

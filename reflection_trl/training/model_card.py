@@ -4,6 +4,7 @@ import importlib.metadata
 from pathlib import Path
 from typing import Any
 
+from datasets import Dataset, IterableDataset
 from huggingface_hub import ModelCard, ModelCardData
 from transformers import TrainerState, is_wandb_available
 from trl.trainer.utils import get_comet_experiment_url, get_trackio_space_url
@@ -11,6 +12,7 @@ from trl.trainer.utils import get_comet_experiment_url, get_trackio_space_url
 from ..markdown import cell, code_cell, section
 from .config import ReflectionDistillConfig
 from .curves import summarize
+from .dataset import count_rows
 
 
 # Of the method
@@ -41,6 +43,7 @@ _SETTINGS = (
     "sequence_loss_weight",
     "student_loss_weight",
     "distillation_weight",
+    "train_on_failed_attempts",
     "loss_normalization",
     "beta",
     "temperature",
@@ -144,6 +147,26 @@ def make_model_card(
 
 def _plain(value: Any) -> Any:
     return getattr(value, "value", ", ".join(value) if isinstance(value, list) else value)
+
+
+def run_facts(train_dataset: Dataset | IterableDataset | None, prepared: Dataset | IterableDataset) -> dict[str, Any]:
+    """
+    Returns what trackers note of a run beside its settings.
+
+    Args:
+        train_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
+            Rows to train on.
+        prepared ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
+            The same, prepared.
+
+    Returns:
+        `dict[str, Any]`: Fingerprint and number of rows, `None` for a stream, and versions of the packages.
+    """
+    return {
+        "data/fingerprint": getattr(train_dataset, "_fingerprint", None),
+        "data/rows": count_rows(prepared) if isinstance(prepared, Dataset) else None,
+        **{f"versions/{package}": version for package, version in package_versions().items()},
+    }
 
 
 def package_versions() -> dict[str, str]:

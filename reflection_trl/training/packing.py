@@ -102,7 +102,11 @@ class Batch:
         attention_mask (`np.ndarray` of shape `(B, T)`, *optional*):
             1 where a token can be attended to; padded batches only.
         num_hidden (`int`, *optional*, defaults to `0`):
-            Tokens hidden from students.
+            Tokens hidden from students, reflection instructions included.
+        num_block_tokens (`int`, *optional*, defaults to `0`):
+            Tokens of the students' reflection sequences, those hidden included.
+        num_hidden_block_tokens (`int`, *optional*, defaults to `0`):
+            Those hidden.
     """
 
     input_ids: np.ndarray
@@ -115,6 +119,8 @@ class Batch:
     cu_seq_lens: np.ndarray | None = None
     attention_mask: np.ndarray | None = None
     num_hidden: int = 0
+    num_block_tokens: int = 0
+    num_hidden_block_tokens: int = 0
 
     @property
     def is_student(self) -> np.ndarray:
@@ -230,7 +236,7 @@ def pad(sequences: list[Sequence], pad_token_id: int = 0) -> Batch:
 def _predictions(sequences: list[Sequence], places: list[np.ndarray]) -> dict[str, Any]:
     # `places` gives, for each sequence, where its tokens stand in the flattened batch
     index, targets, sequence_index, student, teacher = [], [], [], [], []
-    count = num_hidden = 0
+    count = num_hidden = num_block_tokens = num_visible_block_tokens = 0
     teachers: dict[int, np.ndarray] = {}  # per row: prediction number of each token of its full sequence
     for number, (sequence, place) in enumerate(zip(sequences, places, strict=True)):
         row, tokens = sequence.row, sequence.tokens
@@ -238,6 +244,8 @@ def _predictions(sequences: list[Sequence], places: list[np.ndarray]) -> dict[st
         if sequence.is_student:
             wanted &= tokens >= row.answer_start
             num_hidden += len(row.input_ids) - len(tokens)
+            num_block_tokens += int((row.block_ids > 0).sum())
+            num_visible_block_tokens += int((row.block_ids[tokens] > 0).sum())
         wanted[0] = False  # nothing stands before the first token to predict it
         predicted = np.flatnonzero(wanted)
         index.append(place[predicted - 1])
@@ -260,4 +268,6 @@ def _predictions(sequences: list[Sequence], places: list[np.ndarray]) -> dict[st
         "student_index": np.concatenate(student or [none]),
         "teacher_index": np.concatenate(teacher or [none]),
         "num_hidden": num_hidden,
+        "num_block_tokens": num_block_tokens,
+        "num_hidden_block_tokens": num_block_tokens - num_visible_block_tokens,
     }

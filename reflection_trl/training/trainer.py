@@ -31,13 +31,12 @@ from .checkpoints import (
     find_checkpoint,
     mark_complete,
 )
-from .checks import check_adapter, check_datasets, check_model, disable_dispatching, set_pad_token
-from .collator import DataCollatorForReflectionDistillation
+from .checks import check_adapter, check_datasets, check_model, check_trackers, disable_dispatching, set_pad_token
+from .collator import make_collator
 from .config import ReflectionDistillConfig
 from .dataset import (
     STREAM_FEATURES,
     check_rows_are_left,
-    count_rows,
     make_renderer,
     pack_rows,
     prepare_dataset,
@@ -48,7 +47,7 @@ from .inputs import model_inputs, to_device
 from .losses import DistillationLossOutput
 from .masking import hidden_tokens, mask_rate, row_generator
 from .metrics import EvaluationMetrics, TrainingMetrics
-from .model_card import package_versions
+from .model_card import run_facts
 from .modeling import load_model, prepare_model
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .publishing import PublishingTrainer
@@ -132,6 +131,7 @@ class ReflectionDistillTrainer(PublishingTrainer):
         elif not isinstance(args, ReflectionDistillConfig):
             raise TypeError(f"`args` must be a `ReflectionDistillConfig`, got `{type(args).__name__}`.")
         check_datasets(train_dataset, eval_dataset, args.eval_strategy)
+        check_trackers(args.report_to)
         check_model(model)
         disable_dispatching(args)
         self._renderer: BlockTokenRenderer | ChatTemplateRenderer | None = None
@@ -148,7 +148,7 @@ class ReflectionDistillTrainer(PublishingTrainer):
             super().__init__(
                 model=model,
                 args=args,
-                data_collator=data_collator or DataCollatorForReflectionDistillation(),
+                data_collator=make_collator(data_collator, args.train_on_failed_attempts),
                 train_dataset=train_dataset,
                 eval_dataset=eval_dataset,
                 processing_class=processing_class,
@@ -184,12 +184,7 @@ class ReflectionDistillTrainer(PublishingTrainer):
         self._stream_steps = StreamSteps(self._exchange) if self._stream is not None else None
         self._even_batches: EvenBatches | None = None
         self._micro_batches = 1  # of the accumulation window under way
-        args.run_facts = {
-            # `None` for a streaming dataset
-            "data/fingerprint": getattr(train_dataset, "_fingerprint", None),
-            "data/rows": None if self._stream is not None else count_rows(self.train_dataset),
-            **{f"versions/{package}": version for package, version in package_versions().items()},
-        }
+        args.run_facts = run_facts(train_dataset, self.train_dataset)
 
     def create_accelerator_and_postprocess(self) -> None:
         routes = hasattr(self.model.config.get_text_config(), "output_router_logits")

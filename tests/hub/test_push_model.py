@@ -88,7 +88,7 @@ def test_model_tokenizer_card_and_curves(client, make_trainer, capsys):
         "[team/rows](https://huggingface.co/datasets/team/rows)",
         "](training_curves.png)",
         "2 steps (1.00 epochs) over 4 rows",
-        "| training, student's answer | ",
+        "| train loss, student's answer | ",
         "| `mask_schedule` | `linear` |",
         "| `mask_order` | `execution, text, code` |",
         "@inproceedings{ren2025reflectioncoder",

@@ -19,6 +19,7 @@ from reflection_trl.training.masking import mask_rate
 KEYS = (
     "loss",
     "mask/rate",
+    "mask/hidden_share",
     "loss/sequence",
     "loss/student",
     "loss/teacher",

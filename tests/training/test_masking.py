@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from reflection_trl.rendering import VISIBLE
 from reflection_trl.sequences import BLOCK_TYPES
-from reflection_trl.training.masking import MASK_SCHEDULES, MASK_STRATEGIES, hidden_tokens, mask_rate, row_generator
+from reflection_trl.training.masking import (
+    MASK_SCHEDULES,
+    MASK_STRATEGIES,
+    failed_attempts,
+    hidden_tokens,
+    mask_rate,
+    row_generator,
+)
 
 
 EXECUTION, TEXT, CODE = (BLOCK_TYPES.index(name) for name in ("execution", "text", "code"))
@@ -25,6 +32,29 @@ def hidden(rate, strategy, seed=0, **kwargs):
     mask = hidden_tokens(BLOCK_IDS, BLOCKS, rate, strategy, rng=np.random.default_rng(seed), **kwargs)
     assert mask.dtype == bool and mask.shape == BLOCK_IDS.shape
     return np.flatnonzero(mask).tolist()
+
+
+# Attempts
+
+
+@pytest.mark.parametrize(
+    ("blocks", "failed"),
+    [
+        ("tcetcet", "ttffffff"),
+        ("tcetcetcet", "ttfttfffff"),
+        ("cete", "ffff"),  # the text before a second run holds no code, so the one attempt was the last
+        ("cetce", "tffff"),
+        ("tctceec", "ttttfff"),  # two programs before one run are one attempt; the last one need not be run
+        ("tct", "fff"),
+        ("tt", "ff"),
+        ("e", "f"),
+        ("", ""),
+    ],
+)
+def test_all_attempts_but_the_last_failed(blocks, failed):
+    types = np.array([{"t": TEXT, "c": CODE, "e": EXECUTION}[block] for block in blocks], dtype=np.int64)
+    expected = [mark == "t" for mark in failed[: len(blocks)]]
+    assert failed_attempts(types).tolist() == expected
 
 
 # Schedules

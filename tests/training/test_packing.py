@@ -55,7 +55,7 @@ def test_pack_by_hand():
     assert batch.student_index.tolist() == [4, 5] and batch.teacher_index.tolist() == [2, 3]
     assert batch.student_index.dtype == batch.teacher_index.dtype == np.int64
     assert batch.sequence_index.tolist() == [0] * 4 + [1] * 2 + [2] * 2
-    assert batch.num_hidden == 3
+    assert batch.num_hidden == 3 and (batch.num_hidden_block_tokens, batch.num_block_tokens) == (1, 3)
 
 
 def test_pad_by_hand():

@@ -3,28 +3,32 @@
 import dataclasses
 import importlib.metadata
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from conftest import generation_row, reflection_row, tiny_config
 from datasets import Dataset, DatasetDict, IterableDataset
 from huggingface_hub import HfApi, ModelCard
 from peft import AutoPeftModelForCausalLM, LoraConfig, PromptTuningConfig
-from reference import make_trainer, prepared_rows
+from reference import make_trainer, prepared_rows, reference_loss, step_loss
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from transformers import AutoConfig, AutoModelForCausalLM, MistralConfig, Qwen3MoeConfig, TrainerCallback, pipeline
 from trl import SFTTrainer
 
 from reflection_trl import (
     PAPER_PRESET,
+    DataCollatorForReflectionDistillation,
     ReflectionDistillConfig,
     ReflectionDistillTrainer,
     to_typed_blocks,
 )
 from reflection_trl.training.attention import PACKED_SDPA
 from reflection_trl.training.checkpoints import CHECKPOINT_FILE
+from reflection_trl.training.curves import summarize
 from reflection_trl.training.metrics import EvaluationMetrics
 from reflection_trl.training.teachers import TEACHER_FILE
 
@@ -164,6 +168,7 @@ def test_metrics_of_a_step_by_hand(make_model, tokenizer, mixed_rows, tmp_path):
     assert entry["loss"] == pytest.approx(
         entry["loss/sequence"] + entry["loss/student"] + entry["loss/distillation"], rel=1e-5
     )
+    assert entry["mask/hidden_share"] == 1.0
     hidden = sum(int((row.block_ids >= 0).sum()) for row in rows if row.is_reflection)
     twice = sum(len(row.input_ids) * (1 + row.is_reflection) for row in rows)
     assert entry["mask/tokens_saved"] == pytest.approx(hidden / twice, rel=1e-4)
@@ -395,12 +400,12 @@ def test_model_card(make_model, tokenizer, mixed_rows, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "hidden"),
     [
-        ({}, "with ever more hidden: mask rate 0.50 to 1.00"),
+        ({}, r"rises as more of the sequence is hidden: \d\d% to 100%"),
         ({"mask_strategy": ["all"]}, "with every block hidden"),
         ({"mask_strategy": "none"}, "with no block hidden"),
         ({"mask_strategy": ["all", "none"]}, "with every block hidden or with no block hidden"),
         ({"mask_schedule": "constant", "mask_rate_end": 0.7}, "at mask rate 0.70"),
-        ({"distillation_weight": 0.0}, "with ever more hidden: mask rate 0.50 to 1.00"),
+        ({"distillation_weight": 0.0}, r"rises as more of the sequence is hidden: \d\d% to 100%"),
     ],
 )
 def test_the_card_says_what_was_hidden_and_learnt(make_model, tokenizer, mixed_rows, tmp_path, settings, hidden):
@@ -408,10 +413,81 @@ def test_the_card_says_what_was_hidden_and_learnt(make_model, tokenizer, mixed_r
     trainer.train()
     trainer.create_model_card()
     text = ModelCard.load(tmp_path / "README.md").text
-    assert f"| {hidden} |" in text
+    assert re.search(rf"\| {hidden} \|", text)
     learnt = settings.get("distillation_weight", 1.0) > 0
     assert ("self-distillation: in training" in text) == learnt
     assert ("only measured: its weight is 0 |" in text) == (not learnt)
+
+
+def test_a_summary_says_what_should_fall_and_what_rises():
+    """Three of five figures rise in a good run, which a newcomer would take for divergence."""
+    log = [{"step": 0, "eval_loss": 2.0, "eval_mean_token_accuracy": 0.5}]
+    log += [
+        {"step": step, "loss/sequence": 3 - step / 8, "loss/student": step, "loss/distillation": step / 2}
+        | {"mask/rate": step / 8, "mask/hidden_share": step / 10}
+        for step in range(1, 9)
+    ]
+    log.append({"step": 8, "eval_loss": 1.0, "eval_mean_token_accuracy": 0.75})
+    assert summarize(log) == [
+        ("eval loss (direct answer)", 2.0, 1.0, "should fall; steps 0 and 8"),
+        ("eval top-1 token accuracy", 0.5, 0.75, "should rise"),
+        ("train loss, whole sequences", 2.8125, 2.0625, "should fall; first and last quarter of the steps"),
+        ("train loss, student's answer", 1.5, 7.5, "rises as more of the sequence is hidden: 15% to 75%"),
+        ("train divergence from teacher", 0.75, 3.75, "rises as more of the sequence is hidden: 15% to 75%"),
+    ]
+    assert summarize(log, distillation_weight=0.0)[-1][-1] == "only measured: its weight is 0"
+    assert summarize(log, ["none"])[-1][-1] == "with no block hidden"
+
+
+@pytest.mark.parametrize(
+    "data_collator", [None, DataCollatorForReflectionDistillation(train_on_failed_attempts=False)]
+)
+def test_failed_attempts_can_be_left_out_of_the_loss(make_model, tokenizer, tmp_path, data_collator):
+    rows = [reflection_row(1, rounds=3), generation_row(2)]
+    args = ReflectionDistillConfig(
+        output_dir=str(tmp_path), bf16=False, use_cpu=True, report_to="none", train_on_failed_attempts=False
+    )
+    trainer = ReflectionDistillTrainer(
+        make_model(), args, data_collator, Dataset.from_list(rows), processing_class=tokenizer
+    )
+    batch = trainer.data_collator([trainer.train_dataset[i] for i in range(2)])["rows"]
+    every = prepared_rows(trainer)
+    assert np.array_equal(batch[1].loss_mask, every[1].loss_mask)
+    kept = tokenizer.decode(batch[0].input_ids[batch[0].loss_mask])
+    left_out = tokenizer.decode(batch[0].input_ids[every[0].loss_mask & ~batch[0].loss_mask])
+    assert (
+        left_out.count("Let me try") == 2 and "a + 0" in left_out and "a + 1" in left_out and "a + 2" not in left_out
+    )
+    assert kept.count("Let me try") == 1 and kept.count("a + 2") == 2 and "The asserts pass." in kept
+    assert np.array_equal(batch[0].input_ids, every[0].input_ids), "they stay as context"
+    # The loss is that of the definition, with this mask
+    trainer.args.mask_strategy = ["all"]
+    loss, _ = step_loss(trainer, batch, step=0)
+    expected = reference_loss(make_model(), batch, lambda row: row.block_ids >= 0)
+    assert loss == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_collator_that_would_train_on_failed_attempts_is_refused(make_model, tokenizer, mixed_rows, tmp_path):
+    args = ReflectionDistillConfig(
+        output_dir=str(tmp_path), bf16=False, use_cpu=True, report_to="none", train_on_failed_attempts=False
+    )
+    with pytest.raises(
+        ValueError, match=r"`train_on_failed_attempts` is False, which `DataCollator.*` does not follow"
+    ):
+        ReflectionDistillTrainer(
+            make_model(), args, DataCollatorForReflectionDistillation(), Dataset.from_list(mixed_rows)
+        )
+
+
+def test_a_tracker_that_is_not_installed(make_model, tokenizer, mixed_rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "reflection_trl.training.checks.get_available_reporting_integrations", lambda: ["trackio", "wandb"]
+    )
+    for report_to in ("tensorboard", ["wandb", "tensorboard"]):
+        with pytest.raises(
+            ValueError, match=r"`report_to` names 'tensorboard', .*run `pip install tensorboard`, or set"
+        ):
+            make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, report_to=report_to)
 
 
 def test_generation_stops_at_what_the_answers_end_with(make_model, tokenizer, mixed_rows, tmp_path):
