@@ -6,11 +6,14 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from transformers.utils import logging
 
 from .inputs import to_device
 from .losses import DistillationLossOutput
 from .packing import Batch, Row
 
+
+logger = logging.get_logger(__name__)
 
 # Summed over tokens and steps; the logged metrics are ratios of these
 _QUANTITIES = (
@@ -204,3 +207,25 @@ class EvaluationMetrics:
         tokens, nll, entropy, correct = np.sum(list(rows.values()), axis=0)
         means = {"loss": nll / tokens, "entropy": entropy / tokens, "mean_token_accuracy": correct / tokens}
         return {name: float(mean) for name, mean in means.items()}
+
+
+def compare_teacher(metrics: dict[str, float]) -> bool:
+    """
+    Warns where the teacher knows no more of the answers than the student.
+
+    Args:
+        metrics (`dict[str, float]`):
+            Metrics of some steps.
+
+    Returns:
+        `bool`: Whether these steps had a student to compare with.
+    """
+    if "loss/teacher" not in metrics:
+        return False
+    teacher, student = metrics["loss/teacher"], metrics["loss/student"]
+    if teacher >= student:
+        logger.warning(
+            f"The teacher, who sees the sequences, predicts the answers no better than the student (loss/teacher {teacher:.3f}, "
+            f"loss/student {student:.3f}), so there may be nothing to distil: `reflection-trl gap` measures it."
+        )
+    return True

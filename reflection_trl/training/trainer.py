@@ -17,7 +17,6 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import DataCollator, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, PredictionOutput, TrainOutput
-from transformers.utils import logging
 from trl.trainer.utils import get_config_model_id, global_then_local_main_first
 
 from ..rendering import BlockTokenRenderer, ChatTemplateRenderer
@@ -46,16 +45,13 @@ from .forward import LossInputs, TeacherPredictions, make_loss_inputs
 from .inputs import model_inputs, to_device
 from .losses import DistillationLossOutput
 from .masking import hidden_tokens, mask_rate, row_generator
-from .metrics import EvaluationMetrics, TrainingMetrics
+from .metrics import EvaluationMetrics, TrainingMetrics, compare_teacher
 from .model_card import run_facts
 from .modeling import load_model, prepare_model
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .publishing import PublishingTrainer
 from .streams import EvenBatches, Exchange, StreamSteps
 from .teachers import UpdateTeacher, make_teacher_weights, teacher_in_place
-
-
-logger = logging.get_logger(__name__)
 
 
 class ReflectionDistillTrainer(PublishingTrainer):
@@ -434,20 +430,9 @@ class ReflectionDistillTrainer(PublishingTrainer):
             metrics, new_tokens = self._training_metrics.read(self.accelerator)
             self.state.num_input_tokens_seen += new_tokens
             logs |= {"num_tokens": self.state.num_input_tokens_seen, **metrics}
-            self._compare_teacher(metrics)
+            if not self._teacher_was_compared and self.args.distillation_weight and self.is_world_process_zero():
+                self._teacher_was_compared = compare_teacher(metrics)
         super().log(logs, start_time)
-
-    def _compare_teacher(self, metrics: dict[str, float]) -> None:
-        """Warns at the first log of a run where the teacher knows no more of the answers than the student."""
-        if self._teacher_was_compared or not self.args.distillation_weight or "loss/teacher" not in metrics:
-            return
-        self._teacher_was_compared = True
-        teacher, student = metrics["loss/teacher"], metrics["loss/student"]
-        if teacher >= student and self.is_world_process_zero():
-            logger.warning(
-                f"The teacher, who sees the sequences, predicts the answers no better than the student (loss/teacher {teacher:.3f}, "
-                f"loss/student {student:.3f}), so there may be nothing to distil: `reflection-trl gap` measures it."
-            )
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         tokens = sum(len(row.input_ids) * (2 if row.is_reflection else 1) for row in inputs["rows"])
