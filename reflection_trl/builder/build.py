@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files.run_folder import RunError, RunFolder, Session, write_json
-from ..generation import Generate, GenerationArguments, open_generator
+from ..generation import Generate, GenerationArguments, open_generator, with_served_name
 from ..languages import Executor, get_language
 from ..languages.execution import Execute
 from ..problems import Problem, ProblemReport, load_problems, prepare_problems, write_problems
@@ -231,6 +231,8 @@ def build_reflection_dataset(
         raise ValueError("Which model should answer? Give `model`, `generation` or `generate`.")
     settings = settings or RolloutSettings(rounds=rounds, seed=seed)
     generation = generation or (None if generate else GenerationArguments(model_name_or_path=model))
+    if generation is not None and generate is None:
+        generation = with_served_name(generation)
     name = model or (model_name(generation) if generation else getattr(generate, "model", None)) or "unnamed"
     found, report = prepare_problems(load_problems(problems), decontaminate_against=decontaminate_against)
     build = Build(
@@ -468,8 +470,22 @@ def model_name(generation: GenerationArguments) -> str:
     Args:
         generation ([`~reflection_trl.generation.GenerationArguments`]): how it is served.
     """
-    name = generation.model_name_or_path or f"the model of {generation.base_url}"
-    return f"{name}@{generation.model_revision}" if generation.model_revision else name
+    return f"{generation.model}@{generation.model_revision}" if generation.model_revision else generation.model
+
+
+def model_of_run(output_dir: str | os.PathLike[str]) -> str | None:
+    """
+    Returns what an unfinished or finished run calls its model; `None` where there is no run.
+
+    Args:
+        output_dir (`str` or `os.PathLike`):
+            Folder of the run.
+    """
+    try:
+        settings = json.loads((Path(output_dir) / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return settings.get("model") if isinstance(settings, dict) else None
 
 
 def _solve_rates(records: Sequence[dict[str, Any]]) -> dict[str, float | None]:

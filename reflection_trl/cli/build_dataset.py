@@ -233,8 +233,13 @@ def run(argv: list[str]) -> None:
 
     from datasets.utils import disable_progress_bars
 
-    from ..builder.build import run_build
+    from ..builder.build import model_of_run, run_build
+    from ..generation import with_served_name
 
+    if arguments.outcome_only:  # the server may be gone
+        generation.model_name_or_path = generation.model_name_or_path or model_of_run(arguments.output_dir)
+    else:
+        generation = with_served_name(generation)
     disable_progress_bars()  # the run has its own
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("reflection_trl").setLevel(logging.INFO if process == 0 else logging.ERROR)

@@ -106,9 +106,14 @@ def run(argv: list[str]) -> None:
     if arguments.push_to_hub:
         check_token("push_to_hub")
 
-    from ..builder.build import RunError
+    from ..builder.build import RunError, model_of_run
     from ..builder.distributed import RolloutRunner, inference_config, prepare_folder, write_finished
+    from ..generation import with_served_name
 
+    if arguments.outcome_only:  # the server may be gone
+        generation.model_name_or_path = generation.model_name_or_path or model_of_run(arguments.output_dir)
+    else:
+        generation = with_served_name(generation)
     config = inference_config(generation, distributed.server, arguments.in_flight)
     build = read_build(arguments, generation)
     if build.report is not None:

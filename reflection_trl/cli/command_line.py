@@ -149,11 +149,25 @@ def parse_options(parser: "TrlParser", argv: list[str]) -> list[Any]:
 
 
 def check_token(option: str) -> None:
-    """Whether this machine may write to the Hub: told before the work, not after it."""
-    from huggingface_hub import get_token
+    """
+    Raises an error before the work, not after it, where this machine has no token of the Hub or one that the Hub refuses.
+
+    A Hub that cannot be reached now is no error: it may be reached when the work is done, and an upload is kept until then.
+    """
+    from huggingface_hub import get_token, whoami
+    from huggingface_hub.errors import HfHubHTTPError
 
     if not get_token():
         raise ValueError(f"`{option}` needs a token of the Hub; run `hf auth login`, or set HF_TOKEN.")
+    try:
+        whoami()
+    except HfHubHTTPError as error:
+        if error.response is not None and error.response.status_code == 401:
+            raise ValueError(
+                f"`{option}`: the Hub refuses this machine's token; run `hf auth login` again, or set HF_TOKEN."
+            ) from None
+    except Exception:  # offline, or no connection: each HTTP client has errors of its own
+        pass
 
 
 def run_command(

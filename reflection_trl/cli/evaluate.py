@@ -14,7 +14,8 @@ judged anew.
     --benchmarks            humaneval, mbpp, multipl-e:LANGUAGES [humaneval mbpp]; the + is always judged too. A language whose
                             compiler is missing is named and skipped. problems:FILE is a set of your own, with tests
     --samples               files of answers, JSON Lines with `task_id` and `solution` or `completion`, one a benchmark (for
-                            MultiPL-E name it: --benchmarks multipl-e:java); `--name` is what to call them
+                            MultiPL-E name it: --benchmarks multipl-e:java)
+    --name                  what results call the model or the answers [the model's name]
     --limit                 only the first so many tasks of each benchmark, for a trial; not to be published
     --multipl_e             file, folder or Hub id with MultiPL-E's tasks [nuprl/MultiPL-E]
   model
@@ -157,6 +158,7 @@ def run(argv: list[str]) -> None:
             in_flight=arguments.in_flight,
             process=process,
             processes=processes,
+            name=arguments.name,
             command=command,
         )
     if found is None:

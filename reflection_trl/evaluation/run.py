@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files.run_folder import RunFolder
-from ..generation import GenerationArguments, Sampling, open_generator
+from ..generation import GenerationArguments, Sampling, open_generator, with_served_name
 from ..generation.types import Generate
 from ..languages import Executor
 from ..sandbox import Sandbox
@@ -93,6 +93,7 @@ def evaluate_model(
     process: int = 0,
     processes: int = 1,
     bar: bool = True,
+    name: str | None = None,
     command: str = "",
 ) -> EvaluationRun | None:
     """
@@ -111,6 +112,7 @@ def evaluate_model(
         process, processes (`int`, *optional*): number of this process, and how many share the answers. Process 0 waits for
             the others, judges and writes.
         bar (`bool`, *optional*, defaults to `True`): whether to show progress.
+        name (`str`, *optional*): what results call the model; its own name by default.
         command (`str`, *optional*): the command line, for the record.
 
     Returns:
@@ -123,6 +125,8 @@ def evaluate_model(
         [`~reflection_trl.sandbox.SandboxError`]: If answers cannot be run safely on this machine.
     """
     settings = settings or EvaluationSettings()
+    if generate is None:
+        generation = with_served_name(generation)
     judge_here = process == 0
     if judge_here:
         _require_isolation(settings)
@@ -147,7 +151,9 @@ def evaluate_model(
         "dtype": generation.dtype,
         "chat_template_kwargs": generation.template_variables or None,
     }
-    return _finished(generation.model, scores, skipped, settings, details, output_dir, command, _commit(generation))
+    return _finished(
+        name or generation.model, scores, skipped, settings, details, output_dir, command, _commit(generation)
+    )
 
 
 async def draw_model_answers(

@@ -1,6 +1,6 @@
 """Answers from models: the same call for a server, for vLLM and for transformers."""
 
-from .settings import GenerationArguments, open_generator
+from .settings import GenerationArguments, open_generator, with_served_name
 from .types import BudgetExhaustedError, Completion, Generate, GenerationError, RequestRefusedError, Sampling
 from .usage import Usage
 
@@ -15,4 +15,5 @@ __all__ = [
     "Sampling",
     "Usage",
     "open_generator",
+    "with_served_name",
 ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ from typing import Any, TypeVar
 from .types import Completion, GenerationError, RequestRefusedError, Sampling
 from .usage import Usage
 
+
+logger = logging.getLogger(__name__)
 
 PROVIDERS_URL = "https://router.huggingface.co/v1"
 # The pauses between double, to four minutes in all: a server may restart meanwhile
@@ -25,6 +28,9 @@ REFUSALS = 16
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 # Asked too often, which says nothing of the request
 CROWDED = 429
+
+# When a request that fails again and again is reported, and how often at most
+REPORTED_FROM, REPORT_SECONDS = 3, 30.0
 
 _REASONS = {"length": "length", "max_tokens": "length", "model_length": "length", "content_filter": "refused"}
 _T = TypeVar("_T")
@@ -93,6 +99,7 @@ class EndpointGenerator:
         self._reached = False
         self._answered = 0
         self._refused = 0
+        self._reported = float("-inf")
 
     async def __aenter__(self) -> "EndpointGenerator":
         # Not the Hub's client: it refuses any server in offline mode, holds 100 connections, and has no raw prompts
@@ -159,13 +166,38 @@ class EndpointGenerator:
                     # Others were served: it is a matter of waiting for a turn, and must not count as an answer that failed
                     answered_before, number = self._answered, 1
                 if number >= failure.attempts:
-                    kind = RequestRefusedError if self._answered > answered_before else GenerationError
+                    is_alive = self._answered > answered_before or await self._answers_others()
+                    kind = RequestRefusedError if is_alive else GenerationError
                     raise kind(f"{self._url} {failure} ({number} attempts).") from None
                 pause = min(FIRST_PAUSE * 2 ** (number - 1), LONGEST_PAUSE)
                 pause = failure.pause if failure.pause is not None else pause * random.uniform(0.5, 1.0)
+                self._report(failure, number)
             number += 1
             self.usage.retries += 1
             await asyncio.sleep(pause)
+
+    async def _answers_others(self) -> bool:
+        """Whether a server that has answered before still does: asked for one token after a prompt of one word."""
+        if not self._answered:
+            return False
+        body = {"model": self.model, **request_fields([{"role": "user", "content": "Hi"}], Sampling(max_tokens=1))}
+        try:
+            self._read(await self._attempt("POST", "/chat/completions", body), lambda answer: answer["choices"][0])
+        except (_FailedAttempt, GenerationError):
+            return False
+        return True
+
+    def _report(self, failure: _FailedAttempt, number: int) -> None:
+        """Says what is being tried again and for how long, from the third attempt on and twice a minute at most."""
+        now = asyncio.get_running_loop().time()
+        if number < REPORTED_FROM or now < self._reported + REPORT_SECONDS:
+            return
+        self._reported = now
+        pauses = [min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE) for attempt in range(number, failure.attempts)]
+        logger.warning(
+            "%s %s. Attempt %d of %d; giving up in %.0f s at the latest if it stays so.",
+            self._url, str(failure).rstrip("."), number, failure.attempts, sum(pauses),
+        )  # fmt: skip
 
     async def _attempt(self, method: str, route: str, body: dict[str, Any] | None) -> str:
         """The text of a good answer."""

@@ -1,11 +1,13 @@
 """Which model answers, and by what: the arguments that recipes share."""
 
+import asyncio
 import contextlib
 import importlib.util
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ..files.model_folder import check_model_folder, weights_digest
@@ -150,6 +152,38 @@ class GenerationArguments:
             if torch.cuda.is_available():
                 return "vllm"
         return "transformers"
+
+
+Arguments = TypeVar("Arguments", bound=GenerationArguments)
+
+
+def with_served_name(arguments: Arguments) -> Arguments:
+    """
+    Returns the arguments with the model's name, asked of the server where only its address is given.
+
+    Rows, cards and results then name the model, and a run can be resumed when the server has moved.
+
+    Args:
+        arguments ([`GenerationArguments`]):
+            Which model, and by what.
+
+    Raises:
+        [`GenerationError`]:
+            If the server cannot be reached, or serves several models.
+    """
+    if arguments.model_name_or_path is not None or arguments.base_url is None:
+        return arguments
+
+    async def served_name() -> str:
+        from .endpoint import EndpointGenerator
+
+        server = EndpointGenerator(base_url=arguments.base_url, api_key_variable=arguments.api_key_variable)
+        async with server as generate:
+            return generate.model
+
+    # In a thread of its own, since a notebook has a running event loop
+    with ThreadPoolExecutor(1) as pool:
+        return replace(arguments, model_name_or_path=pool.submit(asyncio.run, served_name()).result())
 
 
 def open_generator(arguments: GenerationArguments) -> AbstractAsyncContextManager[Generate]:

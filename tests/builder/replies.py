@@ -91,10 +91,19 @@ class ReplyServer:
     def __init__(self):
         self.requests = 0
         self.answer = self.right_answer
+        self.model = "served/coder"
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                content = json.dumps({"data": [{"id": owner.model}]}).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
 
             def do_POST(self):
                 owner.requests += 1

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from datasets import load_dataset
+from huggingface_hub.errors import HfHubHTTPError
 
 from reflection_trl.cli import build_dataset, command_line
 from reflection_trl.files.processes import place_among_processes
@@ -192,6 +194,45 @@ def test_an_endpoint_that_refuses(place, server, capsys, here):
     assert "no seeds here" in (place / "out/rows/rejected-00000.jsonl").read_text()
     server.answer = server.right_answer
     assert main("--config", "build.yaml", "--solve_rate_draws", 0) == 0
+
+
+def test_a_build_names_the_model_as_the_server_does_and_resumes_at_another_address(place, server, capsys, here):
+    recipe = yaml.safe_load((place / "build.yaml").read_text())
+    del recipe["model_name_or_path"]
+    (place / "build.yaml").write_text(yaml.safe_dump(recipe))
+    right, answered = server.answer, []
+
+    def some_answers(request):  # and then a server that refuses the key
+        answered.append(request)
+        return right(request) if len(answered) < 40 else (401, {"error": "gone"})
+
+    server.answer = some_answers
+    assert main("--config", "build.yaml") == 1
+    other = ReplyServer()
+    try:
+        assert main("--config", "build.yaml", "--base_url", other.url) == 0
+        assert other.requests > 0
+    finally:
+        other.close()
+    assert {row["model"] for row in rows_in(place / "out")} == {"served/coder"}
+    assert "127.0.0.1" not in (place / "out" / "run.json").read_text()
+    capsys.readouterr()
+    assert (
+        main("--config", "build.yaml", "--base_url", other.url, "--outcome_only", "true") == 0
+    )  # of a server that is gone
+
+
+def test_a_token_that_the_hub_refuses_is_an_error_before_anything_is_made(place, capsys, monkeypatch, here):
+    def refuse():
+        raise HfHubHTTPError(
+            "Invalid user token.", response=SimpleNamespace(status_code=401, headers={}, request=None)
+        )
+
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_wrong")
+    monkeypatch.setattr("huggingface_hub.whoami", refuse)
+    assert main("--config", "build.yaml", "--push_to_hub", "me/rows") == 1
+    assert "`push_to_hub`: the Hub refuses this machine's token" in capsys.readouterr().err
+    assert not (place / "out").exists()
 
 
 def test_publishing_without_a_token_is_told_before_anything_is_made(place, capsys, monkeypatch, here):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import re
 import socket
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -13,11 +14,13 @@ from aiohttp import web
 from reflection_trl.generation import (
     BudgetExhaustedError,
     Completion,
+    GenerationArguments,
     GenerationError,
     RequestRefusedError,
     Sampling,
     Usage,
     endpoint,
+    with_served_name,
 )
 from reflection_trl.generation.endpoint import EndpointGenerator
 
@@ -340,6 +343,52 @@ def test_a_request_that_is_crowded_out_by_others_is_answered_in_the_end():
     served = []
     answer, asked = run(fault, use)
     assert answer.text == "echo: late" and asked > others + endpoint.ATTEMPTS
+
+
+def test_one_prompt_that_is_always_crowded_out_does_not_end_the_run():
+    """Such as one that is longer than a limit on tokens a minute: the server is asked something short before it counts as dead."""
+
+    async def use(generate, server):
+        await generate(chat("first"), Sampling())
+        with pytest.raises(RequestRefusedError, match=r"says 429: .* \(10 attempts\)"):
+            await generate(chat("poison"), Sampling())
+        return await generate(chat("last"), Sampling())
+
+    answer = run(lambda number, body: status(429) if "poison" in str(body) else None, use)
+    assert answer.text == "echo: last"
+
+
+def test_a_limit_that_holds_for_all_requests_ends_the_run():
+    async def use(generate, server):
+        await generate(chat("first"), Sampling())
+        server.fault = lambda number, body: status(429)
+        await generate(chat("second"), Sampling())
+
+    with pytest.raises(GenerationError, match="says 429") as caught:
+        run(lambda number, body: None, use)
+    assert not isinstance(caught.value, RequestRefusedError)
+
+
+def test_what_is_tried_again_is_reported(caplog):
+    with pytest.raises(GenerationError), caplog.at_level("WARNING"):
+        ask_one(lambda number, body: status(503, "loading the model"))
+    (record,) = caplog.records  # ten attempts within less than the time between two reports
+    assert re.search(r"says 503: loading the model\. Attempt 3 of 10; giving up in \d+ s", record.getMessage())
+
+
+def test_the_servers_name_of_the_model_is_used_where_none_is_given():
+    async def use(generate, server):
+        arguments = GenerationArguments(base_url=server.url)
+        loop = asyncio.get_running_loop()
+        named = await loop.run_in_executor(None, with_served_name, arguments)
+        given = with_served_name(GenerationArguments(model_name_or_path="mine", base_url=server.url))
+        return arguments, named, given
+
+    arguments, named, given = run(lambda number, body: None, use)
+    assert arguments.model_name_or_path is None  # the caller's own stays as it was
+    assert named.model_name_or_path == MODEL and named.base_url == arguments.base_url
+    assert given.model_name_or_path == "mine"
+    assert with_served_name(GenerationArguments(model_name_or_path="a/b")).model == "a/b"
 
 
 def test_a_server_that_always_fails_is_a_dead_one():
