@@ -306,16 +306,20 @@ def _fence(block: _Block, lines: list[_Line], text: str) -> Fence:
 
 def _repaired(lines: list[_Line], blocks: list[_Block]) -> list[_Line] | None:
     """The lines with the first thing that is meant otherwise put right; `None` where nothing is."""
+    open_end = bool(blocks) and not blocks[-1].closed
+    # Behind the last line that ends with a fence, a fence within prose opens nothing
+    ends = (number for number in reversed(range(len(lines))) if lines[number].text.rstrip().endswith("```"))
+    last_end = next(ends, 0)
     number = 0
     for block in blocks:
         for outside in range(number, block.first):
-            if changed := _prose_repaired(lines, outside, open_end=not blocks[-1].closed):
+            if changed := _prose_repaired(lines, outside, open_end, last_end):
                 return changed
         if changed := _block_repaired(lines, block):
             return changed
         number = block.last + 1
     for outside in range(number, len(lines)):
-        if changed := _prose_repaired(lines, outside, open_end=bool(blocks) and not blocks[-1].closed):
+        if changed := _prose_repaired(lines, outside, open_end, last_end):
             return changed
     return None
 
@@ -326,7 +330,7 @@ def _replaced(lines: list[_Line], number: int, *texts: str) -> list[_Line]:
     return [*lines[:number], *(replace(line, text=text, part=True) for text in texts), *lines[number + 1 :]]
 
 
-def _prose_repaired(lines: list[_Line], number: int, open_end: bool) -> list[_Line] | None:
+def _prose_repaired(lines: list[_Line], number: int, open_end: bool, last_end: int) -> list[_Line] | None:
     text = lines[number].text
     if "```" not in text and "~~~" not in text:
         return None
@@ -338,10 +342,10 @@ def _prose_repaired(lines: list[_Line], number: int, open_end: bool) -> list[_Li
         info, code = (info, behind.strip()) if len(info) > 1 and language_of(info) in _LANGUAGES else ("", code)
         if code and ticks not in code and not code.endswith("`"):
             return _replaced(lines, number, ticks + info, code, ticks)
-    if len(ticks) >= 3 and prose.strip() and "`" not in rest:
-        following = next((line.text for line in lines[number + 1 :] if line.text.strip()), "")
+    if len(ticks) >= 3 and prose.strip() and "`" not in rest and number < last_end:
+        following = next((n for n in range(number + 1, len(lines)) if lines[n].text.strip()), number)
         opens = language_of(rest) in _LANGUAGES or (open_end and not rest.strip())
-        if opens and following and not _FENCE_LINE.match(following):
+        if opens and not _FENCE_LINE.match(lines[following].text):
             return _replaced(lines, number, prose, ticks + rest)
     if (match := _OVER_INDENTED.fullmatch(text)) and language_of(match["info"]) in _LANGUAGES:
         return _dedented(lines, number, match["indent"], match["fence"])

@@ -57,6 +57,7 @@ def test_the_language_of_an_info_string(info, language):
         # Nothing of this is meant otherwise than Markdown has it
         (f"Use {F}x = 1{F} in a line", []),
         (f"Start it with {F}python and end it with {F}.", []),
+        (f"Start it with {F}python\nand do not forget the end.", []),
         (f"{F}text\nHere: {F}python\n{F}", [f"Here: {F}python"]),
         (f"    {F}\n    x\n    {F}", []),
         (f"{F}markdown\n# T\n{F}bash\npip\n{F}", [f"# T\n{F}bash\npip"]),

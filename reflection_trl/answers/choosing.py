@@ -150,11 +150,12 @@ class _Blocks:
         body, names, code = self.trees[number], self.names[number], self.fences[number].code
         if not body:
             return ""
-        if names & self.known:
-            again = [node for node in body if isinstance(node, _Definition)]
-            if number < self.base or not names & self.known <= _complete(body) or self.entry_point in names:
+        if again := names & self.known:
+            earlier_version = number < self.base and names & self.names[self.base]
+            if earlier_version or not again <= _complete(body) or self.entry_point in names:
                 return ""
-            return _source(code, again)  # a helper that is defined again behind the base
+            # A helper that is defined again counts as it is there
+            return _source(code, [node for node in body if isinstance(node, _Definition)])
         behind = number > self.base
         imports = all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in body)
         asserts = behind and any(isinstance(node, ast.Assert) for node in ast.walk(ast.Module(body, [])))

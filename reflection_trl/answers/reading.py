@@ -5,7 +5,7 @@ import html
 import re
 import textwrap
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..fences import Fence, fence_code, find_fences
@@ -39,7 +39,8 @@ _MARKS = [
         (r"\[BEGIN\]", r"\[DONE\]|\[END\]"),
         (r"\[(?:ANSWER|SOLUTION)\]", r"\[/(?:ANSWER|SOLUTION)\]|\[DONE\]"),
         (r"<pre>\s{0,9}<code[^>\n]{0,99}>", r"</code>"),
-        (r"<(?:code|python|solution|answer)>", r"</(?:code|python|solution|answer)>"),
+        # Alone on a line: within prose they mark a word
+        (r"^[ \t]*<(?:code|python|solution|answer)>[ \t]*$", r"</(?:code|python|solution|answer)>"),
         (
             r"\\begin\{(?:lstlisting|minted|python|verbatim)\}.{0,99}$",
             r"\\end\{(?:lstlisting|minted|python|verbatim)\}",
@@ -48,6 +49,7 @@ _MARKS = [
     )
 ]
 _MAX_CUTS = 8
+_SENTENCE = re.compile(r"\s*+(?:#+ |[-*] |\*\*)?[A-Z][\w'\u2019]*,?(?: [\w`'\u2019\"(),;:*-]+)+[.:!]?$", re.MULTILINE)
 _LAST_MARK = re.compile(r"^\[DONE\]|^\[END\]", re.MULTILINE)
 
 
@@ -92,7 +94,7 @@ def read_answer(text: str, language: str = "python", entry_point: str | None = N
         [`Answer`]
     """
     text = one_turn(text)
-    fences = _tidied(find_fences(text), language) or _tidied(_marked(text), language)
+    fences = _tidied(find_fences(text), language) or _tidied(_marked(text, language), language)
     filled = [fence for fence in fences if fence.code]
     if not filled:
         return _unfenced(text, language)
@@ -111,6 +113,11 @@ def read_answer(text: str, language: str = "python", entry_point: str | None = N
 def _tidied(fences: Iterable[Fence], language: str) -> list[Fence]:
     """The fences, or none where all of them are empty."""
     fences = [replace(fence, code=tidy_code(fence.code, language)) for fence in fences]
+    if language == "python" and fences and not fences[-1].closed and parse_python(fences[-1].code) is None:
+        # A fence that was never closed may hold the prose behind the code
+        code = _python_prefix(fences[-1].code)
+        if code and _SENTENCE.match(fences[-1].code, len(code)):
+            fences[-1] = replace(fences[-1], code=code)
     return fences if any(fence.code for fence in fences) else []
 
 
@@ -143,17 +150,19 @@ def _lead(text: str, fences: list[Fence], program: Program) -> str:
     return "\n".join(lines).strip()
 
 
-def _marked(text: str) -> Iterator[Fence]:
-    """What stands in the marks of a kind, the last of which may be open."""
+def _marked(text: str, language: str) -> list[Fence]:
+    """Code in the marks of a kind, the last of which may be open. Answers that are no code stand in some of them too."""
     for opening, closing in _MARKS:
-        start = 0
+        found, start = [], 0
         while opened := opening.search(text, start):
             closed = closing.search(text, opened.end())
             end, start = (closed.start(), closed.end()) if closed else (len(text), len(text))
-            code = text[opened.end() : end]
-            yield Fence("", html.unescape(code) if "<code" in opened[0] else code, opened.start(), start, bool(closed))
-        if start:
-            return
+            code = html.unescape(text[opened.end() : end]) if "<code" in opened[0] else text[opened.end() : end]
+            if _is_program(code) if language == "python" else defines(code, language):
+                found.append(Fence("", code, opened.start(), start, bool(closed)))
+        if found:
+            return found
+    return []
 
 
 def _unfenced(text: str, language: str) -> Answer:

@@ -96,6 +96,51 @@ def test_prose_is_no_program(text):
     assert extract_code(text) == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (f"The function <code>double</code> is\n\n{DOUBLE}", DOUBLE),
+        ("<answer>42</answer>", ""),
+        ("[ANSWER]\n42 is the answer\n[/ANSWER]", ""),
+        (f"Its <code>x</code>:\n<code>\n{DOUBLE}\n</code>", DOUBLE),
+    ],
+)
+def test_marks_within_prose_are_no_fences(text, code):
+    assert extract_code(text) == code
+
+
+def test_a_driver_is_joined_only_where_the_program_reads():
+    reads, adds = "def run():\n    print(input())", "def run():\n    return 1"
+    for code, driver, joined in (
+        (reads, "run()", True),
+        (adds, "run()", False),
+        (adds, "print(run(int(input())))", True),
+        (reads + "\n\nrun()", "run()", False),
+    ):
+        text = f"```python\n{code}\n```\nThen\n```python\n{driver}\n```"
+        assert extract_code(text) == (f"{code}\n\n{driver}" if joined else code)
+
+
+def test_the_entry_point_is_found_where_only_an_unnamed_block_defines_it():
+    text = f"```\n{DOUBLE}\n```\n```python\ndef show(x):\n    print(double(x))\n```"
+    assert read_answer(text, "python", "double").code == f"{DOUBLE}\n\ndef show(x):\n    print(double(x))"
+
+
+@pytest.mark.parametrize(
+    "rest", ["def other(x", "    return x + (1,", "x = 'unfinish", "Then", "print(double(2)", "@cache"]
+)
+def test_a_program_that_was_cut_off_is_not_shortened(rest):
+    assert extract_code(f"```python\n{DOUBLE}\n{rest}") == f"{DOUBLE}\n{rest}"
+
+
+def test_prose_of_a_program_from_several_blocks():
+    text = "A\n```python\nimport math\n```\nB ```python\ndef f():\n    return math.pi\n``` C\nD"
+    answer = read_answer(text)
+    assert answer.code == "import math\n\ndef f():\n    return math.pi"
+    assert (answer.lead, answer.tail) == ("A\nB", "")
+    assert read_answer(text.split("```\n", 1)[1]).tail == "C\nD"
+
+
 def test_the_language_asked_for_counts():
     text = "```python\nprint(1)\nprint(2)\n```\n```c++\nint one() { return 1; }\n```"
     assert extract_code(text, "cpp") == "int one() { return 1; }"
