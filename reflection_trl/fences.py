@@ -307,9 +307,9 @@ def _fence(block: _Block, lines: list[_Line], text: str) -> Fence:
 def _repaired(lines: list[_Line], blocks: list[_Block]) -> list[_Line] | None:
     """The lines with the first thing that is meant otherwise put right; `None` where nothing is."""
     open_end = bool(blocks) and not blocks[-1].closed
-    # Behind the last line that ends with a fence, a fence within prose opens nothing
-    ends = (number for number in reversed(range(len(lines))) if lines[number].text.rstrip().endswith("```"))
-    last_end = next(ends, 0)
+    # Behind the last line that begins or ends with a fence, one within prose opens nothing
+    texts = enumerate(line.text.strip() for line in lines)
+    last_end = max((number for number, text in texts if text.startswith("```") or text.endswith("```")), default=0)
     number = 0
     for block in blocks:
         for outside in range(number, block.first):

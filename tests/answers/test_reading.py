@@ -134,11 +134,11 @@ def test_a_program_that_was_cut_off_is_not_shortened(rest):
 
 
 def test_prose_of_a_program_from_several_blocks():
-    text = "A\n```python\nimport math\n```\nB ```python\ndef f():\n    return math.pi\n``` C\nD"
+    text = "A\n```python\nimport math\n```\nB ```python\ndef f():\n    return math.pi\n``` Cee\nD"
     answer = read_answer(text)
     assert answer.code == "import math\n\ndef f():\n    return math.pi"
     assert (answer.lead, answer.tail) == ("A\nB", "")
-    assert read_answer(text.split("```\n", 1)[1]).tail == "C\nD"
+    assert read_answer(text.split("```\n", 1)[1]).tail == "Cee\nD"
 
 
 def test_the_language_asked_for_counts():
