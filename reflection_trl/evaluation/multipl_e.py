@@ -379,15 +379,11 @@ def _depth_at(language: str, code: str, place: int) -> int:
 
 
 def _program(task: Task, solution: str) -> tuple[str, str]:
-    """The solution and the tests, to be placed one behind the other: in Java and C#, the tests end inside the class."""
+    """The solution and the tests, which close its function, and its class in Java and C#, where it does not close them itself."""
     closing = re.match(r"\s*\}", task.tests)
     if closing is None or not _is_closed(task.language, solution):
         return solution, task.tests
-    tests = task.tests[closing.end() :]
-    if task.language not in ("java", "csharp"):
-        return solution, tests
-    end = _end_of_class(task, solution)
-    return solution[:end], tests.rstrip().removesuffix("}").rstrip() + "\n" + solution[end:]
+    return solution, task.tests[closing.end() :]
 
 
 def _is_closed(language: str, solution: str) -> bool:
@@ -397,15 +393,3 @@ def _is_closed(language: str, solution: str) -> bool:
     if language == "bash":
         return re.search(r"^\}|[\s;]\}[ \t]*$", solution, re.MULTILINE) is not None
     return _depth_at(language, solution, len(solution)) <= 0
-
-
-def _end_of_class(task: Task, solution: str) -> int:
-    """Where the class with the function ends; the last brace, where braces do not balance."""
-    definition = _find_definition(task, solution)
-    braces = list(_braces(task.language, solution))
-    if definition is not None and braces and braces[-1][1] == 0:
-        inside = _depth_at(task.language, solution, definition.end() - 1)
-        for place, depth in braces:
-            if place > definition.start() and depth < inside:
-                return place
-    return max(solution.rfind("}"), 0)

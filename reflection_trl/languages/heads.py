@@ -105,3 +105,18 @@ def split(text: str) -> list[str]:
             start = place + 1
     parts.append(text[start:].strip())
     return [] if parts == [""] else parts
+
+
+def depth(text: str) -> int:
+    """Braces that are open at the end; below zero where more are closed than opened."""
+    code = blanked(text)
+    return code.count("{") - code.count("}")
+
+
+def class_of(source: str, function: str) -> str:
+    """The class that has the function, else the last one, in Java and C#."""
+    code = blanked(source)
+    start = next((head.start for head in heads(code) if head.name == function and head.depth), len(code))
+    pattern = r"\b(?:class|enum|record|interface|struct)\s+(\w+)"
+    names = re.findall(pattern, code[:start]) or re.findall(pattern, code)
+    return str(names[-1]) if names else "Main"

@@ -4,24 +4,33 @@ import os
 import re
 
 from ..feedback import FeedbackKind
-from ..sandbox import END_MARK, CommandProgram, Limits
-from .command import CommandLanguage
+from ..sandbox import END_MARK, CommandProgram, Limits, Partner
+from .command import CommandLanguage, closed, protocol_files, shared_names
+from .heads import blanked, class_of, depth
 
 
 # Beside the JDK: what programs may import where it is installed
 JAVATUPLES = "/usr/share/java/javatuples.jar"
 _WITH_CARET = re.compile(
-    r"\w+\.java:(?P<line>\d+): error: (?:(?!\w+\.java:\d+: )[^\n]*\n)+?(?P<column>[ \t]*)\^$", re.MULTILINE
+    r"(?P<file>\w+)\.java:(?P<line>\d+): error: (?:(?!\w+\.java:\d+: )[^\n]*\n)+?(?P<column>[ \t]*)\^$", re.MULTILINE
 )
 _CLASS = re.compile(r"^\s*(?:public\s+)?(?:final\s+)?(?:abstract\s+)?class\s+(\w+)", re.MULTILINE)
 _MAIN = re.compile(r"\bvoid\s+main\s*\(")
-_HEAD = re.compile(
-    r"\bpublic\s+static\s+void\s+main\s*(\([^)]*?(\w+)(?:\s*\[\s*\])?\s*\)(?:\s*throws[\w\s.,]+)?)\s*\{"
+_PACKAGE = re.compile(r"^[ \t]*package\s[^;\n]*;", re.MULTILINE)
+# Imports of the library, which the tests may lean on
+_IMPORT = re.compile(
+    r"^[ \t]*(import\s+(?:static\s+)?(?:java\.(?:util|math|io|text|time|lang)|org\.javatuples)[\w.*\s]*;)",
+    re.MULTILINE,
 )
-_PRINT_END = (
-    "System.out.flush(); new java.io.PrintStream(new java.io.FileOutputStream(java.io.FileDescriptor.out), true)"
-    f'.println("\\n{END_MARK}");'
-)
+_OPTIONS = ("-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-XX:ReservedCodeCacheSize=64m")
+_PIPES = ("--add-opens", "java.base/java.io=ALL-UNNAMED")
+_COMPILER = ("-nowarn", "-proc:none", "-Xmaxerrs", "5", "-encoding", "UTF-8")
+# The classes of the answer come from the side of the tests, which has compiled them
+_LOAD = 'read -r size <&3 || exit 0; head -c "$size" <&3 >answer.jar; exec "$0" "$@" reflection_trl.Serve'
+
+
+def _path() -> str:
+    return f".:{JAVATUPLES}" if os.path.exists(JAVATUPLES) else "."
 
 
 class Java(CommandLanguage):
@@ -33,13 +42,13 @@ class Java(CommandLanguage):
     file = "Main.java"
     tools = (("javac", "default-jdk-headless"), ("java", "default-jdk-headless"))
     limits = Limits(timeout=60.0, memory=4 << 30, processes=256)
-    compile_error = re.compile(r"^\w+\.java:(?P<line>\d+): error: (?P<message>[^\n]*)", re.MULTILINE)
+    compile_error = re.compile(r"^(?P<file>\w+)\.java:(?P<line>\d+): error: (?P<message>[^\n]*)", re.MULTILINE)
     run_error = re.compile(
         r"^(?:Exception in thread \"[^\"\n]*\" (?:[\w]+\.)*(?P<code>[\w$]+)(?:: |(?=\n))|Error: )(?P<message>[^\n]*)",
         re.MULTILINE,
     )
     # The first frame that is the program's own: its classes lie in no package
-    run_place = re.compile(r"^[ \t]+at \w+(?:\$\w+)*\.[\w<>$]+\(\w+\.java:(?P<line>\d+)\)", re.MULTILINE)
+    run_place = re.compile(r"^[ \t]+at \w+(?:\$\w+)*\.[\w<>$]+\((?P<file>\w+)\.java:(?P<line>\d+)\)", re.MULTILINE)
     compile_rules = (
         (FeedbackKind.IMPORT, r"package [\w.]+ does not exist"),
         (FeedbackKind.NAME, r"cannot find symbol"),
@@ -68,49 +77,51 @@ class Java(CommandLanguage):
         stdin: str = "",
         limits: Limits | None = None,
     ) -> CommandProgram:
-        text = f"{source.replace(END_MARK, '')}\n{self.with_end(tests)}" if tests else source
-        main = _main_class(text)
-        path = f".:{JAVATUPLES}" if os.path.exists(JAVATUPLES) else "."
-        heap = (
-            "-Xmx1g",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
-            "-Xshare:auto",
-            "-XX:ReservedCodeCacheSize=64m",
-        )
+        if tests:
+            return super().program(source, tests, entry_point=entry_point, stdin=stdin, limits=limits)
+        main = _main_class(source)
         return CommandProgram(
-            argv=("java", *heap, "-ea", "-cp", path, main),
-            compile=(
-                "javac",
-                *(f"-J{option}" for option in heap),
-                "-nowarn",
-                "-proc:none",
-                "-Xmaxerrs",
-                "5",
-                "-encoding",
-                "UTF-8",
-                "-cp",
-                path,
-                f"{main}.java",
-            ),
-            files={f"{main}.java": text},
-            end_mark=END_MARK in text,
+            argv=("java", *_OPTIONS, "-ea", "-cp", _path(), main),
+            compile=("javac", *(f"-J{option}" for option in _OPTIONS), *_COMPILER, "-cp", _path(), f"{main}.java"),
+            files={f"{main}.java": source},
             stdin=stdin,
             limits=limits or self.limits,
         )
 
     def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
-        raise NotImplementedError
-
-    def with_end(self, tests: str) -> str:
-        def two(main: re.Match[str]) -> str:
-            signature, arguments = main.groups()
-            return (
-                f"public static void main{signature} {{ endOfChecks({arguments}); {_PRINT_END} }} "
-                f"static void endOfChecks{signature} {{"
-            )
-
-        return _HEAD.sub(two, tests, count=1)
+        source, tests = closed(_PACKAGE.sub("", source), tests)
+        open_braces = depth(source)
+        source += "}" * open_braces
+        continued = depth(tests) < 0
+        # The tests stand inside the class that has the function
+        class_name = class_of(source, entry_point) if continued else "-"
+        imports = " ".join(" ".join(one.split()) for one in _IMPORT.findall(blanked(source)))
+        head = f"{imports} class {class_name} extends {class_name}__Answer {{ " if continued else f"{imports} "
+        main = class_name if continued else _main_class(tests)
+        names = shared_names(source, tests)
+        return CommandProgram(
+            argv=(
+                "java",
+                *_OPTIONS,
+                *_PIPES,
+                "-ea",
+                "-cp",
+                f"tests:{_path()}",
+                "reflection_trl.Judge",
+                END_MARK,
+                main,
+            ),
+            compile=("java", *_OPTIONS, "Build.java", _path(), class_name, *names),
+            files={
+                "program.java": source,
+                "tests.java": head + tests,
+                **protocol_files("Build.java", "Judge.java", "Remote.java", "Serve.java", "Wire.java"),
+            },
+            end_mark=True,
+            partner=Partner(
+                argv=("bash", "-c", _LOAD, "java", *_OPTIONS, *_PIPES, "-ea", "-cp", f"answer.jar:{_path()}")
+            ),
+        )
 
     def assertion(self, output: str) -> dict[str, str]:
         return {}
@@ -124,14 +135,11 @@ class Java(CommandLanguage):
         )
 
     def readable(self, output: str) -> str:
-        # Frames of the library, and of what stands around `main`, say nothing of the program
-        output = re.sub(
-            r"^([ \t]+at \w+)\.endOfChecks(\(.*\n)[ \t]+at \w+\.main\(.*$", r"\1.main\2", output, flags=re.MULTILINE
-        )
+        # Frames of the library, and of what stands around the tests, say nothing of the program
         lines = [
             line
             for line in output.split("\n")
-            if not re.match(r"[ \t]+at (java|jdk|sun)[./]|Note: |[ \t]*\.\.\. \d+ more", line)
+            if not re.match(r"[ \t]+at (java|jdk|sun|reflection_trl)[./]|Note: |[ \t]*\.\.\. \d+ more", line)
         ]
         return re.sub(r"\n\n+", "\n", "\n".join(lines)).strip("\n")
 

@@ -144,7 +144,7 @@ JAVA = _cases(
     ("right", _java("return x + 1;"), _JAVA_TESTS, NONE),
     ("assertion", _java("return x;"), _JAVA_TESTS, ASSERTION,
      at(2, None, "tests", error_type="AssertionError", assertion="assert(f(1) == 2);", text='Exception in thread "main" '
-        "java.lang.AssertionError\n\tat Problem.main(Problem.java:8)")),
+        "java.lang.AssertionError\n\tat Problem.main(tests.java:2)")),
     ("name", _java("/* ü */ return y;"), _JAVA_TESTS, NAME,
      at(4, 24, message="cannot find symbol", source_line="        /* ü */ return y;")),
     ("value", _java('return Integer.parseInt("a");'), _JAVA_TESTS, VALUE,

@@ -1,0 +1,31 @@
+package reflection_trl;
+
+/** A stand-in, on the side of the tests, for an object of the answer. It equals other objects of the answer only. */
+public class Remote {
+    /** Marks the constructor that makes a stand-in for an object that is there. */
+    public static final class Existing {}
+
+    public static final Existing EXISTING = new Existing();
+
+    final int number;
+
+    public Remote(Existing existing, int number) {
+        this.number = number;
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof Remote
+            && (number == ((Remote) other).number || (Boolean) Judge.call("java.lang.Object", "equals(java.lang.Object)", this, other));
+    }
+
+    @Override
+    public int hashCode() {
+        return (Integer) Judge.call("java.lang.Object", "hashCode()", this);
+    }
+
+    @Override
+    public String toString() {
+        return (String) Judge.call("java.lang.Object", "toString()", this);
+    }
+}

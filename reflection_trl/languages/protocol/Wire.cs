@@ -1,0 +1,205 @@
+// Values and calls between two .NET processes: the tests, and the answer that they call. Only values of the framework's own types
+// cross; an object of the answer's own class cannot be compared by the tests.
+namespace ReflectionTrl
+{
+    using System;
+    using System.Collections;
+    using System.Collections.Generic;
+    using System.IO;
+    using System.Linq;
+    using System.Numerics;
+    using System.Reflection;
+    using System.Runtime.InteropServices;
+
+    public class Gone : Exception { }
+
+    // A descriptor that this process was started with: Mono opens no others than its own
+    class Pipe : Stream
+    {
+        [DllImport("libc")] static extern IntPtr read(int descriptor, IntPtr bytes, IntPtr count);
+        [DllImport("libc")] static extern IntPtr write(int descriptor, IntPtr bytes, IntPtr count);
+
+        readonly int descriptor;
+
+        public Pipe(int descriptor) { this.descriptor = descriptor; }
+
+        int Move(byte[] bytes, int offset, int count, Func<int, IntPtr, IntPtr, IntPtr> how)
+        {
+            var pinned = GCHandle.Alloc(bytes, GCHandleType.Pinned);
+            try { return (int)how(descriptor, pinned.AddrOfPinnedObject() + offset, (IntPtr)count); }
+            finally { pinned.Free(); }
+        }
+
+        public override int Read(byte[] bytes, int offset, int count) { return Math.Max(0, Move(bytes, offset, count, read)); }
+
+        public override void Write(byte[] bytes, int offset, int count)
+        {
+            while (count > 0)
+            {
+                var done = Move(bytes, offset, count, write);
+                if (done <= 0) throw new IOException();
+                offset += done;
+                count -= done;
+            }
+        }
+
+        public override void Flush() { }
+        public override bool CanRead { get { return true; } }
+        public override bool CanWrite { get { return true; } }
+        public override bool CanSeek { get { return false; } }
+        public override long Length { get { throw new NotSupportedException(); } }
+        public override long Position { get { throw new NotSupportedException(); } set { throw new NotSupportedException(); } }
+        public override long Seek(long offset, SeekOrigin origin) { throw new NotSupportedException(); }
+        public override void SetLength(long value) { throw new NotSupportedException(); }
+    }
+
+    public class Wire
+    {
+        static readonly Type[] Simple = {
+            typeof(object), typeof(bool), typeof(byte), typeof(sbyte), typeof(short), typeof(ushort), typeof(int), typeof(uint), typeof(long),
+            typeof(ulong), typeof(float), typeof(double), typeof(decimal), typeof(char), typeof(string), typeof(BigInteger), typeof(DateTime) };
+        static readonly Type[] Generic = {
+            typeof(List<>), typeof(Dictionary<,>), typeof(HashSet<>), typeof(Queue<>), typeof(Stack<>), typeof(LinkedList<>), typeof(SortedSet<>),
+            typeof(SortedDictionary<,>), typeof(KeyValuePair<,>), typeof(Nullable<>), typeof(Tuple<>), typeof(Tuple<,>), typeof(Tuple<,,>),
+            typeof(Tuple<,,,>), typeof(Tuple<,,,,>), typeof(Tuple<,,,,,>), typeof(ValueTuple<,>), typeof(ValueTuple<,,>), typeof(ValueTuple<,,,>) };
+        const int Sequences = 8;
+
+        readonly BinaryReader reader = new BinaryReader(new BufferedStream(new Pipe(3)));
+        readonly BinaryWriter writer = new BinaryWriter(new Pipe(4));
+
+        public void Send(params object[] values)
+        {
+            try
+            {
+                var memory = new MemoryStream();
+                var into = new BinaryWriter(memory);
+                into.Write(values.Length);
+                foreach (var value in values) Put(into, value);
+                into.Flush();
+                writer.Write(memory.GetBuffer(), 0, (int)memory.Length);
+                writer.Flush();
+            }
+            catch (IOException) { throw new Gone(); }
+        }
+
+        public object[] Receive()
+        {
+            try
+            {
+                var values = new object[Size()];
+                for (var place = 0; place < values.Length; place++) values[place] = Get();
+                return values;
+            }
+            catch (Exception error) when (!(error is Gone)) { throw new Gone(); }
+        }
+
+        int Size()
+        {
+            var size = reader.ReadInt32();
+            if (size < 0 || size > 1 << 27) throw new Gone();
+            return size;
+        }
+
+        static Type Known(object value)
+        {
+            var type = value.GetType();
+            if (Crosses(type)) return type;
+            foreach (var one in type.GetInterfaces())
+                if (one.IsGenericType && one.GetGenericTypeDefinition() == typeof(IEnumerable<>) && Crosses(one.GetGenericArguments()[0]))
+                    return typeof(List<>).MakeGenericType(one.GetGenericArguments());
+            throw new InvalidOperationException("An object of the class " + type.Name + " cannot be compared by the tests.");
+        }
+
+        static bool Crosses(Type type)
+        {
+            if (type.IsArray) return type.GetArrayRank() == 1 && Crosses(type.GetElementType());
+            if (type.IsGenericType) return Generic.Contains(type.GetGenericTypeDefinition()) && type.GetGenericArguments().All(Crosses);
+            return Simple.Contains(type);
+        }
+
+        static void PutType(BinaryWriter into, Type type)
+        {
+            if (type.IsArray) { into.Write((byte)200); PutType(into, type.GetElementType()); }
+            else if (type.IsGenericType)
+            {
+                into.Write((byte)(100 + Array.IndexOf(Generic, type.GetGenericTypeDefinition())));
+                foreach (var argument in type.GetGenericArguments()) PutType(into, argument);
+            }
+            else into.Write((byte)Array.IndexOf(Simple, type));
+        }
+
+        Type GetType(int depth = 0)
+        {
+            int code = reader.ReadByte();
+            if (depth > 30) throw new Gone();
+            if (code == 200) return GetType(depth + 1).MakeArrayType();
+            if (code < 100) return Simple[code];
+            var type = Generic[code - 100];
+            return type.MakeGenericType(type.GetGenericArguments().Select(_ => GetType(depth + 1)).ToArray());
+        }
+
+        static void Put(BinaryWriter into, object value)
+        {
+            into.Write(value != null);
+            if (value == null) return;
+            var type = Known(value);
+            PutType(into, type);
+            if (type == typeof(object)) return;
+            if (Simple.Contains(type))
+            {
+                if (type == typeof(BigInteger)) into.Write(value.ToString());
+                else if (type == typeof(DateTime)) into.Write(((DateTime)value).ToBinary());
+                else if (type == typeof(string)) { var text = ((string)value).ToCharArray(); into.Write(text.Length); foreach (var one in text) into.Write((ushort)one); }
+                else if (type == typeof(char)) into.Write((ushort)(char)value);
+                else typeof(BinaryWriter).GetMethod("Write", new[] { type }).Invoke(into, new[] { value });
+                return;
+            }
+            var items = Items(value, type);
+            into.Write(items.Count);
+            foreach (var item in items) Put(into, item);
+        }
+
+        static List<object> Items(object value, Type type)
+        {
+            if (type.IsArray || Array.IndexOf(Generic, type.GetGenericTypeDefinition()) < Sequences) return ((IEnumerable)value).Cast<object>().ToList();
+            var definition = type.GetGenericTypeDefinition();
+            if (definition == typeof(KeyValuePair<,>)) return new List<object> { type.GetProperty("Key").GetValue(value), type.GetProperty("Value").GetValue(value) };
+            var count = type.GetGenericArguments().Length;
+            return Enumerable.Range(1, count).Select(place => type.IsValueType
+                ? type.GetField("Item" + place).GetValue(value) : type.GetProperty("Item" + place).GetValue(value)).ToList();
+        }
+
+        object Get()
+        {
+            if (!reader.ReadBoolean()) return null;
+            var type = GetType();
+            if (type == typeof(object)) return new object();
+            if (type == typeof(BigInteger)) return BigInteger.Parse(reader.ReadString());
+            if (type == typeof(DateTime)) return DateTime.FromBinary(reader.ReadInt64());
+            if (type == typeof(string)) return new string(Enumerable.Range(0, Size()).Select(_ => (char)reader.ReadUInt16()).ToArray());
+            if (type == typeof(char)) return (char)reader.ReadUInt16();
+            if (Simple.Contains(type)) return typeof(BinaryReader).GetMethod("Read" + type.Name).Invoke(reader, null);
+            var items = new List<object>();
+            for (var left = Size(); left > 0; left--) items.Add(Get());
+            if (type.IsArray)
+            {
+                var array = Array.CreateInstance(type.GetElementType(), items.Count);
+                for (var place = 0; place < items.Count; place++) array.SetValue(items[place], place);
+                return array;
+            }
+            var definition = type.GetGenericTypeDefinition();
+            if (Array.IndexOf(Generic, definition) >= Sequences) return Activator.CreateInstance(type, items.ToArray());
+            var made = Activator.CreateInstance(type);
+            if (definition == typeof(Stack<>)) items.Reverse();
+            var add = type.GetMethod(definition == typeof(Queue<>) ? "Enqueue" : definition == typeof(Stack<>) ? "Push" : definition == typeof(LinkedList<>) ? "AddLast" : "Add",
+                definition == typeof(Dictionary<,>) || definition == typeof(SortedDictionary<,>) ? type.GetGenericArguments() : new[] { type.GetGenericArguments()[0] });
+            foreach (var item in items)
+            {
+                if (item is ValueType && item.GetType().IsGenericType && definition.GetGenericArguments().Length == 2)
+                    add.Invoke(made, new[] { item.GetType().GetProperty("Key").GetValue(item), item.GetType().GetProperty("Value").GetValue(item) });
+                else add.Invoke(made, new[] { item });
+            }
+            return made;
+        }
+    }
+}
