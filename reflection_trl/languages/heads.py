@@ -116,7 +116,17 @@ def depth(text: str) -> int:
 def class_of(source: str, function: str) -> str:
     """The class that has the function, else the last one, in Java and C#."""
     code = blanked(source)
-    start = next((head.start for head in heads(code) if head.name == function and head.depth), len(code))
-    pattern = r"\b(?:class|enum|record|interface|struct)\s+(\w+)"
-    names = re.findall(pattern, code[:start]) or re.findall(pattern, code)
-    return str(names[-1]) if names else "Main"
+    start = next((head.start for head in heads(code) if head.name == function and head.depth), None)
+    around: list[str] = []
+    declared = last = ""
+    for found in re.finditer(r"\b(?:class|enum|record|interface|struct)\s+(\w+)|[{}]", code[:start]):
+        if found.group() == "{":
+            around.append(declared)
+            declared = ""
+        elif found.group() == "}":
+            around = around[:-1]
+        else:
+            declared = found.group(1)
+            last = last if around else declared
+    inside = [name for name in around if name] if start is not None else []
+    return inside[-1] if inside else last or "Main"
