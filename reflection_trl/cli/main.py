@@ -33,6 +33,7 @@ COMMANDS = {
     "build": Command("cli.build_dataset", "build a dataset of reflection sequences from problems", launches=True),
     "build-distributed": Command("cli.build_distributed", "the same on Slurm, on Ray or in several processes"),
     "train": Command("cli.train", "fine-tune a model by reflection self-distillation", launches=True),
+    "online": Command("cli.online", "train on what the sandbox says of the model's own answers", launches=True),
     "evaluate": Command("cli.evaluate", "score a model on benchmarks and publish the results", launches=True),
     "study": Command("cli.study", "train in several ways with several seeds, and compare the models"),
     "answer": Command("cli.answer", "let one or several models answer a prompt"),
@@ -48,7 +49,7 @@ COMMANDS = {
 GROUPS = {
     "Start": ["quickstart"],
     "Data": ["build", "build-distributed", "show", "browse", "gap", "paper-data"],
-    "Training": ["train", "plot", "benchmark"],
+    "Training": ["train", "online", "plot", "benchmark"],
     "Evaluation": ["evaluate", "answer", "study"],
     "Other": ["embedded-model", "env"],
 }

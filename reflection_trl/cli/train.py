@@ -51,6 +51,7 @@ from .command_line import (
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
+    from transformers import Trainer, TrainingArguments
     from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments, TrlParser
     from trl.scripts.utils import DatasetConfig
 
@@ -119,7 +120,7 @@ def check_dataset(name: str) -> None:
         check_exists("dataset", name)
 
 
-def output_dir_of(training_args: "ReflectionDistillConfig") -> str:
+def output_dir_of(training_args: "TrainingArguments") -> str:
     return training_args.output_dir  # type: ignore[return-value] # `TrainingArguments` sees to it
 
 
@@ -310,7 +311,7 @@ def load_data(
         return train, test
 
 
-def find_checkpoint(training_args: "ReflectionDistillConfig") -> str | bool | None:
+def find_checkpoint(training_args: "TrainingArguments") -> str | bool | None:
     """The checkpoint's folder, or `True` for the newest complete one, which the processes agree on."""
     from reflection_trl.training.checkpoints import find_last_checkpoint, nothing_to_resume
 
@@ -441,7 +442,7 @@ def run(argv: list[str]) -> None:
     end(trainer)
 
 
-def run_training(trainer: "ReflectionDistillTrainer", checkpoint: str | bool | None) -> None:
+def run_training(trainer: "Trainer", checkpoint: str | bool | None) -> None:
     import torch
 
     from reflection_trl.training.checkpoints import CheckpointError
@@ -470,7 +471,7 @@ def what_is_kept(output_dir: Path) -> str:
     return f"The same command with `--resume_from_checkpoint true` goes on from {checkpoint}."
 
 
-def end(trainer: "ReflectionDistillTrainer") -> None:
+def end(trainer: "Trainer") -> None:
     import transformers
     from packaging.version import Version
 

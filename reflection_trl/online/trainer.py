@@ -25,12 +25,14 @@ from ..training.checkpoints import (
     mark_complete,
 )
 from ..training.checks import check_adapter, check_model
+from ..training.curves import CURVES_FILE
 from ..training.forward import LossInputs, TeacherPredictions, add_distillation_forward
 from ..training.head import logit_scaling, model_head
 from ..training.losses import Head, distillation_loss
 from ..training.teachers import UpdateTeacher, dropout_disabled, make_teacher_weights, teacher_in_place
 from .checks import check_before_loading, check_prompt_lengths, context_length, find_execution_reward
 from .config import OnlineReflectionDistillConfig
+from .curves import plot_online
 from .modeling import add_taught_forward, mixed_prediction
 from .rewards import completion_text, execution_reward
 from .rollouts import write_rollouts
@@ -231,7 +233,10 @@ class OnlineReflectionDistillTrainer(GRPOTrainer):
     def _tokenize_contexts(self, contexts: list[Any], completion_lengths: list[int]) -> list[list[int]]:
         # Empty where nothing is taught
         ids: list[list[int]] = [[] for _ in contexts]
-        known = [number for number, context in enumerate(contexts) if context is not None]
+        # A truncated completion may be masked as a whole
+        known = [
+            number for number, context in enumerate(contexts) if context is not None and completion_lengths[number]
+        ]
         if known:
             for number, tokens in zip(known, self._tokenize_prompts([contexts[i] for i in known])[0], strict=True):
                 if len(tokens) + completion_lengths[number] <= self._max_positions:
@@ -399,6 +404,13 @@ class OnlineReflectionDistillTrainer(GRPOTrainer):
             if self._teacher_weights is not None:
                 self._teacher_weights.load(checkpoint)
         return super().train(None if checkpoint is None else str(checkpoint), trial, ignore_keys_for_eval)
+
+    def draw_curves(self) -> Path | None:
+        """Draws the curves of this training into `output_dir`; `None` without matplotlib, which is optional."""
+        try:
+            return plot_online(self.state.log_history, Path(self.args.output_dir or ".") / CURVES_FILE)
+        except ImportError:
+            return None
 
     @property
     def _resumed_settings(self) -> dict[str, Any]:

@@ -1,0 +1,252 @@
+"""Train a code model online: it answers problems, the sandbox runs the answers, and it learns from reward and feedback.
+
+    reflection-trl online --config smollm2-135m/online
+    reflection-trl online --config qwen2.5-coder-1.5b/online --accelerate_config ddp --problems my/problems.jsonl
+
+The YAML file sets fields; the command line overrides them. Common options:
+
+    --model_name_or_path    model folder or Hub id
+    --problems              files, folders or Hub ids with problems that have tests
+    --eval_problems         held-out problems, for the solve rate
+    --system_prompt --limit --skip_invalid --decontaminate_against
+    --credit                `all`: 1 where all tests pass; `fraction`: the fraction that passes
+    --format_weight --length_weight --program_timeout
+    --distillation_weight   0 is GRPO, 1 distillation alone
+    --distillation_beta --teacher --teacher_update_rate --trust_region_weight
+    --show_feedback --show_peer --show_attempt --teach_passed
+    --num_generations --max_completion_length --temperature --use_vllm --vllm_mode
+    --learning_rate --max_steps --per_device_train_batch_size --gradient_accumulation_steps --seed
+    --use_peft --lora_r --lora_alpha --lora_target_modules
+    --output_dir            where rollouts, checkpoints, the model and the plot go
+    --resume_from_checkpoint   `true` for the newest complete checkpoint of output_dir, or a checkpoint's folder
+
+`--help-all` lists every field with its default. Invalid input ends with one sentence and exit status 1; set
+REFLECTION_TRL_DEBUG=1 for the traceback.
+"""
+
+import shutil
+import time
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .command_line import check_model_name, make_parser, parse_options, run_command
+from .train import USER_ERRORS, end, find_checkpoint, run_training, what_is_kept
+
+
+if TYPE_CHECKING:
+    from trl import ModelConfig, TrlParser
+
+    from .. import OnlineReflectionDistillConfig, OnlineReflectionDistillTrainer
+    from ..problems import Problem
+
+
+@dataclass
+class OnlineArguments:
+    """
+    Problems and rewards of an online training.
+
+    Args:
+        problems (`list[str]`):
+            Files, folders or Hub ids with problems.
+        eval_problems (`list[str]`, *optional*):
+            Held-out problems.
+        system_prompt (`str`, *optional*):
+            System message of each prompt.
+        limit (`int`, *optional*):
+            Train on the first so many problems only.
+        skip_invalid (`bool`, *optional*, defaults to `False`):
+            Leave out problems without tests and invalid rows, with a warning.
+        decontaminate_against (`list[str]`, *optional*, defaults to `["humaneval", "mbpp"]`):
+            Benchmarks whose tasks are removed from the problems; `none` to keep everything.
+        credit (`str`, *optional*, defaults to `"all"`):
+            `"all"` or `"fraction"`.
+        format_weight (`float`, *optional*, defaults to `0.0`):
+            Weight of code in one closed fence.
+        length_weight (`float`, *optional*, defaults to `0.0`):
+            Weight of the soft overlong punishment.
+        program_timeout (`float`, *optional*):
+            Seconds that a program may take.
+    """
+
+    problems: list[str] = field(
+        default_factory=list, metadata={"help": "Files, folders or Hub ids with problems that have tests."}
+    )
+    eval_problems: list[str] = field(
+        default_factory=list, metadata={"help": "Held-out problems, for the solve rate of `eval_strategy`."}
+    )
+    system_prompt: str | None = field(default=None, metadata={"help": "System message of each prompt."})
+    limit: int | None = field(default=None, metadata={"help": "Train on the first so many problems only."})
+    skip_invalid: bool = field(
+        default=False, metadata={"help": "Leave out problems without tests and invalid rows, with a warning."}
+    )
+    decontaminate_against: list[str] = field(
+        default_factory=lambda: ["humaneval", "mbpp"],
+        metadata={"help": "Benchmarks whose tasks are removed from the problems; 'none' to keep everything."},
+    )
+    credit: str = field(
+        default="all",
+        metadata={
+            "help": "Reward: 'all', 1 where all tests pass, or 'fraction', the fraction that passes.",
+            "choices": ("all", "fraction"),
+        },
+    )
+    format_weight: float = field(
+        default=0.0, metadata={"help": "Weight of 1 for code in one closed fence of the problem's language."}
+    )
+    length_weight: float = field(
+        default=0.0, metadata={"help": "Weight of DAPO's soft overlong punishment, from 0 down to -1."}
+    )
+    program_timeout: float | None = field(
+        default=None, metadata={"help": "Seconds that a program may take; by default what its language needs."}
+    )
+
+
+def online_parser() -> "TrlParser":
+    from trl import ModelConfig
+
+    from .. import OnlineReflectionDistillConfig
+
+    return make_parser((OnlineArguments, OnlineReflectionDistillConfig, ModelConfig), "online.py")
+
+
+def parse(argv: list[str]) -> "tuple[OnlineArguments, OnlineReflectionDistillConfig, ModelConfig]":
+    online_args, training_args, model_args = parse_options(online_parser(), argv)
+    return online_args, training_args, model_args
+
+
+def check(
+    online_args: OnlineArguments, training_args: "OnlineReflectionDistillConfig", model_args: "ModelConfig"
+) -> None:
+    """Checks what is missing most often, before anything is loaded."""
+    if model_args.model_name_or_path is None:
+        raise ValueError(
+            "No model specified: pass `--model_name_or_path`, or a recipe with `--config`, such as smollm2-135m/online."
+        )
+    check_model_name(model_args.model_name_or_path)
+    if not online_args.problems:
+        raise ValueError("No problems specified: pass `--problems` with files, folders or Hub ids.")
+    if training_args.eval_strategy != "no" and not online_args.eval_problems:
+        raise ValueError("`eval_strategy` needs `eval_problems`; pass some, or set it to 'no'.")
+    if online_args.program_timeout is not None and online_args.program_timeout <= 0:
+        raise ValueError(f"`program_timeout` must be above 0, got {online_args.program_timeout}.")
+
+
+def load(sources: list[str], online_args: OnlineArguments) -> "list[Problem]":
+    from ..problems import load_problems
+
+    problems = [
+        problem
+        for source in sources
+        for problem in load_problems(source, limit=online_args.limit, skip_invalid=online_args.skip_invalid)
+    ]
+    return problems[: online_args.limit]
+
+
+def load_data(online_args: OnlineArguments) -> tuple[Any, Any]:
+    """The rows to train on, without benchmarks, and the rows to evaluate on."""
+    from ..online import load_problems_for_rl
+    from ..problems import prepare_problems
+
+    problems = load(online_args.problems, online_args)
+    against = [name for name in online_args.decontaminate_against if name != "none"]
+    if against:
+        problems, report = prepare_problems(problems, decontaminate_against=against, near_duplicate_threshold=None)
+        print(report.summary())
+    options: dict[str, Any] = {
+        "system_prompt": online_args.system_prompt,
+        "skip_invalid": online_args.skip_invalid,
+    }
+    held_out = load(online_args.eval_problems, online_args) if online_args.eval_problems else None
+    return (
+        load_problems_for_rl(problems, **options),
+        None if held_out is None else load_problems_for_rl(held_out, **options),
+    )
+
+
+def make_trainer(
+    online_args: OnlineArguments, training_args: "OnlineReflectionDistillConfig", model_args: "ModelConfig"
+) -> "OnlineReflectionDistillTrainer":
+    from trl import get_peft_config, get_quantization_config
+
+    from .. import OnlineReflectionDistillTrainer, execution_reward
+    from ..sandbox import Limits
+
+    training_args.model_init_kwargs = {
+        "revision": model_args.model_revision,
+        "attn_implementation": model_args.attn_implementation,
+        "dtype": model_args.dtype,
+        **(training_args.model_init_kwargs or {}),  # type: ignore[dict-item] # no string any longer
+    }
+    train_dataset, eval_dataset = load_data(online_args)
+    timeout = online_args.program_timeout
+    reward = execution_reward(
+        online_args.credit,  # type: ignore[arg-type] # one of the choices
+        format_weight=online_args.format_weight,
+        length_weight=online_args.length_weight,
+        max_completion_length=training_args.max_completion_length if online_args.length_weight else None,
+        limits=None if timeout is None else Limits(timeout=timeout),
+    )
+    name = model_args.model_name_or_path
+    assert name is not None  # see `check`
+    return OnlineReflectionDistillTrainer(
+        model=name,
+        reward_funcs=reward,
+        args=training_args,
+        train_dataset=train_dataset,
+        eval_dataset=eval_dataset,
+        quantization_config=get_quantization_config(model_args),
+        peft_config=get_peft_config(model_args),
+    )
+
+
+def finish(trainer: "OnlineReflectionDistillTrainer", seconds: float) -> None:
+    """Prints what changed, and saves model, card, curves and state."""
+    from ..online.curves import summarize_online
+
+    output_dir = trainer.args.output_dir or "."
+    trainer.save_state()
+    trainer.save_model(output_dir)
+    if trainer.args.push_to_hub:
+        trainer.push_to_hub()
+    if not trainer.is_world_process_zero():
+        return
+    trainer.create_model_card()
+    print(f"\nTrained {trainer.state.global_step} steps in {seconds // 60:.0f} min {seconds % 60:02.0f} s.")
+    for label, first, last, note in summarize_online(trainer.state.log_history):
+        print(f"  {label:<32} {first:.3f} -> {last:.3f}   ({note})")
+    print(f"Model:    {output_dir}")
+    print(f"Rollouts: reflection-trl browse {output_dir}")
+    curves = trainer.draw_curves()
+    print(f"Curves:   {curves}" if curves else "Curves:   install matplotlib to have them drawn")
+
+
+def run(argv: list[str]) -> None:
+    if "--help-all" in argv:
+        online_parser().print_help()
+        return
+    # TRL sets it by default, under the name that transformers calls old
+    warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing` is deprecated", FutureWarning)
+    online_args, training_args, model_args = parse(argv)
+    check(online_args, training_args, model_args)
+    output_dir = Path(training_args.output_dir or ".")
+    is_new = not output_dir.exists()
+    try:
+        checkpoint = find_checkpoint(training_args)
+        trainer = make_trainer(online_args, training_args, model_args)
+        start = time.monotonic()
+        run_training(trainer, checkpoint)
+    except BaseException as error:
+        # Nothing was trained if nothing was written
+        if is_new and not any(path.is_file() for path in output_dir.rglob("*")):
+            shutil.rmtree(output_dir, ignore_errors=True)
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(what_is_kept(output_dir)) from None
+        raise
+    finish(trainer, time.monotonic() - start)
+    end(trainer)
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(run, __doc__, argv, USER_ERRORS)
