@@ -40,16 +40,16 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
         )
     if train_dataset is None:
         raise ValueError("`train_dataset` is required; `load_problems_for_rl` makes one from problems.")
+    evaluated = eval_dataset if isinstance(eval_dataset, dict) else {"eval_dataset": eval_dataset}
+    for name, dataset in {"train_dataset": train_dataset, **evaluated}.items():
+        if dataset is not None:
+            _check_columns(name, dataset)
     prompts = (args.generation_batch_size or 0) // (args.num_generations or 1)
     if isinstance(train_dataset, Dataset) and len(train_dataset) < prompts:
         raise ValueError(
             f"`train_dataset` has {len(train_dataset)} prompts, fewer than the {prompts} of one generation batch, so no step could be "
             f"made; lower `per_device_train_batch_size` or `gradient_accumulation_steps`, or raise `num_generations`."
         )
-    evaluated = eval_dataset if isinstance(eval_dataset, dict) else {"eval_dataset": eval_dataset}
-    for name, dataset in {"train_dataset": train_dataset, **evaluated}.items():
-        if dataset is not None:
-            _check_columns(name, dataset)
 
 
 def _check_columns(name: str, dataset: Any) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from trl import GRPOConfig
 
+from ..training.config import check_bf16
+
 
 TEACHERS = ("ema", "base", "trust-region", "live")
 
@@ -165,4 +167,5 @@ class OnlineReflectionDistillConfig(GRPOConfig):
             raise ValueError(
                 "`remove_unused_columns` is on, which would take the tests away from the reward; leave it at False."
             )
+        check_bf16(self)
         super().__post_init__()

@@ -29,8 +29,8 @@ def rollout_row(
         advantage (`float`, *optional*):
             Its advantage.
     """
-    outcome = rollout.outcome
-    prompt = rollout.prompt
+    outcome, prompt = rollout.outcome, rollout.prompt
+    feedback = {"kind": outcome.kind} if outcome.feedback is None else outcome.feedback.to_dict()
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
     messages.append({"role": "assistant", "content": rollout.completion})
     if outcome.is_judged:
@@ -46,7 +46,7 @@ def rollout_row(
         "score": outcome.score,
         "reward": reward,
         "advantage": advantage,
-        "feedback": [outcome.feedback.to_dict()] if outcome.feedback is not None else [],
+        "feedback": [feedback] if outcome.is_judged else [],
     }
 
 

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from transformers import TrainingArguments
 from transformers.utils import is_torch_bf16_gpu_available, is_torch_xla_available
 from trl import SFTConfig
 
@@ -359,12 +360,7 @@ class ReflectionDistillConfig(SFTConfig):
                     "to train in fp8."
                 )
             self.bf16 = False  # not `None`, of which TRL makes `True`
-        in_bf16 = not self.fp16 if self.bf16 is None else self.bf16
-        if in_bf16 and not (self.use_cpu or is_torch_bf16_gpu_available() or is_torch_xla_available()):
-            raise ValueError(
-                "There is no GPU here that computes in bfloat16, which is the default: to train on the CPU, set "
-                "`use_cpu=True, bf16=False` (`--use_cpu true --bf16 false`); on an older GPU, `bf16=False`."
-            )
+        check_bf16(self)
         super().__post_init__()
         if isinstance(self.dataset_kwargs, dict) and self.dataset_kwargs.get("skip_prepare_dataset"):
             raise ValueError(
@@ -415,3 +411,22 @@ class ReflectionDistillConfig(SFTConfig):
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"`{name}` is {value!r}; use one of {', '.join(choices)}.")
+
+
+def check_bf16(args: TrainingArguments) -> None:
+    """
+    Checks, before transformers does, that bfloat16 can be computed in where it is asked for or is TRL's default.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            Settings before their `__post_init__`.
+
+    Raises:
+        ValueError: If there is no such GPU.
+    """
+    in_bf16 = not args.fp16 if args.bf16 is None else args.bf16
+    if in_bf16 and not (args.use_cpu or is_torch_bf16_gpu_available() or is_torch_xla_available()):
+        raise ValueError(
+            "There is no GPU here that computes in bfloat16, which is the default: to train on the CPU, set "
+            "`use_cpu=True, bf16=False` (`--use_cpu true --bf16 false`); on an older GPU, `bf16=False`."
+        )

@@ -28,6 +28,9 @@ DEFAULT_LIMIT = 5000
 # What a run's folder holds, in the order in which it is shown
 STATUSES = ("accepted", "set_aside", "rejected")
 
+# Type of what an online training has drawn: a request, an answer and what its tests said
+ROLLOUT = "rollout"
+
 # Filters of the page, with their titles
 FACETS = {
     "status": "status",
@@ -63,7 +66,8 @@ beside its code, failures first, filters by kind of failure, rounds, outcome, la
 link to each row. The page is one file that needs no network; open it, or send it to a colleague.
 
 DATASET is a .jsonl, .json or .parquet file, a dataset id, a folder with a saved dataset, or the output folder of
-`reflection-trl build`: then rejected rollouts are shown too, with the reason. Rows may be in either form, that of
+`reflection-trl build`, in which rejected rollouts are shown too, with the reason, or of `reflection-trl online`, whose
+rollouts are shown with what their tests said. Rows may be in either form, that of
 this package or the published one with typed blocks.
 """
 
@@ -74,6 +78,9 @@ examples:
 
   # What a build accepted, set aside and rejected
   reflection-trl browse out/build
+
+  # What a model wrote during online training
+  reflection-trl browse out/online
 
   # 500 rows of a published dataset, drawn at random
   reflection-trl browse SenseLLM/ReflectionSeq-GPT --sample 500 --seed 1
@@ -137,8 +144,8 @@ def page_row(row: dict[str, Any], key: str, status: str | None = None) -> dict[s
     }
     more = {name: _text(value) for name, value in row.items() if name not in _PLACED and name not in _FACTS}
     extras = {
-        # A rejected rollout need not be one that can be trained on
-        "problem": None if row.get("rejection") else problem,
+        # A rejected rollout, or one of an online training, need not be one that can be trained on
+        "problem": None if row.get("rejection") or row.get("type") == ROLLOUT else problem,
         "rejection": row.get("rejection"),
         "detail": row.get("detail"),
         "tests": row.get("tests"),
@@ -152,7 +159,7 @@ def page_row(row: dict[str, Any], key: str, status: str | None = None) -> dict[s
 
 def _blocks(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The blocks of a row's messages: `label`, `kind` (text, code or execution), `text`, and `language` of code."""
-    users, reflection = 0, row.get("type") != "generation"
+    users, reflection = 0, row.get("type") not in ("generation", ROLLOUT)
     for message in row["messages"]:
         role = message["role"]
         users += role == "user"
@@ -219,6 +226,8 @@ def _guess(output: str) -> dict[str, Any]:
 
 
 def _outcome(row: dict[str, Any], ran: bool, failed: bool, passed: bool) -> str:
+    if row.get("type") == ROLLOUT and ran:
+        return "passed" if passed else "failed"
     if not ran:
         return "plain row" if row.get("type") == "generation" else "nothing run"
     if not failed:
@@ -255,11 +264,11 @@ def read_dataset(
     source: str, split: str = "train", config: str | None = None, limit: int | None = None
 ) -> list[tuple[str, str | None, dict[str, Any]]]:
     """
-    Read the rows of a dataset or of a run's folder.
+    Read the rows of a dataset, of a run's folder, or the rollouts of an online training.
 
     Args:
         source (`str`):
-            A file, a dataset id, a folder with a dataset or that of a run.
+            A file, a dataset id, a folder with a dataset, or that of a run or of an online training.
         split (`str`, *optional*, defaults to `"train"`):
             Split of a dataset.
         config (`str`, *optional*):
@@ -275,6 +284,13 @@ def read_dataset(
     """
     most = sys.maxsize if limit is None else limit
     folder = Path(source)
+    drawn = sorted((folder / "rollouts").glob("step-*.jsonl"))
+    if drawn and not (folder / "run.json").is_file():
+        rows: list[dict[str, Any]] = []
+        for file in drawn:
+            if len(rows) < most:
+                rows += read_rows(str(file), split, 0, most - len(rows))
+        return [(str(index), None, row) for index, row in enumerate(rows)]
     if not (folder / "run.json").is_file():
         return [(str(index), None, row) for index, row in enumerate(read_rows(source, split, 0, most, config))]
     found: list[tuple[str, str | None, dict[str, Any]]] = []

@@ -39,6 +39,16 @@ TRAIN = {
     "disable_tqdm": True,
     "lora_target_modules": "all-linear",
 }
+ONLINE = {
+    "problems": ["my/problems.jsonl"],
+    "eval_problems": [],
+    "per_device_train_batch_size": 2,
+    "num_generations": 2,
+    "max_completion_length": 4,
+    "max_steps": 1,
+    "disable_tqdm": True,
+    "lora_target_modules": "all-linear",
+}
 LOG = [
     {"step": step, "mask/rate": step / 4, "loss/sequence": 2.0, "loss/student": 2.0, "loss/distillation": 0.1}
     for step in range(1, 5)
@@ -116,7 +126,7 @@ def workplace(client, tiny_model, small_benchmarks, monkeypatch, tmp_path):  # n
     Path("out/smollm2-135m/trainer_state.json").write_text(json.dumps({"log_history": LOG}))
     Path("data/my-reflections.jsonl").write_text(as_lines(ROWS))
     Path("data/my-instructions.jsonl").write_text(as_lines(map(generation_row, range(4))))
-    for name, settings in (("build", BUILD), ("distill", TRAIN)):
+    for name, settings in (("build", BUILD), ("distill", TRAIN), ("online", ONLINE)):
         write_stand_in(f"recipes/smollm2-135m/{name}.yaml", settings)
     evaluation = EvaluationRun("me/coder", [Score("humaneval", [Outcome("HumanEval/0", 0, True, solution="pass")])])
     for folder in ("out/evaluate", "out/evaluate/coder"):

@@ -1,0 +1,114 @@
+"""The command `online`: recipes parse, a run leaves model, rollouts, curves and a summary, wrong input ends in a sentence."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import tiny_config
+from transformers import AutoModelForCausalLM
+
+from reflection_trl.cli.online import main, parse
+
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "recipes").glob("*/online.yaml"))
+PROBLEMS = [
+    {"id": f"p/{i}", "instruction": f"Write `f{i}`.", "tests": f"assert f{i}() == {i}", "entry_point": f"f{i}"}
+    for i in range(4)
+]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory, tokenizer):
+    folder = tmp_path_factory.mktemp("online")
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(tiny_config(), dtype=torch.float32).save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    (folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in PROBLEMS))
+    settings = {
+        "model_name_or_path": str(folder / "model"),
+        "problems": [str(folder / "problems.jsonl")],
+        "eval_problems": [str(folder / "problems.jsonl")],
+        "decontaminate_against": ["none"],
+        "system_prompt": "Write code.",
+        "output_dir": str(folder / "out"),
+        "per_device_train_batch_size": 4,
+        "per_device_eval_batch_size": 4,
+        "num_generations": 2,
+        "max_completion_length": 6,
+        "max_steps": 2,
+        "eval_strategy": "steps",
+        "eval_steps": 1,
+        "save_strategy": "steps",
+        "save_steps": 1,
+        "report_to": "none",
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "disable_tqdm": True,
+    }
+    (folder / "online.yaml").write_text(yaml.safe_dump(settings))
+    return folder
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda file: file.parent.name)
+def test_recipes_parse_and_name_files_that_are_there(config, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    online, training, model = parse(["--config", str(config), "--use_cpu", "true", "--bf16", "false"])
+    assert model.model_name_or_path and training.output_dir == f"out/{config.parent.name}-online"
+    for file in [*online.problems, *online.eval_problems]:
+        assert Path(file).exists()
+
+
+def test_there_is_a_recipe_for_each_promised_model():
+    promised = {"qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b", "qwen2.5-coder-7b", "smollm2-135m"}
+    assert {file.parent.name for file in CONFIGS} == promised
+
+
+def test_a_run_and_its_resumption(recipe, capsys):
+    assert main(["--config", str(recipe / "online.yaml")]) == 0, capsys.readouterr().err
+    said = capsys.readouterr().out
+    assert "Trained 2 steps" in said
+    assert re.search(r"solve rate of held-out problems +0\.000 -> 0\.000 +\(steps 1 and 2\)", said)
+    out = recipe / "out"
+    assert {"model.safetensors", "README.md", "trainer_state.json", "training_curves.png"} <= {
+        f.name for f in out.iterdir()
+    }
+    assert len(list((out / "rollouts").iterdir())) == 2
+    row = json.loads((out / "rollouts" / "step-000000.jsonl").read_text().splitlines()[0])
+    assert row["messages"][0] == {"role": "system", "content": "Write code."}
+    assert main(["--config", str(recipe / "online.yaml"), "--max_steps", "3", "--resume_from_checkpoint", "true"]) == 0
+    assert "Trained 3 steps" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--problems"], "expected at least one argument"),
+        (["--model_name_or_path", "nothing/here/at-all"], "nothing/here/at-all"),
+        (["--problems", "no-such.jsonl"], "no-such.jsonl"),
+        (["--program_timeout", "0"], "`program_timeout` must be above 0, got 0.0."),
+        (["--credit", "half"], "invalid choice: 'half'"),
+        (["--num_generations", "1"], "`num_generations` is 1"),
+        (["--distilation_weight", "1"], "did you mean `distillation_weight`?"),
+        (["--length_weight", "-1"], "`length_weight` must not be negative"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_leaves_nothing(recipe, tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "out"
+    assert main(["--config", str(recipe / "online.yaml"), "--output_dir", str(out), *arguments]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and message in error
+    assert not out.exists()
+
+
+def test_what_is_missing_is_named(recipe, capsys):
+    cpu = ["--use_cpu", "true", "--bf16", "false"]
+    assert main(cpu) == 1
+    assert "No model specified" in capsys.readouterr().err
+    assert main(["--model_name_or_path", str(recipe / "model"), *cpu]) == 1
+    assert "No problems specified" in capsys.readouterr().err

@@ -1,0 +1,129 @@
+"""What would make an online training fail or learn nothing: one sentence each, before the model is loaded or used."""
+
+import re
+
+import pytest
+from datasets import Dataset
+
+from reflection_trl import (
+    OnlineReflectionDistillConfig,
+    OnlineReflectionDistillTrainer,
+    execution_reward,
+    load_problems_for_rl,
+)
+from reflection_trl.sandbox import Sandbox, SandboxUnavailableError
+
+from .conftest import ADD, SAT
+from .scripted import scripted_reward
+
+
+SETTINGS = {
+    "per_device_train_batch_size": 4,
+    "num_generations": 2,
+    "max_completion_length": 8,
+    "report_to": "none",
+    "use_cpu": True,
+    "bf16": False,
+    "gradient_checkpointing": False,
+}
+
+
+def make(model, folder, tokenizer=None, dataset=None, reward=None, **settings):
+    return OnlineReflectionDistillTrainer(
+        model,
+        reward_funcs=reward if reward is not None else scripted_reward(),
+        args=OnlineReflectionDistillConfig(str(folder), **(SETTINGS | settings)),
+        train_dataset=load_problems_for_rl([ADD, SAT]) if dataset is None else dataset,
+        processing_class=tokenizer,
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_generations": 1}, "`num_generations` is 1, but rewards are compared within a group"),
+        ({"distillation_weight": 1.5}, "`distillation_weight` is 1.5; it must lie in [0, 1]"),
+        ({"distillation_beta": -0.1}, "`distillation_beta` is -0.1; it must lie in [0, 1]"),
+        ({"distillation_temperature": 0.0}, "`distillation_temperature` is 0.0; it must be above 0"),
+        ({"teacher": "frozen"}, "`teacher` is 'frozen'; use one of ema, base, trust-region, live"),
+        ({"max_feedback_length": 0}, "`max_feedback_length` is 0; it must be at least 1"),
+        ({"show_feedback": False, "show_peer": False}, "the teacher knows no more than the student"),
+        ({"remove_unused_columns": True}, "`remove_unused_columns` is on, which would take the tests away"),
+    ],
+)
+def test_settings(tmp_path, settings, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        OnlineReflectionDistillConfig(str(tmp_path), **(SETTINGS | settings))
+
+
+def test_a_teacher_that_is_not_used_may_know_nothing(tmp_path):
+    OnlineReflectionDistillConfig(
+        str(tmp_path), **SETTINGS, distillation_weight=0.0, show_feedback=False, show_peer=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("dataset", "error", "message"),
+    [
+        (Dataset.from_list([{"text": "x"}]), ValueError, "needs a column `prompt`, and `tests` or `examples`"),
+        (Dataset.from_list([{"prompt": "x", "solution": "1"}]), ValueError, "but has prompt, solution"),
+        ([{"prompt": "x"}], TypeError, "must be a `Dataset` or `IterableDataset`, got `list`"),
+        (load_problems_for_rl([ADD]), ValueError, "has 1 prompts, fewer than the 2 of one generation batch"),
+    ],
+)
+def test_datasets(make_model, tokenizer, tmp_path, dataset, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        make(make_model(), tmp_path, tokenizer, dataset)
+
+
+def test_a_prompt_longer_than_the_context(make_model, tokenizer, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"2 of 2 prompts leave no room for 2040 completion tokens in a context of 2048: 'add' \("
+    ):
+        make(make_model(), tmp_path, tokenizer, max_completion_length=2040)
+
+
+def test_rewards_without_feedback(make_model, tokenizer, tmp_path):
+    for reward, number in (([lambda **_: []], 0), ([scripted_reward(), scripted_reward()], 2)):
+        with pytest.raises(ValueError, match=rf"must have one `execution_reward\(\.\.\.\)`.* but has {number}"):
+            make(make_model(), tmp_path, tokenizer, reward=reward)
+
+
+def test_another_reward_may_stand_beside(make_model, tokenizer, tmp_path):
+    def short(completions, **_):
+        return [0.25] * len(completions)
+
+    trainer = make(
+        make_model(), tmp_path, tokenizer, reward=[short, scripted_reward()], max_steps=1, save_strategy="no"
+    )
+    trainer.train()
+    log = trainer.state.log_history[0]
+    assert log["reward"] == 0.25 and log["rewards/short/mean"] == 0.25 and log["execution/pass_rate"] == 0.0
+
+
+def test_settings_of_another_trainer(make_model, tmp_path):
+    from trl import GRPOConfig
+
+    with pytest.raises(TypeError, match="must be an `OnlineReflectionDistillConfig`, got `GRPOConfig`"):
+        OnlineReflectionDistillTrainer(make_model(), args=GRPOConfig(str(tmp_path), **SETTINGS))
+
+
+def test_vllm_that_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setattr("reflection_trl.online.checks.is_vllm_available", lambda: False)
+    with pytest.raises(ImportError, match="vLLM is not installed: run `pip install vllm`"):
+        make("no/model", tmp_path, use_vllm=True)
+
+
+def test_a_folder_without_a_model(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty"):
+        make(str(tmp_path / "empty"), tmp_path)
+
+
+def test_a_machine_on_which_no_sandbox_holds(monkeypatch):
+    def refuse(self):
+        raise SandboxUnavailableError("No isolation mechanism holds on this machine.")
+
+    monkeypatch.setattr(Sandbox, "start", refuse)
+    with pytest.raises(SandboxUnavailableError, match="No isolation mechanism holds"):
+        execution_reward()
