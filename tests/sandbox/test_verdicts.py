@@ -51,6 +51,16 @@ def test_early_exit_is_told_apart(sandbox: Sandbox):
     assert verdict.stdout == "a line\n" and verdict.error is None and verdict.reason
 
 
+@pytest.mark.parametrize("character", ["\x0c", "\x1c", "\x85", "\u2028"])
+def test_the_line_of_an_error_is_that_of_the_compiler(sandbox: Sandbox, character: str):
+    source = f"x = 1  # {character} and\r\n\ny = 2\nraise ValueError(x)\n"
+    error = sandbox.run(PythonProgram(source)).error
+    assert (error.line, error.source_line) == (4, "raise ValueError(x)")
+    assert "    raise ValueError(x)\n" in error.text
+    error = sandbox.run(PythonProgram("x = 1", f"'{character}'\n\nassert x == 2\n")).error
+    assert (error.line, error.source_line) == (3, "assert x == 2")
+
+
 def test_runtime_error(sandbox: Sandbox):
     source = "def f(x):\n    é = 'ü' + x['key']\n    return é\n\nf({})\n"
     error = sandbox.run(PythonProgram(source)).error

@@ -9,6 +9,7 @@ import io
 import linecache
 import operator
 import os
+import re
 import reprlib
 import signal
 import sys
@@ -67,7 +68,8 @@ def cut(text: Any, limit: int) -> str:
 
 def register_source(filename: str, source: str) -> None:
     """Lets tracebacks show the lines of `source`, wherever the program changes directory to."""
-    lines = [f"{line}\n" for line in source.splitlines()]  # as `linecache` has them: carets are placed by it
+    # As `linecache` has them, since carets are placed by it: `str.splitlines` ends a line at a form feed too, and the compiler does not
+    lines = [f"{line}\n" for line in re.split(r"\r\n|\r|\n", source)]
     linecache.cache[filename] = (len(source), None, lines, filename)
 
 
