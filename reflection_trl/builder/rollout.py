@@ -326,7 +326,9 @@ class _Rollout:
         if self.problem.examples:
             return Answer(answer.code)
         program = split_asserts(answer.code, language).solution.strip() or answer.code
-        begun = f"{Answer(program).message(language)}\n\n{_TESTS}"
+        # The fence of the tests is open, or a small model may write none; a comment ends it, since space at the end is cut by some templates
+        comment = "#" if language in ("python", "bash") else "//"
+        begun = f"{Answer(program).message(language)}\n\n{_TESTS}\n\n```{get_language(language).fences[0]}\n{comment} Tests"
         tested = await self._draw(self._chat, sampling, 0, again, begun=begun)
         return dataclasses.replace(tested, lead=answer.lead, tail=answer.tail)
 

@@ -487,14 +487,14 @@ def test_tests_that_cannot_be_told_from_the_solution_are_refused():
 
 def test_a_sequence_may_start_from_an_answer_to_the_request_alone():
     own = fenced("def double(x):\n    # twice as much\n    return x + x", "Sure.", "It adds.")
-    made, model = roll(PROBLEM, [own, "\n\n```python\nassert double(3) == 6\n```", DONE], answer_first=True)
+    made, model = roll(PROBLEM, [own, "\nassert double(3) == 6\n```", DONE], answer_first=True)
     assert made.accepted and made.unaided and made.answer == own and made.rounds == 1
     assert model.prompts[0] == [{"role": "user", "content": made.request}]
     assert model.prompts[1] == [
         {"role": "user", "content": made.instruction},
         {
             "role": "assistant",
-            "content": "```python\ndef double(x):\n    # twice as much\n    return x + x\n```\n\nTests:",
+            "content": "```python\ndef double(x):\n    # twice as much\n    return x + x\n```\n\nTests:\n\n```python\n# Tests",
         },
     ]
     assert made.attempts[0].text == own  # with the prose around it
@@ -505,7 +505,7 @@ def test_a_sequence_may_start_from_an_answer_to_the_request_alone():
 
 def test_an_answer_to_the_request_alone_that_fails_is_repaired():
     wrong = fenced("def double(x):\n    # twice\n    return x ** 2")
-    asserts = "\n\n```python\nassert double(3) == 6\n```\nThat is all."
+    asserts = "\nassert double(3) == 6\n```\nThat is all."
     execute = RunsHere()
     made, model = roll(PROBLEM, [wrong, asserts, MENDED, ANSWER, DONE], execute, answer_first=True)
     assert made.accepted and made.repaired and not made.unaided and made.answer == ANSWER
@@ -518,7 +518,7 @@ def test_an_answer_to_the_request_alone_that_fails_is_repaired():
 
 
 def test_an_answer_to_the_request_alone_needs_asserts_that_were_asked_for():
-    made, model = roll(PROBLEM, [RIGHT, "\n\n```python\n```"], answer_first=True)
+    made, model = roll(PROBLEM, [RIGHT, "\n```"], answer_first=True)
     assert made.rejection == "asserts_missing"
     assert "assert" not in model.prompts[1][1]["content"]  # those of the answer do not count
 
