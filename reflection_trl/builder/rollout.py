@@ -29,20 +29,19 @@ import dataclasses
 import functools
 import random
 import re
-import zlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..answers import Answer, read_answer, without_thoughts
+from ..answers import Answer
 from ..feedback import Feedback, FeedbackKind
-from ..fences import before_fences, fence_code
-from ..generation.types import BudgetExhaustedError, Completion, Generate, GenerationError, Sampling
+from ..fences import fence_code
+from ..generation.types import BudgetExhaustedError, Generate, GenerationError
 from ..languages import get_language
 from ..languages.execution import Execute, Run
 from ..problems import Problem
 from ..problems.judge import judge
-from .acceptance import Rejected, Rejection, check_standalone, echoed_words, is_refusal
+from .acceptance import Rejected, Rejection, check_standalone, echoed_words
 from .asserts import (
     Assert,
     assert_hint,
@@ -52,7 +51,8 @@ from .asserts import (
     set_tests_apart,
     split_asserts,
 )
-from .draws import Draw, generate_after_runs, judge_draw
+from .drawing import Drawing, draw_seed
+from .draws import Draw, judge_draw
 from .sequence import Attempt, ReflectionSequence
 from .settings import RolloutSettings
 
@@ -63,41 +63,6 @@ _NO_OUTPUT = "(no output)"
 _ANNOUNCEMENT = re.compile(
     r"^(here|below|the following|sure|certainly|corrected|the corrected)[^.!?\n]*[:!]|^#.*", re.I | re.M
 )
-# Another draw may do better
-_WORTH_ANOTHER = frozenset(
-    {
-        Rejection.EMPTY_ANSWER,
-        Rejection.TRUNCATED,
-        Rejection.NO_CODE,
-        Rejection.WRONG_LANGUAGE,
-        Rejection.NO_PROGRESS,
-        Rejection.LEANS_ON_REFLECTION,
-        Rejection.ECHOES_PROMPT,
-        Rejection.UNDEFINED_NAMES,
-        Rejection.TESTS_IN_ANSWER,
-        Rejection.TESTS_NOT_APART,
-        Rejection.TESTS_FAILED,
-        Rejection.OWN_ASSERTS_FAILED,
-    }
-)
-_HOTTER, _HOTTEST = 0.2, 2.0  # the latter is as much as servers take
-_SENTENCES = re.compile(r"(.*[.!?](?=\s|$))?", re.DOTALL)
-
-
-def draw_seed(seed: int, problem_id: str, sample: int, step: str | int) -> int:
-    """
-    The seed of one draw: the same in every process and every run.
-
-    Args:
-        seed (`int`): of the whole run.
-        problem_id (`str`): the problem.
-        sample (`int`): the rollout among those of the problem.
-        step (`str` or `int`): the round, from 0, or the name of another step.
-
-    Returns:
-        `int`: 32 bits, unsigned.
-    """
-    return zlib.crc32(f"{seed}\0{problem_id}\0{sample}\0{step}".encode("utf-8", "surrogatepass"))
 
 
 async def rollout(
@@ -173,7 +138,7 @@ class _Rollout:
     def __init__(self, problem: Problem, generate: Generate, execute: Execute, settings: RolloutSettings, sample: int):
         self.problem = problem
         self.settings = settings
-        self._generate = generate
+        self._drawing = Drawing(problem, sample, generate, settings)
         self._execute = execute
         self._chat: list[dict[str, Any]] = []
         self._votes: list[str] | None = None
@@ -207,7 +172,11 @@ class _Rollout:
             raise
         except GenerationError as error:
             self._note(rejection=Rejection.GENERATION_FAILED.value, detail=str(error))
-        self._note(wrong_asserts=tuple(self._found.wrong))
+        self._note(
+            wrong_asserts=tuple(self._found.wrong),
+            prompt_tokens=self._drawing.prompt_tokens,
+            completion_tokens=self._drawing.completion_tokens,
+        )
         return self.sequence
 
     async def _reflect(self) -> None:
@@ -286,7 +255,7 @@ class _Rollout:
             if number == 0 and self.settings.answer_first:
                 answer = await self._write_from_answer(again)
             else:
-                answer = await self._draw(self._chat, sampling, step, again)
+                answer = await self._drawing.draw(self._chat, sampling, step, again)
             _refuse_echo(answer, orders)
             answer = self._with_tests_apart(answer, number)
             if answer.code in failed:
@@ -296,7 +265,7 @@ class _Rollout:
         orders = self._feedback("", "") if number else self._instruction("")
         count = self.settings.repair_candidates if number else 1
         drawn = await asyncio.gather(
-            *(self._until_usable(functools.partial(draw, candidate)) for candidate in range(count)),
+            *(self._drawing.until_usable(functools.partial(draw, candidate)) for candidate in range(count)),
             return_exceptions=True,
         )
         refused = [outcome for outcome in drawn if isinstance(outcome, BaseException)]
@@ -322,25 +291,15 @@ class _Rollout:
         """An answer to the request alone, with asserts that the model adds when it has been asked for them."""
         sampling, language = self.settings.first, self.problem.language
         chat = [{"role": "user", "content": self.sequence.request}]
-        self._first_answer = answer = await self._draw(chat, sampling, "first answer", again)
+        self._first_answer = answer = await self._drawing.draw(chat, sampling, "first answer", again)
         if self.problem.examples:
             return Answer(answer.code)
         program = split_asserts(answer.code, language).solution.strip() or answer.code
         # The fence of the tests is open, or a small model may write none; a comment ends it, since space at the end is cut by some templates
         comment = "#" if language in ("python", "bash") else "//"
         begun = f"{Answer(program).message(language)}\n\n{_TESTS}\n\n```{get_language(language).fences[0]}\n{comment} Tests"
-        tested = await self._draw(self._chat, sampling, 0, again, begun=begun)
+        tested = await self._drawing.draw(self._chat, sampling, 0, again, begun=begun)
         return dataclasses.replace(tested, lead=answer.lead, tail=answer.tail)
-
-    async def _until_usable(self, draw: Callable[[int], Awaitable[Answer]]) -> Answer:
-        """Draws again what cannot be used, as often as the settings allow. `draw` is told how often that was."""
-        for again in range(self.settings.redraws):
-            try:
-                return await draw(again)
-            except Rejected as rejected:
-                if rejected.reason not in _WORTH_ANOTHER:
-                    raise
-        return await draw(self.settings.redraws)
 
     async def _analyse(self, answer: Answer, number: int) -> Answer:
         """Asks what was wrong, where a program was repaired without a word on that."""
@@ -350,7 +309,7 @@ class _Rollout:
             {"role": "assistant", "content": _whole_message(answer, language)},
             {"role": "user", "content": request},
         ]
-        lead = await self._say([*self._chat, *turns], f"analysis {number}")
+        lead = await self._drawing.say([*self._chat, *turns], f"analysis {number}")
         if not _has_analysis(lead):
             raise Rejected(
                 Rejection.ANALYSIS_MISSING, f"Round {number + 1} repairs the program without saying what was wrong."
@@ -414,7 +373,8 @@ class _Rollout:
         if self._votes is None:
             chat = [{"role": "user", "content": self.sequence.request}]
             draws = (
-                self._draw(chat, self.settings.first, f"voter {number}") for number in range(self.settings.voters)
+                self._drawing.draw(chat, self.settings.first, f"voter {number}")
+                for number in range(self.settings.voters)
             )
             answers = await asyncio.gather(*draws, return_exceptions=True)
             for answer in answers:
@@ -477,7 +437,7 @@ class _Rollout:
                 self._note(unaided=True)
                 return
         if self.settings.answer_context == "program":
-            await self._until_usable(self._aided_answer)
+            await self._drawing.until_usable(self._aided_answer)
             return
         await self._take_one(await self._draws(self._request_alone(), self.settings.answer_draws, "answer"))
         self._note(unaided=True)
@@ -489,7 +449,9 @@ class _Rollout:
         """Answers to the request, drawn at the same time and judged by the problem's tests."""
 
         async def draw(number: int) -> Draw:
-            completion = await self._complete(chat, self.settings.answer, f"{step} {number}" if number else step)
+            completion = await self._drawing.complete(
+                chat, self.settings.answer, f"{step} {number}" if number else step
+            )
             return await judge_draw(self.problem, completion, self._run)
 
         drawn = await asyncio.gather(*(draw(number) for number in range(count)), return_exceptions=True)
@@ -519,7 +481,7 @@ class _Rollout:
         if completion.finish_reason == "length":
             detail = f"The model came to no end within {self.settings.answer.max_tokens} tokens in the answer."
             raise Rejected(Rejection.TRUNCATED, detail, completion.text)
-        self._check_readable(answer, completion, "the answer")
+        self._drawing.check_readable(answer, completion, "the answer")
         self._note(answer=completion.text, answer_code=answer.code)
         if draw.tests:
             raise Rejected(Rejection.TESTS_IN_ANSWER, "The answer holds tests, which were not asked for.")
@@ -531,7 +493,7 @@ class _Rollout:
         program = split_asserts(self.sequence.attempts[-1].code, problem.language).solution.strip()
         flags = {"examples": bool(problem.examples)}
         request = self._prompt("answer", instruction=problem.instruction, program=program, **flags)
-        answer = await self._draw(
+        answer = await self._drawing.draw(
             [{"role": "user", "content": request}], self.settings.answer, "answer", again, program
         )
         _refuse_echo(answer, self._prompt("answer", instruction="", program="", **flags))
@@ -583,81 +545,9 @@ class _Rollout:
             feedback=self.sequence.attempts[-1].feedback.text,
             repaired=self.sequence.repaired,
         )
-        self._note(conclusion=await self._say([*self._chat, {"role": "user", "content": request}], "conclusion"))
-
-    async def _say(self, chat: list[dict[str, Any]], step: str) -> str:
-        """Prose alone, in whole sentences; empty where none can be had."""
-        completion = await self._complete(chat, self.settings.prose, step)
-        prose = before_fences(completion.text).strip()
-        if completion.finish_reason == "length" and (whole := _SENTENCES.match(prose)):
-            prose = whole[0]
-        return "" if completion.finish_reason == "refused" or is_refusal(prose) else prose
-
-    async def _draw(
-        self,
-        chat: list[dict[str, Any]],
-        sampling: Sampling,
-        step: str | int,
-        again: int = 0,
-        known: str = "",
-        begun: str = "",
-    ) -> Answer:
-        """
-        One answer with a program in it.
-
-        Args:
-            chat (`list`): what the model is sent.
-            sampling ([`~reflection_trl.generation.Sampling`]): how the answer is drawn for the first time.
-            step (`str` or `int`): the round, from 0, or the name of another step.
-            again (`int`, *optional*, defaults to 0): how often it was drawn before.
-            known (`str`, *optional*): program that an answer in prose alone explains; it is put before the prose.
-            begun (`str`, *optional*): how the answer begins, which the model goes on with.
-        """
-        if again:
-            hotter = min(sampling.temperature + _HOTTER * again, _HOTTEST)
-            sampling = dataclasses.replace(sampling, temperature=hotter)
-        chat = [*chat, {"role": "assistant", "content": begun}] if begun else chat
-        completion = await self._complete(chat, sampling, f"{step} again {again}" if again else step)
-        text, cut = begun + completion.text, completion.finish_reason == "length"
-        number = str(step).partition(" ")[0]
-        where = f"round {int(number) + 1}" if number.isdecimal() else f"the {step}"
-        answer = read_answer(text, self.problem.language, self.problem.entry_point)
-        if cut and len(text) <= self.settings.max_chars and not (answer.code and answer.closed):
-            detail = f"The model came to no end within {sampling.max_tokens} tokens in {where}."
-            raise Rejected(Rejection.TRUNCATED, detail, text)
-        self._check_readable(answer, dataclasses.replace(completion, text=text), where, known)
-        if not answer.code:
-            return Answer(known, tail=answer.lead)
-        # Prose that was cut off in the middle of a sentence is left out
-        return dataclasses.replace(answer, tail="") if cut else answer
-
-    def _check_readable(self, answer: Answer, completion: Completion, where: str, known: str = "") -> None:
-        """Refuses what holds no program in the language that was asked for, unless one is `known` that the prose explains."""
-        text = completion.text
-        if completion.finish_reason == "refused":
-            raise Rejected(Rejection.REFUSED, f"The model's server refused {where}.")
-        if not text.strip():
-            raise Rejected(Rejection.EMPTY_ANSWER, f"The model wrote nothing in {where}.")
-        if len(text) > self.settings.max_chars:
-            raise Rejected(Rejection.TOO_LONG, f"The model wrote {len(text)} characters in {where}.")
-        if answer.foreign:
-            detail = f"The model wrote {answer.foreign} instead of {self.problem.language} in {where}."
-            raise Rejected(Rejection.WRONG_LANGUAGE, detail, text)
-        if not answer.code and is_refusal(text):
-            raise Rejected(Rejection.REFUSED, f"The model declined in {where}.", text)
-        if not answer.code and not known:
-            raise Rejected(Rejection.NO_CODE, f"The model wrote no code in {where}.", text)
-
-    async def _complete(self, chat: list[dict[str, Any]], sampling: Sampling, step: str | int) -> Completion:
-        seed = draw_seed(self.settings.seed, self.problem.id, self.sequence.sample, step)
-        completion = await generate_after_runs(self._generate, chat, dataclasses.replace(sampling, seed=seed))
         self._note(
-            prompt_tokens=self.sequence.prompt_tokens + completion.prompt_tokens,
-            completion_tokens=self.sequence.completion_tokens + completion.completion_tokens,
+            conclusion=await self._drawing.say([*self._chat, {"role": "user", "content": request}], "conclusion")
         )
-        # Half of a surrogate pair can be neither run nor stored
-        text = (completion.text or "").encode("utf-8", "replace").decode("utf-8")
-        return dataclasses.replace(completion, text=without_thoughts(text))
 
     async def _run(
         self, language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from reflection_trl.builder import ReflectionSequence, RolloutSettings
 from reflection_trl.builder.asserts import split_asserts
+from reflection_trl.builder.drawing import draw_seed
 from reflection_trl.builder.features import to_record
-from reflection_trl.builder.rollout import draw_seed, rollout
+from reflection_trl.builder.rollout import rollout
 from reflection_trl.feedback import FeedbackKind
 from reflection_trl.generation.types import (
     BudgetExhaustedError,

@@ -1,0 +1,154 @@
+"""What a rollout draws from the model: programs and prose, each with a seed of its own, again where it cannot be used."""
+
+import dataclasses
+import re
+import zlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..answers import Answer, read_answer, without_thoughts
+from ..fences import before_fences
+from ..generation.types import Completion, Generate, Sampling
+from ..problems import Problem
+from .acceptance import Rejected, Rejection, is_refusal
+from .draws import generate_after_runs
+from .settings import RolloutSettings
+
+
+# Another draw may do better
+_WORTH_ANOTHER = frozenset(
+    {
+        Rejection.EMPTY_ANSWER,
+        Rejection.TRUNCATED,
+        Rejection.NO_CODE,
+        Rejection.WRONG_LANGUAGE,
+        Rejection.NO_PROGRESS,
+        Rejection.LEANS_ON_REFLECTION,
+        Rejection.ECHOES_PROMPT,
+        Rejection.UNDEFINED_NAMES,
+        Rejection.TESTS_IN_ANSWER,
+        Rejection.TESTS_NOT_APART,
+        Rejection.TESTS_FAILED,
+        Rejection.OWN_ASSERTS_FAILED,
+    }
+)
+_HOTTER, _HOTTEST = 0.2, 2.0  # the latter is as much as servers take
+_SENTENCES = re.compile(r"(.*[.!?](?=\s|$))?", re.DOTALL)
+
+
+def draw_seed(seed: int, problem_id: str, sample: int, step: str | int) -> int:
+    """
+    The seed of one draw: the same in every process and every run.
+
+    Args:
+        seed (`int`): of the whole run.
+        problem_id (`str`): the problem.
+        sample (`int`): the rollout among those of the problem.
+        step (`str` or `int`): the round, from 0, or the name of another step.
+
+    Returns:
+        `int`: 32 bits, unsigned.
+    """
+    return zlib.crc32(f"{seed}\0{problem_id}\0{sample}\0{step}".encode("utf-8", "surrogatepass"))
+
+
+class Drawing:
+    """
+    Draws the answers of one rollout, and counts their tokens.
+
+    Args:
+        problem ([`~reflection_trl.problems.Problem`]): the problem.
+        sample (`int`): number of the rollout among those of the problem.
+        generate ([`~reflection_trl.generation.Generate`]): draws answers.
+        settings ([`RolloutSettings`]): how.
+    """
+
+    def __init__(self, problem: Problem, sample: int, generate: Generate, settings: RolloutSettings):
+        self.prompt_tokens = self.completion_tokens = 0
+        self._problem = problem
+        self._sample = sample
+        self._generate = generate
+        self._settings = settings
+
+    async def until_usable(self, draw: Callable[[int], Awaitable[Answer]]) -> Answer:
+        """Draws again what cannot be used, as often as the settings allow. `draw` is told how often that was."""
+        for again in range(self._settings.redraws):
+            try:
+                return await draw(again)
+            except Rejected as rejected:
+                if rejected.reason not in _WORTH_ANOTHER:
+                    raise
+        return await draw(self._settings.redraws)
+
+    async def say(self, chat: list[dict[str, Any]], step: str) -> str:
+        """Prose alone, in whole sentences; empty where none can be had."""
+        completion = await self.complete(chat, self._settings.prose, step)
+        prose = before_fences(completion.text).strip()
+        if completion.finish_reason == "length" and (whole := _SENTENCES.match(prose)):
+            prose = whole[0]
+        return "" if completion.finish_reason == "refused" or is_refusal(prose) else prose
+
+    async def draw(
+        self,
+        chat: list[dict[str, Any]],
+        sampling: Sampling,
+        step: str | int,
+        again: int = 0,
+        known: str = "",
+        begun: str = "",
+    ) -> Answer:
+        """
+        One answer with a program in it.
+
+        Args:
+            chat (`list`): what the model is sent.
+            sampling ([`~reflection_trl.generation.Sampling`]): how the answer is drawn for the first time.
+            step (`str` or `int`): the round, from 0, or the name of another step.
+            again (`int`, *optional*, defaults to 0): how often it was drawn before.
+            known (`str`, *optional*): program that an answer in prose alone explains; it is put before the prose.
+            begun (`str`, *optional*): how the answer begins, which the model goes on with.
+        """
+        if again:
+            hotter = min(sampling.temperature + _HOTTER * again, _HOTTEST)
+            sampling = dataclasses.replace(sampling, temperature=hotter)
+        chat = [*chat, {"role": "assistant", "content": begun}] if begun else chat
+        completion = await self.complete(chat, sampling, f"{step} again {again}" if again else step)
+        text, cut = begun + completion.text, completion.finish_reason == "length"
+        number = str(step).partition(" ")[0]
+        where = f"round {int(number) + 1}" if number.isdecimal() else f"the {step}"
+        answer = read_answer(text, self._problem.language, self._problem.entry_point)
+        if cut and len(text) <= self._settings.max_chars and not (answer.code and answer.closed):
+            detail = f"The model came to no end within {sampling.max_tokens} tokens in {where}."
+            raise Rejected(Rejection.TRUNCATED, detail, text)
+        self.check_readable(answer, dataclasses.replace(completion, text=text), where, known)
+        if not answer.code:
+            return Answer(known, tail=answer.lead)
+        # Prose that was cut off in the middle of a sentence is left out
+        return dataclasses.replace(answer, tail="") if cut else answer
+
+    def check_readable(self, answer: Answer, completion: Completion, where: str, known: str = "") -> None:
+        """Refuses what holds no program in the language that was asked for, unless one is `known` that the prose explains."""
+        text = completion.text
+        if completion.finish_reason == "refused":
+            raise Rejected(Rejection.REFUSED, f"The model's server refused {where}.")
+        if not text.strip():
+            raise Rejected(Rejection.EMPTY_ANSWER, f"The model wrote nothing in {where}.")
+        if len(text) > self._settings.max_chars:
+            raise Rejected(Rejection.TOO_LONG, f"The model wrote {len(text)} characters in {where}.")
+        if answer.foreign:
+            detail = f"The model wrote {answer.foreign} instead of {self._problem.language} in {where}."
+            raise Rejected(Rejection.WRONG_LANGUAGE, detail, text)
+        if not answer.code and is_refusal(text):
+            raise Rejected(Rejection.REFUSED, f"The model declined in {where}.", text)
+        if not answer.code and not known:
+            raise Rejected(Rejection.NO_CODE, f"The model wrote no code in {where}.", text)
+
+    async def complete(self, chat: list[dict[str, Any]], sampling: Sampling, step: str | int) -> Completion:
+        """What the model says, its thinking left out; a seed of its own for each step."""
+        seed = draw_seed(self._settings.seed, self._problem.id, self._sample, step)
+        completion = await generate_after_runs(self._generate, chat, dataclasses.replace(sampling, seed=seed))
+        self.prompt_tokens += completion.prompt_tokens
+        self.completion_tokens += completion.completion_tokens
+        # Half of a surrogate pair can be neither run nor stored
+        text = (completion.text or "").encode("utf-8", "replace").decode("utf-8")
+        return dataclasses.replace(completion, text=without_thoughts(text))
