@@ -43,6 +43,8 @@ PROBLEMS = [
     )
     for number in range(12)
 ]
+# Programs, conclusion and answer: each asked for once
+ONE_DRAW = RolloutSettings(answer_draws=1, solve_rate_draws=0)
 SECRET = "sk-0123456789-secret"
 
 
@@ -100,7 +102,7 @@ def serving(fault=lambda number, body: None):
 
 def make(output_dir, url, tasks=3, workers=1, samples=1, problems=None, give_up_after=None, **options):
     generation = GenerationArguments(model_name_or_path=MODEL, base_url=url, **options)
-    build = Build(problems or PROBLEMS, MODEL, RolloutSettings(), samples, give_up_after=give_up_after)
+    build = Build(problems or PROBLEMS, MODEL, ONE_DRAW, samples, give_up_after=give_up_after)
     logs, _ = prepare_folder(build, output_dir, tasks)
     runner = RolloutRunner(build, output_dir, generation, inference_config(generation))
     LocalPipelineExecutor([runner], tasks=tasks, workers=workers, logging_dir=logs).run()
@@ -126,7 +128,7 @@ def rollouts(output_dir):
 
 def test_tasks_make_the_rows_of_a_single_process(tmp_path):
     with serving() as server:
-        alone = Build(PROBLEMS, MODEL, RolloutSettings(), 1)
+        alone = Build(PROBLEMS, MODEL, ONE_DRAW, 1)
         generation = GenerationArguments(model_name_or_path=MODEL, base_url=server.url)
         asyncio.run(run_build(alone, tmp_path / "alone", generation, bar=False))
         requests = len(server.bodies)
@@ -287,7 +289,7 @@ def test_a_ray_cluster_makes_the_same_rows(tmp_path):
     try:
         with serving() as server:
             generation = GenerationArguments(model_name_or_path=MODEL, base_url=server.url)
-            build = Build(PROBLEMS, MODEL, RolloutSettings(), 1)
+            build = Build(PROBLEMS, MODEL, ONE_DRAW, 1)
             logs, missing = prepare_folder(build, tmp_path, 2)
             assert missing == 12
             step = RolloutRunner(build, tmp_path, generation, inference_config(generation))
@@ -303,7 +305,7 @@ def test_a_ray_cluster_makes_the_same_rows(tmp_path):
 def test_an_endpoint_that_serves_several_models_wants_a_name(tmp_path):
     with serving() as server:
         server.models = ["a", "b"]
-        build = Build(PROBLEMS, MODEL, RolloutSettings(), 1)
+        build = Build(PROBLEMS, MODEL, ONE_DRAW, 1)
         generation = GenerationArguments(base_url=server.url)
         logs, _ = prepare_folder(build, tmp_path, 1)
         step = RolloutRunner(build, tmp_path, generation, inference_config(generation))
