@@ -136,11 +136,13 @@ def test_a_row_of_a_mapping_is_read_or_refused(mapping, data):
 )
 @example([{}])
 @example([])
+@example([{"prompt": "Write f.", "id": "f"}])
 @example([{"prompt": "Write f.", "tests": {"inputs": [1], "outputs": [2]}}])
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_rows_are_read_or_refused(source):
     check(source)
-    check(source, columns={"instruction": "prompt", "tests": "tests", "examples": "examples"})
+    check(source, columns={field: ALIASES[field][-1] for field in ALIASES})
+    check([{"prompt": "Write f.", "code": "pass"}, *source], columns={"instruction": "prompt", "reference": "code"})
 
 
 @given(st.fixed_dictionaries(dict.fromkeys(Problem.__dataclass_fields__, VALUES)))

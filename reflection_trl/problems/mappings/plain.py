@@ -124,7 +124,7 @@ def _problem(row: Row, columns: Mapping[str, str]) -> Problem:
         language=texts.pop("language", ""),
         tests=tests,
         examples=examples,
-        reference=_reference(row[column], column, instruction) if (column := columns.get("reference")) else None,
+        reference=_reference(row.get(column), column, instruction) if (column := columns.get("reference")) else None,
         tolerance=_tolerance(row.get(column), column) if (column := columns.get("tolerance")) else None,
         **texts,
     )
