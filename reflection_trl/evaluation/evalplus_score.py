@@ -5,8 +5,9 @@ bubblewrap: no network, no file of the host but the system's, the interpreter's,
 read-only; limits on processes, memory and disk; and everything ends with it. The expected outputs come from the canonical
 solutions, which are trusted: they are computed outside, once, and kept in evalplus's own cache.
 
-What isolation does not give: an answer runs in the process that compares its results, as evalplus has it. One that sets
-out to deceive its judge can; it cannot leave, nor touch other answers.
+evalplus compares results in the answer's own process, where an answer can pass by an object that is equal to everything, or by
+writing what its judge reads. So what evalplus lets pass is judged once more by the same comparison, in another process than the
+answer's, on its results as data; only what passes there too has passed.
 """
 
 import contextlib
@@ -26,6 +27,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from .. import sandbox
 from ..problems.benchmarks import read_evalplus
 from ..sandbox import Sandbox, SandboxError
 from ..sandbox.bubblewrap import Bubblewrap
@@ -40,9 +42,11 @@ from .tasks import Sample
 logger = logging.getLogger(__name__)
 
 _GUEST = Path(__file__).with_name("guest.py")
+_SANDBOX_GUEST = Path(sandbox.__file__).with_name("guest")
 # Where things lie inside
 _INSIDE = {
-    name: f"/evaluation/{name}" for name in ("guest.py", "benchmark.jsonl", "ground_truth.zip", "answers.jsonl")
+    name: f"/evaluation/{name}"
+    for name in ("guest.py", "benchmark.jsonl", "ground_truth.zip", "answers.jsonl", "sandbox_guest", "filter")
 }
 _PACKAGES = "/evaluation/packages"
 _DISK = 1 << 30
@@ -64,6 +68,9 @@ class Check:
         expected (`str`, *optional*): source of what it should give, likewise.
         limit (`float`, *optional*): seconds that it may take.
         slow (`bool`, *optional*, defaults to `False`): whether a limit on time may have been the reason.
+        deceived (`bool`, *optional*, defaults to `False`):
+            Whether evalplus itself lets the answer pass, but only by an object of the answer's own (such as one that is equal to
+            everything) or by what the answer does to its judge: its results, as data, are wrong.
     """
 
     status: str
@@ -72,6 +79,7 @@ class Check:
     expected: str | None = None
     limit: float | None = None
     slow: bool = False
+    deceived: bool = False
 
     @property
     def passed(self) -> bool:
@@ -178,10 +186,11 @@ def write_eval_results(
             {
                 "task_id": sample.task_id,
                 "solution": sample.solution,
-                "base_status": judgement.base.status,
-                "plus_status": judgement.plus.status,
-                "base_fail_tests": judgement.base.fail_tests,
-                "plus_fail_tests": judgement.plus.fail_tests,
+                # evalplus's own word, so that what its tools make of the file is comparable
+                "base_status": "pass" if judgement.base.deceived else judgement.base.status,
+                "plus_status": "pass" if judgement.plus.deceived else judgement.plus.status,
+                "base_fail_tests": [] if judgement.base.deceived else judgement.base.fail_tests,
+                "plus_fail_tests": [] if judgement.plus.deceived else judgement.plus.fail_tests,
             }
         )
     if file.exists():
@@ -267,9 +276,13 @@ def _guest(
     with tempfile.TemporaryDirectory(prefix="reflection_trl-") as folder, tempfile.TemporaryFile() as log:
         answers = Path(folder) / "answers.jsonl"
         answers.write_text("".join(json.dumps([sample.task_id, sample.solution]) + "\n" for sample in samples))
-        outside = [_GUEST, _benchmark_file(benchmark), truth, answers]
+        filter = Path(folder) / "filter"
+        filter.write_bytes(build_filter())
+        outside = [_GUEST, _benchmark_file(benchmark), truth, answers, _SANDBOX_GUEST, filter]
         files = dict(zip(_INSIDE, map(str, outside), strict=True)) if unsandboxed else _INSIDE
         environment = {_override(benchmark): files["benchmark.jsonl"]}
+        packages = None if unsandboxed else _packages_elsewhere(interpreter.prefixes)
+        keep = [] if unsandboxed else [*mechanism.covered, *([_PACKAGES] if packages else [])]
         arguments = [
             files["guest.py"],
             "judge",
@@ -277,6 +290,9 @@ def _guest(
             files["ground_truth.zip"],
             files["answers.jsonl"],
             str(workers),
+            files["sandbox_guest"],
+            "" if unsandboxed else files["filter"],
+            json.dumps(keep),
         ]
         command = [mechanism.python, "-s", "-B", "-P", *arguments]
         if isinstance(mechanism, Bubblewrap):
@@ -284,35 +300,31 @@ def _guest(
             mechanism.readonly += [
                 (os.path.realpath(path), _INSIDE[name]) for name, path in zip(_INSIDE, outside, strict=True)
             ]
-            if (packages := _packages_elsewhere(interpreter.prefixes)) is not None:
+            if packages is not None:
                 mechanism.readonly.append((packages, _PACKAGES))
                 mechanism.environment["PYTHONPATH"] = _PACKAGES
             command = ["prlimit", f"--nproc={_processes(workers)}", "--core=0", "--", *command]
         else:
             environment |= {"PATH": os.environ.get("PATH", os.defpath), "HOME": folder, "TMPDIR": folder}
         try:
-            with tempfile.TemporaryFile() as filter:
-                if isinstance(mechanism, Bubblewrap):
-                    filter.write(build_filter())
-                    filter.seek(0)
-                    command = mechanism.command(
-                        command,
-                        disk=_DISK,
-                        seccomp=filter.fileno(),
-                        cgroup=[str(path / "cgroup.procs") for path in cgroup.directories] if cgroup else [],
-                    )
-                if cgroup is not None:
-                    cgroup.limit(memory=_memory(workers), processes=_processes(workers) + 16)
-                process = subprocess.Popen(
+            if isinstance(mechanism, Bubblewrap):
+                command = mechanism.command(
                     command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    pass_fds=[filter.fileno()],
-                    start_new_session=True,
-                    env=environment if unsandboxed else {"PATH": os.environ.get("PATH", os.defpath)},
-                    cwd="/",
+                    disk=_DISK,
+                    nested=True,  # each answer gets namespaces of its own, and the filter
+                    cgroup=[str(path / "cgroup.procs") for path in cgroup.directories] if cgroup else [],
                 )
+            if cgroup is not None:
+                cgroup.limit(memory=_memory(workers), processes=_processes(workers) + 16, share=workers)
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                env=environment if unsandboxed else {"PATH": os.environ.get("PATH", os.defpath)},
+                cwd="/",
+            )
             with process:
                 try:
                     yield _Messages(process, log)
@@ -341,7 +353,7 @@ def _packages_elsewhere(prefixes: Sequence[str]) -> str | None:
 
 
 def _processes(workers: int) -> int:
-    return 32 + 4 * workers
+    return 32 + 72 * workers  # of an answer and of its stand-in, 32 each
 
 
 def _memory(workers: int) -> int:

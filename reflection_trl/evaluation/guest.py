@@ -2,24 +2,33 @@
 
     python guest.py ground-truth BENCHMARK FILE        writes the expected outputs of canonical solutions; trusted, run outside
     python guest.py by-task FILE ZIP                   writes them once more, each task by itself; likewise
-    python guest.py judge BENCHMARK ZIP ANSWERS WORKERS
+    python guest.py judge BENCHMARK ZIP ANSWERS WORKERS SANDBOX FILTER KEEP
 
 `judge` prints a JSON line when it begins with an answer and one when it is judged. Each answer is run by evalplus's
-`check_correctness` in a process of its own, from a worker of its own, so that what an answer does to its judge costs that
-answer alone. No answer's process holds, or can open, a descriptor on which results travel.
+`untrusted_check` in a process of its own, in namespaces of its own (processes, users, mounts with fresh temporary
+directories), from a worker of its own, so that what an answer does to its judge costs that answer alone. No answer's process
+holds, or can open, a descriptor on which results travel.
+
+evalplus compares in the answer's process, where the answer decides. So what passes is run once more, as an answer in another
+interpreter, which evalplus's own comparison calls as it would the answer itself: what comes back is data, and an object that
+equals everything equals nothing (see `checks` in the sandbox's guest, of which SANDBOX is the folder).
 """
 
 import contextlib
 import ctypes
 import functools
+import importlib
 import json
 import math
 import multiprocessing
 import os
 import pickle
 import signal
+import socket
 import sys
 import time
+import traceback
+import types
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -34,7 +43,13 @@ MAX_SHOWN = 50_000
 # A machine at work on other things makes answers slow; one that is right once is right
 ATTEMPTS = 2
 MIN_TIME_LIMIT, TIME_LIMIT_FACTOR = 1.0, 4.0  # evalplus's own
-LOST = {"base": ["timeout", []], "plus": ["timeout", []], "seconds": math.inf}
+LOST = {"base": ["timeout", []], "plus": ["timeout", []], "seconds": math.inf, "deceived": []}
+# What one answer may have: bytes in its temporary directory, processes, address space, bytes of a result
+DISK, PROCESSES, MEMORY, LONGEST = 256 << 20, 32, 4 << 30, 1 << 30
+# Times the limits, for what evalplus itself has found fast enough: results travel from another process
+CONFIRMATION = 10.0
+# An answer that runs elsewhere, for evalplus to judge in its place
+STAND_IN = "from answer_of_another_process import load\n{name} = load({name!r})\n"
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 
 
@@ -72,6 +87,11 @@ class Judge:
     """
 
     def __init__(self, benchmark: str, ground_truth_file: str, answers_file: str):
+        from evalplus import eval as evaluator
+
+        # It asks for this in the answer's process, whose `/proc` does not tell
+        memory = evaluator.query_maximum_memory_bytes()
+        evaluator.query_maximum_memory_bytes = lambda: memory
         self.benchmark = benchmark
         self.problems = read_problems(benchmark)
         self._ground_truth_file = ground_truth_file
@@ -83,24 +103,25 @@ class Judge:
         with zipfile.ZipFile(self._ground_truth_file) as archive:  # opened anew: workers would share its position
             return pickle.loads(archive.read(task_id))
 
-    def check(self, index: int, patience: float) -> dict[str, Any]:
-        from evalplus.evaluate import check_correctness
+    def check(self, index: int, part: str, patience: float, solution: str | None = None) -> list[Any]:
+        """evalplus's word on an answer, or on `solution` in its place: a status, and a truth for each input that was run."""
+        from evalplus.eval import untrusted_check
 
-        task_id, solution = self.answers[index]
+        task_id, answer = self.answers[index]
         problem, expected = self.problems[task_id], self.expected(task_id)
-        start = time.monotonic()
-        result = check_correctness(
+        status, details = untrusted_check(
             self.benchmark,
-            0,
-            problem,
-            solution,
-            expected,
+            answer if solution is None else solution,
+            problem[f"{part}_input"],
+            problem["entry_point"],
+            expected[part],
+            problem["atol"],
+            expected[f"{part}_time"],
             fast_check=True,
             min_time_limit=MIN_TIME_LIMIT * patience,
             gt_time_limit_factor=TIME_LIMIT_FACTOR * patience,
         )
-        checks = {part: [result[part][0], list(result[part][1])] for part in ("base", "plus")}
-        return {**checks, "seconds": time.monotonic() - start}
+        return [status, [bool(detail) for detail in details]]
 
     def report(self, index: int, result: dict[str, Any]) -> dict[str, Any]:
         """What the host is told: the statuses, and of the first input that failed its source and what it should give."""
@@ -111,6 +132,8 @@ class Judge:
             status, details = result[part]
             inputs = problem[f"{part}_input"]
             report[part] = {"status": status, "slow": result["seconds"] >= MIN_TIME_LIMIT}
+            if part in result["deceived"]:
+                report[part]["deceived"] = True
             if status == "pass":
                 continue
             report[part]["fail_tests"] = [inputs[len(details) - 1]] if details else []
@@ -140,7 +163,123 @@ def source(value: Any) -> str | None:
     return None
 
 
-def work(judge: Judge, pipe: Connection, foreign: Sequence[Connection], results: int) -> None:
+class Cells:
+    """
+    Where answers run, each in namespaces of its own.
+
+    Args:
+        folder (`str`): of the sandbox's guest.
+        filter (`str`): file of the seccomp program; empty for no isolation at all.
+        keep (`list[str]`): read-only directories that answers need, below `/tmp`, `/dev/shm` or beside `folder`.
+    """
+
+    def __init__(self, folder: str, filter: str, keep: list[str]):
+        self._folder, self._keep = folder, keep
+        sys.path.append(os.path.dirname(folder))
+        self._guest = os.path.basename(folder)
+        self._job, self._remote, self._checks = (
+            importlib.import_module(f"{self._guest}.{name}") for name in ("job", "remote", "checks")
+        )
+        vars(self._remote)["MAX_MESSAGE"] = LONGEST
+        self._filter, self._proc = b"", -1
+        if filter:
+            with open(filter, "rb") as file:
+                self._filter = file.read()
+            self._proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+
+    def _fork(self) -> int:
+        if not self._filter:
+            return os.fork()
+        # Beside the sandbox's guest lie the benchmark, with its solutions, and what is expected
+        limits = {"disk": DISK, "processes": PROCESSES, "keep": [*self._keep, self._folder]}
+        return self._job.fork_apart(self._proc, self._filter, **limits, hidden=os.path.dirname(self._folder))
+
+    def run(self, check: Callable[[], list[Any]], *kept: int) -> list[Any] | None:
+        """The outcome of `check`, in a process of its own that holds these descriptors; `None` where it did not live to tell."""
+        read, write = os.pipe()
+        child = self._fork()
+        if child == 0:
+            try:
+                null = os.open(os.devnull, os.O_RDWR)
+                close_all_but(write, null, *kept)
+
+                def confine(_: Any) -> None:
+                    os.close(write)
+                    os.dup2(null, 2)  # a file of the host's, which an answer could fill its disk with
+
+                # In the process of the answer, before it runs
+                util.register_after_fork(self, confine)
+                outcome = json.dumps(check()).encode()
+                while outcome:
+                    outcome = outcome[os.write(write, outcome) :]
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(0)
+        os.close(write)
+        said = b""
+        while part := os.read(read, 1 << 16):
+            said += part
+        os.close(read)
+        end(child)
+        try:
+            return json.loads(said)
+        except ValueError:
+            return None
+
+    def confirm(self, check: Callable[[str], list[Any]], source: str, name: str) -> list[Any] | None:
+        """The outcome of `check` on a stand-in for an answer that runs in another interpreter."""
+        ours, theirs = socket.socketpair()
+        program = self._fork()
+        if program == 0:
+            try:
+                os.dup2(theirs.fileno(), 3)
+                close_all_but(3)
+                if (child := os.fork()) == 0:
+                    code = f"import sys; sys.path.append({os.path.dirname(self._folder)!r})\n"
+                    code += f"from {self._guest}.answer import main\nmain({MEMORY}, {LONGEST})"
+                    os.execv(sys.executable, [sys.executable, "-s", "-B", "-P", "-c", code])
+                os.close(3)
+                os.waitpid(child, 0)
+            finally:
+                os._exit(0)
+        theirs.close()
+
+        def load(name: str) -> Any:
+            channel = self._remote.Channel(ours)
+            channel.send({"source": source})
+            if channel.receive().get("end") != "finished":
+                raise RuntimeError("the answer does not run")
+            return self._checks.Checks(channel, name).lookup(name)
+
+        def judge() -> list[Any]:
+            stand_in: Any = types.ModuleType("answer_of_another_process")
+            stand_in.load = load
+            sys.modules[stand_in.__name__] = stand_in
+            return check(STAND_IN.format(name=name))
+
+        try:
+            return self.run(judge, ours.fileno())
+        finally:
+            ours.close()
+            end(program)
+
+
+def close_all_but(*descriptors: int) -> None:
+    last = 2
+    for descriptor in sorted(descriptors):
+        os.closerange(last + 1, descriptor)
+        last = max(last, descriptor)
+    os.closerange(last + 1, 1 << 16)
+
+
+def end(child: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def work(judge: Judge, cells: Cells, pipe: Connection, foreign: Sequence[Connection], results: int) -> None:
     """A worker: judges what it is told to, one answer after another."""
     os.close(results)
     for other in foreign:
@@ -149,18 +288,30 @@ def work(judge: Judge, pipe: Connection, foreign: Sequence[Connection], results:
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(null, descriptor)
-
-    def confine(pipe: Connection) -> None:
-        pipe.close()
-        os.dup2(null, 2)  # a file of the host's, which an answer could fill its disk with
-
-    # In the process of the answer, before it runs
-    util.register_after_fork(pipe, confine)
     while True:
         index, patience = json.loads(pipe.recv_bytes())
-        result = judge.check(index, patience)
+        result = judge_one(judge, cells, index, patience)
         end_descendants()
         pipe.send_bytes(json.dumps(result).encode())
+
+
+def judge_one(judge: Judge, cells: Cells, index: int, patience: float) -> dict[str, Any]:
+    """What evalplus says of an answer, and where that is not so when its results are data."""
+    task_id, source = judge.answers[index]
+    judge.expected(task_id)  # once for all that are forked off
+    name, start = judge.problems[task_id]["entry_point"], time.monotonic()
+    result: dict[str, Any] = {"deceived": []}
+    for part in ("base", "plus"):
+        result[part] = cells.run(functools.partial(judge.check, index, part, patience)) or ["timeout", []]
+    result["seconds"] = time.monotonic() - start
+    for part in ("base", "plus"):
+        if result[part][0] == "pass":
+            confirm = functools.partial(judge.check, index, part, CONFIRMATION * patience)
+            confirmed = cells.confirm(confirm, source, name)
+            if confirmed is None or confirmed[0] != "pass":
+                result["deceived"].append(part)
+                result[part] = ["fail", confirmed[1] if confirmed is not None else []]
+    return result
 
 
 def prctl(option: int, value: int) -> None:
@@ -183,20 +334,20 @@ def end_descendants(but: Set[int | None] = frozenset(), seconds: float = 10.0) -
         psutil.wait_procs(left, timeout=0.5)
 
 
-def judge_all(judge: Judge, workers: int, emit: Callable[[dict[str, Any]], None], results: int) -> None:
-    """Judges the answers, several at a time; those that a time limit or the end of a worker may have failed, again, fewer at a time."""
+def judge_all(judge: Judge, cells: Cells, workers: int, emit: Callable[[dict[str, Any]], None], results: int) -> None:
+    """Judges the answers, several at a time; those that a time limit or the end of a worker may have failed, again, alone."""
     waiting, attempts, patience = list(range(len(judge.answers))), ATTEMPTS, 1.0
     while waiting:
         attempts -= 1
         again = []
-        for index, result in _judged(judge, waiting, workers, patience, emit, results):
+        for index, result in _judged(judge, cells, waiting, workers, patience, emit, results):
             doubtful = result is None or (result["seconds"] >= MIN_TIME_LIMIT and _failed(result))
             if doubtful and attempts:
                 again.append(index)
             else:
                 emit(judge.report(index, result or LOST))
         # As much more time as the machine is busier than it has processors
-        waiting, workers, patience = again, max(1, workers // 4), max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        waiting, workers, patience = again, 1, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def _failed(result: dict[str, Any]) -> bool:
@@ -205,6 +356,7 @@ def _failed(result: dict[str, Any]) -> bool:
 
 def _judged(
     judge: Judge,
+    cells: Cells,
     indices: Sequence[int],
     workers: int,
     patience: float,
@@ -226,7 +378,7 @@ def _judged(
             else:
                 pipe, theirs = context.Pipe()
                 foreign = [pipe, *busy, *(pipe for _, pipe, _ in idle)]
-                process = context.Process(target=work, args=(judge, theirs, foreign, results))
+                process = context.Process(target=work, args=(judge, cells, theirs, foreign, results))
                 process.start()
                 theirs.close()
             if task_id not in waiting:
@@ -271,17 +423,20 @@ def main() -> None:
         return ground_truth(*rest)
     if mode == "by-task":
         return by_task(*rest)
-    benchmark, file, answers, workers = rest
+    benchmark, file, answers, workers, sandbox, filter, keep = rest
     multiprocessing.set_start_method("fork")  # evalplus hands its functions over by inheritance
-    prctl(PR_SET_DUMPABLE, 0)  # or answers could reach our descriptors through /proc
+    if not filter:
+        prctl(PR_SET_DUMPABLE, 0)  # or answers could reach our descriptors through /proc
     results = os.dup(1)
     os.dup2(2, 1)  # evalplus prints as it goes
 
     def emit(message: dict[str, Any]) -> None:
         os.write(results, json.dumps(message).encode() + b"\n")
 
-    judge = Judge(benchmark, file, answers)
-    judge_all(judge, int(workers), emit, results)
+    judge, cells = Judge(benchmark, file, answers), Cells(sandbox, filter, json.loads(keep))
+    if cells.run(lambda: ["works"]) != ["works"]:
+        sys.exit("no process can be started in namespaces of its own")
+    judge_all(judge, cells, int(workers), emit, results)
     emit({"end": True})
 
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 
 import pytest
+from sandbox.lying_answers.evalplus import LYING
 
 from reflection_trl.evaluation import evalplus_score
 from reflection_trl.evaluation.evalplus_score import (
@@ -179,6 +180,54 @@ def test_hostile_answers_cost_themselves_alone():
     found = judge_evalplus("humaneval", answers, workers=2)
     assert dict(zip(ATTACKS, passed(found[::2]), strict=True)) == dict.fromkeys(ATTACKS, (False, False))
     assert dict(zip(ATTACKS, passed(found[1::2]), strict=True)) == dict.fromkeys(ATTACKS, (True, True))
+
+
+SPOILERS = {
+    "takes the temporary folder's rights": "import posix\nposix.chmod('/tmp', 0)",
+    "takes shared memory's rights": "import posix\nposix.chmod('/dev/shm', 0)",
+    "fills the temporary folder": "try:\n    with open('/tmp/full', 'wb') as f:\n        while True: f.write(bytes(1 << 20))\nexcept Exception: pass",
+    "fills shared memory": "try:\n    with open('/dev/shm/full', 'wb') as f:\n        while True: f.write(bytes(1 << 20))\nexcept Exception: pass",
+    "removes what is in the temporary folder": "import posix\nfor name in posix.listdir('/tmp'):\n    try: posix.rename(f'/tmp/{name}', f'/tmp/{name}x')\n    except OSError: pass",
+    "leaves a module behind": "import posix\nfor folder in ('/tmp', '/dev/shm'):\n    fd = posix.open(f'{folder}/numpy.py', posix.O_CREAT | posix.O_WRONLY)\n    posix.write(fd, b'raise SystemExit')",
+    "kills by number": "import posix\nfor pid in range(2, 4000):\n    if pid != posix.getpid():\n        try: posix.kill(pid, 9)\n        except OSError: pass",
+    "stops by number": "import posix\nfor pid in range(1, 4000):\n    if pid != posix.getpid():\n        try: posix.kill(pid, 19)\n        except OSError: pass",
+    "leaves semaphores": "import ctypes\nlibc = ctypes.CDLL(None)\nfor key in range(1, 40000): libc.semget(key, 250, 0o1600)",
+}
+
+
+@pytest.mark.usefixtures("one_task")
+def test_no_answer_spoils_those_after_it():
+    codes = [
+        code
+        for spoiler in SPOILERS.values()
+        for code in (f"{spoiler}\n\ndef add(x, y): return 0", f"{RIGHT}# {spoiler!r}")
+    ]
+    answers = [Sample("HumanEval/53", number, code) for number, code in enumerate(codes)]
+    found = judge_evalplus("humaneval", answers, workers=1)
+    assert dict(zip(SPOILERS, passed(found[1::2]), strict=True)) == dict.fromkeys(SPOILERS, (True, True))
+    assert not any(judgement.base.passed for judgement in found[::2])
+
+
+def test_lying_answers_fail_and_honest_ones_pass():
+    answers = [Sample(lie.tests, number, lie.lying) for number, lie in enumerate(LYING)]
+    honest = {lie.tests: lie.honest for lie in LYING}
+    found = judge_evalplus("humaneval", [*answers, *samples(honest)])
+    lies, right = found[: len(LYING)], found[len(LYING) :]
+    assert [
+        lie.name for lie, judgement in zip(LYING, lies, strict=True) if judgement.base.passed or judgement.plus.passed
+    ] == []
+    assert passed(right) == [(True, True)] * len(honest)
+
+
+def test_what_evalplus_itself_lets_pass_is_told(tmp_path):
+    liar = "class Any:\n    def __eq__(self, other): return True\ndef add(x, y): return Any()"
+    drawn = samples({"HumanEval/53": liar, "HumanEval/23": WRONG["HumanEval/23"]})
+    told, wrong = judge_evalplus("humaneval", drawn)
+    assert (told.base.status, told.base.deceived, told.plus.deceived) == ("fail", True, True)
+    assert (wrong.base.status, wrong.base.deceived) == ("fail", False)
+    write_eval_results(tmp_path / "results.json", "humaneval", drawn, [told, wrong])
+    rows = json.loads((tmp_path / "results.json").read_text())["eval"]
+    assert [rows[task][0]["base_status"] for task in ("HumanEval/53", "HumanEval/23")] == ["pass", "fail"]
 
 
 def judged_beside_right_ones(hostile):

@@ -325,36 +325,75 @@ def _write_report(result: dict[str, Any]) -> NoReturn:
 
 def _confine(settings: dict[str, Any], limits: dict[str, Any], patience: float) -> None:
     if settings["namespaces"]:
-        kept = [(path, os.open(path, os.O_PATH)) for path in settings["keep"]]
-        for target, options, size in (
-            ("/tmp", "mode=1777", limits["disk"]),
-            ("/dev/shm", "mode=1777", limits["disk"] // 4),
-        ):
-            # Inodes cost memory that the size does not count.
-            _mount("tmpfs", target, f"{options},size={size},nr_inodes=20000")
-        for path, descriptor in kept:
-            os.makedirs(path)
-            _check(
-                _libc.mount(f"/proc/self/fd/{descriptor}".encode(), path.encode(), None, _MS_BIND | _MS_REC, None),
-                path,
-            )
-            os.close(descriptor)
-        # Directories of processes only: `/proc/sys` and its like tell about the host.
-        _mount("proc", "/proc", "subset=pid")
+        _mount_own(limits["disk"], settings["keep"])
     os.makedirs(settings["workdir"], exist_ok=True)
     os.chdir(settings["workdir"])
     _set_limits(limits, settings["own_user"], patience)
+    _give_up_rights(settings["namespaces"], base64.b64decode(settings["filter"]))
+    # Same user as the program, which must not read or change this process.
+    hide(settings)
+
+
+def _mount_own(disk: int, keep: list[str], hidden: str | None = None) -> None:
+    """In a new mount namespace: directories of its own where the job can write, and nothing in what is to be `hidden`."""
+    kept = [(path, os.open(path, os.O_PATH)) for path in keep]
+    for target, options, size in (("/tmp", "mode=1777", disk), ("/dev/shm", "mode=1777", disk // 4)):
+        # Inodes cost memory that the size does not count.
+        _mount("tmpfs", target, f"{options},size={size},nr_inodes=20000")
+    if hidden is not None:
+        _mount("tmpfs", hidden, "mode=0755,size=4k,nr_inodes=20")
+    for path, descriptor in kept:
+        os.makedirs(path)
+        _check(
+            _libc.mount(f"/proc/self/fd/{descriptor}".encode(), path.encode(), None, _MS_BIND | _MS_REC, None),
+            path,
+        )
+        os.close(descriptor)
+    # Directories of processes only: `/proc/sys` and its like tell about the host.
+    _mount("proc", "/proc", "subset=pid")
+
+
+def _give_up_rights(namespaces: bool, filter: bytes) -> None:
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
-    if settings["namespaces"]:
+    if namespaces:
         for capability in range(64):
             if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
                 break
         header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
         _check(_libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
-    if settings["filter"]:
-        _install_filter(base64.b64decode(settings["filter"]))
-    # Same user as the program, which must not read or change this process.
-    hide(settings)
+    if filter:
+        _install_filter(filter)
+
+
+def fork_apart(proc: int, filter: bytes, *, disk: int, processes: int, keep: list[str], hidden: str | None) -> int:
+    """
+    `os.fork` into namespaces of its own (users, processes, mounts, network), with fresh temporary directories, a limit on
+    processes and no rights. Whatever the child starts ends with it.
+
+    Args:
+        proc (`int`): descriptor of the `/proc` directory in which the child can find itself.
+        filter (`bytes`): the seccomp program.
+        disk (`int`): bytes in `/tmp`, and a quarter of it in `/dev/shm`.
+        processes (`int`): processes and threads at a time.
+        keep (`list[str]`): read-only directories below these, or below what is hidden, which stay.
+        hidden (`str`, *optional*): a directory that the child does not see.
+    """
+    child = _fork(_NAMESPACES)
+    if child != 0:
+        return child
+    try:
+        _map_user(proc)
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        os.setsid()
+        _mount_own(disk, keep, hidden)
+        os.chdir("/tmp")
+        resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+        _give_up_rights(True, filter)
+        hide({"proc": True})
+        return 0
+    except BaseException as error:
+        os.write(2, f"{type(error).__name__}: {error}\n".encode())
+        os._exit(1)
 
 
 def hide(settings: dict[str, Any]) -> None:
