@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..feedback import Feedback
+from ..languages import get_language
 from ..problems import Problem
 from .sequence import ReflectionSequence
 
@@ -12,7 +13,7 @@ from .sequence import ReflectionSequence
 if TYPE_CHECKING:
     from datasets import Features
 
-_NOT_IN_ROWS = frozenset({"unaided", "outcomes", "solved", "taught", "runs", "rejection", "detail"})
+_NOT_IN_ROWS = frozenset({"unaided", "suspicious", "outcomes", "solved", "taught", "runs", "rejection", "detail"})
 _FEEDBACK_NUMBERS = ("line", "column")
 
 
@@ -54,6 +55,12 @@ def sequence_features(rejected: bool = False) -> "Features":
     return Features(columns)
 
 
+def _suspicious(sequence: ReflectionSequence) -> list[str]:
+    """What its programs touch that honest ones do not."""
+    language = get_language(sequence.problem.language)
+    return sorted({words for attempt in sequence.attempts for words in language.suspicious(attempt.code)})
+
+
 def to_record(sequence: ReflectionSequence) -> dict[str, Any]:
     """What is kept of a rollout: everything but the problem, which the run has."""
     return {
@@ -67,6 +74,7 @@ def to_record(sequence: ReflectionSequence) -> dict[str, Any]:
         "rounds": sequence.rounds,
         "repaired": sequence.repaired,
         "unaided": sequence.unaided,
+        "suspicious": _suspicious(sequence),
         "solved": list(sequence.solved),
         "taught": list(sequence.taught),
         "wrong_asserts": list(sequence.wrong_asserts),

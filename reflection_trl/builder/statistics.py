@@ -44,6 +44,7 @@ class BuildStatistics:
         spared (`int`, *optional*, defaults to 0): rollouts of problems that were given up, which were not made.
         unaided (`int`, *optional*, defaults to 0): accepted rollouts whose answer was given to the request alone.
         difficulty (`dict[str, int]`, *optional*): share of one-off answers that pass -> rows, where it was measured.
+        suspicious (`int`, *optional*, defaults to 0): accepted rollouts with a program that touches what honest ones do not.
         untested (`str`, *optional*, defaults to `""`): how many problems have neither tests nor examples, in a sentence.
     """
 
@@ -72,6 +73,7 @@ class BuildStatistics:
     unaided: int = 0
     difficulty: dict[str, int] = field(default_factory=dict)
     untested: str = ""
+    suspicious: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -108,6 +110,7 @@ class BuildStatistics:
             *self._solve_rates(),
             ("rejected for", _counts(self.rejections)),
             ("failed attempts", _counts(self.failures)),
+            *([("accepted with a suspicious program", f"{self.suspicious:,}")] if self.suspicious else []),
             ("wrong asserts removed", f"{self.wrong_asserts:,}"),
             ("tokens written", f"{self.completion_tokens:,} ({self.completion_tokens / seconds:,.0f}/s)"),
             ("tokens read", f"{self.prompt_tokens:,}"),
@@ -181,6 +184,7 @@ def measure(
         sessions=len(stretches),
         difficulty=_difficulty(rows),
         unaided=sum(record.get("unaided", False) for record in accepted),
+        suspicious=sum(bool(record.get("suspicious")) for record in accepted),
         **described,
     )
 

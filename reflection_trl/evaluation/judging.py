@@ -5,6 +5,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 
 from ..feedback import Feedback
+from ..languages import get_language
 from .kinds import cut, failure_kind, missing_answer
 from .results import Outcome, Score
 from .tasks import Sample, Task
@@ -54,11 +55,13 @@ async def judge_answers(
     async def outcome_of(sample: Sample) -> Outcome:
         if (missing := missing_answer(sample)) is not None:
             return Outcome(sample.task_id, sample.sample, False, *missing, sample.solution)
-        feedback = await run(known[sample.task_id], sample.solution)
+        task = known[sample.task_id]
+        feedback = await run(task, sample.solution)
+        suspicious = [*get_language(task.language).suspicious(sample.solution)]
         if feedback.passed:
-            return Outcome(sample.task_id, sample.sample, True, solution=sample.solution)
+            return Outcome(sample.task_id, sample.sample, True, solution=sample.solution, suspicious=suspicious)
         kind = failure_kind(sample, feedback)
-        return Outcome(sample.task_id, sample.sample, False, kind, _detail(feedback), sample.solution)
+        return Outcome(sample.task_id, sample.sample, False, kind, _detail(feedback), sample.solution, suspicious)
 
     running = [asyncio.ensure_future(judge_one(sample)) for sample in samples]
     try:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..feedback import Feedback, FeedbackKind
+from ..languages import get_language
 from ..languages.execution import Execute, Run
 from .evalplus_score import Check, Judgement
 from .results import Outcome, Score
@@ -85,11 +86,18 @@ def failure_kind(sample: Sample, feedback: Feedback) -> str:
     return "wrong_answer" if feedback.kind is FeedbackKind.ASSERTION else feedback.kind.value
 
 
+# Of an answer that evalplus itself counts
+DECEIVED = "passes evalplus only by an object of its own or by what it does to its judge"
+
+
 async def _outcome(task: Task, sample: Sample, check: Check, execute: Execute) -> Outcome:
+    suspicious = [*get_language("python").suspicious(sample.solution)]
     if check.passed:
-        return Outcome(task.id, sample.sample, True, solution=sample.solution)
+        return Outcome(task.id, sample.sample, True, solution=sample.solution, suspicious=suspicious)
+    if check.deceived:
+        suspicious.append(DECEIVED)
     kind, detail = missing_answer(sample) or await _explain(task, sample, check, execute)
-    return Outcome(task.id, sample.sample, False, kind, detail, sample.solution)
+    return Outcome(task.id, sample.sample, False, kind, detail, sample.solution, suspicious)
 
 
 async def _explain(task: Task, sample: Sample, check: Check, execute: Execute) -> tuple[str, str]:

@@ -113,6 +113,11 @@ def write_report(
     return directory / "report.html"
 
 
+_SUSPICIOUS = (
+    "Answers that touch what honest ones do not, whether they passed or not: read them before you believe the figures."
+)
+
+
 class _Content:
     """What page, Markdown and pictures tell alike."""
 
@@ -145,6 +150,19 @@ class _Content:
         self.kinds = [kind for kind in _COLOURS if kind in found] + sorted(found - _COLOURS.keys())
         named = list(zip(names, runs, strict=True))
         self.skipped = [(name, benchmark, why) for name, run in named for benchmark, why in run.skipped.items()]
+        self.suspicious = [
+            (
+                name,
+                score.benchmark,
+                outcome.task_id,
+                "passed" if outcome.passed else "failed",
+                ", ".join(outcome.suspicious),
+            )
+            for name, run in named
+            for score in run.scores
+            for outcome in score.outcomes
+            if outcome.suspicious
+        ]
         self.contamination = [
             (name, _plain(run.settings["contamination"])) for name, run in named if run.settings.get("contamination")
         ]
@@ -189,6 +207,9 @@ class _Content:
         body = [[_words(kind), *map(_share, row, totals)] for kind, row in counts.items()]
         return _Table(["failed with", *(self.labels[run] for run in runs)], body)
 
+    def suspicious_table(self) -> _Table:
+        return _Table(["model", "benchmark", "task", "verdict", "what the answer touches"], self.suspicious, "words")
+
     def skipped_table(self) -> _Table:
         return _Table(["model", "benchmark", "why"], self.skipped, "words")
 
@@ -231,6 +252,8 @@ def _markdown_report(content: _Content, title: str, pictures: dict[str, str]) ->
         parts += ["## Why answers fail", _FAILED, *picture("failures.png")]
         for benchmark in content.benchmarks:
             parts += [f"### {_markdown(benchmark)}", content.failure_table(benchmark).markdown()]
+    if content.suspicious:
+        parts += ["## Suspicious answers", _SUSPICIOUS, content.suspicious_table().markdown()]
     if content.skipped:
         parts += ["## Not run", content.skipped_table().markdown()]
     if content.contamination:
@@ -266,6 +289,9 @@ def _html_report(content: _Content, title: str) -> str:
         body = f'{_paragraph(_FAILED)}{_failure_chart(content)}<div class="tables">{tables}</div>'
         sections.append(("failures", "Why answers fail", body))
     notes: list[tuple[str, str, str]] = []
+    if content.suspicious:
+        body = _paragraph(_SUSPICIOUS) + content.suspicious_table().html()
+        notes.append(("suspicious", "Suspicious answers", body))
     if content.skipped:
         notes.append(("skipped", "Not run", content.skipped_table().html()))
     if content.contamination:

@@ -24,6 +24,7 @@ class Outcome:
             `"truncated"` or `"empty"`; `"none"` when it passed.
         detail (`str`): the failing test, or the error, as a person would want to read it.
         solution (`str`): the code that was judged.
+        suspicious (`list[str]`): what the code touches that honest answers do not, whether it passed or not.
     """
 
     task_id: str
@@ -32,6 +33,7 @@ class Outcome:
     kind: str = "none"
     detail: str = ""
     solution: str = ""
+    suspicious: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

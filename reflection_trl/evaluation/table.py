@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from .kinds import DECEIVED
 from .results import EvaluationRun, Score
 from .statistics import Rate, compare, failure_kinds, rate, right_answers
 
@@ -24,8 +25,26 @@ def results_table(run: EvaluationRun) -> str:
         kinds = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in failure_kinds(score).items())
         rows.append([score.benchmark, str(len(right_answers(score))), *rates, kinds or "-"])
     lines = [_aligned(rows)]
+    lines += [sentence for score in run.scores if (sentence := suspicion(score))]
     lines += [f"{benchmark}: not run. {reason}" for benchmark, reason in run.skipped.items()]
     return "\n".join(lines)
+
+
+def suspicion(score: Score) -> str:
+    """
+    A sentence on answers that touch what honest ones do not; empty where there are none.
+
+    Args:
+        score ([`~reflection_trl.evaluation.results.Score`]): of one benchmark.
+    """
+    found = [outcome for outcome in score.outcomes if outcome.suspicious]
+    if not found:
+        return ""
+    passed, deceived = sum(one.passed for one in found), sum(DECEIVED in one.suspicious for one in found)
+    sentence = (
+        f"{score.benchmark}: {len(found)} of {len(score.outcomes)} answers are suspicious, {passed} of them passed."
+    )
+    return sentence + (f" evalplus itself would let {deceived} more pass." if deceived else "")
 
 
 def comparison_table(run: EvaluationRun, other: EvaluationRun) -> str:

@@ -17,6 +17,14 @@ class Bash(CommandLanguage):
     name = "bash"
     title = "Bash"
     fences = ("bash", "sh", "shell", "zsh")
+    suspects = (
+        (
+            "replaces what tests use",
+            r"(?m)expand_aliases|\balias\s|^\s*(?:function\s+)?(?:\[|test|eq|diff|echo|printf|exit)\s*\(\)",
+        ),
+        ("ends processes", r"\bkill\s+-|\btrap\b"),
+        ("reads what the judge keeps", r"/proc/"),
+    )
     file = "main.sh"
     tools = (("bash", "bash"),)
     command = ("bash", "main.sh")

@@ -305,6 +305,14 @@ class Cpp(CommandLanguage):
     name = "cpp"
     title = "C++"
     fences = ("cpp", "c++", "cc", "cxx")
+    suspects = (
+        ("ends processes", r"\b(?:_exit|_Exit|quick_exit|pthread_exit|abort)\s*\("),
+        (
+            "replaces what tests use",
+            r"#\s*define\s+(?:assert|__assert_fail|auto|bool|static_cast|return|if|main|int)\b",
+        ),
+        ("reads what the judge keeps", r"/proc/"),
+    )
     file = "main.cpp"
     tools = (("g++", "g++"),)
     compiler = (

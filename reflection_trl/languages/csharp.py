@@ -57,6 +57,10 @@ class CSharp(CommandLanguage):
     name = "csharp"
     title = "C#"
     fences = ("csharp", "c#", "cs")
+    suspects = (
+        ("ends processes", r"\bEnvironment\.(?:Exit|FailFast)\b"),
+        ("looks at frames", r"\b(?:StackTrace|BindingFlags)\b"),
+    )
     file = "Main.cs"
     tools = (("mcs", "mono-mcs"), ("mono", "mono-runtime"))
     compiler = (

@@ -15,11 +15,13 @@ class Run:
         feedback ([`~reflection_trl.feedback.Feedback`]): how it ended.
         stdout (`str`): what it printed.
         seconds (`float`): wall clock.
+        suspicious (`tuple[str]`): what the program touches that honest ones do not ([`Language.suspicious`]).
     """
 
     feedback: Feedback
     stdout: str = ""
     seconds: float = 0.0
+    suspicious: tuple[str, ...] = ()
 
 
 class Execute(Protocol):

@@ -75,4 +75,5 @@ class Executor:
         if verdict.status is Status.INFRASTRUCTURE:
             raise SandboxError(f"The sandbox could not run a program: {verdict.reason}")
         self.runs += 1
-        return Run(spoken.diagnose(verdict, source, tests), verdict.stdout, verdict.duration)
+        feedback = spoken.diagnose(verdict, source, tests)
+        return Run(feedback, verdict.stdout, verdict.duration, spoken.suspicious(source))

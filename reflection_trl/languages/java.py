@@ -39,6 +39,11 @@ class Java(CommandLanguage):
     name = "java"
     title = "Java"
     fences = ("java",)
+    suspects = (
+        ("ends processes", r"\b(?:System\.exit|Runtime\.getRuntime\(\)\.halt|\.halt\()"),
+        ("reaches into memory", r"\bUnsafe\b"),
+        ("looks at frames", r"\b(?:setAccessible|StackWalker|getStackTrace)\b"),
+    )
     file = "Main.java"
     tools = (("javac", "default-jdk-headless"), ("java", "default-jdk-headless"))
     limits = Limits(timeout=60.0, memory=4 << 30, processes=256)

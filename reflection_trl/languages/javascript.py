@@ -88,6 +88,11 @@ class JavaScript(CommandLanguage):
     name = "javascript"
     title = "JavaScript"
     fences: ClassVar[tuple[str, ...]] = ("javascript", "js", "node", "mjs")
+    suspects = (
+        ("ends processes", r"\bprocess\.(?:exit|reallyExit|kill|abort)\b"),
+        ("replaces what tests use", r"\b(?:assert|console|Object\.prototype|Function\.prototype)\.\w+\s*=[^=]"),
+        ("reads what the judge keeps", r"require\(\s*['\x22](?:node:)?fs['\x22]\s*\)"),
+    )
     file = "main.js"
     tools: ClassVar[tuple[tuple[str, str], ...]] = (("node", "nodejs"),)
     command: ClassVar[tuple[str, ...]] = ("node", "--max-old-space-size=1024", "main.js")

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from ..feedback import Feedback
 from ..sandbox import Limits, Program, Verdict
+from .suspicion import by_patterns
 
 
 class Language(ABC):
@@ -15,15 +16,26 @@ class Language(ABC):
         name (`str`): as problems and command lines name it, e.g. `"python"`, `"cpp"`, `"javascript"`.
         title (`str`): as prose names it, e.g. `"C++"`.
         fences (`tuple[str]`): info strings of Markdown fences that hold it; the first is the one that prompts ask for.
+        suspects (`tuple[tuple[str, str]]`): what honest answers do not touch: words for it, and the expression that finds it.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     fences: ClassVar[tuple[str, ...]]
+    suspects: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     @abstractmethod
     def missing(self) -> str | None:
         """What this machine lacks to run the language, and how to get it, in one sentence; `None` if nothing."""
+
+    def suspicious(self, source: str) -> tuple[str, ...]:
+        """
+        What an answer touches that honest answers do not, such as "ends processes". A reason to look at it, and no verdict.
+
+        Args:
+            source (`str`): the answer.
+        """
+        return by_patterns(source, self.suspects)
 
     @property
     def readonly(self) -> tuple[str, ...]:

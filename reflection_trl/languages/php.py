@@ -13,6 +13,10 @@ class PHP(CommandLanguage):
     name = "php"
     title = "PHP"
     fences = ("php",)
+    suspects = (
+        ("ends processes", r"\b(?:exit|die)\s*[(;]|register_shutdown_function|posix_kill"),
+        ("replaces what tests use", r"\bassert_options\b|\bini_set\s*\("),
+    )
     file = "main.php"
     tools = (("php", "php-cli"),)
     command = (

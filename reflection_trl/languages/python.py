@@ -7,6 +7,7 @@ from ..sandbox import ErrorInfo, Limits, Program, PythonProgram, Verdict
 from .ended import ended_from_outside
 from .language import Language
 from .rendering import normalised, printable, shortened, with_output
+from .suspicion import of_python
 
 
 # Exception classes by kind; whatever is not here is `RUNTIME`
@@ -42,6 +43,9 @@ class Python(Language):
     name = "python"
     title = "Python"
     fences = ("python", "py", "python3")
+
+    def suspicious(self, source: str) -> tuple[str, ...]:
+        return of_python(source)
 
     def missing(self) -> str | None:
         return None  # the sandbox brings its own interpreter, or refuses to start

@@ -70,6 +70,10 @@ class Rust(CommandLanguage):
     name = "rust"
     title = "Rust"
     fences = ("rust", "rs")
+    suspects = (
+        ("ends processes", r"\bprocess::(?:exit|abort)\b"),
+        ("replaces what tests use", r"macro_rules!\s+(?:assert|assert_eq|assert_ne|panic)\b"),
+    )
     file = "main.rs"
     tools = (("rustc", "rustc"), ("cc", "gcc"))
     command = ("./main",)

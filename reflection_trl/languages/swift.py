@@ -13,6 +13,7 @@ class Swift(CommandLanguage):
     name = "swift"
     title = "Swift"
     fences = ("swift",)
+    suspects = (("ends processes", r"\b(?:exit|_exit|abort)\s*\("),)
     file = "main.swift"
     tools = (("swiftc", "swiftlang"),)
     compiler = ("swiftc", "-Onone", "-suppress-warnings", "-o", "main", "main.swift")

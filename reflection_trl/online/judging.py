@@ -50,6 +50,8 @@ class Outcome:
             Whether the program stands in one closed fence of its language.
         feedback ([`~reflection_trl.feedback.Feedback`], *optional*):
             The whole record, where a program was run.
+        suspicious (`tuple[str]`):
+            What the program touches that honest ones do not, whether it passed or not.
     """
 
     kind: str
@@ -58,6 +60,7 @@ class Outcome:
     code: str = ""
     well_formed: bool = False
     feedback: Feedback | None = None
+    suspicious: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -192,7 +195,8 @@ class AnswerJudge:
             found = await judge(problem, answer.code, execute)
             assert found is not None  # the problem has tests
             feedback, score = found, float(found.passed)
-        return Outcome(feedback.kind.value, score, feedback.text, answer.code, well_formed, feedback)
+        suspicious = get_language(problem.language).suspicious(answer.code)
+        return Outcome(feedback.kind.value, score, feedback.text, answer.code, well_formed, feedback, suspicious)
 
     async def _open(self) -> Execute:
         if self._given is not None:

@@ -59,7 +59,7 @@ def execution_reward(
     `RLOOTrainer` leave it out of its group; `SDPOTrainer` takes it for 0.
 
     Each call logs through `log_metric`, where the trainer offers it: `execution/pass_rate`, `execution/score`, `execution/format`,
-    `execution/length`, `execution/sandbox_failed`, and the share of answers that fail for each reason as `execution/failed/no_code`,
+    `execution/suspicious` (answers that touch what honest ones do not, passed or not), `execution/length`, `execution/sandbox_failed`, and the share of answers that fail for each reason as `execution/failed/no_code`,
     `/syntax`, `/assertion`, `/timeout` and `/other`; and through `log_extra`, for the table of completions, `outcome` and `feedback`.
 
     Args:
@@ -233,6 +233,7 @@ def _metrics(outcomes: Sequence[Outcome], lengths: Sequence[float] | None) -> di
         return metrics
     metrics["pass_rate"] = sum(outcome.passed for outcome in judged) / len(judged)
     metrics["score"] = sum(outcome.score for outcome in judged) / len(judged)
+    metrics["suspicious"] = sum(bool(outcome.suspicious) for outcome in judged) / len(judged)
     metrics["format"] = sum(outcome.well_formed for outcome in judged) / len(judged)
     if lengths is not None:
         metrics["length"] = sum(lengths) / len(lengths)
