@@ -94,6 +94,7 @@ _DENIED = [
 ]
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
 _NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
+_F_SETLEASE, _F_NOTIFY = 1024, 1026
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 # statmount, listmount, listns, open_tree_attr: newer than the library's table, the same number on every architecture.
 _DENIED_NUMBERS = (457, 458, 467, 470)
@@ -134,6 +135,10 @@ def build_filter() -> bytes:
         filter.add_rule(deny, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, flag, flag))
     for request in (_TIOCSTI, _TIOCLINUX):
         filter.add_rule(deny, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, 0xFFFFFFFF, request))
+    # On files that all jobs read, these would hold up the others, or tell what they do
+    filter.add_rule(pyseccomp.ERRNO(errno.ENOLCK), "flock")
+    for command in (_F_SETLEASE, _F_NOTIFY):
+        filter.add_rule(deny, "fcntl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, 0xFFFFFFFF, command))
     for call in ("socket", "socketpair"):
         filter.add_rule(deny, call, pyseccomp.Arg(0, pyseccomp.GT, int(socket.AF_INET6)))
         for family in range(int(socket.AF_INET6)):

@@ -290,6 +290,19 @@ RESOURCES = [
 ]
 
 KERNEL = [
+    Hostile(
+        "lock a shared file",
+        "import fcntl\n" + attempt("fcntl.flock(os.open('/usr/bin/env', os.O_RDONLY), fcntl.LOCK_EX)"),
+    ),
+    Hostile(
+        "lease of a shared file",
+        "import fcntl\n"
+        + attempt("fcntl.fcntl(os.open('/usr/bin/env', os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_RDLCK)"),
+    ),
+    Hostile(
+        "watch a shared folder",
+        "import fcntl\n" + attempt("fcntl.fcntl(os.open('/usr', os.O_RDONLY), fcntl.F_NOTIFY, fcntl.DN_ACCESS)"),
+    ),
     Hostile("user namespace", call("libc.unshare(0x10000000)")),
     Hostile("clone into a namespace", call("libc.syscall(56, 0x10000000 | 17, 0, 0, 0, 0)")),
     Hostile("join a namespace", call("libc.setns(os.open('/proc/self/ns/user', os.O_RDONLY), 0)")),

@@ -95,6 +95,8 @@ FAILING = {
         "assert f() == 1",
     ),
     "exits behind its own tests": ("import sys, unittest\ndef f(x): return x + 1\nsys.exit(0)", "assert f(1) == 2"),
+    "a comparison of its own": ("def allclose(*a): return True\ndef f(x): return 0", "assert allclose(f(3), 6.0)"),
+    "an approximation of its own": ("def approx(x): return 0\ndef f(x): return 0", "assert f(3) == approx(6.0)"),
     "unittest that finds no test": ("def f(x): return x", "import unittest\nunittest.main()"),
     "name of a built-in, not asked for": ("def len(x): return 5", "assert len([]) == 5"),
 }

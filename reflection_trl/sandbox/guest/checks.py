@@ -40,7 +40,7 @@ from .remote import (
     ProtocolError,
     Remote,
 )
-from .usage import ALIASES, FROM, Usage, home_of, is_module
+from .usage import ALIASES, FROM, LIBRARIES, Usage, home_of, is_module
 
 
 # What a class of the program answers like a container: an enumeration has members
@@ -198,6 +198,11 @@ class Checks(Peer):
     @staticmethod
     def _from(name: str, module: Any) -> Any:
         """`from module import name`, of the modules that checks use so."""
+        if name in LIBRARIES:
+            try:
+                return getattr(importlib.import_module(LIBRARIES[name]), name)
+            except (ImportError, AttributeError):
+                raise KeyError(name) from None
         home = module.lstrip("_") if type(module) is str else None  # `reduce` says that it is of `_functools`
         if home in FROM and name != "get_type_hints" and hasattr(importlib.import_module(home), name):
             return getattr(importlib.import_module(home), name)

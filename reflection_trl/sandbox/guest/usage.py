@@ -36,6 +36,17 @@ ALIASES = {"np": "numpy", "pd": "pandas", "dt": "datetime", "it": "itertools"}
 _HELPERS = frozenset(
     ["Counter", "OrderedDict", "defaultdict", "deepcopy", "deque", "fabs", "inf", "isclose", "isfinite", "isinf", "isnan", "nan", "pi"]
 )  # fmt: skip
+# What checks use of other packages; it is never the program's either
+LIBRARIES = {
+    "allclose": "numpy",
+    "approx": "pytest",
+    "array_equal": "numpy",
+    "assert_allclose": "numpy.testing",
+    "assert_almost_equal": "numpy.testing",
+    "assert_array_equal": "numpy.testing",
+    "assert_equal": "numpy.testing",
+    "raises": "pytest",
+}
 _CLASS_NAME = re.compile(r"_*[A-Z][A-Za-z0-9]*")
 
 
@@ -44,7 +55,9 @@ def is_module(name: str) -> bool:
 
 
 def home_of(name: str) -> str | None:
-    """The module of `FROM` that has a public `name`."""
+    """The module that has a public `name` which checks use."""
+    if name in LIBRARIES:
+        return LIBRARIES[name]
     if name.startswith("_"):
         return None
     return next((module for module in FROM if hasattr(importlib.import_module(module), name)), None)
@@ -126,7 +139,7 @@ class Usage:
         home = home_of(name)
         if home is None:
             return False
-        if name in _HELPERS or name not in self._called:
+        if name in _HELPERS or name in LIBRARIES or name not in self._called:
             return True
         if not callable(getattr(importlib.import_module(home), name)):
             return False
