@@ -8,8 +8,10 @@ import chromium
 import pytest
 
 from reflection_trl.evaluation import EvaluationRun, Outcome, Score
+from reflection_trl.evaluation.kinds import DECEIVED
 from reflection_trl.evaluation.report import write_report
 from reflection_trl.evaluation.statistics import compare, rate
+from reflection_trl.evaluation.table import results_table, suspicion
 
 
 HOSTILE = "</script><script>globalThis.owned = 1</script><img src=x onerror='owned = 2'> \u202eabc\u202c \x00 \ud800 | $x$ `y` [z](u) {{ data }}"
@@ -339,3 +341,21 @@ def test_thousands_of_problems(browser, page, tmp_path):
     assert browser.text("#detail h3") == "HumanEval/1"
     assert browser.count(".side") == 1
     assert browser.errors == []
+
+
+def test_suspicious_answers_are_listed(tmp_path):
+    outcomes = [
+        Outcome("HumanEval/0", 0, True, solution="x", suspicious=["looks at frames"]),
+        Outcome("HumanEval/1", 0, False, "wrong_answer", suspicious=["walks the heap", DECEIVED]),
+        Outcome("HumanEval/2", 0, True, solution="y"),
+    ]
+    run = EvaluationRun("model", [Score("humaneval", outcomes)])
+    assert suspicion(run.scores[0]) == (
+        "humaneval: 2 of 3 answers are suspicious, 1 of them passed. evalplus itself would let 1 more pass."
+    )
+    assert suspicion(run.scores[0]) in results_table(run)
+    page = write_report([run], tmp_path).read_text()
+    markdown = (tmp_path / "report.md").read_text()
+    for text in (page, markdown):
+        assert "Suspicious answers" in text and "looks at frames" in text
+    assert not suspicion(Score("humaneval", outcomes[2:]))

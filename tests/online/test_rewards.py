@@ -119,6 +119,7 @@ def test_format_and_length_are_terms_of_their_own_and_each_is_logged(execute):
         "execution/sandbox_failed": 0.0,
         "execution/pass_rate": 0.5,
         "execution/score": 0.5,
+        "execution/suspicious": 0.0,
         "execution/format": 0.5,
         "execution/length": pytest.approx((0 - 0.5 - 1 - 1) / 4),
         "execution/failed/no_code": 0.25,
