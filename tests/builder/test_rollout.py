@@ -372,7 +372,9 @@ def test_an_answer_to_the_request_alone_is_taken_as_it_was_drawn():
     assert all(prompt == [{"role": "user", "content": made.request}] for prompt in model.prompts[1:4])
     assert {sampling.temperature for sampling in model.samplings[1:4]} == {0.2}
     assert len({sampling.seed for sampling in model.samplings}) == 5
-    assert to_record(made)["unaided"] and not made.taught
+    assert to_record(made)["unaided"] and not made.taught and to_record(made)["suspicious"] == []
+    looking = dataclasses.replace(made.attempts[0], code="import gc\n" + made.attempts[0].code)
+    assert to_record(dataclasses.replace(made, attempts=(looking,)))["suspicious"] == ["walks the heap"]
     made, _ = roll(PROBLEM, [RIGHT, *by_prompt(wrong, none)], answer_context="request", answer_draws=2)
     assert made.rejection == "tests_failed" and not made.unaided
 

@@ -163,3 +163,16 @@ def test_the_picture_is_drawn_whatever_there_is(tmp_path, records):
     rows = [record for record in records if record["rejection"] is None]
     assert plot_build(measure(records, rows, [], **DESCRIBED), tmp_path / "build.png")
     assert (tmp_path / "build.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_suspicious_programs_are_counted():
+    """Also where older rollouts say nothing of it."""
+    records = [
+        record("none"),
+        record("none") | {"suspicious": ["looks at frames"]},
+        record("none") | {"suspicious": []},
+    ]
+    found = measure(records, [], [], **DESCRIBED)
+    assert found.suspicious == 1
+    assert "| accepted with a suspicious program |" in found.table()
+    assert "suspicious" not in measure(records[::2], [], [], **DESCRIBED).table()
