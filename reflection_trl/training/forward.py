@@ -158,10 +158,14 @@ def add_distillation_forward(model: PreTrainedModel) -> None:
                 outputs.update(take_loss(self, scaling, states, loss_inputs))
             elif teacher_index is not None:
                 outputs.update(_teacher(self, scaling, states, teacher_index))
-            return states.new_zeros((1, 1, 1))  # in place of the logits, which the model may go on to scale
+            # In place of the logits, which the model may go on to scale: zero, with the graph of the loss
+            return (0 * outputs["loss"] if "loss" in outputs else states.new_zeros(())).reshape(1, 1, 1)
 
         with in_place_of_head(self, head):
-            original_forward(*args, use_cache=False, **kwargs)
+            logits = original_forward(*args, use_cache=False, **kwargs).logits
+        if "loss" in outputs:
+            # In the backward pass ZeRO-3 gathers the head's weights when a gradient reaches the output of its module
+            outputs["loss"] = outputs["loss"] + 0 * logits.sum()
         return outputs
 
     model.forward = types.MethodType(forward, model)

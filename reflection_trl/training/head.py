@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft.utils import AuxiliaryTrainingWrapper
+from peft.utils import AuxiliaryTrainingWrapper, ModulesToSaveWrapper
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.tensor import DTensor, Partial
@@ -32,9 +32,14 @@ def head_module(model: PreTrainedModel) -> nn.Module:
             Causal language model, without PEFT around it.
 
     Returns:
-        `nn.Module`: Its output embedding, inside the wrapper of FSDP1 where there is one.
+        `nn.Module`: Its output embedding, inside the wrappers of FSDP1 and of PEFT's `modules_to_save` where there are any, so that
+        its own hooks run around what stands in for it.
     """
-    module = model.get_output_embeddings()
+    module: Any = model.get_output_embeddings()
+    if isinstance(module, ModulesToSaveWrapper):
+        trained = [name for name in module.active_adapters if name in module.modules_to_save]
+        is_base = module.disable_adapters or not trained
+        module = module.original_module if is_base else module.modules_to_save[trained[0]]
     return module.module if isinstance(module, FullyShardedDataParallel) else module
 
 
@@ -82,7 +87,7 @@ def gathered_head(model: PreTrainedModel) -> AbstractContextManager[None]:
         model ([`~transformers.PreTrainedModel`]):
             Causal language model, without PEFT around it.
     """
-    module = head_module(model)
+    module: Any = model.get_output_embeddings()
     parameters = list(module.parameters())
     # A tied head takes its new tokens from the adapter of the input embedding
     tied = getattr(getattr(module, "token_adapter", None), "tied_adapter", None)
