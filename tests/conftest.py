@@ -10,6 +10,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+# accelerate loads DeepSpeed where it is installed, which would say on stdout that it found no GPU
+os.environ.setdefault("DS_ACCELERATOR", "cpu")
 # Tiny models gain nothing from threads, and test workers and the processes that tests start would fight for them
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
