@@ -11,19 +11,12 @@ from peft import PeftConfig, PeftModel
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
 from transformers.utils import logging
 from trl import GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import RepeatSampler, get_config_model_id
 
-from ..training.checkpoints import (
-    check_checkpoint,
-    complete_or_removed,
-    explain_full_disk,
-    find_checkpoint,
-    mark_complete,
-)
+from ..training.checkpoints import CheckpointMixin
 from ..training.checks import check_adapter, check_model
 from ..training.curves import CURVES_FILE
 from ..training.forward import LossInputs, TeacherPredictions, add_distillation_forward
@@ -57,7 +50,7 @@ class EpochSampler(RepeatSampler):
             self.generator.manual_seed((self.seed or 0) + epoch)
 
 
-class OnlineReflectionDistillTrainer(GRPOTrainer):
+class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
     """
     Trainer for online reflection self-distillation: GRPO, and a teacher that has read what the tests said of each answer.
 
@@ -392,19 +385,6 @@ class OnlineReflectionDistillTrainer(GRPOTrainer):
 
     # Checkpoints
 
-    def train(
-        self,
-        resume_from_checkpoint: str | bool | None = None,
-        trial: Any = None,
-        ignore_keys_for_eval: list[str] | None = None,
-    ) -> TrainOutput:
-        checkpoint = find_checkpoint(resume_from_checkpoint, self.args.output_dir or ".", self.args.should_save)
-        if checkpoint is not None:
-            check_checkpoint(checkpoint, self._resumed_settings)
-            if self._teacher_weights is not None:
-                self._teacher_weights.load(checkpoint)
-        return super().train(None if checkpoint is None else str(checkpoint), trial, ignore_keys_for_eval)
-
     def draw_curves(self) -> Path | None:
         """Draws the curves of this training into `output_dir`; `None` without matplotlib, which is optional."""
         try:
@@ -415,27 +395,3 @@ class OnlineReflectionDistillTrainer(GRPOTrainer):
     @property
     def _resumed_settings(self) -> dict[str, Any]:
         return {name: getattr(self.args, name) for name in ("seed", "num_generations", "teacher")}
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-        with complete_or_removed(folder, writes=self.args.should_save):
-            super()._save_checkpoint(model, trial)
-
-    def _save_rng_state(self, output_dir: str) -> None:
-        # The last files that every process writes
-        super()._save_rng_state(output_dir)
-        self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            if self._teacher_weights is not None:
-                self._teacher_weights.save(Path(output_dir))
-            mark_complete(Path(output_dir), self._resumed_settings)
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """
-        Saves the model, so that `from_pretrained` reads it. Under FSDP and DeepSpeed ZeRO-3 all processes must call it.
-
-        Args:
-            output_dir (`str`, *optional*): folder; `args.output_dir` by default.
-        """
-        with explain_full_disk(Path(output_dir or self.args.output_dir or ".")):
-            super().save_model(output_dir, _internal_call)

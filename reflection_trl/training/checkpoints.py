@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from accelerate.utils import gather_object
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from torch import nn
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
 from transformers.utils import logging
+
+from .teachers import TeacherWeights
 
 
 logger = logging.get_logger(__name__)
@@ -284,7 +287,68 @@ class WarnOfOtherSteps(TrainerCallback):
     ) -> None:
         if self.max_steps not in (None, state.max_steps) and state.is_world_process_zero:
             logger.warning(
-                f"{self.checkpoint} was written by a training of {self.max_steps} steps, but this one has {state.max_steps}, by which "
-                f"its schedules of the mask rate and the learning rate go from here on; set `max_steps` or `num_train_epochs` as "
-                f"before to go on with the rates of that training."
+                f"{self.checkpoint} was written by a training of {self.max_steps} steps, but this one has {state.max_steps}, over "
+                f"which the learning rate and any mask rate are scheduled from here on; set `max_steps` or `num_train_epochs` as "
+                f"before to resume with the rates of that training."
             )
+
+
+class CheckpointMixin(Trainer):
+    """A trainer whose checkpoints are complete or not resumed, with the weights of its teacher if that has any of its own."""
+
+    _teacher_weights: TeacherWeights | None = None
+
+    @property
+    def _resumed_settings(self) -> dict[str, Any]:
+        """Settings that a resumed run must share."""
+        raise NotImplementedError
+
+    def train(
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: Any = None,
+        ignore_keys_for_eval: list[str] | None = None,
+    ) -> TrainOutput:
+        checkpoint = find_checkpoint(resume_from_checkpoint, self.args.output_dir or ".", self.args.should_save)
+        if checkpoint is None:
+            return super().train(None, trial, ignore_keys_for_eval)
+        check_checkpoint(checkpoint, self._resumed_settings)
+        if self._teacher_weights is not None:
+            self._teacher_weights.load(checkpoint)
+        notice = WarnOfOtherSteps(checkpoint)
+        self.add_callback(notice)
+        try:
+            return super().train(str(checkpoint), trial, ignore_keys_for_eval)
+        finally:
+            self.remove_callback(notice)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        with complete_or_removed(folder, writes=self.args.should_save):
+            super()._save_checkpoint(model, trial)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        # The last files that every process writes, before the trainer's state, a push, and the removal of old checkpoints
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            if self._teacher_weights is not None:
+                self._teacher_weights.save(Path(output_dir))
+            mark_complete(Path(output_dir), self._resumed_settings)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """
+        Saves the model, so that `from_pretrained` reads it. Under FSDP and DeepSpeed ZeRO-3 all processes must call it.
+
+        Args:
+            output_dir (`str`, *optional*): folder; `args.output_dir` by default.
+
+        Raises:
+            [`CheckpointError`]: If the disk is full.
+        """
+        with explain_full_disk(Path(output_dir or self.args.output_dir or ".")):
+            super().save_model(output_dir, _internal_call)
+        if self.is_fsdp_enabled:
+            # A process that writes nothing is done when it has sent its shards. If it ended now, the one that gathers them would
+            # wait forever
+            self.accelerator.wait_for_everyone()

@@ -6,7 +6,6 @@ model's forward pass. Each part is a module of its own; this one connects them, 
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,20 +15,13 @@ from peft import PeftConfig, PeftModel
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import DataCollator, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin, TrainerCallback
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, PredictionOutput, TrainOutput
+from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, TrainOutput
 from trl.trainer.utils import get_config_model_id, global_then_local_main_first
 
 from ..rendering import BlockTokenRenderer, ChatTemplateRenderer
 from .accelerator import adjust_accelerator
 from .block_tokens import add_block_tokens
-from .checkpoints import (
-    WarnOfOtherSteps,
-    check_checkpoint,
-    complete_or_removed,
-    explain_full_disk,
-    find_checkpoint,
-    mark_complete,
-)
+from .checkpoints import CheckpointMixin
 from .checks import check_adapter, check_datasets, check_model, check_trackers, disable_dispatching, set_pad_token
 from .collator import make_collator
 from .config import ReflectionDistillConfig
@@ -54,7 +46,7 @@ from .streams import EvenBatches, Exchange, StreamSteps
 from .teachers import UpdateTeacher, make_teacher_weights, teacher_in_place
 
 
-class ReflectionDistillTrainer(PublishingTrainer):
+class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
     """
     Trainer for reflection self-distillation with dynamic masking.
 
@@ -234,18 +226,7 @@ class ReflectionDistillTrainer(PublishingTrainer):
         trial: Any = None,
         ignore_keys_for_eval: list[str] | None = None,
     ) -> TrainOutput:
-        checkpoint = find_checkpoint(resume_from_checkpoint, self._output_dir, self.args.should_save)
-        if checkpoint is not None:
-            check_checkpoint(checkpoint, self.args.masking_settings)
-            if self._teacher_weights is not None:
-                self._teacher_weights.load(checkpoint)
-            notice = WarnOfOtherSteps(checkpoint)
-            self.add_callback(notice)
-        try:
-            output = super().train(None if checkpoint is None else str(checkpoint), trial, ignore_keys_for_eval)
-        finally:
-            if checkpoint is not None:
-                self.remove_callback(notice)
+        output = super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
         if not output.global_step and self._stream is not None and self._renderer is not None:
             check_rows_are_left(self._stream, self._renderer, self.args.max_length)
         return output
@@ -438,31 +419,10 @@ class ReflectionDistillTrainer(PublishingTrainer):
         tokens = sum(len(row.input_ids) * (2 if row.is_reflection else 1) for row in inputs["rows"])
         return 6 * tokens * self.model.num_parameters(exclude_embeddings=True)
 
+    @property
+    def _resumed_settings(self) -> dict[str, Any]:
+        return self.args.masking_settings
+
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         self.state.num_input_tokens_seen += self._training_metrics.count_tokens(self.accelerator)
-        folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-        with complete_or_removed(folder, writes=self.args.should_save):
-            super()._save_checkpoint(model, trial)
-
-    def _save_rng_state(self, output_dir: str) -> None:
-        # The last files that every process writes, before the trainer's state, a push, and the removal of old checkpoints
-        super()._save_rng_state(output_dir)
-        self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            if self._teacher_weights is not None:
-                self._teacher_weights.save(Path(output_dir))
-            mark_complete(Path(output_dir), self.args.masking_settings)
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """
-        Saves the model, so that `from_pretrained` reads it. Under FSDP and DeepSpeed ZeRO-3 all processes must call it.
-
-        Args:
-            output_dir (`str`, *optional*): folder; `args.output_dir` by default.
-        """
-        with explain_full_disk(Path(output_dir or self._output_dir)):
-            super().save_model(output_dir, _internal_call)
-        if self.is_fsdp_enabled:
-            # A process that writes nothing is done when it has sent its shards. If it ended now, the one that gathers them would
-            # wait forever
-            self.accelerator.wait_for_everyone()
+        super()._save_checkpoint(model, trial)
