@@ -7,8 +7,9 @@
 The YAML file sets fields; the command line overrides them. Those that people change most:
 
     --model_name_or_path  model folder or Hub id
-    --dataset_name        JSON, JSON Lines or Parquet file, or Hub id; rows hold `messages` and `type`
-    --datasets            several of these, mixed; in YAML with `path`, `split`, `fraction` and so on
+    --dataset_name        JSON, JSON Lines or Parquet file, or Hub id; rows hold `messages`, or
+                          `prompt` and `completion`; reflection rows have `type: reflection`
+    --datasets            several of these, mixed; in YAML with `path`, `split`, `fraction`, `type` and so on
     --test_split_size     rows, or share of them, held out for evaluation where the data has no test split
     --output_dir          where checkpoints, the model and the plot go
     --learning_rate --num_train_epochs --max_steps --max_length --seed
@@ -16,6 +17,7 @@ The YAML file sets fields; the command line overrides them. Those that people ch
     --mask_strategy --mask_order --mask_schedule --mask_rate_start --mask_rate_end
     --sequence_loss_weight --student_loss_weight --distillation_weight --beta --temperature --teacher
     --use_peft --lora_r --lora_alpha --lora_target_modules --load_in_4bit
+    --merge               after LoRA: also write the merged model, which needs no `peft`, into OUTPUT_DIR-merged
     --eval_strategy --eval_steps --eval_on_start --save_steps --report_to
     --resume_from_checkpoint   `true` for the newest complete checkpoint of output_dir, or a checkpoint's folder
     --push_to_hub --hub_model_id
@@ -24,21 +26,17 @@ The YAML file sets fields; the command line overrides them. Those that people ch
 REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 
-import glob
-import itertools
-import json
 import os
 import shutil
 import time
 import warnings
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .command_line import (
     HUB_MEND,
     check_model_name,
-    check_name,
     check_options,
     check_token,
     make_parser,
@@ -50,31 +48,42 @@ from .command_line import (
 
 
 if TYPE_CHECKING:
-    from datasets import Dataset, IterableDataset
     from transformers import Trainer, TrainingArguments
-    from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments, TrlParser
-    from trl.scripts.utils import DatasetConfig
+    from trl import ModelConfig, ScriptArguments, TrlParser
 
     from .. import ReflectionDistillConfig, ReflectionDistillTrainer
+    from .train_data import MixtureArguments
 
 # No RuntimeError: what goes wrong inside training shows where
 USER_ERRORS = (ImportError, OSError, TypeError, ValueError)
-FILE_FORMATS = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+
+
+@dataclass
+class MergeArguments:
+    """What is written beside the adapter."""
+
+    merge: bool = field(
+        default=False,
+        metadata={"help": "After LoRA, also write the merged model, which needs no `peft`, into `output_dir`-merged."},
+    )
 
 
 def train_parser() -> "TrlParser":
-    from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments
+    from trl import ModelConfig, ScriptArguments
 
     from .. import ReflectionDistillConfig
+    from .train_data import MixtureArguments
 
-    return make_parser((ScriptArguments, ReflectionDistillConfig, ModelConfig, DatasetMixtureConfig), "train.py")
+    return make_parser(
+        (ScriptArguments, ReflectionDistillConfig, ModelConfig, MixtureArguments, MergeArguments), "train.py"
+    )
 
 
 def parse(
     argv: list[str],
-) -> "tuple[ScriptArguments, ReflectionDistillConfig, ModelConfig, DatasetMixtureConfig]":
-    script_args, training_args, model_args, dataset_args = parse_options(train_parser(), argv)
-    return script_args, training_args, model_args, dataset_args
+) -> "tuple[ScriptArguments, ReflectionDistillConfig, ModelConfig, MixtureArguments, MergeArguments]":
+    script_args, training_args, model_args, dataset_args, merge_args = parse_options(train_parser(), argv)
+    return script_args, training_args, model_args, dataset_args, merge_args
 
 
 def check_names(argv: list[str]) -> None:
@@ -82,16 +91,13 @@ def check_names(argv: list[str]) -> None:
     argv = split_config(argv)
     read_config_file(argv)  # before the imports, which take seconds
 
-    from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments
-    from trl.scripts.utils import DatasetConfig
+    from trl import ModelConfig, ScriptArguments
+
+    from .train_data import MixtureArguments, check_dataset, check_sources
 
     check_options(train_parser(), argv)
-    for source in read_config_file(argv).get("datasets") or []:
-        if not isinstance(source, dict) or "path" not in source:
-            raise ValueError(f"each of `datasets` needs a `path`, but one is {source!r}.")
-        for key in source:
-            check_name("key of a dataset in the YAML file", key, DatasetConfig.__dataclass_fields__)
-    parser = make_parser((ScriptArguments, ModelConfig, DatasetMixtureConfig), "train.py")
+    check_sources(read_config_file(argv).get("datasets"))
+    parser = make_parser((ScriptArguments, ModelConfig, MixtureArguments), "train.py")
     script_args, model_args, dataset_args, _ = parser.parse_args_and_config(argv, return_remaining_strings=True)
     if model_args.model_name_or_path is None:
         raise ValueError(
@@ -106,18 +112,6 @@ def check_names(argv: list[str]) -> None:
             check_dataset(source.path)
     if script_args.dataset_name:
         check_dataset(script_args.dataset_name)
-
-
-def check_dataset(name: str) -> None:
-    from ..files.model_folder import check_exists
-
-    if Path(name).suffix in FILE_FORMATS:
-        if not glob.glob(name):
-            raise ValueError(f"the dataset file {name!r} does not exist; paths start from {os.getcwd()}.")
-    elif Path(name).is_file():
-        raise ValueError(f"the dataset {name!r} is none of {', '.join(FILE_FORMATS)}, by which files are known.")
-    else:
-        check_exists("dataset", name)
 
 
 def output_dir_of(training_args: "TrainingArguments") -> str:
@@ -163,154 +157,6 @@ def check_model(model_args: "ModelConfig", training_args: "ReflectionDistillConf
         ChatTemplateRenderer(tokenizer)  # which says what to do
 
 
-def load_part(source: "DatasetConfig", split: str, streaming: bool) -> "Dataset | IterableDataset":
-    """One dataset: a JSON or Parquet file, several of them (`data/*.jsonl`), a folder, or a Hub id."""
-    from datasets import load_dataset
-    from datasets.exceptions import DatasetsError
-
-    path, data_files = source.path, source.data_files
-    file_format = FILE_FORMATS.get(Path(path).suffix)
-    if data_files is None:
-        check_dataset(path)
-    if file_format is not None:
-        path, data_files = file_format, path
-    try:
-        dataset = load_dataset(
-            path, name=source.name, data_dir=source.data_dir, data_files=data_files, split=split, streaming=streaming
-        )
-        return dataset if source.columns is None else dataset.select_columns(source.columns)
-    except StopIteration as error:  # what `datasets` makes of an empty file
-        raise ValueError(f"the dataset {source.path!r} has no rows.") from error
-    except (DatasetsError, OSError, ValueError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        if Path(source.path).suffix == ".jsonl":
-            reason = find_bad_line(source.path) or reason
-        on_hub = file_format is None and not Path(path).exists() and not isinstance(error, ValueError)
-        raise ValueError(
-            f"the dataset {source.path!r} cannot be loaded: {reason}{f'. {HUB_MEND}' if on_hub else ''}"
-        ) from error
-
-
-def find_bad_line(pattern: str) -> str | None:
-    """Where a JSON Lines file is none: `datasets` counts from the start of a chunk."""
-    for file in sorted(glob.glob(pattern)):
-        with open(file, encoding="utf-8", errors="replace") as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    json.loads(line if line.strip() else "null")
-                except json.JSONDecodeError as error:
-                    return (
-                        f"line {number} of {file} is not JSON ({error.msg}, column {error.colno}); mend or remove it."
-                    )
-    return None
-
-
-def columns_of(part: "Dataset | IterableDataset") -> list[str]:
-    return part.column_names or list(next(iter(part)))
-
-
-def check_rows(part: "Dataset | IterableDataset", name: str) -> None:
-    """Checks columns and first row, which tell most of what can be wrong, before the model is loaded."""
-    from ..sequences import normalize_row
-    from ..training.dataset import check_columns
-
-    check_columns(columns_of(part), f"The dataset {name!r}")
-    for row in itertools.islice(part, 1):
-        normalize_row(row, f"Row 0 of the dataset {name!r}")
-
-
-def mix(
-    parts: "Sequence[Dataset | IterableDataset]", sources: "Sequence[DatasetConfig]"
-) -> "Dataset | IterableDataset":
-    """Put datasets one after the other, as TRL does, but whatever the form of their `messages`."""
-    from datasets import Features, Value, concatenate_datasets
-
-    for part, source in zip(parts, sources, strict=True):
-        check_rows(part, source.path)
-    if len(parts) == 1:
-        return parts[0]
-    fractions = [source.fraction for source in sources if source.fraction is not None]
-    if fractions:
-        if len(fractions) < len(sources) or not all(fractions) or not all(hasattr(part, "__len__") for part in parts):
-            raise ValueError("`fraction` must be set, above 0, for every dataset of a mixture, none of which streams.")
-        # The largest mixture of these shares that uses no row twice
-        total = min(len(part) / fraction for part, fraction in zip(parts, fractions, strict=True))
-        parts = [part.select(range(round(f * total))) for part, f in zip(parts, fractions, strict=True)]
-    if all({"messages", "type"} <= set(columns_of(part)) for part in parts):
-        parts = [part.select_columns(["messages", "type"]) for part in parts]
-    if any(part.features is None or part.features != parts[0].features for part in parts):
-        # Only equal columns can be joined: as JSON, all forms of rows are one type
-        features = Features({"messages": Value("string"), "type": Value("string")})
-        parts = [
-            part.map(
-                messages_as_json,
-                with_indices=True,
-                fn_kwargs={"path": source.path},
-                remove_columns=columns_of(part),
-                features=features,
-            )
-            for part, source in zip(parts, sources, strict=True)
-        ]
-    return concatenate_datasets(parts)
-
-
-def messages_as_json(row: dict[str, Any], index: int, path: str) -> dict[str, str]:
-    from ..row_forms import read_row
-
-    read = read_row(row, f"Row {index} of the dataset {path!r}")
-    return {"messages": json.dumps(read["messages"]), "type": read["type"]}
-
-
-def data_sources(script_args: "ScriptArguments", dataset_args: "DatasetMixtureConfig") -> "list[DatasetConfig]":
-    """The datasets of the mixture, or the one dataset."""
-    from trl.scripts.utils import DatasetConfig
-
-    if dataset_args.datasets:
-        return dataset_args.datasets
-    name = script_args.dataset_name
-    assert name is not None  # see `check_names`
-    return [DatasetConfig(name, name=script_args.dataset_config, split=script_args.dataset_train_split)]
-
-
-def load_data(
-    script_args: "ScriptArguments", dataset_args: "DatasetMixtureConfig", training_args: "ReflectionDistillConfig"
-) -> "tuple[Dataset | IterableDataset, Dataset | IterableDataset | None]":
-    """The rows to train on and, if there is evaluation, the rows to evaluate on."""
-    from trl.trainer.utils import global_then_local_main_first
-
-    sources = data_sources(script_args, dataset_args)
-    streaming = dataset_args.streaming if dataset_args.datasets else script_args.dataset_streaming
-    evaluates = training_args.eval_strategy != "no" or training_args.eval_on_start
-    size = dataset_args.test_split_size
-    if evaluates and size is None and dataset_args.datasets:
-        raise ValueError("evaluation of a mixture needs `test_split_size`, or set `eval_strategy` to 'no'.")
-    if size is not None and streaming:
-        raise ValueError("`test_split_size` does not work with streaming; set it to None.")
-
-    with global_then_local_main_first():
-        train = mix([load_part(source, source.split, streaming) for source in sources], sources)
-        if size is not None:
-            size = int(size) if size >= 1 else size
-            try:
-                splits = train.train_test_split(test_size=size, seed=training_args.seed)
-            except ValueError as error:
-                raise ValueError(
-                    f"`test_split_size` is {size}, but there are {len(train)} rows; give fewer, or a share between 0 and 1."
-                ) from error
-            return splits["train"], splits["test"] if evaluates else None
-        if not evaluates:
-            return train, None
-        try:
-            test = load_part(sources[0], script_args.dataset_test_split, streaming)
-        except ValueError as error:
-            raise ValueError(
-                f"{str(error).rstrip('.')}; to evaluate, set `test_split_size`, which holds rows out, or "
-                f"`dataset_test_split`; or set `eval_strategy` to 'no'."
-            ) from error
-        check_rows(test, sources[0].path)
-        return train, test
-
-
 def find_checkpoint(training_args: "TrainingArguments") -> str | bool | None:
     """The checkpoint's folder, or `True` for the newest complete one, which the processes agree on."""
     from reflection_trl.training.checkpoints import find_last_checkpoint, nothing_to_resume
@@ -336,12 +182,13 @@ def make_trainer(
     script_args: "ScriptArguments",
     training_args: "ReflectionDistillConfig",
     model_args: "ModelConfig",
-    dataset_args: "DatasetMixtureConfig",
+    dataset_args: "MixtureArguments",
 ) -> "ReflectionDistillTrainer":
     from safetensors import SafetensorError
     from trl import get_peft_config, get_quantization_config
 
     from .. import ReflectionDistillTrainer
+    from .train_data import data_sources, load_data
 
     training_args.model_init_kwargs = {
         "revision": model_args.model_revision,
@@ -372,18 +219,48 @@ def make_trainer(
                 f"`lora_target_modules` is {model_args.lora_target_modules!r}: {error} `all-linear` takes every linear layer."
             ) from error
         raise
-    trainer.dataset_name = hub_names(script_args, dataset_args)  # for the model cards
+    # For the model cards, each once
+    trainer.dataset_name = list(dict.fromkeys(source.path for source in data_sources(script_args, dataset_args)))
     return trainer
 
 
-def hub_names(script_args: "ScriptArguments", dataset_args: "DatasetMixtureConfig") -> list[str]:
-    """The datasets that a model card can link to: those from the Hub, each once."""
-    names = dict.fromkeys(source.path for source in data_sources(script_args, dataset_args))
-    return [name for name in names if not Path(name).exists() and Path(name).suffix not in FILE_FORMATS]
+def check_merge(merge_args: MergeArguments, model_args: "ModelConfig", output_dir: str) -> None:
+    """Refuses to merge where there is nothing to merge, or something in the way, before anything is trained."""
+    if not merge_args.merge:
+        return
+    if not model_args.use_peft:
+        raise ValueError("`merge` is set, but no adapter is trained; set `use_peft` too, or drop `merge`.")
+    folder = Path(merged_dir(output_dir))
+    if folder.exists():
+        raise ValueError(f"`merge` writes into {str(folder)!r}, which exists; remove it, or set another `output_dir`.")
 
 
-def finish(trainer: "ReflectionDistillTrainer", seconds: float) -> None:
-    """Say what came of it, save model, card, curves and state, and push them."""
+def merged_dir(output_dir: str) -> str:
+    # Beside the folder and not in it: all of that is uploaded
+    return f"{output_dir.rstrip('/')}-merged"
+
+
+def merge(trainer: "ReflectionDistillTrainer") -> None:
+    """Writes the merged model, by the first process; the others wait for it."""
+    from peft import PeftModel
+
+    from ..training.adapters import merge_adapter
+
+    output_dir = output_dir_of(trainer.args)
+    model = trainer.model
+    assert isinstance(model, PeftModel)  # see `check_merge`
+    if trainer.is_world_process_zero():
+        merge_adapter(
+            output_dir,
+            merged_dir(output_dir),
+            model.get_base_model().generation_config,  # type: ignore[arg-type] # of a `PreTrainedModel`
+            trainer.args.trust_remote_code,
+        )
+    trainer.accelerator.wait_for_everyone()
+
+
+def finish(trainer: "ReflectionDistillTrainer", seconds: float, merges: bool = False) -> None:
+    """Prints a summary, saves model, card, curves and state, and pushes them; with `merges` the merged model too."""
     from huggingface_hub.constants import ENDPOINT
 
     from ..training.curves import CURVES_FILE, summarize
@@ -402,9 +279,13 @@ def finish(trainer: "ReflectionDistillTrainer", seconds: float) -> None:
     else:
         trainer.save_model(output_dir)
         trainer.create_model_card()
+    if merges:
+        merge(trainer)
     if not trainer.is_world_process_zero():
         return
     print(f"Model:  {output_dir}")
+    if merges:
+        print(f"Merged: {merged_dir(output_dir)}")
     if (Path(output_dir) / CURVES_FILE).exists():
         print(f"Curves: {Path(output_dir) / CURVES_FILE}")
     else:
@@ -421,12 +302,13 @@ def run(argv: list[str]) -> None:
     check_names(argv)
     # TRL sets it by default, under the name that transformers calls old: whatever a recipe says, the notice would come
     warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing` is deprecated", FutureWarning)
-    script_args, training_args, model_args, dataset_args = parse(argv)
+    script_args, training_args, model_args, dataset_args, merge_args = parse(argv)
     output_dir = Path(output_dir_of(training_args))
     is_new = not output_dir.exists()
     try:
         checkpoint = find_checkpoint(training_args)
         check_setup(training_args)
+        check_merge(merge_args, model_args, str(output_dir))
         check_model(model_args, training_args)
         trainer = make_trainer(script_args, training_args, model_args, dataset_args)
         start = time.monotonic()
@@ -438,7 +320,7 @@ def run(argv: list[str]) -> None:
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(what_is_kept(output_dir)) from None
         raise
-    finish(trainer, time.monotonic() - start)
+    finish(trainer, time.monotonic() - start, merge_args.merge)
     end(trainer)
 
 

@@ -70,7 +70,7 @@ def make_model_card(
     hub_model_id: str | None = None,
     dataset_name: str | list[str] | None = None,
     tags: list[str] | None = None,
-    peft: bool = False,
+    adapter: dict[str, Any] | None = None,
     curves: str | None = None,
     num_rows: int | None = None,
 ) -> ModelCard:
@@ -91,11 +91,11 @@ def make_model_card(
         hub_model_id (`str`, *optional*):
             Hub id of the trained model.
         dataset_name (`str` or `list[str]`, *optional*):
-            Hub id of the dataset, or of each of a mixture.
+            Hub id or file of the dataset, or of each of a mixture.
         tags (`list[str]`, *optional*):
             Tags.
-        peft (`bool`, *optional*, defaults to `False`):
-            Whether the model is an adapter.
+        adapter (`dict[str, Any]`, *optional*):
+            Settings of the adapter, where the model is one.
         curves (`str`, *optional*):
             Image of the training's curves, beside the card.
         num_rows (`int`, *optional*):
@@ -104,6 +104,7 @@ def make_model_card(
     Returns:
         [`~huggingface_hub.ModelCard`]: The card.
     """
+    names = [dataset_name] if isinstance(dataset_name, str) else dataset_name or []
     trackio_url = get_trackio_space_url()
     tags = sorted({"generated_from_trainer", "text-generation", *(tags or [])})
     if trackio_url is not None:
@@ -113,9 +114,9 @@ def make_model_card(
     return ModelCard.from_template(
         ModelCardData(
             base_model=base_model,
-            base_model_relation=("adapter" if peft else "finetune") if base_model else None,
-            datasets=dataset_name,
-            library_name="peft" if peft else "transformers",
+            base_model_relation=("finetune" if adapter is None else "adapter") if base_model else None,
+            datasets=[name for name in names if not _is_file(name)] or None,
+            library_name="transformers" if adapter is None else "peft",
             pipeline_tag="text-generation",
             model_name=model_name,
             tags=tags,
@@ -124,10 +125,10 @@ def make_model_card(
         title=cell(model_name),
         base_model=base_model,
         model_id=hub_model_id or args.output_dir,
-        peft=peft,
+        adapter={name: _plain(value) for name, value in (adapter or {}).items()},
         curves=curves,
         num_rows=num_rows,
-        dataset_names=[dataset_name] if isinstance(dataset_name, str) else dataset_name or [],
+        data=[_named(name) for name in names],
         rendering=args.rendering,
         settings={name: _plain(getattr(args, name)) for name in _SETTINGS if name not in unused},
         state=state,
@@ -167,6 +168,17 @@ def run_facts(train_dataset: Dataset | IterableDataset | None, prepared: Dataset
         "data/rows": count_rows(prepared) if isinstance(prepared, Dataset) else None,
         **{f"versions/{package}": version for package, version in package_versions().items()},
     }
+
+
+def _is_file(dataset: str) -> bool:
+    return Path(dataset).exists() or Path(dataset).suffix in (".json", ".jsonl", ".parquet")
+
+
+def _named(dataset: str) -> str:
+    # A file's folder is of no use to others
+    if _is_file(dataset):
+        return code_cell(Path(dataset).name)
+    return f"[{dataset}](https://huggingface.co/datasets/{dataset})"
 
 
 def package_versions() -> dict[str, str]:

@@ -4,17 +4,21 @@ import shlex
 from pathlib import Path
 from typing import Any, ClassVar
 
-from accelerate.utils import is_peft_model
 from huggingface_hub import CommitInfo, HfApi
 from peft import PeftModel
 from transformers import PreTrainedModel
+from transformers.utils import logging
 from trl import SFTTrainer
 from trl.trainer.utils import get_config_model_id
 
 from ..hub_errors import explain_failures
+from .adapters import adapter_settings, origin_id, private_base_warning
 from .config import ReflectionDistillConfig
 from .curves import CURVES_FILE, plot_training, summarize
 from .model_card import PAPER, make_model_card
+
+
+logger = logging.get_logger(__name__)
 
 
 class PublishingTrainer(SFTTrainer):
@@ -31,7 +35,8 @@ class PublishingTrainer(SFTTrainer):
     _paper: ClassVar[dict[str, str]] = PAPER  # type: ignore[misc]
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
-        # Called before training, so that a model that cannot be published costs no training
+        # Called before training, so that a model that cannot be published, or not be loaded by others, costs no training
+        self._warn_of_private_base()
         with explain_failures(f"make the model repository {self._repo_name()}", token or self.args.hub_token):
             super().init_hf_repo(token=token, private=private)
             self._make_branch(self.args.hub_revision, token)
@@ -60,12 +65,19 @@ class PublishingTrainer(SFTTrainer):
         kept = f"the model is kept in {output_dir}, and `{upload}` uploads it"
         with explain_failures(f"publish the model {self._repo_name()}", token or self.args.hub_token, kept):
             if not self.args.push_to_hub:  # no repository was made at the start
+                self._warn_of_private_base()
                 self.save_model(_internal_call=True)  # by all processes, and kept whatever the Hub says
                 self.create_model_card(**kwargs)
                 if self.hub_model_id is None:
                     super().init_hf_repo(token=token, private=private)
             self._make_branch(revision, token)
             return super().push_to_hub(commit_message, blocking, token, revision, private, **kwargs)
+
+    def _warn_of_private_base(self) -> None:
+        if isinstance(self.model, PeftModel) and self.is_world_process_zero():
+            warning = private_base_warning(self.model)
+            if warning is not None:
+                logger.warning(warning)
 
     @property
     def _output_dir(self) -> str:
@@ -92,24 +104,23 @@ class PublishingTrainer(SFTTrainer):
             model_name (`str`, *optional*):
                 Title of the card; the name of `hub_model_id` or `output_dir` by default.
             dataset_name (`str` or `list[str]`, *optional*):
-                Hub id of the dataset, or of each of a mixture; remembered for the cards of later checkpoints.
+                Hub id of the dataset, or of each of a mixture, or its file; remembered for the cards of later checkpoints.
             tags (`str` or `list[str]`, *optional*):
                 Tags beside those of the trainer.
         """
         self.dataset_name = dataset_name or self.dataset_name
         if not self.is_world_process_zero():
             return
-        name_or_path = get_config_model_id(self.model.config)
         card = make_model_card(
             self.args,
             self.state,
             self._paper,
             model_name or (self.hub_model_id or Path(self._output_dir).name).split("/")[-1],
-            base_model=name_or_path if name_or_path and not Path(name_or_path).is_dir() else None,
+            base_model=origin_id(get_config_model_id(self.model.config)),
             hub_model_id=self.hub_model_id or self.args.hub_model_id,
             dataset_name=self.dataset_name,
             tags=[*self._tag_names, *([tags] if isinstance(tags, str) else tags or [])],
-            peft=is_peft_model(self.model),
+            adapter=adapter_settings(self.model.active_peft_config) if isinstance(self.model, PeftModel) else None,
             curves=self._draw_curves(),
             num_rows=self.args.run_facts["data/rows"],
         )

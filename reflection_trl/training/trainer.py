@@ -20,6 +20,7 @@ from trl.trainer.utils import get_config_model_id, global_then_local_main_first
 
 from ..rendering import BlockTokenRenderer, ChatTemplateRenderer
 from .accelerator import adjust_accelerator
+from .adapters import name_base_model
 from .block_tokens import add_block_tokens
 from .checkpoints import CheckpointMixin
 from .checks import check_adapter, check_datasets, check_model, check_trackers, disable_dispatching, set_pad_token
@@ -152,6 +153,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         causal_lm: Any = self.model
         if isinstance(self.model, PeftModel):
             check_adapter(self.model, self.accelerator.is_fsdp2)
+            name_base_model(self.model, (model_init_kwargs or {}).get("revision"))  # type: ignore[union-attr] # no string any longer
             causal_lm = self.model.get_base_model()
         if args.pad_token is not None:
             set_pad_token(self._tokenizer, args.pad_token)

@@ -7,13 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from conftest import generation_row, reflection_row
 
 from reflection_trl import PAPER_PRESET
-from reflection_trl.cli import answer, plot_training, prepare_paper_data, train
+from reflection_trl.cli import answer, plot_training, prepare_paper_data, train, train_data
+from reflection_trl.sequences import normalize_row
 from reflection_trl.training.curves import read_series
 
 
@@ -108,7 +110,9 @@ def test_there_is_a_recipe_for_each_promised_model():
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda file: file.parent.name)
 def test_recipe_parses(config, monkeypatch):
     monkeypatch.chdir(ROOT)
-    script_args, training_args, model_args, dataset_args = train.parse(["--config", str(config), "--use_cpu", "true"])
+    script_args, training_args, model_args, dataset_args, _ = train.parse(
+        ["--config", str(config), "--use_cpu", "true"]
+    )
     assert model_args.model_name_or_path
     assert training_args.output_dir == f"out/{config.parent.name}"
     assert bool(script_args.dataset_name) != bool(dataset_args.datasets)
@@ -230,6 +234,38 @@ def test_adapter_trains_and_answers(workplace, tmp_path, capsys, monkeypatch):
     assert all(f"=== {model}" in printed for model in models)
 
 
+@pytest.mark.usefixtures("no_pictures")
+def test_merged_model_is_the_adapter_on_its_base(workplace, tmp_path, capsys):
+    import torch
+    from peft import AutoPeftModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    argv = ["--config", str(workplace / "distill.yaml"), "--output_dir", str(tmp_path / "out"), "--max_steps", "2"]
+    argv += ["--use_peft", "--lora_target_modules", "all-linear", "--eval_strategy", "no", "--save_strategy", "no"]
+    argv += ["--learning_rate", "0.1", "--merge"]
+    assert train.main(argv) == 0, capsys.readouterr().err
+    merged = tmp_path / "out-merged"
+    assert f"Merged: {merged}\n" in capsys.readouterr().out
+    assert not (merged / "adapter_config.json").exists() and (tmp_path / "out" / "adapter_config.json").exists()
+    tokens = torch.arange(20)[None]
+    with torch.no_grad():
+        base, adapted, whole = (
+            kind.from_pretrained(folder)(tokens).logits
+            for kind, folder in (
+                (AutoModelForCausalLM, workplace / "model"),
+                (AutoPeftModelForCausalLM, tmp_path / "out"),
+                (AutoModelForCausalLM, merged),
+            )
+        )
+    assert (whole - base).abs().max() > 0.01
+    torch.testing.assert_close(whole, adapted, atol=1e-4, rtol=1e-4)
+    stop = AutoTokenizer.from_pretrained(merged).convert_tokens_to_ids("<|im_end|>")
+    assert stop in np.atleast_1d(AutoModelForCausalLM.from_pretrained(merged).generation_config.eos_token_id)
+    # What is there is not overwritten, and that is known before anything is trained
+    assert train.main(argv) == 1
+    assert f"`merge` writes into '{merged}', which exists; remove it" in capsys.readouterr().err
+
+
 def test_answer_without_a_model_is_one_sentence(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["answer.py", str(tmp_path / "none")])
     assert answer.main() == 1
@@ -249,10 +285,10 @@ def test_plot_of_a_state_file(workplace, trained, tmp_path, monkeypatch, capsys)
 
 
 def load(argv):
-    script_args, training_args, _, dataset_args = train.parse(
+    script_args, training_args, _, dataset_args, _ = train.parse(
         [*argv, "--output_dir", "out", "--use_cpu", "--bf16", "false"]
     )
-    return train.load_data(script_args, dataset_args, training_args)
+    return train_data.load_data(script_args, dataset_args, training_args)
 
 
 def test_mixture_by_shares(workplace, tmp_path):
@@ -262,6 +298,33 @@ def test_mixture_by_shares(workplace, tmp_path):
     (tmp_path / "c.yaml").write_text(yaml.safe_dump({"datasets": sources}))
     rows, _ = load(["--config", "c.yaml"])
     assert rows["type"].count("reflection") == rows["type"].count("generation") == 4
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_mixture_of_forms_whose_types_are_set(streaming, tmp_path):
+    untyped = [{"messages": reflection_row(i)["messages"]} for i in range(2)]
+    turns = generation_row(5)["messages"]
+    write_rows(tmp_path / "untyped.jsonl", untyped)
+    write_rows(tmp_path / "mistyped.jsonl", [{**row, "type": "python"} for row in untyped])
+    write_rows(tmp_path / "pairs.jsonl", [{"prompt": turns[:1], "completion": turns[1:], "source": "x"}])
+    sharegpt = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
+    write_rows(tmp_path / "sharegpt.jsonl", [{"conversations": sharegpt}])
+    sources = [
+        {"path": "untyped.jsonl"},
+        {"path": "untyped.jsonl", "type": "reflection"},
+        {"path": "mistyped.jsonl", "type": "reflection"},
+        {"path": "pairs.jsonl"},
+        {"path": "sharegpt.jsonl"},
+    ]
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"datasets": sources, "streaming": streaming}))
+    rows = [normalize_row(row) for row in load(["--config", "c.yaml"])[0]]
+    assert [row["type"] for row in rows] == ["generation"] * 2 + ["reflection"] * 4 + ["generation"] * 2
+    assert [row["messages"] for row in rows[:6]] == [row["messages"] for row in untyped] * 3
+    assert rows[6]["messages"] == turns
+    assert [turn["content"] for turn in rows[7]["messages"]] == ["q", "a"]
+    # One dataset alone keeps its own columns
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"datasets": sources[2:3], "streaming": streaming}))
+    assert [row["type"] for row in load(["--config", "c.yaml"])[0]] == ["reflection"] * 2
 
 
 def test_parquet_and_streaming(workplace, tmp_path):
@@ -306,6 +369,12 @@ BAD_INPUT = {
     "broken data file": ({"datasets": [{"path": "broken.jsonl"}]}, [], "the dataset 'broken.jsonl' cannot be loaded"),
     "dataset without path": ({"datasets": [{"pth": "x"}]}, [], "each of `datasets` needs a `path`"),
     "misspelt key of a dataset": ({"datasets": [{"path": "x", "splt": "a"}]}, [], "`splt`; did you mean `split`?"),
+    "unknown type": (
+        {"datasets": [{"path": "x", "type": "chat"}]},
+        [],
+        "`type` of the dataset 'x' is 'chat'; it must be",
+    ),
+    "nothing to merge": ({"merge": True}, [], "`merge` is set, but no adapter is trained; set `use_peft` too"),
     "no dataset": ({"datasets": []}, [], "set either `dataset_name`"),
     "two kinds of datasets": ({}, ["--dataset_name", "x.jsonl"], "set either `dataset_name`"),
     "no columns": ({"datasets": [{"path": "columns.jsonl"}], "test_split_size": 1}, [], "has no column `messages`"),

@@ -417,7 +417,7 @@ def test_every_arm_is_a_file_of_the_training_recipe(file):
         "--use_cpu",
         "true",
     ]
-    _, settings, _, _ = train.parse(argv)
+    _, settings, *_ = train.parse(argv)
     assert settings.num_train_epochs == 2
 
 
@@ -429,7 +429,7 @@ def test_every_study_parses(file, tmp_path, monkeypatch):
     for arm in arguments.ways:
         # As a run of the study would be started, fields of the arm's own included
         argv = study.training_command(arguments, study.run_of(arguments, arm, 5e-6, 0))
-        _, settings, _, _ = train.parse([*argv[argv.index("--config") :], "--bf16", "false", "--use_cpu", "true"])
+        _, settings, *_ = train.parse([*argv[argv.index("--config") :], "--bf16", "false", "--use_cpu", "true"])
         for name, value in arm.train.items():
             assert getattr(settings, name) == value
     names = [arm.name for arm in arguments.ways]
