@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..viewers.page import Markup, escape, fill_page, printable
+from markupsafe import Markup
+
+from ..viewers.page import escape, fill_page, printable
 from .benchmarks import MULTIPL_E
 from .results import EvaluationRun, Outcome, Score
 from .statistics import Comparison, Rate, compare, failure_kinds, rate, right_answers

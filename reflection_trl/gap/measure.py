@@ -35,11 +35,11 @@ def read_dataset(source: str, split: str = "train", config: str | None = None) -
     Raises:
         ValueError: If there is no such dataset, or it has no rows to train on.
     """
-    from ..viewers.tokens import ShowError, read_rows
+    from ..files.rows import RowsError, read_rows
 
     try:
         return read_rows(source, split, 0, 2**31, config)
-    except ShowError as error:
+    except RowsError as error:
         raise ValueError(str(error)) from error
 
 

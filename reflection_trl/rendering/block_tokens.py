@@ -1,12 +1,14 @@
 """Renders rows in the published block-token format, and the chat template that serves a model trained on it."""
 
-from typing import Any
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Any
 
 from ..fences import strip_fence
 from ..sequences import split_blocks
 from .tokens import Rendering, UnrenderableRow, check_tokenizer, tokenize
+
+
+if TYPE_CHECKING:  # `show` without a tokenizer must not wait for transformers
+    from transformers import PreTrainedTokenizerBase
 
 
 BLOCK_TOKENS = {
@@ -47,7 +49,7 @@ class BlockTokenRenderer:
             Whether BOS is hidden from the student, as in the published code.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, hide_prefix: bool = False):
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", hide_prefix: bool = False):
         check_tokenizer(tokenizer)
         missing = [token for token in BLOCK_TOKENS.values() if token not in tokenizer.get_vocab()]
         if missing:

@@ -1,18 +1,21 @@
 """Renders rows with a model's own chat template, and finds each part of the row in what the template wrote."""
 
 import json
+import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2.exceptions import TemplateError
-from transformers import PreTrainedTokenizerBase
-from transformers.utils import logging
 
 from ..sequences import Block, split_blocks
 from .tokens import VISIBLE, Rendering, UnrenderableRow, check_tokenizer, tokenize
 
 
-logger = logging.get_logger(__name__)
+if TYPE_CHECKING:  # `show` without a tokenizer must not wait for transformers
+    from transformers import PreTrainedTokenizerBase
+
+
+logger = logging.getLogger(__name__)
 
 
 class ChatTemplateRenderer:
@@ -41,7 +44,7 @@ class ChatTemplateRenderer:
 
     def __init__(
         self,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: "PreTrainedTokenizerBase",
         execution_role: str = "auto",
         hide_prefix: bool = False,
         chat_template_kwargs: dict[str, Any] | None = None,

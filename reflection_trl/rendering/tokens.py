@@ -3,12 +3,15 @@
 import functools
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
 from ..sequences import BLOCK_TYPES
+
+
+if TYPE_CHECKING:  # `show` without a tokenizer must not wait for transformers
+    from transformers import PreTrainedTokenizerBase
 
 
 # Values of the token column `block_ids` that are not blocks of the reflection sequence, which count from 1
@@ -70,7 +73,7 @@ class Rendering:
     blocks: list[tuple[str, int]] = field(default_factory=list)
 
 
-def tokenize(rendering: Rendering, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+def tokenize(rendering: Rendering, tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
     """
     Tokenise a rendering with offsets, and say of each token what it is.
 
@@ -107,7 +110,7 @@ def tokenize(rendering: Rendering, tokenizer: PreTrainedTokenizerBase) -> dict[s
     }
 
 
-def check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
+def check_tokenizer(tokenizer: "PreTrainedTokenizerBase") -> None:
     """
     Refuses tokenizers that rows cannot be tokenised with: without offsets, or such that code does not survive them.
 
@@ -135,7 +138,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
         )
 
 
-def encode(rendering: Rendering, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], np.ndarray, np.ndarray]:
+def encode(rendering: Rendering, tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], np.ndarray, np.ndarray]:
     """
     Token ids of a rendering with the characters that each comes from.
 
@@ -176,13 +179,13 @@ def encode(rendering: Rendering, tokenizer: PreTrainedTokenizerBase) -> tuple[li
     return _join([before, _moved(request, hidden_end - prefix_end), _moved(answer, answer_start)])
 
 
-def _encode(text: str, tokenizer: PreTrainedTokenizerBase) -> _Tokens:
+def _encode(text: str, tokenizer: "PreTrainedTokenizerBase") -> _Tokens:
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     offsets = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
     return list(encoded["input_ids"]), offsets[:, 0], offsets[:, 1]
 
 
-def _encode_cut(text: str, cuts: set[int], tokenizer: PreTrainedTokenizerBase) -> _Tokens:
+def _encode_cut(text: str, cuts: set[int], tokenizer: "PreTrainedTokenizerBase") -> _Tokens:
     # Piece by piece: no token crosses a cut, and none depends on what stands behind it
     edges = [*sorted(cuts), len(text)]
     pieces = [_encode(text[: edges[0]], tokenizer)]
@@ -191,7 +194,7 @@ def _encode_cut(text: str, cuts: set[int], tokenizer: PreTrainedTokenizerBase) -
     return _join(pieces)
 
 
-def _encode_after(before: str, text: str, tokenizer: PreTrainedTokenizerBase) -> _Tokens:
+def _encode_after(before: str, text: str, tokenizer: "PreTrainedTokenizerBase") -> _Tokens:
     # Where a tokenizer puts a space before a text, as Llama 2's does, `text` must not get one: it stands behind something that is taken
     # off again, the special token that it follows (some tokenizers put the space behind these too) or a newline
     if not _adds_prefix(tokenizer):
@@ -215,7 +218,7 @@ def _join(pieces: list[_Tokens]) -> _Tokens:
 
 
 @functools.lru_cache(maxsize=8)
-def _adds_prefix(tokenizer: PreTrainedTokenizerBase) -> bool:
+def _adds_prefix(tokenizer: "PreTrainedTokenizerBase") -> bool:
     # Whether a text gets a space before it, as in Llama 2
     alone, continued = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("x", "\nx"))
     return alone != continued[-len(alone) :]

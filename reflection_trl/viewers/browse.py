@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from ..fences import read_fence
+from ..files.rows import RowsError, read_rows
 from ..sequences import normalize_row, split_blocks
 from .page import fill_page
-from .tokens import CommandLine, ShowError, read_rows
+from .tokens.command import CommandLine
 
 
 DEFAULT_LIMIT = 5000
@@ -280,7 +281,7 @@ def read_dataset(
         `list[tuple]`: key, status (of a run's rows) and the row itself.
 
     Raises:
-        [`~reflection_trl.viewers.tokens.ShowError`]: If there is nothing to read, or it cannot be read.
+        [`~reflection_trl.files.rows.RowsError`]: If there is nothing to read, or it cannot be read.
     """
     most = sys.maxsize if limit is None else limit
     folder = Path(source)
@@ -302,7 +303,7 @@ def read_dataset(
                 found += [(f"{status}-{count + index}", status, row) for index, row in enumerate(rows)]
                 count += len(rows)
     if not found:
-        raise ShowError(f"The run in '{source}' has no rows yet: run its build to the end, or with `--outcome_only`.")
+        raise RowsError(f"The run in '{source}' has no rows yet: run its build to the end, or with `--outcome_only`.")
     return found
 
 
@@ -403,8 +404,8 @@ def main(argv: list[str] | None = None) -> int:
         try:
             output.write_text(page, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
-            raise ShowError(f"'{output}' cannot be written ({error.strerror}).") from None
-    except ShowError as error:
+            raise RowsError(f"'{output}' cannot be written ({error.strerror}).") from None
+    except RowsError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 1
     print(

@@ -1,18 +1,16 @@
 """Self-contained pages: a template, the style and the script that all pages share, and data that cannot act on them."""
 
-import html
+import functools
 import json
-import re
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _DIRECTION_MARKS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
-class Markup(str):
-    """HTML, to be taken as it is; any other string is text."""
 
 
 def printable(text: str) -> str:
@@ -39,35 +37,44 @@ def _printable_character(character: str) -> str:
     return character
 
 
-def escape(text: str) -> str:
-    """Any text as HTML that shows it."""
-    return html.escape(printable(text))
+def escape(text: str) -> Markup:
+    """Returns any text as HTML that shows it."""
+    return Markup.escape(printable(text))
 
 
-def fill_page(template: str, data: Any, **parts: str) -> str:
+def fill_page(template: str, data: Any, **parts: Any) -> str:
     """
-    Fill in a page.
+    Fills in a page.
 
     Args:
         template (`str`):
-            File in `templates/`. Its `{{ style }}` and `{{ script }}` become `page.css` and `page.js`.
-        data:
-            What the page's script reads, for `{{ data }}`; whatever JSON can hold.
-        parts (`str`):
-            Further places of the template, as plain text or as [`Markup`].
+            Jinja template in `templates/`. It has `style` and `script`, which are `page.css` and `page.js`, and `data`.
+        data (`Any`):
+            What the page's script reads; whatever JSON can hold.
+        parts (`Any`):
+            Further variables of the template. Text is escaped, and characters that act on a page are replaced; what is
+            [`~markupsafe.Markup`] is taken as it is.
 
     Returns:
         `str`: HTML that loads nothing from anywhere.
     """
-    filled = {name: part if isinstance(part, Markup) else escape(part) for name, part in parts.items()}
-    filled |= {
-        "style": _read("page.css"),
-        "script": _read("page.js"),
-        # In ASCII, so that any string can be written; without `<`, so that no tag can begin or end in it
-        "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
-    }
-    return re.sub(r"\{\{ (\w+) \}\}", lambda match: filled[match[1]], _read(template))
+    # In ASCII, so that any string can be written; without `<`, so that no tag can begin or end in it
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    shared = {"style": _read("page.css"), "script": _read("page.js"), "data": Markup(text)}
+    return _environment().get_template(template).render(shared | parts)
 
 
-def _read(name: str) -> str:
-    return _TEMPLATES.joinpath(name).read_text(encoding="utf-8")
+@functools.cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup | int) else printable(str(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _read(name: str) -> Markup:
+    return Markup(_TEMPLATES.joinpath(name).read_text(encoding="utf-8"))

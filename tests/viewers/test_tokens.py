@@ -12,10 +12,13 @@ import pytest
 from conftest import generation_row, make_tokenizer, reflection_row
 
 from reflection_trl.rendering import ChatTemplateRenderer
-from reflection_trl.sequences import to_typed_blocks
+from reflection_trl.sequences import BLOCK_TYPES, to_typed_blocks
 from reflection_trl.training.config import EXECUTION_ROLES, RENDERINGS
 from reflection_trl.training.masking import MASK_STRATEGIES, hidden_tokens, row_generator
 from reflection_trl.viewers import tokens as show
+from reflection_trl.viewers.tokens import command
+from reflection_trl.viewers.tokens.terminal import Terminal, cell_width
+from reflection_trl.viewers.tokens.view import CharacterTokenizer
 
 
 ROWS = [reflection_row(0), generation_row(1), reflection_row(2, rounds=3)]
@@ -100,9 +103,9 @@ class Page(HTMLParser):
 
 
 def test_choices_are_those_of_the_settings():
-    assert show.STRATEGIES == MASK_STRATEGIES
-    assert show.RENDERINGS == RENDERINGS
-    assert show.EXECUTION_ROLES == EXECUTION_ROLES
+    assert command.STRATEGIES == MASK_STRATEGIES
+    assert command.RENDERINGS == RENDERINGS
+    assert command.EXECUTION_ROLES == EXECUTION_ROLES
 
 
 @pytest.mark.parametrize("module", ["tokens", "browse"])
@@ -184,13 +187,13 @@ def test_colour_is_asked_for_by_terminals_only(data, capsys, monkeypatch):
     assert "\x1b" not in run(capsys, data)
     assert "\x1b" in run(capsys, data, "--color", "always")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    assert show._wants_color("auto")
-    assert not show._wants_color("never")
+    assert command._wants_color("auto")
+    assert not command._wants_color("never")
     monkeypatch.setenv("TERM", "dumb")
-    assert not show._wants_color("auto")
+    assert not command._wants_color("auto")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not show._wants_color("auto")
+    assert not command._wants_color("auto")
 
 
 @pytest.mark.parametrize("width", [40, 57, 200])
@@ -198,10 +201,10 @@ def test_colour_is_asked_for_by_terminals_only(data, capsys, monkeypatch):
 def test_lines_fit(width, color):
     row = reflection_row()
     row["messages"][2]["content"] = "x" * 300 + " 結果は正しくありません" * 20 + "\n\n\tend"
-    masks = show.Masks(["block-type"], show.BLOCK_TYPES, 0, 0, 0.5)
-    view = show.make_view(row, 0, ChatTemplateRenderer(show.CharacterTokenizer(), "tool"), masks)
-    output = show.Terminal(width, color).show(view, masks, "by characters")
-    assert max(show.cell_width(ANSI.sub("", line)) for line in output.splitlines()) <= width
+    masks = show.Masks(["block-type"], BLOCK_TYPES, 0, 0, 0.5)
+    view = show.make_view(row, 0, ChatTemplateRenderer(CharacterTokenizer(), "tool"), masks)
+    output = Terminal(width, color).show(view, masks, "by characters")
+    assert max(cell_width(ANSI.sub("", line)) for line in output.splitlines()) <= width
     assert ANSI.sub("", output).count("x" * 20) >= 6  # nothing of the long line is lost
 
 
@@ -248,7 +251,7 @@ def test_characters_that_span_tokens(tmp_path, model):
     row["messages"][-1]["content"] = "print('🦔')"
     from transformers import AutoTokenizer
 
-    masks = show.Masks(["block-type"], show.BLOCK_TYPES, 0, 0, 0.5)
+    masks = show.Masks(["block-type"], BLOCK_TYPES, 0, 0, 0.5)
     renderer = ChatTemplateRenderer(AutoTokenizer.from_pretrained(model))
     view = show.make_view(row, 0, renderer, masks)
     assert "".join(piece.text for piece in view.pieces) == renderer.render(row).text

@@ -1,0 +1,338 @@
+"""The viewer: what teacher and student see of a row, and what they are trained on, token by token.
+
+`reflection-trl show DATASET` prints a row in the terminal, `--html PAGE.html` writes rows as one self-contained
+page with a slider for the mask rate. Parts, blocks and masks are computed by the very functions that training uses
+([`~reflection_trl.rendering`], [`~reflection_trl.training.masking`]), so what is shown is what is trained.
+
+The encoding, in the terminal as on the page:
+
+- hue: the type of a block (execution, text, code); what stands outside the reflection sequence has none
+- filled or hollow: the student sees it, or only the teacher does (struck and dimmed)
+- underline: trained on; bold and underlined: by the student too, and distilled
+
+Heavy modules are imported where they are needed, so that `--help` is instant.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ...files.model_folder import check_exists
+from ...files.rows import RowsError, read_rows
+from ...sequences import BLOCK_TYPES
+from ..page import printable
+from .html import render_html
+from .terminal import Terminal
+from .view import CharacterTokenizer, Masks, View, make_view
+
+
+if TYPE_CHECKING:
+    from ...rendering import BlockTokenRenderer, ChatTemplateRenderer
+
+
+# Those of `masking` and `config`, whose imports would make `--help` slow; a test compares them
+STRATEGIES = (
+    "block-type",
+    "random-block",
+    "sequential-block",
+    "random-token",
+    "sequential-token",
+    "all",
+    "none",
+)
+RENDERINGS = ("chat", "block-token")
+EXECUTION_ROLES = ("auto", "tool", "user")
+
+DEFAULT_PAGE_ROWS = 10
+
+DESCRIPTION = """\
+Show what reflection self-distillation makes of a row: which tokens the teacher is trained on, which the student is
+trained on, and which of them the student does not see at a given mask rate.
+
+A reflection row has five parts. The student always sees the prefix (BOS, system prompt), the re-answer request and the
+answer, never the reflection instruction, and less and less of the blocks between them as the mask rate grows from 0 to 1
+over training. Settings have the names and defaults of `ReflectionDistillConfig`, without `mask_`.
+"""
+
+EPILOG = """\
+examples:
+  # Parts and blocks of the first row, by characters: no tokenizer needed
+  reflection-trl show data.jsonl
+
+  # Row 12 as the tokens of your model, late in training
+  reflection-trl show data.jsonl --tokenizer HuggingFaceTB/SmolLM2-135M-Instruct --row 12 --rate 0.7
+
+  # The published set-up: seven special tokens, text hidden first, BOS hidden too
+  reflection-trl show SenseLLM/ReflectionSeq-GPT --tokenizer MODEL --rendering block-token --hide_prefix \\
+      --order text code execution
+
+  # What one optimizer step of a run with random masks hides
+  reflection-trl show data.jsonl --tokenizer MODEL --strategy random-block --seed 42 --step 130 --rate 0.4
+
+  # A page with rows 20 to 29 and a slider for the mask rate, to look at or to send to a colleague
+  reflection-trl show data.jsonl --tokenizer MODEL --rows 20-29 --html rows.html
+
+Colour needs a terminal; with NO_COLOR set, or in a file or pipe, each line starts with its part and two marks instead
+(x: hidden, T: trained on, TS: by the student too), so that `grep` and `diff` work. The exit status is 1 on an error.
+"""
+
+
+def load_renderer(args: argparse.Namespace) -> tuple["ChatTemplateRenderer | BlockTokenRenderer", str]:
+    """
+    The renderer that the arguments ask for.
+
+    Args:
+        args (`argparse.Namespace`):
+            Parsed arguments.
+
+    Returns:
+        `tuple`: The renderer, and words for it.
+
+    Raises:
+        RowsError: If the tokenizer cannot be loaded, or has no chat template or no offsets.
+    """
+    from transformers import AutoTokenizer
+    from transformers.utils import logging
+
+    from ...rendering import BLOCK_TOKENS, BlockTokenRenderer, ChatTemplateRenderer
+
+    if args.tokenizer is None:
+        if args.rendering == "block-token":
+            raise RowsError("`--rendering block-token` needs a tokenizer; name one with `--tokenizer`.")
+        role = "tool" if args.execution_role == "auto" else args.execution_role
+        characters: Any = CharacterTokenizer()
+        return ChatTemplateRenderer(characters, role, args.hide_prefix), "by characters, no chat template"
+    logging.set_verbosity_error()  # what the renderer warns of stands in the header
+    try:
+        check_exists("folder", args.tokenizer)
+        tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
+    except (OSError, ValueError) as error:
+        raise RowsError(f"The tokenizer '{args.tokenizer}' cannot be loaded: {_first_line(error)}.") from None
+    name = Path(args.tokenizer).name if Path(args.tokenizer).is_dir() else args.tokenizer
+    try:
+        if args.rendering == "block-token":
+            new = [token for token in BLOCK_TOKENS.values() if token not in tokenizer.get_vocab()]
+            # As `add_block_tokens` does before training
+            tokenizer.add_special_tokens({"additional_special_tokens": new}, replace_extra_special_tokens=False)
+            return BlockTokenRenderer(tokenizer, args.hide_prefix), f"block tokens, {name}"
+        if args.chat_template_path is not None:
+            tokenizer.chat_template = _read_template(args.chat_template_path)
+        renderer = ChatTemplateRenderer(tokenizer, args.execution_role, args.hide_prefix, args.chat_template_kwargs)
+    except ValueError as error:
+        raise RowsError(str(error)) from None
+    return renderer, f"chat template of {name}, execution in {renderer.execution_role} turns"
+
+
+def _read_template(path: str) -> str | None:
+    from transformers import AutoTokenizer
+
+    try:
+        if Path(path).is_file():
+            return Path(path).read_text(encoding="utf-8")
+        return AutoTokenizer.from_pretrained(path).chat_template
+    except (OSError, ValueError) as error:
+        raise RowsError(f"The chat template '{path}' cannot be loaded: {_first_line(error)}.") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
+
+
+class CommandLine(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(1, f"{self.prog}: error: {message}\n")
+
+
+def _rate(value: str) -> float:
+    try:
+        rate = float(value)
+    except ValueError:
+        rate = -1.0
+    if not 0.0 <= rate <= 1.0:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a mask rate; give a number from 0 to 1.")
+    return rate
+
+
+def _count(value: str) -> int:
+    if not value.isdecimal():
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number; give 0, 1, 2, ...")
+    return int(value)
+
+
+def _row_range(value: str) -> tuple[int | None, int]:
+    # First row, if given, and how many
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", value)
+    first, last = (match[1], match[2]) if match else (None, None)
+    if first is not None and last is None and int(first) > 0:
+        return None, int(first)
+    if first is not None and last is not None and int(first) <= int(last):
+        return int(first), int(last) - int(first) + 1
+    raise argparse.ArgumentTypeError(f"{value!r} is not a number of rows, such as 8, or a range, such as 20-29.")
+
+
+def _json_object(value: str) -> dict[str, Any]:
+    try:
+        kwargs = json.loads(value)
+    except json.JSONDecodeError:
+        kwargs = None
+    if not isinstance(kwargs, dict):
+        raise argparse.ArgumentTypeError(f"{value!r} is not a JSON object such as '{{\"enable_thinking\": false}}'.")
+    return kwargs
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """
+    The command line.
+
+    Returns:
+        `argparse.ArgumentParser`: Its parser.
+    """
+    parser = CommandLine(
+        prog="reflection-trl show",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument("dataset", help="Dataset id, directory, or a .json, .jsonl or .parquet file.")
+    data.add_argument("--split", default="train", help="Split of a dataset id or directory (default: train).")
+    data.add_argument("--row", type=_count, default=0, metavar="N", help="Row to show, from 0 (default: 0).")
+    data.add_argument(
+        "--rows",
+        type=_row_range,
+        metavar="N|A-B",
+        help=f"Several rows: N from `--row` on, or A to B (default: 1; with `--html` {DEFAULT_PAGE_ROWS}).",
+    )
+    tokens = parser.add_argument_group("tokens")
+    tokens.add_argument(
+        "--tokenizer", metavar="ID_OR_PATH", help="Tokenizer to show real tokens; without one, characters are shown."
+    )
+    tokens.add_argument(
+        "--rendering",
+        choices=RENDERINGS,
+        default="chat",
+        help="The model's chat template, or the published format with seven special tokens (default: chat).",
+    )
+    tokens.add_argument(
+        "--execution_role",
+        choices=EXECUTION_ROLES,
+        default="auto",
+        help="Role of execution output: auto is tool where the template renders tool turns, user otherwise (default: auto).",
+    )
+    tokens.add_argument(
+        "--chat_template_path", metavar="PATH", help="Another chat template: a Jinja file, or a model."
+    )
+    tokens.add_argument(
+        "--chat_template_kwargs", type=_json_object, metavar="JSON", help="Variables for the template."
+    )
+    tokens.add_argument("--hide_prefix", action="store_true", help="Hide BOS and system prompt from the student too.")
+    masks = parser.add_argument_group("masks")
+    masks.add_argument("--rate", type=_rate, default=0.5, metavar="R", help="Mask rate, from 0 to 1 (default: 0.5).")
+    masks.add_argument(
+        "--strategy",
+        nargs="+",
+        choices=STRATEGIES,
+        default=["block-type"],
+        metavar="NAME",
+        help=f"One of {', '.join(STRATEGIES)} (default: block-type); of several, the row draws one, as in training.",
+    )
+    masks.add_argument(
+        "--order",
+        nargs=3,
+        choices=BLOCK_TYPES,
+        default=list(BLOCK_TYPES),
+        metavar="TYPE",
+        help="Order in which block-type hides the types (default: execution text code).",
+    )
+    masks.add_argument("--seed", type=_count, default=0, metavar="N", help="Seed of random masks (default: 0).")
+    masks.add_argument("--step", type=_count, default=0, metavar="N", help="Optimizer steps done before (default: 0).")
+    output = parser.add_argument_group("output")
+    output.add_argument("--html", metavar="OUT.html", help="Write a self-contained page instead of printing.")
+    output.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="Colour, as for `| less -R` (default: auto).",
+    )
+    return parser
+
+
+def _wants_color(choice: str) -> bool:
+    if choice != "auto":
+        return choice == "always"
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _make_views(args: argparse.Namespace, masks: Masks) -> tuple[list[View], str]:
+    first, number = args.rows or (None, DEFAULT_PAGE_ROWS if args.html else 1)
+    first = args.row if first is None else first
+    by_token = [strategy for strategy in masks.strategies if strategy.endswith("token")]
+    if by_token and args.tokenizer is None:
+        raise RowsError(f"`--strategy {by_token[0]}` hides single tokens, so it needs a tokenizer; add `--tokenizer`.")
+    rows = read_rows(args.dataset, args.split, first, number)
+    renderer, how = load_renderer(args)
+    views = [make_view(row, first + index, renderer, masks) for index, row in enumerate(rows)]
+    if views[0].problem and all(view.problem for view in views):
+        raise RowsError(f"Row {first} of '{args.dataset}' cannot be shown: {views[0].problem.rstrip('.')}.")
+    return views, how
+
+
+def _write(views: list[View], masks: Masks, how: str, args: argparse.Namespace) -> None:
+    if args.html:
+        page = render_html(views, masks, how, Path(args.dataset).name if Path(args.dataset).exists() else args.dataset)
+        try:
+            Path(args.html).write_text(page, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise RowsError(f"'{args.html}' cannot be written ({error.strerror}).") from None
+        print(f"Wrote {args.html}: {len(views)} row{'s' * (len(views) > 1)}, {len(page) / 1e6:.1f} MB")
+        return
+    encoding = (sys.stdout.encoding or "ascii").lower()
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    width = shutil.get_terminal_size().columns
+    terminal = Terminal(width, _wants_color(args.color), unicode=encoding.startswith("utf"))
+    for index, view in enumerate(views):
+        if view.problem:
+            print("\n" * bool(index) + f"Row {view.row_id} cannot be shown: {printable(view.problem)}")
+        else:
+            print("\n" * bool(index) + terminal.show(view, masks, how), end="")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """
+    Run the command line.
+
+    Args:
+        argv (`list[str]`, *optional*):
+            Arguments; those of the process by default.
+
+    Returns:
+        `int`: Exit code: 0, or 1 after invalid input.
+    """
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if len(set(args.order)) < 3:
+        parser.error(
+            f"argument --order: {' '.join(args.order)} names a type twice; name execution, text and code once each."
+        )
+    masks = Masks(args.strategy, tuple(args.order), args.seed, args.step, args.rate)
+    try:
+        views, how = _make_views(args, masks)
+        _write(views, masks, how, args)
+    except RowsError as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

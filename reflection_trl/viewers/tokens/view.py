@@ -1,0 +1,394 @@
+"""One row as its viewers show it: pieces of text that know when they are hidden, and what is trained on."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...sequences import BLOCK_TYPES, normalize_row
+
+
+if TYPE_CHECKING:
+    import numpy as np
+    from transformers import PreTrainedTokenizerBase
+
+    from ...rendering import BlockTokenRenderer, ChatTemplateRenderer, Rendering
+
+# Ends a turn where no tokenizer is given
+END_MARK = "∎"
+
+
+@dataclass
+class Section:
+    """
+    A part or block of a row: `pieces[start:end]` of its view.
+
+    Args:
+        label (`str`):
+            `"prefix"`, `"instruction"`, `"re-answer"`, `"answer"`, `"prompt"` (of generation rows), or a block type.
+        number (`int`):
+            Number of the block, from 1; 0 for parts that are not blocks.
+        start (`int`):
+            Its first piece.
+        end (`int`):
+            The piece after its last one.
+    """
+
+    label: str
+    number: int
+    start: int
+    end: int
+
+    @property
+    def title(self) -> str:
+        """What to call it, such as `2 code`."""
+        return f"{self.number} {self.label}" if self.number else self.label
+
+
+@dataclass
+class Piece:
+    """
+    What is shown as one: a token, or without a tokenizer a run of characters that share everything below.
+
+    Args:
+        text (`str`):
+            Its text; empty for a token that continues a character begun by the one before.
+        size (`int`):
+            Tokens or characters in it.
+        trained (`int`):
+            0: not trained on; 1: by the teacher (or in a generation row); 2: by teacher and student, and distilled.
+        hidden_from (`int`):
+            Index of the change of [`View`] that hides it; -1 if the student always sees it.
+        token_id (`int`, *optional*):
+            Token id.
+    """
+
+    text: str
+    size: int
+    trained: int
+    hidden_from: int
+    token_id: int | None = None
+
+
+@dataclass
+class View:
+    """
+    One row, ready to be shown.
+
+    Args:
+        row_id (`int`):
+            Number of the row in its dataset.
+        row_type (`str`):
+            `"reflection"` or `"generation"`.
+        unit (`str`):
+            What is counted: `"token"` or `"character"`.
+        pieces (`list[Piece]`):
+            The row.
+        sections (`list[Section]`):
+            Its parts and blocks, in order.
+        changes (`list[tuple[float, str]]`):
+            The rates, of all that are looked at, at which more is hidden than before, each with words for it. The first is
+            rate 0.
+        labels (`dict[str, str]`):
+            Further short columns of the row.
+        problem (`str`, *optional*):
+            Why the row cannot be shown; the lists are empty then.
+    """
+
+    row_id: int
+    row_type: str
+    unit: str
+    pieces: list[Piece]
+    sections: list[Section]
+    changes: list[tuple[float, str]]
+    labels: dict[str, str]
+    problem: str | None = None
+
+    def level(self, rate: float) -> int:
+        """
+        The last change at or below a rate; what is `hidden_from` it or an earlier one is hidden.
+
+        Args:
+            rate (`float`):
+                One of the rates that the view was made for.
+
+        Returns:
+            `int`: Index into `changes`.
+        """
+        return sum(change <= rate for change, _ in self.changes) - 1
+
+    def size(self, trained: int = 0, hidden_at: int | None = None, section: Section | None = None) -> int:
+        """
+        Count tokens or characters.
+
+        Args:
+            trained (`int`, *optional*, defaults to 0):
+                Count those with at least this value of `trained`.
+            hidden_at (`int`, *optional*):
+                Count those that are hidden at this level only.
+            section ([`Section`], *optional*):
+                Count in this section only.
+
+        Returns:
+            `int`: Their number.
+        """
+        pieces = self.pieces if section is None else self.pieces[section.start : section.end]
+        return sum(
+            piece.size
+            for piece in pieces
+            if piece.trained >= trained and (hidden_at is None or 0 <= piece.hidden_from <= hidden_at)
+        )
+
+    def count(self, number: int) -> str:
+        """A number with its unit, such as `3 tokens`."""
+        return f"{number:,} {self.unit}{'' if number == 1 else 's'}"
+
+
+@dataclass
+class Masks:
+    """
+    The settings that decide what is hidden; see [`~reflection_trl.training.masking.hidden_tokens`].
+
+    Args:
+        strategies (`list[str]`):
+            Strategies; of several, each row draws one, as in training.
+        order (`tuple[str, ...]`):
+            Order of `block-type`.
+        seed (`int`):
+            Seed of the training.
+        step (`int`):
+            Optimizer steps finished.
+        rate (`float`):
+            The mask rate to show.
+    """
+
+    strategies: list[str]
+    order: tuple[str, ...]
+    seed: int
+    step: int
+    rate: float
+
+    @property
+    def grid(self) -> list[float]:
+        """The rates of the slider: hundredths, and the rate to show."""
+        return sorted({*(hundredth / 100 for hundredth in range(101)), self.rate})
+
+    @property
+    def description(self) -> str:
+        """The settings in a few words."""
+        words = [f"{s} ({', '.join(self.order)})" if s == "block-type" else s for s in self.strategies]
+        drawn = len(words) > 1 or words[0].startswith("random")
+        return " or ".join(words) + f", seed {self.seed}, step {self.step}" * drawn
+
+    def hidden(self, columns: dict[str, Any], row_id: int, rate: float) -> "np.ndarray":
+        """
+        What a training step hides: the draw of [`~reflection_trl.ReflectionDistillTrainer`].
+
+        Args:
+            columns (`dict`):
+                Result of [`~reflection_trl.rendering.tokenize`].
+            row_id (`int`):
+                Number of the row in its dataset.
+            rate (`float`):
+                Mask rate.
+
+        Returns:
+            `np.ndarray` of bool: True where a token is hidden.
+        """
+        import numpy as np
+
+        from ...training.masking import hidden_tokens, row_generator
+
+        rng = row_generator(self.seed, self.step, row_id)
+        strategy = self.strategies[rng.integers(len(self.strategies))]
+        block_types = np.asarray(columns["block_types"], dtype=np.int64)
+        return hidden_tokens(np.asarray(columns["block_ids"]), block_types, rate, strategy, self.order, rng)
+
+
+class CharacterTokenizer:
+    """
+    Stands in where no tokenizer is given: a token is a character, and a turn its role, its content and an end mark.
+
+    It has what [`~reflection_trl.rendering.ChatTemplateRenderer`] asks of a tokenizer, so parts and blocks come from the
+    same code with a tokenizer and without.
+    """
+
+    is_fast = True
+    name_or_path = "characters"
+    chat_template = "role, content"
+
+    def __call__(self, text: str, **kwargs: Any) -> dict[str, list]:
+        return {
+            "input_ids": [ord(character) for character in text],
+            "offset_mapping": [(index, index + 1) for index in range(len(text))],
+        }
+
+    def apply_chat_template(
+        self, turns: list[dict[str, str]], tokenize: bool = False, add_generation_prompt: bool = False, **kwargs: Any
+    ) -> str:
+        """Write turns as text."""
+        text = "".join(f"{turn['role']}:\n{turn['content']}{END_MARK}\n" for turn in turns)
+        return text + "assistant:\n" * add_generation_prompt
+
+    def get_added_vocab(self) -> dict[str, int]:
+        """The end mark, in the place of an end token."""
+        return {END_MARK: ord(END_MARK)}
+
+    def decode(self, ids: list[int]) -> str:
+        """Characters as text."""
+        return "".join(map(chr, ids))
+
+
+def make_view(
+    row: dict[str, Any], row_id: int, renderer: "ChatTemplateRenderer | BlockTokenRenderer", masks: Masks
+) -> View:
+    """
+    Work out what is to be shown of a row.
+
+    Args:
+        row (`dict`):
+            Row with `messages` and `type`, in either form.
+        row_id (`int`):
+            Number of the row in its dataset.
+        renderer ([`~reflection_trl.rendering.ChatTemplateRenderer`] or [`~reflection_trl.rendering.BlockTokenRenderer`]):
+            How rows become tokens.
+        masks ([`Masks`]):
+            What is hidden.
+
+    Returns:
+        [`View`]: The view; its `problem` says so if training would refuse or drop the row.
+    """
+    by_characters = isinstance(renderer.tokenizer, CharacterTokenizer)
+    unit = "character" if by_characters else "token"
+    labels = {
+        name: value
+        for name, value in row.items()
+        if name not in ("messages", "type") and isinstance(value, str) and 0 < len(value) <= 40 and "\n" not in value
+    }
+    try:
+        row = normalize_row(row, f"row {row_id}")
+        rendering = renderer.render(row)
+        columns = renderer.tokenize(row)
+    except ValueError as error:  # `UnrenderableRow` is one
+        reason = str(error).removeprefix(f"row {row_id}: ")
+        return View(row_id, str(row.get("type")), unit, [], [], [], labels, problem=reason)
+    changes, hidden_from = _changes(columns, row_id, masks)
+    tokens = _tokens(rendering, renderer.tokenizer, columns, hidden_from, by_characters)
+    pieces, sections = _group(tokens, columns, merge=by_characters)
+    return View(row_id, row["type"], unit, pieces, sections, changes, labels)
+
+
+def _changes(columns: dict[str, Any], row_id: int, masks: Masks) -> tuple[list[tuple[float, str]], list[int]]:
+    # A hidden set only grows with the rate, so one number for each token tells it for all rates
+    import numpy as np
+
+    hidden_from = np.full(len(columns["input_ids"]), -1)
+    changes: list[tuple[float, str]] = [(0.0, "at any rate")]
+    if columns["block_types"]:
+        hidden_from[masks.hidden(columns, row_id, 0.0)] = 0
+        for previous, rate in zip(masks.grid, masks.grid[1:], strict=False):
+            new = masks.hidden(columns, row_id, rate) & (hidden_from < 0)
+            if new.any():
+                at_once = (masks.hidden(columns, row_id, previous + 1e-9) & new).any()
+                hidden_from[new] = len(changes)
+                changes.append((rate, f"above rate {previous:g}" if at_once else f"from rate {rate:g}"))
+    return changes, hidden_from.tolist()
+
+
+def _tokens(
+    rendering: "Rendering",
+    tokenizer: "PreTrainedTokenizerBase",
+    columns: dict[str, Any],
+    hidden_from: list[int],
+    by_characters: bool,
+) -> list[Piece]:
+    from ...rendering import encode
+
+    _, _, ends = encode(rendering, tokenizer)
+    tokens, shown = [], 0
+    for index, (token_id, end) in enumerate(zip(columns["input_ids"], ends.tolist(), strict=True)):
+        # Nothing stands before the first token to predict it
+        trained = columns["loss_mask"][index] if index else 0
+        if trained and columns["block_types"] and index >= columns["answer_start"]:
+            trained = 2
+        # From the last token's end, so that no character is lost or shown twice whatever the offsets are
+        text, shown = rendering.text[shown:end], max(shown, end)
+        tokens.append(Piece(text, 1, trained, hidden_from[index], None if by_characters else token_id))
+    return tokens
+
+
+def _group(tokens: list[Piece], columns: dict[str, Any], merge: bool) -> tuple[list[Piece], list[Section]]:
+    # Neighbours of one block form a section; by characters, alike neighbours are one piece
+    pieces: list[Piece] = []
+    sections: list[Section] = []
+    reflection = bool(columns["block_types"])
+    for index, (token, block) in enumerate(zip(tokens, columns["block_ids"], strict=True)):
+        if block > 0:
+            label = BLOCK_TYPES[columns["block_types"][block - 1]]
+        elif block == 0:
+            label = "instruction"
+        elif index >= columns["answer_start"]:
+            label = "answer"
+        elif not reflection:
+            label = "prompt"
+        else:
+            label = "re-answer" if any(section.label != "prefix" for section in sections) else "prefix"
+        section = (label, max(block, 0))
+        opens = not sections or (sections[-1].label, sections[-1].number) != section
+        if opens:
+            sections.append(Section(*section, len(pieces), len(pieces)))
+        last = pieces[-1] if pieces else None
+        if merge and last and not opens and (last.trained, last.hidden_from) == (token.trained, token.hidden_from):
+            last.text += token.text
+            last.size += 1
+        else:
+            pieces.append(token)
+        sections[-1].end = len(pieces)
+    return pieces, sections
+
+
+def section_facts(view: View, section: Section, level: int) -> list[str]:
+    """
+    What is worth knowing of a part or block.
+
+    Args:
+        view ([`View`]):
+            Row.
+        section ([`Section`]):
+            One of its sections.
+        level (`int`):
+            Level of the mask rate.
+
+    Returns:
+        `list[str]`: Its size, how much of it is trained on, and when the student sees it.
+    """
+    facts = [view.count(view.size(section=section))]
+    trained = view.size(trained=1, section=section)
+    if trained:
+        facts.append(f"{trained:,} trained on")
+    if view.row_type == "reflection":
+        facts.append(visibility(view, section, level))
+    return facts
+
+
+def visibility(view: View, section: Section, level: int) -> str:
+    """
+    When the student sees a part or block, in words.
+
+    Args:
+        view ([`View`]):
+            Row.
+        section ([`Section`]):
+            One of its sections.
+        level (`int`):
+            Level of the mask rate.
+
+    Returns:
+        `str`: Such as `"hidden above rate 0"` or `"seen; hidden from rate 0.67"`.
+    """
+    froms = {piece.hidden_from for piece in view.pieces[section.start : section.end]}
+    if froms == {-1}:
+        return "seen at any rate" if section.number else "always visible"
+    hidden = view.size(hidden_at=level, section=section)
+    if len(froms) > 1:
+        return f"{hidden} hidden" if hidden else "seen"
+    words = f"hidden {view.changes[froms.pop()][1]}"
+    return words if hidden else f"seen; {words}"
