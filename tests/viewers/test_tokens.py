@@ -108,6 +108,21 @@ def test_choices_are_those_of_the_settings():
     assert command.EXECUTION_ROLES == EXECUTION_ROLES
 
 
+def test_a_row_without_a_tokenizer_waits_for_nothing_heavy(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps(reflection_row()) + "\n")
+    code = f"""
+import sys
+from reflection_trl.viewers import tokens
+assert tokens.main([{str(rows)!r}, "--html", {str(tmp_path / "page.html")!r}]) == 0
+assert tokens.main([{str(rows)!r}]) == 0
+heavy = {{"torch", "transformers", "datasets", "trl"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("module", ["tokens", "browse"])
 def test_help_is_quick(module):
     script = """

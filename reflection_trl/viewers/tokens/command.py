@@ -96,9 +96,6 @@ def load_renderer(args: argparse.Namespace) -> tuple["ChatTemplateRenderer | Blo
     Raises:
         RowsError: If the tokenizer cannot be loaded, or has no chat template or no offsets.
     """
-    from transformers import AutoTokenizer
-    from transformers.utils import logging
-
     from ...rendering import BLOCK_TOKENS, BlockTokenRenderer, ChatTemplateRenderer
 
     if args.tokenizer is None:
@@ -107,6 +104,10 @@ def load_renderer(args: argparse.Namespace) -> tuple["ChatTemplateRenderer | Blo
         role = "tool" if args.execution_role == "auto" else args.execution_role
         characters: Any = CharacterTokenizer()
         return ChatTemplateRenderer(characters, role, args.hide_prefix), "by characters, no chat template"
+
+    from transformers import AutoTokenizer
+    from transformers.utils import logging
+
     logging.set_verbosity_error()  # what the renderer warns of stands in the header
     try:
         check_exists("folder", args.tokenizer)
