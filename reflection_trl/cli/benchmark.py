@@ -13,6 +13,7 @@ Arms:
                     in one padded batch, hidden tokens masked, full float32 logits, gradient checkpointing
     sft             TRL's SFTTrainer, packed, on the teacher's sample only: what one would run without the method. It is given
                     this package's attention over packed sequences, since its own needs flash-attn
+    sft-compiled    the same, compiled layer by layer as `ours-compiled` is: the arm to compare that one with
     sdft            the loss of TRL's SDFTTrainer, its nearest relative, on the same rows: the divergence alone, over the answer
                     alone, in padded batches; the answers that it would generate are given
 
@@ -76,7 +77,8 @@ SHAPES = {
 KEY_VALUE_HEADS = {"tiny": 2, "0.5b": 2, "1.5b": 2, "7b": 4}
 VOCABULARY = {"tiny": 1024, "0.5b": 151936, "1.5b": 151936, "7b": 152064}
 TIED = {"tiny": True, "0.5b": True, "1.5b": True, "7b": False}
-ARMS = ("ours", "ours-compiled", "ours-fp8", "published", "sft", "sdft")
+ARMS = ("ours", "ours-compiled", "ours-fp8", "published", "sft", "sft-compiled", "sdft")
+SFT = ("sft", "sft-compiled")
 COMPILED = ("ours-compiled", "ours-fp8")
 FP8 = {"ACCELERATE_MIXED_PRECISION": "fp8", "ACCELERATE_FP8_BACKEND": "AO"}  # as `accelerate launch` would set them
 PADDED = ("published", "sdft")
@@ -349,7 +351,7 @@ def step_counters(
             forward = arm == "sdft"  # the teacher's pass is not differentiated, and sees the answer's logits alone
             predictions = row.num_answer if forward else row.num_loss_tokens
             useful += useful_flop([len(row.input_ids)], predictions, config, 2 if forward else products)
-            if arm == "sft":
+            if arm in SFT:
                 continue
             rng = row_generator(seed, step, row.row_id)
             rng.integers(1)  # the trainer draws the strategy first
@@ -505,12 +507,15 @@ def run_steps(
     dataset = Dataset.from_list(rows)
     clock = Clock()
     callbacks: list[TrainerCallback] = [clock, *([Tracer()] if arguments.profiled_steps else [])]
-    if arm == "sft":
+    if arm in SFT:
         from trl import SFTConfig, SFTTrainer
 
         from ..training.attention import prepare_attention
+        from ..training.modeling import compile_layers
 
         prepare_attention(model)
+        if arm == "sft-compiled":
+            compile_layers(model, "inductor", None)
         packs = [
             {
                 "input_ids": row["input_ids"],

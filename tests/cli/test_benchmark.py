@@ -65,7 +65,7 @@ def test_arms_agree_and_are_written_down(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("--arms theirs", "--arms theirs: use some of ours ours-compiled ours-fp8 published sft sdft."),
+        ("--arms theirs", "--arms theirs: use some of ours ours-compiled ours-fp8 published sft sft-compiled sdft."),
         ("--profild_steps 3", "unknown option: `profild_steps`; did you mean `profiled_steps`?"),
         ("--steps", "--steps: expected one argument; write its value behind it."),
         ("--steps many", "--steps: invalid int value: 'many'; give a whole number."),
