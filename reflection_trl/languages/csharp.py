@@ -109,7 +109,7 @@ class CSharp(CommandLanguage):
         class_name = class_of(source, entry_point)
         usings = " ".join(" ".join(one.split()) for one in _USING.findall(blanked(source)))
         head = f"{usings} class {class_name} : {class_name}__Answer {{ " if continued else f"{usings} "
-        stub = f"{class_name}__Answer" if continued else class_name
+        stub = f"{class_name}__Answer" if continued or class_name in _TYPES else class_name
         options = [option for option in self.compiler if option not in ("-out:main.exe", "Main.cs")]
         return CommandProgram(
             argv=(*self.command[:-1], "tests.exe"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reflection_trl.languages import LANGUAGES
 from reflection_trl.sandbox import Sandbox, SandboxUnavailableError
 
 from .observers import Host
@@ -21,7 +22,8 @@ def attacked(attacked_once: set[tuple[str, ...]]) -> None:
 def sandbox() -> Iterator[Sandbox]:
     """The first mechanism, shared: its jobs must not know of each other."""
     try:
-        opened = Sandbox(workers=2, mechanism="bubblewrap")
+        toolchains = dict.fromkeys(path for language in LANGUAGES.values() for path in language.readonly)
+        opened = Sandbox(workers=2, mechanism="bubblewrap", readonly=toolchains)
         opened.start()
     except SandboxUnavailableError as error:
         pytest.skip(str(error))
