@@ -2,11 +2,10 @@
 
 A right answer passes here as it does there: the program is the prompt, what the model wrote up to the first stop token, and the
 tests, compiled and run by the commands of [`reflection_trl.languages`]. Two things differ. Answers of chat models are read as a
-person would read them (see [`solution_of`]). And exit code 0 is not enough for a pass: the end of the tests must have been
-reached, which they show by printing a secret, and the tests use the `assert` of the standard library also where an answer has
-one of its own. So `exit(0)`, in whatever form, a printed "all tests passed" or `#define assert(x)` fail. An answer that
-goes to lengths, such as reading the secret out of its own file or returning objects that claim to equal everything, is
-not stopped: tests and answer are one process, as MultiPL-E has them.
+person would read them (see [`solution_of`]). And the tests run in a process of their own, which calls the answer through pipes: a
+pass means that they ran to their end, on values that they compared themselves. An answer that leaves early, redefines what the
+tests call, reads what they expect or returns objects that equal everything fails. An answer that defines a function of the same
+name as one of the tests' passes if it is right. In Swift, tests and answer are still one process.
 
 The official tests in C# compare lists and dictionaries by reference, so that no answer passes a task which returns one: compare
 figures in C# with others in C# only.
@@ -228,12 +227,12 @@ def _task(language: str, row: dict[str, Any], place: str) -> Task | None:
     function = re.search(r"(\w+)\s*\(", prompt.rstrip("\n").rpartition("\n")[2])
     if function is None:
         raise ValueError(f"{place}: the prompt of {row['name']!r} does not end with the head of a function.")
-    spoken = get_language(language)
+    known = get_language(language)
     return Task(
         id=row["name"],
         benchmark=f"multipl-e:{language}",
-        request=f"Complete this {spoken.title} function, and give it as a whole.\n\n"
-        + fence_code(prompt.rstrip("\n"), spoken.fences[0]),
+        request=f"Complete this {known.title} function, and give it as a whole.\n\n"
+        + fence_code(prompt.rstrip("\n"), known.fences[0]),
         prompt=prompt,
         language=language,
         entry_point=function.group(1),

@@ -1,44 +1,8 @@
 """Programming languages: how their programs run in the sandbox, and how their failures become feedback."""
 
-from ..quoting import quote
-from .bash import Bash
-from .cpp import Cpp
-from .csharp import CSharp
-from .java import Java
-from .javascript import JavaScript, TypeScript
+from .executor import Executor
 from .language import Language
-from .php import PHP
-from .python import Python
-from .rust import Rust
-from .swift import Swift
-
-
-LANGUAGES: dict[str, Language] = {
-    language.name: language
-    for language in (Python(), Cpp(), Java(), JavaScript(), TypeScript(), Rust(), PHP(), Bash(), CSharp(), Swift())
-}
-_ALIASES = {fence: language.name for language in LANGUAGES.values() for fence in language.fences}
-
-
-def get_language(name: str) -> Language:
-    """
-    The language of a name, an alias or a file extension, such as `"c++"`, `"js"` or `"sh"`.
-
-    Args:
-        name (`str`): in any case.
-
-    Raises:
-        ValueError: If there is no such language; the sentence names those there are.
-    """
-    known = name.strip().lower()
-    known = _ALIASES.get(known, known)
-    if known not in LANGUAGES:
-        raise ValueError(f"Unknown language {quote(name)}: use one of {', '.join(LANGUAGES)}.")
-    return LANGUAGES[known]
-
-
-# Runs programs of these languages, so it comes after them
-from .executor import Executor  # noqa: E402
+from .registry import LANGUAGES, get_language
 
 
 __all__ = ["LANGUAGES", "Executor", "Language", "get_language"]

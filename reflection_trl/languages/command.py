@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 from ..feedback import Feedback, FeedbackKind
 from ..sandbox import CommandProgram, Limits, Verdict
-from .ended import ended_from_outside
 from .language import Language
 from .rendering import normalised, printable, shortened, with_output
+from .status import feedback_of_status
 
 
 Rules = Sequence[tuple[FeedbackKind, str]]
@@ -85,7 +85,7 @@ class CommandLanguage(Language):
         return CommandProgram(self.command, self.compiler or None, files, stdin=stdin, limits=limits)
 
     def diagnose(self, verdict: Verdict, source: str, tests: str = "") -> Feedback:
-        if (feedback := ended_from_outside(verdict)) is not None and not self.failed_quietly(verdict, tests):
+        if (feedback := feedback_of_status(verdict)) is not None and not self.failed_quietly(verdict, tests):
             return feedback
         compiling = verdict.step == "compile"
         output = "\n".join(part for part in (verdict.stderr, self.errors_on_stdout(verdict)) if part)

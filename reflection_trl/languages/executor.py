@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from ..sandbox import Limits, Sandbox, SandboxError, Status
-from . import LANGUAGES, get_language
 from .execution import Run
+from .registry import LANGUAGES, get_language
 
 
 class Executor:
@@ -69,11 +69,11 @@ class Executor:
     async def __call__(
         self, language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""
     ) -> Run:
-        spoken = get_language(language)
-        program = spoken.program(source, tests, entry_point=entry_point, stdin=stdin, limits=self._limits)
+        toolchain = get_language(language)
+        program = toolchain.program(source, tests, entry_point=entry_point, stdin=stdin, limits=self._limits)
         verdict = await asyncio.get_running_loop().run_in_executor(self._threads, self._sandbox.run, program)
         if verdict.status is Status.INFRASTRUCTURE:
             raise SandboxError(f"The sandbox could not run a program: {verdict.reason}")
         self.runs += 1
-        feedback = spoken.diagnose(verdict, source, tests)
-        return Run(feedback, verdict.stdout, verdict.duration, spoken.suspicious(source))
+        feedback = toolchain.diagnose(verdict, source, tests)
+        return Run(feedback, verdict.stdout, verdict.duration, toolchain.suspicious(source))

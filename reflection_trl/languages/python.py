@@ -4,9 +4,9 @@ import re
 
 from ..feedback import Feedback, FeedbackKind
 from ..sandbox import ErrorInfo, Limits, Program, PythonProgram, Verdict
-from .ended import ended_from_outside
 from .language import Language
 from .rendering import normalised, printable, shortened, with_output
+from .status import feedback_of_status
 from .suspicion import of_python
 
 
@@ -62,7 +62,7 @@ class Python(Language):
         return PythonProgram(source, checks=tests, entry_point=entry_point, stdin=stdin, limits=limits or Limits())
 
     def diagnose(self, verdict: Verdict, source: str, tests: str = "") -> Feedback:
-        if (feedback := ended_from_outside(verdict)) is not None:
+        if (feedback := feedback_of_status(verdict)) is not None:
             return feedback
         if not tests and verdict.left and verdict.exit_code == 0:
             return Feedback(FeedbackKind.NONE, with_output(verdict.stdout, ""))

@@ -33,7 +33,7 @@ says. A test that `unittest` finds wrong fails the checks whether they look at i
   stand-ins, for which `isinstance` works and `type` does not.
 - Without checks, the program itself says that it came to its end.
 - A [`CommandProgram`] is judged by its exit code, and by the end mark when asked for. A program that searches its own
-  memory can find the mark; judge by its output where that matters.
+  memory can find the mark: what judges it must be a program of its own, with the judged one as its [`Partner`].
 - Checks are confined like the program, but they are the judge: checks written by a model may pass anything.
 
 A program with checks is used as a module: what stands under `if __name__ == "__main__":` does not run.

@@ -12,7 +12,7 @@ _KINDS = {
 }
 
 
-def ended_from_outside(verdict: Verdict) -> Feedback | None:
+def feedback_of_status(verdict: Verdict) -> Feedback | None:
     """
     The feedback where the verdict needs no look at what was printed.
 
