@@ -89,6 +89,9 @@ _OPAQUE["typescript"] = _OPAQUE["javascript"]
 _BRACES = {language: re.compile(rf"(?:{opaque})|[{{}}]", re.DOTALL) for language, opaque in _OPAQUE.items()}
 
 
+_UNION = re.compile(r"\bunion\s+\w+\s*\{(?:[^{}]|\{[^{}]*\})*\}\s*;")
+
+
 def missing_toolchain(language: str) -> str | None:
     """
     What this machine lacks to judge a language, and how to get it, in one sentence; `None` if nothing.
@@ -380,9 +383,13 @@ def _depth_at(language: str, code: str, place: int) -> int:
 def _program(task: Task, solution: str) -> tuple[str, str]:
     """The solution and the tests, which close its function, and its class in Java and C#, where it does not close them itself."""
     closing = re.match(r"\s*\}", task.tests)
+    # Types that the prompt declares for the result: the tests compare with them, and not with what an answer makes of them
+    unions = _UNION.findall(task.prompt) if task.language == "cpp" else []
+    declared = "".join(" ".join(union.split()) + " " for union in unions)
     if closing is None or not _is_closed(task.language, solution):
-        return solution, task.tests
-    return solution, task.tests[closing.end() :]
+        end = closing.end() if closing else 0
+        return solution, task.tests[:end] + declared + task.tests[end:]
+    return solution, declared + task.tests[closing.end() :]
 
 
 def _is_closed(language: str, solution: str) -> bool:

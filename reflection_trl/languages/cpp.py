@@ -13,6 +13,9 @@ _MAIN = re.compile(r"\bint\s+main\s*\([^)]*\)\s*\{")
 _QUALIFIERS = re.compile(r"\[\[[^\]]*\]\]|\b(?:static|inline|constexpr|extern|virtual|friend)\b|\"[^\"]*\"")
 _TYPE = re.compile(r"[\w:<>,*&\s\[\]]+")
 _DEFAULT = re.compile(r"-?[\w.:]+(?:\(\)|\{\})?|\{\}|\"[^\"\\]*\"|'[^'\\]'")
+# A union of MultiPL-E, which the tests' side has from its prompt
+_UNION = re.compile(r"\bunion\s+(\w+)\s*\{((?:[^{}]|\{[^{}]*\})*)\}\s*;")
+_MEMBER = re.compile(r"([\w:<>,\s]+?)\s+f\d+\s*;")
 _INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<([a-z_0-9]+(?:\.h)?|bits/stdc\+\+\.h)>", re.MULTILINE)
 _USING = re.compile(r"^[ \t]*(using\s+namespace\s+std\s*;|using\s+std::\w+\s*;)", re.MULTILINE)
 # Names for types: `#define ll long long`, `typedef long long ll;`, `using ll = long long;`
@@ -367,7 +370,9 @@ class Cpp(CommandLanguage):
         if not _MAIN.search(tests) or _constructs_types(source, tests):
             return self.together(source, tests)
         functions = _functions(source, tests, entry_point)
-        judging, serving = _judging(functions, source, tests), _serving(functions, source)
+        unions = {found.group(1): re.findall(_MEMBER, found.group(2)) for found in _UNION.finditer(tests)}
+        judging, serving = _judging(functions, unions, source, tests), _serving(functions, unions, source)
+        tests = _UNION.sub(lambda found: "\n" * found.group().count("\n"), tests)
         marked = _MAIN.sub(
             lambda main: f'{main.group()} ::reflection_trl::EndOfChecks end_of_checks{{"{END_MARK}"}};', tests, count=1
         )
@@ -465,7 +470,7 @@ def _function(head: Head, aliases: dict[str, str]) -> _Function | None:
     return _Function(name, result, tuple(types), tuple(defaults))
 
 
-def _judging(functions: list[_Function], source: str, tests: str) -> str:
+def _judging(functions: list[_Function], unions: dict[str, list[str]], source: str, tests: str) -> str:
     """The tests' side: a function for each of the answer's, which calls it."""
     code = blanked(source)
     included = dict.fromkeys(_INCLUDE.findall(code))
@@ -474,27 +479,46 @@ def _judging(functions: list[_Function], source: str, tests: str) -> str:
     lines = ['#include "judge.hpp"', *(f"#include <{name}>" for name in (*_ALWAYS, *included))]
     lines += dict.fromkeys(" ".join(line.split()) for line in _USING.findall(code))
     guarded = "true" if re.search(r"\bcatch\b", tests) else "false"
+    place = len(functions)
+    for union, members in unions.items():
+        # Nobody knows which member is set: the one that the tests compare is asked for
+        compared = " ".join(
+            f"bool operator==({member} value) const {{ return ::reflection_trl::Stub<{member}(long)>::call({number}, false, handle) == value; }}"
+            for number, member in enumerate(members, start=place)
+        )
+        lines.append(f"struct {union} {{ long handle; {compared} }};")
+        place += len(members)
     for number, function in enumerate(functions):
-        stub = f"::reflection_trl::Stub<{function.type}>"
+        result = "long" if function.result in unions else function.result
+        stub = f"::reflection_trl::Stub<{dataclasses.replace(function, result=result).type}>"
         parameters = [
             f"{stub}::Parameter<{place}> a{place}" + (f" = {default}" if default else "")
             for place, default in enumerate(function.defaults)
         ]
         values = "".join(f", static_cast<{stub}::Parameter<{place}>>(a{place})" for place in range(len(parameters)))
-        lines.append(
-            f"inline {stub}::Result {function.name}({', '.join(parameters)}) {{ return {stub}::call({number}, {guarded}{values}); }}"
-        )
+        made, call = f"{stub}::Result", f"{stub}::call({number}, {guarded}{values})"
+        if function.result in unions:
+            made, call = function.result, f"{function.result}{{{call}}}"
+        lines.append(f"inline {made} {function.name}({', '.join(parameters)}) {{ return {call}; }}")
     return "\n".join([*lines, '#include "tests.h"', ""])
 
 
-def _serving(functions: list[_Function], source: str) -> str:
+def _serving(functions: list[_Function], unions: dict[str, list[str]], source: str) -> str:
     """The answer's side, behind the answer: its macros end here."""
     names = [function.name for function in functions]
     entries = [
-        f"&{function.name}"
+        f"static_cast<long(*)({', '.join(function.parameters)})>([](auto... values) -> long "
+        f"{{ return (long)new {function.result}({function.name}(values...)); }})"
+        if function.result in unions
+        else f"&{function.name}"
         if names.count(function.name) == 1
         else f"static_cast<{function.result}(*)({', '.join(function.parameters)})>(&{function.name})"
         for function in functions
+    ]
+    entries += [
+        f"static_cast<{member}(*)(long)>([](long handle) -> {member} {{ return (({union} *)handle)->f{place}; }})"
+        for union, members in unions.items()
+        for place, member in enumerate(members)
     ]
     macros = dict.fromkeys(re.findall(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", source, re.MULTILINE))
     lines = [*(f"#undef {name}" for name in macros), '#include "answer.hpp"']
