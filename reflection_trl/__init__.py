@@ -21,6 +21,7 @@ _MODULES = {
     "final_answers": "sft_rows",
     "from_typed_blocks": "sequences",
     "load_problems_for_rl": "online",
+    "repair_environment": "online",
     "to_typed_blocks": "sequences",
 }
 
@@ -39,6 +40,7 @@ __all__ = [
     "final_answers",
     "from_typed_blocks",
     "load_problems_for_rl",
+    "repair_environment",
     "to_typed_blocks",
 ]
 
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
         OnlineReflectionDistillTrainer,
         execution_reward,
         load_problems_for_rl,
+        repair_environment,
     )
     from .sequences import from_typed_blocks, to_typed_blocks
     from .sft_rows import final_answers

@@ -7,6 +7,7 @@ dataset, and [`OnlineReflectionDistillTrainer`] adds a teacher that reads the fe
 
 from .config import OnlineReflectionDistillConfig
 from .dataset import load_problems_for_rl
+from .environment import repair_environment
 from .judging import Outcome
 from .rewards import execution_reward
 from .trainer import OnlineReflectionDistillTrainer
@@ -18,4 +19,5 @@ __all__ = [
     "Outcome",
     "execution_reward",
     "load_problems_for_rl",
+    "repair_environment",
 ]

@@ -187,9 +187,8 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
     # Rollouts
 
     def _get_train_sampler(self, dataset: Dataset | None = None) -> "EpochSampler":
-        sampler = super()._get_train_sampler(dataset)
-        sampler.__class__ = EpochSampler
-        return cast(EpochSampler, sampler)
+        of = cast(RepeatSampler, super()._get_train_sampler(dataset))
+        return EpochSampler(of.data_source, of.mini_repeat_count, of.batch_size, of.repeat_count, of.shuffle, of.seed)
 
     def _calculate_rewards(
         self, inputs: list[dict[str, Any]], prompts: list[Any], completions: list[Any], completion_ids_list: list[Any]
@@ -244,9 +243,9 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
     def _log_groups(self, mode: str, rollouts: list[Rollout], is_taught: list[bool], num_generations: int) -> None:
         groups = [range(i, i + num_generations) for i in range(0, len(rollouts), num_generations)]
         passed = [sum(rollouts[i].outcome.passed for i in group) for group in groups]
-        signal = [
-            any(is_taught[i] for i in group) or len({self._rewards[i].item() for i in group}) > 1 for group in groups
-        ]
+        rewards = self._rewards.tolist()
+        varies = [len({rewards[i] for i in group if rollouts[i].outcome.is_judged}) > 1 for group in groups]
+        signal = [differ or any(is_taught[i] for i in group) for differ, group in zip(varies, groups, strict=True)]
         metrics = self._metrics[mode]
         metrics["groups/all_failed"].append(sum(number == 0 for number in passed) / len(groups))
         metrics["groups/all_passed"].append(sum(number == num_generations for number in passed) / len(groups))
@@ -299,15 +298,14 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         num_prompt, num_tokens = inputs["prompt_ids"].size(1), inputs["prompt_ids"].size(1) + completion_ids.size(1)
         targets = completion_ids[row, column]
 
-        rows = rows or [0]
+        rows, answers = rows or [0], inputs["completion_mask"].sum(1).tolist()
         sequences = [
-            torch.cat([torch.tensor(prompts[i] or [0], device=device), completion_ids[i][: int(mask[i].sum())]])
-            for i in rows
+            torch.cat([torch.tensor(prompts[i] or [0], device=device), completion_ids[i, : answers[i]]]) for i in rows
         ]
         input_ids = pad_sequence(sequences, batch_first=True, padding_value=self._tokenizer.pad_token_id)
         lengths = torch.tensor([len(sequence) for sequence in sequences], device=device)
         attention_mask = (torch.arange(input_ids.size(1), device=device) < lengths[:, None]).long()
-        place, start = torch.zeros(len(prompts), 2, dtype=torch.long, device=device).unbind(1)
+        place, start = torch.zeros(2, len(prompts), dtype=torch.long, device=device)
         place[rows] = torch.arange(len(rows), device=device)
         start[rows] = torch.tensor([len(prompts[i]) for i in rows], device=device)
         index = place[row] * input_ids.size(1) + start[row] - 1 + column

@@ -161,7 +161,7 @@ def test_masked_tokens_count_for_nothing(make_model, tokenizer, tmp_path, kind):
     tool_mask = None
     if kind == "tools":
         tool_mask = torch.ones(4, 5, dtype=torch.long)
-        tool_mask[0, 1] = tool_mask[2, 0] = 0
+        tool_mask[0, 0] = tool_mask[0, 1] = tool_mask[2, 0] = 0
     inputs = make_inputs(tool_mask=tool_mask, masked=(3,) if kind == "truncated" else ())
 
     def student(prompt, answer, temperature=1.0):

@@ -1,0 +1,87 @@
+"""Multi-turn repair: a tool by which a model runs its program during a rollout, reads what the tests say, and corrects it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..languages import get_language
+from ..languages.execution import Execute
+from ..sandbox import Limits
+from ..sequences import fence_code
+from .dataset import columns_to_problems
+from .judging import AnswerJudge
+
+
+def repair_environment(
+    *, workers: int | None = None, limits: Limits | None = None, execute: Execute | None = None
+) -> "Callable[[], RepairEnvironment]":
+    """
+    Returns an `environment_factory` for `GRPOTrainer` with which a rollout runs, reads and repairs.
+
+    The model may call the tool `run_tests` as often as `max_tool_calling_iterations` allows, and answers with its final program,
+    which [`execution_reward`] judges. The model's chat template has to support tools, as Qwen's do. TRL calls `environment_factory`
+    experimental.
+
+    ```python
+    from trl import GRPOConfig, GRPOTrainer
+    from reflection_trl import execution_reward, load_problems_for_rl, repair_environment
+
+    trainer = GRPOTrainer(
+        "Qwen/Qwen2.5-Coder-1.5B-Instruct",
+        reward_funcs=execution_reward(),
+        environment_factory=repair_environment(),
+        args=GRPOConfig(output_dir="out", max_tool_calling_iterations=3),
+        train_dataset=load_problems_for_rl("my/problems.jsonl"),
+    )
+    ```
+
+    Args:
+        workers (`int`, *optional*):
+            Programs that run at a time.
+        limits ([`~reflection_trl.sandbox.Limits`], *optional*):
+            What each program may use.
+        execute ([`~reflection_trl.languages.execution.Execute`], *optional*):
+            Runs programs in place of a sandbox opened here.
+
+    Raises:
+        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If no isolation holds on this machine.
+    """
+    judge = AnswerJudge(workers=workers, limits=limits, execute=execute)
+    return lambda: RepairEnvironment(judge)
+
+
+class RepairEnvironment:
+    """
+    One rollout's view of its problem: see [`repair_environment`].
+
+    TRL offers the public methods beside `reset` to the model as tools, and shows it their docstrings.
+    """
+
+    def __init__(self, judge: AnswerJudge):
+        self._judge = judge
+        self._row: dict[str, Any] = {}
+
+    def reset(self, **row: Any) -> None:
+        """
+        Begins a rollout.
+
+        Args:
+            row: The problem's columns.
+        """
+        self._row = row
+
+    def run_tests(self, code: str) -> str:
+        """
+        Run a complete program against the problem's tests and read their output. Use it before you answer with the final program.
+
+        Args:
+            code: The complete program, without Markdown.
+
+        Returns:
+            The output of the tests.
+        """
+        (problem,) = columns_to_problems({name: [value] for name, value in self._row.items()}, 1)
+        fence = get_language(problem.language).fences[0]
+        (outcome,) = self._judge.judge([problem], [fence_code(code, fence)])
+        if not outcome.is_judged:
+            return "The program could not be run."
+        return outcome.text or "All tests pass."
