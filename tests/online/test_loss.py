@@ -255,6 +255,18 @@ def test_the_divergence_has_the_mean_of_the_accumulation_window(make_model, toke
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-4, atol=1e-7)
 
 
+def test_a_generation_batch_may_serve_several_steps(make_model, tokenizer, tmp_path):
+    """Half of the generation batch is a step's: its tokens are half of the batch's, and the divergence counts twice."""
+    trainer = make_trainer(make_model, tokenizer, tmp_path, distillation_weight=1.0, teacher="live")
+    whole = make_inputs()
+    trainer._compute_loss(trainer.model, whole).backward()
+    wanted = gradients(trainer.model)
+    trainer.args.steps_per_generation, trainer.current_gradient_accumulation_steps = 2, 1
+    trainer._compute_loss(trainer.model, whole).backward()
+    for name, gradient in gradients(trainer.model).items():
+        torch.testing.assert_close(gradient, 2 * wanted[name], rtol=1e-4, atol=1e-7)
+
+
 def test_what_is_logged_of_the_divergence(make_model, tokenizer, tmp_path):
     trainer = make_trainer(make_model, tokenizer, tmp_path, distillation_weight=0.5, teacher="live")
     trainer._compute_loss(trainer.model, make_inputs())
