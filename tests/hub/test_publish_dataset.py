@@ -214,6 +214,7 @@ def test_statistics_of_a_real_build_fill_every_table(client, rows):
         seconds=2.0,
         sessions=1,
         untested="None of the 44 problems has tests.",
+        difficulty={"0%": 1, "up to 50%": 3},
     )
     publish_dataset(rows, "anna/rows", statistics=statistics)
     text = card_of(client).text
@@ -223,6 +224,7 @@ def test_statistics_of_a_real_build_fill_every_table(client, rows):
         "(90 runs)",
         "| first | temperature 0.8 |",
         "| none | 0.0 % |  |",
+        "| up to 50% | 3 | 75.0 % |",
         "before it. None of the 44 problems has tests. 3 asserts",
     ):
         assert words in text, words
