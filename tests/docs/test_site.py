@@ -140,3 +140,14 @@ def test_docstrings_become_markdown(monkeypatch):
     assert "**Returns**\n\n`str`\n:   The text,\n    on two lines." in text
     assert "`ValueError`\n:   If not." in text
     assert "!!! note\n\n    Mind:\n\n    - this" in text
+
+
+def test_readme_has_the_figures_of_the_performance_page():
+    rows = re.findall(
+        r"^\| ([\w-]+) \| \d+ \| ([\d,]+) \|", (ROOT / "docs" / "performance.md").read_text(), re.MULTILINE
+    )
+    measured = dict(reversed(rows))  # the first table of the page counts
+    (line,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| tokens/s")]
+    ours, published, sft, sdft = (re.findall(r"\d+,\d+", cell) for cell in line.split("|")[2:6])
+    assert ours == [measured["ours"], measured["ours-compiled"]]
+    assert (published, sft, sdft) == ([measured["published"]], [measured["sft"]], [measured["sdft"]])
