@@ -199,13 +199,15 @@ def _push_samples(
     token: str | bool | None,
     staging_dir: str | os.PathLike[str] | None,
 ) -> "CommitInfo":
-    from datasets import Dataset, DatasetDict, Features, Value
+    from datasets import Dataset, DatasetDict, Features, List, Value
     from huggingface_hub import DatasetCard
 
     columns = {"task_id": "string", "sample": "int32", "passed": "bool"} | dict.fromkeys(
         ("kind", "detail", "solution"), "string"
     )
-    features = Features({name: Value(dtype) for name, dtype in columns.items()})
+    features = Features(
+        {name: Value(dtype) for name, dtype in columns.items()} | {"suspicious": List(Value("string"))}
+    )
     configs = {
         forms.file_name(score.benchmark): DatasetDict(
             test=Dataset.from_list([dataclasses.asdict(outcome) for outcome in score.outcomes], features=features)
