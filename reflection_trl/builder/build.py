@@ -8,14 +8,14 @@ import json
 import logging
 import os
 import shutil
-import threading
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..coroutines import run_coroutine
 from ..files.run_folder import RunError, RunFolder, Session, write_json
 from ..generation import Generate, GenerationArguments, open_generator, with_served_name
 from ..languages import Executor, get_language
@@ -532,29 +532,3 @@ def _content(problem: Problem) -> dict[str, Any]:
 def _digest(content: Any) -> str:
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def run_coroutine(work: Coroutine[Any, Any, Any]) -> Any:
-    """Runs a coroutine to its end, also from a notebook, whose event loop is running already."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(work)
-
-    def run() -> None:
-        with contextlib.suppress(BaseException):  # the task keeps it
-            loop.run_until_complete(task)
-
-    thread = threading.Thread(target=run, name="build")
-    thread.start()
-    try:
-        thread.join()
-    except KeyboardInterrupt:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        raise
-    finally:
-        loop.close()
-    return task.result()

@@ -1,6 +1,5 @@
 """An evaluation from beginning to end: answers, judgements, and the record of both."""
 
-import asyncio
 import importlib.metadata
 import os
 import platform
@@ -13,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..coroutines import run_coroutine
 from ..files.run_folder import RunFolder
 from ..generation import GenerationArguments, Sampling, open_generator, with_served_name
 from ..generation.types import Generate
@@ -134,7 +134,7 @@ def evaluate_model(
     tasks = {benchmark: some[: settings.limit] for benchmark, some in tasks.items()}
     _check_prompts(tasks, generation, generate, settings)
     with _folders(output_dir, tasks, generation, settings, process) as folders:
-        asyncio.run(
+        run_coroutine(
             _draw_all(
                 tasks, folders, generation, generate, settings, in_flight, process, processes, bar and judge_here
             )
@@ -309,7 +309,7 @@ def _judge_all(
                     report=report,
                 )
             write_eval_results(folder / "samples_eval_results.json", benchmark, answers, judgements[benchmark])
-    return asyncio.run(_score_all(tasks, samples, judgements, settings, bar))
+    return run_coroutine(_score_all(tasks, samples, judgements, settings, bar))
 
 
 async def _score_all(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
-from ..builder.build import run_coroutine
+from ..coroutines import run_coroutine
 from ..files.run_folder import RunFolder, write_json
 from ..generation import Generate, GenerationArguments, open_generator
 from ..languages import Executor

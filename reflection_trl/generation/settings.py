@@ -1,15 +1,14 @@
 """Which model answers, and by what: the arguments that recipes share."""
 
-import asyncio
 import contextlib
 import importlib.util
 import json
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from ..coroutines import run_coroutine
 from ..files.model_folder import check_model_folder, weights_digest
 from .types import Generate, GenerationError
 from .usage import Usage
@@ -181,9 +180,7 @@ def with_served_name(arguments: Arguments) -> Arguments:
         async with server as generate:
             return generate.model
 
-    # In a thread of its own, since a notebook has a running event loop
-    with ThreadPoolExecutor(1) as pool:
-        return replace(arguments, model_name_or_path=pool.submit(asyncio.run, served_name()).result())
+    return replace(arguments, model_name_or_path=run_coroutine(served_name()))
 
 
 def open_generator(arguments: GenerationArguments) -> AbstractAsyncContextManager[Generate]:

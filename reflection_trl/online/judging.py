@@ -4,12 +4,12 @@ import asyncio
 import dataclasses
 import logging
 import os
-from collections.abc import Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from ..answers import read_answer, without_thoughts
+from ..coroutines import run_coroutine
 from ..feedback import Feedback
 from ..languages import Executor, get_language
 from ..languages.execution import Execute
@@ -230,9 +230,3 @@ async def _judge_each(problem: Problem, code: str, execute: Execute) -> tuple[Fe
     assert first is not None  # the problem has tests
     # That all tests passed is said by the judge alone
     return first, 1.0 if first.passed else min(passed / total, 1 - 1 / (total + 1))
-
-
-def run_coroutine(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    """Runs a coroutine to its end on a loop of its own, also where this thread runs one, as in a notebook."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, coroutine).result()

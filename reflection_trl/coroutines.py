@@ -1,0 +1,45 @@
+"""Runs coroutines from code that is not asynchronous, in a notebook too."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+
+_T = TypeVar("_T")
+
+
+def run_coroutine(work: Coroutine[Any, Any, _T]) -> _T:
+    """
+    Runs a coroutine to its end and returns its result.
+
+    Where this thread has a running event loop, as in a notebook, the coroutine runs on a loop of another thread meanwhile, and
+    Ctrl-C cancels it.
+
+    Args:
+        work (`Coroutine`):
+            What is to be run.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(work)
+
+    def run() -> None:
+        with contextlib.suppress(BaseException):  # the task keeps it
+            loop.run_until_complete(task)
+
+    thread = threading.Thread(target=run, name="coroutine")
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    finally:
+        loop.close()
+    return task.result()
