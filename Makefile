@@ -1,5 +1,6 @@
 # make quickstart   a virtual environment, a small real model, a short training, its plot, an answer before and after
 # make test         linters, formatter and tests, in the same environment
+# make test-fast    the core alone (sequences, rendering, training, invariants), for the edit loop
 # make docs         the site, in site/; `.venv/bin/mkdocs serve` shows it while it is written
 # make slow         the tests that take longer, and many more examples of every property
 # make coverage     what the tests run of the package; pages in out/coverage/html
@@ -20,7 +21,7 @@ DONE = @echo "   done after $$(( $$(date +%s) - $(START) )) s"
 JOBS ?= $(shell nproc)
 PYTEST = $(VENV)/bin/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal
 
-.PHONY: quickstart test docs slow coverage mutation test-lowest test-newest package
+.PHONY: quickstart test test-fast docs slow coverage mutation test-lowest test-newest package
 
 quickstart: $(VENV)/installed-recipes
 	@$(VENV)/bin/reflection-trl quickstart --model $(MODEL) --output_dir $(OUTPUT)
@@ -31,6 +32,11 @@ test: $(VENV)/installed-test
 	$(VENV)/bin/lint-imports --no-cache
 	$(VENV)/bin/mypy
 	$(PYTEST) $(PYTEST_ARGS)
+
+CORE = tests/test_sequences.py tests/test_row_forms.py tests/test_fences.py tests/rendering tests/training tests/invariants
+
+test-fast: $(VENV)/installed-test
+	$(PYTEST) $(wildcard $(CORE)) $(PYTEST_ARGS)
 
 docs: $(VENV)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict

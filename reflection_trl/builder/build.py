@@ -95,7 +95,7 @@ class Build:
                 json.dumps(dataclasses.asdict(problem), ensure_ascii=False).encode()
             except UnicodeEncodeError:
                 raise ValueError(
-                    f"Problem {problem.id!r} holds half of a surrogate pair, which is no character: mend or remove it."
+                    f"Problem {problem.id!r} holds half of a surrogate pair, which is no character: fix or remove it."
                 ) from None
 
     @property
@@ -182,7 +182,7 @@ def build_reflection_dataset(
     progress: bool = True,
 ) -> "Dataset":
     """
-    Makes a dataset of reflection sequences. Run again with the same arguments, it goes on where it was.
+    Makes a dataset of reflection sequences. Run again with the same arguments, it resumes where it stopped.
 
     Args:
         problems:

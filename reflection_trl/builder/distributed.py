@@ -4,7 +4,7 @@ The same rollouts on many machines, through datatrove: its executors (local, Slu
 
 Each task makes its share of the rollouts and adds them to the folder of the run as any process does, in a file of its own.
 So the folder says what is done, and datatrove's marks of completed tasks follow it: whatever ends a task, the same command
-goes on where it was, with no rollout lost or doubled, and `reflection-trl build` can finish the folder as well. The machines
+resumes where it stopped, with no rollout lost or doubled, and `reflection-trl build` can finish the folder as well. The machines
 need a file system in common.
 """
 

@@ -18,7 +18,7 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
-from .command_line import HUB_MEND, Parser, check_model_name, run_command
+from .command_line import HUB_FIX, Parser, check_model_name, run_command
 
 
 PROMPT = "Write a Python function `unique(items)` that removes duplicates from a list and keeps the order."
@@ -87,8 +87,8 @@ def run(argv: list[str]) -> None:
         try:
             tokens = answer(name, args.prompt, args.max_new_tokens, args.chat_template_kwargs)
         except (OSError, ValueError) as error:
-            mend = "" if Path(name).is_dir() else f" {HUB_MEND}"
-            raise ValueError(f"{name!r} cannot answer: {str(error).splitlines()[0]}{mend}") from error
+            fix = "" if Path(name).is_dir() else f" {HUB_FIX}"
+            raise ValueError(f"{name!r} cannot answer: {str(error).splitlines()[0]}{fix}") from error
         cut = ", cut here by --max_new_tokens" if tokens >= args.max_new_tokens else ""
         print(f"--- {tokens} tokens{cut}, {time.monotonic() - start:.0f} s with loading")
 

@@ -6,7 +6,7 @@
     accelerate launch --num_processes 8 recipes/build_dataset.py --config FILE    a model on each GPU, sharing the rollouts
 
 The YAML file sets fields; the command line overrides them. Everything is kept in --output_dir as it is made: whatever ends
-a run, the same command goes on where it was. With more --samples_per_problem, another --min_repaired_share
+a run, the same command resumes where it stopped. With more --samples_per_problem, another --min_repaired_share
 or --by_difficulty, it builds on the rollouts that are there; a finished run only writes its outcome anew (and publishes it,
 with --push_to_hub).
 

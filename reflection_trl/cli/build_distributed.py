@@ -6,7 +6,7 @@
 
 Takes the options of `reflection-trl build`, in YAML or on the command line, but for the budget, and makes the same rows
 in the same folder, which all machines must see. Each task makes its share of the rollouts: with a vLLM or SGLang server of
-its own, or, with --base_url, asking that server. Whatever ends a task, the same command goes on where it was: it starts the
+its own, or, with --base_url, asking that server. Whatever ends a task, the same command resumes where it stopped: it starts the
 tasks that have something left to do, and writes (and publishes) the outcome once nothing is. On Slurm, run it again when the
 jobs have ended.
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from trl import TrlParser
 
 USER_ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
-HUB_MEND = "Check the name and the connection; what is gated or private needs `hf auth login`."
+HUB_FIX = "Check the name and the connection; what is gated or private needs `hf auth login`."
 # What argparse leaves to the reader
-MENDS = {
+FIXES = {
     "invalid int value": "; give a whole number.",
     "invalid float value": "; give a number, such as 0.5 or 1e-5.",
     "expected (one|at least one) argument": "; write its value behind it.",
@@ -68,8 +68,8 @@ class Parser(argparse.ArgumentParser):
 def fail(message: str) -> NoReturn:
     # `argument --mask_order/--mask-order: ...`: each option has both spellings
     message = re.sub(r"^argument (--\w+)(/--[\w-]+)*", r"\1", message)
-    mend = next((mend for what, mend in MENDS.items() if re.search(what, message)), "")
-    raise ValueError(message + mend)
+    fix = next((fix for what, fix in FIXES.items() if re.search(what, message)), "")
+    raise ValueError(message + fix)
 
 
 def check_model_name(name: str) -> None:

@@ -7,7 +7,7 @@
     reflection-trl evaluate --samples humaneval.jsonl mbpp.jsonl                 answers made elsewhere; no model needed
     accelerate launch --num_processes 8 recipes/evaluate.py --config FILE           one model on each GPU, sharing the answers
 
-The YAML file sets fields; the command line overrides them. The same command goes on where it was stopped; answers are always
+The YAML file sets fields; the command line overrides them. The same command resumes where it stopped; answers are always
 judged anew.
 
   what

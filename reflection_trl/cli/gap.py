@@ -22,7 +22,7 @@ difference is, in which style the answers are, where the predictions of the rows
     --temperature --top_p --max_tokens                                          [0.7, 0.95, 1024]
     --seed --in_flight                                                          [0, 256]
   outcome
-    --output_dir            folder of the answers and of gap.json [out/gap]; the same command goes on where it was
+    --output_dir            folder of the answers and of gap.json [out/gap]; the same command resumes where it stopped
 
 Wrong input ends with one sentence and exit code 1; set REFLECTION_TRL_DEBUG=1 for the traceback. Model-written code runs
 only in the sandbox: reflection_trl.sandbox.

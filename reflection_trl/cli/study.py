@@ -6,7 +6,7 @@
 An *arm* is a way to train: a file of `reflection-trl train` and the rows that it takes. All arms see the same problems for as many
 steps. Each finds its learning rate on held-out problems, never on a benchmark, and is then trained with several seeds.
 
-The stages, each of which leaves out what is done; the same command goes on where it was stopped. Arms, seeds and learning rates may
+The stages, each of which leaves out what is done; the same command resumes where it stopped. Arms, seeds and learning rates may
 be added to a study; what was trained or asked in another way is refused:
 
     search    each arm with each learning rate and the first seed, answers to the held-out problems, the best rate

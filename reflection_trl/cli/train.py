@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .command_line import (
-    HUB_MEND,
+    HUB_FIX,
     check_model_name,
     check_options,
     check_token,
@@ -151,8 +151,8 @@ def check_model(model_args: "ModelConfig", training_args: "ReflectionDistillConf
         AutoConfig.from_pretrained(name, **options)
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
-        mend = "" if Path(name).is_dir() else f" {HUB_MEND}"
-        raise ValueError(f"the model {name!r} cannot be loaded: {str(error).splitlines()[0]}{mend}") from error
+        fix = "" if Path(name).is_dir() else f" {HUB_FIX}"
+        raise ValueError(f"the model {name!r} cannot be loaded: {str(error).splitlines()[0]}{fix}") from error
     if not (tokenizer.chat_template or training_args.chat_template_path or training_args.rendering == "block-token"):
         ChatTemplateRenderer(tokenizer)  # which says what to do
 
@@ -350,7 +350,7 @@ def what_is_kept(output_dir: Path) -> str:
     checkpoint, _ = find_last_checkpoint(output_dir)
     if checkpoint is None:
         return "There was no checkpoint yet (see `save_steps`), so nothing is kept."
-    return f"The same command with `--resume_from_checkpoint true` goes on from {checkpoint}."
+    return f"The same command with `--resume_from_checkpoint true` resumes from {checkpoint}."
 
 
 def end(trainer: "Trainer") -> None:

@@ -21,7 +21,7 @@ from ..row_forms import read_row
 from ..sequences import ROW_TYPES, normalize_row
 from ..training.config import ReflectionDistillConfig
 from ..training.dataset import check_columns
-from .command_line import HUB_MEND, check_name
+from .command_line import HUB_FIX, check_name
 
 
 FILE_FORMATS = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}
@@ -109,7 +109,7 @@ def load_part(source: RowsConfig, split: str, streaming: bool) -> Dataset | Iter
             reason = find_bad_line(source.path) or reason
         on_hub = file_format is None and not Path(path).exists() and not isinstance(error, ValueError)
         raise ValueError(
-            f"the dataset {source.path!r} cannot be loaded: {reason}{f'. {HUB_MEND}' if on_hub else ''}"
+            f"the dataset {source.path!r} cannot be loaded: {reason}{f'. {HUB_FIX}' if on_hub else ''}"
         ) from error
 
 
@@ -133,7 +133,7 @@ def find_bad_line(pattern: str) -> str | None:
                     json.loads(line if line.strip() else "null")
                 except json.JSONDecodeError as error:
                     return (
-                        f"line {number} of {file} is not JSON ({error.msg}, column {error.colno}); mend or remove it."
+                        f"line {number} of {file} is not JSON ({error.msg}, column {error.colno}); fix or remove it."
                     )
     return None
 

@@ -1,4 +1,4 @@
-"""Draws the answers to a benchmark, each kept as soon as it is there; run again, it goes on where it was."""
+"""Draws the answers to a benchmark, each kept as soon as it is there; run again, it resumes where it stopped."""
 
 import asyncio
 import hashlib

@@ -97,7 +97,7 @@ def evaluate_model(
     command: str = "",
 ) -> EvaluationRun | None:
     """
-    Asks a model for answers and judges them. Run again with the same arguments, it goes on where it was.
+    Asks a model for answers and judges them. Run again with the same arguments, it resumes where it stopped.
 
     In `output_dir` there is a folder for each benchmark: `answers/` (word for word, as they came), `samples.jsonl` (their code)
     and, from evalplus, `samples_eval_results.json`. The run itself is in `results.json`.

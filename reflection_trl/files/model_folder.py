@@ -43,10 +43,8 @@ def check_model_folder(name: str | os.PathLike[str], what: str = "model") -> Non
             )
     elif not (folder / "config.json").is_file():
         checkpoints = sorted(folder.glob("checkpoint-*[0-9]"), key=lambda one: int(one.name.rpartition("-")[2]))
-        mend = (
-            f"did you mean {str(checkpoints[-1])!r}?" if checkpoints else "give the folder that holds a config.json."
-        )
-        raise ValueError(f"there is no {what} in the folder {name!r}; {mend}")
+        fix = f"did you mean {str(checkpoints[-1])!r}?" if checkpoints else "give the folder that holds a config.json."
+        raise ValueError(f"there is no {what} in the folder {name!r}; {fix}")
 
 
 def weights_digest(name: str | os.PathLike[str]) -> str | None:

@@ -57,7 +57,7 @@ def measure_gap(
 ) -> Gap:
     """
     Measures how much more a model solves when it has seen a row's sequence than when it is asked alone. Run again with the same
-    arguments, it goes on where it was.
+    arguments, it resumes where it stopped.
 
     Args:
         dataset:

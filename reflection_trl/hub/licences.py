@@ -26,8 +26,8 @@ def check_licence(licence: str) -> None:
     """
     if licence not in LICENCES:
         near = difflib.get_close_matches(licence.lower(), sorted(LICENCES), n=1)
-        mend = f"did you mean {near[0]!r}?" if near else "give one that it knows, such as 'apache-2.0', or 'other'."
-        raise ValueError(f"the Hub knows no licence {licence!r}; {mend}")
+        fix = f"did you mean {near[0]!r}?" if near else "give one that it knows, such as 'apache-2.0', or 'other'."
+        raise ValueError(f"the Hub knows no licence {licence!r}; {fix}")
 
 
 def common_licence(licences: Iterable[str]) -> str | list[str] | None:

@@ -222,7 +222,7 @@ def read_card(api: "HfApi", repo_id: str, repo_type: str, revision: str | None) 
     except RemoteEntryNotFoundError:
         return None
     except YAMLError:
-        raise ValueError(f"the metadata in the README.md of {repo_id} is not YAML; mend it on the Hub first") from None
+        raise ValueError(f"the metadata in the README.md of {repo_id} is not YAML; fix it on the Hub first") from None
 
 
 def other_configs(card: "RepoCard", configs: Collection[str]) -> dict[str, list[str]]:

@@ -215,7 +215,7 @@ def merge_model_index(
         ValueError: If the index on the Hub is not one.
     """
     if index and not (isinstance(index, list) and isinstance(index[0], dict)):
-        raise ValueError("`model-index` in the card on the Hub is no list of models; mend it there first")
+        raise ValueError("`model-index` in the card on the Hub is no list of models; fix it there first")
     index = copy.deepcopy(index) or [{"name": model_name, "results": []}]
     known = index[0]["results"] = index[0].get("results") or []
     for new in results:

@@ -59,7 +59,7 @@ class Sandbox:
             Run programs with **no isolation at all**. Refused for root.
 
     Raises:
-        [`SandboxUnavailableError`]: when entered on a machine where no mechanism holds. The message says how to mend it.
+        [`SandboxUnavailableError`]: when entered on a machine where no mechanism holds. The message says how to fix it.
 
     Example:
 

@@ -13,7 +13,7 @@ class SandboxError(RuntimeError):
 
 
 class SandboxUnavailableError(SandboxError):
-    """No isolation mechanism holds on this machine. The message says how to mend that."""
+    """No isolation mechanism holds on this machine. The message says how to fix that."""
 
 
 class Status(enum.StrEnum):

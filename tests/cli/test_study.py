@@ -1,4 +1,4 @@
-"""The study: which runs it makes, that it goes on where it was, and that its tables say what came out."""
+"""The study: which runs it makes, that it resumes where it stopped, and that its tables say what came out."""
 
 import contextlib
 import json
