@@ -589,12 +589,16 @@ def run_steps(
 
 
 def benchmark_tokenizer() -> "PreTrainedTokenizerFast":
-    """A tokenizer that is asked for its padding token only: rows are token ids already."""
-    from tokenizers import Tokenizer, models
+    """A tokenizer of bytes, asked for its padding token only: rows are token ids already."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
+    tokens = ["<pad>", "<eos>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    bytes_alone = Tokenizer(models.BPE({token: index for index, token in enumerate(tokens)}, merges=[]))
+    bytes_alone.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytes_alone.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.WordLevel({"<pad>": 0, "<eos>": 1}, unk_token="<pad>")),
+        tokenizer_object=bytes_alone,
         pad_token="<pad>",
         eos_token="<eos>",
     )

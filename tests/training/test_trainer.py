@@ -382,14 +382,14 @@ def test_model_card(make_model, tokenizer, mixed_rows, tmp_path):
     trainer.create_model_card(dataset_name="SenseLLM/ReflectionSeq-GPT", tags="code")
     card = ModelCard.load(tmp_path / "README.md")
     assert card.data.base_model == "Qwen/Qwen2.5-Coder-0.5B-Instruct"
-    assert card.data.datasets == "SenseLLM/ReflectionSeq-GPT"
+    assert card.data.datasets == ["SenseLLM/ReflectionSeq-GPT"]
     assert {"reflection-distill", "trl", "code"} <= set(card.data.tags)
     for part in ("papers/2405.17057", "@inproceedings{ren2025reflectioncoder", "`text, code, execution`", "`5e-05`"):
         assert (part in card.text) == (part != "`5e-05`"), part
     assert "num_train_epochs" not in card.text and "| `max_steps` | `10` |" in card.text
     # Checkpoints write the card again, without naming the dataset
     trainer.create_model_card()
-    assert ModelCard.load(tmp_path / "README.md").data.datasets == "SenseLLM/ReflectionSeq-GPT"
+    assert ModelCard.load(tmp_path / "README.md").data.datasets == ["SenseLLM/ReflectionSeq-GPT"]
     mixture = ["SenseLLM/ReflectionSeq-GPT", "SenseLLM/ReflectionSeq-DS"]
     trainer.create_model_card(dataset_name=mixture)
     card = ModelCard.load(tmp_path / "README.md")
@@ -779,7 +779,7 @@ def test_push_to_hub_uploads_model_tokenizer_and_card(make_model, tokenizer, mix
     files = {path.name for path in (tmp_path / "my-coder").iterdir()}
     assert {"model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja", "README.md"} <= files
     card = ModelCard.load(tmp_path / "my-coder" / "README.md")
-    assert card.data.datasets == "me/my-rows" and 'model="me/my-coder"' in card.text
+    assert card.data.datasets == ["me/my-rows"] and 'model="me/my-coder"' in card.text
 
 
 def test_fp8_of_the_launcher_is_not_overridden_without_a_word(tmp_path, monkeypatch):
@@ -810,7 +810,7 @@ def test_ddp_looks_for_unused_parameters_only_where_there_may_be_some(
 
 def with_accelerator(trainer, monkeypatch, **stub):
     """The trainer, as it is after making this accelerator."""
-    accelerator = SimpleNamespace(**{"ao_recipe_handler": None, "is_fsdp2": False} | stub)
+    accelerator = SimpleNamespace(**{"ao_recipe_handler": None, "is_fsdp2": False, "parallelism_config": None} | stub)
     monkeypatch.setattr(
         SFTTrainer, "create_accelerator_and_postprocess", lambda self: setattr(self, "accelerator", accelerator)
     )

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::hash::{BuildHasher, Hash};
 use std::io::{Read, Write};
 use std::mem::ManuallyDrop;
-use std::os::fd::FromRawFd;
+use std::os::unix::io::FromRawFd;
 
 pub struct Message {
     data: Vec<u8>,
