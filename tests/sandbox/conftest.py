@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,18 +18,30 @@ def attacked(attacked_once: set[tuple[str, ...]]) -> None:
     attacked_once.clear()
 
 
-@pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    """The first mechanism, shared: its jobs must not know of each other."""
+def open_sandbox(readonly: Sequence[str] = ()) -> Sandbox:
     try:
-        toolchains = dict.fromkeys(path for language in LANGUAGES.values() for path in language.readonly)
-        opened = Sandbox(workers=2, mechanism="bubblewrap", readonly=toolchains)
+        opened = Sandbox(workers=2, mechanism="bubblewrap", readonly=readonly)
         opened.start()
     except SandboxUnavailableError as error:
         # It has started, and its verdict on a harmless program is wrong: a fault of the judge, not of the machine
         if "does not run a harmless program (The program exited with 0" in str(error):
             raise
         pytest.skip(str(error))
+    return opened
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """The first mechanism, shared: its jobs must not know of each other."""
+    opened = open_sandbox()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def sandbox_with_toolchains() -> Iterator[Sandbox]:
+    """The same with the directories of the languages' toolchains, which may lie in a home."""
+    opened = open_sandbox(list(dict.fromkeys(path for language in LANGUAGES.values() for path in language.readonly)))
     yield opened
     opened.close()
 

@@ -52,10 +52,10 @@ def run(sandbox: Sandbox, language: str, source: str, lie: Lie) -> bool:
 
 
 @pytest.mark.parametrize(("language", "lie"), cases(TABLE))
-def test_lying_answers_fail(sandbox: Sandbox, language: str, lie: Lie):
-    assert not run(sandbox, language, lie.lying, lie)
+def test_lying_answers_fail(sandbox_with_toolchains: Sandbox, language: str, lie: Lie):
+    assert not run(sandbox_with_toolchains, language, lie.lying, lie)
 
 
 @pytest.mark.parametrize(("language", "lie"), cases(HONEST))
-def test_honest_answers_pass(sandbox: Sandbox, language: str, lie: Lie):
-    assert run(sandbox, language, lie.honest, lie)
+def test_honest_answers_pass(sandbox_with_toolchains: Sandbox, language: str, lie: Lie):
+    assert run(sandbox_with_toolchains, language, lie.honest, lie)
