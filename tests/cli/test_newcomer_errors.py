@@ -231,7 +231,7 @@ def test_interrupted_training_says_how_to_go_on(monkeypatch, tmp_path, capsys):
     argv = ["--config", "train.yaml", "--output_dir", str(tmp_path / "out"), "--save_steps", "1"]
     assert train.main(argv) == 130
     last = tmp_path / "out" / "checkpoint-2"
-    assert f"with `--resume_from_checkpoint true` goes on from {last}." in capsys.readouterr().err
+    assert f"with `--resume_from_checkpoint true` resumes from {last}." in capsys.readouterr().err
     assert last.is_dir()
 
 
