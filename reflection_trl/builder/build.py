@@ -120,7 +120,7 @@ class Build:
 
     @property
     def untested(self) -> str:
-        """What rows and people are told of problems that nothing but the model's own asserts can check; empty where there are none."""
+        """Returns a sentence on problems that only the model's own asserts can check; empty where there are none."""
         total, untested = len(self.problems), sum(not problem.has_tests for problem in self.problems)
         if not untested:
             return ""

@@ -71,7 +71,7 @@ class Drawing:
         self._settings = settings
 
     async def until_usable(self, draw: Callable[[int], Awaitable[Answer]]) -> Answer:
-        """Draws again what cannot be used, as often as the settings allow. `draw` is told how often that was."""
+        """Resamples what cannot be used, as often as the settings allow. `draw` gets the number of the attempt."""
         for again in range(self._settings.redraws):
             try:
                 return await draw(again)
@@ -106,7 +106,7 @@ class Drawing:
             step (`str` or `int`): the round, from 0, or the name of another step.
             again (`int`, *optional*, defaults to 0): how often it was drawn before.
             known (`str`, *optional*): program that an answer in prose alone explains; it is put before the prose.
-            begun (`str`, *optional*): how the answer begins, which the model goes on with.
+            begun (`str`, *optional*): how the answer begins; the model continues it.
         """
         if again:
             hotter = min(sampling.temperature + _HOTTER * again, _HOTTEST)

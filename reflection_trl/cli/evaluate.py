@@ -115,7 +115,7 @@ def run(argv: list[str]) -> None:
     from ..evaluation.run import EvaluationSettings, evaluate_model, evaluate_samples
     from ..evaluation.table import comparison_table, results_table
 
-    # What cannot be compared is told before the work, not after it
+    # Refuse what cannot be compared before the work, not after it
     others = [EvaluationRun.load(file) for file in arguments.compare]
     # Files of answers say by themselves of which benchmarks they are
     names = arguments.benchmarks or ([] if arguments.samples else ["humaneval", "mbpp"])

@@ -135,7 +135,7 @@ async def _draw(
 
     async with AsyncExitStack() as stack:
         if generate is None:
-            assert generation is not None  # or the caller was told
+            assert generation is not None  # checked above
             folder.check_weights(generation.model, generation.weights)
             generate = await stack.enter_async_context(open_generator(generation))
         languages = {task.row.get("language") or "python" for task in tasks}
