@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -156,6 +157,8 @@ class EndpointGenerator:
             [`GenerationError`]: If it answers none.
         """
         answered_before, number = self._answered, 1
+        # Each kind of failure has a limit of its own: one timeout after two passing errors is the first timeout
+        failed: Counter[int] = Counter()
         while True:
             try:
                 async with self._free:
@@ -165,7 +168,9 @@ class EndpointGenerator:
                 if failure.crowded and self._answered > answered_before:
                     # Others were served: it is a matter of waiting for a turn, and must not count as an answer that failed
                     answered_before, number = self._answered, 1
-                if number >= failure.attempts:
+                    failed.clear()
+                failed[failure.attempts] += 1
+                if number >= ATTEMPTS or failed[failure.attempts] >= failure.attempts:
                     is_alive = self._answered > answered_before or await self._answers_others()
                     kind = RequestRefusedError if is_alive else GenerationError
                     raise kind(f"{self._url} {failure} ({number} attempts).") from None

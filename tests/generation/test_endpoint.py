@@ -241,6 +241,17 @@ def test_every_request_is_answered_under_faults():
     assert (usage.prompt_tokens, usage.completion_tokens) == (4000, 2000)
 
 
+def test_one_timeout_after_other_failures_is_the_first_timeout():
+    """The three attempts that a timeout has are not used up by failures of other kinds."""
+    faults = [status(503), status(503), 30.0, status(503), 30.0]
+
+    async def use(generate, server):
+        return await generate(chat("late"), Sampling())
+
+    answer = run(lambda number, body: faults[number] if number < len(faults) else None, use, timeout=0.3)
+    assert answer.text == "echo: late"
+
+
 def test_a_server_that_dies_and_comes_back():
     async def use(generate, server):
         first = await generate(chat("before"), Sampling())
