@@ -44,7 +44,7 @@ class Feedback:
         error_type (`str`, *optional*):
             Exception class, or the compiler's code for the error, such as `"ZeroDivisionError"` or `"E0308"`.
         message (`str`, *optional*):
-            The error's own message, normalised.
+            The error's own message, normalized.
         file (`str`, *optional*):
             `"program"` or `"tests"`: where the error came up.
         line (`int`, *optional*):

@@ -2,7 +2,7 @@
 
 A row holds `messages` and `type`. A reflection row reads
 
-    user        the reflection instruction: the problem, with the request to write code, run it, analyse and repair
+    user        the reflection instruction: the problem, with the request to write code, run it, analyze and repair
     assistant   analysis and fenced code            \\
     tool        what the interpreter printed         | the reflection sequence
     assistant   analysis and fenced code, ...       /
@@ -60,7 +60,7 @@ def split_blocks(message: dict[str, Any]) -> list[Block]:
     Fenced code of an assistant message, as [`reflection_trl.fences`] reads it, is a `code` block and what stands around it is
     `text`; a line that holds prose and a fence belongs to the code; a tool message is one
     `execution` block; other messages are one `text` block. Where the message carries `blocks` (see
-    [`from_typed_blocks`]), those types and lengths count instead. One newline between two neighbours belongs to neither.
+    [`from_typed_blocks`]), those types and lengths count instead. One newline between two neighbors belongs to neither.
 
     Args:
         message (`dict`):
@@ -99,7 +99,7 @@ def from_typed_blocks(row: dict[str, Any]) -> dict[str, Any]:
     Convert a row of the published form (typed blocks, `messages` as a list or as a JSON string) to this package's.
 
     Each run of `text` and `code` blocks becomes an assistant message, with code in fences, and each `execution` block a
-    tool message. Blocks that the text alone would not give back (text that itself holds fenced code, two neighbours of
+    tool message. Blocks that the text alone would not give back (text that itself holds fenced code, two neighbors of
     one type) are kept apart by the key `blocks` of the message: the type and length of each.
 
     Args:

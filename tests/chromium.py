@@ -210,10 +210,10 @@ class Browser:
 
 _FAINT = """least => {
   const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
-  // Whatever CSS calls a colour, laid over those below it
-  const pixel = colours => {
+  // Whatever CSS calls a color, laid over those below it
+  const pixel = colors => {
     canvas.clearRect(0, 0, 1, 1);
-    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    for (const color of colors) { canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1); }
     return canvas.getImageData(0, 0, 1, 1).data;
   };
   const light = ([...rgb]) => rgb.slice(0, 3).map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)

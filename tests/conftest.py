@@ -124,7 +124,7 @@ def tiny_config(**overrides):
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": 2048,
-        "initializer_range": 0.2,  # predictions that differ from each other, unlike those of the usual initialisation
+        "initializer_range": 0.2,  # predictions that differ from each other, unlike those of the usual initialization
     }
     return Qwen2Config(**(settings | overrides))
 

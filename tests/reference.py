@@ -2,7 +2,7 @@
 
 A padded batch of teacher samples, student samples (the same tokens, hidden ones with attention mask 0) and plain rows goes
 through the model's ordinary forward pass with full float32 logits; the losses are loops over rows. Nothing of the package's
-packing, losses or attention is used, only its tokenised rows and its hidden tokens.
+packing, losses or attention is used, only its tokenized rows and its hidden tokens.
 """
 
 import torch

@@ -40,7 +40,7 @@ HELD_OUT = ROOT / "recipes" / "study" / "held-out.jsonl"
 CARD = ROOT / "dataset_cards" / "reflection-sample.md"
 
 ROWS = read_table(DATA).to_pylist()
-LICENCES = {"mbpp": "CC-BY-4.0", "python-programming-puzzles": "MIT", "exercism": "MIT"}
+LICENSES = {"mbpp": "CC-BY-4.0", "python-programming-puzzles": "MIT", "exercism": "MIT"}
 
 # What an outcome says alike in every Python version; messages, columns and marks of tracebacks differ
 OUTCOME = ("kind", "error_type", "file", "line", "source_line", "assertion", "actual", "expected")
@@ -174,7 +174,7 @@ def test_row(row):
     programs = [code_of(message) for message, _ in turns(row)]
     assert split_asserts(programs[-1], "python").asserts, "the program that passes tests itself"
     check_standalone(answer["content"], code_of(answer), programs, problem_of(row))
-    assert row["licence"] == LICENCES[source_of(row)]
+    assert row["license"] == LICENSES[source_of(row)]
 
 
 def test_half_of_the_rows_hold_a_repair():
@@ -189,7 +189,7 @@ def test_half_of_the_rows_hold_a_repair():
 def test_no_row_is_of_a_held_out_problem():
     held_out = list(load_problems(HELD_OUT))
     assert len(held_out) == len({problem.id for problem in held_out}) == 108
-    assert {problem.licence for problem in held_out} == {"MIT", "CC-BY-4.0"}
+    assert {problem.license for problem in held_out} == {"MIT", "CC-BY-4.0"}
     assert not {problem.id for problem in held_out} & {row["problem_id"] for row in ROWS}
     requests = {row["messages"][-2]["content"].strip() for row in ROWS}
     assert not requests & {problem.instruction.strip() for problem in held_out}
@@ -244,7 +244,7 @@ def test_statistics_are_those_of_the_rows():
     assert STATISTICS["rounds"] == {
         str(rounds): count for rounds, count in sorted(collections.Counter(row["rounds"] for row in ROWS).items())
     }
-    assert STATISTICS["licences"] == dict(collections.Counter(row["licence"] for row in ROWS))
+    assert STATISTICS["licenses"] == dict(collections.Counter(row["license"] for row in ROWS))
     assert STATISTICS["models"] == [*{row["model"] for row in ROWS}]
 
 

@@ -19,7 +19,7 @@ class Rejection(enum.StrEnum):
     """Why a rollout may not be trained on. The values are what `ReflectionSequence.rejection` holds."""
 
     GIVEN_UP = "given_up"  # no rollout was made: the first ones of its problem had come to nothing
-    GENERATION_FAILED = "generation_failed"  # no judgement of the problem or the model: a runner should try again
+    GENERATION_FAILED = "generation_failed"  # no judgment of the problem or the model: a runner should try again
     EMPTY_ANSWER = "empty_answer"
     REFUSED = "refused"
     TRUNCATED = "truncated"

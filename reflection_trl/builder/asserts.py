@@ -244,7 +244,7 @@ async def majority_contradicts(
     entry_point: str | None = None,
 ) -> tuple[Assert, ...]:
     """
-    The asserts that most of several independent answers fail: the judgement where a problem has neither tests nor reference.
+    The asserts that most of several independent answers fail: the judgment where a problem has neither tests nor reference.
 
     Args:
         asserts (`Sequence[Assert]`): asserts that a program made of itself.

@@ -52,6 +52,6 @@ class Prospects:
             self._changed.notify_all()
 
     def _keep(self, record: dict[str, Any]) -> None:
-        # That no answer could be had is no judgement of the problem
+        # That no answer could be had is no judgment of the problem
         worthwhile = record["rejection"] in (None, Rejection.GENERATION_FAILED)
         self._worthwhile[record["problem_id"]][record["sample"]] = worthwhile

@@ -85,12 +85,12 @@ async def rollout(
 
     Returns:
         [`ReflectionSequence`]: accepted or not. One that is rejected holds what there was until then, and says why in `rejection`
-        (a [`~reflection_trl.builder.acceptance.Rejection`]) and `detail`. `"generation_failed"` is no judgement: no answer
+        (a [`~reflection_trl.builder.acceptance.Rejection`]) and `detail`. `"generation_failed"` is no judgment: no answer
         could be had, and the same rollout may be made again.
 
     Raises:
         [`~reflection_trl.generation.BudgetExhaustedError`]: when nothing more may be asked of the model.
-        [`~reflection_trl.sandbox.SandboxError`]: when the sandbox fails. It is never a judgement of a program.
+        [`~reflection_trl.sandbox.SandboxError`]: when the sandbox fails. It is never a judgment of a program.
     """
     return await _Rollout(problem, generate, execute, settings or RolloutSettings(), sample).make()
 
@@ -231,7 +231,7 @@ class _Rollout:
             raise refused[0]
         answer, outcome, self._found = chosen
         if number and not _has_analysis(answer.lead):
-            answer = await self._analyse(answer, number)
+            answer = await self._analyze(answer, number)
         return answer, self._as_attempt(answer, outcome), outcome.further
 
     def _as_attempt(self, answer: Answer, outcome: _Outcome) -> Attempt:
@@ -301,7 +301,7 @@ class _Rollout:
         tested = await self._drawing.draw(self._chat, sampling, 0, again, begun=begun)
         return dataclasses.replace(tested, lead=answer.lead, tail=answer.tail)
 
-    async def _analyse(self, answer: Answer, number: int) -> Answer:
+    async def _analyze(self, answer: Answer, number: int) -> Answer:
         """Asks what was wrong, where a program was repaired without a word on that."""
         language, feedback = self.problem.language, self.sequence.attempts[-1].feedback
         request = self._prompt("analysis", instruction=self.problem.instruction, feedback=feedback.text)

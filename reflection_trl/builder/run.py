@@ -115,7 +115,7 @@ def latest_records(folder: RunFolder) -> dict[tuple[str, int], dict[str, Any]]:
 
 
 def is_open(record: dict[str, Any]) -> bool:
-    """Whether a rollout has to be made again: the model was not able to answer, which is no judgement."""
+    """Whether a rollout has to be made again: the model was not able to answer, which is no judgment."""
     return record["rejection"] == Rejection.GENERATION_FAILED
 
 

@@ -17,7 +17,7 @@ _ONE_OFF, _TAUGHT = "one-off answers", "answers after a sequence"
 class BuildStatistics:
     """
     Figures of one run. `models`, `problems`, `sampling`, `prompts`, `rollouts`, `accepted`, `rejections`, `pass_rates`,
-    `contamination`, `untested` and `licences` are what the dataset card shows.
+    `contamination`, `untested` and `licenses` are what the dataset card shows.
 
     Args:
         models (`list[str]`): who wrote the sequences.
@@ -34,7 +34,7 @@ class BuildStatistics:
         failures (`dict[str, int]`): kinds of feedback of failed attempts, over all rollouts.
         wrong_asserts (`int`): asserts of models' own that were found wrong in accepted rollouts.
         pass_rates (`dict[str, float]`): shares of what was tried that passed.
-        licences (`dict[str, int]`): of the rows' problems.
+        licenses (`dict[str, int]`): of the rows' problems.
         contamination (`str`): what the problems were compared with, and what was found.
         prompt_tokens (`int`): of all requests of all sessions, those of unfinished rollouts included.
         completion_tokens (`int`): of all answers, likewise.
@@ -62,7 +62,7 @@ class BuildStatistics:
     failures: dict[str, int]
     wrong_asserts: int
     pass_rates: dict[str, float]
-    licences: dict[str, int]
+    licenses: dict[str, int]
     contamination: str
     prompt_tokens: int
     completion_tokens: int
@@ -176,7 +176,7 @@ def measure(
             **({_ONE_OFF: sum(solve_rates) / len(solve_rates)} if solve_rates else {}),
             **({_TAUGHT: taught} if taught is not None else {}),
         },
-        licences=_sorted(Counter(row["licence"] or "unknown" for row in rows)),
+        licenses=_sorted(Counter(row["license"] or "unknown" for row in rows)),
         prompt_tokens=sum(session.prompt_tokens for session in sessions),
         completion_tokens=sum(session.completion_tokens for session in sessions),
         runs=sum(session.runs for session in sessions),

@@ -139,7 +139,7 @@ class Result:
 
 def synthetic_rows(number: int, mean_tokens: int, vocabulary: int, seed: int) -> list[dict[str, Any]]:
     """
-    Tokenised reflection rows of random tokens, shaped as real ones are: an instruction, three to five rounds of text, code and
+    Tokenized reflection rows of random tokens, shaped as real ones are: an instruction, three to five rounds of text, code and
     execution output, the request and the answer. Lengths vary by a quarter around the mean.
     """
     import numpy as np

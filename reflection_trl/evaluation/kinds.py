@@ -7,7 +7,7 @@ from typing import Any
 from ..feedback import Feedback, FeedbackKind
 from ..languages import get_language
 from ..languages.execution import Execute, Run
-from .evalplus_score import Check, Judgement
+from .evalplus_score import Check, Judgment
 from .results import Outcome, Score
 from .tasks import Sample, Task
 
@@ -20,7 +20,7 @@ _NAMES = "from math import inf, nan\n"
 
 
 async def score_evalplus(
-    benchmark: str, tasks: Sequence[Task], samples: Sequence[Sample], judgements: Sequence[Judgement], execute: Execute
+    benchmark: str, tasks: Sequence[Task], samples: Sequence[Sample], judgments: Sequence[Judgment], execute: Execute
 ) -> list[Score]:
     """
     The scores of a benchmark and of its `+`, with the reason of each failure.
@@ -29,7 +29,7 @@ async def score_evalplus(
         benchmark (`str`): `"humaneval"` or `"mbpp"`.
         tasks (`Sequence[Task]`): its tasks.
         samples (`Sequence[Sample]`): answers.
-        judgements (`Sequence[Judgement]`): evalplus's, one for each answer.
+        judgments (`Sequence[Judgment]`): evalplus's, one for each answer.
         execute ([`~reflection_trl.languages.execution.Execute`]): runs the answers that failed, isolated.
 
     Returns:
@@ -44,14 +44,14 @@ async def score_evalplus(
             runs[source, tests] = asyncio.ensure_future(execute(language, source, tests, **options))
         return await runs[source, tests]
 
-    async def outcomes(sample: Sample, judgement: Judgement) -> tuple[Outcome, Outcome]:
+    async def outcomes(sample: Sample, judgment: Judgment) -> tuple[Outcome, Outcome]:
         task = by_id[sample.task_id]
-        base = await _outcome(task, sample, judgement.base, execute_once)
+        base = await _outcome(task, sample, judgment.base, execute_once)
         if not base.passed:
             return base, base
-        return base, await _outcome(task, sample, judgement.plus, execute_once)
+        return base, await _outcome(task, sample, judgment.plus, execute_once)
 
-    found = await asyncio.gather(*map(outcomes, samples, judgements))
+    found = await asyncio.gather(*map(outcomes, samples, judgments))
     return [Score(benchmark, [base for base, _ in found]), Score(f"{benchmark}+", [plus for _, plus in found])]
 
 

@@ -68,7 +68,7 @@ async def judge_own_problems(
 
     Raises:
         ValueError: If an answer belongs to none of the problems.
-        [`~reflection_trl.sandbox.SandboxError`]: If the sandbox fails; that is never a judgement on an answer.
+        [`~reflection_trl.sandbox.SandboxError`]: If the sandbox fails; that is never a judgment on an answer.
     """
 
     async def run(task: Task, solution: str) -> Feedback:

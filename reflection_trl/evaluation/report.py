@@ -31,8 +31,8 @@ _MOST_ANSWERS = 6
 _LONGEST = 20_000
 _LONGEST_LABEL = 30  # characters of a name in a chart
 
-# Kinds of failure with their colours, from "it does not run" over "it is wrong" to "it never got there"
-_COLOURS = {
+# Kinds of failure with their colors, from "it does not run" over "it is wrong" to "it never got there"
+_COLORS = {
     "syntax": "#d1495b",
     "name": "#ee8959",
     "import": "#f2c14e",
@@ -48,7 +48,7 @@ _COLOURS = {
     "truncated": "#98a2ae",
     "empty": "#c3cad2",
 }
-_OTHER_COLOUR = "#555b6e"
+_OTHER_COLOR = "#555b6e"
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class _Content:
             for run, score in self.scores(benchmark)
         }
         found = {kind for kinds, _ in self.failures.values() for kind in kinds}
-        self.kinds = [kind for kind in _COLOURS if kind in found] + sorted(found - _COLOURS.keys())
+        self.kinds = [kind for kind in _COLORS if kind in found] + sorted(found - _COLORS.keys())
         named = list(zip(names, runs, strict=True))
         self.skipped = [(name, benchmark, why) for name, run in named for benchmark, why in run.skipped.items()]
         self.suspicious = [
@@ -324,7 +324,7 @@ def _grid_help(content: _Content) -> str:
         for _, score in content.scores(benchmark)
         for answers, _ in right_answers(score).values()
     )
-    shades = " The stronger a cell's colour, the larger the share of answers that it speaks of." if several else ""
+    shades = " The stronger a cell's color, the larger the share of answers that it speaks of." if several else ""
     sides = "the answers of both sides" if len(content.runs) > 1 else "the answer"
     return f"Each cell is a problem: choose one to see {sides} and what failed. Arrow keys move from cell to cell.{shades}"
 
@@ -396,7 +396,7 @@ def _failure_chart(content: _Content) -> str:
                 wide = width * counts[kind] / total / largest
                 words = f"{content.names[run]}, {benchmark}: {_words(kind)} {_share(counts[kind], total)}"
                 parts.append(
-                    f'<rect class="segment" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="18" fill="{_COLOURS.get(kind, _OTHER_COLOUR)}">'
+                    f'<rect class="segment" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="18" fill="{_COLORS.get(kind, _OTHER_COLOR)}">'
                     f"<title>{escape(' '.join(words.split()))}</title></rect>"
                 )
                 x += wide
@@ -404,7 +404,7 @@ def _failure_chart(content: _Content) -> str:
             y += line
         y += 10
     keys = "".join(
-        f'<li><i style="background:{_COLOURS.get(kind, _OTHER_COLOUR)}"></i>{escape(_words(kind))}</li>'
+        f'<li><i style="background:{_COLORS.get(kind, _OTHER_COLOR)}"></i>{escape(_words(kind))}</li>'
         for kind in content.kinds
     )
     return _svg(1080, y, "Failed answers by kind", parts, f'<ul class="legend">{keys}</ul>')
@@ -480,9 +480,9 @@ def _draw_pictures(content: _Content, directory: Path) -> dict[str, str]:
     pictures = {"pass_rates.png": "pass@1 with 95 % intervals"}
     drawn, axes = figure("pass@1, %")
     for place, (benchmark, run) in enumerate(lines):
-        one, colour = content.rates[benchmark, run, 1], "#2f7fd6" if run == 0 else "#8c96a3"
-        axes.plot([100 * one.low, 100 * one.high], [place, place], color=colour, linewidth=2.5)
-        axes.plot(100 * one.value, place, "o", color=colour, markersize=8)
+        one, color = content.rates[benchmark, run, 1], "#2f7fd6" if run == 0 else "#8c96a3"
+        axes.plot([100 * one.low, 100 * one.high], [place, place], color=color, linewidth=2.5)
+        axes.plot(100 * one.value, place, "o", color=color, markersize=8)
         axes.annotate(
             f"{100 * one.value:.1f}",
             (100 * one.value, place),
@@ -504,7 +504,7 @@ def _draw_pictures(content: _Content, directory: Path) -> dict[str, str]:
                 wide,
                 0.68,
                 before,
-                color=_COLOURS.get(kind, _OTHER_COLOUR),
+                color=_COLORS.get(kind, _OTHER_COLOR),
                 label=_drawable(_words(kind)),
             )
             before = [one + more for one, more in zip(before, wide, strict=True)]

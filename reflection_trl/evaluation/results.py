@@ -14,7 +14,7 @@ FORMAT_VERSION = 1
 @dataclass(frozen=True)
 class Outcome:
     """
-    The judgement on one answer.
+    The judgment on one answer.
 
     Args:
         task_id (`str`): name of the task in its benchmark, such as `"HumanEval/17"`.
@@ -39,7 +39,7 @@ class Outcome:
 @dataclass(frozen=True)
 class Score:
     """
-    All judgements of one benchmark.
+    All judgments of one benchmark.
 
     Args:
         benchmark (`str`): `"humaneval"`, `"humaneval+"`, `"mbpp"`, `"mbpp+"` or `"multipl-e:LANGUAGE"`.

@@ -1,4 +1,4 @@
-"""An evaluation from beginning to end: answers, judgements, and the record of both."""
+"""An evaluation from beginning to end: answers, judgments, and the record of both."""
 
 import importlib.metadata
 import os
@@ -284,7 +284,7 @@ def _folders(
         yield folders
 
 
-# Judgements
+# Judgments
 
 
 def _judge_all(
@@ -294,28 +294,28 @@ def _judge_all(
     settings: EvaluationSettings,
     bar: bool,
 ) -> list[Score]:
-    judgements = {}
+    judgments = {}
     for benchmark, answers in samples.items():
         folder = output_dir / _folder_name(benchmark)
         folder.mkdir(parents=True, exist_ok=True)
         write_samples(folder / "samples.jsonl", answers)
         if benchmark in EVALPLUS:
             with _bar(f"{benchmark}: judged", len(answers), 0, bar) as report:
-                judgements[benchmark] = judge_evalplus(
+                judgments[benchmark] = judge_evalplus(
                     benchmark,
                     answers,
                     workers=settings.workers,
                     unsandboxed=settings.unsandboxed,
                     report=report,
                 )
-            write_eval_results(folder / "samples_eval_results.json", benchmark, answers, judgements[benchmark])
-    return run_coroutine(_score_all(tasks, samples, judgements, settings, bar))
+            write_eval_results(folder / "samples_eval_results.json", benchmark, answers, judgments[benchmark])
+    return run_coroutine(_score_all(tasks, samples, judgments, settings, bar))
 
 
 async def _score_all(
     tasks: dict[str, list[Task]],
     samples: dict[str, list[Sample]],
-    judgements: dict[str, Any],
+    judgments: dict[str, Any],
     settings: EvaluationSettings,
     bar: bool,
 ) -> list[Score]:
@@ -329,7 +329,7 @@ async def _score_all(
             execute = await stack.enter_async_context(Executor(languages=languages, workers=settings.workers))
         for benchmark, answers in samples.items():
             if benchmark in EVALPLUS:
-                scores += await score_evalplus(benchmark, tasks[benchmark], answers, judgements[benchmark], execute)
+                scores += await score_evalplus(benchmark, tasks[benchmark], answers, judgments[benchmark], execute)
                 continue
             judge = judge_own_problems if benchmark.startswith(OWN_PROBLEMS) else judge_multipl_e
             with _bar(f"{benchmark}: judged", len(answers), 0, bar) as report:

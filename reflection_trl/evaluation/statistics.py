@@ -86,10 +86,10 @@ def wilson_interval(share: float, tasks: int) -> tuple[float, float]:
         tasks (`int`): how many there are.
     """
     z = NormalDist().inv_cdf(0.975)
-    centre = share + z**2 / (2 * tasks)
+    center = share + z**2 / (2 * tasks)
     margin = z * sqrt(share * (1 - share) / tasks + (z / (2 * tasks)) ** 2)
     scale = 1 + z**2 / tasks
-    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+    return max(0.0, (center - margin) / scale), min(1.0, (center + margin) / scale)
 
 
 def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:

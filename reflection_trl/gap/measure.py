@@ -1,4 +1,4 @@
-"""The gap of a dataset and a model, from beginning to end: answers, judgements, predictions and the report."""
+"""The gap of a dataset and a model, from beginning to end: answers, judgments, predictions and the report."""
 
 import dataclasses
 import hashlib

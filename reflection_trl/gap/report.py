@@ -103,7 +103,7 @@ class Gap:
         if self.low > 0:
             return f"Train with distillation: the teacher solves more than the student, {points} points."
         if self.high < 0:
-            return f"Do not distil these rows: the teacher solves less than the student, {points} points; train on the answers alone (SFT)."
+            return f"Do not distill these rows: the teacher solves less than the student, {points} points; train on the answers alone (SFT)."
         return f"SFT on the answers will do as well: no gap can be told from none, {points} points."
 
     def to_dict(self) -> dict[str, Any]:

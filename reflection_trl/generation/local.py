@@ -28,7 +28,7 @@ class TransformersGenerator:
     a GPU by continuous batching, on the CPU in batches.
 
     On the CPU, each request has random numbers of its own: the same request with the same seed is answered alike, whatever
-    else is in its batch. Continuous batching does not honour seeds. The sampling settings in the model's own
+    else is in its batch. Continuous batching does not honor seeds. The sampling settings in the model's own
     `generation_config.json` are not used.
 
     Args:

@@ -19,7 +19,7 @@ class Sampling:
         stop (`tuple[str]`, *optional*):
             Texts at which the answer ends; they are not part of it.
         seed (`int`, *optional*):
-            Makes a draw repeatable, as far as the server honours it.
+            Makes a draw repeatable, as far as the server honors it.
 
     Raises:
         ValueError: If a value is out of its range.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..hub_errors import clean_token, redact
 from .dataset_card import TEMPLATE, describe_rows, make_dataset_card
-from .licences import check_licence, common_licence
+from .licenses import check_license, common_license
 from .parquet import contents, push_parquet
 
 
@@ -60,7 +60,7 @@ def publish_dataset(
         card_template (`str` or `os.PathLike`, *optional*):
             Jinja template of the card. The default is `reflection_trl/hub/templates/dataset_card.md`.
         license (`str`, *optional*):
-            The Hub's identifier of the licence, such as `"apache-2.0"`. By default those of the problems, as far as
+            The Hub's identifier of the license, such as `"apache-2.0"`. By default those of the problems, as far as
             `statistics` knows them all; the card says that there is none yet where neither is known.
         pretty_name (`str`, *optional*):
             Title of the card. The name of the repository by default.
@@ -106,9 +106,9 @@ def publish_dataset(
             f"the card template {template} needs `{{{{ card_data }}}}` between two lines `---` at its top."
         )
     if license is not None:
-        check_licence(license)
+        check_license(license)
     metadata = {
-        "license": license or common_licence(statistics.get("licences") or {}),
+        "license": license or common_license(statistics.get("licenses") or {}),
         "language": ["en"],
         "task_categories": ["text-generation"],
         "tags": ["code", "reflection", "self-distillation", "reflection_trl"],

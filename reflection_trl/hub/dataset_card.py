@@ -29,7 +29,7 @@ _COLUMNS = {
     "examples": "inputs and expected outputs of a program that reads standard input",
     "entry_point": "name of the function or class that the tests call",
     "source": "where the problem comes from",
-    "licence": "the problem's licence",
+    "license": "the problem's license",
     "rounds": "programs in the sequence",
     "repaired": "whether at least one of them failed",
     "solve_rate": "share of the model's answers to the request alone that pass the problem's tests",

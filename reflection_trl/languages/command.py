@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from ..feedback import Feedback, FeedbackKind
 from ..sandbox import CommandProgram, Limits, Verdict
 from .language import Language
-from .rendering import normalised, printable, shortened, with_output
+from .rendering import normalized, printable, shortened, with_output
 from .status import feedback_of_status
 
 
@@ -89,10 +89,10 @@ class CommandLanguage(Language):
             return feedback
         compiling = verdict.step == "compile"
         output = "\n".join(part for part in (verdict.stderr, self.errors_on_stdout(verdict)) if part)
-        output = normalised(shortened(output, _MAX_SCANNED, longest_line=_MAX_LINE))
+        output = normalized(shortened(output, _MAX_SCANNED, longest_line=_MAX_LINE))
         found = self.compile_error.search(output) if compiling else last_match(self.run_error, output)
         readable = self.readable(output)
-        message = _message(found) if found else _last_line(readable) or normalised(verdict.reason)
+        message = _message(found) if found else _last_line(readable) or normalized(verdict.reason)
         place = self._place(self.place(output, found, compiling), source, tests)
         kind = self.classify(
             message if compiling else output[found.start() :] if found else output, compiling, verdict

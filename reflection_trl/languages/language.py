@@ -69,7 +69,7 @@ class Language(ABC):
         Reads a verdict on [`Language.program`].
 
         Args:
-            verdict ([`~reflection_trl.sandbox.Verdict`]): any but `Status.INFRASTRUCTURE`, which is no judgement: callers
+            verdict ([`~reflection_trl.sandbox.Verdict`]): any but `Status.INFRASTRUCTURE`, which is no judgment: callers
                 deal with it before.
             source (`str`): the program.
             tests (`str`, *optional*): the tests behind it.

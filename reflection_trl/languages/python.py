@@ -5,7 +5,7 @@ import re
 from ..feedback import Feedback, FeedbackKind
 from ..sandbox import ErrorInfo, Limits, Program, PythonProgram, Verdict
 from .language import Language
-from .rendering import normalised, printable, shortened, with_output
+from .rendering import normalized, printable, shortened, with_output
 from .status import feedback_of_status
 from .suspicion import of_python
 
@@ -74,7 +74,7 @@ class Python(Language):
             kind=kind_of(error.type),
             text=with_output(verdict.stdout, _failure(error)),
             error_type=printable(error.type),
-            message=shortened(_PLACE.sub("", normalised(error.message))),
+            message=shortened(_PLACE.sub("", normalized(error.message))),
             file=_FILES.get(error.file or ""),
             line=error.line,
             column=error.column,
@@ -95,7 +95,7 @@ def _from_output(verdict: Verdict, source: str) -> Feedback:
     """Of a program that has caught its errors itself and left with another code, as `unittest.main()` does."""
     if verdict.exit_code == 0:  # what it has printed last, such as the "OK" of `unittest`, is not what is wrong
         return Feedback(FeedbackKind.RUNTIME, with_output(verdict.stdout, verdict.reason), message=verdict.reason)
-    text = normalised(shortened(verdict.stderr, 20_000))
+    text = normalized(shortened(verdict.stderr, 20_000))
     found = _PRINTED.search(text)
     if found is None:
         message = shortened(text.strip().rpartition("\n")[2] or verdict.reason)
@@ -114,12 +114,12 @@ def _from_output(verdict: Verdict, source: str) -> Feedback:
 
 
 def _clean(text: str | None) -> str | None:
-    return None if text is None else shortened(normalised(text))
+    return None if text is None else shortened(normalized(text))
 
 
 def _failure(error: ErrorInfo) -> str:
     """The traceback, and the values that an assert has compared."""
-    text = normalised(error.text or f"{error.type}: {error.message}").rstrip("\n")
+    text = normalized(error.text or f"{error.type}: {error.message}").rstrip("\n")
     for inside, name in _FILES.items():
         text = text.replace(f'File "{inside}"', f'File "{name}.py"')
     if error.actual is not None:

@@ -13,7 +13,7 @@ _NOISE = [
     (
         re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[()][0-9A-B]|[78=>cDEHMNOZ])"),
         "",
-    ),  # colours
+    ),  # colors
     (re.compile(r"^[^\n]*\r(?!\n)", re.MULTILINE), ""),  # what a progress bar has written over
     # Directories of the sandbox and of toolchains
     (re.compile(r"(?<![\w.])/tmp/(?:reflection_trl-[\w-]+/)?job/"), ""),
@@ -39,9 +39,9 @@ _UNPRINTABLE = re.compile(
 )
 
 
-def normalised(text: str) -> str:
+def normalized(text: str) -> str:
     """
-    Text without what differs from run to run: directories, addresses, the time of the run, process numbers, colours.
+    Text without what differs from run to run: directories, addresses, the time of the run, process numbers, colors.
 
     What a program works on must stay: a path of another directory, a hexadecimal number and a date of another day do.
 
@@ -98,7 +98,7 @@ def with_output(stdout: str, failure: str) -> str:
         failure (`str`): the failure; empty where there is none.
     """
     limit = MAX_TEXT // 4 if failure else MAX_TEXT
-    printed = shortened(normalised(shortened(stdout, 4 * limit)).strip("\n"), limit)
+    printed = shortened(normalized(shortened(stdout, 4 * limit)).strip("\n"), limit)
     return "\n".join(part for part in (printed, shortened(_collapsed(failure.strip("\n")))) if part)
 
 

@@ -2,7 +2,7 @@
 
 from ..feedback import Feedback, FeedbackKind
 from ..sandbox import Status, Verdict
-from .rendering import normalised, with_output
+from .rendering import normalized, with_output
 
 
 _KINDS = {
@@ -27,7 +27,7 @@ def feedback_of_status(verdict: Verdict) -> Feedback | None:
     kind = _KINDS.get(verdict.status)
     if kind is None:
         return None
-    message = normalised(verdict.reason) or "The program reached a limit."
+    message = normalized(verdict.reason) or "The program reached a limit."
     # What a flood printed helps nobody
     printed = "" if kind is FeedbackKind.OUTPUT_LIMIT else verdict.stdout
     return Feedback(kind, with_output(printed, message), message=message)

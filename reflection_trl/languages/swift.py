@@ -8,7 +8,7 @@ from .command import CommandLanguage
 
 
 class Swift(CommandLanguage):
-    """Swift, unoptimised, so that asserts hold."""
+    """Swift, unoptimized, so that asserts hold."""
 
     name = "swift"
     title = "Swift"

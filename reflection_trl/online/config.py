@@ -27,7 +27,7 @@ class OnlineReflectionDistillConfig(GRPOConfig):
             Weight `w` of the divergence from the teacher, in [0, 1]: the loss is `(1 - w) * policy + w * divergence`. 0 is GRPO, 1
             is distillation alone. SDPO's best for small models is 0.1.
         distillation_beta (`float`, *optional*, defaults to `1.0`):
-            Divergence: 0 is KL(teacher || student), 1 is KL(student || teacher), as in SDPO, between is the generalised
+            Divergence: 0 is KL(teacher || student), 1 is KL(student || teacher), as in SDPO, between is the generalized
             Jensen-Shannon divergence. Not `beta`, which is GRPO's weight of the divergence from the reference model.
         distillation_temperature (`float`, *optional*, defaults to `1.0`):
             Softens both distributions in the divergence, which is not rescaled.
@@ -82,7 +82,7 @@ class OnlineReflectionDistillConfig(GRPOConfig):
         default=1.0,
         metadata={
             "help": "Divergence: 0 is KL(teacher || student), 1 is KL(student || teacher), as in SDPO, between is the "
-            "generalised Jensen-Shannon divergence. Not `beta`, GRPO's weight of the divergence from the reference model."
+            "generalized Jensen-Shannon divergence. Not `beta`, GRPO's weight of the divergence from the reference model."
         },
     )
     distillation_temperature: float = field(

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..training.curves import BLUE, GREEN, GREY, ORANGE, read_series, smooth
+from ..training.curves import BLUE, GRAY, GREEN, ORANGE, read_series, smooth
 
 
 # What a run is about, with its title and how it is read
@@ -23,7 +23,7 @@ _PANELS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("execution/pass_rate", "rollouts", BLUE),
             ("eval_execution/pass_rate", "held-out problems", ORANGE),
-            ("groups/with_signal", "groups with a signal", GREY),
+            ("groups/with_signal", "groups with a signal", GRAY),
         ),
     ),
     ("Divergence from the teacher, nats per token", (("distillation/divergence", "taught answers", GREEN),)),
@@ -92,6 +92,6 @@ def plot_online(log_history: list[dict[str, Any]], file: str | os.PathLike[str])
         if axes.lines:
             axes.legend(frameon=False, fontsize="small")
         else:
-            axes.text(0.5, 0.5, "not logged in this run", transform=axes.transAxes, ha="center", color=GREY)
+            axes.text(0.5, 0.5, "not logged in this run", transform=axes.transAxes, ha="center", color=GRAY)
     figure.savefig(file, dpi=140)
     return Path(file)

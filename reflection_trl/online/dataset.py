@@ -13,7 +13,7 @@ from ..problems import Example, Problem, load_problems
 logger = logging.getLogger(__name__)
 
 # What the prompt says already, what only a person looks for, and the solution, which no reward needs
-_NOT_IN_ROWS = ("instruction", "reference", "source", "licence")
+_NOT_IN_ROWS = ("instruction", "reference", "source", "license")
 _NAMED = 5  # problems that a message names
 
 

@@ -32,7 +32,7 @@ def load_problems(
     revision: str | None = None,
     streaming: bool = False,
     language: str | None = None,
-    licence: str | None = None,
+    license: str | None = None,
     limit: int | None = None,
     skip_invalid: bool = False,
 ) -> Iterator[Problem]:
@@ -68,7 +68,7 @@ def load_problems(
             Read the data set while it is being downloaded.
         language (`str`, *optional*):
             Language of the problems whose rows name none. Defaults to `"python"`.
-        licence (`str`, *optional*):
+        license (`str`, *optional*):
             SPDX identifier for the problems whose rows and mapping name none.
         limit (`int`, *optional*):
             Stop after so many problems.
@@ -86,7 +86,7 @@ def load_problems(
     """
     _check_options(mapping, columns, limit)
     title, rows = open_rows(source, split=split, name=name, streaming=streaming, revision=revision)
-    defaults = {"language": language and get_language(language).name, "licence": licence}
+    defaults = {"language": language and get_language(language).name, "license": license}
     problems = _problems(rows, title, mapping, columns, skip_invalid, {k: v for k, v in defaults.items() if v})
     return itertools.islice(problems, limit)
 
@@ -211,7 +211,7 @@ def _complete(problem: Problem, title: str, index: int, defaults: dict[str, str]
         id=problem.id or f"{PurePath(source).name}/{index}",
         source=source,
         language=language,
-        licence=problem.licence or defaults.get("licence", ""),
+        license=problem.license or defaults.get("license", ""),
         tests=tests,
         tolerance=tolerance,
     )

@@ -41,8 +41,8 @@ class Problem:
             A right answer (code). Never shown to the model; it tells wrong asserts from wrong code.
         source (`str`, *optional*, defaults to `""`):
             The data set that it comes from.
-        licence (`str`, *optional*, defaults to `""`):
-            SPDX identifier of the licence of the problem.
+        license (`str`, *optional*, defaults to `""`):
+            SPDX identifier of the license of the problem.
         tolerance (`float`, *optional*):
             Absolute or relative error that numbers in the output of `examples` may have; by default the one that the
             instruction states, see [`~reflection_trl.problems.judge.compare_output`].
@@ -56,7 +56,7 @@ class Problem:
     entry_point: str | None = None
     reference: str | None = None
     source: str = ""
-    licence: str = ""
+    license: str = ""
     tolerance: float | None = None
 
     @property

@@ -2,7 +2,7 @@
 
 Two renderings share one result, [`Rendering`]: [`ChatTemplateRenderer`] writes the row with the model's own chat template,
 [`BlockTokenRenderer`] in the published block-token format. [`tokenize`] turns either into token arrays with one
-tokenisation and its offsets; role tokens are never searched for.
+tokenization and its offsets; role tokens are never searched for.
 
 A reflection row has five parts, in this order:
 

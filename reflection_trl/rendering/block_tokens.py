@@ -127,7 +127,7 @@ class BlockTokenRenderer:
 
     def tokenize(self, row: dict[str, Any]) -> dict[str, Any]:
         """
-        Render and tokenise a valid row.
+        Render and tokenize a valid row.
 
         Args:
             row (`dict`):

@@ -61,7 +61,7 @@ class ChatTemplateRenderer:
         self._turns: dict[bool, _TurnTexts] = {}
         self._turn_texts(False)  # a template that loses turns is an error of the whole run, and an early one
         self.execution_role = self._resolve_execution_role(execution_role)
-        self._alternates = self.execution_role == "user" and not self._takes_neighbouring_user_turns()
+        self._alternates = self.execution_role == "user" and not self._takes_neighboring_user_turns()
 
     def __getstate__(self) -> dict[str, Any]:
         # `datasets` hashes the renderer for the name of a cache file, which must not depend on rows that were rendered before
@@ -152,7 +152,7 @@ class ChatTemplateRenderer:
 
     def tokenize(self, row: dict[str, Any]) -> dict[str, Any]:
         """
-        Render and tokenise a valid row, and check that the student's prompt is the one-off prompt.
+        Render and tokenize a valid row, and check that the student's prompt is the one-off prompt.
 
         Args:
             row (`dict`):
@@ -328,7 +328,7 @@ class ChatTemplateRenderer:
         )
         return "user"
 
-    def _takes_neighbouring_user_turns(self) -> bool:
+    def _takes_neighboring_user_turns(self) -> bool:
         try:
             return self._skeleton([{"role": role} for role in ("user", "user", "assistant")]) is not None
         except TemplateError:
@@ -409,7 +409,7 @@ def _blocks(message: dict[str, Any]) -> list[Block]:
 
 def executions_as_user_turns(messages: list[dict[str, Any]], alternate: bool) -> list[dict[str, Any]]:
     """
-    Writes execution output into user turns, of which neighbouring executions share one.
+    Writes execution output into user turns, of which neighboring executions share one.
 
     Args:
         messages (`list[dict]`): turns of a conversation.

@@ -75,7 +75,7 @@ class Rendering:
 
 def tokenize(rendering: Rendering, tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
     """
-    Tokenise a rendering with offsets, and say of each token what it is.
+    Tokenize a rendering with offsets, and say of each token what it is.
 
     Args:
         rendering ([`Rendering`]):
@@ -112,7 +112,7 @@ def tokenize(rendering: Rendering, tokenizer: "PreTrainedTokenizerBase") -> dict
 
 def check_tokenizer(tokenizer: "PreTrainedTokenizerBase") -> None:
     """
-    Refuses tokenizers that rows cannot be tokenised with: without offsets, or such that code does not survive them.
+    Refuses tokenizers that rows cannot be tokenized with: without offsets, or such that code does not survive them.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
@@ -142,9 +142,9 @@ def encode(rendering: Rendering, tokenizer: "PreTrainedTokenizerBase") -> tuple[
     """
     Token ids of a rendering with the characters that each comes from.
 
-    What the model is prompted with is tokenised by itself, as at inference, and so is the answer to it: tokens never join the end of
+    What the model is prompted with is tokenized by itself, as at inference, and so is the answer to it: tokens never join the end of
     a prompt with the beginning of an answer, and the prompt's last tokens do not depend on the answer. The same holds for each turn of the
-    reflection sequence. Elsewhere text is tokenised in its context.
+    reflection sequence. Elsewhere text is tokenized in its context.
 
     Args:
         rendering ([`Rendering`]):

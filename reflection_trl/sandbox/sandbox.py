@@ -178,7 +178,7 @@ class Sandbox:
         return verdict
 
     def _run(self, program: Program, patience: float) -> tuple[Verdict, bool]:
-        """Runs a program, again where the sandbox fails. Returns its verdict, and whether its neighbours may be the reason."""
+        """Runs a program, again where the sandbox fails. Returns its verdict, and whether its neighbors may be the reason."""
         for tries_left in reversed(range(_TRIES)):
             try:
                 if isinstance(program, CommandProgram) and program.partner is not None:
@@ -195,7 +195,7 @@ class Sandbox:
         raise AssertionError("unreachable")
 
     def _run_pair(self, program: CommandProgram, partner: Partner, patience: float) -> tuple[Verdict, bool]:
-        """Runs a command and its partner. Raises `WorkerError` when that is no judgement of the program."""
+        """Runs a command and its partner. Raises `WorkerError` when that is no judgment of the program."""
         job, _, mark = _job(dataclasses.replace(program, stdin=""), patience)
         other = CommandProgram(
             partner.argv, partner.compile, partner.files, stdin=program.stdin, limits=program.limits
@@ -285,7 +285,7 @@ def _job(program: Program, patience: float) -> tuple[dict[str, Any], str, str | 
 
 
 def _verdict(program: Program, outcome: dict[str, Any], mark: str | None) -> Verdict:
-    """Judges what the guest reported. Raises `WorkerError` when that is no judgement of the program."""
+    """Judges what the guest reported. Raises `WorkerError` when that is no judgment of the program."""
     ended = outcome["ended"] or ("timeout" if outcome["late"] else None)
     try:
         report = json.loads(outcome["report"]) if outcome["report"] else {}

@@ -54,7 +54,7 @@ class Turns:
 
 def is_doubtful(outcome: dict[str, Any], limit: float, patience: float, waits: bool) -> bool:
     """
-    Whether a job's neighbours, and not the job, may be why it took too long. It is then run again, alone.
+    Whether a job's neighbors, and not the job, may be why it took too long. It is then run again, alone.
 
     A timeout is beyond doubt where the job's own time on a processor accounts for it, several times over, or where it has only
     slept.

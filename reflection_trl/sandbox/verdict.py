@@ -18,7 +18,7 @@ class SandboxUnavailableError(SandboxError):
 
 class Status(enum.StrEnum):
     """
-    How a job ended. Only `OK` is a pass, and `INFRASTRUCTURE` is no judgement at all: such a job has to be run again or
+    How a job ended. Only `OK` is a pass, and `INFRASTRUCTURE` is no judgment at all: such a job has to be run again or
     left out, and must never become a label.
     """
 
@@ -39,7 +39,7 @@ class Limits:
     Args:
         timeout (`float`, *optional*, defaults to `10.0`):
             Seconds for the whole job: program and checks, or all steps of a command. What it waits for a processor that its
-            neighbours use does not count, up to six times the limit by the clock on the wall; and where its neighbours may be
+            neighbors use does not count, up to six times the limit by the clock on the wall; and where its neighbors may be
             why a job took longer, it is run once more, alone, before it is a timeout.
         memory (`int`, *optional*, defaults to 1 GiB):
             Bytes of memory of each process, and of all processes of the job together.

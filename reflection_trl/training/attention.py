@@ -1,4 +1,4 @@
-"""Attention over a packed row: each sequence causal in itself, blind to its neighbours, whatever its positions.
+"""Attention over a packed row: each sequence causal in itself, blind to its neighbors, whatever its positions.
 
 The model's own `attn_implementation` decides how:
 

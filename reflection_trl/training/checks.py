@@ -97,7 +97,7 @@ def check_model(model: str | PreTrainedModel | PeftModel) -> None:
         check_model_folder(model)
     elif model.get_output_embeddings() is None:
         raise ValueError(
-            f"`{type(model).__name__}` has no language modelling head, so it writes no code; load the model with "
+            f"`{type(model).__name__}` has no language modeling head, so it writes no code; load the model with "
             f"`AutoModelForCausalLM`."
         )
 

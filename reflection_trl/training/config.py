@@ -122,7 +122,7 @@ class ReflectionDistillConfig(SFTConfig):
             `"per-term"`: each term is the mean over its own tokens. `"joint"`: both cross-entropies share one mean over the
             tokens of both, as in the published code. Means are taken over the whole accumulation window and all processes.
         beta (`float`, *optional*, defaults to `0.0`):
-            Divergence: 0 is KL(teacher || student) (paper), 1 is KL(student || teacher), between is the generalised
+            Divergence: 0 is KL(teacher || student) (paper), 1 is KL(student || teacher), between is the generalized
             Jensen-Shannon divergence, as in TRL's `DistillationTrainer`.
         temperature (`float`, *optional*, defaults to `1.0`):
             Softens both distributions in the divergence, which is not rescaled, as in TRL. The paper has none.
@@ -256,7 +256,7 @@ class ReflectionDistillConfig(SFTConfig):
         default=0.0,
         metadata={
             "help": "Divergence: 0 is KL(teacher || student) (paper), 1 is KL(student || teacher), between is the "
-            "generalised Jensen-Shannon divergence, as in TRL's `DistillationTrainer`."
+            "generalized Jensen-Shannon divergence, as in TRL's `DistillationTrainer`."
         },
     )
     temperature: float = field(
@@ -364,7 +364,7 @@ class ReflectionDistillConfig(SFTConfig):
         super().__post_init__()
         if isinstance(self.dataset_kwargs, dict) and self.dataset_kwargs.get("skip_prepare_dataset"):
             raise ValueError(
-                "`dataset_kwargs` has `skip_prepare_dataset`, but only prepared rows can be trained on, and those are recognised "
+                "`dataset_kwargs` has `skip_prepare_dataset`, but only prepared rows can be trained on, and those are recognized "
                 "and taken as they are; leave it out."
             )
 

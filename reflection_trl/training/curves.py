@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 CURVES_FILE = "training_curves.png"
 # Strategies that the mask rate does not move
 _STILL = {"all": "with every block hidden", "none": "with no block hidden"}
-BLUE, ORANGE, GREEN, GREY = "#3465a4", "#d9730d", "#3d8a4e", "#6b6b6b"
+BLUE, ORANGE, GREEN, GRAY = "#3465a4", "#d9730d", "#3d8a4e", "#6b6b6b"
 
 
 def read_series(log_history: list[dict[str, Any]]) -> dict[str, tuple[list[int], list[float]]]:
@@ -137,7 +137,7 @@ def plot_training(log_history: list[dict[str, Any]], file: str | os.PathLike[str
     losses.set(title="Cross-entropy, training", ylabel="nats per token")
     draw(divergence, "loss/distillation", "on the final answer", GREEN)
     divergence.set(title="Divergence of student and teacher", ylabel="nats per token", ylim=(0, None))
-    draw(rates, "mask/rate", "mask rate", GREY, smoothed=False)
+    draw(rates, "mask/rate", "mask rate", GRAY, smoothed=False)
     draw(rates, "mask/hidden_share", "share of the sequence hidden", BLUE)
     draw(rates, "student/teacher_agreement", "student's first choice is the teacher's", GREEN)
     draw(rates, "student/mean_token_accuracy", "student's first choice is right", ORANGE)
@@ -152,7 +152,7 @@ def plot_training(log_history: list[dict[str, Any]], file: str | os.PathLike[str
         if axes.lines:
             axes.legend(frameon=False, fontsize="small")
         else:
-            axes.text(0.5, 0.5, "not logged in this run", transform=axes.transAxes, ha="center", color=GREY)
+            axes.text(0.5, 0.5, "not logged in this run", transform=axes.transAxes, ha="center", color=GRAY)
     for axes in (rates, evaluation):
         axes.set_xlabel("optimizer step")
     figure.savefig(file, dpi=140)

@@ -1,4 +1,4 @@
-"""From a dataset of rows to a dataset of tokens: normalised, rendered, tokenised, counted.
+"""From a dataset of rows to a dataset of tokens: normalized, rendered, tokenized, counted.
 
 Rows whose structure is wrong raise; rows that are too long, or that the model's template cannot express, are dropped and
 reported. Nothing is ever cut.
@@ -74,7 +74,7 @@ def prepare_dataset(
     num_proc: int | None = None,
 ) -> Dataset | IterableDataset:
     """
-    Tokenise a dataset of rows; a dataset that is prepared already is returned as it is.
+    Tokenize a dataset of rows; a dataset that is prepared already is returned as it is.
 
     Args:
         dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):

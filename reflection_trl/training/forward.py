@@ -35,7 +35,7 @@ class LossInputs:
         divergence_weight (`float` or `torch.Tensor`, *optional*, defaults to `1.0`):
             Weight of each divergence.
         beta (`float`, *optional*, defaults to `0.0`):
-            0 for forward KL, 1 for reverse KL, between for generalised JSD.
+            0 for forward KL, 1 for reverse KL, between for generalized JSD.
         temperature (`float`, *optional*, defaults to `1.0`):
             Temperature of both distributions of the divergence.
         teacher_hidden (`torch.Tensor` of shape `(A, H)`, *optional*):

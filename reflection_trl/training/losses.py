@@ -6,8 +6,8 @@ For trained tokens of the teacher's sample and of plain rows (S), and answer tok
 
 with p the teacher's prediction, without gradient in D, and q the student's. D is the forward Kullback-Leibler divergence
 KL(p || q) for beta = 0 (ReflectionCoder, https://huggingface.co/papers/2405.17057), the reverse KL(q || p) for beta = 1, and
-between them the generalised Jensen-Shannon divergence beta KL(p || m) + (1 - beta) KL(q || m), m = beta p + (1 - beta) q
-(GKD, https://huggingface.co/papers/2306.13649). The weights carry the normalisation: see
+between them the generalized Jensen-Shannon divergence beta KL(p || m) + (1 - beta) KL(q || m), m = beta p + (1 - beta) q
+(GKD, https://huggingface.co/papers/2306.13649). The weights carry the normalization: see
 [`~reflection_trl.training.trainer.ReflectionDistillTrainer`].
 
 [`FusedDistillationLoss`] never holds `[N, vocabulary]`: it walks over chunks of positions, projects a chunk once, takes all
@@ -110,7 +110,7 @@ def distillation_loss(
         divergence_weight (`float`, *optional*, defaults to `1.0`):
             Weight of each divergence.
         beta (`float`, *optional*, defaults to `0.0`):
-            0 for forward KL, 1 for reverse KL, between for generalised JSD.
+            0 for forward KL, 1 for reverse KL, between for generalized JSD.
         temperature (`float`, *optional*, defaults to `1.0`):
             Both distributions of the divergence are softened by it; the divergence is not rescaled.
         teacher_hidden (`torch.Tensor` of shape `(A, H)`, *optional*):
@@ -350,7 +350,7 @@ def divergence_and_gradient(
         teacher_log_probs (`torch.Tensor` of shape `(n, V)`):
             log p.
         beta (`float`):
-            0 for KL(p || q), 1 for KL(q || p), between for generalised JSD.
+            0 for KL(p || q), 1 for KL(q || p), between for generalized JSD.
 
     Returns:
         `tuple`: Divergence of shape `(n,)`, gradient of shape `(n, V)`.

@@ -226,6 +226,6 @@ def compare_teacher(metrics: dict[str, float]) -> bool:
     if teacher >= student:
         logger.warning(
             f"The teacher, who sees the sequences, predicts the answers no better than the student (loss/teacher {teacher:.3f}, "
-            f"loss/student {student:.3f}), so there may be nothing to distil: `reflection-trl gap` measures it."
+            f"loss/student {student:.3f}), so there may be nothing to distill: `reflection-trl gap` measures it."
         )
     return True

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerControl, Train
 
 TEACHER_FILE = "reflection_teacher.safetensors"
 
-# Initialisations of LoRA that PEFT subtracts from the base weights
+# Initializations of LoRA that PEFT subtracts from the base weights
 _SUBTRACTED_FROM_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 

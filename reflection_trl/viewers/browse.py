@@ -1,6 +1,6 @@
 """The reader: a dataset of reflection sequences as one page, for people who want to know what is in it.
 
-`reflection-trl browse DATASET` writes a self-contained page: every row with its blocks coloured by type and the
+`reflection-trl browse DATASET` writes a self-contained page: every row with its blocks colored by type and the
 feedback of each run beside the code that it is about; failures first; filters, full-text search and a link to each row.
 What training makes of a row, token by token, shows [`reflection_trl.viewers.tokens`].
 
@@ -49,7 +49,7 @@ FACETS = {
 # Columns that the page shows in places of their own, and those beside the title of a row
 _PLACED = {"messages", "type", "feedback", "tests", "rejection", "detail", "wrong_asserts", "rounds", "repaired"}
 _FACTS = (
-    *("problem_id", "sample", "language", "entry_point", "source", "licence", "model"),
+    *("problem_id", "sample", "language", "entry_point", "source", "license", "model"),
     *("solve_rate", "teacher_solve_rate"),
 )
 
@@ -62,7 +62,7 @@ _TRACEBACK = re.compile(r'Traceback \(most recent call last\)|^ *File "[^"\n]*",
 _LINE = re.compile(r'^ *(?:File "(?:main|program|solution)\.py"|Cell In ?\[\d+\]), line (\d{1,6})', re.MULTILINE)
 
 DESCRIPTION = """\
-Write a page on which people read a dataset of reflection sequences: blocks coloured by type, the feedback of every run
+Write a page on which people read a dataset of reflection sequences: blocks colored by type, the feedback of every run
 beside its code, failures first, filters by kind of failure, rounds, outcome, language and source, full-text search, a
 link to each row. The page is one file that needs no network; open it, or send it to a colleague.
 

@@ -119,7 +119,7 @@ FORMS = [
     Form("Falcon: code tag", f"<code>\n{DOUBLE}\n</code>"),
     Form("LaTeX", f"\\begin{{lstlisting}}[language=Python]\n{DOUBLE}\n\\end{{lstlisting}}"),
     Form("WizardCoder: response heading", f"### Response:\n{fenced()}"),
-    Form("terminal colours", f"\x1b[32m{fenced()}\x1b[0m"),
+    Form("terminal colors", f"\x1b[32m{fenced()}\x1b[0m"),
     # Thoughts
     Form("Qwen3", f"<think>\nMaybe\n{fenced(DRAFT)}\n</think>\n\n{fenced()}"),
     Form("Qwen3: empty thoughts", f"<think>\n\n</think>\n\n{fenced()}"),

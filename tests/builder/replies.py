@@ -40,7 +40,7 @@ def make_problems(count=10):
                 reference=f"def {name}(x):\n    return {factor} * x" if kind == 1 else None,
                 entry_point=name,
                 source="times",
-                licence="MIT",
+                license="MIT",
             )
         )
     return problems

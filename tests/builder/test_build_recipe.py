@@ -45,7 +45,7 @@ def place(tmp_path, server, monkeypatch):
             "instruction": one.instruction,
             "tests": one.tests,
             "reference": one.reference,
-            "licence": "MIT",
+            "license": "MIT",
         }
         for one in make_problems(10)
     ]
@@ -120,7 +120,7 @@ def test_a_build_over_a_server(place, server, capfd):
     assert "10/10 |" in err and "Error" not in err and "Generating" not in err and "HTTP Request" not in err
     rows = rows_in(place / "out")
     assert len(rows) >= 5 and {row["model"] for row in rows} == {"scripted"}
-    assert {row["licence"] for row in rows} == {"MIT"}
+    assert {row["license"] for row in rows} == {"MIT"}
     failed = [entry for row in rows for entry in row["feedback"] if entry["kind"] == "assertion"]
     assert failed and all(entry["source_line"].startswith("assert f") and entry["actual"] for entry in failed)
     # The same command writes the same rows and asks nothing
@@ -261,7 +261,7 @@ def test_publishing_without_a_way_keeps_the_rows(place, capsys, monkeypatch, her
         ("--config nope.yaml", "--config 'nope.yaml': there is no such file in"),
         ("--config problems.jsonl", "problems.jsonl is not a YAML file"),
         ("--config typo.yaml", "unknown key in the YAML file: `output-dir`; did you mean `output_dir`?"),
-        ("--config source.yaml", "unknown key of a source of problems: `licences`; did you mean `licence`?"),
+        ("--config source.yaml", "unknown key of a source of problems: `licenses`; did you mean `license`?"),
         ("--config pathless.yaml", "each of `problems` needs a `path`, but one is {'mapping': 'mbpp'}."),
         ("--base_url http://localhost:1/v1", "Which problems? Give --problems"),
         ("--problems problems.jsonl", "Which model should answer? Give --model_name_or_path, or --base_url"),
@@ -280,7 +280,7 @@ def test_publishing_without_a_way_keeps_the_rows(place, capsys, monkeypatch, her
 )
 def test_wrong_input_is_one_sentence(place, capsys, argv, message):
     (place / "typo.yaml").write_text("output-dir: out\n")
-    (place / "source.yaml").write_text("problems:\n- path: problems.jsonl\n  licences: MIT\nbase_url: http://x/v1\n")
+    (place / "source.yaml").write_text("problems:\n- path: problems.jsonl\n  licenses: MIT\nbase_url: http://x/v1\n")
     (place / "pathless.yaml").write_text("problems:\n- mapping: mbpp\nbase_url: http://x/v1\n")
     assert main(*argv.split()) == 1
     err = capsys.readouterr().err

@@ -102,7 +102,7 @@ def test_processes_share_whole_problems(tmp_path):
     assert statistics.spared == 6
 
 
-def test_a_rollout_without_an_answer_is_no_judgement():
+def test_a_rollout_without_an_answer_is_no_judgment():
     async def gone(*rejections):
         prospects = Prospects(2)
         for sample, rejection in enumerate(rejections):

@@ -670,12 +670,12 @@ def test_a_failed_generation_rejects_this_rollout_alone():
     assert made.rounds == 1
 
 
-def test_a_spent_budget_is_no_judgement():
+def test_a_spent_budget_is_no_judgment():
     with pytest.raises(BudgetExhaustedError):
         roll(PROBLEM, [BROKEN, BudgetExhaustedError("Spent.")])
 
 
-def test_a_broken_sandbox_is_no_judgement():
+def test_a_broken_sandbox_is_no_judgment():
     async def broken(*args, **kwargs):
         raise SandboxError("No memory left.")
 

@@ -107,7 +107,7 @@ def test_a_rollout_without_an_answer_counts_until_it_is_made_again(folder):
     assert "generation_failed" not in {one["rejection"] for one in records.values()}
 
 
-def test_a_sandbox_that_fails_is_no_judgement(folder):
+def test_a_sandbox_that_fails_is_no_judgment(folder):
     class Broken(RunsHere):
         async def __call__(self, *arguments, **options):
             if len(self.calls) == 5:

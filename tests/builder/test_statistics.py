@@ -20,7 +20,7 @@ def record(*kinds, rejection=None, wrong=()):
         "repaired": any(kind != "none" for kind in kinds),
         "wrong_asserts": list(wrong),
         "unaided": kinds == ("none",),
-        "licence": "",
+        "license": "",
         "solve_rate": 0.25 if len(kinds) > 2 else 1.0,
         "taught": [True, False] if rejection is None else [],
     }
@@ -53,7 +53,7 @@ def test_counts():
         "answers after a sequence": 1 / 2,
     }
     assert found.difficulty == {"up to 25%": 1, "100%": 1}
-    assert found.licences == {"unknown": 2}
+    assert found.licenses == {"unknown": 2}
     assert (found.prompt_tokens, found.completion_tokens, found.runs, found.seconds) == (5, 20, 2, 4.0)
     table = found.table(price_per_million_tokens=2000)
     for line in (

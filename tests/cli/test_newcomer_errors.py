@@ -357,7 +357,7 @@ def test_evaluation_without_rows():
 def test_model_that_writes_nothing(kind):
     from datasets import Dataset
 
-    with pytest.raises(ValueError, match=r"no language modelling head.+load the model with `AutoModelForCausalLM`"):
+    with pytest.raises(ValueError, match=r"no language modeling head.+load the model with `AutoModelForCausalLM`"):
         ReflectionDistillTrainer(
             kind.from_config(tiny_config()), config(), train_dataset=Dataset.from_list([reflection_row()])
         )

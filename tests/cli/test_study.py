@@ -119,7 +119,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "subprocess", SimpleNamespace(run=run_train, STDOUT=None))
     monkeypatch.setattr("reflection_trl.generation.open_generator", open_generator)
     monkeypatch.setattr("reflection_trl.evaluation.run._require_chat_template", lambda *_: None)
-    # Programs run in this process, as they do for builds: each of many judgements would open a sandbox twice
+    # Programs run in this process, as they do for builds: each of many judgments would open a sandbox twice
     monkeypatch.setattr("reflection_trl.evaluation.run._require_isolation", lambda *_: None)
     monkeypatch.setattr("reflection_trl.evaluation.run.Executor", executor)
     return SimpleNamespace(commands=commands, opened=opened, loaded=loaded)
@@ -455,7 +455,7 @@ def test_rows_of_the_study():
     held_out = {one.id: one for one in load_problems(folder / "held-out.jsonl")}
     assert (len(problems), len(held_out)) == (682, 108) and not problems.keys() & held_out.keys()
     assert {row["problem_id"] for row in rows} <= problems.keys()
-    assert all(row["licence"] == problems[row["problem_id"]].licence in ("MIT", "CC-BY-4.0") for row in rows)
+    assert all(row["license"] == problems[row["problem_id"]].license in ("MIT", "CC-BY-4.0") for row in rows)
     instructions = {one.instruction for one in held_out.values()}
     assert not any(row["messages"][-2]["content"] in instructions for row in rows)
 
@@ -473,7 +473,7 @@ def test_mixed_rows_of_the_study():
         request, answer = row["messages"]
         problem = problems[row["problem_id"]]
         assert (request["role"], answer["role"]) == ("user", "assistant")
-        assert (request["content"], row["licence"]) == (problem.instruction, problem.licence)
+        assert (request["content"], row["license"]) == (problem.instruction, problem.license)
 
 
 def test_arms_differ_in_nothing_but_the_method():

@@ -15,7 +15,7 @@ from sandbox.lying_answers.evalplus import LYING
 from reflection_trl.evaluation import evalplus_score
 from reflection_trl.evaluation.evalplus_score import (
     Check,
-    Judgement,
+    Judgment,
     ground_truth,
     judge_evalplus,
     write_eval_results,
@@ -42,8 +42,8 @@ WRONG = {
 }
 
 
-def passed(judgements):
-    return [(judgement.base.passed, judgement.plus.passed) for judgement in judgements]
+def passed(judgments):
+    return [(judgment.base.passed, judgment.plus.passed) for judgment in judgments]
 
 
 @pytest.mark.parametrize("benchmark", ["humaneval", "mbpp"])
@@ -55,7 +55,7 @@ def test_canonical_solutions_pass(benchmark):
 
 def test_wrong_answers_fail_and_tell_the_input():
     found = dict(zip(WRONG, judge_evalplus("humaneval", samples(WRONG)), strict=True))
-    assert not any(judgement.base.passed for judgement in found.values())
+    assert not any(judgment.base.passed for judgment in found.values())
     assert found["HumanEval/2"].base.arguments == "(3.5,)"
     assert found["HumanEval/2"].base.expected == "0.5"
     assert found["HumanEval/2"].base.fail_tests == [[3.5]]
@@ -68,9 +68,9 @@ def test_answers_that_are_alike_are_judged_once():
         for number, code in enumerate([right, WRONG["HumanEval/23"], right, WRONG["HumanEval/53"], right])
     ]
     told = []
-    judgements = judge_evalplus("humaneval", drawn, report=told.append)
-    assert passed(judgements) == [(True, True), (False, False), (True, True), (False, False), (True, True)]
-    assert judgements[0] is judgements[2] is judgements[4]
+    judgments = judge_evalplus("humaneval", drawn, report=told.append)
+    assert passed(judgments) == [(True, True), (False, False), (True, True), (False, False), (True, True)]
+    assert judgments[0] is judgments[2] is judgments[4]
     assert told == [1, 2, 3, 4, 5]
 
 
@@ -110,7 +110,7 @@ def test_results_that_are_there_are_never_reused(tmp_path, caplog):
     file.write_text("{}")
     answers = samples({"HumanEval/53": "def add(x, y): return x + y"})
     with caplog.at_level(logging.INFO):
-        write_eval_results(file, "humaneval", answers, [Judgement(Check("pass"), Check("pass"))])
+        write_eval_results(file, "humaneval", answers, [Judgment(Check("pass"), Check("pass"))])
     assert json.loads(file.read_text())["eval"]["HumanEval/53"][0]["plus_status"] == "pass"
     assert (tmp_path / "samples_eval_results.json.bak").read_text() == "{}"
     assert "was there already" in caplog.text
@@ -205,7 +205,7 @@ def test_no_answer_spoils_those_after_it():
     answers = [Sample("HumanEval/53", number, code) for number, code in enumerate(codes)]
     found = judge_evalplus("humaneval", answers, workers=1)
     assert dict(zip(SPOILERS, passed(found[1::2]), strict=True)) == dict.fromkeys(SPOILERS, (True, True))
-    assert not any(judgement.base.passed for judgement in found[::2])
+    assert not any(judgment.base.passed for judgment in found[::2])
 
 
 def test_lying_answers_fail_and_honest_ones_pass():
@@ -214,7 +214,7 @@ def test_lying_answers_fail_and_honest_ones_pass():
     found = judge_evalplus("humaneval", [*answers, *samples(honest)])
     lies, right = found[: len(LYING)], found[len(LYING) :]
     assert [
-        lie.name for lie, judgement in zip(LYING, lies, strict=True) if judgement.base.passed or judgement.plus.passed
+        lie.name for lie, judgment in zip(LYING, lies, strict=True) if judgment.base.passed or judgment.plus.passed
     ] == []
     assert passed(right) == [(True, True)] * len(honest)
 
@@ -234,9 +234,7 @@ def judged_beside_right_ones(hostile):
     """Whether a hostile answer passed, and those before and after it."""
     answers = [Sample("HumanEval/53", number, code) for number, code in enumerate([RIGHT, hostile, *[RIGHT] * 4])]
     found = judge_evalplus("humaneval", answers, workers=2)
-    return found[1].base.passed, [
-        judgement.base.passed and judgement.plus.passed for judgement in found[:1] + found[2:]
-    ]
+    return found[1].base.passed, [judgment.base.passed and judgment.plus.passed for judgment in found[:1] + found[2:]]
 
 
 def test_no_answer_speaks_in_the_name_of_the_judge():

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from reflection_trl.evaluation.evalplus_score import Check, Judgement, judge_evalplus
+from reflection_trl.evaluation.evalplus_score import Check, Judgment, judge_evalplus
 from reflection_trl.evaluation.kinds import missing_answer, score_evalplus
 from reflection_trl.evaluation.tasks import Sample
 from reflection_trl.feedback import Feedback, FeedbackKind
@@ -16,12 +16,12 @@ from reflection_trl.sandbox import Limits
 from .conftest import DATA
 
 
-def outcomes(tasks, samples, judgements=None):
-    judgements = judgements or judge_evalplus("humaneval", samples)
+def outcomes(tasks, samples, judgments=None):
+    judgments = judgments or judge_evalplus("humaneval", samples)
 
     async def score():
         async with Executor(languages=["python"], workers=2, limits=Limits(timeout=4.0)) as execute:
-            return await score_evalplus("humaneval", tasks, samples, judgements, execute)
+            return await score_evalplus("humaneval", tasks, samples, judgments, execute)
 
     base, plus = asyncio.run(score())
     assert (base.benchmark, plus.benchmark) == ("humaneval", "humaneval+")
@@ -62,8 +62,8 @@ def test_answers_that_are_alike_are_explained_by_one_run(humaneval):
     failed = Check("fail", arguments="(0, 1)", expected="1")
     codes = ["return 'a'", "return 'b'", "return 'a'", "return 'a'"]
     samples = [Sample("HumanEval/53", number, f"def add(x, y):\n    {code}") for number, code in enumerate(codes)]
-    judgements = [Judgement(failed, failed)] * len(samples)
-    base, _ = asyncio.run(score_evalplus("humaneval", humaneval, samples, judgements, execute))
+    judgments = [Judgment(failed, failed)] * len(samples)
+    base, _ = asyncio.run(score_evalplus("humaneval", humaneval, samples, judgments, execute))
     assert len(runs) == 2
     assert [outcome.detail[-1] for outcome in base.outcomes] == ["1", "2", "1", "1"]
     assert [outcome.solution for outcome in base.outcomes] == [sample.solution for sample in samples]
@@ -92,7 +92,7 @@ def test_the_task_that_nobody_can_pass_says_so(humaneval):
 @pytest.mark.usefixtures("isolation")
 def test_an_answer_that_was_cut_off_is_truncated(humaneval):
     sample = Sample("HumanEval/53", 0, "def add(x, y):\n    return (x +", "...", "length")
-    base, _ = outcomes(humaneval, [sample], [Judgement(Check("fail"), Check("fail"))])
+    base, _ = outcomes(humaneval, [sample], [Judgment(Check("fail"), Check("fail"))])
     assert base[0].kind == "truncated"
 
 

@@ -249,7 +249,7 @@ def test_kinds_of_failure():
     assert outcomes[1][2] == "assert(within(1, 1, 3));\nAssertion failed"
 
 
-def test_a_failure_of_the_sandbox_is_no_judgement():
+def test_a_failure_of_the_sandbox_is_no_judgment():
     async def execute(*arguments, **options):
         raise SandboxError("no room")
 

@@ -1,5 +1,5 @@
 """
-MultiPL-E itself, where its files are: `MULTIPL_E_DIR` names the folder. Its licence keeps it out of this repository; the solutions
+MultiPL-E itself, where its files are: `MULTIPL_E_DIR` names the folder. Its license keeps it out of this repository; the solutions
 of its tasks here are the project's own translations.
 """
 

@@ -95,7 +95,7 @@ def test_a_teacher_that_solves_more(tmp_path):
     [
         (lambda number, taught, draw: right(number) if number % 2 else WRONG, "SFT on the answers will do as well"),
         (lambda number, taught, draw: WRONG if taught and number > 4 else right(number), "Take harder problems"),
-        (lambda number, taught, draw: right(number) if not draw and (number < 5 or not taught) else WRONG, "Do not distil"),
+        (lambda number, taught, draw: right(number) if not draw and (number < 5 or not taught) else WRONG, "Do not distill"),
         (lambda number, taught, draw: WRONG if taught else right(number), "Repair these rows first: no answer after a sequence"),
         (lambda number, taught, draw: WRONG, "Repair these rows first: no answer after a sequence"),
         (

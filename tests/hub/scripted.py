@@ -41,7 +41,7 @@ def write_problems(file):
             "instruction": f"Write a function times_{n}(x) that returns x multiplied by {n}.",
             "tests": f"assert times_{n}(4) == {4 * n}",
             "entry_point": f"times_{n}",
-            "licence": "MIT",
+            "license": "MIT",
         }
         for n in range(2, 8)
     ]

@@ -49,7 +49,7 @@ STATISTICS = {
     "pass_rates": {"first run": 0.25},
     "sampling": {"attempts": "temperature 0.8, top-p 0.95", "stop": "a|b\nc"},
     "prompts": {"reflection": "Solve it.\n```\n{problem}\n```"},
-    "licences": {"CC-BY-4.0": 3, "MIT": 2},
+    "licenses": {"CC-BY-4.0": 3, "MIT": 2},
     "contamination": "problems       44\n- contaminated  4  against humaneval, 10-grams",
 }
 
@@ -169,7 +169,7 @@ def test_a_card_without_statistics_claims_nothing(client, rows):
 def test_statistics_may_be_an_object(client, rows):
     class Statistics:
         def to_dict(self):
-            return {"models": ["me/mine"], "licences": {"Apache-2.0": 5}}
+            return {"models": ["me/mine"], "licenses": {"Apache-2.0": 5}}
 
     publish_dataset(rows, "anna/rows", statistics=Statistics())
     assert "Models: me/mine." in card_of(client).text
@@ -177,7 +177,7 @@ def test_statistics_may_be_an_object(client, rows):
 
 
 @pytest.mark.parametrize(
-    ("licences", "stated"),
+    ("licenses", "stated"),
     [
         ({"MIT": 1, "CC-BY-4.0": 2}, ["cc-by-4.0", "mit"]),
         ({"MIT": 1, "unknown": 2}, None),
@@ -185,8 +185,8 @@ def test_statistics_may_be_an_object(client, rows):
         ({}, None),
     ],
 )
-def test_a_licence_is_stated_where_all_are_known(client, rows, licences, stated):
-    publish_dataset(rows, "anna/rows", statistics={"licences": licences})
+def test_a_license_is_stated_where_all_are_known(client, rows, licenses, stated):
+    publish_dataset(rows, "anna/rows", statistics={"licenses": licenses})
     assert card_of(client).data.license == stated
 
 
@@ -206,7 +206,7 @@ def test_statistics_of_a_real_build_fill_every_table(client, rows):
         failures={"name": 7},
         wrong_asserts=3,
         pass_rates={"first programs": 0.5, "none": 0.0},
-        licences={"MIT": 5},
+        licenses={"MIT": 5},
         contamination="problems 44",
         prompt_tokens=10,
         completion_tokens=5,
@@ -251,7 +251,7 @@ def test_hostile_rows_and_statistics_stay_where_they_are(client):
         "prompts": {HOSTILE: FORGED, "b": HOSTILE},
         "rejections": {HOSTILE: 1},
         "pass_rates": {"a\nb": 2 / 3},
-        "licences": {HOSTILE: 1},
+        "licenses": {HOSTILE: 1},
         "contamination": HOSTILE,
         "rollouts": 0,
     }
@@ -262,7 +262,7 @@ def test_hostile_rows_and_statistics_stay_where_they_are(client):
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
     headings = re.findall(r"<h([12])>(.*?)</h\1>", html, re.DOTALL)
     assert [title for _, title in headings[1:]] == [
-        "Contents", "Statistics", "Example", "How it was made", "Contamination", "Licence", "Limits", "Citation"
+        "Contents", "Statistics", "Example", "How it was made", "Contamination", "License", "Limits", "Citation"
     ]  # fmt: skip
     assert "<script" not in html
     assert "<img" not in html
@@ -303,7 +303,7 @@ def test_other_configurations_and_metadata_stay(client, rows):
     assert "## Words of mine\n\nBy hand.\n" in card.text
     assert "| `default` | train | 2 |\n| `hard` | train | 1 |\n" in card.text
     first, second = card.text.index("## Statistics"), card.text.index("## Configuration `hard`")
-    assert first < second < card.text.index("## Licence")
+    assert first < second < card.text.index("## License")
     assert "| train | 2 | 2 | 0 |" in card.text[first:second]
     assert "| train | 1 | 1 | 0 |" in card.text[second:]
     assert data.annotations_creators == ["machine-generated"]
@@ -362,7 +362,7 @@ def test_files_of_another_configuration_are_not_replaced(client, rows, tmp_path,
         publish_dataset(rows, "anna/rows")
 
 
-def test_private_organisation_branch_and_pull_request(client, rows):
+def test_private_organization_branch_and_pull_request(client, rows):
     publish_dataset(rows, "team/rows", private=True)
     assert client.repo("datasets", "team/rows").private
     publish_dataset(rows.select([0]), "team/rows", revision="small")

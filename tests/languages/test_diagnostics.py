@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reflection_trl.feedback import Feedback, FeedbackKind
 from reflection_trl.languages import LANGUAGES, get_language
-from reflection_trl.languages.rendering import MAX_TEXT, normalised, shortened, with_output
+from reflection_trl.languages.rendering import MAX_TEXT, normalized, shortened, with_output
 from reflection_trl.sandbox import CommandProgram, ErrorInfo, Status, Verdict
 
 
@@ -174,7 +174,7 @@ def test_a_pass_and_a_limit_are_never_read_from_text():
     ],
 )  # fmt: skip
 def test_noise(text, expected):
-    assert normalised(text) == expected
+    assert normalized(text) == expected
 
 
 def test_shortening():

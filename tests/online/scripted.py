@@ -1,5 +1,5 @@
 """
-A world in which the right behaviour is known: one letter of eight passes, and the feedback names it.
+A world in which the right behavior is known: one letter of eight passes, and the feedback names it.
 
 The model is a tiny one that has learned two things beforehand: to answer a request with any of the letters, and to answer it with
 the letter that feedback names, where there is any. What online training has to add is the right letter without feedback.

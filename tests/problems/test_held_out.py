@@ -31,7 +31,7 @@ def test_written_problems_are_read_again(tmp_path):
         Problem(
             "a/1", "Füge hinzu.", tests="assert add(1, 2) == 3", entry_point="add", reference="def add(a, b): ..."
         ),
-        Problem("a/2", "Print the sum.", "cpp", examples=(Example("1 2", "3"),), source="mine", licence="MIT"),
+        Problem("a/2", "Print the sum.", "cpp", examples=(Example("1 2", "3"),), source="mine", license="MIT"),
     ]
     write_problems(problems, tmp_path / "new" / "held_out.jsonl")
     read = list(load_problems(tmp_path / "new" / "held_out.jsonl"))

@@ -99,20 +99,20 @@ def test_a_problem_survives_as_a_row():
         entry_point="f",
         reference="x = 1",
         source="s",
-        licence="MIT",
+        license="MIT",
         tests="f()",
     )
     assert list(load_problems(Dataset.from_list([dataclasses.asdict(problem)]))) == [problem]
 
 
-def test_ids_language_and_licence_where_rows_have_none(tmp_path):
+def test_ids_language_and_license_where_rows_have_none(tmp_path):
     (tmp_path / "mine.jsonl").write_text(
         json_lines([{"instruction": "A."}, {"instruction": "B.", "language": "python"}])
     )
-    problems = list(load_problems(tmp_path / "mine.jsonl", language="javascript", licence="MIT"))
+    problems = list(load_problems(tmp_path / "mine.jsonl", language="javascript", license="MIT"))
     assert [problem.id for problem in problems] == ["mine.jsonl/0", "mine.jsonl/1"]
     assert [problem.language for problem in problems] == ["javascript", "python"]
-    assert {problem.licence for problem in problems} == {"MIT"}
+    assert {problem.license for problem in problems} == {"MIT"}
 
 
 def test_limit_stops_reading():
@@ -275,7 +275,7 @@ def test_columns_of_usual_names_are_read():
         "license": "MIT",
     }
     problem = Problem(
-        "p/1", "Add.", tests="assert add(1) == 1", reference="def add(x): return x", licence="MIT", entry_point="add"
+        "p/1", "Add.", tests="assert add(1) == 1", reference="def add(x): return x", license="MIT", entry_point="add"
     )
     assert without_source(load_problems([{**row, "task_id": "p/1", "entry_point": "add"}])) == [problem]
 
@@ -422,7 +422,7 @@ def test_messages_do_not_grow_with_values():
         "examples",
         "reference",
         "language",
-        "licence",
+        "license",
         "id",
         "entry_point",
         "tolerance",

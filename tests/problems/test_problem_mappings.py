@@ -80,7 +80,7 @@ def test_references_pass_their_tests_and_an_empty_answer_does_not(sandbox, file)
 def test_mbpp_names_the_function_and_keeps_tests_back():
     row = rows(MBPP)[512]
     problem = mbpp(row)
-    assert problem.id == "mbpp/512" and problem.entry_point == "count_element_freq" and problem.licence == "CC-BY-4.0"
+    assert problem.id == "mbpp/512" and problem.entry_point == "count_element_freq" and problem.license == "CC-BY-4.0"
     assert problem.instruction.startswith(row["text"])
     assert "named `count_element_freq`" in problem.instruction
     assert "`count_element_freq((5, 6, (5, 6), 7, (8, 9), 9))` should return `{5: 2, 6: 2, 7: 1, 8: 1, 9: 2}`" in (
@@ -132,7 +132,7 @@ def test_puzzle_asks_for_the_header_and_shows_the_checker():
     assert "def sol(li=[96, -61, 50, -49, -1, -23, -35], index=3):" in problem.instruction
     assert "return li.index(item) == index" in problem.instruction
     assert problem.instruction.startswith("Find the item whose first index in li is index")
-    assert problem.source == "python-programming-puzzles/trivial_inverse" and problem.licence == "MIT"
+    assert problem.source == "python-programming-puzzles/trivial_inverse" and problem.license == "MIT"
     assert "return li[index]" not in problem.instruction
 
 

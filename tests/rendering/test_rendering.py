@@ -1,7 +1,7 @@
 """Chat-template and block-token rendering, against the templates that the model families publish.
 
 The templates come from the installed TRL, or from `chat_templates/` where TRL has none; each file there names its model.
-Tokenizers are trained here on a few lines, with the normalisation and pre-tokenisation of the family.
+Tokenizers are trained here on a few lines, with the normalization and pre-tokenization of the family.
 """
 
 import functools
@@ -30,7 +30,7 @@ from reflection_trl.rendering import (
 from reflection_trl.sequences import BLOCK_TYPES, from_typed_blocks, to_typed_blocks, validate_row
 
 
-# Pre-tokenisation as the families publish it
+# Pre-tokenization as the families publish it
 QWEN_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -178,7 +178,7 @@ def dialogue(*turns):
     return {"messages": [{"role": roles[r], "content": c} for r, c in turns], "type": "reflection"}
 
 
-# Every part holds a word of its own, `w` and a number, so that its tokens can be told from its neighbours'
+# Every part holds a word of its own, `w` and a number, so that its tokens can be told from its neighbors'
 ROWS = {
     "usual": dialogue(
         ("u", "w100 Solve it, run it."),

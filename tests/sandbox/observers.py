@@ -122,7 +122,7 @@ def inspection() -> PythonProgram:
     return PythonProgram(_INSPECTION, limits=Limits(timeout=60.0))
 
 
-def neighbour(number: int) -> PythonProgram:
+def neighbor(number: int) -> PythonProgram:
     """A decent program that notices when it is disturbed."""
     source = f"""
 import os, subprocess, sys

@@ -1,4 +1,4 @@
-"""Neighbours do not decide whether a program is in time."""
+"""Neighbors do not decide whether a program is in time."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ WORK = "import time\nwhile time.process_time() < {seconds}: pass\n"
 
 
 def test_sixty_spinning_children_next_door(sandbox: Sandbox):
-    neighbour = threading.Thread(target=sandbox.run, args=(PythonProgram(SPINNERS, limits=LIMIT),))
-    neighbour.start()
+    neighbor = threading.Thread(target=sandbox.run, args=(PythonProgram(SPINNERS, limits=LIMIT),))
+    neighbor.start()
     time.sleep(0.3)
     verdict = sandbox.run(PythonProgram(WORK.format(seconds=1.6), limits=LIMIT))
-    neighbour.join()
+    neighbor.join()
     assert verdict.passed, verdict
 
 
@@ -53,7 +53,7 @@ def test_used_time(wall: float, processor: float, queued: float, patience: float
 
 OUTCOMES: dict[str, tuple[dict[str, Any], bool, bool]] = {  # outcome, whether it waits for another job, whether it is doubtful
     "in time": ({"ended": None, "late": False}, False, False),
-    "in time for one with neighbours": ({"ended": None, "late": True}, False, True),
+    "in time for one with neighbors": ({"ended": None, "late": True}, False, True),
     "worked all the time": ({"ended": "timeout", "processor": 4.0}, False, False),
     "slept": ({"ended": "timeout", "processor": 0.01}, False, False),
     "waited for another": ({"ended": "timeout", "processor": 0.01}, True, True),

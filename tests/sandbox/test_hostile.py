@@ -11,7 +11,7 @@ import pytest
 from reflection_trl.sandbox import Limits, PythonProgram, Sandbox, Status
 
 from .hostile_programs import PROGRAMS, Hostile
-from .observers import Host, inspection, neighbour
+from .observers import Host, inspection, neighbor
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,12 @@ def test_hostile_program(hostile: Hostile, sandbox: Sandbox, host: Host, clean: 
     program = PythonProgram(
         hostile.source.format(**names), hostile.checks, limits=hostile.limits, entry_point=hostile.entry_point
     )
-    neighbours = []
+    neighbors = []
     with ThreadPoolExecutor(1) as pool:
         attack = pool.submit(sandbox.run, program)
         # As long as it may disturb them, and a few when it is over
-        while (not attack.done() and len(neighbours) < 20) or len(neighbours) < 4:
-            neighbours.append(sandbox.run(neighbour(len(neighbours))))
+        while (not attack.done() and len(neighbors) < 20) or len(neighbors) < 4:
+            neighbors.append(sandbox.run(neighbor(len(neighbors))))
         verdict = attack.result()
 
     assert verdict.status in hostile.statuses, verdict
@@ -41,7 +41,7 @@ def test_hostile_program(hostile: Hostile, sandbox: Sandbox, host: Host, clean: 
     assert host.secret not in verdict.stdout + verdict.stderr
     assert len(verdict.stdout) <= hostile.limits.output * 4 and len(verdict.stderr) <= hostile.limits.output * 4
     host.check_untouched(names["mark"])
-    assert all(one.passed for one in neighbours), neighbours
+    assert all(one.passed for one in neighbors), neighbors
     # On every worker.
     for after in sandbox.run_many([inspection()] * sandbox.workers):
         assert after.passed and after.stdout == clean, after
@@ -51,7 +51,7 @@ def test_there_are_enough_of_them():
     assert len(PROGRAMS) >= 40 and len({hostile.name for hostile in PROGRAMS}) == len(PROGRAMS)
 
 
-def test_neighbours_cannot_meet(sandbox: Sandbox):
+def test_neighbors_cannot_meet(sandbox: Sandbox):
     """Two programs at the same time: neither sees the other's sockets, files or processes."""
     source = """
 import os, socket, time
@@ -88,7 +88,7 @@ def test_many_hostile_programs_at_once(sandbox: Sandbox):
     ]
     limits = Limits(timeout=2.0, memory=256 << 20, disk=32 << 20)
     programs = [PythonProgram(source, limits=limits) for source in bombs]
-    mixed = [program for pair in zip(programs * 2, [neighbour(n) for n in range(8)], strict=True) for program in pair]
+    mixed = [program for pair in zip(programs * 2, [neighbor(n) for n in range(8)], strict=True) for program in pair]
     verdicts = sandbox.run_many(mixed)
     assert all(verdict.passed for verdict in verdicts[1::2]), verdicts[1::2]
     assert not any(verdict.status in (Status.OK, Status.INFRASTRUCTURE) for verdict in verdicts[::2]), verdicts[::2]

@@ -17,7 +17,7 @@ import pytest
 from reflection_trl.sandbox import CommandProgram, Limits, PythonProgram, Sandbox, SandboxError, Status
 from reflection_trl.sandbox.cgroup import Cgroup
 
-from .observers import descendants, neighbour
+from .observers import descendants, neighbor
 
 
 def _resident(pid: int) -> int:
@@ -54,7 +54,7 @@ def _groups() -> list[Path]:
 def _run_many_and_compare(sandbox: Sandbox, jobs: int) -> None:
     limits = Limits(timeout=30.0, memory=256 << 20)
     kinds: list[Callable[[int], PythonProgram]] = [
-        neighbour,
+        neighbor,
         lambda n: PythonProgram("raise ValueError", limits=limits),
         lambda n: PythonProgram("import os\nif os.fork() == 0:\n    import time\n    time.sleep(60)", limits=limits),
         lambda n: PythonProgram("open('/tmp/f', 'w').write('x' * 100000)\nimport os\nos._exit(0)", limits=limits),

@@ -95,7 +95,7 @@ def test_a_model_whose_layers_do_not_keep_to_boundaries_is_padded(kind):
 
 
 class Blind(torch.nn.Module):
-    """A part of a model that mixes neighbouring tokens of a batch, whatever sequences they are of."""
+    """A part of a model that mixes neighboring tokens of a batch, whatever sequences they are of."""
 
     def __init__(self, inner):
         super().__init__()

@@ -265,7 +265,7 @@ def test_a_teacher_that_knows_no_more_than_the_student_is_told_at_the_first_log(
     monkeypatch.setattr(trainer._training_metrics, "read", lambda accelerator: (dict(metrics), 0))
     for _ in range(2):
         trainer.log({"loss": 1.0})
-    messages = [record.getMessage() for record in caplog.records if "nothing to distil" in record.getMessage()]
+    messages = [record.getMessage() for record in caplog.records if "nothing to distill" in record.getMessage()]
     assert len(messages) == told
     assert not told or f"loss/teacher {teacher:.3f}, loss/student 0.300" in messages[0]
 

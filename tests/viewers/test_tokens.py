@@ -146,7 +146,7 @@ assert not heavy, heavy
     assert "examples:" in done.stdout
 
 
-def test_marks_without_colour(data, capsys):
+def test_marks_without_color(data, capsys):
     output = run(capsys, data, "--rate", 0.5)
     assert "\x1b" not in output
     assert "Row 0, reflection" in output
@@ -198,7 +198,7 @@ def test_tokens_are_shown_whole(data, model, tokenizer, capsys):
     assert "1;4" in codes
 
 
-def test_colour_is_asked_for_by_terminals_only(data, capsys, monkeypatch):
+def test_color_is_asked_for_by_terminals_only(data, capsys, monkeypatch):
     assert "\x1b" not in run(capsys, data)
     assert "\x1b" in run(capsys, data, "--color", "always")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)

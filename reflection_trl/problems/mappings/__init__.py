@@ -1,7 +1,7 @@
 """Ready-made mappings: pure functions from one row of a well-known data set to a [`Problem`].
 
 A mapping returns `None` for a row that holds nothing to ask for, and raises `ValueError` for one that is broken. It need not
-set `id`, `source` and `licence`: whoever loads the rows knows better.
+set `id`, `source` and `license`: whoever loads the rows knows better.
 """
 
 from collections.abc import Callable, Collection

@@ -50,7 +50,7 @@ def exercism(row: Row) -> Problem | None:
         tests=join_code(*(_test(case, functions) for case in cases)),
         entry_point=_function(cases[0]["property"]) if len(functions) == 1 else None,
         source="exercism",
-        licence="MIT",
+        license="MIT",
     )
 
 

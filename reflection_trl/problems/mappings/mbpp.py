@@ -31,7 +31,7 @@ def mbpp(row: Row) -> Problem:
         entry_point=entry_point,
         reference=reference,
         source="mbpp",
-        licence="CC-BY-4.0",
+        license="CC-BY-4.0",
     )
 
 

@@ -31,7 +31,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "entry_point": ("entry_point", "function_name", "fn_name", "func_name", "method_name"),
     "reference": ("reference", "canonical_solution", "reference_solution", "solution", "solutions", "code"),
     "source": ("source",),
-    "licence": ("licence", "license"),
+    "license": ("license", "licence"),
     "tolerance": ("tolerance",),
 }  # fmt: skip
 # What stands before the tests
@@ -46,7 +46,7 @@ def from_columns(columns: Columns) -> Callable[[Row], Problem]:
 
     Args:
         columns (`Mapping[str, str]`): the column of each field: `instruction`, and any of `id`, `language`, `tests` (code, a list
-            of it, or whatever [`read_tests`] reads), `examples`, `entry_point`, `reference`, `source`, `licence` and `tolerance`.
+            of it, or whatever [`read_tests`] reads), `examples`, `entry_point`, `reference`, `source`, `license` and `tolerance`.
             `None` in place of a column leaves the field empty, also where a column looks like it.
     """
 
@@ -106,7 +106,7 @@ def _problem(row: Row, columns: Mapping[str, str]) -> Problem:
     texts = {
         field: _text(row[column], column)
         for field, column in columns.items()
-        if field in ("language", "entry_point", "source", "licence") and row.get(column) is not None
+        if field in ("language", "entry_point", "source", "license") and row.get(column) is not None
     }
     tests, examples = "", tuple[Example, ...]()
     if column := columns.get("tests"):

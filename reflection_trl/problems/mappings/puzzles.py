@@ -39,7 +39,7 @@ def puzzles(row: Row) -> Problem | None:
         entry_point="sol",
         reference=join_code(_IMPORT, f"{header}\n{bodies[0]}", blank_lines=2) if bodies else None,
         source="/".join(filter(None, ["python-programming-puzzles", module])),
-        licence="MIT",
+        license="MIT",
     )
 
 

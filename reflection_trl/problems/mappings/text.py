@@ -12,7 +12,7 @@ Row = dict[str, Any]
 
 
 def unix_lines(text: str | None) -> str:
-    """The text with `\\n` alone as line ends, no trailing white space and no space that breaks tokenisers."""
+    """The text with `\\n` alone as line ends, no trailing white space and no space that breaks tokenizers."""
     text = (text or "").replace("\r\n", "\n").replace("\r", "\n").replace("\xa0", " ")
     return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
 

@@ -38,7 +38,7 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_
 _CAPABILITY_VERSION_3 = 0x20080522
 _POLL = 0.1
 _TICKS = os.sysconf("SC_CLK_TCK")
-# Times its limit that a job may take by the clock on the wall, whatever its neighbours do
+# Times its limit that a job may take by the clock on the wall, whatever its neighbors do
 BACKSTOP = 6.0
 
 _USER, _GROUP = os.getuid(), os.getgid()
@@ -132,13 +132,13 @@ def _map_user(proc: int | None) -> None:
 class _Clock:
     """
     Tells when a job has used up its time: what it has used of a processor, and what it has waited for anything else. For
-    how long it stood in the queue for a processor depends on its neighbours, and does not count.
+    how long it stood in the queue for a processor depends on its neighbors, and does not count.
 
     Args:
         started (`float`): by `time.monotonic`.
         limit (`float`): seconds that the job may use.
         patience (`float`):
-            Among neighbours, who share its caches too, a job may use the processor for as many times as long. It is `late` then,
+            Among neighbors, who share its caches too, a job may use the processor for as many times as long. It is `late` then,
             and to be run again alone.
         waits (`bool`): whether the job waits for another one, so that only its time on a processor counts.
     """

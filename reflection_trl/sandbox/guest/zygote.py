@@ -58,7 +58,7 @@ def main() -> None:
     if settings["namespaces"]:
         proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     else:
-        # Here the program is this process's neighbour, and must not read it.
+        # Here the program is this process's neighbor, and must not read it.
         job.hide(settings)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel.send({"ready": True})

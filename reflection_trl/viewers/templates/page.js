@@ -76,7 +76,7 @@ function* tokens(code, language) {
 
 const CLIP = 20000; // characters of a block that are drawn unasked
 
-// Code with numbered lines, coloured; `marks` maps the number of a line to its class
+// Code with numbered lines, colored; `marks` maps the number of a line to its class
 function codeLines(code, language, marks = new Map()) {
   const pre = el("pre.lines"), clipped = code.length > CLIP;
   const draw = shown => {

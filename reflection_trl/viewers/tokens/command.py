@@ -77,7 +77,7 @@ examples:
   # A page with rows 20 to 29 and a slider for the mask rate, to look at or to send to a colleague
   reflection-trl show data.jsonl --tokenizer MODEL --rows 20-29 --html rows.html
 
-Colour needs a terminal; with NO_COLOR set, or in a file or pipe, each line starts with its part and two marks instead
+Color needs a terminal; with NO_COLOR set, or in a file or pipe, each line starts with its part and two marks instead
 (x: hidden, T: trained on, TS: by the student too), so that `grep` and `diff` work. The exit status is 1 on an error.
 """
 
@@ -260,7 +260,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--color",
         choices=("auto", "always", "never"),
         default="auto",
-        help="Colour, as for `| less -R` (default: auto).",
+        help="Color, as for `| less -R` (default: auto).",
     )
     return parser
 

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 _ATOM = re.compile(r"\n|[^\S\n]+|\S+")
 
-# Of the 256 colours: two shades of each block type, in turn, so that tokens stand apart. Blue, orange and green-blue stay
-# distinct under every common colour blindness, and white on them is readable on dark and light terminals alike
+# Of the 256 colors: two shades of each block type, in turn, so that tokens stand apart. Blue, orange and green-blue stay
+# distinct under every common color blindness, and white on them is readable on dark and light terminals alike
 _FILL = {"execution": (130, 94), "text": (25, 26), "code": (29, 30)}
 _HUE = {"execution": 172, "text": 68, "code": 36}
-_GREY = 244
+_GRAY = 244
 _LETTERS = {"prefix": "p", "prompt": "p", "instruction": "i", "re-answer": "r", "answer": "a"}
 
 
@@ -53,7 +53,7 @@ class Terminal:
         width (`int`):
             Columns of the terminal.
         color (`bool`):
-            Whether to use colour; otherwise each line starts with textual marks.
+            Whether to use color; otherwise each line starts with textual marks.
         unicode (`bool`, *optional*, defaults to `True`):
             Whether box characters may be used.
     """
@@ -109,7 +109,7 @@ class Terminal:
         ]
 
     def legend(self, view: View) -> list[str]:
-        """What colours and marks mean."""
+        """What colors and marks mean."""
         plain = view.row_type == "generation"
         if not self.color:
             marks = "T: trained on"
@@ -124,7 +124,7 @@ class Terminal:
         return self._flow(
             [
                 *((f" {block_type} ", ("38;5;231", f"48;5;{_FILL[block_type][0]}")) for block_type in BLOCK_TYPES),
-                ("hidden: only the teacher sees it", ("9", f"38;5;{_GREY}")),
+                ("hidden: only the teacher sees it", ("9", f"38;5;{_GRAY}")),
                 ("always visible", ()),
                 ("trained on (teacher)", ("4",)),
                 ("trained on (teacher and student), distilled", ("1", "4")),
@@ -159,7 +159,7 @@ class Terminal:
         hidden = all(0 <= piece.hidden_from <= level for piece in pieces)
         rule = f"{self.rule * 2} {title} "
         rule += self.rule * max(min(self.width, 110) - cell_width(rule), 0)
-        hue = f"38;5;{_HUE.get(section.label, _GREY)}"
+        hue = f"38;5;{_HUE.get(section.label, _GRAY)}"
         lines = [self._paint(line, "1", hue) for line in self._wrapped(rule, self.width)]
         bar = ("┆ " if hidden else "┃ ") if self.unicode else ("| ")
         if not self.color:
@@ -206,7 +206,7 @@ class Terminal:
     def _codes(self, section: Section, piece: Piece, level: int, shade: int) -> tuple[str, ...]:
         codes = ((), ("4",), ("1", "4"))[piece.trained]
         if 0 <= piece.hidden_from <= level:
-            return (*codes, "9", f"38;5;{_GREY}")
+            return (*codes, "9", f"38;5;{_GRAY}")
         if section.label in _FILL:
             return (*codes, "38;5;231", f"48;5;{_FILL[section.label][shade]}")
         return codes
@@ -215,7 +215,7 @@ class Terminal:
         if not self.color:
             return "." if hidden else _LETTERS.get(label, label[0])
         if hidden:
-            return self._paint("·" if self.unicode else ".", f"38;5;{_GREY}")
+            return self._paint("·" if self.unicode else ".", f"38;5;{_GRAY}")
         fill = _FILL[label][0] if label in _FILL else {"answer": 252, "instruction": 240}.get(label, 246)
         return self._paint(" ", f"48;5;{fill}")
 
@@ -223,7 +223,7 @@ class Terminal:
         return f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if self.color and codes else text
 
     def _name(self, name: str) -> str:
-        return f"{name:<10}" if not self.color else self._paint(f"{name:<10}", f"38;5;{_GREY}")
+        return f"{name:<10}" if not self.color else self._paint(f"{name:<10}", f"38;5;{_GRAY}")
 
     def _fields(self, name: str, text: str, *codes: str) -> list[str]:
         # A name in front and its text in a column of its own

@@ -316,7 +316,7 @@ def _tokens(
 
 
 def _group(tokens: list[Piece], columns: dict[str, Any], merge: bool) -> tuple[list[Piece], list[Section]]:
-    # Neighbours of one block form a section; by characters, alike neighbours are one piece
+    # Neighbors of one block form a section; by characters, alike neighbors are one piece
     pieces: list[Piece] = []
     sections: list[Section] = []
     reflection = bool(columns["block_types"])

@@ -1,10 +1,10 @@
-"""The Hub's names of licences (https://huggingface.co/docs/hub/repositories-licenses)."""
+"""The Hub's names of licenses (https://huggingface.co/docs/hub/repositories-licenses)."""
 
 import difflib
 from collections.abc import Iterable
 
 
-LICENCES = frozenset((
+LICENSES = frozenset((
     "apache-2.0", "mit", "openrail", "bigscience-openrail-m", "creativeml-openrail-m", "bigscience-bloom-rail-1.0",
     "bigcode-openrail-m", "afl-3.0", "artistic-2.0", "bsl-1.0", "bsd", "bsd-2-clause", "bsd-3-clause",
     "bsd-3-clause-clear", "c-uda", "cc", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0",
@@ -19,20 +19,20 @@ LICENCES = frozenset((
 ))  # fmt: skip
 
 
-def check_licence(licence: str) -> None:
+def check_license(license: str) -> None:
     """
     Raises:
-        ValueError: If the Hub does not know the licence; it would refuse the card.
+        ValueError: If the Hub does not know the license; it would refuse the card.
     """
-    if licence not in LICENCES:
-        near = difflib.get_close_matches(licence.lower(), sorted(LICENCES), n=1)
+    if license not in LICENSES:
+        near = difflib.get_close_matches(license.lower(), sorted(LICENSES), n=1)
         fix = f"did you mean {near[0]!r}?" if near else "give one that it knows, such as 'apache-2.0', or 'other'."
-        raise ValueError(f"the Hub knows no licence {licence!r}; {fix}")
+        raise ValueError(f"the Hub knows no license {license!r}; {fix}")
 
 
-def common_licence(licences: Iterable[str]) -> str | list[str] | None:
-    """The licences of a dataset's sources as the card's metadata takes them; `None` where one is not known."""
-    names = sorted({licence.lower() for licence in licences})
-    if not names or "unknown" in names or not LICENCES.issuperset(names):
+def common_license(licenses: Iterable[str]) -> str | list[str] | None:
+    """The licenses of a dataset's sources as the card's metadata takes them; `None` where one is not known."""
+    names = sorted({license.lower() for license in licenses})
+    if not names or "unknown" in names or not LICENSES.issuperset(names):
         return None
     return names[0] if len(names) == 1 else names
