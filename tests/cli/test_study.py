@@ -13,7 +13,10 @@ import yaml
 from builder.conftest import RunsHere
 from pyarrow.parquet import read_table
 
-from reflection_trl.cli import study, study_report, train
+from reflection_trl.cli import study, train
+from reflection_trl.cli.study import report, runs, stages, training
+from reflection_trl.cli.study.arguments import parse, read_arms
+from reflection_trl.cli.study.runs import DRAWN, Run, best_rate, final_runs, search_runs
 from reflection_trl.evaluation import EvaluationRun, Outcome, Score
 from reflection_trl.generation.types import Completion
 from reflection_trl.problems import load_problems
@@ -116,7 +119,7 @@ def place(tmp_path, monkeypatch):
     async def executor(languages, workers):
         yield RunsHere()
 
-    monkeypatch.setattr(study, "subprocess", SimpleNamespace(run=run_train, STDOUT=None))
+    monkeypatch.setattr(training, "subprocess", SimpleNamespace(run=run_train, STDOUT=None))
     monkeypatch.setattr("reflection_trl.generation.open_generator", open_generator)
     monkeypatch.setattr("reflection_trl.evaluation.run._require_chat_template", lambda *_: None)
     # Programs run in this process, as they do for builds: each of many judgments would open a sandbox twice
@@ -126,7 +129,7 @@ def place(tmp_path, monkeypatch):
 
 
 def main(*argv):
-    return study.run_command(study.run, study.__doc__, ["--config", "study.yaml", *map(str, argv)])
+    return study.main(["--config", "study.yaml", *map(str, argv)])
 
 
 def test_a_study_from_beginning_to_end(place, capsys):
@@ -174,9 +177,9 @@ def test_one_engine_answers_for_all_models_of_one_shape(place):
 
 def test_what_another_process_is_at_is_left_to_it(place, monkeypatch):
     """Another process trains one model, and ends when this one has nothing left to do but wait."""
-    monkeypatch.setattr(study, "POLL_SECONDS", 0.01)
-    arguments = study.parse(["--config", "study.yaml"])
-    taken = study.search_runs(arguments)[1]
+    monkeypatch.setattr(stages, "POLL_SECONDS", 0.01)
+    arguments = parse(["--config", "study.yaml"])
+    taken = search_runs(arguments)[1]
     with contextlib.ExitStack() as other:
         assert other.enter_context(taken.claimed())
         waited = []
@@ -185,7 +188,7 @@ def test_what_another_process_is_at_is_left_to_it(place, monkeypatch):
             waited.append(len(place.commands))
             other.close()
 
-        monkeypatch.setattr(study.time, "sleep", wait)
+        monkeypatch.setattr(stages.time, "sleep", wait)
         assert main("--stages", "search") == 0
     # It ended without having trained it: then this one does
     assert waited[0] == 3 and len(place.commands) == 4
@@ -288,11 +291,11 @@ def test_a_misspelt_key_in_the_file_of_an_arm_is_told_before_any_is_trained(plac
 
 
 def test_other_rows_are_not_taken_for_those_of_before(place, capsys):
-    arguments = study.parse(["--config", "study.yaml"])
-    file = study.data_file(arguments, arguments.ways[0])
+    arguments = parse(["--config", "study.yaml"])
+    file = training.data_file(arguments, arguments.ways[0])
     assert len(Path(file).read_text().splitlines()) == 3
     write_lines(Path("rows.jsonl"), [json.loads(Path("rows.jsonl").read_text().splitlines()[0])] * 2)
-    assert len(Path(study.data_file(arguments, arguments.ways[0])).read_text().splitlines()) == 2
+    assert len(Path(training.data_file(arguments, arguments.ways[0])).read_text().splitlines()) == 2
     assert main() == 0
     write_lines(Path("rows.jsonl"), [json.loads(Path("rows.jsonl").read_text().splitlines()[0])])
     assert main() == 1 and "was made with `data`" in capsys.readouterr().err
@@ -300,17 +303,17 @@ def test_other_rows_are_not_taken_for_those_of_before(place, capsys):
 
 def test_a_training_that_outlives_the_study_is_not_begun_again(place, monkeypatch):
     """The study is killed, its training goes on: it still writes the model."""
-    arguments = study.parse(["--config", "study.yaml"])
-    taken = study.search_runs(arguments)[1]
+    arguments = parse(["--config", "study.yaml"])
+    taken = search_runs(arguments)[1]
     left = []
 
     def run_for_long(command, pass_fds, **_):
         left.append(subprocess.Popen(["sleep", "60"], pass_fds=pass_fds))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(study, "subprocess", SimpleNamespace(run=run_for_long, STDOUT=None))
+    monkeypatch.setattr(training, "subprocess", SimpleNamespace(run=run_for_long, STDOUT=None))
     with pytest.raises(KeyboardInterrupt), taken.claimed() as lock:
-        study.train(arguments, taken, lock)
+        training.train(arguments, taken, lock)
     with taken.claimed() as lock:
         assert lock is None
     left[0].kill()
@@ -321,35 +324,35 @@ def test_a_training_that_outlives_the_study_is_not_begun_again(place, monkeypatc
 
 def test_weights_that_another_process_has_removed_are_not_made_anew(place, monkeypatch):
     """The other one ends between this one's look at what is missing and its look at the weights."""
-    arguments = study.parse(["--config", "study.yaml", "--keep_models"])
-    runs = study.search_runs(arguments)
-    study.make(arguments, "search", runs)
+    arguments = parse(["--config", "study.yaml", "--keep_models"])
+    runs = search_runs(arguments)
+    stages.make(arguments, "search", runs)
     arguments.keep_models = False
-    marks = [run.folder / "held_out" / study.DRAWN for run in runs]
+    marks = [run.folder / "held_out" / DRAWN for run in runs]
     texts = [mark.read_text() for mark in marks]
     marks[-1].unlink()
-    claimed = study.Run.claimed
+    claimed = Run.claimed
 
     def claim(run):
-        study.remove_weights(arguments, runs)
+        stages.remove_weights(arguments, runs)
         for mark, text in zip(marks, texts, strict=True):
             mark.write_text(text)
         return claimed(run)
 
-    monkeypatch.setattr(study.Run, "claimed", claim)
-    monkeypatch.setattr(study, "POLL_SECONDS", 0.01)
-    study.make(arguments, "search", runs)
+    monkeypatch.setattr(Run, "claimed", claim)
+    monkeypatch.setattr(stages, "POLL_SECONDS", 0.01)
+    stages.make(arguments, "search", runs)
     assert len(place.commands) == 4
 
 
 def test_a_report_of_the_reference_alone(place):
     """What there is so far."""
     change(learning_rates=[1e-5], seeds=[0])
-    arguments = study.parse(["--config", "study.yaml"])
-    runs = [run for run in study.final_runs(arguments) if run.arm_name == "sft"]
-    study.make(arguments, "train", runs)
-    study.judge(arguments, "train", runs)
-    assert "| `sft` | 1 |" in study_report.write_report(arguments, [], runs)
+    arguments = parse(["--config", "study.yaml"])
+    runs = [run for run in final_runs(arguments) if run.arm_name == "sft"]
+    stages.make(arguments, "train", runs)
+    stages.judge(arguments, "train", runs)
+    assert "| `sft` | 1 |" in report.write_report(arguments, [], runs)
 
 
 def test_a_training_that_fails_is_told_with_its_log(place, monkeypatch, capsys):
@@ -357,7 +360,7 @@ def test_a_training_that_fails_is_told_with_its_log(place, monkeypatch, capsys):
         stdout.write("error: out of memory\n")
         return SimpleNamespace(returncode=1)
 
-    monkeypatch.setattr(study, "subprocess", SimpleNamespace(run=fail, STDOUT=None))
+    monkeypatch.setattr(training, "subprocess", SimpleNamespace(run=fail, STDOUT=None))
     assert main() == 1
     assert re.search(
         r"error: training of out/runs/sft/1e-06/0 failed: out of memory \(all of it: ", capsys.readouterr().err
@@ -394,13 +397,13 @@ def test_wrong_input_is_told_in_one_sentence(place, capsys, options, message):
 )
 def test_wrong_arms_are_told(arms, message):
     with pytest.raises(ValueError, match=message):
-        study.read_arms(arms)
+        read_arms(arms)
 
 
 def test_an_arm_may_have_rows_of_its_own(tmp_path):
     write_lines(tmp_path / "own.jsonl", [])
-    (arm,) = study.read_arms({"own": {"config": str(ARMS[0]), "data": str(tmp_path / "own.jsonl")}})
-    assert study.data_file(SimpleNamespace(dataset_name="rows.jsonl"), arm) == str(tmp_path / "own.jsonl")
+    (arm,) = read_arms({"own": {"config": str(ARMS[0]), "data": str(tmp_path / "own.jsonl")}})
+    assert training.data_file(SimpleNamespace(dataset_name="rows.jsonl"), arm) == str(tmp_path / "own.jsonl")
 
 
 @pytest.mark.parametrize("file", ARMS, ids=lambda file: file.stem)
@@ -424,11 +427,11 @@ def test_every_arm_is_a_file_of_the_training_recipe(file):
 @pytest.mark.parametrize("file", sorted((RECIPES / "study").glob("qwen*.yaml")), ids=lambda file: file.stem)
 def test_every_study_parses(file, tmp_path, monkeypatch):
     monkeypatch.chdir(RECIPES.parent)
-    arguments = study.parse(["--config", str(file), "--output_dir", str(tmp_path)])
+    arguments = parse(["--config", str(file), "--output_dir", str(tmp_path)])
     assert arguments.reference == "sft" and arguments.seeds[0] == 0
     for arm in arguments.ways:
         # As a run of the study would be started, fields of the arm's own included
-        argv = study.training_command(arguments, study.run_of(arguments, arm, 5e-6, 0))
+        argv = training.training_command(arguments, runs.run_of(arguments, arm, 5e-6, 0))
         _, settings, *_ = train.parse([*argv[argv.index("--config") :], "--bf16", "false", "--use_cpu", "true"])
         for name, value in arm.train.items():
             assert getattr(settings, name) == value
@@ -500,12 +503,12 @@ def run_of(**marks):
 def test_runs_that_were_judged_on_different_benchmarks_are_named():
     runs = [run_of(humaneval="11", java="10"), run_of(humaneval="11")]
     with pytest.raises(ValueError, match="has no score of java"):
-        study_report.rates_table({"distill": runs})
+        report.rates_table({"distill": runs})
 
 
 def test_of_rates_that_solve_as_many_problems_the_lowest_is_taken():
-    assert study.best_rate({2e-5: 0.2, 5e-6: 0.2, 2e-6: 0.1}) == 5e-6
-    assert study.best_rate({2e-6: 0.1, 2e-5: 0.2}) == 2e-5
+    assert best_rate({2e-5: 0.2, 5e-6: 0.2, 2e-6: 0.1}) == 5e-6
+    assert best_rate({2e-6: 0.1, 2e-5: 0.2}) == 2e-5
 
 
 def test_the_mean_is_over_the_extended_tests():
@@ -513,8 +516,8 @@ def test_the_mean_is_over_the_extended_tests():
         run_of(humaneval="11", humaneval_plus="10", mbpp="1111", mbpp_plus="1110"),
         run_of(humaneval="11", humaneval_plus="11", mbpp="1111", mbpp_plus="1110"),
     ]
-    assert study_report.means(runs) == [(1 / 2 + 3 / 4) / 2, (1 + 3 / 4) / 2]
-    assert study_report.over_seeds([0.625, 0.875]) == "75.0 ± 17.7"
+    assert report.means(runs) == [(1 / 2 + 3 / 4) / 2, (1 + 3 / 4) / 2]
+    assert report.over_seeds([0.625, 0.875]) == "75.0 ± 17.7"
     base = [run_of(humaneval="11", humaneval_plus="00", mbpp="1111", mbpp_plus="0000")]
-    found = study_report.comparisons(runs, base)["mean of the extended"]
+    found = report.comparisons(runs, base)["mean of the extended"]
     assert (found.tasks, found.difference) == (6, (3 / 4 + 3 / 4) / 2)

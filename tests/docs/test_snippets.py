@@ -20,8 +20,9 @@ import yaml
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
+from reflection_trl.cli.commands import COMMANDS
 from reflection_trl.cli.launch import accelerate_config, split_launch_options
-from reflection_trl.cli.main import COMMANDS, main
+from reflection_trl.cli.main import main
 from reflection_trl.sandbox import Sandbox, SandboxUnavailableError
 
 from .conftest import BUILD, ROOT, write_stand_in

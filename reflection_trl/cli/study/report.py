@@ -1,4 +1,4 @@
-"""The tables and figures of `reflection-trl study`; not run by itself."""
+"""The tables and figures of `reflection-trl study`."""
 
 import json
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from ..evaluation import EvaluationRun, Score
-from ..evaluation.statistics import (
+from ...evaluation import EvaluationRun, Score
+from ...evaluation.statistics import (
     Comparison,
     Rate,
     compare,
@@ -16,7 +16,8 @@ from ..evaluation.statistics import (
     pool,
     rate,
 )
-from .study import BASE, Run, StudyArguments, best_rate, read_results
+from .arguments import BASE, StudyArguments
+from .runs import Run, best_rate, read_results
 
 
 PLANS = {"greedy": "One greedy answer to each task", "sampled": "Answers drawn with a temperature"}

@@ -1,0 +1,6 @@
+"""Trains in several ways on the same rows and compares the models: `reflection-trl study`."""
+
+from .command import main
+
+
+__all__ = ["main"]

@@ -1,0 +1,96 @@
+"""Samples the answers of a study's models: which benchmarks each stage asks, and with which settings."""
+
+import json
+import time
+from contextlib import AsyncExitStack
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from ...generation import GenerationArguments
+from .arguments import StudyArguments
+from .runs import DRAWN, Run
+from .training import digest_of
+
+
+if TYPE_CHECKING:
+    from ...evaluation.run import EvaluationSettings
+
+
+def plans_of(study: StudyArguments, stage: str) -> "dict[str, tuple[list[str], EvaluationSettings]]":
+    """What the runs of a stage are asked: benchmarks and settings, by the name of their folder."""
+    from ...evaluation.benchmarks import parse_benchmarks
+    from ...evaluation.run import EvaluationSettings
+
+    drawn: dict[str, Any] = {"temperature": study.temperature, "max_tokens": study.max_tokens}
+    if stage == "search":
+        held_out = EvaluationSettings(samples=study.held_out_samples, **drawn)
+        return {"held_out": ([f"problems:{study.held_out}"], held_out)}
+    benchmarks = parse_benchmarks(study.benchmarks)
+    return {
+        "greedy": (benchmarks, EvaluationSettings(max_tokens=study.max_tokens)),
+        "sampled": (benchmarks, EvaluationSettings(samples=study.samples_per_task, **drawn)),
+    }
+
+
+def asked_of(
+    study: StudyArguments, plan: str, benchmarks: list[str], settings: "EvaluationSettings"
+) -> dict[str, str]:
+    """What the answers of a plan depend on beside the model."""
+    asked = {
+        "benchmarks": " ".join(benchmarks),
+        "samples": str(settings.samples),
+        "temperature": f"{settings.temperature:g}",
+        "max_tokens": str(settings.sampling.max_tokens),
+    }
+    if study.template_variables:
+        asked["chat_template_kwargs"] = json.dumps(study.template_variables, sort_keys=True)
+    return asked | ({"held_out": digest_of(study.held_out)} if plan == "held_out" else {})
+
+
+def generation_of(study: StudyArguments, run: Run) -> GenerationArguments:
+    values = {field.name: getattr(study, field.name) for field in fields(GenerationArguments)}
+    if run.arm is not None:
+        values["model_name_or_path"] = str(run.folder / "model")
+    return GenerationArguments(**values)
+
+
+async def draw(study: StudyArguments, stage: str, runs: list[Run]) -> int:
+    """
+    The answers of those models that have been trained and that nobody else is asking, one after the other. vLLM's engine goes on from
+    one to the next, as long as they have the same shape: to start one takes longer than it then answers. Returns how many.
+    """
+    from ...evaluation.run import draw_model_answers
+    from ...generation import open_generator
+
+    generate: Any = None
+    count = 0
+    async with AsyncExitStack() as stack:
+        for run in runs:
+            with run.claimed() as ours:
+                missing = {name: plan for name, plan in plans_of(study, stage).items() if not run.is_drawn(name)}
+                if not (ours and run.is_trained and missing):
+                    continue
+                print(f"== answers of {run.folder}: {', '.join(missing)}", flush=True)
+                count += 1
+                generation = generation_of(study, run)
+                if hasattr(generate, "load_weights") and generate.can_load(generation.model):
+                    await generate.load_weights(generation.model)
+                else:
+                    await stack.aclose()  # the one before needs the memory no longer
+                    generate = await stack.enter_async_context(open_generator(generation))
+                for name, (benchmarks, settings) in missing.items():
+                    start = time.monotonic()
+                    await draw_model_answers(
+                        generation,
+                        benchmarks,
+                        run.folder / name,
+                        settings,
+                        generate=generate,
+                        in_flight=study.in_flight,
+                    )
+                    record = {
+                        "seconds": round(time.monotonic() - start, 1),
+                        "asked": asked_of(study, name, benchmarks, settings),
+                    }
+                    (run.folder / name / DRAWN).write_text(json.dumps(record, indent=1) + "\n")
+    return count

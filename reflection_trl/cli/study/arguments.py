@@ -1,0 +1,99 @@
+"""Arguments of a study: the arms that it compares, and the settings that all of them share."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...generation import GenerationArguments
+from ..command_line import make_parser, parse_options
+
+
+STAGES = ("search", "train", "judge", "report")
+DATA = ("rows", "answers")
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to train: a file of `reflection-trl train`, fields that differ from it, and which part of the rows it takes, or a file of its own."""
+
+    name: str
+    config: str
+    data: str = "rows"
+    train: dict[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass
+class StudyArguments(GenerationArguments):
+    dataset_name: str = ""
+    held_out: str = ""
+    arms: dict[str, Any] | str | None = None
+    reference: str | None = None
+    train: dict[str, Any] | str = field(default_factory=dict)
+    learning_rates: list[float] = field(default_factory=lambda: [1e-5])
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    benchmarks: list[str] = field(default_factory=lambda: ["humaneval", "mbpp"])
+    samples_per_task: int = 10
+    temperature: float = 0.8
+    held_out_samples: int = 4
+    max_tokens: int | None = None
+    stages: list[str] = field(default_factory=lambda: list(STAGES))
+    launch: str = "python"
+    keep_models: bool = False
+    in_flight: int = 256
+    output_dir: str = "out/study"
+    ways: list[Arm] = field(init=False)  # `arms`, checked
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("model_name_or_path", "dataset_name", "held_out", "arms"):
+            if not getattr(self, name):
+                raise ValueError(f"`{name}` is not set; see `--help`.")
+        for name in ("dataset_name", "held_out"):
+            if not Path(getattr(self, name)).exists():
+                raise ValueError(f"`{name}`: the file {getattr(self, name)!r} does not exist.")
+        if not isinstance(self.train, dict):
+            raise ValueError(f"`train` is set in the YAML file, as fields and their values; it is {self.train!r}.")
+        self.ways = read_arms(self.arms)
+        self.reference = self.reference or self.ways[0].name
+        if self.reference not in (arm.name for arm in self.ways):
+            raise ValueError(f"`reference` is {self.reference!r}, which is none of the arms.")
+        for stage in self.stages:
+            if stage not in STAGES:
+                raise ValueError(f"unknown stage {stage!r}; there are {', '.join(STAGES)}.")
+        for name in ("learning_rates", "seeds", "benchmarks"):
+            values = getattr(self, name)
+            if not values:
+                raise ValueError(f"`{name}` is empty: give at least one.")
+            if twice := [value for value in values if values.count(value) > 1]:
+                raise ValueError(f"`{name}` holds {twice[0]} twice, which would count as two: leave one out.")
+
+
+def parse(argv: list[str]) -> StudyArguments:
+    (arguments,) = parse_options(make_parser(StudyArguments, "study.py"), argv)
+    return arguments
+
+
+def read_arms(arms: Any) -> list[Arm]:
+    """The arms of a YAML file: `{name: {config: FILE, data: rows, train: {FIELD: VALUE}}}`."""
+    if not isinstance(arms, dict):
+        raise ValueError("`arms` are set in the YAML file: a name, and under it `config`, `data` and `train`.")
+    found = []
+    for name, entry in arms.items():
+        if not isinstance(entry, dict) or not {"config"} <= entry.keys() <= {"config", "data", "train"}:
+            raise ValueError(f"the arm {name!r} needs `config`, and may have `data` and `train`; it is {entry!r}.")
+        if not isinstance(entry.get("train", {}), dict):
+            raise ValueError(f"the arm {name!r}: `train` holds fields and their values; it is {entry['train']!r}.")
+        if name == BASE:
+            raise ValueError(
+                f"an arm is called {BASE!r}, as the model is that has not been trained: choose another name."
+            )
+        arm = Arm(name, **entry)
+        if arm.data not in DATA and not Path(arm.data).exists():
+            raise ValueError(
+                f"the arm {name!r} has `data: {arm.data}`; there are {' and '.join(DATA)}, and no such file."
+            )
+        if not Path(arm.config).exists():
+            raise ValueError(f"the arm {name!r}: the file {arm.config!r} does not exist.")
+        found.append(arm)
+    return found

@@ -1,0 +1,118 @@
+"""The runs of a study: which models it trains, and what of each is already on disk."""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from .arguments import BASE, Arm, StudyArguments
+
+
+if TYPE_CHECKING:
+    from ...evaluation import EvaluationRun
+
+DRAWN = "drawn"  # marks a plan whose answers are all there
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model of the study; the base model is a run without an arm."""
+
+    folder: Path
+    arm: Arm | None = None
+    learning_rate: float = 0.0
+    seed: int = 0
+
+    @property
+    def arm_name(self) -> str:
+        """What tables call the way it was trained."""
+        return self.arm.name if self.arm else BASE
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether its weights are there."""
+        return self.arm is None or ((self.folder / "run.json").exists() and bool(self.weights))
+
+    @property
+    def weights(self) -> list[Path]:
+        """The files that they are in."""
+        return [*(self.folder / "model").glob("*.safetensors")]
+
+    def is_drawn(self, plan: str) -> bool:
+        """Whether all answers of a plan are there."""
+        return (self.folder / plan / DRAWN).exists()
+
+    def is_judged(self, plan: str) -> bool:
+        """Whether they have been judged."""
+        return (self.folder / plan / "results.json").exists()
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[TextIO | None]:
+        """
+        The lock by which this process may work on it; `None` where another does. A process that ends, however it does, leaves its runs to
+        others, but for a training that it has left behind, which has the lock too.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield None
+            else:
+                yield lock
+
+
+def base_run(study: StudyArguments) -> Run:
+    return Run(Path(study.output_dir, BASE))
+
+
+def run_of(study: StudyArguments, arm: Arm, rate: float, seed: int) -> Run:
+    return Run(Path(study.output_dir, "runs", arm.name, f"{rate:g}", str(seed)), arm, rate, seed)
+
+
+def search_runs(study: StudyArguments) -> list[Run]:
+    """The base model, and each arm with each learning rate; with a single rate there is nothing to find."""
+    if len(study.learning_rates) == 1:
+        return []
+    trained = [run_of(study, arm, rate, study.seeds[0]) for rate in study.learning_rates for arm in study.ways]
+    return [base_run(study), *trained]
+
+
+def final_runs(study: StudyArguments) -> list[Run]:
+    """The base model, and each arm with each seed at the rate that was found for it."""
+    rates = best_rates(study)
+    trained = [run_of(study, arm, rates[arm.name], seed) for seed in study.seeds for arm in study.ways]
+    return [base_run(study), *trained]
+
+
+def best_rates(study: StudyArguments) -> dict[str, float]:
+    """For each arm the rate whose model solves most held-out problems."""
+    from ...evaluation.statistics import rate
+
+    runs = [run for run in search_runs(study) if run.arm is not None]
+    if not runs:
+        return {arm.name: study.learning_rates[0] for arm in study.ways}
+    shares: dict[str, dict[float, float]] = {}
+    for run in runs:
+        found = read_results(run, "held_out")
+        if found is None:
+            raise ValueError(
+                f"the search of learning rates is not done: {run.folder} has no results; run the stage `search` first."
+            )
+        shares.setdefault(run.arm_name, {})[run.learning_rate] = rate(found.scores[0]).value
+    return {arm: best_rate(by_rate) for arm, by_rate in shares.items()}
+
+
+def best_rate(shares: dict[float, float]) -> float:
+    """The learning rate with the largest share; of several the lowest, which changes least of what held-out problems do not show."""
+    return max(shares, key=lambda one: (shares[one], -one))
+
+
+def read_results(run: Run, plan: str) -> "EvaluationRun | None":
+    """What came out of one plan of a run; `None` where it has not been judged."""
+    from ...evaluation import EvaluationRun
+
+    file = run.folder / plan / "results.json"
+    return EvaluationRun.load(file) if file.exists() else None

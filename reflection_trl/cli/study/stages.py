@@ -1,0 +1,61 @@
+"""The stages of a study, which several processes may share: each takes the runs that no other process works on."""
+
+import asyncio
+import time
+
+from .answers import draw, generation_of, plans_of
+from .arguments import StudyArguments
+from .runs import Run
+from .training import train
+
+
+POLL_SECONDS = 2.0
+
+
+def make(study: StudyArguments, stage: str, runs: list[Run]) -> None:
+    """
+    Trains the models of some runs, and draws their answers, each by the first process that comes to it. Returns when all is done,
+    by whichever process.
+    """
+    plans = plans_of(study, stage)
+    while missing := [run for run in runs if not all(map(run.is_drawn, plans))]:
+        done = 0
+        for run in missing:
+            with run.claimed() as lock:
+                # Another process may have drawn all answers meanwhile, and removed the weights
+                if lock and not run.is_trained and not all(map(run.is_drawn, plans)):
+                    print(f"== training of {run.folder}", flush=True)
+                    train(study, run, lock)
+                    done += 1
+        done += asyncio.run(draw(study, stage, missing))
+        if not done:
+            time.sleep(POLL_SECONDS)  # others are at the rest
+
+
+def judge(study: StudyArguments, stage: str, runs: list[Run]) -> None:
+    """Judges the answers that are there and have not been judged; returns when all of them have, by whichever process."""
+    from ...evaluation.run import evaluate_model
+
+    plans = plans_of(study, stage)
+    for run in runs:
+        if not all(map(run.is_drawn, plans)):
+            print(f"== {run.folder}: its answers have not been drawn yet", flush=True)
+    while missing := [(run, name) for name in plans for run in runs if run.is_drawn(name) and not run.is_judged(name)]:
+        done = 0
+        for run, name in missing:
+            with run.claimed() as ours:
+                if ours and not run.is_judged(name):
+                    print(f"== judging {run.folder / name}", flush=True)
+                    benchmarks, settings = plans[name]
+                    evaluate_model(generation_of(study, run), benchmarks, run.folder / name, settings)
+                    done += 1
+        if not done:
+            time.sleep(POLL_SECONDS)
+
+
+def remove_weights(study: StudyArguments, runs: list[Run]) -> None:
+    """Of models that nobody will ask any more."""
+    if not study.keep_models:
+        for run in runs:
+            for weights in run.weights:
+                weights.unlink(missing_ok=True)  # another process may do the same

@@ -1,0 +1,32 @@
+"""Rejects an output folder whose models or answers were made with other settings."""
+
+import json
+from pathlib import Path
+
+from .answers import asked_of, plans_of
+from .arguments import StudyArguments
+from .runs import DRAWN, Run
+from .training import training_of
+
+
+def check_unchanged(study: StudyArguments, stage: str, runs: list[Run]) -> None:
+    """Refuses a folder with models that were trained, or answers that were drawn, in another way: they would pass for those of this study."""
+    for run in runs:
+        if run.arm is not None:
+            check_record(run.folder / "run.json", "training", training_of(study, run.arm), run.folder)
+        for plan, (benchmarks, settings) in plans_of(study, stage).items():
+            asked = asked_of(study, plan, benchmarks, settings)
+            check_record(run.folder / plan / DRAWN, "asked", asked, run.folder / plan)
+
+
+def check_record(file: Path, key: str, wanted: dict[str, str], folder: Path) -> None:
+    try:
+        before = json.loads(file.read_text())[key]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return  # not done yet, or from before this was recorded
+    for name in {**wanted, **before}:
+        if before.get(name) != wanted.get(name):
+            raise ValueError(
+                f"{folder} was made with `{name}` = {before.get(name)}, not {wanted.get(name)}: give another `output_dir`, or remove "
+                "that folder."
+            )
