@@ -101,7 +101,7 @@ def test_commands_beside_the_recipes_parse(page, monkeypatch):
         for words in commands(re.sub(r"^ *CUDA_VISIBLE_DEVICES=\$gpu (.*) &$", r"\1", code, flags=re.MULTILINE)):
             match words:
                 case ["python", script, *arguments] if script.startswith("recipes/"):
-                    parse(script, arguments)
+                    parse(recipe(script), arguments)
                 case ["reflection-trl", name, *arguments]:
                     parse_command(name, arguments)
                 case ["accelerate", "launch", *arguments]:
@@ -173,7 +173,7 @@ def run_command(words, snippet, environment, monkeypatch):
             if Path(config).is_file():  # a recipe for the CPU, which has a stand-in here
                 assert main([name, *arguments]) == 0, str(snippet)
         case ["python", script, *arguments] if script.startswith("recipes/"):
-            parse(script, arguments)
+            parse(recipe(script), arguments)
         case ["accelerate", "launch", *arguments]:
             launch(arguments)
         case [program, *arguments] if program in SERVERS and arguments[: len(SERVERS[program])] == [*SERVERS[program]]:
@@ -188,14 +188,15 @@ class Parsed(Exception):
 
 
 def recipe(script):
-    """The command that a script in `recipes/` runs."""
+    """Returns the module of the command that a script in `recipes/` runs."""
     assert (ROOT / script).is_file()
-    return importlib.import_module(f"reflection_trl.cli.{Path(script).stem}")
+    module = f"cli.{Path(script).stem}"
+    (found,) = [command.module for command in COMMANDS.values() if f"{command.module}.".startswith(f"{module}.")]
+    return importlib.import_module(f"reflection_trl.{found}")
 
 
-def parse(script, arguments):
-    """Parses the arguments as the recipe does, with the configuration files of the checkout."""
-    module = recipe(script)
+def parse(module, arguments):
+    """Parses the arguments as the command does, with the configuration files of the checkout."""
     with contextlib.chdir(ROOT), pytest.MonkeyPatch.context() as patch:
         if hasattr(module, "parse"):
             module.parse(arguments)
@@ -208,7 +209,7 @@ def parse(script, arguments):
             (HfArgumentParser, "parse_args_into_dataclasses"),
         ]:
             patch.setattr(owner, name, ends_here(getattr(owner, name)))
-        patch.setattr(sys, "argv", [script, *arguments])
+        patch.setattr(sys, "argv", ["reflection-trl", *arguments])
         with pytest.raises(Parsed):
             module.main() if hasattr(module, "main") else module.run(arguments)
 
@@ -220,10 +221,11 @@ def parse_command(name, arguments):
         options, arguments = split_launch_options(arguments)
         if "--accelerate_config" in options:
             assert accelerate_config(options["--accelerate_config"]).is_file()
+    module = importlib.import_module(f"reflection_trl.{command.module}")
     if command.module.startswith("viewers."):
-        importlib.import_module(f"reflection_trl.{command.module}").build_parser().parse_args(arguments)
+        module.build_parser().parse_args(arguments)
     elif name not in ("quickstart", "env") and not {"-h", "--help"} & set(arguments):
-        parse(f"recipes/{command.module.removeprefix('cli.')}.py", arguments)
+        parse(module, arguments)
 
 
 def ends_here(parse):
@@ -241,7 +243,7 @@ def launch(arguments):
     options = launch_command_parser().parse_args(arguments)
     if options.config_file:
         assert load_config_from_file(str(ROOT / options.config_file)).num_processes >= 1
-    parse(options.training_script, options.training_script_args)
+    parse(recipe(options.training_script), options.training_script_args)
 
 
 def load_yaml(snippet):
@@ -249,4 +251,4 @@ def load_yaml(snippet):
     fields = yaml.safe_load(snippet.code)
     name, needed = ("build_dataset", "model_name_or_path") if "problems" in fields else ("train", "output_dir")
     Path("snippet.yaml").write_text(snippet.code)
-    parse(f"recipes/{name}.py", ["--config", str(Path("snippet.yaml").absolute()), f"--{needed}", "x"])
+    parse(recipe(f"recipes/{name}.py"), ["--config", str(Path("snippet.yaml").absolute()), f"--{needed}", "x"])
