@@ -78,14 +78,14 @@ class Feedback:
 
     @property
     def passed(self) -> bool:
-        """Whether the program and its tests ran to their end."""
+        """Returns whether the program and its tests ran to their end."""
         return self.kind is FeedbackKind.NONE
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as plain data, as a dataset's row holds it."""
+        """Returns the record as plain data, as a dataset's row holds it."""
         return {**dataclasses.asdict(self), "kind": self.kind.value}
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> "Feedback":
-        """The reverse of [`Feedback.to_dict`]."""
+        """Returns the reverse of [`Feedback.to_dict`]."""
         return cls(**{**record, "kind": FeedbackKind(record["kind"])})

@@ -114,13 +114,21 @@ class Fence:
     A fenced block of code.
 
     Args:
-        info (`str`): the info string, as it stands behind the opening fence.
-        code (`str`): what stands in the fence, without the indentation and the marks of a list item or a quotation that it is in.
-        start (`int`): first character of the line that opens it.
-        end (`int`): character after the last one of the line that closes it, its line end excluded.
-        closed (`bool`, *optional*, defaults to `True`): whether it was closed, so that nothing of the code can be missing.
-        before (`str`, *optional*, defaults to `""`): prose on the line that opens it.
-        after (`str`, *optional*, defaults to `""`): prose on the line that closes it.
+        info (`str`):
+            The info string, as it stands behind the opening fence.
+        code (`str`):
+            What stands in the fence, without the indentation and the marks of a list item or a quotation that it is
+            in.
+        start (`int`):
+            First character of the line that opens it.
+        end (`int`):
+            Character after the last one of the line that closes it, its line end excluded.
+        closed (`bool`, *optional*, defaults to `True`):
+            Whether it was closed, so that nothing of the code can be missing.
+        before (`str`, *optional*, defaults to `""`):
+            Prose on the line that opens it.
+        after (`str`, *optional*, defaults to `""`):
+            Prose on the line that closes it.
     """
 
     info: str
@@ -192,7 +200,8 @@ def before_fences(text: str) -> str:
     Returns a text up to its first fenced block; the whole text where it has none.
 
     Args:
-        text (`str`): Markdown, or what a model took for it.
+        text (`str`):
+            Markdown, or what a model took for it.
     """
     fences = find_fences(text)
     return f"{text[: fences[0].start]}{fences[0].before}" if fences else text
@@ -203,7 +212,8 @@ def read_fence(segment: str) -> Fence | None:
     Returns the fenced block that a text is; `None` where it is none, or holds anything beside it.
 
     Args:
-        segment (`str`): such as a `code` block of [`~reflection_trl.sequences.split_blocks`].
+        segment (`str`):
+            Such as a `code` block of [`~reflection_trl.sequences.split_blocks`].
     """
     fences = find_fences(segment)
     if not fences and (indent := segment[: len(segment) - len(segment.lstrip(" \t"))]):
@@ -252,7 +262,8 @@ def language_of(info: str) -> str:
     Returns the language that an info string names, in lower case: `"python"` for `Python3`, `{.python}` and `py title="a.py"`.
 
     Args:
-        info (`str`): what stands behind an opening fence.
+        info (`str`):
+            What stands behind an opening fence.
     """
     match = _LANGUAGE.match(info)
     word = match[1].lower() if match else ""
@@ -305,7 +316,7 @@ def _fence(block: _Block, lines: list[_Line], text: str) -> Fence:
 
 
 def _repaired(lines: list[_Line], blocks: list[_Block]) -> list[_Line] | None:
-    """The lines with the first thing that is meant otherwise put right; `None` where nothing is."""
+    """Returns the lines with the first thing that is meant otherwise put right; `None` where nothing is."""
     open_end = bool(blocks) and not blocks[-1].closed
     # Behind the last line that begins or ends with a fence, one within prose opens nothing
     texts = enumerate(line.text.strip() for line in lines)
@@ -325,7 +336,7 @@ def _repaired(lines: list[_Line], blocks: list[_Block]) -> list[_Line] | None:
 
 
 def _replaced(lines: list[_Line], number: int, *texts: str) -> list[_Line]:
-    """A line in several parts."""
+    """Returns a line in several parts."""
     line = lines[number]
     return [*lines[:number], *(replace(line, text=text, part=True) for text in texts), *lines[number + 1 :]]
 
@@ -353,14 +364,14 @@ def _prose_repaired(lines: list[_Line], number: int, open_end: bool, last_end: i
 
 
 def _first_run(text: str) -> tuple[str, str, str]:
-    """A line before its first backticks, these, and the line behind them."""
+    """Returns a line before its first backticks, these, and the line behind them."""
     prose, tick, rest = text.partition("`")
     behind = rest.lstrip("`")
     return prose, tick + rest[: len(rest) - len(behind)], behind
 
 
 def _dedented(lines: list[_Line], first: int, indent: str, fence: str) -> list[_Line]:
-    """The lines from an opening fence on, up to the one that closes it, without its indentation."""
+    """Returns the lines from an opening fence on, up to the one that closes it, without its indentation."""
     changed = list(lines)
     for number in range(first, len(lines)):
         text = lines[number].text
@@ -373,7 +384,7 @@ def _dedented(lines: list[_Line], first: int, indent: str, fence: str) -> list[_
 
 
 def _block_repaired(lines: list[_Line], block: _Block) -> list[_Line] | None:
-    """The lines with a block ended where it was meant to be."""
+    """Returns the lines with a block ended where it was meant to be."""
     is_python = language_of(block.info) in ("python", "")
     if block.closed and is_python and (changed := _later_end(lines, block)):
         return changed
@@ -404,7 +415,7 @@ def _block_repaired(lines: list[_Line], block: _Block) -> list[_Line] | None:
 
 
 def _later_end(lines: list[_Line], block: _Block) -> list[_Line] | None:
-    """A docstring may hold fences, and no four spaces before them: they are hidden from the parser."""
+    """Hides the four spaces before fences in a docstring from the parser."""
     quotes = '"""' in block.content or "'''" in block.content
     if not block.plain or not quotes or _is_python(block.content):
         return None
@@ -423,7 +434,7 @@ def _ends_with_opening(text: str, markup: str) -> bool:
 
 
 def _opens(text: str, markup: str) -> bool:
-    """Whether a line opens a fence of the same kind, with a language."""
+    """Returns whether a line opens a fence of the same kind, with a language."""
     text = text.strip()
     return text.startswith(markup) and language_of(text.lstrip(markup[0])) in _LANGUAGES
 

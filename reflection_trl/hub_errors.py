@@ -58,7 +58,7 @@ def redact(text: str, token: str | bool | None = None) -> str:
 
 def clean_token(token: str | bool | None) -> str | bool | None:
     """
-    The token as a request can carry it, without white space around it, as from a file.
+    Returns the token as a request can carry it, without white space around it, as from a file.
 
     Raises:
         ValueError: If it cannot be a token. The client would quote it in its error and in its log.

@@ -22,13 +22,13 @@ _SECTION = re.compile(
 
 
 def cell(value: Any) -> str:
-    """A value as text in a table, on one line."""
+    """Returns a value as text in a table, on one line."""
     text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def code_cell(value: Any) -> str:
-    """A value as code in a table, on one line."""
+    """Returns a value as code in a table, on one line."""
     text = " ".join(str(value).split()).replace("|", "\\|")
     if not text:
         return ""
@@ -37,27 +37,28 @@ def code_cell(value: Any) -> str:
 
 
 def bar(share: float, width: int = 20) -> str:
-    """A share as a bar, for a table that is read at a glance."""
+    """Returns a share as a bar, for a table that is read at a glance."""
     return "█" * max(round(share * width), 1 if share > 0 else 0)
 
 
 def fenced(text: str, language: str = "text") -> str:
-    """Text in a fence that it cannot end."""
+    """Returns text in a fence that it cannot end."""
     return fence_code(text.replace("<!-- reflection_trl:", "<!-- reflection-trl:"), language)
 
 
 def quoted(text: str) -> str:
-    """Text as a quotation, word for word: of Markdown only inline code is rendered."""
+    """Returns text as a quotation, word for word: of Markdown only inline code is rendered."""
     escaped = _INLINE_CODE.sub(r"<code>\1</code>", html.escape(text.strip(), quote=False))
     return f"<blockquote>{'<br>'.join(escaped.splitlines())}</blockquote>"
 
 
 def render_message(message: dict[str, Any]) -> str:
     """
-    A turn of a conversation for people: prose quoted, code and output in fences.
+    Returns a turn of a conversation for people: prose quoted, code and output in fences.
 
     Args:
-        message (`dict`): with `role` and `content`, see [`reflection_trl.sequences`].
+        message (`dict`):
+            With `role` and `content`, see [`reflection_trl.sequences`].
     """
     parts = []
     for block in split_blocks(message):
@@ -73,7 +74,7 @@ def render_message(message: dict[str, Any]) -> str:
 
 
 def section(name: str, body: str) -> str:
-    """A stretch of a card that [`merge_sections`] finds again."""
+    """Returns a stretch of a card that [`merge_sections`] finds again."""
     return f"<!-- reflection_trl: {name} begin -->\n{body.strip()}\n<!-- reflection_trl: {name} end -->"
 
 
@@ -82,9 +83,11 @@ def merge_sections(known: str, new: str) -> str:
     Brings the sections of a card up to date. Everything else in it stays, whoever wrote it.
 
     Args:
-        known (`str`): text of the card as it is.
-        new (`str`): text with the new sections. Those that `known` lacks go behind its sections of the same first word, or
-            to the end.
+        known (`str`):
+            Text of the card as it is.
+        new (`str`):
+            Text with the new sections. Those that `known` lacks go behind its sections of the same first word, or to
+            the end.
 
     Returns:
         `str`: The card's text; `new` itself where it has no section, or `known` holds nothing.

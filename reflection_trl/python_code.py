@@ -13,7 +13,8 @@ def parse_python(code: str) -> ast.Module | None:
     Returns the syntax tree of some code.
 
     Args:
-        code (`str`): what may be Python.
+        code (`str`):
+            What may be Python.
 
     Returns:
         `ast.Module`, *optional*: `None` where it is no Python, or longer than `MAX_PARSED` characters.
@@ -33,7 +34,8 @@ def defined_names(statements: list[ast.stmt]) -> set[str]:
     Returns the names of the functions and classes that stand at the top of a Python module.
 
     Args:
-        statements (`list[ast.stmt]`): the module's body.
+        statements (`list[ast.stmt]`):
+            The module's body.
     """
     return {
         node.name for node in statements if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))

@@ -91,13 +91,13 @@ _ECHO = 8  # words in a row that are no chance
 
 
 def is_refusal(text: str) -> bool:
-    """Whether an answer without code says that there will be none."""
+    """Returns whether an answer without code says that there will be none."""
     return _REFUSAL.search(text[:500].replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")) is not None
 
 
 def leaning_phrase(message: str, request: str = "") -> str | None:
     """
-    The words by which an answer refers to attempts that its reader has not seen.
+    Returns the words by which an answer refers to attempts that its reader has not seen.
 
     Args:
         message (`str`):
@@ -106,7 +106,7 @@ def leaning_phrase(message: str, request: str = "") -> str | None:
             What was asked: its own words are no sign ("return the corrected version of the sentence").
 
     Returns:
-        `str`, *optional*: such as `"corrected version"`; `None` where there are none.
+        `str`, *optional*: Such as `"corrected version"`; `None` where there are none.
     """
     known = " ".join(request.lower().split())
     pieces: list[str] = []
@@ -121,14 +121,16 @@ def leaning_phrase(message: str, request: str = "") -> str | None:
 
 def echoed_words(prose: str, prompt: str) -> str | None:
     """
-    The words in which a text repeats what it was asked for: small models recite their orders.
+    Returns the words in which a text repeats what it was asked for: small models recite their orders.
 
     Args:
-        prose (`str`): what the model wrote.
-        prompt (`str`): the prompt's own words, without the problem.
+        prose (`str`):
+            What the model wrote.
+        prompt (`str`):
+            The prompt's own words, without the problem.
 
     Returns:
-        `str`, *optional*: eight words in a row that are in both; `None` where there are none.
+        `str`, *optional*: Eight words in a row that are in both; `None` where there are none.
     """
     orders = set(ngrams(words(prompt), _ECHO))
     repeated = (run for run in ngrams(words(prose), _ECHO) if len(run) == _ECHO and run in orders)
@@ -172,7 +174,8 @@ def local_imports(code: str) -> list[str]:
     Modules that Python code imports as if earlier code had been saved to a file, such as `from solution import f`.
 
     Args:
-        code (`str`): the code.
+        code (`str`):
+            The code.
 
     Returns:
         `list[str]`: The modules' names.
@@ -195,10 +198,14 @@ def check_standalone(message: str, code: str, programs: Iterable[str], problem: 
     Checks that an answer can be understood and run by somebody who has seen nothing but the request.
 
     Args:
-        message (`str`): the answer.
-        code (`str`): the code in it.
-        programs (`Iterable[str]`): the programs that were written before it.
-        problem ([`~reflection_trl.problems.Problem`]): what was asked.
+        message (`str`):
+            The answer.
+        code (`str`):
+            The code in it.
+        programs (`Iterable[str]`):
+            The programs that were written before it.
+        problem ([`~reflection_trl.problems.Problem`]):
+            What was asked.
 
     Raises:
         [`Rejected`]: If it leans on what came before, or uses names that nothing defines.
@@ -223,7 +230,7 @@ def check_standalone(message: str, code: str, programs: Iterable[str], problem: 
 
 
 def _module_names(code: str) -> set[str]:
-    """Names that Python code defines at its top."""
+    """Returns names that Python code defines at its top."""
     table = _symbols(code)
     symbols = table.get_symbols() if table else []
     return {symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}

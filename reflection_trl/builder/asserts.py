@@ -94,9 +94,12 @@ class Assert:
     One test that a program makes of itself: an `assert` statement, or a loop or test function full of them.
 
     Args:
-        source (`str`): code that, placed behind another answer, makes the same test: what it is set up from included.
-        first (`int`): its first line in the program, from 1.
-        last (`int`): its last line.
+        source (`str`):
+            Code that, placed behind another answer, makes the same test: what it is set up from included.
+        first (`int`):
+            Its first line in the program, from 1.
+        last (`int`):
+            Its last line.
     """
 
     source: str
@@ -110,9 +113,12 @@ class SelfTested:
     A program, taken apart.
 
     Args:
-        solution (`str`): the program without its tests.
-        asserts (`tuple[Assert]`): those of its tests that test something: `assert True` is none.
-        tests (`str`, *optional*, defaults to `""`): the lines that the solution lacks, as they stood in the program.
+        solution (`str`):
+            The program without its tests.
+        asserts (`tuple[Assert]`):
+            Those of its tests that test something: `assert True` is none.
+        tests (`str`, *optional*, defaults to `""`):
+            The lines that the solution lacks, as they stood in the program.
     """
 
     solution: str
@@ -121,7 +127,7 @@ class SelfTested:
 
     @property
     def program(self) -> str:
-        """The solution, and its tests behind it."""
+        """Returns the solution, and its tests behind it."""
         return "\n\n".join(part for part in (self.solution.strip("\n").rstrip(), self.tests) if part)
 
 
@@ -161,11 +167,13 @@ def set_tests_apart(program: str, language: str = "python") -> SelfTested | None
     Puts the tests of a program behind its solution, so that the two can stand in code blocks of their own.
 
     Args:
-        program (`str`): the program.
-        language (`str`, *optional*, defaults to `"python"`): its language.
+        program (`str`):
+            The program.
+        language (`str`, *optional*, defaults to `"python"`):
+            Its language.
 
     Returns:
-        [`SelfTested`], *optional*: the parts of the program with its tests at the end, which is its `program`; `None` where the tests cannot
+        [`SelfTested`], *optional*: The parts of the program with its tests at the end, which is its `program`; `None` where the tests cannot
         be cut out cleanly.
     """
     before = split_asserts(program, language)
@@ -181,12 +189,15 @@ def drop_asserts(program: str, wrong: Iterable[Assert], language: str = "python"
     Takes asserts out of a program, and leaves every other line as it is.
 
     Args:
-        program (`str`): the program.
-        wrong (`Iterable[Assert]`): some of its asserts, as [`split_asserts`] found them.
-        language (`str`, *optional*, defaults to `"python"`): its language.
+        program (`str`):
+            The program.
+        wrong (`Iterable[Assert]`):
+            Some of its asserts, as [`split_asserts`] found them.
+        language (`str`, *optional*, defaults to `"python"`):
+            Its language.
 
     Returns:
-        `str`, *optional*: the program without them; `None` where they cannot be cut out cleanly, which is
+        `str`, *optional*: The program without them; `None` where they cannot be cut out cleanly, which is
         everywhere but in Python.
     """
     tree = parse_python(program) if language == "python" else None
@@ -207,17 +218,22 @@ async def contradicted(
     asserts: Sequence[Assert], program: str, execute: Execute, language: str = "python", entry_point: str | None = None
 ) -> tuple[Assert, ...]:
     """
-    The asserts that a program fails.
+    Returns the asserts that a program fails.
 
     Args:
-        asserts (`Sequence[Assert]`): asserts that another program made of itself.
-        program (`str`): the judge, such as the problem's reference.
-        execute ([`~reflection_trl.languages.execution.Execute`]): runs programs.
-        language (`str`, *optional*, defaults to `"python"`): of the program.
-        entry_point (`str`, *optional*): name of the function under test.
+        asserts (`Sequence[Assert]`):
+            Asserts that another program made of itself.
+        program (`str`):
+            The judge, such as the problem's reference.
+        execute ([`~reflection_trl.languages.execution.Execute`]):
+            Runs programs.
+        language (`str`, *optional*, defaults to `"python"`):
+            Of the program.
+        entry_point (`str`, *optional*):
+            Name of the function under test.
 
     Returns:
-        `tuple[Assert]`: those that the program fails by giving another value or raising. An assert that calls a helper which this
+        `tuple[Assert]`: Those that the program fails by giving another value or raising. An assert that calls a helper which this
         program lacks, or that it does not finish in time, is not among them: nothing was learned about it.
     """
 
@@ -244,17 +260,23 @@ async def majority_contradicts(
     entry_point: str | None = None,
 ) -> tuple[Assert, ...]:
     """
-    The asserts that most of several independent answers fail: the judgment where a problem has neither tests nor reference.
+    Returns the asserts that most of several independent answers fail: the judgment where a problem has neither tests
+    nor reference.
 
     Args:
-        asserts (`Sequence[Assert]`): asserts that a program made of itself.
-        programs (`Sequence[str]`): other answers to the same problem.
-        execute ([`~reflection_trl.languages.execution.Execute`]): runs programs.
-        language (`str`, *optional*, defaults to `"python"`): of the programs.
-        entry_point (`str`, *optional*): name of the function under test.
+        asserts (`Sequence[Assert]`):
+            Asserts that a program made of itself.
+        programs (`Sequence[str]`):
+            Other answers to the same problem.
+        execute ([`~reflection_trl.languages.execution.Execute`]):
+            Runs programs.
+        language (`str`, *optional*, defaults to `"python"`):
+            Of the programs.
+        entry_point (`str`, *optional*):
+            Name of the function under test.
 
     Returns:
-        `tuple[Assert]`: those that more than half of the programs fail. None when there are fewer than two programs, which are no
+        `tuple[Assert]`: Those that more than half of the programs fail. None when there are fewer than two programs, which are no
         majority.
     """
     if len(programs) < 2:
@@ -308,7 +330,7 @@ def _split_by_lines(program: str, language: str) -> SelfTested:
 
 
 def _flat(statements: list[ast.stmt]) -> list[ast.stmt]:
-    """The statements of a module, those under `if __name__ == ...` among them."""
+    """Returns the statements of a module, those under `if __name__ == ...` among them."""
     flat: list[ast.stmt] = []
     for node in statements:
         flat += node.body if _is_main_guard(node) else [node]
@@ -329,13 +351,13 @@ def _asserts(node: ast.AST) -> bool:
 
 
 def _called(node: ast.AST) -> set[str]:
-    """Names that calls in `node` depend on."""
+    """Returns names that calls in `node` depend on."""
     calls = [inner for inner in ast.walk(node) if isinstance(inner, ast.Call)]
     return set().union(*(_names(call) for call in calls if _names(call.func).isdisjoint(_LOOKERS)))
 
 
 def _is_part(node: ast.stmt, testers: Mapping[str, ast.stmt]) -> bool:
-    """Whether `node` defines a part of the solution."""
+    """Returns whether `node` defines a part of the solution."""
     return isinstance(node, _DEFINITIONS) and node.name not in testers
 
 
@@ -384,7 +406,9 @@ def _needed(node: ast.stmt, earlier: list[ast.stmt], testers: Mapping[str, ast.s
 
 
 def _cannot_fail(node: ast.stmt) -> bool:
-    """Whether an assert holds whatever the program does: `assert f(1) == f(1)`, `assert (f(1) == 2, "message")`."""
+    """
+    Returns whether an assert holds whatever the program does: `assert f(1) == f(1)`, `assert (f(1) == 2, "message")`.
+    """
     if not isinstance(node, ast.Assert):
         return False
     test = node.test
@@ -406,7 +430,9 @@ def _first_line(node: ast.stmt) -> int:
 
 
 def _lines_of(program: str, nodes: Sequence[ast.stmt]) -> str:
-    """The lines of some statements in their order, at the margin, with the comments that stand between them."""
+    """
+    Returns the lines of some statements in their order, at the margin, with the comments that stand between them.
+    """
     lines, parts = program.split("\n"), []
     before: int | None = None
     for node in sorted({_first_line(node): node for node in nodes}.values(), key=_first_line):
@@ -421,7 +447,9 @@ def _lines_of(program: str, nodes: Sequence[ast.stmt]) -> str:
 
 
 def _without(program: str, tree: ast.Module, nodes: Sequence[ast.stmt]) -> str:
-    """The program without some of its statements; the program itself where they cannot be taken out by lines."""
+    """
+    Returns the program without some of its statements; the program itself where they cannot be taken out by lines.
+    """
     dropped = set(map(id, nodes))
     for node in tree.body:
         if _is_main_guard(node) and not node.orelse and all(id(inner) in dropped for inner in node.body):

@@ -50,17 +50,27 @@ class Build:
     only.
 
     Args:
-        problems (`Sequence[Problem]`): prepared problems.
-        model (`str`): name of the model.
-        settings ([`RolloutSettings`]): how rollouts are made.
-        samples (`int`, *optional*, defaults to 1): rollouts of each problem.
-        min_repaired_share (`float`, *optional*, defaults to 0): see [`select`].
-        report ([`~reflection_trl.problems.ProblemReport`], *optional*): how the problems were prepared.
-        held_out (`Sequence[Problem]`, *optional*): problems that were set aside before; the run keeps them beside its rows.
-        give_up_after (`int`, *optional*): no more rollouts are made of a problem of which the first so many were rejected.
-        chat_template_kwargs (`dict`, *optional*): further variables of the model's chat template.
-        by_difficulty (`bool`, *optional*, defaults to `False`): whether rows of problems that the model solves without a sequence are set
-            aside, in proportion: see [`~reflection_trl.builder.selection.difficulty_quotas`].
+        problems (`Sequence[Problem]`):
+            Prepared problems.
+        model (`str`):
+            Name of the model.
+        settings ([`RolloutSettings`]):
+            How rollouts are made.
+        samples (`int`, *optional*, defaults to 1):
+            Rollouts of each problem.
+        min_repaired_share (`float`, *optional*, defaults to 0):
+            See [`select`].
+        report ([`~reflection_trl.problems.ProblemReport`], *optional*):
+            How the problems were prepared.
+        held_out (`Sequence[Problem]`, *optional*):
+            Problems that were set aside before; the run keeps them beside its rows.
+        give_up_after (`int`, *optional*):
+            No more rollouts are made of a problem of which the first so many were rejected.
+        chat_template_kwargs (`dict`, *optional*):
+            Further variables of the model's chat template.
+        by_difficulty (`bool`, *optional*, defaults to `False`):
+            Whether rows of problems that the model solves without a sequence are set aside, in proportion: see
+            [`~reflection_trl.builder.selection.difficulty_quotas`].
 
     Raises:
         ValueError: If a number is out of its range, there are no problems, or one of them cannot be worked on here.
@@ -219,7 +229,7 @@ def build_reflection_dataset(
             Whether to show a bar.
 
     Returns:
-        [`~datasets.Dataset`]: the accepted rows, in the order of the problems, with the columns of [`sequence_features`].
+        [`~datasets.Dataset`]: The accepted rows, in the order of the problems, with the columns of [`sequence_features`].
 
     Raises:
         ValueError: If an argument or a problem is wrong.
@@ -274,19 +284,27 @@ async def run_build(
     Makes the rollouts that are still missing, and the outcome.
 
     Args:
-        build ([`Build`]): what to make.
-        output_dir (`str` or `Path`): folder of the run.
-        generation ([`~reflection_trl.generation.GenerationArguments`], *optional*): opens the generator, unless `generate` is given.
-        generate, execute (*optional*): in place of those that would be opened.
-        in_flight (`int`, *optional*, defaults to 128): rollouts at a time.
-        bar (`bool`, *optional*, defaults to `True`): whether to show progress.
-        price (`float`, *optional*): per million tokens, for the bar.
-        process, processes (`int`, *optional*): number of this process, and how many share the work. Process 0 waits for the
-            others and writes the outcome.
-        outcome_only (`bool`, *optional*, defaults to `False`): whether to make no rollouts, and the outcome of those there are.
+        build ([`Build`]):
+            What to make.
+        output_dir (`str` or `Path`):
+            Folder of the run.
+        generation ([`~reflection_trl.generation.GenerationArguments`], *optional*):
+            Opens the generator, unless `generate` is given.
+        generate, execute (*optional*):
+            In place of those that would be opened.
+        in_flight (`int`, *optional*, defaults to 128):
+            Rollouts at a time.
+        bar (`bool`, *optional*, defaults to `True`):
+            Whether to show progress.
+        price (`float`, *optional*):
+            Per million tokens, for the bar.
+        process, processes (`int`, *optional*):
+            Number of this process, and how many share the work. Process 0 waits for the others and writes the outcome.
+        outcome_only (`bool`, *optional*, defaults to `False`):
+            Whether to make no rollouts, and the outcome of those there are.
 
     Returns:
-        [`BuildStatistics`], *optional*: of the whole run; `None` in processes but the first.
+        [`BuildStatistics`], *optional*: Of the whole run; `None` in processes but the first.
 
     Raises:
         ValueError: If `in_flight` is no positive number.
@@ -364,8 +382,10 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
     Writes rows, statistics and plot of a run whose rollouts are all there.
 
     Args:
-        build ([`Build`]): what was made.
-        folder ([`RunFolder`]): where.
+        build ([`Build`]):
+            What was made.
+        folder ([`RunFolder`]):
+            Where.
     """
     by_id = {problem.id: problem for problem in build.problems}
     records = latest_records(folder)
@@ -418,10 +438,11 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
 
 def read_rows(output_dir: str | os.PathLike[str]) -> "Dataset":
     """
-    The accepted rows of a finished run.
+    Returns the accepted rows of a finished run.
 
     Args:
-        output_dir (`str` or `Path`): its folder.
+        output_dir (`str` or `Path`):
+            Its folder.
 
     Raises:
         [`RunError`]: If the run is not finished, or accepted nothing.
@@ -468,7 +489,8 @@ def model_name(generation: GenerationArguments) -> str:
     What rows and cards call the model.
 
     Args:
-        generation ([`~reflection_trl.generation.GenerationArguments`]): how it is served.
+        generation ([`~reflection_trl.generation.GenerationArguments`]):
+            How it is served.
     """
     return f"{generation.model}@{generation.model_revision}" if generation.model_revision else generation.model
 
@@ -489,7 +511,7 @@ def model_of_run(output_dir: str | os.PathLike[str]) -> str | None:
 
 
 def _solve_rates(records: Sequence[dict[str, Any]]) -> dict[str, float | None]:
-    """The share of answers to the request alone that pass, by the problem's id."""
+    """Returns the share of answers to the request alone that pass, by the problem's id."""
     of_problem: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         of_problem[record["problem_id"]].append(record)

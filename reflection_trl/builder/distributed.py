@@ -80,12 +80,15 @@ def prepare_folder(build: Build, output_dir: str | os.PathLike[str], tasks: int)
     Makes the folder of a run, and takes the mark of completion from tasks that have something to do.
 
     Args:
-        build ([`Build`]): what to make.
-        output_dir (`str` or `Path`): folder of the run.
-        tasks (`int`): how many tasks share it.
+        build ([`Build`]):
+            What to make.
+        output_dir (`str` or `Path`):
+            Folder of the run.
+        tasks (`int`):
+            How many tasks share it.
 
     Returns:
-        `tuple`: the `logging_dir` for the executor, and how many rollouts are to be made.
+        `tuple`: The `logging_dir` for the executor, and how many rollouts are to be made.
     """
     logs = Path(output_dir).absolute() / "logs"
     with RunFolder(output_dir, build.fingerprint()) as folder:
@@ -107,10 +110,14 @@ class RolloutRunner(InferenceRunner):
     The one step of the pipeline: makes the rollouts of a task.
 
     Args:
-        build ([`Build`]): what to make.
-        output_dir (`str` or `Path`): folder of the run, that [`prepare_folder`] has made.
-        generation ([`~reflection_trl.generation.GenerationArguments`]): which model.
-        config (`InferenceConfig`): of [`inference_config`].
+        build ([`Build`]):
+            What to make.
+        output_dir (`str` or `Path`):
+            Folder of the run, that [`prepare_folder`] has made.
+        generation ([`~reflection_trl.generation.GenerationArguments`]):
+            Which model.
+        config (`InferenceConfig`):
+            Of [`inference_config`].
 
     Example:
 

@@ -38,13 +38,17 @@ _SENTENCES = re.compile(r"(.*[.!?](?=\s|$))?", re.DOTALL)
 
 def draw_seed(seed: int, problem_id: str, sample: int, step: str | int) -> int:
     """
-    The seed of one draw: the same in every process and every run.
+    Returns the seed of one draw: the same in every process and every run.
 
     Args:
-        seed (`int`): of the whole run.
-        problem_id (`str`): the problem.
-        sample (`int`): the rollout among those of the problem.
-        step (`str` or `int`): the round, from 0, or the name of another step.
+        seed (`int`):
+            Of the whole run.
+        problem_id (`str`):
+            The problem.
+        sample (`int`):
+            The rollout among those of the problem.
+        step (`str` or `int`):
+            The round, from 0, or the name of another step.
 
     Returns:
         `int`: 32 bits, unsigned.
@@ -57,10 +61,14 @@ class Drawing:
     Draws the answers of one rollout, and counts their tokens.
 
     Args:
-        problem ([`~reflection_trl.problems.Problem`]): the problem.
-        sample (`int`): number of the rollout among those of the problem.
-        generate ([`~reflection_trl.generation.Generate`]): draws answers.
-        settings ([`RolloutSettings`]): how.
+        problem ([`~reflection_trl.problems.Problem`]):
+            The problem.
+        sample (`int`):
+            Number of the rollout among those of the problem.
+        generate ([`~reflection_trl.generation.Generate`]):
+            Draws answers.
+        settings ([`RolloutSettings`]):
+            How.
     """
 
     def __init__(self, problem: Problem, sample: int, generate: Generate, settings: RolloutSettings):
@@ -101,12 +109,18 @@ class Drawing:
         One answer with a program in it.
 
         Args:
-            chat (`list`): what the model is sent.
-            sampling ([`~reflection_trl.generation.Sampling`]): how the answer is drawn for the first time.
-            step (`str` or `int`): the round, from 0, or the name of another step.
-            again (`int`, *optional*, defaults to 0): how often it was drawn before.
-            known (`str`, *optional*): program that an answer in prose alone explains; it is put before the prose.
-            begun (`str`, *optional*): how the answer begins; the model continues it.
+            chat (`list`):
+                What the model is sent.
+            sampling ([`~reflection_trl.generation.Sampling`]):
+                How the answer is drawn for the first time.
+            step (`str` or `int`):
+                The round, from 0, or the name of another step.
+            again (`int`, *optional*, defaults to 0):
+                How often it was drawn before.
+            known (`str`, *optional*):
+                Program that an answer in prose alone explains; it is put before the prose.
+            begun (`str`, *optional*):
+                How the answer begins; the model continues it.
         """
         if again:
             hotter = min(sampling.temperature + _HOTTER * again, _HOTTEST)

@@ -18,11 +18,14 @@ class Draw:
     A drawn answer, judged.
 
     Args:
-        completion ([`~reflection_trl.generation.Completion`]): as it was drawn.
-        answer ([`~reflection_trl.answers.Answer`]): what stands in it.
-        feedback ([`~reflection_trl.feedback.Feedback`], *optional*): what the problem's tests gave; `None` where there are none, or nothing
-            to run.
-        tests (`bool`): whether it holds tests of itself, which a one-off request does not ask for.
+        completion ([`~reflection_trl.generation.Completion`]):
+            As it was drawn.
+        answer ([`~reflection_trl.answers.Answer`]):
+            What stands in it.
+        feedback ([`~reflection_trl.feedback.Feedback`], *optional*):
+            What the problem's tests gave; `None` where there are none, or nothing to run.
+        tests (`bool`):
+            Whether it holds tests of itself, which a one-off request does not ask for.
     """
 
     completion: Completion
@@ -32,7 +35,7 @@ class Draw:
 
     @property
     def solved(self) -> bool:
-        """Whether the code passes the problem's tests, whatever stands around it."""
+        """Returns whether the code passes the problem's tests, whatever stands around it."""
         return self.feedback is not None and self.feedback.passed
 
 
@@ -41,9 +44,12 @@ async def judge_draw(problem: Problem, completion: Completion, execute: Execute)
     Reads an answer and runs the problem's tests against its code, without the tests that it may have written for itself.
 
     Args:
-        problem ([`~reflection_trl.problems.Problem`]): what was asked.
-        completion ([`~reflection_trl.generation.Completion`]): the answer.
-        execute ([`~reflection_trl.languages.execution.Execute`]): runs programs.
+        problem ([`~reflection_trl.problems.Problem`]):
+            What was asked.
+        completion ([`~reflection_trl.generation.Completion`]):
+            The answer.
+        execute ([`~reflection_trl.languages.execution.Execute`]):
+            Runs programs.
 
     Returns:
         [`Draw`]
@@ -65,12 +71,15 @@ async def generate_after_runs(generate: Generate, chat: list[dict[str, Any]], sa
     Draws an answer in a conversation that may hold output of runs, in turns of the role `tool`.
 
     Args:
-        generate ([`~reflection_trl.generation.Generate`]): draws answers.
-        chat (`list[dict]`): the conversation.
-        sampling ([`~reflection_trl.generation.Sampling`]): how.
+        generate ([`~reflection_trl.generation.Generate`]):
+            Draws answers.
+        chat (`list[dict]`):
+            The conversation.
+        sampling ([`~reflection_trl.generation.Sampling`]):
+            How.
 
     Returns:
-        [`~reflection_trl.generation.Completion`]: where tool turns are refused, that of the conversation with the output in user
+        [`~reflection_trl.generation.Completion`]: Where tool turns are refused, that of the conversation with the output in user
         turns, which is what training makes of such a template too.
     """
     try:

@@ -22,7 +22,8 @@ def sequence_features(rejected: bool = False) -> "Features":
     Columns of built rows. Everything beside `messages` and `type` is there for people; training needs those two.
 
     Args:
-        rejected (`bool`, *optional*, defaults to `False`): whether the rows say why they were rejected.
+        rejected (`bool`, *optional*, defaults to `False`):
+            Whether the rows say why they were rejected.
     """
     from datasets import Features, List, Value
 
@@ -88,14 +89,19 @@ def to_row(
     record: dict[str, Any], problem: Problem, model: str, sampling: str, solve_rate: float | None = None
 ) -> dict[str, Any]:
     """
-    A rollout as a row of the dataset.
+    Returns a rollout as a row of the dataset.
 
     Args:
-        record (`dict`): of [`to_record`].
-        problem ([`~reflection_trl.problems.Problem`]): its problem.
-        model (`str`): which model wrote it.
-        sampling (`str`): how it was drawn, as JSON.
-        solve_rate (`float`, *optional*): share of answers to the request alone that pass the problem's tests.
+        record (`dict`):
+            Of [`to_record`].
+        problem ([`~reflection_trl.problems.Problem`]):
+            Its problem.
+        model (`str`):
+            Which model wrote it.
+        sampling (`str`):
+            How it was drawn, as JSON.
+        solve_rate (`float`, *optional*):
+            Share of answers to the request alone that pass the problem's tests.
     """
     row = {name: record[name] for name in record if name not in _NOT_IN_ROWS}
     row |= {
@@ -118,11 +124,13 @@ def to_row(
 
 def share_solved(records: Iterable[dict[str, Any]], drawn: str = "taught") -> float | None:
     """
-    The share of drawn answers that passed their problem's tests.
+    Returns the share of drawn answers that passed their problem's tests.
 
     Args:
-        records (`Iterable[dict]`): of [`to_record`].
-        drawn (`str`, *optional*, defaults to `"taught"`): which ones: `"taught"`, after a sequence, or `"solved"`, to the request alone.
+        records (`Iterable[dict]`):
+            Of [`to_record`].
+        drawn (`str`, *optional*, defaults to `"taught"`):
+            Which ones: `"taught"`, after a sequence, or `"solved"`, to the request alone.
 
     Returns:
         `float`, *optional*: `None` where none was drawn and judged.
@@ -132,7 +140,7 @@ def share_solved(records: Iterable[dict[str, Any]], drawn: str = "taught") -> fl
 
 
 def _messages_so_far(sequence: ReflectionSequence) -> list[dict[str, str]]:
-    """The conversation of a rejected rollout, up to where it ended."""
+    """Returns the conversation of a rejected rollout, up to where it ended."""
     messages = sequence.messages()
     while len(messages) > 1 and (
         not messages[-1]["content"] or (messages[-1]["role"] == "user" and not sequence.answer)

@@ -14,8 +14,10 @@ class Prospects:
     was stopped and goes on gives up the same problems.
 
     Args:
-        give_up_after (`int`, *optional*): how many rollouts must have come to nothing; `None` to give nothing up.
-        records (`Iterable[dict]`, *optional*): rollouts that there are already.
+        give_up_after (`int`, *optional*):
+            How many rollouts must have come to nothing; `None` to give nothing up.
+        records (`Iterable[dict]`, *optional*):
+            Rollouts that there are already.
     """
 
     def __init__(self, give_up_after: int | None = None, records: Iterable[dict[str, Any]] = ()):
@@ -27,11 +29,14 @@ class Prospects:
 
     async def are_gone(self, problem_id: str, sample: int) -> bool:
         """
-        Whether a rollout is not worth while. Waits for the first rollouts of its problem, which have begun before.
+        Returns whether a rollout is not worth while. Waits for the first rollouts of its problem, which have begun
+        before.
 
         Args:
-            problem_id (`str`): its problem.
-            sample (`int`): its number among those of the problem.
+            problem_id (`str`):
+                Its problem.
+            sample (`int`):
+                Its number among those of the problem.
         """
         if self._first is None or sample < self._first:
             return False
@@ -45,7 +50,8 @@ class Prospects:
         Takes note of a rollout.
 
         Args:
-            record (`dict`): of [`~reflection_trl.builder.features.to_record`].
+            record (`dict`):
+                Of [`~reflection_trl.builder.features.to_record`].
         """
         self._keep(record)
         async with self._changed:

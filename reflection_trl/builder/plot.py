@@ -13,11 +13,13 @@ def plot_build(statistics: BuildStatistics, path: str | os.PathLike[str]) -> boo
     Draws it.
 
     Args:
-        statistics ([`BuildStatistics`]): the run.
-        path (`str` or `Path`): of the PNG.
+        statistics ([`BuildStatistics`]):
+            The run.
+        path (`str` or `Path`):
+            Of the PNG.
 
     Returns:
-        `bool`: whether there is matplotlib to draw it with.
+        `bool`: Whether there is matplotlib to draw it with.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

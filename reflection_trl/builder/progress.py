@@ -20,10 +20,14 @@ class Progress:
     Shows how far a run has come. A context manager.
 
     Args:
-        folder ([`RunFolder`]): the run.
-        wanted (`Collection[tuple[str, int]]`): problem id and sample of all its rollouts.
-        session ([`Session`]): of this process.
-        price (`float`, *optional*): per million tokens; adds the cost of this session.
+        folder ([`RunFolder`]):
+            The run.
+        wanted (`Collection[tuple[str, int]]`):
+            Problem id and sample of all its rollouts.
+        session ([`Session`]):
+            Of this process.
+        price (`float`, *optional*):
+            Per million tokens; adds the cost of this session.
     """
 
     def __init__(
@@ -73,7 +77,7 @@ class Progress:
             self._bar.refresh()
 
     def describe(self) -> str:
-        """The words beside the bar: counts of the whole run, rates and cost of this session."""
+        """Returns the words beside the bar: counts of the whole run, rates and cost of this session."""
         sessions = [one for one in self._folder.sessions() if one.until >= self._session.began]
         at_work = [one for one in sessions if one.process != self._session.process] + [self._session]
         prompt, written, runs = (

@@ -52,7 +52,8 @@ class Prompts:
     All may mention `language` (`"cpp"`), `title` (`"C++"`) and `fence` (the name that opens a code block).
 
     Args:
-        sources (`dict[str, str]`): text of each template, by file name without `.jinja`.
+        sources (`dict[str, str]`):
+            Text of each template, by file name without `.jinja`.
     """
 
     sources: dict[str, str]
@@ -82,8 +83,10 @@ class Prompts:
         Fills in a template.
 
         Args:
-            name (`str`): such as `"reflection"`.
-            language (`str`): language of the problem; its own template counts where there is one.
+            name (`str`):
+                Such as `"reflection"`.
+            language (`str`):
+                Language of the problem; its own template counts where there is one.
             values: what the template mentions.
         """
         spoken = get_language(language)

@@ -113,7 +113,7 @@ def _read_row(line: str, where: str) -> dict[str, Any]:
 
 
 def _plain_row(row: dict[str, Any], where: str) -> dict[str, Any]:
-    """A row of either form, with the same fields in every message."""
+    """Returns a row of either form, with the same fields in every message."""
     row = normalize_row(row, where)
     messages = [{**message, "blocks": message.get("blocks") or []} for message in row["messages"]]
     return {"messages": messages, "type": row["type"]}

@@ -84,13 +84,13 @@ async def rollout(
             Number of this rollout among those of the problem: each draws differently.
 
     Returns:
-        [`ReflectionSequence`]: accepted or not. One that is rejected holds what there was until then, and says why in `rejection`
+        [`ReflectionSequence`]: Accepted or not. One that is rejected holds what there was until then, and says why in `rejection`
         (a [`~reflection_trl.builder.acceptance.Rejection`]) and `detail`. `"generation_failed"` is no judgment: no answer
         could be had, and the same rollout may be made again.
 
     Raises:
-        [`~reflection_trl.generation.BudgetExhaustedError`]: when nothing more may be asked of the model.
-        [`~reflection_trl.sandbox.SandboxError`]: when the sandbox fails. It is never a judgment of a program.
+        [`~reflection_trl.generation.BudgetExhaustedError`]: When nothing more may be asked of the model.
+        [`~reflection_trl.sandbox.SandboxError`]: When the sandbox fails. It is never a judgment of a program.
     """
     return await _Rollout(problem, generate, execute, settings or RolloutSettings(), sample).make()
 
@@ -101,9 +101,12 @@ class _Findings:
     What is known of the model's asserts.
 
     Args:
-        asserts (`dict`): those of all programs, by source.
-        shown (`set`): sources of those whose failure the model has seen.
-        wrong (`dict`): sources of wrong ones, in the order in which they were found.
+        asserts (`dict`):
+            Those of all programs, by source.
+        shown (`set`):
+            Sources of those whose failure the model has seen.
+        wrong (`dict`):
+            Sources of wrong ones, in the order in which they were found.
     """
 
     asserts: dict[str, Assert] = field(default_factory=dict)
@@ -120,10 +123,14 @@ class _Outcome:
     What a program of the model's came to.
 
     Args:
-        code (`str`): the program without the asserts that are known to be wrong.
-        feedback ([`~reflection_trl.feedback.Feedback`]): of the program, or of the problem's tests behind it.
-        further (`bool`): whether it comes from the problem's tests after the program's own asserts have held.
-        alone ([`~reflection_trl.feedback.Feedback`], *optional*): of the solution without its asserts, where it has been run.
+        code (`str`):
+            The program without the asserts that are known to be wrong.
+        feedback ([`~reflection_trl.feedback.Feedback`]):
+            Of the program, or of the problem's tests behind it.
+        further (`bool`):
+            Whether it comes from the problem's tests after the program's own asserts have held.
+        alone ([`~reflection_trl.feedback.Feedback`], *optional*):
+            Of the solution without its asserts, where it has been run.
     """
 
     code: str
@@ -235,7 +242,7 @@ class _Rollout:
         return answer, self._as_attempt(answer, outcome), outcome.further
 
     def _as_attempt(self, answer: Answer, outcome: _Outcome) -> Attempt:
-        """A round as it is stored."""
+        """Returns a round as it is stored."""
         language, parts = self.problem.language, split_asserts(outcome.code, self.problem.language)
         if outcome.alone is None:
             text = _whole_message(dataclasses.replace(answer, code=outcome.code), language)
@@ -247,7 +254,7 @@ class _Rollout:
         return Attempt(text, outcome.code, outcome.feedback, tests, outcome.alone)
 
     async def _write(self, number: int, failed: set[str]) -> list[Answer]:
-        """The programs that are drawn for a round, none of which has failed before."""
+        """Returns the programs that are drawn for a round, none of which has failed before."""
 
         async def draw(candidate: int, again: int) -> Answer:
             sampling = self.settings.repair if number else self.settings.first
@@ -278,7 +285,7 @@ class _Rollout:
         return [*answers.values()][::-1]
 
     def _with_tests_apart(self, answer: Answer, number: int) -> Answer:
-        """A program whose tests stand behind its solution."""
+        """Returns a program whose tests stand behind its solution."""
         if self.problem.examples:
             return answer
         parts = set_tests_apart(answer.code, self.problem.language)
@@ -288,7 +295,7 @@ class _Rollout:
         return dataclasses.replace(answer, code=parts.program)
 
     async def _write_from_answer(self, again: int) -> Answer:
-        """An answer to the request alone, with asserts that the model adds when it has been asked for them."""
+        """Returns an answer to the request alone, with asserts that the model adds when it has been asked for them."""
         sampling, language = self.settings.first, self.problem.language
         chat = [{"role": "user", "content": self.sequence.request}]
         self._first_answer = answer = await self._drawing.draw(chat, sampling, "first answer", again)
@@ -348,14 +355,17 @@ class _Rollout:
         return _Outcome(code, judged, True, alone)
 
     async def _run_alone(self, code: str) -> Feedback | None:
-        """The outcome of a solution without its tests. Only Python's is a program: elsewhere the tests bring the `main`."""
+        """
+        Returns the outcome of a solution without its tests. Only Python's is a program: elsewhere the tests bring the
+        `main`.
+        """
         parts = split_asserts(code, self.problem.language)
         if self.problem.language != "python" or not parts.tests:
             return None
         return _shown((await self._run(self.problem.language, parts.solution)).feedback)
 
     def _tests_itself(self, code: str) -> bool:
-        """Whether a program makes the tests that it was asked for."""
+        """Returns whether a program makes the tests that it was asked for."""
         return bool(self.problem.examples or split_asserts(code, self.problem.language).asserts)
 
     async def _refuted(self, asserts: Sequence[Assert]) -> Sequence[Assert]:
@@ -369,7 +379,7 @@ class _Rollout:
         )
 
     async def _voters(self) -> list[str]:
-        """Programs of other answers to the problem, drawn once."""
+        """Returns programs of other answers to the problem, drawn once."""
         if self._votes is None:
             chat = [{"role": "user", "content": self.sequence.request}]
             draws = (
@@ -384,7 +394,7 @@ class _Rollout:
         return self._votes
 
     def _drop(self, code: str, wrong: Sequence[Assert]) -> str:
-        """The program without wrong asserts, which are noted."""
+        """Returns the program without wrong asserts, which are noted."""
         if not wrong:
             return code
         self._found.wrong |= {one.source: None for one in wrong}
@@ -446,7 +456,7 @@ class _Rollout:
         return [{"role": "user", "content": self.sequence.request}]
 
     async def _draws(self, chat: list[dict[str, Any]], count: int, step: str) -> list[Draw]:
-        """Answers to the request, drawn at the same time and judged by the problem's tests."""
+        """Returns answers to the request, drawn at the same time and judged by the problem's tests."""
 
         async def draw(number: int) -> Draw:
             completion = await self._drawing.complete(
@@ -488,7 +498,7 @@ class _Rollout:
         await self._judge_answer(completion.text, answer.code, draw.feedback)
 
     async def _aided_answer(self, again: int) -> Answer:
-        """An answer of the model when it has been given the program that passed."""
+        """Returns an answer of the model when it has been given the program that passed."""
         problem = self.problem
         program = split_asserts(self.sequence.attempts[-1].code, problem.language).solution.strip()
         flags = {"examples": bool(problem.examples)}
@@ -514,9 +524,12 @@ class _Rollout:
         Refuses an answer that does not stand on its own, or that fails the problem's tests or the sequence's asserts.
 
         Args:
-            text (`str`): the answer.
-            code (`str`): the code in it.
-            judged ([`~reflection_trl.feedback.Feedback`], *optional*): what the problem's tests gave, where they have been run.
+            text (`str`):
+                The answer.
+            code (`str`):
+                The code in it.
+            judged ([`~reflection_trl.feedback.Feedback`], *optional*):
+                What the problem's tests gave, where they have been run.
         """
         problem, programs = self.problem, [attempt.code for attempt in self.sequence.attempts]
         check_standalone(text, code, programs, problem)
@@ -561,7 +574,7 @@ class _Rollout:
         return await contradicted(movable, program, self._run, self.problem.language, self.problem.entry_point)
 
     def _instruction(self, problem: str) -> str:
-        """The reflection instruction for a problem; for an empty one, what it says of its own."""
+        """Returns the reflection instruction for a problem; for an empty one, what it says of its own."""
         return self._prompt(
             "reflection",
             instruction=problem,
@@ -571,7 +584,7 @@ class _Rollout:
         )
 
     def _feedback(self, problem: str, feedback: str, further: bool = False) -> str:
-        """The request to go on after a failure, or what it says of its own."""
+        """Returns the request to go on after a failure, or what it says of its own."""
         return self._prompt(
             "feedback",
             instruction=problem,
@@ -589,7 +602,7 @@ class _Rollout:
 
 
 def _whole_message(answer: Answer, language: str) -> str:
-    """A program as one message, its tests in a code block of their own."""
+    """Returns a program as one message, its tests in a code block of their own."""
     parts = split_asserts(answer.code, language)
     if not parts.tests:
         return answer.message(language)
@@ -603,12 +616,12 @@ def _refuse_echo(answer: Answer, prompt: str) -> None:
 
 
 def _shown(feedback: Feedback) -> Feedback:
-    """The feedback, with a text where it has none."""
+    """Returns the feedback, with a text where it has none."""
     return feedback if feedback.text.strip() else dataclasses.replace(feedback, text=_NO_OUTPUT)
 
 
 def _blamed(feedback: Feedback, asserts: Sequence[Assert]) -> set[str]:
-    """The asserts that a failed run of their own program has reported."""
+    """Returns the asserts that a failed run of their own program has reported."""
     at = {one.source for one in asserts if feedback.line is not None and one.first <= feedback.line <= one.last}
     # An assert within a test function stands elsewhere: any of them may be meant
     return at or ({one.source for one in asserts} if feedback.kind is FeedbackKind.ASSERTION else set())
@@ -619,11 +632,11 @@ def _joined(asserts: Sequence[Assert]) -> str:
 
 
 def _has_analysis(lead: str) -> bool:
-    """Whether prose says more than that a program follows."""
+    """Returns whether prose says more than that a program follows."""
     return len(_ANNOUNCEMENT.sub("", lead).split()) >= 5
 
 
 def _brief(feedback: Feedback) -> str:
-    """The failure in one line."""
+    """Returns the failure in one line."""
     parts = [part for part in (feedback.error_type, feedback.message) if part]
     return ": ".join(parts).split("\n")[0][:200] or f"{feedback.kind.value}."

@@ -61,18 +61,23 @@ def share_of(
     problems: Sequence[Problem], samples: int, process: int, processes: int, whole_problems: bool = False
 ) -> list[Task]:
     """
-    The rollouts that one of several processes makes. It does not depend on what has been made already: processes look at
-    that at different times.
+    Returns the rollouts that one of several processes makes. It does not depend on what has been made already:
+    processes look at that at different times.
 
     Args:
-        problems (`Sequence[Problem]`): all problems.
-        samples (`int`): rollouts of each.
-        process (`int`): number of the process.
-        processes (`int`): how many there are.
-        whole_problems (`bool`, *optional*, defaults to `False`): whether one process makes all rollouts of a problem.
+        problems (`Sequence[Problem]`):
+            All problems.
+        samples (`int`):
+            Rollouts of each.
+        process (`int`):
+            Number of the process.
+        processes (`int`):
+            How many there are.
+        whole_problems (`bool`, *optional*, defaults to `False`):
+            Whether one process makes all rollouts of a problem.
 
     Returns:
-        `list`: problems and the number of the sample; one sample of every problem comes before the second of any.
+        `list`: Problems and the number of the sample; one sample of every problem comes before the second of any.
     """
     if whole_problems:
         return [(problem, sample) for sample in range(samples) for problem in problems[process::processes]]
@@ -92,7 +97,8 @@ def open_tasks(
 
     Args:
         problems, samples, process, processes, whole_problems: as there.
-        folder ([`RunFolder`]): holds those that are made.
+        folder ([`RunFolder`]):
+            Holds those that are made.
     """
     made = {key for key, record in latest_records(folder).items() if not is_open(record)}
     share = share_of(problems, samples, process, processes, whole_problems)
@@ -101,10 +107,12 @@ def open_tasks(
 
 def latest_records(folder: RunFolder) -> dict[tuple[str, int], dict[str, Any]]:
     """
-    The rollouts in a folder, by problem and sample. One that got no answer of the model counts until it is made again.
+    Returns the rollouts in a folder, by problem and sample. One that got no answer of the model counts until it is
+    made again.
 
     Args:
-        folder ([`RunFolder`]): the folder.
+        folder ([`RunFolder`]):
+            The folder.
     """
     latest: dict[tuple[str, int], dict[str, Any]] = {}
     for record in folder.records():
@@ -115,7 +123,7 @@ def latest_records(folder: RunFolder) -> dict[tuple[str, int], dict[str, Any]]:
 
 
 def is_open(record: dict[str, Any]) -> bool:
-    """Whether a rollout has to be made again: the model was not able to answer, which is no judgment."""
+    """Returns whether a rollout has to be made again: the model was not able to answer, which is no judgment."""
     return record["rejection"] == Rejection.GENERATION_FAILED
 
 
@@ -133,14 +141,22 @@ async def make_rollouts(
     Makes rollouts and keeps each one. Of a problem that is given up, it only keeps that.
 
     Args:
-        tasks (`Sequence[Task]`): which ones.
-        generate ([`~reflection_trl.generation.Generate`]): draws answers.
-        execute ([`~reflection_trl.languages.execution.Execute`]): runs programs.
-        settings ([`RolloutSettings`]): how.
-        folder ([`RunFolder`]): where they are kept.
-        session ([`Session`]): is brought up to date.
-        in_flight (`int`, *optional*, defaults to 128): rollouts at a time.
-        prospects ([`Prospects`], *optional*): know which problems are given up.
+        tasks (`Sequence[Task]`):
+            Which ones.
+        generate ([`~reflection_trl.generation.Generate`]):
+            Draws answers.
+        execute ([`~reflection_trl.languages.execution.Execute`]):
+            Runs programs.
+        settings ([`RolloutSettings`]):
+            How.
+        folder ([`RunFolder`]):
+            Where they are kept.
+        session ([`Session`]):
+            Is brought up to date.
+        in_flight (`int`, *optional*, defaults to 128):
+            Rollouts at a time.
+        prospects ([`Prospects`], *optional*):
+            Know which problems are given up.
 
     Raises:
         [`~reflection_trl.generation.GenerationError`]: When the model can no longer be asked, or a budget is used up.

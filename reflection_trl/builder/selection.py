@@ -27,7 +27,7 @@ def select(
             The most sequences of a problem, by its id; see [`difficulty_quotas`]. A problem that is not named has no limit.
 
     Returns:
-        `tuple`: those that stay and those that are set aside, each in the order of `records`.
+        `tuple`: Those that stay and those that are set aside, each in the order of `records`.
 
     Raises:
         ValueError: If the share is out of its range.
@@ -53,9 +53,11 @@ def difficulty_quotas(solve_rates: Mapping[str, float | None], samples: int) -> 
     always does, all where it never does.
 
     Args:
-        solve_rates (`Mapping[str, float]`): share of answers to the request alone that pass, by the problem's id; `None` where it was not
-            measured, which sets no limit.
-        samples (`int`): rollouts of each problem.
+        solve_rates (`Mapping[str, float]`):
+            Share of answers to the request alone that pass, by the problem's id; `None` where it was not measured,
+            which sets no limit.
+        samples (`int`):
+            Rollouts of each problem.
 
     Returns:
         `dict[str, int]`: `samples` times the share of answers that do not pass, rounded up.

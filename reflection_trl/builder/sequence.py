@@ -12,11 +12,16 @@ class Attempt:
     One round: what the model wrote, the code in it, and what running that taught.
 
     Args:
-        text (`str`): the assistant's message, its fenced code included.
-        code (`str`): the code that was run: the solution and its tests.
-        feedback ([`~reflection_trl.feedback.Feedback`]): its outcome.
-        tests (`str`, *optional*, defaults to `""`): the fenced tests, where they are a message of their own.
-        alone ([`~reflection_trl.feedback.Feedback`], *optional*): outcome of the solution without its tests, where these are apart.
+        text (`str`):
+            The assistant's message, its fenced code included.
+        code (`str`):
+            The code that was run: the solution and its tests.
+        feedback ([`~reflection_trl.feedback.Feedback`]):
+            Its outcome.
+        tests (`str`, *optional*, defaults to `""`):
+            The fenced tests, where they are a message of their own.
+        alone ([`~reflection_trl.feedback.Feedback`], *optional*):
+            Outcome of the solution without its tests, where these are apart.
     """
 
     text: str
@@ -27,11 +32,14 @@ class Attempt:
 
     @property
     def runs(self) -> tuple[Feedback, ...]:
-        """The outcome of each run, in the order of the conversation's tool turns."""
+        """Returns the outcome of each run, in the order of the conversation's tool turns."""
         return (self.feedback,) if self.alone is None else (self.alone, self.feedback)
 
     def messages(self) -> list[dict[str, str]]:
-        """The turns of the round: solution, output, tests, output; or program and output, where the tests are not apart."""
+        """
+        Returns the turns of the round: solution, output, tests, output; or program and output, where the tests are not
+        apart.
+        """
         turns = []
         for text, run in zip((self.text, self.tests), self.runs, strict=False):
             turns += [{"role": "assistant", "content": text}, {"role": "tool", "content": run.text}]
@@ -44,24 +52,42 @@ class ReflectionSequence:
     One rollout on one problem, accepted or not.
 
     Args:
-        problem ([`~reflection_trl.problems.Problem`]): the problem.
-        sample (`int`): number of this rollout among those of the problem, from 0.
-        instruction (`str`): the reflection instruction (first user turn).
-        attempts (`tuple[Attempt]`): the rounds, in order.
-        conclusion (`str`): what the assistant says after the last run.
-        request (`str`): the one-off request (second user turn).
-        answer (`str`): the final answer, its fenced code included.
-        answer_code (`str`): the code of the final answer.
-        unaided (`bool`): whether the final answer was given to the request alone, without the program that had passed.
-        solved (`tuple[bool]`): of answers drawn to the request alone to measure how hard the problem is, whether each passed its tests.
-        taught (`tuple[bool]`): of the answers drawn in the sequence's own conversation, likewise.
-        rejection (`str`, *optional*): why it may not be trained on, as a short slug such as `"tests_failed"`; `None` when accepted.
-        detail (`str`): one sentence on the rejection.
-        unusable (`str`): what the model wrote last, where that is what it was rejected for.
-        wrong_asserts (`tuple[str]`): asserts of the model's own that were found wrong, and marked or dropped.
-        prompt_tokens (`int`): tokens of all requests.
-        completion_tokens (`int`): tokens of all answers.
-        runs (`int`): programs executed.
+        problem ([`~reflection_trl.problems.Problem`]):
+            The problem.
+        sample (`int`):
+            Number of this rollout among those of the problem, from 0.
+        instruction (`str`):
+            The reflection instruction (first user turn).
+        attempts (`tuple[Attempt]`):
+            The rounds, in order.
+        conclusion (`str`):
+            What the assistant says after the last run.
+        request (`str`):
+            The one-off request (second user turn).
+        answer (`str`):
+            The final answer, its fenced code included.
+        answer_code (`str`):
+            The code of the final answer.
+        unaided (`bool`):
+            Whether the final answer was given to the request alone, without the program that had passed.
+        solved (`tuple[bool]`):
+            Of answers drawn to the request alone to measure how hard the problem is, whether each passed its tests.
+        taught (`tuple[bool]`):
+            Of the answers drawn in the sequence's own conversation, likewise.
+        rejection (`str`, *optional*):
+            Why it may not be trained on, as a short slug such as `"tests_failed"`; `None` when accepted.
+        detail (`str`):
+            One sentence on the rejection.
+        unusable (`str`):
+            What the model wrote last, where that is what it was rejected for.
+        wrong_asserts (`tuple[str]`):
+            Asserts of the model's own that were found wrong, and marked or dropped.
+        prompt_tokens (`int`):
+            Tokens of all requests.
+        completion_tokens (`int`):
+            Tokens of all answers.
+        runs (`int`):
+            Programs executed.
     """
 
     problem: Problem
@@ -85,21 +111,21 @@ class ReflectionSequence:
 
     @property
     def accepted(self) -> bool:
-        """Whether it may be trained on."""
+        """Returns whether it may be trained on."""
         return self.rejection is None
 
     @property
     def rounds(self) -> int:
-        """Programs that the model wrote before it was done, the passing one included."""
+        """Returns programs that the model wrote before it was done, the passing one included."""
         return len(self.attempts)
 
     @property
     def repaired(self) -> bool:
-        """Whether at least one attempt really failed before one passed."""
+        """Returns whether at least one attempt really failed before one passed."""
         return any(not attempt.feedback.passed for attempt in self.attempts)
 
     def messages(self) -> list[dict[str, str]]:
-        """The conversation, in the form of [`reflection_trl.sequences`]."""
+        """Returns the conversation, in the form of [`reflection_trl.sequences`]."""
         turns = [{"role": "user", "content": self.instruction}]
         for attempt in self.attempts:
             turns += attempt.messages()

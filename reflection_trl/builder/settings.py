@@ -103,5 +103,5 @@ class RolloutSettings:
 
     @functools.cached_property
     def prompts(self) -> Prompts:
-        """The templates, read once."""
+        """Returns the templates, read once."""
         return Prompts.load(self.templates)

@@ -20,32 +20,58 @@ class BuildStatistics:
     `contamination`, `untested` and `licenses` are what the dataset card shows.
 
     Args:
-        models (`list[str]`): who wrote the sequences.
-        problems (`list[str]`): sources of the problems, with their number.
-        sampling (`dict[str, str]`): how each stage was drawn.
-        prompts (`dict[str, str]`): the templates.
-        rollouts (`int`): made in all.
-        accepted (`int`): fit to be trained on.
-        rows (`int`): in the dataset: the accepted ones without those that were set aside.
-        set_aside (`int`): surplus successes at the first try.
-        repaired (`int`): rows with at least one failed attempt.
-        rejections (`dict[str, int]`): reasons.
-        rounds (`dict[int, int]`): programs in a row's sequence -> rows.
-        failures (`dict[str, int]`): kinds of feedback of failed attempts, over all rollouts.
-        wrong_asserts (`int`): asserts of models' own that were found wrong in accepted rollouts.
-        pass_rates (`dict[str, float]`): shares of what was tried that passed.
-        licenses (`dict[str, int]`): of the rows' problems.
-        contamination (`str`): what the problems were compared with, and what was found.
-        prompt_tokens (`int`): of all requests of all sessions, those of unfinished rollouts included.
-        completion_tokens (`int`): of all answers, likewise.
-        runs (`int`): programs that were run, likewise.
-        seconds (`float`): in which at least one process was at work.
-        sessions (`int`): stretches of time in which the run was at work; several processes at a time are one.
-        spared (`int`, *optional*, defaults to 0): rollouts of problems that were given up, which were not made.
-        unaided (`int`, *optional*, defaults to 0): accepted rollouts whose answer was given to the request alone.
-        difficulty (`dict[str, int]`, *optional*): share of one-off answers that pass -> rows, where it was measured.
-        suspicious (`int`, *optional*, defaults to 0): accepted rollouts with a program that touches what honest ones do not.
-        untested (`str`, *optional*, defaults to `""`): how many problems have neither tests nor examples, in a sentence.
+        models (`list[str]`):
+            Who wrote the sequences.
+        problems (`list[str]`):
+            Sources of the problems, with their number.
+        sampling (`dict[str, str]`):
+            How each stage was drawn.
+        prompts (`dict[str, str]`):
+            The templates.
+        rollouts (`int`):
+            Made in all.
+        accepted (`int`):
+            Fit to be trained on.
+        rows (`int`):
+            In the dataset: the accepted ones without those that were set aside.
+        set_aside (`int`):
+            Surplus successes at the first try.
+        repaired (`int`):
+            Rows with at least one failed attempt.
+        rejections (`dict[str, int]`):
+            Reasons.
+        rounds (`dict[int, int]`):
+            Programs in a row's sequence -> rows.
+        failures (`dict[str, int]`):
+            Kinds of feedback of failed attempts, over all rollouts.
+        wrong_asserts (`int`):
+            Asserts of models' own that were found wrong in accepted rollouts.
+        pass_rates (`dict[str, float]`):
+            Shares of what was tried that passed.
+        licenses (`dict[str, int]`):
+            Of the rows' problems.
+        contamination (`str`):
+            What the problems were compared with, and what was found.
+        prompt_tokens (`int`):
+            Of all requests of all sessions, those of unfinished rollouts included.
+        completion_tokens (`int`):
+            Of all answers, likewise.
+        runs (`int`):
+            Programs that were run, likewise.
+        seconds (`float`):
+            In which at least one process was at work.
+        sessions (`int`):
+            Stretches of time in which the run was at work; several processes at a time are one.
+        spared (`int`, *optional*, defaults to 0):
+            Rollouts of problems that were given up, which were not made.
+        unaided (`int`, *optional*, defaults to 0):
+            Accepted rollouts whose answer was given to the request alone.
+        difficulty (`dict[str, int]`, *optional*):
+            Share of one-off answers that pass -> rows, where it was measured.
+        suspicious (`int`, *optional*, defaults to 0):
+            Accepted rollouts with a program that touches what honest ones do not.
+        untested (`str`, *optional*, defaults to `""`):
+            How many problems have neither tests nor examples, in a sentence.
     """
 
     models: list[str]
@@ -80,17 +106,20 @@ class BuildStatistics:
         return dataclasses.asdict(self)
 
     def _solve_rates(self) -> list[tuple[str, str]]:
-        """A line on how often answers passed, with a sequence before them and without, where that was measured."""
+        """
+        Returns a line on how often answers passed, with a sequence before them and without, where that was measured.
+        """
         rates = {name: self.pass_rates.get(name) for name in (_ONE_OFF, _TAUGHT)}
         text = ", ".join(f"{name}: {rate:.1%}" for name, rate in rates.items() if rate is not None)
         return [("passed", text)] if text else []
 
     def table(self, price_per_million_tokens: float | None = None) -> str:
         """
-        A summary in Markdown.
+        Returns a summary in Markdown.
 
         Args:
-            price_per_million_tokens (`float`, *optional*): of prompts and answers alike; adds a line on the cost.
+            price_per_million_tokens (`float`, *optional*):
+                Of prompts and answers alike; adds a line on the cost.
         """
         seconds = max(self.seconds, 1e-9)
         lines = [
@@ -126,11 +155,13 @@ class BuildStatistics:
 
 def cost_of(tokens: int, price_per_million: float) -> str:
     """
-    A cost as text, to the hundredth, or to two digits where it is less.
+    Returns a cost as text, to the hundredth, or to two digits where it is less.
 
     Args:
-        tokens (`int`): prompts and answers together.
-        price_per_million (`float`): of a million of them.
+        tokens (`int`):
+            Prompts and answers together.
+        price_per_million (`float`):
+            Of a million of them.
     """
     cost = tokens / 1e6 * price_per_million
     return f"{cost:,.2f}" if cost >= 0.1 or not cost else f"{cost:.2g}"
@@ -147,10 +178,14 @@ def measure(
     Counts a run.
 
     Args:
-        records (`Sequence[dict]`): all rollouts.
-        rows (`Sequence[dict]`): the dataset's rows.
-        sessions (`Sequence[Session]`): of the run's folder.
-        solve_rates (`Sequence[float]`, *optional*): of each problem, share of one-off answers that pass.
+        records (`Sequence[dict]`):
+            All rollouts.
+        rows (`Sequence[dict]`):
+            The dataset's rows.
+        sessions (`Sequence[Session]`):
+            Of the run's folder.
+        solve_rates (`Sequence[float]`, *optional*):
+            Of each problem, share of one-off answers that pass.
         described: `models`, `problems`, `sampling`, `prompts`, `contamination`, `untested` and `spared`.
     """
     accepted = [record for record in records if record["rejection"] is None]
@@ -190,7 +225,7 @@ def measure(
 
 
 def _difficulty(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Rows by the share of one-off answers to their problem that pass, hardest first."""
+    """Returns rows by the share of one-off answers to their problem that pass, hardest first."""
     rates = [rate for row in rows if (rate := row["solve_rate"]) is not None]
     bands = [
         (0.0, "0%"),
@@ -205,7 +240,7 @@ def _difficulty(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 
 def _stretches(sessions: Sequence[Session]) -> list[tuple[float, float]]:
-    """The times in which at least one session was going on."""
+    """Returns the times in which at least one session was going on."""
     stretches: list[tuple[float, float]] = []
     for session in sorted(sessions, key=lambda one: one.began):
         if stretches and session.began <= stretches[-1][1]:

@@ -88,7 +88,10 @@ def check_exists(what: str, name: str) -> None:
 
 
 def is_path(name: str) -> bool:
-    """Whether a name can only mean a path: a Hub id has one slash at most, and nobody's name is `models` or `out`."""
+    """
+    Returns whether a name can only mean a path: a Hub id has one slash at most, and nobody's name is `models` or
+    `out`.
+    """
     path = Path(name)
     looks_local = path.is_absolute() or name.startswith((".", "~", "models/", "out/")) or name.count("/") > 1
     return looks_local or (name.count("/") == 1 and path.parent.is_dir())

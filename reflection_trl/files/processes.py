@@ -22,8 +22,9 @@ _LAUNCHER = frozenset(
 
 def place_among_processes() -> tuple[int, int]:
     """
-    Number of this process and how many there are. Each one is given one GPU and forgets the others; with more processes than GPUs
-    in `CUDA_VISIBLE_DEVICES`, several have the same. To be called before anything looks at the GPUs.
+    Returns the index of this process and the number of processes. Each one is given one GPU and forgets the others; with more
+    processes than GPUs in `CUDA_VISIBLE_DEVICES`, several have the same. To be called before anything looks at the
+    GPUs.
     """
     process, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if processes > 1:

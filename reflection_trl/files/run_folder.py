@@ -41,12 +41,18 @@ class Session:
     What one process has spent since it was started, answers and programs of unfinished rollouts included.
 
     Args:
-        process (`int`): number of the process.
-        began (`float`): seconds of the epoch.
-        until (`float`): when these figures were written.
-        prompt_tokens (`int`): of all requests that were answered.
-        completion_tokens (`int`): of all answers.
-        runs (`int`): programs that were run.
+        process (`int`):
+            Number of the process.
+        began (`float`):
+            Seconds of the epoch.
+        until (`float`):
+            When these figures were written.
+        prompt_tokens (`int`):
+            Of all requests that were answered.
+        completion_tokens (`int`):
+            Of all answers.
+        runs (`int`):
+            Programs that were run.
     """
 
     process: int = 0
@@ -62,10 +68,14 @@ class RunFolder:
     The folder of one run.
 
     Args:
-        path (`str` or `Path`): the folder; made when it is not there.
-        settings (`dict`): what the run is. A folder that holds a run with other settings is refused.
-        process (`int`, *optional*, defaults to `0`): number of this process among those that work for it.
-        records (`str`, *optional*, defaults to `"rollouts"`): name of the subfolder with what [`RunFolder.append`] adds.
+        path (`str` or `Path`):
+            The folder; made when it is not there.
+        settings (`dict`):
+            What the run is. A folder that holds a run with other settings is refused.
+        process (`int`, *optional*, defaults to `0`):
+            Number of this process among those that work for it.
+        records (`str`, *optional*, defaults to `"rollouts"`):
+            Name of the subfolder with what [`RunFolder.append`] adds.
 
     Raises:
         [`RunError`]: If the folder holds something else, cannot be written, or another process is at work in it.
@@ -130,10 +140,11 @@ class RunFolder:
 
     def is_locked(self, process: int) -> bool:
         """
-        Whether another process of this run is at work.
+        Returns whether another process of this run is at work.
 
         Args:
-            process (`int`): its number.
+            process (`int`):
+                Its number.
         """
         try:
             with open(self.path / f".lock-{process}") as lock:
@@ -177,7 +188,7 @@ class RunFolder:
         )
 
     def _has_nothing(self) -> bool:
-        """Whether no process has made anything here, nor is at it."""
+        """Returns whether no process has made anything here, nor is at it."""
         numbers = (int(lock.name.rpartition("-")[2]) for lock in self.path.glob(".lock-*"))
         return not any(file.stat().st_size for file in self._records.glob("*.jsonl")) and not any(
             number != self.process and self.is_locked(number) for number in numbers
@@ -188,8 +199,10 @@ class RunFolder:
         Refuses to go on with what a model has made that was trained again in its folder since: it would pass for the new one's.
 
         Args:
-            model (`str`): the folder.
-            weights (`str`, *optional*): tells its weights from others, as [`~reflection_trl.files.model_folder.weights_digest`] does. With
+            model (`str`):
+                The folder.
+            weights (`str`, *optional*):
+                Tells its weights from others, as [`~reflection_trl.files.model_folder.weights_digest`] does. With
                 `None`, where they are gone or a server's, nothing is refused: what is there can be judged without.
 
         Raises:
@@ -235,7 +248,7 @@ class RunFolder:
                 file.truncate(whole)
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """All rollouts so far, of all processes; a line that is not whole is left out."""
+        """Returns all rollouts so far, of all processes; a line that is not whole is left out."""
         return self._read({})
 
     def new_records(self) -> Iterator[dict[str, Any]]:
@@ -296,7 +309,7 @@ class RunFolder:
             write_json(folder / f"{session.process:05d}-{session.began:.3f}.json", asdict(session))
 
     def sessions(self) -> list[Session]:
-        """All sessions of all processes, up to their last figures."""
+        """Returns all sessions of all processes, up to their last figures."""
         return [Session(**json.loads(file.read_text())) for file in sorted((self.path / "sessions").glob("*.json"))]
 
     # The outcome
@@ -306,8 +319,10 @@ class RunFolder:
         Writes the outcome of one kind, in shards, in place of what was there.
 
         Args:
-            kind (`str`): `"accepted"`, `"set_aside"` or `"rejected"`.
-            rows (`Sequence[dict]`): in their order.
+            kind (`str`):
+                `"accepted"`, `"set_aside"` or `"rejected"`.
+            rows (`Sequence[dict]`):
+                In their order.
         """
         folder = self.path / "rows"
         folder.mkdir(exist_ok=True)

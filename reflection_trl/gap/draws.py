@@ -30,11 +30,16 @@ class Task:
     One answer that is to be drawn.
 
     Args:
-        context (`str`): `"teacher"` or `"student"`.
-        key (`str`): of the row, or of the request, which several rows may share.
-        draw (`int`): its number, from 0.
-        chat (`list[dict]`): the conversation.
-        row (`dict`): the row.
+        context (`str`):
+            `"teacher"` or `"student"`.
+        key (`str`):
+            Of the row, or of the request, which several rows may share.
+        draw (`int`):
+            Its number, from 0.
+        chat (`list[dict]`):
+            The conversation.
+        row (`dict`):
+            The row.
     """
 
     context: str
@@ -46,11 +51,13 @@ class Task:
 
 def choose_rows(rows: Sequence[dict[str, Any]], settings: GapSettings) -> list[tuple[int, dict[str, Any]]]:
     """
-    The reflection rows that are looked at, with their numbers, in the order of the dataset.
+    Returns the reflection rows that are looked at, with their numbers, in the order of the dataset.
 
     Args:
-        rows (`Sequence[dict]`): in the form of [`reflection_trl.sequences`].
-        settings ([`GapSettings`]): how many.
+        rows (`Sequence[dict]`):
+            In the form of [`reflection_trl.sequences`].
+        settings ([`GapSettings`]):
+            How many.
 
     Raises:
         ValueError: If there are none.
@@ -68,11 +75,13 @@ def choose_rows(rows: Sequence[dict[str, Any]], settings: GapSettings) -> list[t
 
 def make_tasks(rows: Sequence[tuple[int, dict[str, Any]]], settings: GapSettings) -> list[Task]:
     """
-    All answers that a gap is made of. The student's are drawn once for a request, however many rows have it.
+    Returns all answers that a gap is made of. The student's are drawn once for a request, however many rows have it.
 
     Args:
-        rows (`Sequence`): of [`choose_rows`].
-        settings ([`GapSettings`]): how many draws.
+        rows (`Sequence`):
+            Of [`choose_rows`].
+        settings ([`GapSettings`]):
+            How many draws.
     """
     tasks, asked = [], set()
     for number, row in rows:
@@ -90,14 +99,14 @@ def make_tasks(rows: Sequence[tuple[int, dict[str, Any]]], settings: GapSettings
 
 
 def request_key(row: dict[str, Any]) -> str:
-    """Names the request of a row: the same for all rows that ask the same."""
+    """Returns names the request of a row: the same for all rows that ask the same."""
     first = row["messages"][0]
     text = (first["content"] if first["role"] == "system" else "") + "\0" + row["messages"][-2]["content"]
     return f"request {zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}"
 
 
 def row_problem(row: dict[str, Any]) -> Problem:
-    """The problem of a built row, as far as its columns tell."""
+    """Returns the problem of a built row, as far as its columns tell."""
     examples = tuple(Example(one["stdin"], one["stdout"]) for one in row.get("examples") or ())
     return Problem(
         id=str(row.get("problem_id") or request_key(row)),
@@ -122,13 +131,20 @@ async def draw_all(
     Draws and judges the answers that the folder does not hold yet, and keeps each as soon as it is there.
 
     Args:
-        tasks (`Sequence[Task]`): all of them.
-        generate ([`~reflection_trl.generation.Generate`]): draws answers.
-        execute ([`~reflection_trl.languages.execution.Execute`]): runs programs.
-        settings ([`GapSettings`]): how.
-        folder ([`~reflection_trl.files.run_folder.RunFolder`]): where answers are kept.
-        in_flight (`int`): requests at a time.
-        advance (*optional*): is called for each answer.
+        tasks (`Sequence[Task]`):
+            All of them.
+        generate ([`~reflection_trl.generation.Generate`]):
+            Draws answers.
+        execute ([`~reflection_trl.languages.execution.Execute`]):
+            Runs programs.
+        settings ([`GapSettings`]):
+            How.
+        folder ([`~reflection_trl.files.run_folder.RunFolder`]):
+            Where answers are kept.
+        in_flight (`int`):
+            Requests at a time.
+        advance (*optional*):
+            Is called for each answer.
     """
     made = {(record["context"], record["key"], record["draw"]) for record in folder.records()}
     pending = iter([task for task in tasks if (task.context, task.key, task.draw) not in made])
@@ -175,7 +191,10 @@ async def draw_one(task: Task, generate: Generate, execute: Execute, settings: G
 
 
 def agrees(answer: Answer, row: dict[str, Any]) -> bool:
-    """Whether an answer is the row's own program, whatever its layout and its comments: the judge where there are no tests."""
+    """
+    Returns whether an answer is the row's own program, whatever its layout and its comments: the judge where there are
+    no tests.
+    """
     language = row.get("language") or "python"
     wanted = read_answer(row["messages"][-1]["content"], language).code
     return bool(wanted) and _normal(answer.code, language) == _normal(wanted, language)

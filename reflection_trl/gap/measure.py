@@ -25,12 +25,15 @@ GAP_FILE = "gap.json"
 
 def read_dataset(source: str, split: str = "train", config: str | None = None) -> list[dict[str, Any]]:
     """
-    The rows of a dataset.
+    Returns the rows of a dataset.
 
     Args:
-        source (`str`): dataset id, directory, or a `.json`, `.jsonl` or `.parquet` file.
-        split (`str`, *optional*, defaults to `"train"`): split of a dataset id or directory.
-        config (`str`, *optional*): configuration of a dataset id or directory.
+        source (`str`):
+            Dataset id, directory, or a `.json`, `.jsonl` or `.parquet` file.
+        split (`str`, *optional*, defaults to `"train"`):
+            Split of a dataset id or directory.
+        config (`str`, *optional*):
+            Configuration of a dataset id or directory.
 
     Raises:
         ValueError: If there is no such dataset, or it has no rows to train on.

@@ -23,15 +23,24 @@ class Side:
     The answers in one context. All shares are from 0 to 1.
 
     Args:
-        answers (`int`): how many there are.
-        solved ([`~reflection_trl.evaluation.statistics.Rate`]): share that is right, with its interval by the bootstrap over requests.
-        tests (`float`): share that holds tests of itself.
-        leaning (`float`): share that refers to earlier work ("corrected version").
-        no_code (`float`): share without a program.
-        cut (`float`): share that was cut off.
-        docstring (`float`): share with a docstring (Python).
-        prose (`float`): share with prose around the code.
-        tokens (`float`): mean length.
+        answers (`int`):
+            How many there are.
+        solved ([`~reflection_trl.evaluation.statistics.Rate`]):
+            Share that is right, with its interval by the bootstrap over requests.
+        tests (`float`):
+            Share that holds tests of itself.
+        leaning (`float`):
+            Share that refers to earlier work ("corrected version").
+        no_code (`float`):
+            Share without a program.
+        cut (`float`):
+            Share that was cut off.
+        docstring (`float`):
+            Share with a docstring (Python).
+        prose (`float`):
+            Share with prose around the code.
+        tokens (`float`):
+            Mean length.
     """
 
     answers: int
@@ -51,15 +60,24 @@ class Gap:
     The gap of a dataset and a model.
 
     Args:
-        rows (`int`): rows that were looked at.
-        requests (`int`): different requests among them, over which intervals are.
-        teacher ([`Side`]): answers after the sequences.
-        student ([`Side`]): answers to the requests alone.
-        difference (`float`): teacher's solve rate less the student's, of the same rows: the gap.
-        low, high (`float`): its 95 % interval, by the bootstrap over requests.
-        p_value (`float`): how likely so large a difference is by chance, by a permutation test over requests.
-        agreement (`int`): rows without tests, of which an answer counts as right when it is the row's own.
-        tokens ([`TokenGap`], *optional*): how the predictions of each token differ, where that was measured.
+        rows (`int`):
+            Rows that were looked at.
+        requests (`int`):
+            Different requests among them, over which intervals are.
+        teacher ([`Side`]):
+            Answers after the sequences.
+        student ([`Side`]):
+            Answers to the requests alone.
+        difference (`float`):
+            Teacher's solve rate less the student's, of the same rows: the gap.
+        low, high (`float`):
+            Its 95 % interval, by the bootstrap over requests.
+        p_value (`float`):
+            How likely so large a difference is by chance, by a permutation test over requests.
+        agreement (`int`):
+            Rows without tests, of which an answer counts as right when it is the row's own.
+        tokens ([`TokenGap`], *optional*):
+            How the predictions of each token differ, where that was measured.
     """
 
     rows: int
@@ -111,7 +129,7 @@ class Gap:
         return dataclasses.asdict(self) | {"advice": self.advice}
 
     def table(self) -> str:
-        """The gap in Markdown, and the advice behind it."""
+        """Returns the gap in Markdown, and the advice behind it."""
         sides = (self.teacher, self.student)
 
         def line(name: str, cell: Callable[[Side], str]) -> str:
@@ -149,12 +167,15 @@ def summarize(
     rows: Sequence[tuple[int, dict[str, Any]]], records: Sequence[dict[str, Any]], tokens: TokenGap | None = None
 ) -> Gap:
     """
-    The gap that the answers show.
+    Returns the gap that the answers show.
 
     Args:
-        rows (`Sequence`): of [`~reflection_trl.gap.draws.choose_rows`].
-        records (`Sequence[dict]`): their answers, of [`~reflection_trl.gap.draws.draw_one`].
-        tokens ([`TokenGap`], *optional*): how predictions differ.
+        rows (`Sequence`):
+            Of [`~reflection_trl.gap.draws.choose_rows`].
+        records (`Sequence[dict]`):
+            Their answers, of [`~reflection_trl.gap.draws.draw_one`].
+        tokens ([`TokenGap`], *optional*):
+            How predictions differ.
     """
     of: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for record in records:

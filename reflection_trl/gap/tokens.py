@@ -29,12 +29,18 @@ class TokenGroup:
     Means over some tokens of the answers, in nats.
 
     Args:
-        tokens (`int`): how many.
-        teacher_loss (`float`): negative log-likelihood of the token after the sequence.
-        student_loss (`float`): the same after the request alone.
-        divergence (`float`): KL divergence of the student's prediction from the teacher's.
-        teacher_entropy (`float`): of the teacher's prediction.
-        student_entropy (`float`): of the student's.
+        tokens (`int`):
+            How many.
+        teacher_loss (`float`):
+            Negative log-likelihood of the token after the sequence.
+        student_loss (`float`):
+            The same after the request alone.
+        divergence (`float`):
+            KL divergence of the student's prediction from the teacher's.
+        teacher_entropy (`float`):
+            Of the teacher's prediction.
+        student_entropy (`float`):
+            Of the student's.
     """
 
     tokens: int = 0
@@ -51,9 +57,12 @@ class TokenGap:
     How the predictions of the answers' tokens differ.
 
     Args:
-        rows (`int`): rows of which the answers are.
-        content ([`TokenGroup`]): tokens of code.
-        style ([`TokenGroup`]): the others: prose, fences, comments, docstrings, white space and the end.
+        rows (`int`):
+            Rows of which the answers are.
+        content ([`TokenGroup`]):
+            Tokens of code.
+        style ([`TokenGroup`]):
+            The others: prose, fences, comments, docstrings, white space and the end.
     """
 
     rows: int
@@ -87,10 +96,14 @@ def measure_tokens(
     Compares the predictions of each token of the rows' answers, after the row's sequence and after its request alone.
 
     Args:
-        rows (`Sequence[dict]`): reflection rows.
-        generation ([`~reflection_trl.generation.GenerationArguments`]): which model; it is loaded by transformers.
-        model ([`~transformers.PreTrainedModel`], *optional*): in place of the one that would be loaded.
-        tokenizer ([`~transformers.PreTrainedTokenizerBase`], *optional*): likewise.
+        rows (`Sequence[dict]`):
+            Reflection rows.
+        generation ([`~reflection_trl.generation.GenerationArguments`]):
+            Which model; it is loaded by transformers.
+        model ([`~transformers.PreTrainedModel`], *optional*):
+            In place of the one that would be loaded.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`], *optional*):
+            Likewise.
 
     Returns:
         [`TokenGap`]
@@ -127,12 +140,15 @@ def content_tokens(answer: str, starts: np.ndarray, ends: np.ndarray, language: 
     Which tokens of an answer are content: they hold a character of code that is neither space nor a comment or docstring.
 
     Args:
-        answer (`str`): the answer.
-        starts, ends (`np.ndarray`, shape `(tokens,)`): characters that each token comes from.
-        language (`str`, *optional*, defaults to `"python"`): of its code.
+        answer (`str`):
+            The answer.
+        starts, ends (`np.ndarray`, shape `(tokens,)`):
+            Characters that each token comes from.
+        language (`str`, *optional*, defaults to `"python"`):
+            Of its code.
 
     Returns:
-        `np.ndarray`: of booleans, shape `(tokens,)`.
+        `np.ndarray`: Of booleans, shape `(tokens,)`.
     """
     is_content = np.zeros(len(answer) + 1, dtype=bool)
     for block in split_blocks({"role": "assistant", "content": answer}):
@@ -148,7 +164,7 @@ def content_tokens(answer: str, starts: np.ndarray, ends: np.ndarray, language: 
 
 
 def _remarks(code: str, language: str) -> list[tuple[int, int]]:
-    """The spans of comments and docstrings."""
+    """Returns the spans of comments and docstrings."""
     tree = parse_python(code) if language == "python" else None
     if tree is None:
         return [match.span() for match in _REMARK.finditer(code)]
@@ -168,7 +184,7 @@ def _remarks(code: str, language: str) -> list[tuple[int, int]]:
 
 
 def _columns(row: dict[str, Any], renderer: ChatTemplateRenderer) -> tuple[dict[str, list[int]], np.ndarray]:
-    """Token ids of both prompts and of the answer, and which tokens of the answer are content."""
+    """Returns token ids of both prompts and of the answer, and which tokens of the answer are content."""
     columns, rendering = renderer.tokenize(row), renderer.render(row)
     ids, start = columns["input_ids"], columns["answer_start"]
     _, starts, ends = encode(rendering, renderer.tokenizer)

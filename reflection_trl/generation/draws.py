@@ -14,7 +14,8 @@ class DrawEach(LogitsProcessor):
     Chooses the next token of each row by a sampling and a random generator of its own. Greedy search then takes it.
 
     Args:
-        samplings (`Sequence[Sampling]`): of the rows.
+        samplings (`Sequence[Sampling]`):
+            Of the rows.
     """
 
     def __init__(self, samplings: Sequence[Sampling]):
@@ -49,13 +50,17 @@ class EndEach(StoppingCriteria):
     Ends each row at an end token, one of its stop texts, or its length, or when its answer is no longer waited for.
 
     Args:
-        requests (`Sequence`): of the rows, with `sampling`, `room` and `done`.
-        prompt_length (`int`): tokens before the answers, padding included.
-        ends (`Collection[int]`): ids of end tokens.
+        requests (`Sequence`):
+            Of the rows, with `sampling`, `room` and `done`.
+        prompt_length (`int`):
+            Tokens before the answers, padding included.
+        ends (`Collection[int]`):
+            Ids of end tokens.
         tokenizer: decodes.
 
     Attributes:
-        lengths (`list[int]`): tokens of each answer, its end token included; 0 until it has ended.
+        lengths (`list[int]`):
+            Tokens of each answer, its end token included; 0 until it has ended.
     """
 
     def __init__(self, requests: Sequence[Any], prompt_length: int, ends: Collection[int], tokenizer: Any):
@@ -82,7 +87,7 @@ class EndEach(StoppingCriteria):
 
 
 def ends_in_stop(answer: list[int], stop: Sequence[str], tokenizer: Any) -> bool:
-    """Whether the last token has completed one of the stop texts."""
+    """Returns whether the last token has completed one of the stop texts."""
     if not stop:
         return False
     reach = max(len(text.encode("utf-8", "replace")) for text in stop) + 8  # a token is at least a byte

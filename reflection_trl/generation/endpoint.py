@@ -146,11 +146,15 @@ class EndpointGenerator:
         Makes a request until the server answers it, or says for good that it will not.
 
         Args:
-            method (`str`): of HTTP.
-            route (`str`): behind the base URL.
-            read (`Callable`): makes the result of the answer's JSON; a `ValueError`, `TypeError` or `LookupError` of it says that this is
-                no answer.
-            body (`dict`, *optional*): of the request.
+            method (`str`):
+                Of HTTP.
+            route (`str`):
+                Behind the base URL.
+            read (`Callable`):
+                Makes the result of the answer's JSON; a `ValueError`, `TypeError` or `LookupError` of it says that
+                this is no answer.
+            body (`dict`, *optional*):
+                Of the request.
 
         Raises:
             [`RequestRefusedError`]: If the server answers others, and not this one.
@@ -182,7 +186,9 @@ class EndpointGenerator:
             await asyncio.sleep(pause)
 
     async def _answers_others(self) -> bool:
-        """Whether a server that has answered before still does: asked for one token after a prompt of one word."""
+        """
+        Returns whether a server that has answered before still does: asked for one token after a prompt of one word.
+        """
         if not self._answered:
             return False
         body = {"model": self.model, **request_fields([{"role": "user", "content": "Hi"}], Sampling(max_tokens=1))}
@@ -205,7 +211,7 @@ class EndpointGenerator:
         )  # fmt: skip
 
     async def _attempt(self, method: str, route: str, body: dict[str, Any] | None) -> str:
-        """The text of a good answer."""
+        """Returns the text of a good answer."""
         import aiohttp
 
         try:
@@ -281,7 +287,7 @@ class EndpointGenerator:
 
 
 def _read_key(variable: str | None, base_url: str | None) -> str | None:
-    """The key to send; never the Hub's token to somebody's server."""
+    """Returns the key to send; never the Hub's token to somebody's server."""
     if variable:
         key: str | None = os.environ.get(variable, "").strip()
         if not key:
@@ -314,7 +320,7 @@ def _retry_after(value: str) -> float | None:
 def request_fields(
     prompt: Sequence[dict[str, Any]] | str, sampling: Sampling, chat_template_kwargs: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The body of a request, but for the model."""
+    """Returns the body of a request, but for the model."""
     fields: dict[str, Any] = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -335,11 +341,12 @@ def request_fields(
 
 def read_completion(answer: Any, prompt: str) -> Completion:
     """
-    An answer of either route, of which servers leave out whatever they like.
+    Returns an answer of either route, of which servers leave out whatever they like.
 
     Args:
         answer: the JSON.
-        prompt (`str`): what was asked, to estimate its tokens where the server does not count them.
+        prompt (`str`):
+            What was asked, to estimate its tokens where the server does not count them.
 
     Raises:
         ValueError, TypeError, LookupError or AttributeError: If it is none.

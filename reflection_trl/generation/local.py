@@ -128,7 +128,10 @@ class TransformersGenerator:
         return Completion(text, reason, len(request.ids), len(answer))
 
     def _text_behind(self, ids: list[int], answer: list[int]) -> str:
-        """The answer as text. Some tokenizers drop a leading space, so it is decoded behind the end of the prompt."""
+        """
+        Returns the answer as text. Some tokenizers drop a leading space, so it is decoded behind the end of the
+        prompt.
+        """
         before, both = (
             self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
             for tokens in (ids[-1:], ids[-1:] + answer)
@@ -218,7 +221,9 @@ class TransformersGenerator:
                 request.done.cancel()  # where there is no answer yet
 
     def _next_batch(self) -> list[_Request]:
-        """The first requests that fit into the context together, padding included. Those given up are left out."""
+        """
+        Returns the first requests that fit into the context together, padding included. Those given up are left out.
+        """
         batch: list[_Request] = []
         rest: list[_Request] = []
         prompt = room = 0
@@ -235,7 +240,7 @@ class TransformersGenerator:
         return batch
 
     def _answer(self, batch: list[_Request]) -> Sequence[list[int] | Exception]:
-        """Tokens for each request. When a batch fails, each of its requests is tried by itself."""
+        """Returns tokens for each request. When a batch fails, each of its requests is tried by itself."""
         if not batch:
             return []
         try:

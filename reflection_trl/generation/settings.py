@@ -140,7 +140,7 @@ class GenerationArguments:
 
     @property
     def chosen_backend(self) -> str:
-        """The backend that `"auto"` stands for on this machine."""
+        """Returns the backend that `"auto"` stands for on this machine."""
         if self.backend != "auto":
             return self.backend
         if self.base_url is not None:
@@ -185,10 +185,11 @@ def with_served_name(arguments: Arguments) -> Arguments:
 
 def open_generator(arguments: GenerationArguments) -> AbstractAsyncContextManager[Generate]:
     """
-    The generator that the arguments ask for: an asynchronous context manager, with `model` and `usage`.
+    Returns the generator that the arguments ask for: an asynchronous context manager, with `model` and `usage`.
 
     Args:
-        arguments ([`GenerationArguments`]): which model, and by what.
+        arguments ([`GenerationArguments`]):
+            Which model, and by what.
 
     Raises:
         [`GenerationError`]: If the model cannot be had; the sentence says why.

@@ -12,13 +12,16 @@ def as_prompt(
     prompt: Sequence[dict[str, Any]] | str, tokenizer: Any, model: str, variables: dict[str, Any] | None = None
 ) -> str:
     """
-    The prompt as text, special tokens included.
+    Returns the prompt as text, special tokens included.
 
     Args:
-        prompt (`list[dict]` or `str`): a conversation, whose last turn is gone on with when it is the assistant's, or a raw prompt.
+        prompt (`list[dict]` or `str`):
+            A conversation, whose last turn is gone on with when it is the assistant's, or a raw prompt.
         tokenizer: the model's.
-        model (`str`): its name, for messages.
-        variables (`dict`, *optional*): further ones for the template.
+        model (`str`):
+            Its name, for messages.
+        variables (`dict`, *optional*):
+            Further ones for the template.
 
     Raises:
         [`GenerationError`]: If the model has no chat template.
@@ -61,7 +64,7 @@ def _renderer(tokenizer: Any, variables: str) -> Any:
 
 def check_prompt_length(length: int, context: int) -> int:
     """
-    Tokens that are left for the answer.
+    Returns tokens that are left for the answer.
 
     Raises:
         [`RequestRefusedError`]: If there is no room for one, or no prompt.
@@ -79,5 +82,5 @@ def _adds_bos(tokenizer: Any) -> bool:
 
 
 def _encodable(text: str) -> str:
-    """The text with a question mark for each half of a surrogate pair, which no tokenizer takes."""
+    """Returns the text with a question mark for each half of a surrogate pair, which no tokenizer takes."""
     return text.encode("utf-8", "replace").decode("utf-8")

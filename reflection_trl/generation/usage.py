@@ -15,12 +15,18 @@ class Usage:
     may use at most is set aside while it is made, and one that no longer fits waits for what others leave over.
 
     Args:
-        requests (`int`): answers that were had.
-        retries (`int`): further attempts at requests that had failed.
-        prompt_tokens (`int`): tokens of all prompts.
-        completion_tokens (`int`): tokens of all answers.
-        max_requests (`int`, *optional*): the budget of answers; none by default.
-        max_tokens (`int`, *optional*): the budget of tokens, prompts and answers together; none by default.
+        requests (`int`):
+            Answers that were had.
+        retries (`int`):
+            Further attempts at requests that had failed.
+        prompt_tokens (`int`):
+            Tokens of all prompts.
+        completion_tokens (`int`):
+            Tokens of all answers.
+        max_requests (`int`, *optional*):
+            The budget of answers; none by default.
+        max_tokens (`int`, *optional*):
+            The budget of tokens, prompts and answers together; none by default.
     """
 
     requests: int = 0
@@ -37,7 +43,7 @@ class Usage:
 
     @property
     def tokens(self) -> int:
-        """Tokens of prompts and answers together."""
+        """Returns tokens of prompts and answers together."""
         return self.prompt_tokens + self.completion_tokens
 
     @asynccontextmanager
@@ -46,7 +52,8 @@ class Usage:
         Sets aside what one request may use at most, for as long as it is made.
 
         Args:
-            tokens (`int`): of the prompt and of the longest answer.
+            tokens (`int`):
+                Of the prompt and of the longest answer.
 
         Raises:
             [`BudgetExhaustedError`]: If the budget does not hold that, and no other request can give any back.

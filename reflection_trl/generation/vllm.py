@@ -121,11 +121,12 @@ class VLLMGenerator:
 
     def can_load(self, model: str) -> bool:
         """
-        Whether `load_weights` can go on with a model: whether it has the shape and the tokenizer of this one, and neither is
-        an adapter.
+        Returns whether `load_weights` can go on with a model: whether it has the shape and the tokenizer of this one,
+        and neither is an adapter.
 
         Args:
-            model (`str`): name on the Hub, or a directory.
+            model (`str`):
+                Name on the Hub, or a directory.
         """
         from transformers import AutoConfig, AutoTokenizer
         from transformers.utils.peft_utils import find_adapter_config_file
@@ -145,7 +146,8 @@ class VLLMGenerator:
         Goes on with other weights, in a second where a new engine takes one or two minutes. Not while requests are in flight.
 
         Args:
-            model (`str`): name on the Hub, or a directory, for which `can_load` holds.
+            model (`str`):
+                Name on the Hub, or a directory, for which `can_load` holds.
 
         Raises:
             [`GenerationError`]: If the weights cannot be read.
@@ -195,7 +197,10 @@ class VLLMGenerator:
 
 
 def _served_model(model: str, revision: str | None) -> dict[str, Any]:
-    """The engine's arguments that say what it serves, and the `adapter` that each request names, where there is one."""
+    """
+    Returns the engine's arguments that say what it serves, and the `adapter` that each request names, where there is
+    one.
+    """
     from transformers.utils.peft_utils import find_adapter_config_file
 
     if find_adapter_config_file(model, revision=revision) is None:

@@ -136,7 +136,7 @@ def publish_dataset(
 
 
 def without_addresses(splits: "DatasetDict") -> "DatasetDict":
-    """Rows whose column `model` does not say where the server of a model without a name stands."""
+    """Returns rows whose column `model` does not say where the server of a model without a name stands."""
     from datasets import DatasetDict, Value
 
     def hide(row: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def without_addresses(splits: "DatasetDict") -> "DatasetDict":
 
 
 def as_splits(dataset: "Dataset | DatasetDict") -> "DatasetDict":
-    """The dataset as named splits, of which none is empty and each has the columns that training needs."""
+    """Returns the dataset as named splits, of which none is empty and each has the columns that training needs."""
     from datasets import Dataset, DatasetDict
 
     if isinstance(dataset, Dataset):

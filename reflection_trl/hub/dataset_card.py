@@ -180,7 +180,7 @@ def _percent(part: float, whole: float = 1) -> str:
 
 
 def _type_name(feature: Any) -> str:
-    """A column's type as a person would write it."""
+    """Returns a column's type as a person would write it."""
     if isinstance(feature, Mapping):
         return "{" + ", ".join(f"{name}: {_type_name(inner)}" for name, inner in feature.items()) + "}"
     if isinstance(feature, list):

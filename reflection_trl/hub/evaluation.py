@@ -134,7 +134,7 @@ def _operations(
     results: list[forms.Result],
     source_url: str | None,
 ) -> list[Any]:
-    """The files that change, with all that stands in them already."""
+    """Returns the files that change, with all that stands in them already."""
     from huggingface_hub import CommitOperationAdd, RepoCard
     from huggingface_hub.utils import yaml_dump
 
@@ -159,7 +159,9 @@ def _operations(
 
 
 def _read_eval_results(api: "HfApi", repo_id: str, head: str | None) -> dict[str, list[dict[str, Any]]]:
-    """The files of `.eval_results` at a commit; those that are not in the Hub's form stay out, and so untouched."""
+    """
+    Returns the files of `.eval_results` at a commit; those that are not in the Hub's form stay out, and so untouched.
+    """
     import yaml
     from huggingface_hub.errors import RemoteEntryNotFoundError
 

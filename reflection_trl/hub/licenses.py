@@ -31,7 +31,7 @@ def check_license(license: str) -> None:
 
 
 def common_license(licenses: Iterable[str]) -> str | list[str] | None:
-    """The licenses of a dataset's sources as the card's metadata takes them; `None` where one is not known."""
+    """Returns the licenses of a dataset's sources as the card's metadata takes them; `None` where one is not known."""
     names = sorted({license.lower() for license in licenses})
     if not names or "unknown" in names or not LICENSES.issuperset(names):
         return None

@@ -159,7 +159,7 @@ def contents(card_data: Any) -> list[tuple[str, str, int]]:
 
 
 def size_category(rows: int) -> str:
-    """The Hub's name for a number of rows, such as `"1K<n<10K"`."""
+    """Returns the Hub's name for a number of rows, such as `"1K<n<10K"`."""
     bounds = [10**exponent for exponent in range(3, 13)]
     names = ["1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T"]
     number = bisect.bisect_right(bounds, rows)
@@ -178,7 +178,7 @@ def check_target(revision: str | None, create_pr: bool) -> None:
 
 
 def data_folder(config_name: str) -> str:
-    """The folder of a configuration's shards, as `datasets` names it."""
+    """Returns the folder of a configuration's shards, as `datasets` names it."""
     return "data" if config_name == "default" else config_name
 
 
@@ -212,7 +212,7 @@ def stage_config(
 
 
 def read_card(api: "HfApi", repo_id: str, repo_type: str, revision: str | None) -> "RepoCard | None":
-    """The card at a commit, its metadata untouched; `None` where there is none."""
+    """Returns the card at a commit, its metadata untouched; `None` where there is none."""
     from huggingface_hub import RepoCard
     from huggingface_hub.errors import RemoteEntryNotFoundError
     from yaml import YAMLError
@@ -227,8 +227,8 @@ def read_card(api: "HfApi", repo_id: str, repo_type: str, revision: str | None) 
 
 def other_configs(card: "RepoCard", configs: Collection[str]) -> dict[str, list[str]]:
     """
-    The files of a repository's other configurations, as patterns by name. A configuration that takes in the files of one of `configs` that
-    is there already, as one for all rows does, is left out: it is to follow them.
+    Returns the files of a repository's other configurations, as patterns by name. A configuration that takes in the
+    files of one of `configs` that is there already, as one for all rows does, is left out: it is to follow them.
     """
     patterns: dict[str, list[str]] = {}
     for config in card.data.get("configs") or []:

@@ -48,7 +48,8 @@ _MULTIPL_E = {
 def find_benchmark(name: str) -> Benchmark:
     """
     Args:
-        name (`str`): as in [`~reflection_trl.evaluation.Score`].
+        name (`str`):
+            As in [`~reflection_trl.evaluation.Score`].
 
     Raises:
         ValueError: If the Hub has no dataset that we know for it.
@@ -66,7 +67,7 @@ def find_benchmark(name: str) -> Benchmark:
 
 
 def file_name(benchmark: str) -> str:
-    """A benchmark's name as a file, a configuration or a URL takes it."""
+    """Returns a benchmark's name as a file, a configuration or a URL takes it."""
     return benchmark.replace("+", "-plus").replace(":", "-").replace("#", "sharp")
 
 
@@ -131,11 +132,13 @@ def merge_eval_results(
     from other sources stay.
 
     Args:
-        files (`dict`): path -> entries, as they are on the Hub.
-        entries (`dict`): benchmark -> new entry.
+        files (`dict`):
+            Path -> entries, as they are on the Hub.
+        entries (`dict`):
+            Benchmark -> new entry.
 
     Returns:
-        `dict`: path -> entries of those files that change.
+        `dict`: Path -> entries of those files that change.
     """
     merged = copy.deepcopy(files)
     for name, entry in entries.items():
@@ -159,7 +162,7 @@ def merge_eval_results(
 def model_index_results(
     run: EvaluationRun, results: list[Result], versions: str, source_url: str | None
 ) -> list[dict[str, Any]]:
-    """The results of a `model-index`: one for each benchmark, with all its metrics."""
+    """Returns the results of a `model-index`: one for each benchmark, with all its metrics."""
     from huggingface_hub import EvalResult
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
@@ -204,9 +207,12 @@ def merge_model_index(
     The same metric of the same dataset gives way where it is ours or names no source; everything else stays as it is.
 
     Args:
-        index (`list`, *optional*): the `model-index` on the Hub.
-        model_name (`str`): name of the model where there is no index yet.
-        results (`list`): as [`model_index_results`] makes them.
+        index (`list`, *optional*):
+            The `model-index` on the Hub.
+        model_name (`str`):
+            Name of the model where there is no index yet.
+        results (`list`):
+            As [`model_index_results`] makes them.
 
     Returns:
         `list`: The whole index.
@@ -231,13 +237,13 @@ def merge_model_index(
 
 
 def with_section(text: str, index: list[dict[str, Any]]) -> str:
-    """A card's text with the table of our results, in the place of an earlier one or at the end."""
+    """Returns a card's text with the table of our results, in the place of an earlier one or at the end."""
     new = section("evaluation", _table(index))
     return merge_sections(text, new) if text.strip() else new
 
 
 def _table(index: list[dict[str, Any]]) -> str:
-    """A table of the results that came from here, and the commands that repeat them."""
+    """Returns a table of the results that came from here, and the commands that repeat them."""
     rows, commands = [], {}
     for result in index[0]["results"]:
         url = (result.get("source") or {}).get("url")
@@ -271,7 +277,7 @@ def _gives_way(entry: dict[str, Any]) -> bool:
 
 
 def _same_dataset(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Whether two results speak of one dataset; a configuration or split that is left out may be any."""
+    """Returns whether two results speak of one dataset; a configuration or split that is left out may be any."""
     known, wanted = old.get("dataset") or {}, new["dataset"]
     if (old.get("task") or {}).get("type") != new["task"]["type"] or known.get("type") != wanted["type"]:
         return False

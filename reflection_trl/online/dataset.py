@@ -107,7 +107,8 @@ def problem_to_columns(problem: Problem) -> dict[str, Any]:
     Returns what a reward has to know of a problem, as columns of a dataset.
 
     Args:
-        problem ([`~reflection_trl.problems.Problem`]): the problem.
+        problem ([`~reflection_trl.problems.Problem`]):
+            The problem.
     """
     fields = {
         field.name: getattr(problem, field.name)

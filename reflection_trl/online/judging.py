@@ -64,16 +64,16 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """Whether all tests passed."""
+        """Returns whether all tests passed."""
         return self.kind == "none"
 
     @property
     def is_judged(self) -> bool:
-        """Whether this says anything of the answer."""
+        """Returns whether this says anything of the answer."""
         return self.kind != SANDBOX_FAILED
 
     def to_dict(self) -> dict[str, Any]:
-        """The outcome as plain data, as a rollout on disk holds it."""
+        """Returns the outcome as plain data, as a rollout on disk holds it."""
         record = self.feedback.to_dict() if self.feedback is not None else None
         return {**{f.name: getattr(self, f.name) for f in dataclasses.fields(self)}, "feedback": record}
 
@@ -122,8 +122,10 @@ class AnswerJudge:
         Judges answers, whether or not an event loop runs in this thread.
 
         Args:
-            problems (`Sequence[Problem]`): the problem of each answer.
-            texts (`Sequence[str]`): what the model wrote.
+            problems (`Sequence[Problem]`):
+                The problem of each answer.
+            texts (`Sequence[str]`):
+                What the model wrote.
         """
         return run_coroutine(self.judge_async(problems, texts))
 
@@ -132,11 +134,13 @@ class AnswerJudge:
         Judges answers, all at a time: as many programs run as there are workers, and the others wait.
 
         Args:
-            problems (`Sequence[Problem]`): the problem of each answer.
-            texts (`Sequence[str]`): what the model wrote.
+            problems (`Sequence[Problem]`):
+                The problem of each answer.
+            texts (`Sequence[str]`):
+                What the model wrote.
 
         Returns:
-            `list[Outcome]`: in the order of the answers.
+            `list[Outcome]`: In the order of the answers.
 
         Raises:
             ValueError: If the machine lacks a language's compiler.
@@ -212,7 +216,7 @@ class AnswerJudge:
 
 
 async def _judge_each(problem: Problem, code: str, execute: Execute) -> tuple[Feedback, float]:
-    """The feedback of the first failure, and the fraction of tests and examples that passed."""
+    """Returns the feedback of the first failure, and the fraction of tests and examples that passed."""
     passed = total = 0
     first: Feedback | None = None
     if problem.tests:

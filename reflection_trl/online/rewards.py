@@ -104,7 +104,8 @@ class ExecutionReward:
     The reward function of [`execution_reward`], which describes its settings.
 
     Attributes:
-        outcomes (`list[Outcome]`): what the completions of the last call gave, in their order.
+        outcomes (`list[Outcome]`):
+            What the completions of the last call gave, in their order.
     """
 
     __name__ = "execution_reward"  # by which TRL logs it
@@ -216,7 +217,8 @@ def completion_text(completion: Any) -> str:
     Returns what a model wrote, of a plain completion or of the last assistant message of a conversation.
 
     Args:
-        completion (`str` or `list[dict]`): as TRL hands it to reward functions.
+        completion (`str` or `list[dict]`):
+            As TRL hands it to reward functions.
     """
     if isinstance(completion, str):
         return completion

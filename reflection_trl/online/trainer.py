@@ -285,7 +285,9 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         return (1 - weight) * policy_loss + weight * output.divergence_loss
 
     def _teach(self, model: nn.Module, inputs: dict[str, Any]) -> LossInputs | None:
-        """The teacher's predictions for the tokens of this batch that are taught; `None` where there are none."""
+        """
+        Returns the teacher's predictions for the tokens of this batch that are taught; `None` where there are none.
+        """
         prompts: list[list[int]] = inputs["teacher_prompt_ids"]
         rows = [number for number, ids in enumerate(prompts) if ids]
         # DDP and FSDP exchange in every forward pass, so a process with nothing to teach runs one for the others

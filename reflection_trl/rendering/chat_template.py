@@ -69,7 +69,7 @@ class ChatTemplateRenderer:
 
     @property
     def stop_token(self) -> str | None:
-        """The special token that ends an answer; `None` where the template has none."""
+        """Returns the special token that ends an answer; `None` where the template has none."""
         stop = self._turn_texts(False).last_stop
         ends = [token for token in self.tokenizer.get_added_vocab() if token.strip() and stop.endswith(token)]
         return max(ends, key=len, default=None)
@@ -139,13 +139,15 @@ class ChatTemplateRenderer:
 
     def expressible(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """
-        The turns of a conversation in the roles that this template has: what training makes of them, for a model to go on from.
+        Returns the turns of a conversation in the roles that this template has: what training makes of them, for a
+        model to go on from.
 
         Args:
-            messages (`list[dict]`): turns, output of runs in the role `tool` among them.
+            messages (`list[dict]`):
+                Turns, output of runs in the role `tool` among them.
 
         Returns:
-            `list[dict]`: turns with `role` and `content`.
+            `list[dict]`: Turns with `role` and `content`.
         """
         turns = self._with_execution_role(messages)
         return [{"role": turn["role"], "content": turn["content"]} for turn in turns]
@@ -168,7 +170,7 @@ class ChatTemplateRenderer:
 
     def one_off_prompt(self, row: dict[str, Any]) -> list[int]:
         """
-        Token ids of the prompt that inference will give for the row's last request.
+        Returns token ids of the prompt that inference will give for the row's last request.
 
         Args:
             row (`dict`):
@@ -412,12 +414,14 @@ def executions_as_user_turns(messages: list[dict[str, Any]], alternate: bool) ->
     Writes execution output into user turns, of which neighboring executions share one.
 
     Args:
-        messages (`list[dict]`): turns of a conversation.
-        alternate (`bool`): whether roles must alternate: an empty assistant turn, not trained on, then stands between an execution and
+        messages (`list[dict]`):
+            Turns of a conversation.
+        alternate (`bool`):
+            Whether roles must alternate: an empty assistant turn, not trained on, then stands between an execution and
             the user's own turn.
 
     Returns:
-        `list[dict]`: the turns. Those that this function made have a key `executions` or `filler` beside `role` and `content`.
+        `list[dict]`: The turns. Those that this function made have a key `executions` or `filler` beside `role` and `content`.
     """
     converted: list[dict[str, Any]] = []
     for message in messages:

@@ -140,7 +140,7 @@ def check_tokenizer(tokenizer: "PreTrainedTokenizerBase") -> None:
 
 def encode(rendering: Rendering, tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], np.ndarray, np.ndarray]:
     """
-    Token ids of a rendering with the characters that each comes from.
+    Returns token ids of a rendering with the characters that each comes from.
 
     What the model is prompted with is tokenized by itself, as at inference, and so is the answer to it: tokens never join the end of
     a prompt with the beginning of an answer, and the prompt's last tokens do not depend on the answer. The same holds for each turn of the

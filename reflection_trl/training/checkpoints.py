@@ -341,7 +341,8 @@ class CheckpointMixin(Trainer):
         Saves the model, so that `from_pretrained` reads it. Under FSDP and DeepSpeed ZeRO-3 all processes must call it.
 
         Args:
-            output_dir (`str`, *optional*): folder; `args.output_dir` by default.
+            output_dir (`str`, *optional*):
+                Folder; `args.output_dir` by default.
 
         Raises:
             [`CheckpointError`]: If the disk is full.

@@ -39,7 +39,7 @@ def read_series(log_history: list[dict[str, Any]]) -> dict[str, tuple[list[int],
 
 
 def smooth(values: list[float], window: int) -> list[float]:
-    """Mean of each value with up to `window` values before it."""
+    """Returns the mean of each value and up to `window` values before it."""
     return [sum(part) / len(part) for part in (values[max(0, i - window) : i + 1] for i in range(len(values)))]
 
 

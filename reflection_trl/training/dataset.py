@@ -330,7 +330,7 @@ class DropReasons:
 
     @property
     def total(self) -> int:
-        """Rows that were dropped."""
+        """Returns rows that were dropped."""
         return self._counts.total()
 
     def count(self, index: int, reason: str, detail: str = "") -> None:

@@ -25,7 +25,7 @@ from .losses import Head
 
 def head_module(model: PreTrainedModel) -> nn.Module:
     """
-    The module that turns hidden states into logits.
+    Returns the module that turns hidden states into logits.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
@@ -63,7 +63,7 @@ def in_place_of_head(model: PreTrainedModel, function: Callable[..., torch.Tenso
 
 def model_head(model: PreTrainedModel, scaling: tuple[float, float | None]) -> Head:
     """
-    The present weights of a model's head.
+    Returns the present weights of a model's head.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):

@@ -36,7 +36,7 @@ def mask_rate(
     step: int, max_steps: int, schedule: str = "linear", start: float = 0.0, end: float = 1.0, num_levels: int = 4
 ) -> float:
     """
-    The mask rate of an optimizer step.
+    Returns the mask rate of an optimizer step.
 
     With progress p = (step + 1) / max_steps, capped at 1, so that the last step has the end rate exactly:
 

@@ -53,7 +53,7 @@ class TrainingMetrics:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there was no step since the last reset."""
+        """Returns whether there was no step since the last reset."""
         return self._sums is None
 
     def add(

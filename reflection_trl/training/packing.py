@@ -50,12 +50,12 @@ class Row:
 
     @property
     def is_reflection(self) -> bool:
-        """Whether the row has a reflection sequence, and so a student."""
+        """Returns whether the row has a reflection sequence, and so a student."""
         return len(self.block_types) > 0
 
     @property
     def num_loss_tokens(self) -> int:
-        """Tokens with next-token loss in the teacher's sample; the first token of a row is never predicted."""
+        """Returns tokens with next-token loss in the teacher's sample; the first token of a row is never predicted."""
         return int(self.loss_mask[1:].sum())
 
     @property
@@ -131,13 +131,13 @@ class Batch:
 
     @property
     def num_computed(self) -> int:
-        """Tokens that the model computes, without padding."""
+        """Returns tokens that the model computes, without padding."""
         return self.input_ids.size if self.attention_mask is None else int(self.attention_mask.sum())
 
 
 def full_sequence(row: Row) -> Sequence:
     """
-    The whole row: what the teacher sees, or a plain row.
+    Returns the whole row: what the teacher sees, or a plain row.
 
     Args:
         row ([`Row`]):

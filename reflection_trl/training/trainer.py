@@ -271,7 +271,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
 
     @property
     def current_mask_rate(self) -> float:
-        """The mask rate of the optimizer step under way."""
+        """Returns the mask rate of the optimizer step under way."""
         args = self.args
         schedule = (args.mask_schedule, args.mask_rate_start, args.mask_rate_end, args.mask_levels)
         return mask_rate(self.state.global_step, self.state.max_steps, *schedule)

@@ -159,7 +159,9 @@ def page_row(row: dict[str, Any], key: str, status: str | None = None) -> dict[s
 
 
 def _blocks(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The blocks of a row's messages: `label`, `kind` (text, code or execution), `text`, and `language` of code."""
+    """
+    Yields the blocks of a row's messages: `label`, `kind` (text, code or execution), `text`, and `language` of code.
+    """
     users, reflection = 0, row.get("type") not in ("generation", ROLLOUT)
     for message in row["messages"]:
         role = message["role"]
@@ -183,7 +185,7 @@ def _blocks(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _share(rate: Any) -> str | None:
-    """A solve rate as a value to filter by."""
+    """Returns a solve rate as a value to filter by."""
     return f"{rate:.0%}" if isinstance(rate, (int, float)) else None
 
 
@@ -200,7 +202,7 @@ def _readable(messages: Any) -> list[dict[str, str]]:
 
 
 def _feedback(row: dict[str, Any], runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A record for each run: from the column `feedback`, else what its output tells."""
+    """Returns a record for each run: from the column `feedback`, else what its output tells."""
     records = [one for one in _list(row.get("feedback")) if isinstance(one, dict)]
     if len(records) < len(runs) or not all(isinstance(one.get("kind"), str) for one in records):
         return [_guess(block["text"]) for block in runs]
@@ -278,7 +280,7 @@ def read_dataset(
             The most rows to read; of a run's folder, of each status.
 
     Returns:
-        `list[tuple]`: key, status (of a run's rows) and the row itself.
+        `list[tuple]`: Key, status (of a run's rows) and the row itself.
 
     Raises:
         [`~reflection_trl.files.rows.RowsError`]: If there is nothing to read, or it cannot be read.
@@ -309,7 +311,7 @@ def read_dataset(
 
 def render_page(rows: Sequence[dict[str, Any]], title: str, note: str = "") -> str:
     """
-    Rows as one self-contained page.
+    Returns rows as one self-contained page.
 
     Args:
         rows (`Sequence[dict]`):
@@ -336,7 +338,7 @@ def _positive(value: str) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """
-    The command line.
+    Returns the command line.
 
     Returns:
         `argparse.ArgumentParser`: Its parser.
@@ -362,7 +364,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _choose(args: argparse.Namespace) -> tuple[list[tuple[str, str | None, dict[str, Any]]], str]:
-    """The rows to show, and words for which they are."""
+    """Returns the rows to show, and words for which they are."""
     if args.sample is not None:
         rows = read_dataset(args.dataset, args.split, args.config)
         chosen = sorted(random.Random(args.seed).sample(range(len(rows)), min(args.sample, len(rows))))

@@ -15,7 +15,8 @@ _DIRECTION_MARKS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u
 
 def printable(text: str) -> str:
     """
-    Text in which nothing acts on a terminal or a page: control characters as pictures or escapes, tabs as spaces.
+    Returns text in which nothing acts on a terminal or a page: control characters as pictures or escapes, tabs as
+    spaces.
 
     Args:
         text (`str`):

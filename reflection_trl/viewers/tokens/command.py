@@ -84,7 +84,7 @@ Color needs a terminal; with NO_COLOR set, or in a file or pipe, each line start
 
 def load_renderer(args: argparse.Namespace) -> tuple["ChatTemplateRenderer | BlockTokenRenderer", str]:
     """
-    The renderer that the arguments ask for.
+    Returns the renderer that the arguments ask for.
 
     Args:
         args (`argparse.Namespace`):
@@ -190,7 +190,7 @@ def _json_object(value: str) -> dict[str, Any]:
 
 def build_parser() -> argparse.ArgumentParser:
     """
-    The command line.
+    Returns the command line.
 
     Returns:
         `argparse.ArgumentParser`: Its parser.

@@ -10,7 +10,7 @@ from .view import Masks, Piece, Section, View, section_facts
 
 def render_html(views: list[View], masks: Masks, how: str, source: str) -> str:
     """
-    Rows as one self-contained page.
+    Returns rows as one self-contained page.
 
     Every token carries the change of the mask at which it gets hidden, and the page holds the rates of these changes, so
     that the slider needs nothing but the page.

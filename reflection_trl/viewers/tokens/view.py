@@ -104,7 +104,7 @@ class View:
 
     def level(self, rate: float) -> int:
         """
-        The last change at or below a rate; what is `hidden_from` it or an earlier one is hidden.
+        Returns the last change at or below a rate; what is `hidden_from` it or an earlier one is hidden.
 
         Args:
             rate (`float`):
@@ -138,7 +138,7 @@ class View:
         )
 
     def count(self, number: int) -> str:
-        """A number with its unit, such as `3 tokens`."""
+        """Returns a number with its unit, such as `3 tokens`."""
         return f"{number:,} {self.unit}{'' if number == 1 else 's'}"
 
 
@@ -168,12 +168,12 @@ class Masks:
 
     @property
     def grid(self) -> list[float]:
-        """The rates of the slider: hundredths, and the rate to show."""
+        """Returns the rates of the slider: hundredths, and the rate to show."""
         return sorted({*(hundredth / 100 for hundredth in range(101)), self.rate})
 
     @property
     def description(self) -> str:
-        """The settings in a few words."""
+        """Returns the settings in a few words."""
         words = [f"{s} ({', '.join(self.order)})" if s == "block-type" else s for s in self.strategies]
         drawn = len(words) > 1 or words[0].startswith("random")
         return " or ".join(words) + f", seed {self.seed}, step {self.step}" * drawn
@@ -229,7 +229,7 @@ class CharacterTokenizer:
         return text + "assistant:\n" * add_generation_prompt
 
     def get_added_vocab(self) -> dict[str, int]:
-        """The end mark, in the place of an end token."""
+        """Returns the end mark, in the place of an end token."""
         return {END_MARK: ord(END_MARK)}
 
     def decode(self, ids: list[int]) -> str:
