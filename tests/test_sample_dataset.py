@@ -22,11 +22,11 @@ from reflection_trl.answers import read_answer
 from reflection_trl.builder.acceptance import check_standalone
 from reflection_trl.builder.asserts import split_asserts
 from reflection_trl.builder.features import sequence_features
+from reflection_trl.evaluation.benchmark_texts import benchmark_texts
 from reflection_trl.hub.dataset_card import describe_rows, make_dataset_card
 from reflection_trl.languages import Executor
 from reflection_trl.markdown import merge_sections
 from reflection_trl.problems import Problem, load_problems
-from reflection_trl.problems.benchmarks import benchmark_texts
 from reflection_trl.problems.contamination import NgramIndex, find_contamination
 from reflection_trl.problems.judge import judge
 from reflection_trl.sandbox import Limits, Sandbox, SandboxUnavailableError

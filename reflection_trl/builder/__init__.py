@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..files.run_folder import RunError
     from .build import build_reflection_dataset
+    from .prepare import ProblemReport, Removal, prepare_problems
     from .reflection_sequences import ReflectionSequences
     from .rollout import rollout
     from .sequence import Attempt, ReflectionSequence
@@ -17,22 +18,28 @@ if TYPE_CHECKING:
 _MODULES = {
     "Attempt": "sequence",
     "BuildStatistics": "statistics",
+    "ProblemReport": "prepare",
     "ReflectionSequence": "sequence",
     "ReflectionSequences": "reflection_sequences",
+    "Removal": "prepare",
     "RolloutSettings": "settings",
     "RunError": ".files.run_folder",  # one level up
     "build_reflection_dataset": "build",
+    "prepare_problems": "prepare",
     "rollout": "rollout",
 }
 
 __all__ = [
     "Attempt",
     "BuildStatistics",
+    "ProblemReport",
     "ReflectionSequence",
     "ReflectionSequences",
+    "Removal",
     "RolloutSettings",
     "RunError",
     "build_reflection_dataset",
+    "prepare_problems",
     "rollout",
 ]
 

@@ -20,11 +20,12 @@ from ..files.run_folder import RunError, RunFolder, Session, write_json
 from ..generation import Generate, GenerationArguments, open_generator, with_served_name
 from ..languages import Executor, get_language
 from ..languages.execution import Execute
-from ..problems import Problem, ProblemReport, load_problems, prepare_problems, write_problems
+from ..problems import Problem, load_problems, write_problems
 from .acceptance import Rejection
 from .features import share_solved, to_row
 from .giving_up import Prospects
 from .plot import plot_build
+from .prepare import ProblemReport, prepare_problems
 from .progress import Progress
 from .run import Task, latest_records, make_rollouts, open_tasks
 from .selection import difficulty_quotas, select
@@ -60,7 +61,7 @@ class Build:
             Rollouts of each problem.
         min_repaired_share (`float`, *optional*, defaults to 0):
             See [`select`].
-        report ([`~reflection_trl.problems.ProblemReport`], *optional*):
+        report ([`~reflection_trl.builder.ProblemReport`], *optional*):
             How the problems were prepared.
         held_out (`Sequence[Problem]`, *optional*):
             Problems that were set aside before; the run keeps them beside its rows.

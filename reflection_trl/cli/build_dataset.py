@@ -152,10 +152,10 @@ def read_problems(sources: Sequence[str | dict[str, Any]]) -> "list[Problem]":
 
 def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> "Build":
     """What the arguments ask to make."""
-    from ..builder import RolloutSettings
+    from ..builder import RolloutSettings, prepare_problems
     from ..builder.build import Build, model_name
     from ..generation import Sampling
-    from ..problems import hold_out, prepare_problems
+    from ..problems import hold_out
 
     settings = RolloutSettings(
         rounds=arguments.rounds,

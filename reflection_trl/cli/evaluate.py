@@ -17,7 +17,7 @@ judged anew.
                             MultiPL-E name it: --benchmarks multipl-e:java)
     --name                  what results call the model or the answers [the model's name]
     --limit                 only the first so many tasks of each benchmark, for a trial; not to be published
-    --multipl_e             file, folder or Hub id with MultiPL-E's tasks [nuprl/MultiPL-E]
+    --benchmark_files       where the tasks of a benchmark are, such as multipl-e=FOLDER: file, folder or Hub id [its own on the Hub]
   model
     --model                 name on the Hub, or a folder (in YAML: model_name_or_path)
     --model_revision --backend (auto, endpoint, vllm, transformers) --dtype --max_context
@@ -48,9 +48,13 @@ sentence and exit code 1; set REFLECTION_TRL_DEBUG=1 for the traceback. Answers 
 import logging
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .command_line import check_token, make_parser, parse_options, run_command
+from .command_line import check_name, check_token, make_parser, parse_options, run_command
+
+
+if TYPE_CHECKING:
+    from ..evaluation import EvaluationRun
 
 
 def parse(argv: list[str]) -> Any:
@@ -65,7 +69,7 @@ def parse(argv: list[str]) -> Any:
         samples: list[str] = field(default_factory=list)
         name: str | None = None
         limit: int | None = None
-        multipl_e: str | None = None
+        benchmark_files: list[str] = field(default_factory=list)
         prompt: str = "request"
         samples_per_task: int = 1
         temperature: float = 0.0
@@ -109,25 +113,40 @@ def run(argv: list[str]) -> None:
     logging.basicConfig(level=logging.INFO if process == 0 else logging.ERROR, format="%(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request to the Hub
 
-    from ..evaluation import EvaluationRun
     from ..evaluation.benchmarks import parse_benchmarks
-    from ..evaluation.report import write_report
-    from ..evaluation.run import EvaluationSettings, evaluate_model, evaluate_samples
-    from ..evaluation.table import comparison_table, results_table
 
-    # Refuse what cannot be compared before the work, not after it
-    others = [EvaluationRun.load(file) for file in arguments.compare]
     # Files of answers say by themselves of which benchmarks they are
     names = arguments.benchmarks or ([] if arguments.samples else ["humaneval", "mbpp"])
     benchmarks = parse_benchmarks(names) if names else []
-    if benchmarks:
-        for file, other in zip(arguments.compare, others, strict=True):
-            if not any(score.benchmark.removesuffix("+") in benchmarks for score in other.scores):
-                raise ValueError(f"--compare {file}: it has no result of {', '.join(benchmarks)}.")
+    others = load_comparisons(arguments, benchmarks)
+    found = evaluate(arguments, benchmarks, shlex.join(["reflection-trl", "evaluate", *argv]), process, processes)
+    if found is not None:
+        report(arguments, found, others)
+
+
+def load_comparisons(arguments: Any, benchmarks: list[str]) -> "list[EvaluationRun]":
+    """The runs to compare with. What cannot be compared is refused before the work, not after it."""
+    from ..evaluation import EvaluationRun
+    from ..evaluation.benchmarks import get_benchmark
+
+    others = [EvaluationRun.load(file) for file in arguments.compare]
+    ours = {score for name in benchmarks for score in get_benchmark(name).score_names}
+    for file, other in zip(arguments.compare, others, strict=True):
+        if ours and ours.isdisjoint(score.benchmark for score in other.scores):
+            raise ValueError(f"--compare {file}: it has no result of {', '.join(benchmarks)}.")
     if arguments.decontaminate_against:
         from ..problems.sources import open_rows
 
         open_rows(arguments.decontaminate_against)
+    return others
+
+
+def evaluate(
+    arguments: Any, benchmarks: list[str], command: str, process: int, processes: int
+) -> "EvaluationRun | None":
+    """Judges the answers of a model, or those in files; `None` in processes but the first."""
+    from ..evaluation.run import EvaluationSettings, evaluate_model, evaluate_samples
+
     settings = EvaluationSettings(
         prompt=arguments.prompt,
         samples=arguments.samples_per_task,
@@ -136,45 +155,43 @@ def run(argv: list[str]) -> None:
         max_tokens=arguments.max_tokens,
         seed=arguments.seed,
         limit=arguments.limit,
-        multipl_e=arguments.multipl_e,
+        benchmark_files=benchmark_files(arguments.benchmark_files),
         workers=arguments.workers,
         unsandboxed=arguments.unsandboxed,
     )
-    command = shlex.join(["reflection-trl", "evaluate", *argv])
-    output_dir = Path(arguments.output_dir)
-    found: EvaluationRun | None
-    if arguments.samples:
-        if process > 0:
-            return
-        found = evaluate_samples(
-            arguments.samples, output_dir, settings, benchmarks=benchmarks, name=arguments.name, command=command
-        )
-    else:
-        found = evaluate_model(
-            arguments,
-            benchmarks,
-            output_dir,
-            settings,
-            in_flight=arguments.in_flight,
-            process=process,
-            processes=processes,
-            name=arguments.name,
-            command=command,
-        )
-    if found is None:
-        return
-    tell = [results_table(found), *[comparison_table(found, other) for other in others]]
-    if arguments.decontaminate_against:
-        from ..evaluation.contamination import contamination_sentence, find_contamination
+    output_dir, common = Path(arguments.output_dir), {"name": arguments.name, "command": command}
+    if not arguments.samples:
+        place = {"in_flight": arguments.in_flight, "process": process, "processes": processes}
+        return evaluate_model(arguments, benchmarks, output_dir, settings, **place, **common)
+    if process > 0:
+        return None
+    return evaluate_samples(arguments.samples, output_dir, settings, benchmarks=benchmarks, **common)
 
-        contamination = find_contamination(
-            arguments.decontaminate_against, {score.benchmark.removesuffix("+") for score in found.scores}
-        )
-        found.settings["contamination"] = {"summary": contamination_sentence(contamination), **contamination}
+
+def benchmark_files(given: list[str]) -> dict[str, str]:
+    """`NAME=FILE`, as often as given, as a mapping."""
+    from ..evaluation.benchmarks import BENCHMARKS
+
+    files = dict(one.partition("=")[::2] for one in given)
+    for name, file in files.items():
+        check_name("benchmark in --benchmark_files", name, [benchmark.key for benchmark in BENCHMARKS])
+        if not file:
+            raise ValueError(f"--benchmark_files {name}: write the file behind it, as in {name}=FILE.")
+    return files
+
+
+def report(arguments: Any, found: "EvaluationRun", others: "list[EvaluationRun]") -> None:
+    """Prints the tables, writes the report, and publishes the results."""
+    from ..evaluation.report import write_report
+    from ..evaluation.table import comparison_table, results_table
+
+    output_dir = Path(arguments.output_dir)
+    tables = [results_table(found), *[comparison_table(found, other) for other in others]]
+    if arguments.decontaminate_against:
+        tables.append(add_contamination(found, arguments.decontaminate_against))
         found.save(output_dir / "results.json")
-        tell.append(found.settings["contamination"]["summary"])
     page = write_report([found, *others], output_dir)
-    print("\n\n".join(["", *tell, ""]))
+    print("\n\n".join(["", *tables, ""]))
     print(f"Results:    {output_dir / 'results.json'}")
     print(f"Report:     {page}")
     if arguments.publish_to_hub:
@@ -190,6 +207,17 @@ def run(argv: list[str]) -> None:
             staging_dir=str(output_dir / "upload"),
         )
         print(f"Hub:        {commit}")
+
+
+def add_contamination(found: "EvaluationRun", dataset: str) -> str:
+    """Compares a training set with the benchmarks of a run, keeps that with its settings, and returns the sentence."""
+    from ..evaluation.benchmarks import get_benchmark
+    from ..evaluation.contamination import contamination_sentence, find_contamination
+
+    contamination = find_contamination(dataset, {get_benchmark(score.benchmark).name for score in found.scores})
+    sentence = contamination_sentence(contamination)
+    found.settings["contamination"] = {"summary": sentence, **contamination}
+    return sentence
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -146,8 +146,8 @@ def load(sources: list[str], online_args: OnlineArguments) -> "list[Problem]":
 
 def load_data(online_args: OnlineArguments) -> tuple[Any, Any]:
     """The rows to train on, without benchmarks, and the rows to evaluate on."""
+    from ..builder import prepare_problems
     from ..online import load_problems_for_rl
-    from ..problems import prepare_problems
 
     problems = load(online_args.problems, online_args)
     against = [name for name in online_args.decontaminate_against if name != "none"]

@@ -4,47 +4,18 @@ Answers to our own prompt are conversations, so their code is read as the builde
 where it is in pieces, without the examples that the answer runs on itself. Where figures are to be held against evalplus's,
 `evalplus.sanitize` counts: it takes the longest text that parses, and of it only what the function under test leads to. It is
 no better (it takes a word of prose for code, leaves out functions that return nothing and, on long texts, takes time with the
-square of their length), but it is what others are measured with. Answers to MultiPL-E are read as [`multipl_e`] says.
+square of their length), but it is what others are measured with. Each benchmark says which of the two it is, or reads answers
+in a way of its own.
 """
 
 import ast
 from collections.abc import Mapping
 
-from ..answers import read_answer, without_thoughts
 from ..python_code import parse_python
-from .benchmarks import MULTIPL_E
-from .tasks import Task
 
 
 # `sanitize` parses every run of lines: these are 20,000 runs
 _MAX_LINES = 200
-
-
-def read_solution(task: Task, text: str, style: str) -> str:
-    """
-    The code in an answer.
-
-    Args:
-        task ([`Task`]): what was asked.
-        text (`str`): what the model wrote.
-        style (`str`): style of the prompt, as in [`make_prompt`].
-
-    Returns:
-        `str`: The code; empty where there is none.
-    """
-    text = without_thoughts(text)
-    if task.benchmark.startswith(MULTIPL_E):
-        from .multipl_e import solution_of
-
-        return solution_of(task, text)
-    if style == "request":
-        code = read_answer(text, task.language, task.entry_point).code
-        prints = task.problem is not None and task.problem.examples  # what is judged is what it prints
-        return without_own_examples(code, task.entry_point) if task.language == "python" and not prints else code
-    if style == "published":
-        return text.strip()
-    text = text.replace("\t", "    ")
-    return sanitize(f"{task.prompt.strip()}\n{text}" if style == "completion" else text, task.entry_point)
 
 
 def sanitize(text: str, entry_point: str | None) -> str:
@@ -52,8 +23,10 @@ def sanitize(text: str, entry_point: str | None) -> str:
     evalplus's `sanitize`, which takes any text.
 
     Args:
-        text (`str`): code, or prose with code in it; of a very long one the beginning.
-        entry_point (`str`, *optional*): the function under test.
+        text (`str`):
+            Code, or prose with code in it; of a very long one the beginning.
+        entry_point (`str`, *optional*):
+            The function under test.
     """
     from evalplus.sanitize import sanitize
 
@@ -71,8 +44,10 @@ def without_own_examples(code: str, entry_point: str | None = None) -> str:
     may prepare what the function under test reads, such as a table of primes.
 
     Args:
-        code (`str`): Python.
-        entry_point (`str`, *optional*): the function under test; where it is not known, calls of helpers go too.
+        code (`str`):
+            Python.
+        entry_point (`str`, *optional*):
+            The function under test; where it is not known, calls of helpers go too.
 
     Returns:
         `str`: The code without them; as it was where it does not parse.

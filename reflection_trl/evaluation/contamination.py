@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ..problems import NgramIndex, benchmark_texts, load_problems
+from ..problems import NgramIndex
 from ..problems.sources import open_rows
 from ..sequences import normalize_row, split_blocks
-from .benchmarks import OWN_PROBLEMS
+from .benchmark_texts import benchmark_texts
 
 
 # Named in full; of the others only the number
@@ -18,8 +18,10 @@ def find_contamination(source: Any, benchmarks: Iterable[str]) -> dict[str, Any]
     Compares the rows of a training data set with benchmarks: prompts and solutions, by word n-grams.
 
     Args:
-        source (`str`, `Dataset` or an iterable of `dict`): a data set on the Hub, files, or rows, with `messages`.
-        benchmarks (`Iterable[str]`): such as `"humaneval"`, `"multipl-e:java"`, whose tasks are HumanEval's, and `"problems:FILE"`.
+        source (`str`, `Dataset` or an iterable of `dict`):
+            A data set on the Hub, files, or rows, with `messages`.
+        benchmarks (`Iterable[str]`):
+            Such as `"humaneval"`, `"multipl-e:java"`, whose tasks are HumanEval's, and `"problems:FILE"`.
 
     Returns:
         `dict`: `dataset`, `benchmarks`, number of `rows` and of `contaminated_rows`, number of `tasks` that they give away,
@@ -28,13 +30,8 @@ def find_contamination(source: Any, benchmarks: Iterable[str]) -> dict[str, Any]
     Raises:
         ValueError: If the source cannot be read, or a row has no messages.
     """
-    names = sorted({"humaneval" if name.startswith("multipl-e:") else name for name in benchmarks})
-    texts = benchmark_texts([name for name in names if not name.startswith(OWN_PROBLEMS)])
-    for name in names:
-        if name.startswith(OWN_PROBLEMS):
-            own = load_problems(name.removeprefix(OWN_PROBLEMS))
-            texts |= {problem.id: [problem.instruction, problem.reference or ""] for problem in own}
-    index = NgramIndex.from_texts(texts)
+    names = sorted(set(benchmarks))
+    index = NgramIndex.from_texts(benchmark_texts(names))
     title, rows = open_rows(source)
     found: dict[str, tuple[int, str]] = {}
     number, contaminated = -1, 0
@@ -65,7 +62,8 @@ def contamination_sentence(contamination: dict[str, Any]) -> str:
     What was found, in one sentence.
 
     Args:
-        contamination (`dict`): of [`find_contamination`].
+        contamination (`dict`):
+            Of [`find_contamination`].
     """
     benchmarks = " and ".join(contamination["benchmarks"])
     if not contamination["tasks"]:

@@ -28,14 +28,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import sandbox
-from ..problems.benchmarks import read_evalplus
 from ..sandbox import Sandbox, SandboxError
 from ..sandbox.bubblewrap import Bubblewrap
 from ..sandbox.cgroup import Cgroup
 from ..sandbox.interpreter import find_interpreter
 from ..sandbox.mechanisms import Unsandboxed
 from ..sandbox.seccomp import build_filter
-from .benchmarks import EVALPLUS
+from .evalplus_data import EVALPLUS
 from .tasks import Sample
 
 
@@ -62,12 +61,18 @@ class Check:
     What evalplus says of one answer on one set of inputs.
 
     Args:
-        status (`str`): `"pass"`, `"fail"` or `"timeout"` (which is also said of an answer whose process has died).
-        fail_tests (`list`): the input that failed, as evalplus's results have it; empty where the code itself did.
-        arguments (`str`, *optional*): source of that input, a tuple; `None` where it is very long.
-        expected (`str`, *optional*): source of what it should give, likewise.
-        limit (`float`, *optional*): seconds that it may take.
-        slow (`bool`, *optional*, defaults to `False`): whether a limit on time may have been the reason.
+        status (`str`):
+            `"pass"`, `"fail"` or `"timeout"` (which is also said of an answer whose process has died).
+        fail_tests (`list`):
+            The input that failed, as evalplus's results have it; empty where the code itself did.
+        arguments (`str`, *optional*):
+            Source of that input, a tuple; `None` where it is very long.
+        expected (`str`, *optional*):
+            Source of what it should give, likewise.
+        limit (`float`, *optional*):
+            Seconds that it may take.
+        slow (`bool`, *optional*, defaults to `False`):
+            Whether a limit on time may have been the reason.
         deceived (`bool`, *optional*, defaults to `False`):
             Whether evalplus itself lets the answer pass, but only by an object of the answer's own (such as one that is equal to
             everything) or by what the answer does to its judge: its results, as data, are wrong.
@@ -109,11 +114,16 @@ def judge_evalplus(
     on a machine that is busy with other things, limits are then longer by as much as it is busier than it has processors. `EVALPLUS_TIMEOUT_PER_TASK` has no effect.
 
     Args:
-        benchmark (`str`): `"humaneval"` or `"mbpp"`.
-        samples (`Sequence[Sample]`): answers to tasks of it.
-        workers (`int`, *optional*): answers judged at a time; the number of processors by default.
-        unsandboxed (`bool`, *optional*, defaults to `False`): run them with **no isolation at all**. Refused for root.
-        report (`Callable`, *optional*): is told how many have been judged so far.
+        benchmark (`str`):
+            `"humaneval"` or `"mbpp"`.
+        samples (`Sequence[Sample]`):
+            Answers to tasks of it.
+        workers (`int`, *optional*):
+            Answers judged at a time; the number of processors by default.
+        unsandboxed (`bool`, *optional*, defaults to `False`):
+            Run them with **no isolation at all**. Refused for root.
+        report (`Callable`, *optional*):
+            Is told how many have been judged so far.
 
     Returns:
         `list[Judgment]`: one for each answer.
@@ -122,10 +132,10 @@ def judge_evalplus(
         ValueError: If the benchmark cannot be read, or an answer belongs to none of its tasks.
         [`~reflection_trl.sandbox.SandboxError`]: If no isolation is to be had, or the evaluator does not run in it.
     """
-    tasks = read_evalplus(EVALPLUS[benchmark])
+    tasks = EVALPLUS[benchmark].read()
     for sample in samples:
         if sample.task_id not in tasks:
-            raise ValueError(f"{EVALPLUS[benchmark]}+ has no task {sample.task_id!r}.")
+            raise ValueError(f"{EVALPLUS[benchmark].title}+ has no task {sample.task_id!r}.")
     if "EVALPLUS_TIMEOUT_PER_TASK" in os.environ:
         logger.warning("EVALPLUS_TIMEOUT_PER_TASK is set and has no effect: evalplus 0.3.1 cannot read it.")
     truth = ground_truth(benchmark)
@@ -174,10 +184,14 @@ def write_eval_results(
     Writes judgments as evalplus does, for its other tools. A file that is there already is kept as `.bak`.
 
     Args:
-        file (`str` or `Path`): by evalplus's custom, `X_eval_results.json` beside `X.jsonl`.
-        benchmark (`str`): `"humaneval"` or `"mbpp"`.
-        samples (`Sequence[Sample]`): the answers.
-        judgments (`Sequence[Judgment]`): one for each.
+        file (`str` or `Path`):
+            By evalplus's custom, `X_eval_results.json` beside `X.jsonl`.
+        benchmark (`str`):
+            `"humaneval"` or `"mbpp"`.
+        samples (`Sequence[Sample]`):
+            The answers.
+        judgments (`Sequence[Judgment]`):
+            One for each.
     """
     file = Path(file)
     results: dict[str, list[dict[str, Any]]] = {}
@@ -198,7 +212,11 @@ def write_eval_results(
         file.replace(kept)
         logger.info("%s was there already: the answers were judged anew, and it is kept as %s.", file, kept.name)
     partial = file.with_name(f".{file.name}.partial")
-    content = {"date": datetime.now().strftime("%Y-%m-%d %H:%M"), "hash": _hash(benchmark), "eval": results}
+    content = {
+        "date": datetime.now().strftime("%Y-%m-%d %H:%M"),
+        "hash": EVALPLUS[benchmark].checksum(),
+        "eval": results,
+    }
     partial.write_text(json.dumps(content))
     partial.replace(file)
 
@@ -209,18 +227,20 @@ def ground_truth(benchmark: str) -> Path:
     kept in evalplus's cache, also in its own form.
 
     Args:
-        benchmark (`str`): `"humaneval"` or `"mbpp"`.
+        benchmark (`str`):
+            `"humaneval"` or `"mbpp"`.
     """
     from evalplus.data.utils import CACHE_DIR
 
     folder = Path(CACHE_DIR)
-    whole, by_task = folder / f"{_hash(benchmark)}.pkl", folder / f"{_hash(benchmark)}-by-task.zip"
+    checksum = EVALPLUS[benchmark].checksum()
+    whole, by_task = folder / f"{checksum}.pkl", folder / f"{checksum}-by-task.zip"
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / f".{whole.stem}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several processes at once would need gigabytes
         if not by_task.exists():
             if not whole.exists():
-                logger.info("Computing the expected outputs of %s+, once: about a minute.", EVALPLUS[benchmark])
+                logger.info("Computing the expected outputs of %s+, once: about a minute.", EVALPLUS[benchmark].title)
                 _write_ground_truth(benchmark, whole, "ground-truth", benchmark)
             _write_ground_truth(benchmark, by_task, "by-task", str(whole))
     return by_task
@@ -230,11 +250,15 @@ def _write_ground_truth(benchmark: str, file: Path, mode: str, source: str) -> N
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".ground-truth-") as partial:
         command = [sys.executable, str(_GUEST), mode, source, str(Path(partial) / file.name)]
         # Not in its own directory, whose modules would hide others
-        environment = {**os.environ, "PYTHONSAFEPATH": "1", _override(benchmark): str(_benchmark_file(benchmark))}
+        environment = {
+            **os.environ,
+            "PYTHONSAFEPATH": "1",
+            EVALPLUS[benchmark].variable: str(EVALPLUS[benchmark].file()),
+        }
         done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if done.returncode:
             reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
-            raise ValueError(f"The expected outputs of {EVALPLUS[benchmark]}+ cannot be computed ({reason}).")
+            raise ValueError(f"The expected outputs of {EVALPLUS[benchmark].title}+ cannot be computed ({reason}).")
         (Path(partial) / file.name).replace(file)  # whole or absent
 
 
@@ -278,9 +302,9 @@ def _guest(
         answers.write_text("".join(json.dumps([sample.task_id, sample.solution]) + "\n" for sample in samples))
         filter = Path(folder) / "filter"
         filter.write_bytes(build_filter())
-        outside = [_GUEST, _benchmark_file(benchmark), truth, answers, _SANDBOX_GUEST, filter]
+        outside = [_GUEST, EVALPLUS[benchmark].file(), truth, answers, _SANDBOX_GUEST, filter]
         files = dict(zip(_INSIDE, map(str, outside), strict=True)) if unsandboxed else _INSIDE
-        environment = {_override(benchmark): files["benchmark.jsonl"]}
+        environment = {EVALPLUS[benchmark].variable: files["benchmark.jsonl"]}
         packages = None if unsandboxed else _packages_elsewhere(interpreter.prefixes)
         keep = [] if unsandboxed else [*mechanism.covered, *([_PACKAGES] if packages else [])]
         arguments = [
@@ -359,21 +383,3 @@ def _processes(workers: int) -> int:
 def _memory(workers: int) -> int:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(_OWN_MEMORY + workers * _ANSWER_MEMORY, total * 3 // 4)
-
-
-def _override(benchmark: str) -> str:
-    return f"{EVALPLUS[benchmark].upper()}_OVERRIDE_PATH"
-
-
-def _benchmark_file(benchmark: str) -> Path:
-    """The file that evalplus reads the benchmark from; [`read_evalplus`] has seen to it that it is there."""
-    from evalplus.data import humaneval, mbpp
-
-    ready = humaneval._ready_human_eval_plus_path if benchmark == "humaneval" else mbpp._ready_mbpp_plus_path
-    return Path(ready()).resolve()
-
-
-def _hash(benchmark: str) -> str:
-    from evalplus.data import get_human_eval_plus_hash, get_mbpp_plus_hash
-
-    return get_human_eval_plus_hash() if benchmark == "humaneval" else get_mbpp_plus_hash()

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..files.run_folder import RunFolder
 from ..generation.types import Generate, GenerationError, RequestRefusedError, Sampling
-from .answers import read_solution
-from .prompts import Prompt, make_prompt
+from .benchmarks import make_prompt, read_solution
+from .prompts import Prompt
 from .tasks import Sample, Task
 
 
@@ -20,11 +20,16 @@ def open_draws(
     depend on what has been drawn already: processes look at that at different times.
 
     Args:
-        tasks (`Sequence[Task]`): all tasks.
-        samples (`int`): answers to each.
-        folder ([`~reflection_trl.files.run_folder.RunFolder`]): holds those that there are.
-        process (`int`, *optional*, defaults to 0): number of this process.
-        processes (`int`, *optional*, defaults to 1): how many there are.
+        tasks (`Sequence[Task]`):
+            All tasks.
+        samples (`int`):
+            Answers to each.
+        folder ([`~reflection_trl.files.run_folder.RunFolder`]):
+            Holds those that there are.
+        process (`int`, *optional*, defaults to 0):
+            Number of this process.
+        processes (`int`, *optional*, defaults to 1):
+            How many there are.
     """
     done = {(record["task_id"], record["sample"]) for record in folder.records()}
     share = [(task, sample) for sample in range(samples) for task in tasks][process::processes]
@@ -44,14 +49,21 @@ async def draw_answers(
     Draws answers and keeps each one, word for word.
 
     Args:
-        draws (`Sequence`): of [`open_draws`].
-        generate ([`~reflection_trl.generation.Generate`]): draws one.
-        style (`str`): style of the prompt, as in [`make_prompt`].
-        sampling ([`~reflection_trl.generation.Sampling`]): how. Its seed, the task and the number of the answer make the
+        draws (`Sequence`):
+            Of [`open_draws`].
+        generate ([`~reflection_trl.generation.Generate`]):
+            Draws one.
+        style (`str`):
+            Style of the prompt, as in [`make_prompt`].
+        sampling ([`~reflection_trl.generation.Sampling`]):
+            How. Its seed, the task and the number of the answer make the
             seed of each draw.
-        folder ([`~reflection_trl.files.run_folder.RunFolder`]): where they are kept.
-        in_flight (`int`, *optional*, defaults to 128): requests at a time.
-        report (`Callable`, *optional*): is called after each.
+        folder ([`~reflection_trl.files.run_folder.RunFolder`]):
+            Where they are kept.
+        in_flight (`int`, *optional*, defaults to 128):
+            Requests at a time.
+        report (`Callable`, *optional*):
+            Is called after each.
 
     Raises:
         [`~reflection_trl.generation.GenerationError`]: When the model cannot be asked, or refuses every single request.
@@ -93,10 +105,14 @@ def read_answers(tasks: Sequence[Task], samples: int, style: str, folder: RunFol
     The answers that were drawn, with their code, in the order of the tasks.
 
     Args:
-        tasks (`Sequence[Task]`): the tasks.
-        samples (`int`): answers to each; a folder may hold more.
-        style (`str`): style of the prompts.
-        folder ([`~reflection_trl.files.run_folder.RunFolder`]): where they are kept.
+        tasks (`Sequence[Task]`):
+            The tasks.
+        samples (`int`):
+            Answers to each; a folder may hold more.
+        style (`str`):
+            Style of the prompts.
+        folder ([`~reflection_trl.files.run_folder.RunFolder`]):
+            Where they are kept.
     """
     records = {(record["task_id"], record["sample"]): record for record in folder.records()}
     found = []

@@ -168,9 +168,12 @@ class Cells:
     Where answers run, each in namespaces of its own.
 
     Args:
-        folder (`str`): of the sandbox's guest.
-        filter (`str`): file of the seccomp program; empty for no isolation at all.
-        keep (`list[str]`): read-only directories that answers need, below `/tmp`, `/dev/shm` or beside `folder`.
+        folder (`str`):
+            Of the sandbox's guest.
+        filter (`str`):
+            File of the seccomp program; empty for no isolation at all.
+        keep (`list[str]`):
+            Read-only directories that answers need, below `/tmp`, `/dev/shm` or beside `folder`.
     """
 
     def __init__(self, folder: str, filter: str, keep: list[str]):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from ..feedback import Feedback
 from ..languages import get_language
-from .kinds import cut, failure_kind, missing_answer
+from .failures import cut, failure_kind, missing_answer
 from .results import Outcome, Score
 from .tasks import Sample, Task
 
@@ -23,11 +23,16 @@ async def judge_answers(
     Judges the answers to one benchmark, each on its own.
 
     Args:
-        tasks (`Sequence[Task]`): tasks of one benchmark.
-        samples (`Sequence[Sample]`): answers to them.
-        run (`Callable`): runs a task's tests against the code of an answer that has some.
-        concurrency (`int`, *optional*): answers in flight at a time; twice the number of processors by default.
-        report (`Callable`, *optional*): is told how many have been judged so far.
+        tasks (`Sequence[Task]`):
+            Tasks of one benchmark.
+        samples (`Sequence[Sample]`):
+            Answers to them.
+        run (`Callable`):
+            Runs a task's tests against the code of an answer that has some.
+        concurrency (`int`, *optional*):
+            Answers in flight at a time; twice the number of processors by default.
+        report (`Callable`, *optional*):
+            Is told how many have been judged so far.
 
     Returns:
         [`~reflection_trl.evaluation.results.Score`]: one outcome for each answer, in their order.

@@ -17,7 +17,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ..viewers.page import escape, fill_page, printable
-from .benchmarks import MULTIPL_E
+from .benchmarks import find_benchmark
 from .results import EvaluationRun, Outcome, Score
 from .statistics import Comparison, Rate, compare, failure_kinds, rate, right_answers
 
@@ -57,9 +57,12 @@ class _Table:
     Head and body of a table, in plain text. The second line of a cell is of less weight.
 
     Args:
-        head (`Sequence[str]`): the first row.
-        body (`Sequence[Sequence[str]]`): the others.
-        kind (`str`, *optional*, defaults to `"numbers"`): `"numbers"`, `"rates"` (with their intervals below them) or `"words"`.
+        head (`Sequence[str]`):
+            The first row.
+        body (`Sequence[Sequence[str]]`):
+            The others.
+        kind (`str`, *optional*, defaults to `"numbers"`):
+            `"numbers"`, `"rates"` (with their intervals below them) or `"words"`.
     """
 
     head: Sequence[str]
@@ -445,7 +448,8 @@ def _grid_data(content: _Content) -> dict[str, Any]:
             by_run.append(by_task)
         ids = dict.fromkeys(task for by_task in by_run for task in by_task)
         tasks = [{"id": task, "runs": [side(by_task.get(task, [])) for by_task in by_run]} for task in ids]
-        language = benchmark.removeprefix(MULTIPL_E) if benchmark.startswith(MULTIPL_E) else "python"
+        known = find_benchmark(benchmark)
+        language = known.language if known else "python"
         benchmarks.append({"name": benchmark, "language": language, "tasks": tasks})
     return {"runs": content.names, "benchmarks": benchmarks, "texts": list(texts)}
 

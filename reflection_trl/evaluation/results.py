@@ -10,6 +10,9 @@ from typing import Any
 
 FORMAT_VERSION = 1
 
+# Among what is suspicious about an answer that evalplus itself lets pass
+DECEIVED = "passes evalplus only by an object of its own or by what it does to its judge"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -17,14 +20,21 @@ class Outcome:
     The judgment on one answer.
 
     Args:
-        task_id (`str`): name of the task in its benchmark, such as `"HumanEval/17"`.
-        sample (`int`): number of the answer among those of the task, from 0.
-        passed (`bool`): whether it holds under the benchmark's tests.
-        kind (`str`): why it failed: a value of [`~reflection_trl.feedback.FeedbackKind`], `"wrong_answer"`, `"refused"`,
+        task_id (`str`):
+            Name of the task in its benchmark, such as `"HumanEval/17"`.
+        sample (`int`):
+            Number of the answer among those of the task, from 0.
+        passed (`bool`):
+            Whether it holds under the benchmark's tests.
+        kind (`str`):
+            Why it failed: a value of [`~reflection_trl.feedback.FeedbackKind`], `"wrong_answer"`, `"refused"`,
             `"truncated"` or `"empty"`; `"none"` when it passed.
-        detail (`str`): the failing test, or the error, as a person would want to read it.
-        solution (`str`): the code that was judged.
-        suspicious (`list[str]`): what the code touches that honest answers do not, whether it passed or not.
+        detail (`str`):
+            The failing test, or the error, as a person would want to read it.
+        solution (`str`):
+            The code that was judged.
+        suspicious (`list[str]`):
+            What the code touches that honest answers do not, whether it passed or not.
     """
 
     task_id: str
@@ -42,8 +52,10 @@ class Score:
     All judgments of one benchmark.
 
     Args:
-        benchmark (`str`): `"humaneval"`, `"humaneval+"`, `"mbpp"`, `"mbpp+"` or `"multipl-e:LANGUAGE"`.
-        outcomes (`list[Outcome]`): one for each answer.
+        benchmark (`str`):
+            One of the benchmark's `score_names`, such as `"humaneval+"` or `"multipl-e:java"`.
+        outcomes (`list[Outcome]`):
+            One for each answer.
     """
 
     benchmark: str
@@ -56,13 +68,20 @@ class EvaluationRun:
     One model (or one file of answers) on some benchmarks.
 
     Args:
-        model (`str`): the model's name, or that of the file of answers.
-        scores (`list[Score]`): what came out.
-        skipped (`dict[str, str]`): benchmarks that were not run, and why (a compiler that is missing).
-        settings (`dict`): sampling, prompt, limits, versions: whatever one needs to repeat it.
-        date (`str`): ISO 8601, UTC.
-        command (`str`): the command line.
-        revision (`str`, *optional*): the model's commit on the Hub.
+        model (`str`):
+            The model's name, or that of the file of answers.
+        scores (`list[Score]`):
+            What came out.
+        skipped (`dict[str, str]`):
+            Benchmarks that were not run, or not on all of their tasks, and why (a compiler that is missing).
+        settings (`dict`):
+            Sampling, prompt, limits, versions: whatever one needs to repeat it.
+        date (`str`):
+            ISO 8601, UTC.
+        command (`str`):
+            The command line.
+        revision (`str`, *optional*):
+            The model's commit on the Hub.
     """
 
     model: str

@@ -5,9 +5,9 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,11 @@ from ..files.run_folder import RunFolder
 from ..generation import GenerationArguments, Sampling, open_generator, with_served_name
 from ..generation.types import Generate
 from ..languages import Executor
-from ..sandbox import Sandbox
-from .benchmarks import EVALPLUS, MULTIPL_E, OWN_PROBLEMS, load_tasks
-from .evalplus_score import judge_evalplus, write_eval_results
+from ..languages.execution import Execute
+from ..sandbox import Limits, Sandbox
+from .benchmarks import Judging, OpenExecutor, get_benchmark, make_prompt
 from .generate import draw_answers, open_draws, read_answers
-from .kinds import score_evalplus
-from .multipl_e import judge_multipl_e, missing_toolchain
-from .own_problems import judge_own_problems, missing_language
-from .prompts import MAX_TOKENS, make_prompt, needs_chat_template
+from .prompts import MAX_TOKENS, check_style, needs_chat_template
 from .results import EvaluationRun, Score
 from .samples import benchmark_of, read_samples, write_samples
 from .tasks import Sample, Task
@@ -39,16 +36,27 @@ class EvaluationSettings:
     How a model is asked, and how its answers are judged.
 
     Args:
-        prompt (`str`, *optional*, defaults to `"request"`): style of the prompts, as in [`make_prompt`].
-        samples (`int`, *optional*, defaults to 1): answers to each task.
-        temperature (`float`, *optional*, defaults to 0.0): 0 takes the likeliest token at each step.
-        top_p (`float`, *optional*, defaults to 0.95): of draws with a temperature.
-        max_tokens (`int`, *optional*): longest answer; by default that of the style.
-        seed (`int`, *optional*, defaults to 0): of all draws.
-        limit (`int`, *optional*): only the first so many tasks of each benchmark, for a trial.
-        multipl_e (`str`, *optional*): file, folder or Hub id with MultiPL-E's tasks; its own on the Hub by default.
-        workers (`int`, *optional*): answers judged at a time; the number of processors by default.
-        unsandboxed (`bool`, *optional*, defaults to `False`): run answers with **no isolation at all**. Refused for root.
+        prompt (`str`, *optional*, defaults to `"request"`):
+            Style of the prompts, as in [`make_prompt`].
+        samples (`int`, *optional*, defaults to 1):
+            Answers to each task.
+        temperature (`float`, *optional*, defaults to 0.0):
+            0 takes the likeliest token at each step.
+        top_p (`float`, *optional*, defaults to 0.95):
+            Of draws with a temperature.
+        max_tokens (`int`, *optional*):
+            Longest answer; by default that of the style.
+        seed (`int`, *optional*, defaults to 0):
+            Of all draws.
+        limit (`int`, *optional*):
+            Only the first so many tasks of each benchmark, for a trial.
+        benchmark_files (`dict[str, str]`, *optional*):
+            File, folder or Hub id with the tasks of a benchmark, by its name ahead of the colon, such as `"multipl-e"`. Each
+            benchmark's own by default.
+        workers (`int`, *optional*):
+            Answers judged at a time; the number of processors by default.
+        unsandboxed (`bool`, *optional*, defaults to `False`):
+            Run answers with **no isolation at all**. Refused for root.
     """
 
     prompt: str = "request"
@@ -58,13 +66,12 @@ class EvaluationSettings:
     max_tokens: int | None = None
     seed: int = 0
     limit: int | None = None
-    multipl_e: str | None = None
+    benchmark_files: Mapping[str, str] = field(default_factory=dict)
     workers: int | None = None
     unsandboxed: bool = False
 
     def __post_init__(self) -> None:
-        if self.prompt not in MAX_TOKENS:
-            raise ValueError(f"Unknown prompt style {self.prompt!r}: use one of {', '.join(MAX_TOKENS)}.")
+        check_style(self.prompt)
         for name in ("samples", "max_tokens", "limit", "workers"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -103,17 +110,27 @@ def evaluate_model(
     and, from evalplus, `samples_eval_results.json`. The run itself is in `results.json`.
 
     Args:
-        generation ([`~reflection_trl.generation.GenerationArguments`]): which model, and by what.
-        benchmarks (`Sequence[str]`): of [`parse_benchmarks`].
-        output_dir (`str` or `Path`): folder of the evaluation.
-        settings ([`EvaluationSettings`], *optional*): how.
-        generate ([`~reflection_trl.generation.Generate`], *optional*): draws answers, in place of what `generation` opens.
-        in_flight (`int`, *optional*, defaults to 128): requests at a time.
-        process, processes (`int`, *optional*): number of this process, and how many share the answers. Process 0 waits for
+        generation ([`~reflection_trl.generation.GenerationArguments`]):
+            Which model, and by what.
+        benchmarks (`Sequence[str]`):
+            Of [`parse_benchmarks`].
+        output_dir (`str` or `Path`):
+            Folder of the evaluation.
+        settings ([`EvaluationSettings`], *optional*):
+            How.
+        generate ([`~reflection_trl.generation.Generate`], *optional*):
+            Draws answers, in place of what `generation` opens.
+        in_flight (`int`, *optional*, defaults to 128):
+            Requests at a time.
+        process, processes (`int`, *optional*):
+            Number of this process, and how many share the answers. Process 0 waits for
             the others, judges and writes.
-        bar (`bool`, *optional*, defaults to `True`): whether to show progress.
-        name (`str`, *optional*): what results call the model; its own name by default.
-        command (`str`, *optional*): the command line, for the record.
+        bar (`bool`, *optional*, defaults to `True`):
+            Whether to show progress.
+        name (`str`, *optional*):
+            What results call the model; its own name by default.
+        command (`str`, *optional*):
+            The command line, for the record.
 
     Returns:
         [`EvaluationRun`], *optional*: what came out; `None` in processes but the first.
@@ -173,7 +190,7 @@ async def draw_model_answers(
     machine that has the isolation and the compilers for it, and then needs no model. See there for the arguments and errors.
     """
     settings = settings or EvaluationSettings()
-    tasks = {benchmark: load_tasks(benchmark, settings.multipl_e)[: settings.limit] for benchmark in benchmarks}
+    tasks = {name: _load_tasks(name, settings)[: settings.limit] for name in benchmarks}
     _check_prompts(tasks, generation, generate, settings)
     with _folders(output_dir, tasks, generation, settings, process) as folders:
         await _draw_all(tasks, folders, generation, generate, settings, in_flight, process, processes, bar)
@@ -193,14 +210,21 @@ def evaluate_samples(
     Judges answers that were made elsewhere.
 
     Args:
-        files (`Sequence[str]`): JSON Lines, one file for each benchmark; see [`read_samples`].
-        output_dir (`str` or `Path`): folder for the results.
-        settings ([`EvaluationSettings`], *optional*): of these, `limit`, `multipl_e`, `workers` and `unsandboxed` count.
-        benchmarks (`Sequence[str]`, *optional*): the benchmark of each file; needed for MultiPL-E, whose names of tasks do not
+        files (`Sequence[str]`):
+            JSON Lines, one file for each benchmark; see [`read_samples`].
+        output_dir (`str` or `Path`):
+            Folder for the results.
+        settings ([`EvaluationSettings`], *optional*):
+            Of these, `limit`, `benchmark_files`, `workers` and `unsandboxed` count.
+        benchmarks (`Sequence[str]`, *optional*):
+            The benchmark of each file; needed for MultiPL-E, whose names of tasks do not
             tell the language.
-        name (`str`, *optional*): what to call the run; by default the first file.
-        bar (`bool`, *optional*, defaults to `True`): whether to show progress.
-        command (`str`, *optional*): the command line, for the record.
+        name (`str`, *optional*):
+            What to call the run; by default the first file.
+        bar (`bool`, *optional*, defaults to `True`):
+            Whether to show progress.
+        command (`str`, *optional*):
+            The command line, for the record.
 
     Returns:
         [`EvaluationRun`]: what came out, also in `results.json`.
@@ -294,47 +318,36 @@ def _judge_all(
     settings: EvaluationSettings,
     bar: bool,
 ) -> list[Score]:
-    judgments = {}
+    scores = []
     for benchmark, answers in samples.items():
         folder = output_dir / _folder_name(benchmark)
         folder.mkdir(parents=True, exist_ok=True)
         write_samples(folder / "samples.jsonl", answers)
-        if benchmark in EVALPLUS:
-            with _bar(f"{benchmark}: judged", len(answers), 0, bar) as report:
-                judgments[benchmark] = judge_evalplus(
-                    benchmark,
-                    answers,
-                    workers=settings.workers,
-                    unsandboxed=settings.unsandboxed,
-                    report=report,
-                )
-            write_eval_results(folder / "samples_eval_results.json", benchmark, answers, judgments[benchmark])
-    return run_coroutine(_score_all(tasks, samples, judgments, settings, bar))
-
-
-async def _score_all(
-    tasks: dict[str, list[Task]],
-    samples: dict[str, list[Sample]],
-    judgments: dict[str, Any],
-    settings: EvaluationSettings,
-    bar: bool,
-) -> list[Score]:
-    scores = []
-    languages = {task.language for some in tasks.values() for task in some}
-    async with AsyncExitStack() as stack:
-        if settings.unsandboxed:
-            sandbox = stack.enter_context(Sandbox(settings.workers, unsandboxed=True))
-            execute = await stack.enter_async_context(Executor(sandbox))
-        else:
-            execute = await stack.enter_async_context(Executor(languages=languages, workers=settings.workers))
-        for benchmark, answers in samples.items():
-            if benchmark in EVALPLUS:
-                scores += await score_evalplus(benchmark, tasks[benchmark], answers, judgments[benchmark], execute)
-                continue
-            judge = judge_own_problems if benchmark.startswith(OWN_PROBLEMS) else judge_multipl_e
-            with _bar(f"{benchmark}: judged", len(answers), 0, bar) as report:
-                scores.append(await judge(tasks[benchmark], answers, execute, report=report))
+        with _bar(f"{benchmark}: judged", len(answers), 0, bar) as report:
+            judging = Judging(folder, _executors(settings), settings.workers, settings.unsandboxed, report)
+            scores += get_benchmark(benchmark).judge(tasks[benchmark], answers, judging)
     return scores
+
+
+def _executors(settings: EvaluationSettings) -> OpenExecutor:
+    """Opens what runs programs, isolated as the settings say."""
+
+    @asynccontextmanager
+    async def open_executor(languages: Iterable[str], limits: Limits | None = None) -> AsyncIterator[Execute]:
+        async with AsyncExitStack() as stack:
+            if settings.unsandboxed:
+                sandbox = stack.enter_context(Sandbox(settings.workers, unsandboxed=True))
+                executor = Executor(sandbox, limits=limits)
+            else:
+                executor = Executor(languages=languages, workers=settings.workers, limits=limits)
+            yield await stack.enter_async_context(executor)
+
+    return open_executor
+
+
+def _load_tasks(name: str, settings: EvaluationSettings) -> list[Task]:
+    benchmark = get_benchmark(name)
+    return benchmark.load_tasks(settings.benchmark_files.get(benchmark.key))
 
 
 def _possible_tasks(
@@ -343,15 +356,16 @@ def _possible_tasks(
     """The tasks of the benchmarks that this machine can judge, and why not the others."""
     tasks: dict[str, list[Task]] = {}
     skipped: dict[str, str] = {}
-    for benchmark in benchmarks:
-        if benchmark.startswith(MULTIPL_E) and (missing := missing_toolchain(benchmark.removeprefix(MULTIPL_E))):
-            skipped[benchmark] = missing
-            continue
-        some = load_tasks(benchmark, settings.multipl_e)
-        if benchmark.startswith(OWN_PROBLEMS) and (missing := missing_language(some)):
-            skipped[benchmark] = missing
-        else:
-            tasks[benchmark] = some
+    for name in benchmarks:
+        benchmark = get_benchmark(name)
+        found: list[Task] = []
+        missing = benchmark.missing_toolchain()
+        if missing is None:
+            found, missing = benchmark.runnable(_load_tasks(name, settings))
+        if missing is not None:
+            skipped[name] = missing
+        if found:
+            tasks[name] = found
     if not tasks:
         raise ValueError(f"Nothing is left to judge: {' '.join(skipped.values())}")
     return tasks, skipped

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..quoting import quote
-from .benchmarks import EVALPLUS
+from .benchmarks import benchmark_of_task, get_benchmark
 from .tasks import Sample, Task
 
 
@@ -18,9 +18,12 @@ def read_samples(file: str | os.PathLike[str], tasks: Sequence[Task], known: Ite
     (what goes on from the benchmark's prompt); several answers to a task are several lines.
 
     Args:
-        file (`str` or `Path`): the file.
-        tasks (`Sequence[Task]`): the tasks that must have answers, all as many.
-        known (`Iterable[str]`, *optional*): further tasks of the benchmark, whose answers are passed over.
+        file (`str` or `Path`):
+            The file.
+        tasks (`Sequence[Task]`):
+            The tasks that must have answers, all as many.
+        known (`Iterable[str]`, *optional*):
+            Further tasks of the benchmark, whose answers are passed over.
 
     Returns:
         `list[Sample]`: in the order of the tasks.
@@ -67,11 +70,13 @@ def benchmark_of(file: str | os.PathLike[str]) -> str | None:
     The benchmark that a file's first answer is to, by the name of its task; `None` where that does not tell.
 
     Args:
-        file (`str` or `Path`): the file.
+        file (`str` or `Path`):
+            The file.
     """
     line, record = next(_records(file))
     name = _task_id(file, line, record)
-    return next((key for key, title in EVALPLUS.items() if name.lower().startswith(f"{title.lower()}/")), None)
+    benchmark = benchmark_of_task(name)
+    return benchmark.name if benchmark else None
 
 
 def write_samples(file: str | os.PathLike[str], samples: Iterable[Sample]) -> None:
@@ -79,8 +84,10 @@ def write_samples(file: str | os.PathLike[str], samples: Iterable[Sample]) -> No
     Writes answers as [`read_samples`] and evalplus read them, in one step.
 
     Args:
-        file (`str` or `Path`): the file.
-        samples (`Iterable[Sample]`): the answers.
+        file (`str` or `Path`):
+            The file.
+        samples (`Iterable[Sample]`):
+            The answers.
     """
     file = Path(file)
     partial = file.with_name(f".{file.name}.partial")
@@ -127,7 +134,7 @@ def _task_id(file: Any, line: int, record: dict[str, Any]) -> str:
 def _sample(file: Any, line: int, record: dict[str, Any], task: Task, number: int) -> Sample:
     solution = record.get("solution")
     if solution is None and isinstance(record.get("completion"), str):
-        solution = _completed(task, record["completion"])
+        solution = get_benchmark(task.benchmark).complete(task, record["completion"])
     if not isinstance(solution, str):
         raise ValueError(
             f"{file}, line {line}: `solution` (the whole code) or `completion` must be text, got {quote(solution)}."
@@ -140,11 +147,3 @@ def _sample(file: Any, line: int, record: dict[str, Any], task: Task, number: in
         if not isinstance(value, str):
             raise ValueError(f"{file}, line {line}: `{field}` must be text, got {quote(value)}.")
     return Sample(task.id, number, solution, text, reason)
-
-
-def _completed(task: Task, completion: str) -> str:
-    if task.benchmark in EVALPLUS:
-        return task.prompt + completion  # as evalplus puts them together
-    from .multipl_e import solution_of
-
-    return solution_of(task, completion)

@@ -29,9 +29,12 @@ class Rate:
     A share with its 95 % interval, all from 0 to 1.
 
     Args:
-        value (`float`): the share.
-        low (`float`): lower end of the interval.
-        high (`float`): upper end.
+        value (`float`):
+            The share.
+        low (`float`):
+            Lower end of the interval.
+        high (`float`):
+            Upper end.
     """
 
     value: float
@@ -45,12 +48,18 @@ class Comparison:
     Two runs on the same tasks of one benchmark.
 
     Args:
-        tasks (`int`): tasks that both have answers to.
-        won (`int`): tasks that the first solves more often than the second: with one answer each, solves alone.
-        lost (`int`): tasks that the second solves more often.
-        difference (`float`): pass@1 of the first less that of the second.
-        low, high (`float`): 95 % interval of the difference. 0 is outside it exactly where `p_value` is below 0.05.
-        p_value (`float`): how likely a difference as large as this is by chance, were the two alike: McNemar's exact test
+        tasks (`int`):
+            Tasks that both have answers to.
+        won (`int`):
+            Tasks that the first solves more often than the second: with one answer each, solves alone.
+        lost (`int`):
+            Tasks that the second solves more often.
+        difference (`float`):
+            Pass@1 of the first less that of the second.
+        low, high (`float`):
+            95 % interval of the difference. 0 is outside it exactly where `p_value` is below 0.05.
+        p_value (`float`):
+            How likely a difference as large as this is by chance, were the two alike: McNemar's exact test
             with one answer each, else a permutation test over tasks.
     """
 
@@ -68,9 +77,12 @@ def pass_at_k(answers: int, right: int, k: int) -> float:
     The unbiased estimate of how likely one of `k` answers is right.
 
     Args:
-        answers (`int`): answers drawn.
-        right (`int`): right ones among them.
-        k (`int`): at most `answers`.
+        answers (`int`):
+            Answers drawn.
+        right (`int`):
+            Right ones among them.
+        k (`int`):
+            At most `answers`.
     """
     if not 0 <= right <= answers or not 1 <= k <= answers:
         raise ValueError(f"pass@{k} cannot be told from {right} right ones among {answers} answers.")
@@ -82,8 +94,10 @@ def wilson_interval(share: float, tasks: int) -> tuple[float, float]:
     Wilson's 95 % interval of a share of `tasks` that succeed or fail.
 
     Args:
-        share (`float`): from 0 to 1.
-        tasks (`int`): how many there are.
+        share (`float`):
+            From 0 to 1.
+        tasks (`int`):
+            How many there are.
     """
     z = NormalDist().inv_cdf(0.975)
     center = share + z**2 / (2 * tasks)
@@ -97,8 +111,10 @@ def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, f
     The 95 % interval of the mean of `values`, one a task, from means over tasks drawn with replacement.
 
     Args:
-        values (`Sequence[float]`): one for each task.
-        seed (`int`, *optional*, defaults to 0): of the draws.
+        values (`Sequence[float]`):
+            One for each task.
+        seed (`int`, *optional*, defaults to 0):
+            Of the draws.
     """
     low, high = np.quantile(_resampled_means(values, np.random.default_rng(seed)), [0.025, 0.975])
     return float(low), float(high)
@@ -109,8 +125,10 @@ def mcnemar_p(won: int, lost: int) -> float:
     McNemar's exact test, two-sided: how likely so uneven a split of the tasks that only one side solves is by chance.
 
     Args:
-        won (`int`): tasks that only the first solves.
-        lost (`int`): tasks that only the second solves.
+        won (`int`):
+            Tasks that only the first solves.
+        lost (`int`):
+            Tasks that only the second solves.
     """
     discordant = won + lost
     tail = sum(comb(discordant, count) for count in range(min(won, lost) + 1))
@@ -188,8 +206,10 @@ def permutation_p(differences: Sequence[float], seed: int = 0) -> float:
     How likely a mean as far from 0 is when the sign of each task's difference is chance.
 
     Args:
-        differences (`Sequence[float]`): one for each task.
-        seed (`int`, *optional*, defaults to 0): of the draws of signs.
+        differences (`Sequence[float]`):
+            One for each task.
+        seed (`int`, *optional*, defaults to 0):
+            Of the draws of signs.
     """
     numbers = np.asarray(differences, dtype=float)
     observed = abs(numbers.sum())
@@ -205,7 +225,8 @@ def right_answers(score: Score) -> dict[str, tuple[int, int]]:
     For each task, how many answers it has and how many of them are right.
 
     Args:
-        score ([`Score`]): of one benchmark.
+        score ([`Score`]):
+            Of one benchmark.
     """
     counts: dict[str, tuple[int, int]] = {}
     for outcome in score.outcomes:
@@ -220,8 +241,10 @@ def rate(score: Score, k: int = 1) -> Rate:
     where all tasks agree, of which the bootstrap would make an interval of no width).
 
     Args:
-        score ([`Score`]): of one benchmark.
-        k (`int`, *optional*, defaults to 1): at most the number of answers of each task.
+        score ([`Score`]):
+            Of one benchmark.
+        k (`int`, *optional*, defaults to 1):
+            At most the number of answers of each task.
     """
     counts = right_answers(score)
     if not counts:
@@ -237,8 +260,10 @@ def task_differences(first: Score, second: Score) -> list[float]:
     The share of right answers of one run less that of the other, for each task that both have answers to.
 
     Args:
-        first ([`Score`]): of one run.
-        second ([`Score`]): of the other, on the same benchmark.
+        first ([`Score`]):
+            Of one run.
+        second ([`Score`]):
+            Of the other, on the same benchmark.
 
     Raises:
         ValueError: If they are of different benchmarks, or have no task in common.
@@ -257,8 +282,10 @@ def compare(first: Score, second: Score) -> Comparison:
     Compares two runs, task by task, on those that both have answers to.
 
     Args:
-        first ([`Score`]): of one run.
-        second ([`Score`]): of the other, on the same benchmark.
+        first ([`Score`]):
+            Of one run.
+        second ([`Score`]):
+            Of the other, on the same benchmark.
 
     Raises:
         ValueError: If they are of different benchmarks, or have no task in common.
@@ -280,7 +307,8 @@ def pool(scores: Sequence[Score]) -> Score:
     further answers to the same tasks.
 
     Args:
-        scores (`Sequence[Score]`): of one benchmark.
+        scores (`Sequence[Score]`):
+            Of one benchmark.
 
     Raises:
         ValueError: If they are of different benchmarks.
@@ -300,8 +328,10 @@ def compare_means(first: Sequence[Score], second: Sequence[Score]) -> Comparison
     Compares two runs by their mean over several benchmarks, each of which counts alike, whatever its number of tasks.
 
     Args:
-        first (`Sequence[Score]`): of one run, one score for each benchmark.
-        second (`Sequence[Score]`): of the other, on the same benchmarks in the same order.
+        first (`Sequence[Score]`):
+            Of one run, one score for each benchmark.
+        second (`Sequence[Score]`):
+            Of the other, on the same benchmarks in the same order.
 
     Returns:
         [`Comparison`]: `difference` is that of the means; the interval is by a bootstrap over the tasks within each benchmark
@@ -338,7 +368,8 @@ def failure_kinds(score: Score) -> dict[str, int]:
     How many answers failed for each reason, the most frequent first.
 
     Args:
-        score ([`Score`]): of one benchmark.
+        score ([`Score`]):
+            Of one benchmark.
     """
     counts: dict[str, int] = {}
     for outcome in score.outcomes:

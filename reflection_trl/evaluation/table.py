@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from .kinds import DECEIVED
-from .results import EvaluationRun, Score
+from .results import DECEIVED, EvaluationRun, Score
 from .statistics import Rate, compare, failure_kinds, rate, right_answers
 
 
@@ -15,7 +14,8 @@ def results_table(run: EvaluationRun) -> str:
     One line for each benchmark: pass@k in per cent with its 95 % interval, and why answers failed.
 
     Args:
-        run ([`EvaluationRun`]): the run.
+        run ([`EvaluationRun`]):
+            The run.
     """
     ks = [k for k in _KS if any(k <= _answers(score) for score in run.scores)]
     rows = [["", "tasks", *[f"pass@{k} [95 %]" for k in ks], "failed of"]]
@@ -26,7 +26,10 @@ def results_table(run: EvaluationRun) -> str:
         rows.append([score.benchmark, str(len(right_answers(score))), *rates, kinds or "-"])
     lines = [_aligned(rows)]
     lines += [sentence for score in run.scores if (sentence := suspicion(score))]
-    lines += [f"{benchmark}: not run. {reason}" for benchmark, reason in run.skipped.items()]
+    lines += [
+        f"{benchmark}: {'' if run.score(benchmark) else 'not run. '}{reason}"
+        for benchmark, reason in run.skipped.items()
+    ]
     return "\n".join(lines)
 
 
@@ -35,7 +38,8 @@ def suspicion(score: Score) -> str:
     A sentence on answers that touch what honest ones do not; empty where there are none.
 
     Args:
-        score ([`~reflection_trl.evaluation.results.Score`]): of one benchmark.
+        score ([`~reflection_trl.evaluation.results.Score`]):
+            Of one benchmark.
     """
     found = [outcome for outcome in score.outcomes if outcome.suspicious]
     if not found:
@@ -52,8 +56,10 @@ def comparison_table(run: EvaluationRun, other: EvaluationRun) -> str:
     One line for each benchmark that both were run on, task by task.
 
     Args:
-        run ([`EvaluationRun`]): the run.
-        other ([`EvaluationRun`]): what it is compared with.
+        run ([`EvaluationRun`]):
+            The run.
+        other ([`EvaluationRun`]):
+            What it is compared with.
 
     Raises:
         ValueError: If they have no benchmark in common.

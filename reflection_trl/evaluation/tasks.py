@@ -14,7 +14,7 @@ class Task:
         id (`str`):
             Name in the benchmark, such as `"HumanEval/17"`.
         benchmark (`str`):
-            `"humaneval"`, `"mbpp"`, `"multipl-e:LANGUAGE"` or `"problems:SOURCE"`.
+            Name of the benchmark, such as `"humaneval"` or `"multipl-e:java"`.
         request (`str`):
             The one-off request, as a user would put it.
         prompt (`str`, *optional*, defaults to `""`):
@@ -49,11 +49,16 @@ class Sample:
     One answer to a task.
 
     Args:
-        task_id (`str`): the task.
-        sample (`int`): number of the answer among those of the task, from 0.
-        solution (`str`): code that is judged: complete, the task's prompt included where the answer goes on from it.
-        text (`str`, *optional*, defaults to `""`): what the model wrote, word for word; empty where it is not known.
-        finish_reason (`str`, *optional*, defaults to `"stop"`): `"stop"`, `"length"` or `"refused"`.
+        task_id (`str`):
+            The task.
+        sample (`int`):
+            Number of the answer among those of the task, from 0.
+        solution (`str`):
+            Code that is judged: complete, the task's prompt included where the answer goes on from it.
+        text (`str`, *optional*, defaults to `""`):
+            What the model wrote, word for word; empty where it is not known.
+        finish_reason (`str`, *optional*, defaults to `"stop"`):
+            `"stop"`, `"length"` or `"refused"`.
     """
 
     task_id: str

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..evaluation import EvaluationRun
-from ..evaluation.benchmarks import OWN_PROBLEMS
 from ..hub_errors import clean_token, explain_failures, redact, waits_in, without_secrets
 from ..markdown import cell, code_cell, fenced, section
 from . import results as forms
@@ -46,8 +45,8 @@ def publish_evaluation(
 
     Args:
         run ([`~reflection_trl.evaluation.EvaluationRun`]):
-            What came out. Scores on problems of your own are left out: the Hub has no benchmark for them. A run of the first
-            tasks alone (`limit`) is refused.
+            What came out. Scores on problems of your own are left out: the Hub has no benchmark for them. A run on some of a
+            benchmark's tasks alone is refused.
         repo_id (`str`):
             The model's repository, which must exist.
         samples_repo (`str`, *optional*):
@@ -86,9 +85,14 @@ def publish_evaluation(
             f"the run of {run.model} has judged only the first tasks of each benchmark (`limit` {limit}), whose pass@1 is not that of the "
             f"benchmark; evaluate all of them, and publish that."
         )
+    if partial := next((score.benchmark for score in run.scores if score.benchmark in run.skipped), None):
+        raise ValueError(
+            f"the run of {run.model} has not judged all tasks of {partial} ({run.skipped[partial].rstrip('.')}), whose pass@1 is not that of "
+            "the benchmark; evaluate all of them, and publish that."
+        )
     run = dataclasses.replace(
         run,
-        scores=[score for score in run.scores if not score.benchmark.startswith(OWN_PROBLEMS)],
+        scores=[score for score in run.scores if forms.is_published(score.benchmark)],
         command=redact(run.command, token),
         settings=without_secrets(run.settings),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..evaluation import EvaluationRun, Score
+from ..evaluation.benchmarks import BENCHMARKS, HubDataset, find_benchmark
 from ..evaluation.statistics import rate, right_answers
 from ..markdown import cell, code_cell, fenced, merge_sections, section
 
@@ -17,53 +18,29 @@ SOURCE_NAME = "reflection_trl"
 _TASK = {"type": "text-generation", "name": "Code generation"}
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """A benchmark as the Hub knows it: dataset, task within it, title, configuration."""
-
-    dataset: str
-    task: str
-    title: str
-    config: str | None = None
-
-
-_BENCHMARKS = {
-    "humaneval": Benchmark("openai/openai_humaneval", "openai_humaneval", "HumanEval"),
-    "humaneval+": Benchmark("evalplus/humanevalplus", "humanevalplus", "HumanEval+"),
-    "mbpp": Benchmark("google-research-datasets/mbpp", "mbpp", "MBPP"),
-    "mbpp+": Benchmark("evalplus/mbppplus", "mbppplus", "MBPP+"),
-}
-# MultiPL-E's own abbreviations
-_MULTIPL_E = {
-    "c++": "cpp",
-    "csharp": "cs",
-    "c#": "cs",
-    "javascript": "js",
-    "rust": "rs",
-    "bash": "sh",
-    "typescript": "ts",
-}
-
-
-def find_benchmark(name: str) -> Benchmark:
+def hub_dataset(score: str) -> HubDataset:
     """
     Args:
-        name (`str`):
-            As in [`~reflection_trl.evaluation.Score`].
+        score (`str`):
+            Name of a score, as in [`~reflection_trl.evaluation.Score`].
 
     Raises:
         ValueError: If the Hub has no dataset that we know for it.
     """
-    if name.startswith("multipl-e:"):
-        language = name.removeprefix("multipl-e:")
-        config = f"humaneval-{_MULTIPL_E.get(language, language)}"
-        return Benchmark("nuprl/MultiPL-E", config, f"MultiPL-E HumanEval ({language})", config)
-    if name not in _BENCHMARKS:
+    benchmark = find_benchmark(score)
+    found = benchmark.hub_dataset(score) if benchmark else None
+    if found is None:
         raise ValueError(
-            f"the run has results of {name!r}, which is no benchmark that can be published; known are "
-            f"{', '.join(_BENCHMARKS)} and multipl-e:LANGUAGE."
+            f"the run has results of {score!r}, which is no benchmark that can be published; known are "
+            f"{', '.join(benchmark.usage for benchmark in BENCHMARKS)}."
         )
-    return _BENCHMARKS[name]
+    return found
+
+
+def is_published(score: str) -> bool:
+    """Whether the Hub may have a place for a score: not for those on problems of the user's own."""
+    benchmark = find_benchmark(score)
+    return benchmark is None or benchmark.hub_dataset(score) is not None
 
 
 def file_name(benchmark: str) -> str:
@@ -92,7 +69,7 @@ def results_of(run: EvaluationRun) -> list[Result]:
     """
     scores = [score for score in run.scores if score.outcomes]
     for score in scores:
-        find_benchmark(score.benchmark)
+        hub_dataset(score.benchmark)
     if not scores:
         raise ValueError(f"the run of {run.model} holds no result; there is nothing to publish.")
     return [result for score in scores for result in _results_of_score(score)]
@@ -108,7 +85,7 @@ def eval_result_entries(
     for result in results:
         if result.k != 1:
             continue
-        benchmark = find_benchmark(result.benchmark)
+        benchmark = hub_dataset(result.benchmark)
         entry = EvalResultEntry(
             dataset_id=benchmark.dataset,
             task_id=benchmark.task,
@@ -168,7 +145,7 @@ def model_index_results(
 
     flat = []
     for result in results:
-        benchmark = find_benchmark(result.benchmark)
+        benchmark = hub_dataset(result.benchmark)
         facts = {
             "unit": "%",
             "confidence_interval_95": list(result.interval),

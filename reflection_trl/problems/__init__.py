@@ -2,19 +2,18 @@
 Programming problems: where they come from, and which of them may be trained on.
 
 ```python
->>> from reflection_trl.problems import load_problems, prepare_problems
+>>> from reflection_trl.builder import prepare_problems
+>>> from reflection_trl.problems import load_problems
 
 >>> problems, report = prepare_problems(load_problems("google-research-datasets/mbpp"))
 >>> print(report.summary())
 ```
 """
 
-from .benchmarks import benchmark_texts
 from .contamination import NgramIndex, Overlap, find_contamination
 from .held_out import hold_out, write_problems
 from .load import load_problems
 from .mappings import MAPPINGS
-from .prepare import ProblemReport, Removal, prepare_problems
 from .problem import Example, Problem
 
 
@@ -24,12 +23,8 @@ __all__ = [
     "NgramIndex",
     "Overlap",
     "Problem",
-    "ProblemReport",
-    "Removal",
-    "benchmark_texts",
     "find_contamination",
     "hold_out",
     "load_problems",
-    "prepare_problems",
     "write_problems",
 ]

@@ -44,7 +44,8 @@ class NgramIndex:
     The word n-grams of a benchmark's tasks.
 
     ```python
-    >>> from reflection_trl.problems import NgramIndex, benchmark_texts
+    >>> from reflection_trl.evaluation.benchmark_texts import benchmark_texts
+    >>> from reflection_trl.problems import NgramIndex
 
     >>> index = NgramIndex.from_texts(benchmark_texts(["humaneval", "mbpp"]))
     >>> index.overlaps(text)

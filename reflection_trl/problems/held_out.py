@@ -15,7 +15,7 @@ def hold_out(problems: Iterable[Problem], share: float) -> tuple[list[Problem], 
     Set problems aside. Which ones depends on their ids alone, so that a problem stays on its side whatever else is in the set.
 
     Args:
-        problems (`Iterable[Problem]`): of [`prepare_problems`], so that no duplicate of a problem is on the other side.
+        problems (`Iterable[Problem]`): of [`~reflection_trl.builder.prepare_problems`], so that no duplicate of a problem is on the other side.
         share (`float`): of the problems that are set aside, about; from 0 on, and below 1.
 
     Returns:

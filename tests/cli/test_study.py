@@ -116,7 +116,7 @@ def place(tmp_path, monkeypatch):
             return await self.generate(prompt, sampling, self.model)
 
     @contextlib.asynccontextmanager
-    async def executor(languages, workers):
+    async def executor(languages, workers, limits):
         yield RunsHere()
 
     monkeypatch.setattr(training, "subprocess", SimpleNamespace(run=run_train, STDOUT=None))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reflection_trl.evaluation.multipl_e import judge_multipl_e, load_multipl_e, missing_toolchain, solution_of
+from reflection_trl.evaluation.benchmarks import get_benchmark, load_tasks
+from reflection_trl.evaluation.multipl_e_code import solution_of
 from reflection_trl.evaluation.tasks import Sample, Task
 from reflection_trl.feedback import Feedback, FeedbackKind
 from reflection_trl.languages import LANGUAGES, Executor, get_language
@@ -21,7 +22,7 @@ CODES = list(SOLUTIONS)
 
 
 def task(language: str, name: str = "within") -> Task:
-    return next(task for task in load_multipl_e(language, DATA) if task.id.endswith(name))
+    return next(task for task in load_tasks(f"multipl-e:{language}", DATA) if task.id.endswith(name))
 
 
 def fenced(task: Task, code: str) -> str:
@@ -42,7 +43,7 @@ def body(task: Task, code: str) -> str:
 
 @pytest.mark.parametrize("name", ["cpp", "C++", "js", "rs", "sh", "cs", "typescript", "swift", "php", "java"])
 def test_tasks_of_a_language_by_any_of_its_names(name):
-    tasks = load_multipl_e(name, DATA)
+    tasks = load_tasks(f"multipl-e:{name}", DATA)
     assert [task.id for task in tasks] == [
         "Mini_0_digit_product",
         "Mini_1_squeeze",
@@ -57,7 +58,9 @@ def test_tasks_of_a_language_by_any_of_its_names(name):
 
 
 def test_a_pattern_of_files_gives_the_rows_of_the_language():
-    assert load_multipl_e("rust", str(DATA / "*.jsonl")) == load_multipl_e("rust", DATA / "humaneval-rs.jsonl")
+    assert load_tasks("multipl-e:rust", str(DATA / "*.jsonl")) == load_tasks(
+        "multipl-e:rust", DATA / "humaneval-rs.jsonl"
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,13 +74,13 @@ def test_a_pattern_of_files_gives_the_rows_of_the_language():
 )
 def test_sources_that_are_none(language, source, sentence):
     with pytest.raises(ValueError, match=sentence):
-        load_multipl_e(language, source)
+        load_tasks(f"multipl-e:{language}", source)
 
 
 def test_without_network_the_sentence_says_what_to_do(monkeypatch):
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     with pytest.raises(ValueError, match=r"get its file .`humaneval-java.jsonl`. elsewhere and give its path"):
-        load_multipl_e("java")
+        load_tasks("multipl-e:java")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,7 @@ def test_rows_that_are_no_tasks(tmp_path, change, sentence):
     rows[1] |= change
     (tmp_path / "broken.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(ValueError, match=sentence):
-        load_multipl_e("cpp", tmp_path / "broken.jsonl")
+        load_tasks("multipl-e:cpp", tmp_path / "broken.jsonl")
 
 
 # Reading answers
@@ -206,7 +209,7 @@ def test_declarations_of_the_prompt_are_not_doubled():
 
 
 def judged(task: Task, samples: list[Sample], execute) -> list[tuple[bool, str, str]]:
-    score = asyncio.run(judge_multipl_e([task], samples, execute))
+    score = asyncio.run(get_benchmark(task.benchmark).judge_with(execute, [task], samples))
     assert score.benchmark == task.benchmark
     return [(outcome.passed, outcome.kind, outcome.detail) for outcome in score.outcomes]
 
@@ -271,7 +274,9 @@ def test_programs_in_flight_are_bounded_and_reported():
 
     one = task("js")
     samples = [Sample(one.id, number, "x") for number in range(20)]
-    score = asyncio.run(judge_multipl_e([one], samples, execute, concurrency=3, report=told.append))
+    score = asyncio.run(
+        get_benchmark(one.benchmark).judge_with(execute, [one], samples, concurrency=3, report=told.append)
+    )
     assert [outcome.sample for outcome in score.outcomes] == list(range(20))
     assert most == 3 and told == list(range(1, 21))
 
@@ -283,13 +288,13 @@ def test_answers_to_unknown_tasks_are_refused():
 
 def test_a_missing_compiler_is_named(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda *arguments, **options: None)
-    assert "swiftc" in missing_toolchain("swift")
+    assert "swiftc" in get_benchmark("multipl-e:swift").missing_toolchain()
 
 
 def test_javas_tuples_are_part_of_its_toolchain(monkeypatch):
     monkeypatch.setattr("reflection_trl.languages.java.Java.missing", lambda self: None)
-    monkeypatch.setattr("reflection_trl.evaluation.multipl_e.JAVATUPLES", "/nowhere/javatuples.jar")
-    assert "`apt-get install libjavatuples-java`" in missing_toolchain("java")
+    monkeypatch.setattr("reflection_trl.evaluation.benchmarks.multipl_e.JAVATUPLES", "/nowhere/javatuples.jar")
+    assert "`apt-get install libjavatuples-java`" in get_benchmark("multipl-e:java").missing_toolchain()
 
 
 def programs_of(task: Task, solutions: list[str]) -> list[str]:
@@ -403,7 +408,7 @@ def run(sandbox: Sandbox, task: Task, solutions: list[str]) -> list[str]:
     async def judge():
         samples = [Sample(task.id, number, solution) for number, solution in enumerate(solutions)]
         async with Executor(sandbox) as execute:
-            return await judge_multipl_e([task], samples, execute)
+            return await get_benchmark(task.benchmark).judge_with(execute, [task], samples)
 
     return [outcome.kind for outcome in asyncio.run(judge()).outcomes]
 
@@ -430,7 +435,7 @@ def test_answers_that_must_not_pass(sandbox, code):
 @pytest.mark.parametrize("code", CODES)
 def test_all_right_answers_pass(sandbox, code):
     require(code)
-    for one in load_multipl_e(code, DATA):
+    for one in load_tasks(f"multipl-e:{code}", DATA):
         own = SOLUTIONS[code][one.id]
         assert run(sandbox, one, [solution_of(one, fenced(one, own)), solution_of(one, body(one, own))]) == [
             RIGHT,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reflection_trl.evaluation.multipl_e import judge_multipl_e, load_multipl_e, missing_toolchain, solution_of
+from reflection_trl.evaluation.benchmarks import get_benchmark, load_tasks
+from reflection_trl.evaluation.multipl_e_code import solution_of
 from reflection_trl.evaluation.tasks import Sample
 from reflection_trl.languages import LANGUAGES, Executor
 
@@ -28,16 +29,16 @@ pytestmark = [
     "language", ["cpp", "java", "javascript", "rust", "bash", "typescript", "php", "csharp", "swift"]
 )
 def test_every_task_is_understood(language):
-    tasks = load_multipl_e(language, FOLDER)
+    tasks = load_tasks(f"multipl-e:{language}", FOLDER)
     assert len(tasks) > 150
     assert [task.id for task in tasks if not task.entry_point or task.entry_point not in task.tests] == []
 
 
 @pytest.mark.parametrize("language", sorted(path.stem for path in SOLUTIONS.glob("*.json")))
 def test_right_translations_pass_and_others_do_not(language):
-    if missing := missing_toolchain(language):
+    if missing := get_benchmark(f"multipl-e:{language}").missing_toolchain():
         pytest.skip(missing)
-    tasks = {task.id: task for task in load_multipl_e(language, FOLDER)}
+    tasks = {task.id: task for task in load_tasks(f"multipl-e:{language}", FOLDER)}
     solutions = json.loads((SOLUTIONS / f"{language}.json").read_text())
     samples = []
     for name, code in solutions.items():
@@ -47,7 +48,7 @@ def test_right_translations_pass_and_others_do_not(language):
 
     async def judge():
         async with Executor(languages=[language]) as execute:
-            return await judge_multipl_e(list(tasks.values()), samples, execute)
+            return await get_benchmark(f"multipl-e:{language}").judge_with(execute, list(tasks.values()), samples)
 
     outcomes = asyncio.run(judge()).outcomes
     assert [outcome for outcome in outcomes if outcome.sample == 0 and not outcome.passed] == []

@@ -5,9 +5,8 @@ import json
 import pytest
 from conftest import make_tokenizer, trl_template
 
-from reflection_trl.evaluation.answers import read_solution, sanitize, without_own_examples
-from reflection_trl.evaluation.benchmarks import load_tasks, parse_benchmarks
-from reflection_trl.evaluation.prompts import make_prompt
+from reflection_trl.evaluation.answers import sanitize, without_own_examples
+from reflection_trl.evaluation.benchmarks import load_tasks, make_prompt, parse_benchmarks, read_solution
 from reflection_trl.generation.templates import as_prompt
 from reflection_trl.problems import load_problems
 
@@ -124,7 +123,10 @@ def test_multipl_e_is_completed_or_requested_and_never_asked_by_evalplus():
     assert make_prompt(task, "completion").content == task.prompt
     assert make_prompt(task, "request").content[0]["content"] == task.request
     assert make_prompt(task, "published").content.endswith(f"```java\n{task.prompt}")
-    with pytest.raises(ValueError, match="'evalplus' is for humaneval and mbpp, not for multipl-e:java"):
+    with pytest.raises(
+        ValueError,
+        match="multipl-e:java has no prompts in the style 'evalplus': use request or published or completion",
+    ):
         make_prompt(task, "evalplus")
 
 

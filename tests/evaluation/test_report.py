@@ -8,8 +8,8 @@ import chromium
 import pytest
 
 from reflection_trl.evaluation import EvaluationRun, Outcome, Score
-from reflection_trl.evaluation.kinds import DECEIVED
 from reflection_trl.evaluation.report import write_report
+from reflection_trl.evaluation.results import DECEIVED
 from reflection_trl.evaluation.statistics import compare, rate
 from reflection_trl.evaluation.table import results_table, suspicion
 

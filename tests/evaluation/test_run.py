@@ -13,8 +13,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from reflection_trl.cli import evaluate
 from reflection_trl.evaluation import EvaluationRun
-from reflection_trl.evaluation.benchmarks import EVALPLUS
 from reflection_trl.evaluation.contamination import contamination_sentence, find_contamination
+from reflection_trl.evaluation.evalplus_data import EVALPLUS
 from reflection_trl.evaluation.results import Outcome, Score
 from reflection_trl.evaluation.run import EvaluationSettings, draw_model_answers, evaluate_model, evaluate_samples
 from reflection_trl.evaluation.table import comparison_table, results_table
@@ -187,7 +187,7 @@ def test_problems_of_ones_own_need_tests_and_the_plain_request(tmp_path):
     with pytest.raises(ValueError, match=r"'a' of .*held-out.jsonl has no tests"):
         evaluate_model(arguments, [f"problems:{file}"], tmp_path / "out", bar=False)
     write_problems(file)
-    with pytest.raises(ValueError, match=r"'evalplus' is for benchmarks; problems:.* is asked as 'request'"):
+    with pytest.raises(ValueError, match=r"problems:.* has no prompts in the style 'evalplus': use request"):
         evaluate_model(
             arguments, [f"problems:{file}"], tmp_path / "out", EvaluationSettings(prompt="evalplus"), bar=False
         )

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from reflection_trl.problems import Problem, Removal, load_problems, prepare_problems
+from reflection_trl.builder import Removal, prepare_problems
+from reflection_trl.problems import Problem, load_problems
 
 
 DATA = Path(__file__).parents[1] / "data/problems"

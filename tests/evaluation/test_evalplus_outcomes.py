@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from reflection_trl.evaluation.evalplus_outcomes import score_evalplus
 from reflection_trl.evaluation.evalplus_score import Check, Judgment, judge_evalplus
-from reflection_trl.evaluation.kinds import missing_answer, score_evalplus
+from reflection_trl.evaluation.failures import missing_answer
 from reflection_trl.evaluation.tasks import Sample
 from reflection_trl.feedback import Feedback, FeedbackKind
 from reflection_trl.languages import Executor

@@ -1,41 +1,11 @@
-"""MultiPL-E: HumanEval in other languages, with its official prompts, stop tokens and test programs.
+"""MultiPL-E: from what a model wrote to the code that is judged, and from that to a program with the official tests."""
 
-A right answer passes here as it does there: the program is the prompt, what the model wrote up to the first stop token, and the
-tests, compiled and run by the commands of [`reflection_trl.languages`]. Two things differ. Answers of chat models are read as a
-person would read them (see [`solution_of`]). And the tests run in a process of their own, which calls the answer through pipes: a
-pass means that they ran to their end, on values that they compared themselves. An answer that leaves early, redefines what the
-tests call, reads what they expect or returns objects that equal everything fails. An answer that defines a function of the same
-name as one of the tests' passes if it is right. In Swift, tests and answer are still one process.
-
-The official tests in C# compare lists and dictionaries by reference, so that no answer passes a task which returns one: compare
-figures in C# with others in C# only.
-"""
-
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-from ..feedback import Feedback
-from ..fences import before_fences, fence_code, find_fences
-from ..languages import get_language
-from ..languages.execution import Execute
-from ..languages.java import JAVATUPLES
-from ..problems.sources import open_rows
-from .judging import judge_answers
-from .results import Score
-from .tasks import Sample, Task
+from ..fences import before_fences, find_fences
+from .tasks import Task
 
-
-HUB_ID = "nuprl/MultiPL-E"
-
-# MultiPL-E's names of languages
-_CODES = {
-    "cpp": "cpp", "java": "java", "javascript": "js", "typescript": "ts", "php": "php", "rust": "rs", "bash": "sh",
-    "csharp": "cs", "swift": "swift",
-}  # fmt: skip
-_COLUMNS = ("name", "prompt", "tests", "stop_tokens")
 
 # Where a function `NAME` is defined, rather than called. Patterns here meet what models write, endless repetition too: none of
 # them may take more than linear time.
@@ -92,65 +62,6 @@ _BRACES = {language: re.compile(rf"(?:{opaque})|[{{}}]", re.DOTALL) for language
 _UNION = re.compile(r"\bunion\s+\w+\s*\{(?:[^{}]|\{[^{}]*\})*\}\s*;")
 
 
-def missing_toolchain(language: str) -> str | None:
-    """
-    What this machine lacks to judge a language, and how to get it, in one sentence; `None` if nothing.
-
-    Args:
-        language (`str`): a name or an alias, such as `"java"` or `"rs"`.
-    """
-    name = _name(language)
-    if missing := get_language(name).missing():
-        return missing
-    if name == "java" and not os.path.exists(JAVATUPLES):
-        return "MultiPL-E's Java programs need javatuples: `apt-get install libjavatuples-java`."
-    return None
-
-
-def load_multipl_e(language: str, source: str | os.PathLike[str] | None = None) -> list[Task]:
-    """
-    Reads MultiPL-E's HumanEval in one language.
-
-    Args:
-        language (`str`):
-            A name or an alias: `"cpp"`, `"java"`, `"js"`, `"ts"`, `"php"`, `"rs"`, `"sh"`, `"cs"` or `"swift"`.
-        source (`str`, *optional*):
-            A file of JSON lines, a pattern such as `"multipl_e/*.jsonl"`, a folder with `humaneval-cpp.jsonl` and the like, or
-            the id of a data set on the Hub. Rows in other languages are passed over. Defaults to `nuprl/MultiPL-E`.
-
-    Returns:
-        `list[Task]`: The tasks, in the source's order.
-
-    Raises:
-        ValueError: If the source cannot be read, or has no tasks in this language.
-    """
-    language = _name(language)
-    code = _CODES[language]
-    place = os.fspath(source) if source is not None else HUB_ID
-    if (folder := Path(place).expanduser()).is_dir() and any(folder.glob("*.jsonl")):
-        place = str(folder / f"humaneval-{code}*.jsonl")
-    tasks: dict[str, Task] = {}
-    try:
-        title, rows = open_rows(place, name=f"humaneval-{code}", split="test")
-        for number, row in enumerate(rows):
-            task = _task(language, row, f"Row {number} of {title!r}")
-            if task is None:
-                continue
-            if task.id in tasks:
-                raise ValueError(f"The task {task.id!r} stands in {title!r} twice: give one file a language.")
-            tasks[task.id] = task
-    except ValueError as error:
-        if source is not None:
-            raise
-        raise ValueError(
-            f"MultiPL-E is neither on this machine nor to be had from the Hub ({str(error).rstrip('.')}): with no network, get "
-            f"its file (`humaneval-{code}.jsonl`) elsewhere and give its path."
-        ) from error
-    if not tasks:
-        raise ValueError(f"{title!r} has no tasks in {get_language(language).title} (`language` {code!r}).")
-    return list(tasks.values())
-
-
 def solution_of(task: Task, text: str) -> str:
     """
     The code to be judged, read from what a model wrote.
@@ -161,8 +72,10 @@ def solution_of(task: Task, text: str) -> str:
     blocks, the last one that defines the function counts. Prose is left out.
 
     Args:
-        task ([`~reflection_trl.evaluation.tasks.Task`]): a task of [`load_multipl_e`].
-        text (`str`): the model's text, word for word.
+        task ([`~reflection_trl.evaluation.tasks.Task`]):
+            A task of MultiPL-E.
+        text (`str`):
+            The model's text, word for word.
 
     Returns:
         `str`: Complete code, closed as the official tests close it; empty where there is none.
@@ -178,70 +91,6 @@ def solution_of(task: Task, text: str) -> str:
     if whole:
         return _whole(task, whole[-1])
     return _completed(task, max(blocks, key=len), close=True) if blocks else ""
-
-
-async def judge_multipl_e(
-    tasks: Sequence[Task],
-    samples: Sequence[Sample],
-    execute: Execute,
-    *,
-    concurrency: int | None = None,
-    report: Callable[[int], None] = lambda judged: None,
-) -> Score:
-    """
-    Judges answers by the official tests.
-
-    Args:
-        tasks (`Sequence[Task]`): tasks of one language.
-        samples (`Sequence[Sample]`): answers to them; [`solution_of`] makes their `solution` from a model's text.
-        execute ([`~reflection_trl.languages.execution.Execute`]): runs programs.
-        concurrency (`int`, *optional*): programs in flight at a time; twice the number of processors by default.
-        report (`Callable`, *optional*): is told how many have been judged so far.
-
-    Returns:
-        [`~reflection_trl.evaluation.results.Score`]: one outcome for each answer, in their order.
-
-    Raises:
-        ValueError: If an answer belongs to none of the tasks.
-        [`~reflection_trl.sandbox.SandboxError`]: If the sandbox fails; that is never a judgment on an answer.
-    """
-
-    async def run(task: Task, solution: str) -> Feedback:
-        done = await execute(task.language, *_program(task, solution), entry_point=task.entry_point)
-        return done.feedback
-
-    return await judge_answers(tasks, samples, run, concurrency=concurrency, report=report)
-
-
-def _name(language: str) -> str:
-    name = get_language(language).name
-    if name not in _CODES:
-        raise ValueError(f"MultiPL-E is not judged in {language!r} here: use one of {', '.join(_CODES.values())}.")
-    return name
-
-
-def _task(language: str, row: dict[str, Any], place: str) -> Task | None:
-    for column in _COLUMNS:
-        if not isinstance(row, dict) or not isinstance(row.get(column), list if column == "stop_tokens" else str):
-            raise ValueError(f"{place} is no task of MultiPL-E: it has no `{column}`.")
-    if row.get("language", _CODES[language]) != _CODES[language]:
-        return None
-    prompt = row["prompt"]
-    function = re.search(r"(\w+)\s*\(", prompt.rstrip("\n").rpartition("\n")[2])
-    if function is None:
-        raise ValueError(f"{place}: the prompt of {row['name']!r} does not end with the head of a function.")
-    known = get_language(language)
-    return Task(
-        id=row["name"],
-        benchmark=f"multipl-e:{language}",
-        request=f"Complete this {known.title} function, and give it as a whole.\n\n"
-        + fence_code(prompt.rstrip("\n"), known.fences[0]),
-        prompt=prompt,
-        language=language,
-        entry_point=function.group(1),
-        tests=row["tests"],
-        stop=tuple(row["stop_tokens"]),
-    )
 
 
 # From a model's text to code
@@ -380,8 +229,16 @@ def _depth_at(language: str, code: str, place: int) -> int:
 # From code to a program
 
 
-def _program(task: Task, solution: str) -> tuple[str, str]:
-    """The solution and the tests, which close its function, and its class in Java and C#, where it does not close them itself."""
+def program_of(task: Task, solution: str) -> tuple[str, str]:
+    """
+    The solution and the tests, which close its function, and its class in Java and C#, where it does not close them itself.
+
+    Args:
+        task ([`~reflection_trl.evaluation.tasks.Task`]):
+            The task.
+        solution (`str`):
+            Of [`solution_of`].
+    """
     closing = re.match(r"\s*\}", task.tests)
     # Types that the prompt declares for the result: the tests compare with them, and not with what an answer makes of them
     unions = _UNION.findall(task.prompt) if task.language == "cpp" else []

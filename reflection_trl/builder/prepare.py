@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .benchmarks import benchmark_texts
-from .contamination import NgramIndex, Overlap, find_contamination
-from .duplicates import group_duplicates
-from .problem import Problem
-from .words import words
+from ..evaluation.benchmark_texts import benchmark_texts
+from ..problems import NgramIndex, Overlap, Problem, find_contamination
+from ..problems.duplicates import group_duplicates
+from ..problems.words import words
 
 
 Reason = Literal["duplicate", "near_duplicate", "contaminated"]
@@ -22,12 +21,17 @@ class Removal:
     Why a problem was removed.
 
     Args:
-        id (`str`): the problem.
-        reason (`str`): `"duplicate"`, `"near_duplicate"` or `"contaminated"`.
-        of (`str`): the problem that is kept in its place, or the benchmark's task.
-        ngram (`str`, *optional*, defaults to `""`): the words that it shares with the task; empty where its id or its source
+        id (`str`):
+            The problem.
+        reason (`str`):
+            `"duplicate"`, `"near_duplicate"` or `"contaminated"`.
+        of (`str`):
+            The problem that is kept in its place, or the benchmark's task.
+        ngram (`str`, *optional*, defaults to `""`):
+            The words that it shares with the task; empty where its id or its source
             name the benchmark.
-        through (`str`, *optional*): the duplicate of this problem that is contaminated, where it is not this one itself.
+        through (`str`, *optional*):
+            The duplicate of this problem that is contaminated, where it is not this one itself.
     """
 
     id: str
@@ -49,15 +53,24 @@ class ProblemReport:
     What [`prepare_problems`] did.
 
     Args:
-        total (`int`): problems that came in.
-        kept (`int`): problems that came out.
-        removed (`list[Removal]`): the others, in their order.
-        benchmarks (`list[str]`): what was decontaminated against.
-        ngram_size (`int`): words of an n-gram.
-        near_duplicate_threshold (`float`, *optional*): similarity of near duplicates; `None` where they were kept.
-        with_tests (`int`): kept problems that have tests.
-        sources (`dict[str, int]`): kept problems of each source.
-        languages (`dict[str, int]`): kept problems of each language.
+        total (`int`):
+            Problems that came in.
+        kept (`int`):
+            Problems that came out.
+        removed (`list[Removal]`):
+            The others, in their order.
+        benchmarks (`list[str]`):
+            What was decontaminated against.
+        ngram_size (`int`):
+            Words of an n-gram.
+        near_duplicate_threshold (`float`, *optional*):
+            Similarity of near duplicates; `None` where they were kept.
+        with_tests (`int`):
+            Kept problems that have tests.
+        sources (`dict[str, int]`):
+            Kept problems of each source.
+        languages (`dict[str, int]`):
+            Kept problems of each language.
     """
 
     total: int
@@ -120,9 +133,9 @@ def prepare_problems(
 
     Args:
         problems (`Iterable[Problem]`):
-            From one or several [`load_problems`].
+            From one or several [`~reflection_trl.problems.load_problems`].
         decontaminate_against (`Sequence[str]`, *optional*, defaults to `("humaneval", "mbpp")`):
-            Benchmarks, as [`benchmark_texts`] names them. Empty to keep everything.
+            Benchmarks, as [`~reflection_trl.evaluation.benchmark_texts.benchmark_texts`] names them. Empty to keep everything.
         near_duplicate_threshold (`float`, *optional*, defaults to `0.8`):
             Share of common word 5-grams from which two instructions are near duplicates; `None` to keep these.
         ngram_size (`int`, *optional*, defaults to `10`):

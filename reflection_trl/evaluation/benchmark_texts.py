@@ -1,0 +1,57 @@
+"""The texts of benchmarks, for decontamination: what their tasks ask, and how they are solved."""
+
+from collections.abc import Iterable
+
+from ..problems.sources import open_rows
+from .benchmarks import find_benchmark
+
+
+_PROMPTS = ("prompt", "instruction", "question", "text")
+_SOLUTIONS = ("canonical_solution", "reference", "code")
+_NAMES = ("task_id", "name", "id")
+
+
+def benchmark_texts(names: Iterable[str]) -> dict[str, list[str]]:
+    """
+    Read the prompts and canonical solutions of benchmarks.
+
+    Args:
+        names (`Iterable[str]`):
+            Benchmarks that can be evaluated, such as `"humaneval"` and `"mbpp"` (their `+` may be left out: evalplus's HumanEval+ and
+            MBPP+ hold the original tasks), and any data set with a `prompt`: a file, a pattern such as `"multipl_e/*.jsonl"`,
+            a folder or a Hub id, followed by its configuration where it has several (`"nuprl/MultiPL-E:humaneval-rs"`).
+
+    Returns:
+        `dict[str, list[str]]`: The texts of each task, by its name.
+
+    Raises:
+        ValueError: If a benchmark is neither on this machine nor to be had from the network.
+    """
+    if isinstance(names, str):
+        raise ValueError(f"Benchmarks are given as a list of names, got the text {names!r}.")
+    texts: dict[str, list[str]] = {}
+    for name in names:
+        benchmark = find_benchmark(name)
+        for task, parts in (benchmark.texts() if benchmark else _data_set_texts(name)).items():
+            known = texts.setdefault(task, [])
+            known += [part for part in parts if part not in known]
+    return texts
+
+
+def _data_set_texts(source: str) -> dict[str, list[str]]:
+    path, _, config = source.partition(":")
+    title, rows = open_rows(path, name=config or None, split="test" if config else "train")
+    texts: dict[str, list[str]] = {}
+    for index, row in enumerate(rows):
+        prompt = next((row[column] for column in _PROMPTS if row.get(column)), None)
+        if prompt is None:
+            raise ValueError(
+                f"Row {index} of the benchmark {title!r} has no {', '.join(f'`{column}`' for column in _PROMPTS[:-1])} or "
+                f"`{_PROMPTS[-1]}`, only {', '.join(row)}."
+            )
+        name = next((str(row[column]) for column in _NAMES if row.get(column) is not None), f"{title}/{index}")
+        solutions = [row[column] for column in _SOLUTIONS if row.get(column)]
+        texts.setdefault(name, []).extend([prompt, *solutions])
+    if not texts:
+        raise ValueError(f"The benchmark {title!r} has no rows.")
+    return texts

@@ -1,0 +1,312 @@
+"""What a benchmark is: its tasks, its prompts, how answers are read and judged, and what its results are called."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol, Self
+
+from ...answers import read_answer, without_thoughts
+from ...coroutines import run_coroutine
+from ...feedback import Feedback
+from ...languages import get_language
+from ...languages.execution import Execute
+from ...sandbox import Limits
+from ..answers import without_own_examples
+from ..judging import judge_answers
+from ..prompts import Prompt, check_style
+from ..results import Score
+from ..tasks import Sample, Task
+
+
+@dataclass(frozen=True)
+class HubDataset:
+    """
+    A benchmark as results on the Hub name it.
+
+    Args:
+        dataset (`str`):
+            Id of the dataset on the Hub.
+        task (`str`):
+            The benchmark's task within it.
+        title (`str`):
+            The benchmark's name for people.
+        config (`str`, *optional*):
+            Configuration of the dataset.
+    """
+
+    dataset: str
+    task: str
+    title: str
+    config: str | None = None
+
+
+class OpenExecutor(Protocol):
+    """Opens what runs programs of some languages in isolation, with the limits of a benchmark."""
+
+    def __call__(
+        self, languages: Iterable[str], limits: Limits | None = None
+    ) -> AbstractAsyncContextManager[Execute]: ...
+
+
+@dataclass(frozen=True)
+class Judging:
+    """
+    What a benchmark judges answers with.
+
+    Args:
+        folder (`Path`):
+            Folder of the benchmark's results, where it may leave files of its own.
+        open_executor ([`OpenExecutor`]):
+            Opens what runs programs.
+        workers (`int`, *optional*):
+            Answers judged at a time; the number of processors by default.
+        unsandboxed (`bool`, *optional*, defaults to `False`):
+            Run answers with **no isolation at all**.
+        report (`Callable`, *optional*):
+            Is called with the number of answers judged so far.
+    """
+
+    folder: Path
+    open_executor: OpenExecutor
+    workers: int | None = None
+    unsandboxed: bool = False
+    report: Callable[[int], None] = lambda judged: None
+
+
+class Benchmark(ABC):
+    """
+    A benchmark. The next one is a subclass in a file of its own, and a line in `reflection_trl.evaluation.benchmarks`.
+
+    Args:
+        name (`str`):
+            What results call it, such as `"humaneval"` or `"multipl-e:java"`. [`parse`] makes it.
+
+    Attributes:
+        key (`str`):
+            Its name on the command line, ahead of the colon.
+        aliases (`tuple[str]`):
+            Further names that stand for it, those of its scores among them.
+        usage (`str`):
+            How it is written on the command line, with its argument, such as `"multipl-e:LANGUAGES"`.
+        styles (`tuple[str]`):
+            Styles of prompts that it has, of [`~reflection_trl.evaluation.prompts.MAX_TOKENS`].
+        limits ([`~reflection_trl.sandbox.Limits`], *optional*):
+            What a program may use; the language's own limits by default.
+    """
+
+    key: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    usage: ClassVar[str]
+    styles: ClassVar[tuple[str, ...]] = ("request",)
+    limits: ClassVar[Limits | None] = None
+
+    def __init__(self, name: str):
+        self.name = name
+
+    @classmethod
+    def parse(cls, argument: str) -> list[Self]:
+        """
+        The benchmarks that `key:argument` on the command line stands for; none where it needs another argument.
+
+        Args:
+            argument (`str`):
+                What follows the colon, as it was written; empty where there is no colon.
+        """
+        return [] if argument else [cls(cls.key)]
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The names of the scores that [`judge`] returns."""
+        return (self.name,)
+
+    @property
+    def language(self) -> str:
+        """The language of its answers, for highlighting; problems may be in several."""
+        return "python"
+
+    @classmethod
+    def owns(cls, task_id: str) -> bool:
+        """Whether the id of a task alone says that it belongs to this benchmark."""
+        return False
+
+    # Tasks
+
+    def missing_toolchain(self) -> str | None:
+        """What this machine lacks to judge any answer, in one sentence, before the tasks are read; `None` if nothing."""
+        return None
+
+    @abstractmethod
+    def load_tasks(self, source: str | None = None) -> list[Task]:
+        """
+        Reads all tasks.
+
+        Args:
+            source (`str`, *optional*):
+                File, pattern, folder or Hub id to read them from; the benchmark's own by default.
+
+        Raises:
+            ValueError: If they are neither on this machine nor to be had from the network, or are no such tasks.
+        """
+
+    def runnable(self, tasks: Sequence[Task]) -> tuple[list[Task], str | None]:
+        """
+        The tasks whose answers this machine can judge, and what it lacks for the others, in one sentence.
+
+        Args:
+            tasks (`Sequence[Task]`):
+                Of [`load_tasks`].
+        """
+        languages = dict.fromkeys(task.language for task in tasks)
+        missing = next(filter(None, (get_language(language).missing() for language in languages)), None)
+        return ([], missing) if missing else ([*tasks], None)
+
+    @abstractmethod
+    def texts(self) -> dict[str, list[str]]:
+        """
+        What must not be in training data: the texts of each task, by its name. Prompts and solutions are apart, since each may be
+        found without the other.
+
+        Raises:
+            ValueError: As [`load_tasks`].
+        """
+
+    # Prompts and answers
+
+    def make_prompt(self, task: Task, style: str) -> Prompt:
+        """
+        The prompt of a task.
+
+        Args:
+            task ([`~reflection_trl.evaluation.tasks.Task`]):
+                The task.
+            style (`str`):
+                One of `styles`.
+
+        Raises:
+            ValueError: If there is no such style, or the benchmark has none like it.
+        """
+        check_style(style)
+        if style not in self.styles:
+            raise ValueError(f"{self.name} has no prompts in the style {style!r}: use {' or '.join(self.styles)}.")
+        if style == "request":
+            return Prompt([{"role": "user", "content": task.request}])
+        return self.make_styled_prompt(task, style)
+
+    def make_styled_prompt(self, task: Task, style: str) -> Prompt:
+        """The prompt of a task in a style other than `"request"`: continues the benchmark's code unless a subclass says otherwise."""
+        return Prompt(task.prompt, task.stop)
+
+    def read_solution(self, task: Task, text: str, style: str) -> str:
+        """
+        The code in an answer: read as the builder reads it, and without the examples that it runs on itself.
+
+        Args:
+            task ([`~reflection_trl.evaluation.tasks.Task`]):
+                What was asked.
+            text (`str`):
+                What the model wrote.
+            style (`str`):
+                Style of the prompt.
+
+        Returns:
+            `str`: The code; empty where there is none.
+        """
+        code = read_answer(without_thoughts(text), task.language, task.entry_point).code
+        if task.language == "python" and not self.judges_output(task):
+            return without_own_examples(code, task.entry_point)
+        return code
+
+    def judges_output(self, task: Task) -> bool:
+        """Whether a task judges what a whole program prints, rather than what a function returns."""
+        return False
+
+    def complete(self, task: Task, completion: str) -> str:
+        """The code to be judged, of a completion of the task's prompt that was made elsewhere."""
+        return task.prompt + completion
+
+    # Judgments
+
+    def judge(self, tasks: Sequence[Task], samples: Sequence[Sample], judging: Judging) -> list[Score]:
+        """
+        Judges answers.
+
+        Args:
+            tasks (`Sequence[Task]`):
+                Tasks of [`load_tasks`].
+            samples (`Sequence[Sample]`):
+                Answers to them.
+            judging ([`Judging`]):
+                What they are judged with.
+
+        Returns:
+            `list[Score]`: one for each of `score_names`, with an outcome for each answer, in their order.
+
+        Raises:
+            ValueError: If an answer belongs to none of the tasks.
+            [`~reflection_trl.sandbox.SandboxError`]: If the sandbox fails; that is never a judgment on an answer.
+        """
+
+        async def judge_all() -> Score:
+            async with judging.open_executor({task.language for task in tasks}, self.limits) as execute:
+                return await self.judge_with(execute, tasks, samples, report=judging.report)
+
+        return [run_coroutine(judge_all())]
+
+    async def judge_with(
+        self,
+        execute: Execute,
+        tasks: Sequence[Task],
+        samples: Sequence[Sample],
+        *,
+        concurrency: int | None = None,
+        report: Callable[[int], None] = lambda judged: None,
+    ) -> Score:
+        """
+        Judges answers, each on its own, by [`run_tests`].
+
+        Args:
+            execute ([`~reflection_trl.languages.execution.Execute`]):
+                Runs programs.
+            tasks (`Sequence[Task]`):
+                Tasks of [`load_tasks`].
+            samples (`Sequence[Sample]`):
+                Answers to them.
+            concurrency (`int`, *optional*):
+                Programs in flight at a time; twice the number of processors by default.
+            report (`Callable`, *optional*):
+                Is called with the number of answers judged so far.
+        """
+
+        async def run(task: Task, solution: str) -> Feedback:
+            return await self.run_tests(task, solution, execute)
+
+        return await judge_answers(tasks, samples, run, concurrency=concurrency, report=report)
+
+    async def run_tests(self, task: Task, solution: str, execute: Execute) -> Feedback:
+        """
+        Runs a task's tests against one answer. Whatever does not pass here has failed.
+
+        Args:
+            task ([`~reflection_trl.evaluation.tasks.Task`]):
+                The task.
+            solution (`str`):
+                The answer's code.
+            execute ([`~reflection_trl.languages.execution.Execute`]):
+                Runs programs, isolated.
+        """
+        run = await execute(task.language, solution, task.tests, entry_point=task.entry_point)
+        return run.feedback
+
+    # Results
+
+    def hub_dataset(self, score: str) -> HubDataset | None:
+        """
+        What results on the Hub call one of the scores; `None` where the Hub has no benchmark for it.
+
+        Args:
+            score (`str`):
+                One of `score_names`.
+        """
+        return None

@@ -1,0 +1,74 @@
+"""HumanEval+ and MBPP+ as evalplus holds them: the tasks, their file and its checksum."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class EvalPlusData:
+    """
+    One of evalplus's two data sets. It holds the original tasks, with their inputs and those that the `+` adds.
+
+    Args:
+        name (`str`):
+            What evalplus calls it on its command line.
+        title (`str`):
+            Its name, which the ids of its tasks begin with.
+        function (`str`):
+            The part of evalplus's functions' names that stands for it, such as `"human_eval"`.
+    """
+
+    name: str
+    title: str
+    function: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that names a file to read instead of downloading one."""
+        return f"{self.title.upper()}_OVERRIDE_PATH"
+
+    def read(self) -> dict[str, dict[str, Any]]:
+        """
+        Reads the tasks by their ids.
+
+        Raises:
+            ValueError: If evalplus is not installed, or the tasks are neither on this machine nor to be had from the network.
+        """
+        module = self._module()
+        override = getattr(module, self.variable)
+        read: Callable[[], dict[str, dict[str, Any]]] = getattr(module, f"get_{self.function}_plus")
+        try:
+            return read()
+        except Exception as error:  # whatever the download library, a cut file or an incomplete one raises
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(
+                f"{self.title}+ cannot be read from {override!r}: {reason}."
+                if override
+                else f"{self.title}+ is not in evalplus's cache and cannot be downloaded ({reason}); with no network, get its "
+                f"file (jsonl) elsewhere and set {self.variable} to its path."
+            ) from error
+
+    def file(self) -> Path:
+        """The file that evalplus reads the tasks from. [`read`] has seen to it that it is there."""
+        ready: Callable[[], str] = getattr(self._module(), f"_ready_{self.function}_plus_path")
+        return Path(ready()).resolve()
+
+    def checksum(self) -> str:
+        """The checksum of the file, by which evalplus names the expected outputs in its cache."""
+        checksum: Callable[[], str] = getattr(self._module(), f"get_{self.function}_plus_hash")
+        return checksum()
+
+    def _module(self) -> Any:
+        try:
+            return importlib.import_module(f"evalplus.data.{self.name}")
+        except ImportError as error:
+            raise ValueError(f"{self.title} is read through evalplus: run `pip install evalplus`.") from error
+
+
+EVALPLUS = {
+    data.name: data
+    for data in (EvalPlusData("humaneval", "HumanEval", "human_eval"), EvalPlusData("mbpp", "MBPP", "mbpp"))
+}

@@ -1,0 +1,52 @@
+"""Kinds of failures: why an answer did not pass, in one word and in a detail that a person reads."""
+
+from ..feedback import Feedback, FeedbackKind
+from .tasks import Sample
+
+
+_MAX_DETAIL = 2000
+
+
+def missing_answer(sample: Sample) -> tuple[str, str] | None:
+    """
+    Kind and detail of an answer that failed before it could run: refused, empty or without code. `None` if it can run.
+
+    Args:
+        sample ([`Sample`]):
+            The answer.
+    """
+    if sample.finish_reason == "refused":
+        return "refused", "The request was refused."
+    if sample.solution.strip():
+        return None
+    if not sample.text.strip():
+        return "empty", "The answer is empty."
+    if sample.finish_reason == "length":
+        return "truncated", "The answer was cut off before any code."
+    return "refused", cut(f"The answer holds no code: {sample.text.strip()}")
+
+
+def failure_kind(sample: Sample, feedback: Feedback) -> str:
+    """
+    The kind of a failure, in one word.
+
+    Args:
+        sample ([`Sample`]):
+            The answer.
+        feedback ([`~reflection_trl.feedback.Feedback`]):
+            Of its run; one that did not pass.
+    """
+    if sample.finish_reason == "length" and feedback.kind in (FeedbackKind.SYNTAX, FeedbackKind.NAME):
+        return "truncated"
+    return "wrong_answer" if feedback.kind is FeedbackKind.ASSERTION else feedback.kind.value
+
+
+def cut(text: str) -> str:
+    """
+    The beginning of a text, as long as a person reads of it.
+
+    Args:
+        text (`str`):
+            What was said of a failure.
+    """
+    return text if len(text) <= _MAX_DETAIL else f"{text[:_MAX_DETAIL]} ..."
