@@ -56,6 +56,13 @@ class OnlineReflectionDistillConfig(GRPOConfig):
         teach_passed (`bool`, *optional*, defaults to `False`):
             Whether answers that pass are taught, too, by a teacher that reads a passing peer. SDPO does.
 
+        > Parameters that control second turns
+
+        repair_failed (`bool`, *optional*, defaults to `False`):
+            Whether the model repairs each of its failed answers in view of the feedback, which costs a second round of generation. A
+            repair that passes is a peer for the teacher, also where no answer of the group passes, and is written to
+            `output_dir/reflections` as a reflection row for [`ReflectionDistillTrainer`]. It has no reward and no gradient of its own.
+
         > Parameters that control the rollouts on disk
 
         save_rollouts (`bool`, *optional*, defaults to `True`):
@@ -131,6 +138,16 @@ class OnlineReflectionDistillConfig(GRPOConfig):
         default=False,
         metadata={
             "help": "Whether answers that pass are taught, too, by a teacher that reads a passing peer. SDPO does."
+        },
+    )
+
+    # Parameters that control second turns
+    repair_failed: bool = field(
+        default=False,
+        metadata={
+            "help": "Whether the model repairs each of its failed answers in view of the feedback, which costs a second round of "
+            "generation. A repair that passes is a peer for the teacher and is written to `output_dir/reflections` as a "
+            "reflection row."
         },
     )
 

@@ -81,24 +81,36 @@ def write_rollouts(
     Returns:
         `Path`: The file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"step-{step:06d}.jsonl"
-    lines = [
-        json.dumps(
-            rollout_row(
-                rollout,
-                step,
-                number // num_generations,
-                reward if rollout.outcome.is_judged else None,
-                advantage,
-            ),
-            ensure_ascii=False,
-        )
+    rows = [
+        rollout_row(rollout, step, number // num_generations, reward if rollout.outcome.is_judged else None, advantage)
         for number, (rollout, reward, advantage) in enumerate(zip(rollouts, rewards, advantages, strict=True))
     ]
+    return write_step(folder, step, rows, more)
+
+
+def write_step(folder: Path, step: int, rows: Sequence[dict[str, Any]], more: bool = False) -> Path:
+    """
+    Writes rows of a step, whole or not at all.
+
+    Args:
+        folder (`Path`):
+            Folder of all steps' files; made when it is not there.
+        step (`int`):
+            Optimizer step.
+        rows (`Sequence[dict]`):
+            One object of JSON a line.
+        more (`bool`, *optional*, defaults to `False`):
+            Whether to add to what this step has written already, instead of replacing it.
+
+    Returns:
+        `Path`: The file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"step-{step:06d}.jsonl"
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     before = file.read_text(encoding="utf-8") if more and file.exists() else ""
     partial = file.with_suffix(".partial")
     # A lone surrogate, of which half a token may be, is no UTF-8
-    partial.write_text(before + "\n".join([*lines, ""]), encoding="utf-8", errors="backslashreplace")
+    partial.write_text(before + "".join(f"{line}\n" for line in lines), encoding="utf-8", errors="backslashreplace")
     partial.replace(file)
     return file

@@ -82,40 +82,62 @@ class TeacherContext:
         attempt = rollout.completion.strip() if self.show_attempt and not outcome.passed else ""
         if not (peer or feedback or attempt):
             return None
-        values = {"peer": peer, "feedback": self._clip(feedback), "attempt": attempt}
+        feedback = clip_feedback(feedback, self.max_feedback_length) if feedback else ""
+        values, template = {"peer": peer, "feedback": feedback, "attempt": attempt}, load_template("teacher")
         if isinstance(rollout.prompt, str):
-            return _template().render(request=rollout.prompt, **values)
+            return template.render(request=rollout.prompt, **values)
         *before, last = rollout.prompt
-        return [*before, {**last, "content": _template().render(request=last["content"], **values)}]
+        return [*before, {**last, "content": template.render(request=last["content"], **values)}]
 
-    def _clip(self, feedback: str) -> str:
-        if not feedback:
-            return ""
-        if len(feedback) > self.max_feedback_length:
-            # Errors say what is wrong at their end
-            feedback = f"[...]\n{feedback[-self.max_feedback_length :]}"
-        return fence_code(feedback, "text")
+
+def clip_feedback(feedback: str, max_length: int) -> str:
+    """
+    Returns feedback in a code block, cut to its end, where errors say what is wrong.
+
+    Args:
+        feedback (`str`):
+            What running an answer printed.
+        max_length (`int`):
+            Characters that are kept.
+    """
+    return fence_code(feedback if len(feedback) <= max_length else f"[...]\n{feedback[-max_length:]}", "text")
 
 
 @cache
-def _template() -> Template:
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False)
-    return environment.from_string((Path(__file__).parent / "templates" / "teacher.jinja").read_text(encoding="utf-8"))
-
-
-def passing_peers(rollouts: Sequence[Rollout], num_generations: int) -> list[list[str]]:
+def load_template(name: str) -> Template:
     """
-    Returns for each rollout what the others of its group wrote that passes.
+    Returns a template of this folder.
+
+    Args:
+        name (`str`):
+            File name without its ending.
+    """
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False)
+    return environment.from_string((Path(__file__).parent / "templates" / f"{name}.jinja").read_text(encoding="utf-8"))
+
+
+def passing_peers(
+    rollouts: Sequence[Rollout], num_generations: int, corrected: Sequence[str | None] | None = None
+) -> list[list[str]]:
+    """
+    Returns for each rollout the answers to its prompt that pass and that the teacher may read.
 
     Args:
         rollouts (`Sequence[Rollout]`):
             Groups of `num_generations` rollouts of a prompt, one after the other.
         num_generations (`int`):
             Rollouts of a group.
+        corrected (`Sequence[str]`, *optional*):
+            The repair of each rollout where there is one that passes, else `None`.
+
+    Returns:
+        `list[list[str]]`: For each rollout the others of its group that pass, then its own repair, then the repairs of the others.
     """
+    corrected = [None] * len(rollouts) if corrected is None else corrected
     peers = []
     for number in range(len(rollouts)):
         first = number - number % num_generations
-        group = range(first, min(first + num_generations, len(rollouts)))
-        peers.append([rollouts[i].completion for i in group if i != number and rollouts[i].outcome.passed])
+        others = [i for i in range(first, min(first + num_generations, len(rollouts))) if i != number]
+        passed = [rollouts[i].completion for i in others if rollouts[i].outcome.passed]
+        peers.append([*passed, *(text for i in (number, *others) if (text := corrected[i]) is not None)])
     return peers

@@ -27,8 +27,11 @@ from .checks import check_before_loading, check_prompt_lengths, context_length, 
 from .config import OnlineReflectionDistillConfig
 from .curves import plot_online
 from .modeling import add_taught_forward, mixed_prediction
+from .repairs import FOLDER as REFLECTIONS
+from .repairs import Repair, reflection_row, sample_repairs
 from .rewards import completion_text, execution_reward
-from .rollouts import write_rollouts
+from .rollouts import FOLDER as ROLLOUTS
+from .rollouts import write_rollouts, write_step
 from .teacher_context import Rollout, TeacherContext, passing_peers
 
 
@@ -205,9 +208,15 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         output = super()._generate_and_score_completions(inputs)
         mode = "train" if self.model.training else "eval"
         num_generations = self.num_generations if mode == "train" else self.num_generations_eval
+        repairs: list[Repair | None] = [None] * len(inputs)
+        if mode == "train" and self.args.repair_failed:
+            repairs = sample_repairs(
+                self, self._execution.judge, inputs, self._rollouts, self.args.max_feedback_length, self._max_positions
+            )
         # Of all processes: a group may be spread over several
-        rollouts = gather_object(self._rollouts)
-        peers = passing_peers(rollouts, num_generations)
+        rollouts, repairs = gather_object(self._rollouts), gather_object(repairs)
+        corrected = [repair.answer if repair is not None and repair.outcome.passed else None for repair in repairs]
+        peers = passing_peers(rollouts, num_generations, corrected)
         contexts = [self._context.build(rollout, passed) for rollout, passed in zip(rollouts, peers, strict=True)]
         if not (mode == "train" and self.args.distillation_weight > 0):
             contexts = [None] * len(rollouts)
@@ -215,11 +224,10 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         mine = contexts[first : first + len(inputs)]
         prompt_ids = self._tokenize_contexts(mine, output["completion_mask"].sum(1).tolist())
         is_taught = gather_object([bool(ids) for ids in prompt_ids])
-        self._log_groups(mode, rollouts, is_taught, num_generations)
+        self._log_groups(mode, rollouts, repairs, is_taught, num_generations)
         if mode == "train":
             output["teacher_prompt_ids"] = prompt_ids
-            if self.args.save_rollouts:
-                self._save_rollouts(rollouts, self.accelerator.gather(output["advantages"]).tolist())
+            self._save_rollouts(rollouts, repairs, self.accelerator.gather(output["advantages"]).tolist())
         return output
 
     def _tokenize_contexts(self, contexts: list[Any], completion_lengths: list[int]) -> list[list[int]]:
@@ -240,7 +248,14 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
                     )
         return ids
 
-    def _log_groups(self, mode: str, rollouts: list[Rollout], is_taught: list[bool], num_generations: int) -> None:
+    def _log_groups(
+        self,
+        mode: str,
+        rollouts: list[Rollout],
+        repairs: list[Repair | None],
+        is_taught: list[bool],
+        num_generations: int,
+    ) -> None:
         groups = [range(i, i + num_generations) for i in range(0, len(rollouts), num_generations)]
         passed = [sum(rollouts[i].outcome.passed for i in group) for group in groups]
         rewards = self._rewards.tolist()
@@ -252,14 +267,26 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         metrics["groups/with_signal"].append(sum(signal) / len(groups))
         if mode == "train":
             metrics["distillation/taught"].append(sum(is_taught) / len(is_taught))
+        tried = [repair.outcome.passed for repair in repairs if repair is not None and repair.outcome.is_judged]
+        if mode == "train" and self.args.repair_failed:
+            metrics["repairs/tried"].append(len(tried) / len(rollouts))
+            # TRL leaves out what is no number when it takes the mean
+            metrics["repairs/passed"].append(sum(tried) / len(tried) if tried else float("nan"))
 
-    def _save_rollouts(self, rollouts: list[Rollout], advantages: list[float]) -> None:
-        step = self.state.global_step
-        if self.accelerator.is_main_process:
-            folder = Path(self.args.output_dir or ".") / "rollouts"
-            # A step that is run again after a crash replaces what it had written
-            more = self._saved_step == step
-            write_rollouts(folder, step, rollouts, self._rewards.tolist(), advantages, self.num_generations, more)
+    def _save_rollouts(self, rollouts: list[Rollout], repairs: list[Repair | None], advantages: list[float]) -> None:
+        step, folder = self.state.global_step, Path(self.args.output_dir or ".")
+        # A step that is run again after a crash replaces what it had written
+        more = self._saved_step == step
+        if self.accelerator.is_main_process and self.args.save_rollouts:
+            rewards = self._rewards.tolist()
+            write_rollouts(folder / ROLLOUTS, step, rollouts, rewards, advantages, self.num_generations, more)
+        if self.accelerator.is_main_process and self.args.repair_failed:
+            rows = [
+                reflection_row(rollout, repair, step)
+                for rollout, repair in zip(rollouts, repairs, strict=True)
+                if repair is not None and repair.outcome.passed
+            ]
+            write_step(folder / REFLECTIONS, step, [row for row in rows if row is not None], more)
         self._saved_step = step
 
     # The loss

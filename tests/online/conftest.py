@@ -3,10 +3,13 @@
 import asyncio
 
 import pytest
+from conftest import tiny_config
 
 from reflection_trl.languages import Executor
 from reflection_trl.problems import Example, Problem
 from reflection_trl.sandbox import SandboxUnavailableError
+
+from .scripted import pretrain, solve_rates
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +56,12 @@ BASH = Problem("bash", "Write a function `twice`.", language="bash", tests='[ "$
 
 def fenced(code, language="python"):
     return f"Here it is.\n```{language}\n{code}\n```\nDone."
+
+
+@pytest.fixture(scope="module")
+def guesser(make_model, tokenizer):
+    """A model that says any letter when asked, and the right one when feedback names it."""
+    model = make_model(tiny_config(hidden_size=64, initializer_range=0.05))
+    pretrain(model, tokenizer, steps=160)
+    assert max(solve_rates(model, tokenizer)) < 0.25
+    return model

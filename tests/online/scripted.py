@@ -5,8 +5,12 @@ The model is a tiny one that has learned two things beforehand: to answer a requ
 the letter that feedback names, where there is any. What online training has to add is the right letter without feedback.
 """
 
+import copy
+import dataclasses
+
 import torch
 
+from reflection_trl import OnlineReflectionDistillConfig, OnlineReflectionDistillTrainer, load_problems_for_rl
 from reflection_trl.online.judging import Outcome
 from reflection_trl.online.rewards import ExecutionReward
 from reflection_trl.online.teacher_context import Rollout, TeacherContext
@@ -15,6 +19,21 @@ from reflection_trl.problems import Problem
 
 LETTERS = "abcdefgh"
 PROBLEMS = [Problem("first", "Which letter is it?", tests="c"), Problem("second", "And which is it here?", tests="f")]
+
+AGAIN = [dataclasses.replace(problem, id=f"{problem.id} again") for problem in PROBLEMS]
+SETTINGS = {
+    "per_device_train_batch_size": 16,
+    "num_generations": 8,
+    "max_completion_length": 2,
+    "report_to": "none",
+    "use_cpu": True,
+    "bf16": False,
+    "gradient_checkpointing": False,
+    "disable_tqdm": True,
+    "save_strategy": "no",
+    "learning_rate": 5e-3,
+    "lr_scheduler_type": "constant",
+}
 
 
 class ScriptedJudge:
@@ -78,3 +97,13 @@ def solve_rates(model, tokenizer):
         logits = model(input_ids=torch.tensor([tokenizer(problem.instruction)["input_ids"]])).logits[0, -1]
         rates.append(logits.softmax(-1)[tokenizer(problem.tests)["input_ids"][0]].item())
     return rates
+
+
+def make_trainer(guesser, tokenizer, folder, reward=None, **settings):
+    return OnlineReflectionDistillTrainer(
+        copy.deepcopy(guesser),
+        reward_funcs=reward or scripted_reward(),
+        args=OnlineReflectionDistillConfig(str(folder), **(SETTINGS | settings)),
+        train_dataset=load_problems_for_rl([*PROBLEMS, *AGAIN], conversational=False),
+        processing_class=tokenizer,
+    )

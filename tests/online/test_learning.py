@@ -1,52 +1,15 @@
 """A tiny model learns what the rewards and the feedback of a scripted world say, in a few steps."""
 
 import copy
-import dataclasses
 import json
 import logging
 
 import pytest
 import torch
-from conftest import tiny_config
 
 from reflection_trl import OnlineReflectionDistillConfig, OnlineReflectionDistillTrainer, load_problems_for_rl
 
-from .scripted import PROBLEMS, ScriptedJudge, outcome, pretrain, scripted_reward, solve_rates
-
-
-AGAIN = [dataclasses.replace(problem, id=f"{problem.id} again") for problem in PROBLEMS]
-SETTINGS = {
-    "per_device_train_batch_size": 16,
-    "num_generations": 8,
-    "max_completion_length": 2,
-    "report_to": "none",
-    "use_cpu": True,
-    "bf16": False,
-    "gradient_checkpointing": False,
-    "disable_tqdm": True,
-    "save_strategy": "no",
-    "learning_rate": 5e-3,
-    "lr_scheduler_type": "constant",
-}
-
-
-@pytest.fixture(scope="module")
-def guesser(make_model, tokenizer):
-    """A model that says any letter when asked, and the right one when feedback names it."""
-    model = make_model(tiny_config(hidden_size=64, initializer_range=0.05))
-    pretrain(model, tokenizer, steps=160)
-    assert max(solve_rates(model, tokenizer)) < 0.25
-    return model
-
-
-def make_trainer(guesser, tokenizer, folder, reward=None, **settings):
-    return OnlineReflectionDistillTrainer(
-        copy.deepcopy(guesser),
-        reward_funcs=reward or scripted_reward(),
-        args=OnlineReflectionDistillConfig(str(folder), **(SETTINGS | settings)),
-        train_dataset=load_problems_for_rl([*PROBLEMS, *AGAIN], conversational=False),
-        processing_class=tokenizer,
-    )
+from .scripted import AGAIN, PROBLEMS, SETTINGS, ScriptedJudge, make_trainer, outcome, scripted_reward, solve_rates
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import tiny_config
 
 from .scripted import pretrain
@@ -15,30 +16,44 @@ from .scripted import pretrain
 TESTS = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("teacher", ["ema", "trust-region"])
-def test_groups_are_those_of_all_processes(make_model, tokenizer, tmp_path, teacher):
+@pytest.fixture(scope="module")
+def folder(make_model, tokenizer, tmp_path_factory):
+    """A folder with a model that guesses letters."""
+    folder = tmp_path_factory.mktemp("two-processes")
     model = make_model(tiny_config(hidden_size=32, initializer_range=0.05))
     pretrain(model, tokenizer, steps=20)
-    model.save_pretrained(tmp_path / "model")
-    tokenizer.save_pretrained(tmp_path / "model")
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    return folder
+
+
+def train(folder, case):
+    """What both processes wrote of a training."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone"]
-    paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
     done = subprocess.run(
-        [*command, str(TESTS / "online" / "two_processes.py"), str(tmp_path), teacher],
-        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+        [*command, str(TESTS / "online" / "two_processes.py"), str(folder), case],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    first, second = (json.loads((tmp_path / f"{teacher}-{rank}.json").read_text()) for rank in (0, 1))
+    first, second = (json.loads((folder / f"{case}-{rank}.json").read_text()) for rank in (0, 1))
     assert first["same"] and second["same"]
     assert first["contexts"] == second["contexts"]  # both know all answers
-    rows = [
-        json.loads(line) for line in (tmp_path / teacher / "rollouts" / "step-000000.jsonl").read_text().splitlines()
-    ]
+    return first
+
+
+def read_step(folder, step):
+    return [json.loads(line) for line in (folder / f"step-{step:06d}.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("case", ["ema", "trust-region"])
+def test_groups_are_those_of_all_processes(folder, case):
+    found = train(folder, case)
+    rows = read_step(folder / case / "rollouts", 0)
     assert len(rows) == 8 and len({row["problem_id"] for row in rows}) == 1
-    contexts = first["contexts"][:8]
+    contexts = found["contexts"][:8]
     assert [row["messages"][1]["content"] for row in rows] == [completion for _, completion, _ in contexts]
     passed = [row["messages"][1]["content"] for row in rows if row["outcome"] == "passed"]
     for row, (_, completion, peers) in zip(rows, contexts, strict=True):
@@ -46,6 +61,29 @@ def test_groups_are_those_of_all_processes(make_model, tokenizer, tmp_path, teac
         if row["outcome"] == "passed":
             others.remove(completion)
         assert sorted(peers) == sorted(others)
-    log = first["logs"][0]
+    log = found["logs"][0]
     assert log["execution/pass_rate"] == pytest.approx(len(passed) / 8)
     assert log["distillation/taught"] == pytest.approx(1 - len(passed) / 8)
+
+
+def test_repairs_are_those_of_all_processes_and_fsdp2_trains_alike(folder):
+    found = train(folder, "repairs")
+    repaired = 0
+    for step in range(4):
+        repairs = [row["messages"][-1]["content"] for row in read_step(folder / "repairs" / "reflections", step)]
+        repaired += len(repairs)
+        passed = [
+            row["messages"][1]["content"]
+            for row in read_step(folder / "repairs" / "rollouts", step)
+            if row["outcome"] == "passed"
+        ]
+        for _, completion, peers in found["contexts"][8 * step : 8 * step + 8]:
+            others = [*passed, *repairs]
+            if completion in passed:
+                others.remove(completion)
+            assert sorted(peers) == sorted(others)
+    assert repaired > 0 and not found["sharded"]
+    sharded = train(folder, "repairs-fsdp2")
+    assert sharded["sharded"] and sharded["contexts"] == found["contexts"]
+    one, other = (torch.load(folder / f"{case}-0.pt") for case in ("repairs", "repairs-fsdp2"))
+    torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)

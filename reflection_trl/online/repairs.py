@@ -1,0 +1,160 @@
+"""Second turns: a failed answer is repaired in view of its feedback, and a repair that passes becomes a reflection sequence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from accelerate.utils import gather_object
+from trl import GRPOTrainer
+
+from ..answers import without_thoughts
+from ..fences import fence_code
+from ..languages import get_language
+from .dataset import columns_to_problems
+from .judging import AnswerJudge, Outcome
+from .teacher_context import Rollout, clip_feedback, load_template
+
+
+FOLDER = "reflections"
+
+
+@dataclass(frozen=True)
+class Repair:
+    """
+    The second turn of a failed answer.
+
+    Args:
+        text (`str`):
+            What the model wrote in view of the feedback.
+        outcome ([`Outcome`]):
+            What running it gave.
+        language (`str`):
+            Language of its program.
+    """
+
+    text: str
+    outcome: Outcome
+    language: str
+
+    @property
+    def answer(self) -> str:
+        """The corrected program in a code block, without the words that lead to it."""
+        return fence_code(self.outcome.code.strip(), get_language(self.language).fences[0])
+
+
+def repair_prompt(rollout: Rollout, max_feedback_length: int) -> Any | None:
+    """
+    Returns the prompt of a second turn: the request, the failed answer and its feedback.
+
+    Args:
+        rollout ([`Rollout`]):
+            The answer.
+        max_feedback_length (`int`):
+            Characters of the feedback that the model reads.
+
+    Returns:
+        `str` or `list[dict]`, *optional*: In the form of the rollout's prompt; `None` where there is nothing to repair.
+    """
+    outcome, attempt = rollout.outcome, without_thoughts(rollout.completion).strip()
+    if not outcome.is_judged or outcome.passed or not outcome.text.strip() or not attempt:
+        return None
+    feedback = clip_feedback(outcome.text.strip(), max_feedback_length)
+    template = load_template("repair")
+    if isinstance(rollout.prompt, str):
+        return template.render(request=rollout.prompt, attempt=attempt, feedback=feedback)
+    asked = template.render(request="", attempt="", feedback=feedback)
+    return [*rollout.prompt, {"role": "assistant", "content": attempt}, {"role": "user", "content": asked}]
+
+
+def reflection_row(rollout: Rollout, repair: Repair, step: int) -> dict[str, Any] | None:
+    """
+    Returns a failed answer and its repair as a reflection row, which [`ReflectionDistillTrainer`] trains on.
+
+    Args:
+        rollout ([`Rollout`]):
+            The failed answer.
+        repair ([`Repair`]):
+            A repair that passes.
+        step (`int`):
+            Optimizer step for which both were sampled.
+
+    Returns:
+        `dict`, *optional*: The row, whose final answer is the corrected program alone; `None` where the prompt is a conversation of
+        several user turns, which a reflection row cannot hold.
+    """
+    prompt = rollout.prompt
+    asked = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+    if [message["role"] for message in asked] not in (["user"], ["system", "user"]):
+        return None
+    feedback = rollout.outcome.feedback
+    return {
+        "messages": [
+            *asked,
+            {"role": "assistant", "content": without_thoughts(rollout.completion).strip()},
+            {"role": "tool", "content": rollout.outcome.text},
+            {"role": "assistant", "content": without_thoughts(repair.text).strip()},
+            asked[-1],
+            {"role": "assistant", "content": repair.answer},
+        ],
+        "type": "reflection",
+        "problem_id": rollout.problem_id,
+        "language": repair.language,
+        "step": step,
+        "feedback": [{"kind": rollout.outcome.kind} if feedback is None else feedback.to_dict()],
+    }
+
+
+def sample_repairs(
+    trainer: GRPOTrainer,
+    judge: AnswerJudge,
+    inputs: Sequence[dict[str, Any]],
+    rollouts: Sequence[Rollout],
+    max_feedback_length: int,
+    max_positions: int,
+) -> list[Repair | None]:
+    """
+    Samples a second turn for each failed answer of this process, through the trainer's own generation, and runs it.
+
+    Every process has to call this: generation is an exchange between them.
+
+    Args:
+        trainer ([`~trl.GRPOTrainer`]):
+            Generates and tokenizes.
+        judge ([`AnswerJudge`]):
+            Runs the repairs.
+        inputs (`Sequence[dict]`):
+            The dataset's row of each rollout.
+        rollouts (`Sequence[Rollout]`):
+            Answers of this process.
+        max_feedback_length (`int`):
+            Characters of feedback that the model reads.
+        max_positions (`int`):
+            Length of the model's context in tokens. A prompt that leaves no room for a completion is not repaired.
+
+    Returns:
+        `list[Repair | None]`: One for each rollout; `None` where nothing was repaired.
+    """
+    prompts = [repair_prompt(rollout, max_feedback_length) for rollout in rollouts]
+    numbers = [number for number, prompt in enumerate(prompts) if prompt is not None]
+    ids: list[list[int]] = trainer._tokenize_prompts([prompts[number] for number in numbers])[0] if numbers else []
+    room = max_positions - (trainer.max_completion_length or 0)
+    fitting = [(number, tokens) for number, tokens in zip(numbers, ids, strict=True) if len(tokens) <= room]
+    # A vLLM server slices what it returns by the number of prompts of one process, so all send as many
+    most = max(gather_object([len(fitting)]))
+    if most == 0:
+        return [None] * len(rollouts)
+    batch = [tokens for _, tokens in fitting]
+    if len(batch) < most:
+        filler = batch[0] if batch else trainer._tokenize_prompts([inputs[0]["prompt"]])[0][0]
+        batch += [filler] * (most - len(batch))
+    completions, _ = trainer._generate_single_turn(batch, None, {}, num_generations=1)
+    texts = trainer._tokenizer.batch_decode(completions[: len(fitting)], skip_special_tokens=True)
+    repairs: list[Repair | None] = [None] * len(rollouts)
+    if not fitting:
+        return repairs
+    rows = [inputs[number] for number, _ in fitting]
+    problems = columns_to_problems({name: [row[name] for row in rows] for name in rows[0]}, len(rows))
+    outcomes = judge.judge(problems, texts)
+    for (number, _), text, outcome, problem in zip(fitting, texts, outcomes, problems, strict=True):
+        repairs[number] = Repair(text, outcome, problem.language)
+    return repairs
