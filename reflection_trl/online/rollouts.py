@@ -90,7 +90,7 @@ def write_rollouts(
 
 def write_step(folder: Path, step: int, rows: Sequence[dict[str, Any]], more: bool = False) -> Path:
     """
-    Writes rows of a step, whole or not at all.
+    Writes the rows of a step to a file, whole or not at all. A step without rows has no file.
 
     Args:
         folder (`Path`):
@@ -109,6 +109,9 @@ def write_step(folder: Path, step: int, rows: Sequence[dict[str, Any]], more: bo
     file = folder / f"step-{step:06d}.jsonl"
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     before = file.read_text(encoding="utf-8") if more and file.exists() else ""
+    if not (lines or before):
+        file.unlink(missing_ok=True)
+        return file
     partial = file.with_suffix(".partial")
     # A lone surrogate, of which half a token may be, is no UTF-8
     partial.write_text(before + "".join(f"{line}\n" for line in lines), encoding="utf-8", errors="backslashreplace")

@@ -7,6 +7,7 @@ import pytest
 from reflection_trl.feedback import Feedback, FeedbackKind
 from reflection_trl.online.judging import SANDBOX_FAILED, Outcome
 from reflection_trl.online.repairs import Repair, reflection_row, repair_prompt
+from reflection_trl.online.rollouts import write_step
 from reflection_trl.online.teacher_context import Rollout, passing_peers
 from reflection_trl.sequences import normalize_row
 
@@ -139,3 +140,10 @@ def test_the_problems_of_the_repairs_are_those_of_their_answers(guesser, tokeniz
         if row["outcome"] != "passed" and row["messages"][1]["content"].strip()
     ]
     assert seen[1] == [{p.id: p.tests for p in PROBLEMS}[name] for name in failed]
+
+
+def test_a_step_without_rows_has_no_file_and_one_that_is_run_again_loses_its_old(tmp_path):
+    assert not write_step(tmp_path, 4, []).exists()
+    file = write_step(tmp_path, 4, [{"a": 1}])
+    assert write_step(tmp_path, 4, [], more=True).read_text() == '{"a": 1}\n'
+    assert not write_step(tmp_path, 4, []).exists() and not file.exists()
