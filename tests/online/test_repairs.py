@@ -1,9 +1,12 @@
 """Second turns: failed answers are repaired, and repairs that pass are peers for the teacher and rows to train on."""
 
+import copy
 import json
 
 import pytest
+from datasets import load_dataset
 
+from reflection_trl import ReflectionDistillConfig, ReflectionDistillTrainer
 from reflection_trl.feedback import Feedback, FeedbackKind
 from reflection_trl.online.judging import SANDBOX_FAILED, Outcome
 from reflection_trl.online.repairs import Repair, reflection_row, repair_prompt
@@ -108,6 +111,26 @@ def test_repairs_are_sampled_judged_shown_and_written(guesser, tokenizer, tmp_pa
     rows = [json.loads(line) for line in files[0].read_text().splitlines()]
     assert [row["problem_id"] for row in rows] == [row["problem_id"] for row in repaired]
     assert [normalize_row(row)["messages"] for row in rows] == [row["messages"] for row in rows]
+
+
+def test_the_rows_are_trained_on(guesser, tokenizer, tmp_path, second):
+    make_trainer(guesser, tokenizer, tmp_path / "online", second, max_steps=2, repair_failed=True).train()
+    trainer = ReflectionDistillTrainer(
+        copy.deepcopy(guesser),
+        args=ReflectionDistillConfig(
+            str(tmp_path),
+            max_steps=1,
+            use_cpu=True,
+            bf16=False,
+            report_to="none",
+            save_strategy="no",
+            disable_tqdm=True,
+        ),
+        train_dataset=load_dataset("json", data_files=f"{tmp_path}/online/reflections/*.jsonl", split="train"),
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    assert trainer.state.log_history[0]["loss/student"] > 0
 
 
 def test_evaluation_repairs_nothing_and_no_setting_no_second_turn(guesser, tokenizer, tmp_path, second):
