@@ -16,8 +16,8 @@ judged anew.
     --samples               files of answers, JSON Lines with `task_id` and `solution` or `completion`, one a benchmark (for
                             MultiPL-E name it: --benchmarks multipl-e:java)
     --name                  what results call the model or the answers [the model's name]
-    --limit                 only the first so many tasks of each benchmark, for a trial; not to be published
-    --benchmark_files       where the tasks of a benchmark are, such as multipl-e=FOLDER: file, folder or Hub id [its own on the Hub]
+    --limit                 only the first so many problems of each benchmark, for a trial; not to be published
+    --benchmark_files       where the problems of a benchmark are, such as multipl-e=FOLDER: file, folder or Hub id [its own on the Hub]
   model
     --model                 name on the Hub, or a folder (in YAML: model_name_or_path)
     --model_revision --backend (auto, endpoint, vllm, transformers) --dtype --max_context
@@ -28,7 +28,7 @@ judged anew.
   answers
     --prompt                request: as a user would put it, the prompt that training ends at; evalplus: EvalPlus's own chat
                             prompt; published: ReflectionCoder's; completion: the code to go on from, for base models [request]
-    --samples_per_task      answers to each task [1]; pass@1, pass@10 and pass@100 as far as they reach
+    --samples_per_task      answers to each problem [1]; pass@1, pass@10 and pass@100 as far as they reach
     --temperature --top_p   [0, 0.95]
     --max_tokens            longest answer [that of the prompt: 1024 or 768]
     --seed --in_flight      vLLM in this process heeds no seed where it draws at a temperature
@@ -106,7 +106,7 @@ def run(argv: list[str]) -> None:
     if arguments.publish_to_hub:
         if arguments.limit is not None:
             raise ValueError(
-                f"--limit {arguments.limit} judges only the first tasks, whose pass@1 is not that of the benchmark: leave out --limit, or "
+                f"--limit {arguments.limit} judges only the first problems, whose pass@1 is not that of the benchmark: leave out --limit, or "
                 f"--publish_to_hub {arguments.publish_to_hub}."
             )
         check_token("publish_to_hub")

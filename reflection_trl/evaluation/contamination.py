@@ -71,7 +71,7 @@ def contamination_sentence(contamination: dict[str, Any]) -> str:
     first = contamination["found"][0]
     return (
         f"{contamination['contaminated_rows']:,} of the {contamination['rows']:,} rows of {contamination['dataset']} give away "
-        f"{contamination['tasks']} tasks of {benchmarks}, such as {first['task']} (row {first['row']}: {first['words']!r})."
+        f"{contamination['tasks']} problems of {benchmarks}, such as {first['task']} (row {first['row']}: {first['words']!r})."
     )
 
 

@@ -82,6 +82,8 @@ class EvaluationRun:
             The command line.
         revision (`str`, *optional*):
             The model's commit on the Hub.
+        problems (`dict[str, dict[str, str]]`):
+            The text of each problem by its id, for each benchmark. Empty in files of earlier versions.
     """
 
     model: str
@@ -91,6 +93,7 @@ class EvaluationRun:
     date: str = ""
     command: str = ""
     revision: str | None = None
+    problems: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def score(self, benchmark: str) -> Score | None:
         """The score of one benchmark, or `None` where it was not run."""

@@ -39,7 +39,7 @@ class EvaluationSettings:
         prompt (`str`, *optional*, defaults to `"request"`):
             Style of the prompts, as in [`make_prompt`].
         samples (`int`, *optional*, defaults to 1):
-            Answers to each task.
+            Answers to each problem.
         temperature (`float`, *optional*, defaults to 0.0):
             0 takes the likeliest token at each step.
         top_p (`float`, *optional*, defaults to 0.95):
@@ -49,9 +49,9 @@ class EvaluationSettings:
         seed (`int`, *optional*, defaults to 0):
             Of all draws.
         limit (`int`, *optional*):
-            Only the first so many tasks of each benchmark, for a trial.
+            Only the first so many problems of each benchmark, for a trial.
         benchmark_files (`dict[str, str]`, *optional*):
-            File, folder or Hub id with the tasks of a benchmark, by its name ahead of the colon, such as `"multipl-e"`. Each
+            File, folder or Hub id with the problems of a benchmark, by its name ahead of the colon, such as `"multipl-e"`. Each
             benchmark's own by default.
         workers (`int`, *optional*):
             Answers judged at a time; the number of processors by default.
@@ -169,7 +169,7 @@ def evaluate_model(
         "chat_template_kwargs": generation.template_variables or None,
     }
     return _finished(
-        name or generation.model, scores, skipped, settings, details, output_dir, command, _commit(generation)
+        name or generation.model, tasks, scores, skipped, settings, details, output_dir, command, _commit(generation)
     )
 
 
@@ -250,7 +250,7 @@ def evaluate_samples(
     samples = {name: read_samples(by_benchmark[name], tasks[name], known[name]) for name in tasks}
     scores = _judge_all(tasks, samples, Path(output_dir), settings, bar)
     details = {"files": {benchmark: str(file) for benchmark, file in by_benchmark.items()}}
-    return _finished(name or str(files[0]), scores, skipped, settings, details, output_dir, command, None)
+    return _finished(name or str(files[0]), tasks, scores, skipped, settings, details, output_dir, command, None)
 
 
 # Answers
@@ -401,6 +401,7 @@ def _require_isolation(settings: EvaluationSettings) -> None:
 
 def _finished(
     model: str,
+    tasks: dict[str, list[Task]],
     scores: list[Score],
     skipped: dict[str, str],
     settings: EvaluationSettings,
@@ -423,6 +424,7 @@ def _finished(
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         command=command,
         revision=revision,
+        problems={benchmark: {task.id: task.request for task in some} for benchmark, some in tasks.items()},
     )
     run.save(Path(output_dir) / "results.json")
     return run
@@ -431,7 +433,9 @@ def _finished(
 def _told_by(file: str | os.PathLike[str]) -> str:
     benchmark = benchmark_of(file)
     if benchmark is None:
-        raise ValueError(f"The tasks of {file} do not tell its benchmark: name it, as in --benchmarks multipl-e:java.")
+        raise ValueError(
+            f"The problems of {file} do not tell its benchmark: name it, as in --benchmarks multipl-e:java."
+        )
     return benchmark
 
 

@@ -15,7 +15,7 @@ from .tasks import Sample, Task
 def read_samples(file: str | os.PathLike[str], tasks: Sequence[Task], known: Iterable[str] = ()) -> list[Sample]:
     """
     Reads answers that were made elsewhere. Each line holds `task_id` and either `solution` (the whole code) or `completion`
-    (what goes on from the benchmark's prompt); several answers to a task are several lines.
+    (what goes on from the benchmark's prompt); several answers to a problem are several lines.
 
     Args:
         file (`str` or `Path`):
@@ -41,7 +41,7 @@ def read_samples(file: str | os.PathLike[str], tasks: Sequence[Task], known: Ite
         if name not in by_id:
             benchmark = tasks[0].benchmark if tasks else "the benchmark"
             raise ValueError(
-                f"{file}, line {line}: {benchmark} has no task {quote(name)}; give samples of one benchmark a file."
+                f"{file}, line {line}: {benchmark} has no problem {quote(name)}; give samples of one benchmark a file."
             )
         sample = _sample(file, line, record, by_id[name], len(found[name]))
         if sample.sample in found[name]:
@@ -52,15 +52,15 @@ def read_samples(file: str | os.PathLike[str], tasks: Sequence[Task], known: Ite
     missing = [name for name, answers in found.items() if not answers]
     if missing:
         raise ValueError(
-            f"{file} lacks answers to {len(missing)} of {len(tasks)} tasks, such as {missing[0]}: add them, or judge the first N "
-            "tasks alone with --limit N."
+            f"{file} lacks answers to {len(missing)} of {len(tasks)} problems, such as {missing[0]}: add them, or judge the first N "
+            "problems alone with --limit N."
         )
     counts = Counter(len(answers) for answers in found.values())
     if len(counts) > 1:
         usual = counts.most_common(1)[0][0]
         name = next(name for name, answers in found.items() if len(answers) != usual)
         raise ValueError(
-            f"{file} has {len(found[name])} answers to {name} and {usual} to others: every task needs as many, each once."
+            f"{file} has {len(found[name])} answers to {name} and {usual} to others: every problem needs as many, each once."
         )
     return [answers[number] for answers in found.values() for number in sorted(answers)]
 
@@ -141,7 +141,7 @@ def _sample(file: Any, line: int, record: dict[str, Any], task: Task, number: in
         )
     number = record.get("sample", number)
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-        raise ValueError(f"{file}, line {line}: `sample` counts the answers to a task from 0, got {quote(number)}.")
+        raise ValueError(f"{file}, line {line}: `sample` counts the answers to a problem from 0, got {quote(number)}.")
     text, reason = record.get("text", ""), record.get("finish_reason", "stop")
     for field, value in (("text", text), ("finish_reason", reason)):
         if not isinstance(value, str):

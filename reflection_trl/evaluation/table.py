@@ -18,19 +18,38 @@ def results_table(run: EvaluationRun) -> str:
             The run.
     """
     ks = [k for k in _KS if any(k <= _answers(score) for score in run.scores)]
-    rows = [["", "tasks", *[f"pass@{k} [95 %]" for k in ks], "failed of"]]
+    rows = [["", "problems", *[f"pass@{k} [95 %]" for k in ks], "failed of"]]
     for score in run.scores:
         answers = _answers(score)
         rates = [_percent(rate(score, k)) if k <= answers else "" for k in ks]
         kinds = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in failure_kinds(score).items())
         rows.append([score.benchmark, str(len(right_answers(score))), *rates, kinds or "-"])
-    lines = [_aligned(rows)]
+    lines = [_aligned(rows), *filter(None, [trial_sentence(run)])]
     lines += [sentence for score in run.scores if (sentence := suspicion(score))]
     lines += [
         f"{benchmark}: {'' if run.score(benchmark) else 'not run. '}{reason}"
         for benchmark, reason in run.skipped.items()
     ]
     return "\n".join(lines)
+
+
+def trial_sentence(run: EvaluationRun, name: str | None = None) -> str:
+    """
+    A sentence on a run that judged only the first problems of its benchmarks; empty for one that judged all of them.
+
+    Args:
+        run ([`EvaluationRun`]): the run.
+        name (`str`, *optional*): what to call it, by default by the name of its model.
+    """
+    limit = run.settings.get("limit")
+    # A benchmark with fewer problems than that was judged as a whole
+    if not isinstance(limit, int) or all(len(right_answers(score)) < limit for score in run.scores):
+        return ""
+    problems = f"first {limit:,} problems" if limit > 1 else "first problem"
+    return (
+        f"{name or run.model} judged only the {problems} of each benchmark (--limit {limit}): its pass rates are not those "
+        "of the benchmarks and must not be reported as such."
+    )
 
 
 def suspicion(score: Score) -> str:
@@ -53,7 +72,7 @@ def suspicion(score: Score) -> str:
 
 def comparison_table(run: EvaluationRun, other: EvaluationRun) -> str:
     """
-    One line for each benchmark that both were run on, task by task.
+    One line for each benchmark that both were run on, problem by problem.
 
     Args:
         run ([`EvaluationRun`]):
@@ -67,7 +86,7 @@ def comparison_table(run: EvaluationRun, other: EvaluationRun) -> str:
     pairs = [(score, theirs) for score in run.scores if (theirs := other.score(score.benchmark)) is not None]
     if not pairs:
         raise ValueError(f"{run.model} and {other.model} have no benchmark in common.")
-    rows = [[f"against {other.model}", "tasks", "won", "lost", "difference [95 %]", "p"]]
+    rows = [[f"against {other.model}", "problems", "won", "lost", "difference [95 %]", "p"]]
     for score, theirs in pairs:
         found = compare(score, theirs)
         difference = f"{100 * found.difference:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"

@@ -46,7 +46,7 @@ def publish_evaluation(
     Args:
         run ([`~reflection_trl.evaluation.EvaluationRun`]):
             What came out. Scores on problems of your own are left out: the Hub has no benchmark for them. A run on some of a
-            benchmark's tasks alone is refused.
+            benchmark's problems alone is refused.
         repo_id (`str`):
             The model's repository, which must exist.
         samples_repo (`str`, *optional*):
@@ -82,12 +82,12 @@ def publish_evaluation(
     token = clean_token(token)
     if (limit := run.settings.get("limit")) is not None:
         raise ValueError(
-            f"the run of {run.model} has judged only the first tasks of each benchmark (`limit` {limit}), whose pass@1 is not that of the "
+            f"the run of {run.model} has judged only the first problems of each benchmark (`limit` {limit}), whose pass@1 is not that of the "
             f"benchmark; evaluate all of them, and publish that."
         )
     if partial := next((score.benchmark for score in run.scores if score.benchmark in run.skipped), None):
         raise ValueError(
-            f"the run of {run.model} has not judged all tasks of {partial} ({run.skipped[partial].rstrip('.')}), whose pass@1 is not that of "
+            f"the run of {run.model} has not judged all problems of {partial} ({run.skipped[partial].rstrip('.')}), whose pass@1 is not that of "
             "the benchmark; evaluate all of them, and publish that."
         )
     run = dataclasses.replace(

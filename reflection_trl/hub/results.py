@@ -62,7 +62,7 @@ class Result:
 
 def results_of(run: EvaluationRun) -> list[Result]:
     """
-    pass@k of every benchmark, for k = 1, 10 and 100 as far as each task has that many answers.
+    pass@k of every benchmark, for k = 1, 10 and 100 as far as each problem has that many answers.
 
     Raises:
         ValueError: If there is nothing to publish, or a benchmark is unknown.
@@ -243,7 +243,7 @@ def _table(index: list[dict[str, Any]]) -> str:
             rows.append("| " + " | ".join(cells) + " |")
             if facts.get("command"):
                 commands[facts["command"]] = facts["evaluated_with"]
-    head = "| benchmark | metric | value | 95 % interval | tasks | answers a task | model revision | date |"
+    head = "| benchmark | metric | value | 95 % interval | problems | answers a problem | model revision | date |"
     made = [f"\nWith {cell(versions)}:\n\n{fenced(command, 'bash')}" for command, versions in commands.items()]
     return "\n".join(["## Evaluation", "", head, "|---|---|--:|---|--:|--:|---|---|", *rows, *made])
 
@@ -269,7 +269,7 @@ def _notes(run: EvaluationRun, result: Result, versions: str) -> str:
     parts = [
         "pass@1 in %",
         interval,
-        f"{result.tasks} tasks, {result.samples} {answers} each",
+        f"{result.tasks} problems, {result.samples} {answers} each",
         run.revision and f"model revision {run.revision}",
         versions,
         run.command and f"command: {run.command}",

@@ -43,15 +43,17 @@ def escape(text: str) -> Markup:
     return Markup.escape(printable(text))
 
 
-def fill_page(template: str, data: Any, **parts: Any) -> str:
+def fill_page(template: str, data: Any, *, templates: Path = _TEMPLATES, **parts: Any) -> str:
     """
     Fills in a page.
 
     Args:
         template (`str`):
-            Jinja template in `templates/`. It has `style` and `script`, which are `page.css` and `page.js`, and `data`.
+            Jinja template that extends `base.html`, which has `page.css`, `page.js` and `data`.
         data (`Any`):
             What the page's script reads; whatever JSON can hold.
+        templates (`Path`, *optional*):
+            Folder of the template, by default that of the viewers, which holds `base.html`.
         parts (`Any`):
             Further variables of the template. Text is escaped, and characters that act on a page are replaced; what is
             [`~markupsafe.Markup`] is taken as it is.
@@ -61,14 +63,14 @@ def fill_page(template: str, data: Any, **parts: Any) -> str:
     """
     # In ASCII, so that any string can be written; without `<`, so that no tag can begin or end in it
     text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    shared = {"style": _read("page.css"), "script": _read("page.js"), "data": Markup(text)}
-    return _environment().get_template(template).render(shared | parts)
+    shared = {"shared_style": _read("page.css"), "shared_script": _read("page.js"), "data": Markup(text)}
+    return _environment(templates).get_template(template).render(shared | parts)
 
 
 @functools.cache
-def _environment() -> Environment:
+def _environment(templates: Path) -> Environment:
     return Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader([templates, _TEMPLATES]),
         autoescape=True,
         finalize=lambda value: value if isinstance(value, Markup | int) else printable(str(value)),
         undefined=StrictUndefined,

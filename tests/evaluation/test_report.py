@@ -1,14 +1,19 @@
 """The report of an evaluation: its tables and files, and the page in a real browser where there is one."""
 
 import importlib.util
+import itertools
 import json
 import re
 
 import chromium
 import pytest
+from markdown_it import MarkdownIt
 
 from reflection_trl.evaluation import EvaluationRun, Outcome, Score
 from reflection_trl.evaluation.report import write_report
+from reflection_trl.evaluation.report.charts import rate_bars
+from reflection_trl.evaluation.report.content import Content, name_runs
+from reflection_trl.evaluation.report.pictures import draw_figure
 from reflection_trl.evaluation.results import DECEIVED
 from reflection_trl.evaluation.statistics import compare, rate
 from reflection_trl.evaluation.table import results_table, suspicion
@@ -187,11 +192,65 @@ def test_nothing_is_markup(tmp_path):
         HOSTILE,
         HOSTILE,
     )
+    run.problems[HOSTILE] = {f"HumanEval/{number}": HOSTILE for number in range(2)}
     page = write_report([run, run], tmp_path, title=HOSTILE)
     html = page.read_text()
     assert html.count("<script") == html.count("</script") == 3 and "<img" not in html
     markdown = page.with_suffix(".md").read_text()
     assert not re.search(r"(?<!\\)[<`\[$](?!\d)", re.sub(r"!\[[^\]]*\]\(\w+\.png\)|`report.html`", "", markdown))
+
+
+def test_markdown_tables_are_tables(runs, tmp_path):
+    markdown = write_report(runs, tmp_path).with_suffix(".md").read_text()
+    html = MarkdownIt("commonmark").enable("table").render(markdown)
+    # Results, two comparisons, failures of three benchmarks, what was not run; no pipe is left outside of one
+    assert html.count("<table>") == 3 + len({one.benchmark for run in runs for one in run.scores}) + 1
+    assert "|" not in re.sub(r"<table>.*?</table>", "", html, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize(("limit", "is_trial"), [(6, True), (7, False), (None, False)])
+def test_a_trial_is_marked_everywhere(limit, is_trial, runs, tmp_path):
+    """Six problems of a benchmark that has six are all of it: `--limit` cut nothing off."""
+    runs[1].settings["limit"] = limit
+    page = write_report(runs, tmp_path)
+    sentence = "me/sft judged only the first 6 problems of each benchmark (--limit 6): its pass rates are not those"
+    for text in (page.read_text(), page.with_suffix(".md").read_text(), results_table(runs[1])):
+        assert (sentence in text) is is_trial
+    assert ('aria-label="Trial run"' in page.read_text()) is is_trial
+    assert ("sft (first 6)" in page.read_text()) is is_trial
+    assert sentence not in results_table(runs[0])
+
+
+def test_problems_are_kept_with_the_results(tmp_path):
+    run = EvaluationRun("m", [score("mbpp", [1])], problems={"mbpp": {"HumanEval/0": "Add \ud800 one."}})
+    run.save(tmp_path / "results.json")
+    assert EvaluationRun.load(tmp_path / "results.json") == run
+    record = json.loads((tmp_path / "results.json").read_text())
+    del record["problems"]  # of an earlier version
+    (tmp_path / "old.json").write_text(json.dumps(record))
+    assert EvaluationRun.load(tmp_path / "old.json").problems == {}
+
+
+LONG = "an-organization/Qwen2.5-Coder-1.5B-Instruct-reflection-distilled-block-type-lora-r64-seed-{}-checkpoint-1200"
+
+
+@pytest.fixture
+def long_names():
+    """Names of models and benchmarks that differ in the middle alone, and one without a place to break it."""
+    benchmark = "problems:data/held-out/leetcode-problems-of-august-2024.jsonl"
+    scores = [score("humaneval", [1, 0, 1]), score(benchmark, [0, 1, 0], kind="timeout")]
+    return [EvaluationRun(name, scores, {}, {"limit": 3}) for name in (LONG.format(3), LONG.format(4), "x" * 90)]
+
+
+def test_names_in_pictures_do_not_overlap(long_names):
+    pytest.importorskip("matplotlib")
+    figure, axes, _ = draw_figure(rate_bars(Content(long_names, name_runs(long_names))), "pass@1, %")
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert len(boxes) == 8
+    assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+    assert min(box.x0 for box in boxes) >= 0 and axes.get_window_extent().width > 0.5 * figure.bbox.width
+    assert {label.get_text().replace("\n", "") for label in axes.get_yticklabels()} >= {"x" * 90 + " (first 3)"}
 
 
 # In a browser
@@ -306,6 +365,7 @@ def test_hostile_runs_are_inert(browser, page, tmp_path):
     run = EvaluationRun(
         HOSTILE, [Score(HOSTILE, outcomes)], {HOSTILE: HOSTILE}, {HOSTILE: HOSTILE}, HOSTILE, HOSTILE, HOSTILE
     )
+    run.problems[HOSTILE] = {HOSTILE: HOSTILE, "long": "z" * 10**6}
     browser.open(write_report([run, run], tmp_path, title=HOSTILE))
     for _ in outcomes:
         browser.press("j")
@@ -329,6 +389,43 @@ def test_looks(browser, page, width, scheme):
     assert browser.evaluate("document.documentElement.dataset.theme") == scheme
     assert browser.pdf().startswith(b"%PDF")
     browser.media("light")
+    assert browser.errors == []
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_names_in_charts_do_not_overlap(browser, page, long_names, width, tmp_path):
+    browser.resize(width, 800)
+    browser.open(write_report(long_names, tmp_path))
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    assert browser.count(".chart") == 2
+    texts = browser.evaluate(
+        "[...document.querySelectorAll('.chart')].map(chart => [...chart.querySelectorAll('h4, .name, .track, .segments, .figure')]"
+        ".map(one => [one.innerText, ...['left', 'right', 'top', 'bottom'].map(side => one.getBoundingClientRect()[side])]))"
+    )
+    for chart in texts:
+        assert {LONG.format(seed).rpartition("/")[2] + " (first 3)" for seed in (3, 4)} <= {one[0] for one in chart}
+        for (_, *one), (_, *other) in itertools.combinations(chart, 2):
+            across, down = min(one[1], other[1]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[2], other[2])
+            assert across <= 0 or down <= 0
+    wide = browser.evaluate("document.querySelector('.track').getBoundingClientRect().width")
+    assert wide > 0.25 * width
+    assert browser.errors == []
+
+
+def test_the_problem_stands_above_its_answers(browser, page, runs, tmp_path):
+    """Of the first run that holds it: files of earlier versions hold no problems. A `+` has the problems of its benchmark."""
+    runs[1].problems["humaneval"] = {"HumanEval/4": "Write **f**.\n\n```python\ndef f(x):\n```"}
+    runs[2].problems["humaneval"] = {"HumanEval/4": "Another", "HumanEval/5": "Only here"}
+    runs[0].scores.append(score("humaneval+", [1, 1, 1, 0, 0, 1]))
+    written = write_report(runs, tmp_path)
+    browser.open(written, "task=HumanEval/4")
+    assert browser.text("#detail .problem pre") == "Write **f**.\n\n```python\ndef f(x):\n```"
+    browser.press("j")
+    assert browser.text("#detail .problem pre") == "Only here"
+    browser.open(written, "benchmark=humaneval%2B&task=HumanEval/4")
+    assert "Write" in browser.text("#detail .problem pre")
+    browser.open(written, "task=HumanEval/0")
+    assert browser.count("#detail .problem") == 0 and browser.count("#detail .side") == 2
     assert browser.errors == []
 
 

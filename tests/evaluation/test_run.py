@@ -249,7 +249,7 @@ def run_of(model, **marks):
 
 def test_the_table_has_a_line_for_each_benchmark_and_names_what_was_skipped():
     lines = results_table(run_of("m", humaneval="1110", mbpp="11")).splitlines()
-    assert [line.split()[0] for line in lines] == ["tasks", "humaneval", "mbpp", "multipl-e:swift:"]
+    assert [line.split()[0] for line in lines] == ["problems", "humaneval", "mbpp", "multipl-e:swift:"]
     assert re.search(r"humaneval +4 +75\.0 \[30\.1, 95\.4\] +name 1", lines[1])
     assert lines[3] == "multipl-e:swift: not run. swiftc is missing."
 
@@ -369,7 +369,7 @@ def test_the_recipe_judges_compares_and_reports(recipe, tmp_path):
         ),
         (
             ["--model", "m", "--publish_to_hub", "me/m", "--limit", "5"],
-            "--limit 5 judges only the first tasks, whose pass@1 is not that of the benchmark: leave out --limit, or --publish_to_hub me/m.",
+            "--limit 5 judges only the first problems, whose pass@1 is not that of the benchmark: leave out --limit, or --publish_to_hub me/m.",
         ),
         (["--config", "gone.yaml"], "gone.yaml"),
     ],

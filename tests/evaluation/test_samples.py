@@ -83,12 +83,12 @@ def test_a_trial_passes_over_the_other_tasks(write, humaneval):
 @pytest.mark.parametrize(
     ("records", "sentence"),
     [
-        ([answer(0), answer(999)], r"samples\.jsonl, line 2: humaneval has no task 'HumanEval/999'"),
+        ([answer(0), answer(999)], r"samples\.jsonl, line 2: humaneval has no problem 'HumanEval/999'"),
         (
             [answer(0), {"task_id": "Mbpp/2", "solution": ""}],
             r"has no task 'Mbpp/2'; give samples of one benchmark a file",
         ),
-        ([answer(0)], r"lacks answers to 1 of 2 tasks, such as HumanEval/2: add them, or .* --limit"),
+        ([answer(0)], r"lacks answers to 1 of 2 problems, such as HumanEval/2: add them, or .* --limit"),
         (
             [answer(0), answer(2), answer(0)],
             r"has 2 answers to HumanEval/0 and 1 to others|has 1 answers to HumanEval/2",

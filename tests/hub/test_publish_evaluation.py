@@ -95,7 +95,7 @@ def eval_results(client, repo_id="anna/m", revision="main"):
 
 def test_a_part_of_a_benchmark_is_not_published_as_its_result(client):
     client.create("models", "anna/m")
-    with pytest.raises(ValueError, match=r"has judged only the first tasks of each benchmark \(`limit` 2\)"):
+    with pytest.raises(ValueError, match=r"has judged only the first problems of each benchmark \(`limit` 2\)"):
         publish_evaluation(dataclasses.replace(RUN, settings={"limit": 2}), "anna/m")
     assert ".eval_results/humaneval.yaml" not in client.repo("models", "anna/m").commit("main").files
 

@@ -1,101 +1,3 @@
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{{ title }}</title>
-<style>
-{{ style }}
-:root { --won: #0b7d50; --lost: #c5352c; --both: #bfe3d0; --neither: #6a7480; --won-ink: #fff; --both-ink: #0b4a30; --neither-ink: #fff; }
-:root[data-theme="dark"] { --won: #2bc78d; --lost: #ff7a6e; --both: #1d4a38; --neither: #78838f; --won-ink: #06150e; --both-ink: #b8ead3; --neither-ink: #0f1216; }
-.wrap { max-width: 1240px; margin: 0 auto; padding: 0 22px; }
-.top { position: sticky; top: 0; z-index: 2; background: var(--card); border-bottom: 1px solid var(--line); padding: 10px 0; }
-.top a { color: var(--soft); text-decoration: none; font-size: 13px; } .top a:hover { color: var(--ink); text-decoration: underline; }
-main > section { margin: 26px 0 0; scroll-margin-top: 92px; }
-main { padding-bottom: 70px; }
-h2 { font-size: 17px; margin: 0 0 4px; } h3 { font-size: 14.5px; margin: 18px 0 6px; }
-section > p { margin: 0 0 12px; max-width: 82ch; color: var(--soft); font-size: 14px; overflow-wrap: anywhere; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px 16px; margin: 0 0 12px; overflow-x: auto; }
-table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
-th, td { padding: 6px 14px 6px 0; text-align: right; border-bottom: 1px solid var(--line); vertical-align: baseline; white-space: nowrap; }
-th { color: var(--soft); font-weight: 600; font-size: 13px; vertical-align: bottom; }
-td:first-child, th:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 160px; }
-.words td, .words th { text-align: left; white-space: normal; }
-tbody tr:last-child td, tbody tr:last-child th { border-bottom: 0; }
-td small { color: var(--soft); font-size: 12px; display: inline-block; min-width: 58px; } .rates small { display: block; }
-td:last-child, th:last-child { padding-right: 0; }
-.card:has(> table) { width: fit-content; max-width: 100%; }
-.tables { display: flex; flex-wrap: wrap; gap: 0 18px; } .tables > div { max-width: 100%; }
-svg { display: block; width: 100%; height: auto; max-width: 1080px; }
-svg text { fill: var(--ink); font: 12.5px var(--sans); } svg .soft { fill: var(--soft); font-size: 12px; } svg .heading { font-weight: 650; }
-svg .axis { stroke: var(--line); } svg .whisker { stroke: var(--neutral-bar); stroke-width: 2; } svg .dot { fill: var(--neutral-bar); }
-svg .reported .whisker { stroke: var(--text-bar); stroke-width: 2.5; } svg .reported .dot { fill: var(--text-bar); }
-svg .segment { stroke: var(--card); stroke-width: 1; }
-.legend { display: flex; flex-wrap: wrap; gap: 3px 16px; margin: 0 0 10px; padding: 0; list-style: none; font-size: 13px; }
-.legend i { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin-right: 6px; vertical-align: -1px; }
-.tools { margin: 0 0 12px; }
-.tools label { font-size: 13px; color: var(--soft); display: flex; gap: 6px; align-items: center; }
-.class[aria-pressed="true"] { border-color: var(--accent); box-shadow: inset 0 0 0 1px var(--accent); }
-.class .cell { pointer-events: none; vertical-align: middle; margin-right: 6px; }
-#cells { display: grid; grid-template-columns: repeat(auto-fill, 20px); gap: 3px; }
-.cell { display: inline-grid; place-items: center; width: 20px; height: 20px; padding: 0; border: 0; border-radius: 4px; font: 700 12px/1 var(--mono); color: var(--won-ink); background: var(--shade, var(--neither)); }
-.cell.won { background: var(--shade, var(--won)); } .cell.lost { background: var(--shade, var(--lost)); }
-.cell.both { color: var(--both-ink); background: var(--shade, var(--both)); } .cell.neither { color: var(--neither-ink); }
-.cell.absent { background: none; box-shadow: inset 0 0 0 1px var(--line); color: var(--faint); }
-.cell.pale { color: var(--ink); }
-.cell[aria-selected="true"] { outline: 3px solid var(--accent); outline-offset: 1px; }
-#detail { margin-top: 14px; }
-#detail .head { margin-bottom: 10px; } #detail h3 { margin: 0; font-size: 16px; overflow-wrap: anywhere; }
-.sides { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); grid-auto-rows: auto; gap: 0 12px; }
-.sides.one { grid-template-columns: minmax(0, 1fr); }
-.side { display: grid; grid-row: span 3; grid-template-rows: subgrid; row-gap: 0; background: var(--card); border: 1px solid var(--line); border-top: 5px solid var(--neither); border-radius: 8px; min-width: 0; overflow: hidden; }
-.side.passed { border-top-color: var(--code-bar); } .side.failed { border-top-color: var(--bad-bar); }
-.side header { padding: 9px 14px; display: flex; flex-wrap: wrap; gap: 6px 10px; align-items: center; border-bottom: 1px solid var(--line); }
-.side header b { overflow-wrap: anywhere; min-width: 0; }
-.side .why { background: color-mix(in srgb, var(--bad) 30%, var(--card)); border-bottom: 1px solid var(--line); max-height: 280px; overflow: auto; font-size: 12.5px; padding: 8px 14px; }
-.side pre.lines { white-space: pre; overflow-x: auto; overflow-wrap: normal; }
-.side .lines > * { min-width: max-content; content-visibility: visible; }
-.line.only { background: color-mix(in srgb, var(--text) 70%, var(--card)); }
-:root[data-theme="dark"] .line.only { background: color-mix(in srgb, var(--text) 45%, var(--card)); }
-.gap { display: block; background: repeating-linear-gradient(135deg, var(--page) 0 6px, transparent 6px 12px); }
-.gap::after { content: " "; white-space: pre; }
-.settings { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 4px 18px; margin: 0; font-size: 13.5px; }
-.settings dt { color: var(--soft); } .settings dd { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
-.settings dd.code { font: 13px/1.5 var(--mono); }
-.empty { color: var(--soft); margin: 6px 0; }
-@media (max-width: 800px) { .sides { grid-template-columns: minmax(0, 1fr); } .side { margin-bottom: 12px; } .gap { display: none; } .wrap { padding: 0 12px; } .top { position: static; } .card { padding: 12px; } }
-@media print { .top { position: static; } .top nav, .tools, #detail button { display: none !important; } .cell { display: inline-grid !important; } .wrap { max-width: none; } .card, .side { break-inside: avoid; } .card { overflow: visible; } th, td { white-space: normal; padding-right: 8px; } .side .why { max-height: none; } .side pre.lines { white-space: pre-wrap; } .side .lines > * { min-width: 0; } }
-</style>
-<script>
-{{ script }}
-</script>
-</head>
-<body>
-<header class="top"><div class="wrap bar">
-  <h1>{{ title }}</h1><span class="soft">{{ subtitle }}</span><span class="grow"></span>
-  <nav class="bar" aria-label="Parts">{{ nav }}</nav>
-  <button id="theme" title="Light or dark (d)" aria-label="Light or dark">◐</button>
-</div></header>
-<main class="wrap">
-{{ sections }}
-<section id="problems">
-  <h2>Every problem</h2>
-  <p id="problems-help">{{ grid_help }}</p>
-  <div class="bar tools">
-    <label>benchmark <select id="benchmark"></select></label>
-    <label id="against">against <select id="baseline"></select></label>
-    <label>failure <select id="kind"></select></label>
-    <span class="bar" id="classes" role="group" aria-label="Which problems"></span>
-  </div>
-  <div class="card"><div id="cells" role="listbox" aria-label="Problems" aria-describedby="problems-help" aria-orientation="horizontal"></div></div>
-  <div id="detail"></div>
-</section>
-{{ notes }}
-</main>
-<noscript><p class="card">The grid of problems needs JavaScript: allow it for this file.</p></noscript>
-<script type="application/json" id="data">{{ data }}</script>
-<script>
 const data = JSON.parse($("data").textContent);
 const words = text => text.replaceAll("_", " ");
 const CLASSES = data.runs.length > 1
@@ -209,12 +111,13 @@ function drawDetail(samples = [0, 0]) {
   const runs = data.runs.length > 1 ? [0, state.baseline] : [0];
   const codes = runs.map((run, index) => task.runs[run] && data.texts[task.runs[run][3][samples[index]][4]]);
   const difference = codes.length > 1 && codes.every(code => code) ? align(...codes) : null;
-  $("detail").replaceChildren(
+  $("detail").replaceChildren(...[
     el("div.bar.head", {}, el("h3", {}, printable(task.id)), el(`span.cell.${judge(task)[0]}`, {"aria-hidden": "true"}, CLASSES[judge(task)[0]][0]), el("span.soft", {}, CLASSES[judge(task)[0]][1]),
       difference?.same ? el("span.chip", {}, "the same code") : null, el("span.grow"),
       el("span.bar", {}, el("button", {id: "before", disabled: place <= 0, onclick: () => go(place - 1, "before")}, "← Before"), el("button", {id: "next", disabled: place >= visible.length - 1, onclick: () => go(place + 1, "next")}, "Next →"))),
+    task.problem === null ? null : el("details.problem", {open: true}, el("summary", {}, "Problem"), plainText(data.texts[task.problem], "pre.prose")),
     el(`div.sides${runs.length > 1 ? "" : ".one"}`, {}, runs.map((run, index) => drawSide(task, run, index, samples[index], difference,
-      sample => drawDetail(samples.map((old, other) => other === index ? sample : old))))));
+      sample => drawDetail(samples.map((old, other) => other === index ? sample : old)))))].filter(part => part));
 }
 
 function go(place, focus = "cell") {
@@ -284,6 +187,3 @@ document.addEventListener("keydown", event => {
 $("theme").addEventListener("click", () => change(() => { toggleTheme(); save(); }));
 addEventListener("hashchange", load);
 load();
-</script>
-</body>
-</html>

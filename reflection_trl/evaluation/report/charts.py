@@ -1,0 +1,131 @@
+"""The charts of a report as numbers, for the page and for the pictures."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from .content import Content, color_of, percent, words
+
+
+@dataclass(frozen=True)
+class RateBar:
+    """
+    pass@1 of a run on a benchmark.
+
+    Args:
+        label (`str`): name of the run, as short as it can be.
+        title (`str`): full name and figures.
+        value, low, high (`float`): the rate and its 95 % interval, from 0 to 1.
+        reported (`bool`): whether it is the run that is reported, and no baseline.
+    """
+
+    label: str
+    title: str
+    value: float
+    low: float
+    high: float
+    reported: bool
+
+
+@dataclass(frozen=True)
+class Segment:
+    """
+    The failures of one kind within a bar.
+
+    Args:
+        kind (`str`): the kind.
+        share (`float`): their share of all answers of the run.
+        title (`str`): the same in words.
+        color (`str`): color in CSS.
+    """
+
+    kind: str
+    share: float
+    title: str
+    color: str
+
+
+@dataclass(frozen=True)
+class FailureBar:
+    """
+    Failures of a run on a benchmark.
+
+    Args:
+        label (`str`): name of the run, as short as it can be.
+        segments (`list[Segment]`): its failures by kind.
+        largest (`float`): the largest share of failures in any bar of the chart.
+    """
+
+    label: str
+    segments: list[Segment]
+    largest: float
+
+    @property
+    def share(self) -> float:
+        """Share of answers that failed."""
+        return sum(segment.share for segment in self.segments)
+
+
+BarType = TypeVar("BarType", RateBar, FailureBar)
+
+
+@dataclass(frozen=True)
+class Group(Generic[BarType]):
+    """
+    The bars of one benchmark.
+
+    Args:
+        benchmark (`str`): the benchmark.
+        bars (`list[RateBar]` or `list[FailureBar]`): one for each run that was scored on it.
+    """
+
+    benchmark: str
+    bars: list[BarType]
+
+
+def rate_bars(content: Content) -> list[Group[RateBar]]:
+    """
+    Returns pass@1 with intervals.
+
+    Args:
+        content ([`Content`]): of a report with at least one benchmark.
+    """
+
+    def bar(benchmark: str, run: int) -> RateBar:
+        one = content.rates[benchmark, run, 1]
+        figures = f"{100 * one.value:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})"
+        title = f"{content.names[run]}: {figures}"
+        return RateBar(content.labels[run], title, one.value, one.low, one.high, run == 0)
+
+    return [
+        Group(benchmark, [bar(benchmark, run) for run, _ in content.scores(benchmark)])
+        for benchmark in content.benchmarks
+    ]
+
+
+def failure_bars(content: Content) -> list[Group[FailureBar]]:
+    """
+    Returns shares of failed answers by kind.
+
+    Args:
+        content ([`Content`]): of a report with at least one failed answer.
+    """
+    largest = max(sum(kinds.values()) / total for kinds, total in content.failures.values())
+
+    def bar(benchmark: str, run: int) -> FailureBar:
+        counts, total = content.failures[benchmark, run]
+        segments = [
+            Segment(
+                kind,
+                counts[kind] / total,
+                f"{content.names[run]}, {benchmark}: {words(kind)} {counts[kind]:,} ({percent(counts[kind], total)})",
+                color_of(kind),
+            )
+            for kind in content.kinds
+            if kind in counts
+        ]
+        return FailureBar(content.labels[run], segments, largest)
+
+    return [
+        Group(benchmark, [bar(benchmark, run) for run, _ in content.scores(benchmark)])
+        for benchmark in content.benchmarks
+    ]
