@@ -86,7 +86,7 @@ def test_a_trial_passes_over_the_other_tasks(write, humaneval):
         ([answer(0), answer(999)], r"samples\.jsonl, line 2: humaneval has no problem 'HumanEval/999'"),
         (
             [answer(0), {"task_id": "Mbpp/2", "solution": ""}],
-            r"has no task 'Mbpp/2'; give samples of one benchmark a file",
+            r"has no problem 'Mbpp/2'; give samples of one benchmark a file",
         ),
         ([answer(0)], r"lacks answers to 1 of 2 problems, such as HumanEval/2: add them, or .* --limit"),
         (
@@ -105,8 +105,8 @@ def test_a_trial_passes_over_the_other_tasks(write, humaneval):
             r"line 2: `solution` \(the whole code\) or `completion` must be text, got None",
         ),
         ([answer(0, ["pass"])], r"line 1: `solution` \(the whole code\) or `completion` must be text, got \['pass'\]"),
-        ([answer(0, sample=-1)], r"line 1: `sample` counts the answers to a task from 0, got -1"),
-        ([answer(0, sample=True)], r"line 1: `sample` counts the answers to a task from 0, got True"),
+        ([answer(0, sample=-1)], r"line 1: `sample` counts the answers to a problem from 0, got -1"),
+        ([answer(0, sample=True)], r"line 1: `sample` counts the answers to a problem from 0, got True"),
         ([answer(0, text=5)], r"line 1: `text` must be text, got 5"),
         ([answer(0), b'{"task_id": "HumanEval/2", "solu\n'], r"line 2 is not JSON"),
         ([answer(0), b"\xff\xfe\n"], r"line 2 is not JSON"),
