@@ -99,6 +99,25 @@ class EvaluationRun:
         """The score of one benchmark, or `None` where it was not run."""
         return next((score for score in self.scores if score.benchmark == benchmark), None)
 
+    def trial_sentence(self, name: str | None = None) -> str:
+        """
+        Says that only the first problems of the benchmarks were judged; empty for a run that judged all of them.
+
+        Args:
+            name (`str`, *optional*):
+                What to call the run, by default by the name of its model.
+        """
+        limit = self.settings.get("limit")
+        counts = (len({outcome.task_id for outcome in score.outcomes}) for score in self.scores)
+        # A benchmark with fewer problems than that was judged as a whole
+        if not isinstance(limit, int) or all(count < limit for count in counts):
+            return ""
+        problems = f"first {limit:,} problems" if limit > 1 else "first problem"
+        return (
+            f"{name or self.model} judged only the {problems} of each benchmark (--limit {limit}): its pass rates are not "
+            "those of the benchmarks and must not be reported as such."
+        )
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the run as JSON, in one step: a file is whole or absent."""
         path = Path(path)

@@ -24,32 +24,13 @@ def results_table(run: EvaluationRun) -> str:
         rates = [_percent(rate(score, k)) if k <= answers else "" for k in ks]
         kinds = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in failure_kinds(score).items())
         rows.append([score.benchmark, str(len(right_answers(score))), *rates, kinds or "-"])
-    lines = [_aligned(rows), *filter(None, [trial_sentence(run)])]
+    lines = [_aligned(rows), *filter(None, [run.trial_sentence()])]
     lines += [sentence for score in run.scores if (sentence := suspicion(score))]
     lines += [
         f"{benchmark}: {'' if run.score(benchmark) else 'not run. '}{reason}"
         for benchmark, reason in run.skipped.items()
     ]
     return "\n".join(lines)
-
-
-def trial_sentence(run: EvaluationRun, name: str | None = None) -> str:
-    """
-    A sentence on a run that judged only the first problems of its benchmarks; empty for one that judged all of them.
-
-    Args:
-        run ([`EvaluationRun`]): the run.
-        name (`str`, *optional*): what to call it, by default by the name of its model.
-    """
-    limit = run.settings.get("limit")
-    # A benchmark with fewer problems than that was judged as a whole
-    if not isinstance(limit, int) or all(len(right_answers(score)) < limit for score in run.scores):
-        return ""
-    problems = f"first {limit:,} problems" if limit > 1 else "first problem"
-    return (
-        f"{name or run.model} judged only the {problems} of each benchmark (--limit {limit}): its pass rates are not those "
-        "of the benchmarks and must not be reported as such."
-    )
 
 
 def suspicion(score: Score) -> str:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from ..results import EvaluationRun, Score
 from ..statistics import Comparison, Rate, compare, failure_kinds, rate, right_answers
-from ..table import trial_sentence
 
 
 _KS = (1, 10, 100)
@@ -96,7 +95,7 @@ class Content:
         found = {kind for kinds, _ in self.failures.values() for kind in kinds}
         self.kinds = [kind for kind in COLORS if kind in found] + sorted(found - COLORS.keys())
         named = list(zip(names, runs, strict=True))
-        self.trials = [sentence for name, run in named if (sentence := trial_sentence(run, name))]
+        self.trials = [sentence for name, run in named if (sentence := run.trial_sentence(name))]
         self.labels = _label_runs(names, runs)
         self.skipped = [(name, benchmark, why) for name, run in named for benchmark, why in run.skipped.items()]
         self.suspicious = [
@@ -217,7 +216,7 @@ def _label_runs(names: Sequence[str], runs: Sequence[EvaluationRun]) -> list[str
     bare = [name.rpartition("/")[2] or name for name in names]
     short = bare if len(set(bare)) == len(bare) else names
     return [
-        f"{name} (first {run.settings['limit']:,})" if trial_sentence(run, name) else name
+        f"{name} (first {run.settings['limit']:,})" if run.trial_sentence(name) else name
         for name, run in zip(short, runs, strict=True)
     ]
 
