@@ -35,7 +35,9 @@ COMMANDS = {
     "browse": Command("viewers.browse", "write a dataset or a build as one page to read and filter"),
     "gap": Command("cli.gap", "check before training whether distillation will pay"),
     "plot": Command("cli.plot_training", "plot the curves of a training run"),
-    "benchmark": Command("cli.benchmark", "time training steps beside those of the alternatives", launches=True),
+    "benchmark": Command(
+        "cli.benchmark.command", "time training steps beside those of the alternatives", launches=True
+    ),
     "embedded-model": Command("cli.embedded_model", "make SmolLM2-135M-Instruct from a package on PyPI"),
     "paper-data": Command("cli.prepare_paper_data", "write the plain instruction rows of the paper's mixture"),
     "env": Command("cli.env", "print the versions and devices that belong in a bug report"),

@@ -10,7 +10,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from reflection_trl.cli import benchmark
+from reflection_trl.cli.benchmark import main
+from reflection_trl.cli.benchmark.arguments import ARM_NAMES, SHAPE_NAMES, BenchmarkArguments
+from reflection_trl.cli.benchmark.arms import ARMS
+from reflection_trl.cli.benchmark.flop import useful_flop
+from reflection_trl.cli.benchmark.measure import Workload, run_arm
+from reflection_trl.cli.benchmark.models import SHAPES, VOCABULARY
+from reflection_trl.cli.benchmark.rows import synthetic_rows
 
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -19,6 +25,11 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 def run(*arguments):
     command = [sys.executable, str(RECIPES / "benchmark.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_every_name_is_an_arm_or_a_shape():
+    assert tuple(ARMS) == ARM_NAMES
+    assert tuple(SHAPES) == SHAPE_NAMES
 
 
 def test_useful_flop_is_what_torch_counts():
@@ -34,13 +45,13 @@ def test_useful_flop_is_what_torch_counts():
     model, length = Qwen2ForCausalLM(config), 24
     with FlopCounterMode(display=False) as counter:
         model(input_ids=torch.arange(length)[None], use_cache=False).logits.sum().backward()
-    alone = benchmark.useful_flop([length], length, config, 6)
+    alone = useful_flop([length], length, config, 6)
     # Torch counts the whole square of attention, of which the causal half is useful; and rotary angles, a small product
     square = 6 * config.num_hidden_layers * config.hidden_size * length**2
     angles = counter.get_flop_counts()["Global"].get(torch.ops.aten.bmm, 0) - 2 * square
     assert 0 <= angles <= 2 * length * config.hidden_size
     assert counter.get_total_flops() == alone + square + angles
-    forward = benchmark.useful_flop([length], length, config, 2)
+    forward = useful_flop([length], length, config, 2)
     assert alone == 3 * forward
 
 
@@ -82,7 +93,7 @@ def test_arms_agree_and_are_written_down(tmp_path):
     ],
 )
 def test_wrong_arguments_end_in_one_sentence(arguments, expected, tmp_path, capsys):
-    assert benchmark.main([*arguments.split(), "--output_dir", str(tmp_path / "none")]) == 1
+    assert main([*arguments.split(), "--output_dir", str(tmp_path / "none")]) == 1
     assert capsys.readouterr().err == f"error: {expected}\n"
     assert not (tmp_path / "none").exists()
 
@@ -90,13 +101,19 @@ def test_wrong_arguments_end_in_one_sentence(arguments, expected, tmp_path, caps
 def test_traced_steps_are_not_timed(tmp_path, monkeypatch):
     traces = []
     monkeypatch.setattr(
-        "reflection_trl.cli.gpu_time.read_trace", lambda file, steps: traces.append((file, steps)) or "found"
+        "reflection_trl.cli.benchmark.measure.read_trace", lambda file, steps: traces.append((file, steps)) or "found"
     )
-    arguments = benchmark.BenchmarkArguments(
-        batch_size=1, row_tokens=60, steps=3, warmup_steps=1, profiled_steps=2, ddp_bucket_cap_mb=250
+    arguments = BenchmarkArguments(
+        output_dir=str(tmp_path),
+        batch_size=1,
+        row_tokens=60,
+        steps=3,
+        warmup_steps=1,
+        profiled_steps=2,
+        ddp_bucket_cap_mb=250,
     )
-    rows = benchmark.synthetic_rows(6, 60, benchmark.VOCABULARY["tiny"], 0)
-    result = benchmark.run_arm("ours", arguments, rows, "cpu", torch.float32, tmp_path)
+    rows = synthetic_rows(6, 60, VOCABULARY["tiny"], 0)
+    result = run_arm(ARMS["ours"], Workload(arguments, rows, "cpu", torch.float32))
     assert len(result.seconds) == len(result.source_tokens) == len(result.useful_flop) == len(result.losses) == 3
     taken = [len(rows[step]["input_ids"]) for step in (1, 4, 5)]  # 0 is for warming up, 2 and 3 are traced
     assert result.source_tokens == taken
@@ -106,5 +123,5 @@ def test_traced_steps_are_not_timed(tmp_path, monkeypatch):
 
 def test_float8_needs_torchao(monkeypatch, capsys):
     monkeypatch.setattr("accelerate.utils.is_torchao_available", lambda: False)
-    assert benchmark.main(["--arms", "ours", "ours-fp8"]) == 1
+    assert main(["--arms", "ours", "ours-fp8"]) == 1
     assert capsys.readouterr().err == "error: --arms ours-fp8 needs torchao: pip install torchao.\n"

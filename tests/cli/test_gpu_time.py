@@ -2,7 +2,7 @@
 
 import pytest
 
-from reflection_trl.cli.gpu_time import OTHER, account, covered, time_table
+from reflection_trl.cli.benchmark.gpu_time import OTHER, account, covered, time_table
 
 
 def event(name, start, duration, category="kernel"):
