@@ -165,6 +165,97 @@ class _Terms:
     compile_backend: str | None
 
 
+class _Chunks:
+    # Walks over the predictions in chunks: one projection of a chunk gives its loss terms, their gradients and the metrics
+
+    def __init__(
+        self,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        terms: _Terms,
+        needs_grad: tuple[bool, bool, bool],
+    ):
+        device, num, num_pairs = hidden.device, len(terms.targets), len(terms.student_index)
+        self.hidden, self.terms = hidden, terms
+        self.head = Head(weight.to(terms.dtype), bias, *terms.scaling)
+        self.teacher_head = self.head
+        if terms.teacher_head is not None:
+            self.teacher_head = replace(terms.teacher_head, weight=terms.teacher_head.weight.to(terms.dtype))
+        needs_hidden, needs_weight, needs_bias = needs_grad
+        self.grads = _HeadGradients(
+            hidden=torch.zeros_like(hidden, dtype=_kept_dtype(hidden)) if needs_hidden else None,
+            weight=torch.zeros(weight.shape, dtype=torch.float32, device=device) if needs_weight else None,
+            bias=torch.zeros_like(bias, dtype=torch.float32) if bias is not None and needs_bias else None,
+        )
+        # The bias sums the gradients of logits, in float32; all else takes them in the dtype of the products
+        self.grad_dtype: torch.dtype | None = torch.float32 if needs_bias else terms.dtype
+        if not any(needs_grad):
+            self.grad_dtype = None
+        self.nll = torch.zeros(num, dtype=torch.float32, device=device)
+        self.entropy, self.correct = torch.zeros_like(self.nll), torch.zeros(num, dtype=torch.bool, device=device)
+        self.divergence = torch.zeros(num_pairs, dtype=torch.float32, device=device)
+        self.agree = torch.zeros(num_pairs, dtype=torch.bool, device=device)
+        self.score, self.score_pair = _scorers(terms.compile_backend)
+        # Compiled, a chunk needs less memory beside its logits
+        self.rows = max(1, CHUNK_ELEMENTS * (2 if terms.compile_backend else 1) // weight.shape[0])
+
+    def score_alone(self) -> None:
+        # Predictions that have a cross-entropy alone
+        terms, num, num_pairs = self.terms, len(self.nll), len(self.divergence)
+        alone = torch.ones(num, dtype=torch.bool, device=self.hidden.device)
+        alone[terms.student_index] = False
+        if terms.teacher_hidden is None:
+            alone[terms.teacher_index] = False
+        # `student_index` and `teacher_index` are known on the host too, so that the number of lone predictions needs no sync
+        num_alone = num - num_pairs * (2 if terms.teacher_hidden is None else 1)
+        for which in torch.argsort(alone, descending=True, stable=True)[:num_alone].split(self.rows):
+            self._score(which)
+
+    def score_pairs(self) -> None:
+        # The student's predictions, each beside the teacher's of the same token
+        terms = self.terms
+        for start in range(0, len(self.divergence), self.rows):
+            pair = slice(start, start + self.rows)
+            student = terms.student_index[pair]
+            states = self.hidden[student].to(terms.dtype)
+            logits = _project(states, self.head)
+            if terms.teacher_hidden is None:
+                teacher_logits = self._score(terms.teacher_index[pair])
+            else:
+                teacher_logits = _project(terms.teacher_hidden[pair].to(terms.dtype), self.teacher_head)
+            (
+                self.nll[student],
+                self.entropy[student],
+                self.correct[student],
+                self.divergence[pair],
+                self.agree[pair],
+                grad,
+            ) = self.score_pair(
+                logits,
+                teacher_logits,
+                terms.targets[student],
+                terms.nll_weight[student],
+                terms.divergence_weight,
+                terms.beta,
+                terms.temperature,
+                *terms.scaling,
+                self.grad_dtype,
+            )
+            self.grads.add(student, states, grad, self.head)
+
+    def _score(self, which: torch.Tensor) -> torch.Tensor:
+        # Returns the chunk's logits, which a pair needs again
+        terms = self.terms
+        states = self.hidden[which].to(terms.dtype)
+        logits = _project(states, self.head)
+        self.nll[which], self.entropy[which], self.correct[which], grad = self.score(
+            logits, terms.targets[which], terms.nll_weight[which], *terms.scaling, self.grad_dtype
+        )
+        self.grads.add(which, states, grad, self.head)
+        return logits
+
+
 class FusedDistillationLoss(torch.autograd.Function):
     """
     Autograd function behind [`distillation_loss`]: gradients are made in the forward pass and scaled in the backward pass.
@@ -174,84 +265,21 @@ class FusedDistillationLoss(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, terms: _Terms
     ) -> tuple[torch.Tensor, ...]:
-        device, num, num_pairs = hidden.device, len(terms.targets), len(terms.student_index)
-        dtype, nll_weight = terms.dtype, terms.nll_weight
         ctx.set_materialize_grads(False)
-        head = Head(weight.to(dtype), bias, *terms.scaling)
-        teacher_head = head
-        if terms.teacher_head is not None:
-            teacher_head = replace(terms.teacher_head, weight=terms.teacher_head.weight.to(dtype))
-        needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
-        grads = _HeadGradients(
-            hidden=torch.zeros_like(hidden, dtype=_kept_dtype(hidden)) if needs_hidden else None,
-            weight=torch.zeros(weight.shape, dtype=torch.float32, device=device) if needs_weight else None,
-            bias=torch.zeros_like(bias, dtype=torch.float32) if bias is not None and needs_bias else None,
-        )
-        # The bias sums the gradients of logits, in float32; all else takes them in the dtype of the products
-        grad_dtype: torch.dtype | None = torch.float32 if needs_bias else dtype
-        if not (needs_hidden or needs_weight or needs_bias):
-            grad_dtype = None
-        nll = torch.zeros(num, dtype=torch.float32, device=device)
-        entropy, correct = torch.zeros_like(nll), torch.zeros(num, dtype=torch.bool, device=device)
-        divergence = torch.zeros(num_pairs, dtype=torch.float32, device=device)
-        agree = torch.zeros(num_pairs, dtype=torch.bool, device=device)
-        score, score_pair = _scorers(terms.compile_backend)
-
-        # Compiled, a chunk needs less memory beside its logits
-        rows = max(1, CHUNK_ELEMENTS * (2 if terms.compile_backend else 1) // weight.shape[0])
-        alone = torch.ones(num, dtype=torch.bool, device=device)
-        alone[terms.student_index] = False
-        if terms.teacher_hidden is None:
-            alone[terms.teacher_index] = False
-        # `student_index` and `teacher_index` are known on the host too, so that the number of lone predictions needs no sync
-        num_alone = num - num_pairs * (2 if terms.teacher_hidden is None else 1)
-        alone = torch.argsort(alone, descending=True, stable=True)[:num_alone]
-        for which in alone.split(rows):
-            states = hidden[which].to(dtype)
-            logits = _project(states, head)
-            nll[which], entropy[which], correct[which], grad = score(
-                logits, terms.targets[which], nll_weight[which], *terms.scaling, grad_dtype
-            )
-            grads.add(which, states, grad, head)
-
-        for start in range(0, num_pairs, rows):
-            pair = slice(start, start + rows)
-            student, teacher = terms.student_index[pair], terms.teacher_index[pair]
-            states = hidden[student].to(dtype)
-            logits = _project(states, head)
-            if terms.teacher_hidden is None:
-                t_states = hidden[teacher].to(dtype)
-                t_logits = _project(t_states, head)
-                nll[teacher], entropy[teacher], correct[teacher], t_grad = score(
-                    t_logits, terms.targets[teacher], nll_weight[teacher], *terms.scaling, grad_dtype
-                )
-                grads.add(teacher, t_states, t_grad, head)
-                del t_states, t_grad
-            else:
-                t_logits = _project(terms.teacher_hidden[pair].to(dtype), teacher_head)
-            nll[student], entropy[student], correct[student], divergence[pair], agree[pair], grad = score_pair(
-                logits,
-                t_logits,
-                terms.targets[student],
-                nll_weight[student],
-                terms.divergence_weight,
-                terms.beta,
-                terms.temperature,
-                *terms.scaling,
-                grad_dtype,
-            )
-            grads.add(student, states, grad, head)
-
-        loss = (nll * nll_weight).sum() + (divergence * terms.divergence_weight).sum()
+        chunks = _Chunks(hidden, weight, bias, terms, ctx.needs_input_grad[:3])
+        chunks.score_alone()
+        chunks.score_pairs()
+        loss = (chunks.nll * terms.nll_weight).sum() + (chunks.divergence * terms.divergence_weight).sum()
         ctx.save_for_backward(
             *(
                 None if g is None or p is None else g.to(_kept_dtype(p))
-                for g, p in zip(grads.all(), (hidden, weight, bias), strict=True)
+                for g, p in zip(chunks.grads.all(), (hidden, weight, bias), strict=True)
             )
         )
         ctx.dtypes = [None if p is None else p.dtype for p in (hidden, weight, bias)]
-        ctx.mark_non_differentiable(nll, entropy, correct, divergence, agree)
-        return loss, nll, entropy, correct, divergence, agree
+        metrics = chunks.nll, chunks.entropy, chunks.correct, chunks.divergence, chunks.agree
+        ctx.mark_non_differentiable(*metrics)
+        return loss, *metrics
 
     @staticmethod
     def backward(ctx: Any, grad_loss: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
