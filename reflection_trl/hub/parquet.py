@@ -5,7 +5,7 @@ import glob
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,11 +72,7 @@ def push_parquet(
 
     validate_repo_id(repo_id)
     check_target(revision, create_pr)
-    for name in configs:
-        if not _CONFIG_NAME.fullmatch(name) or name == "data":
-            raise ValueError(
-                f"the configuration name {name!r} will not do: use letters, digits, `_`, `-`, `+` and `.`, and not 'data'."
-            )
+    check_config_names(configs)
     waiting = Path(staging_dir or Path(constants.HF_HOME) / "reflection_trl" / "uploads")
     folder = waiting / "--".join(["datasets", *repo_id.split("/"), *configs])
     card_data = DatasetCardData(**metadata)
@@ -104,14 +100,7 @@ def push_parquet(
         head = api.dataset_info(repo_id, revision=None if create_pr else revision).sha
         known = read_card(api, repo_id, "dataset", head)
         others = {} if known is None else other_configs(known, configs)
-        staged = [path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")]
-        for name, patterns in others.items():
-            if any(fnmatch(path, pattern) for path in staged for pattern in patterns):
-                raise PublishError(
-                    f"could not {action}: its configuration {name!r} names files that these would replace ({', '.join(patterns)}); "
-                    f"choose another `config_name`; the files are kept in {folder}."
-                )
-        kept = [pattern for patterns in others.values() for pattern in patterns]
+        check_other_configs(others, folder, action)
         write_card(card_data, known, make_card, folder)
         commit = api.upload_folder(
             repo_id=repo_id,
@@ -121,16 +110,57 @@ def push_parquet(
             revision=revision,
             create_pr=create_pr,
             parent_commit=head,
-            delete_patterns=[
-                glob.escape(path)
-                for path in api.list_repo_files(repo_id, repo_type="dataset", revision=head)
-                for name in configs
-                if fnmatch(path, f"{data_folder(name)}/*.parquet")
-                and not any(fnmatch(path, pattern) for pattern in kept)
-            ],
+            delete_patterns=replaced_files(
+                api.list_repo_files(repo_id, repo_type="dataset", revision=head), configs, others
+            ),
         )
     shutil.rmtree(folder, ignore_errors=True)
     return commit
+
+
+def check_config_names(names: Iterable[str]) -> None:
+    """Rejects names that cannot be folders, or that would share the folder of the default configuration."""
+    for name in names:
+        if not _CONFIG_NAME.fullmatch(name) or name == "data":
+            raise ValueError(
+                f"the configuration name {name!r} will not do: use letters, digits, `_`, `-`, `+` and `.`, and not 'data'."
+            )
+
+
+def check_other_configs(others: Mapping[str, list[str]], folder: Path, action: str) -> None:
+    """Rejects an upload that would replace files of the repository's other configurations."""
+    staged = [path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")]
+    for name, patterns in others.items():
+        if any(fnmatch(path, pattern) for path in staged for pattern in patterns):
+            raise PublishError(
+                f"could not {action}: its configuration {name!r} names files that these would replace ({', '.join(patterns)}); "
+                f"choose another `config_name`; the files are kept in {folder}."
+            )
+
+
+def replaced_files(paths: Iterable[str], configs: Iterable[str], others: Mapping[str, list[str]]) -> list[str]:
+    """
+    Returns the files of a repository that an upload deletes: the shards of the configurations that it replaces.
+
+    Args:
+        paths (`Iterable[str]`):
+            All files of the repository.
+        configs (`Iterable[str]`):
+            Names of the configurations that are uploaded.
+        others (`Mapping[str, list[str]]`):
+            Patterns of the files of the configurations that stay, as [`other_configs`] returns them.
+
+    Returns:
+        `list[str]`: Patterns that match these files literally.
+    """
+    folders = [data_folder(name) for name in configs]
+    kept = [pattern for patterns in others.values() for pattern in patterns]
+    return [
+        glob.escape(path)
+        for path in paths
+        if any(fnmatch(path, f"{folder}/*.parquet") for folder in folders)
+        and not any(fnmatch(path, pattern) for pattern in kept)
+    ]
 
 
 def write_card(

@@ -282,69 +282,13 @@ class ReflectionDistillConfig(SFTConfig):
     )
 
     def __post_init__(self) -> None:
-        if isinstance(self.mask_strategy, str):
-            self.mask_strategy = [self.mask_strategy]
-        self.mask_strategy = list(self.mask_strategy)  # a tuple would be another setting than the list of a checkpoint
+        # A tuple would be another setting than the list of a checkpoint
+        self.mask_strategy = [self.mask_strategy] if isinstance(self.mask_strategy, str) else list(self.mask_strategy)
         self.mask_order = [self.mask_order] if isinstance(self.mask_order, str) else list(self.mask_order)
-        _check_choice("rendering", self.rendering, RENDERINGS)
-        _check_choice("execution_role", self.execution_role, EXECUTION_ROLES)
-        _check_choice("mask_schedule", self.mask_schedule, MASK_SCHEDULES)
-        _check_choice("loss_normalization", self.loss_normalization, LOSS_NORMALIZATIONS)
-        _check_choice("teacher", self.teacher, TEACHERS)
-        if not self.mask_strategy:
-            raise ValueError(f"`mask_strategy` is empty; name at least one of {', '.join(MASK_STRATEGIES)}.")
-        for strategy in self.mask_strategy:
-            _check_choice("mask_strategy", strategy, MASK_STRATEGIES)
-        if sorted(self.mask_order) != sorted(BLOCK_TYPES):
-            raise ValueError(
-                f"`mask_order` is {self.mask_order}; it must name each of execution, text and code once, in any order."
-            )
-        for name in ("mask_rate_start", "mask_rate_end", "beta", "teacher_update_rate"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
-                raise ValueError(f"`{name}` is {value!r}; it must lie in [0, 1].")
-        if self.mask_rate_start > self.mask_rate_end:
-            raise ValueError(
-                f"`mask_rate_start` ({self.mask_rate_start}) is above `mask_rate_end` ({self.mask_rate_end}); the student "
-                f"sees less and less, so start at or below the end."
-            )
-        for name in ("sequence_loss_weight", "student_loss_weight", "distillation_weight"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"`{name}` is {getattr(self, name)}; it must not be negative.")
-        if self.temperature <= 0:
-            raise ValueError(f"`temperature` is {self.temperature}; it must be above 0.")
-        if self.mask_levels < 2:
-            raise ValueError(f"`mask_levels` is {self.mask_levels}; the 'step' schedule needs at least 2.")
-        if self.packing or self.padding_free or self.eval_packing:
-            raise ValueError(
-                "`packing`, `eval_packing` and `padding_free` are TRL's packing of plain rows; rows are always packed here "
-                "without padding: leave them off, and set `token_budget` to fill packs to a number of tokens."
-            )
-        if self.loss_type != "nll":
-            raise ValueError(
-                f"`loss_type` is {self.loss_type!r}, a loss of TRL's `SFTTrainer`; this trainer has its own: leave it at 'nll'."
-            )
-        if self.completion_only_loss is False:
-            raise ValueError(
-                "`completion_only_loss` is False, but only what the assistant writes is trained on here; leave it at None."
-            )
-        if self.rendering == "block-token" and self.chat_template_path is not None:
-            raise ValueError(
-                f"`chat_template_path` is {self.chat_template_path!r}, but `rendering='block-token'` has a template of its own, which "
-                f"the trained model needs; set one of the two."
-            )
-        if self.label_smoothing_factor:
-            raise ValueError("`label_smoothing_factor` is not supported by this trainer; leave it at 0.")
-        for name in ("max_length", "token_budget", "per_device_train_batch_size", "gradient_accumulation_steps"):
-            if (number := getattr(self, name)) is not None and number < 1:
-                raise ValueError(f"`{name}` is {number}; it must be at least 1.")
-        if self.learning_rate is not None and self.learning_rate < 0:
-            raise ValueError(f"`learning_rate` is {self.learning_rate}; it must not be negative.")
-        if self.max_steps == 0 or (self.max_steps < 0 and self.num_train_epochs <= 0):
-            raise ValueError(
-                f"With `max_steps` {self.max_steps} and `num_train_epochs` {self.num_train_epochs} nothing is trained; set either "
-                f"above 0 (-1 of `max_steps` leaves it to the epochs)."
-            )
+        self._check_choices()
+        self._check_ranges()
+        self._check_inherited()
+        self._check_steps()
         if isinstance(self.chat_template_kwargs, str):
             try:
                 self.chat_template_kwargs = json.loads(self.chat_template_kwargs)
@@ -366,6 +310,74 @@ class ReflectionDistillConfig(SFTConfig):
             raise ValueError(
                 "`dataset_kwargs` has `skip_prepare_dataset`, but only prepared rows can be trained on, and those are recognized "
                 "and taken as they are; leave it out."
+            )
+
+    def _check_choices(self) -> None:
+        _check_choice("rendering", self.rendering, RENDERINGS)
+        _check_choice("execution_role", self.execution_role, EXECUTION_ROLES)
+        _check_choice("mask_schedule", self.mask_schedule, MASK_SCHEDULES)
+        _check_choice("loss_normalization", self.loss_normalization, LOSS_NORMALIZATIONS)
+        _check_choice("teacher", self.teacher, TEACHERS)
+        if not self.mask_strategy:
+            raise ValueError(f"`mask_strategy` is empty; name at least one of {', '.join(MASK_STRATEGIES)}.")
+        for strategy in self.mask_strategy:
+            _check_choice("mask_strategy", strategy, MASK_STRATEGIES)
+        if sorted(self.mask_order) != sorted(BLOCK_TYPES):
+            raise ValueError(
+                f"`mask_order` is {self.mask_order}; it must name each of execution, text and code once, in any order."
+            )
+
+    def _check_ranges(self) -> None:
+        for name in ("mask_rate_start", "mask_rate_end", "beta", "teacher_update_rate"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
+                raise ValueError(f"`{name}` is {value!r}; it must lie in [0, 1].")
+        if self.mask_rate_start > self.mask_rate_end:
+            raise ValueError(
+                f"`mask_rate_start` ({self.mask_rate_start}) is above `mask_rate_end` ({self.mask_rate_end}); the student "
+                f"sees less and less, so start at or below the end."
+            )
+        for name in ("sequence_loss_weight", "student_loss_weight", "distillation_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` is {getattr(self, name)}; it must not be negative.")
+        if self.temperature <= 0:
+            raise ValueError(f"`temperature` is {self.temperature}; it must be above 0.")
+        if self.mask_levels < 2:
+            raise ValueError(f"`mask_levels` is {self.mask_levels}; the 'step' schedule needs at least 2.")
+
+    def _check_inherited(self) -> None:
+        # Settings of `SFTConfig` that would do nothing here, or something else
+        if self.packing or self.padding_free or self.eval_packing:
+            raise ValueError(
+                "`packing`, `eval_packing` and `padding_free` are TRL's packing of plain rows; rows are always packed here "
+                "without padding: leave them off, and set `token_budget` to fill packs to a number of tokens."
+            )
+        if self.loss_type != "nll":
+            raise ValueError(
+                f"`loss_type` is {self.loss_type!r}, a loss of TRL's `SFTTrainer`; this trainer has its own: leave it at 'nll'."
+            )
+        if self.completion_only_loss is False:
+            raise ValueError(
+                "`completion_only_loss` is False, but only what the assistant writes is trained on here; leave it at None."
+            )
+        if self.rendering == "block-token" and self.chat_template_path is not None:
+            raise ValueError(
+                f"`chat_template_path` is {self.chat_template_path!r}, but `rendering='block-token'` has a template of its own, which "
+                f"the trained model needs; set one of the two."
+            )
+        if self.label_smoothing_factor:
+            raise ValueError("`label_smoothing_factor` is not supported by this trainer; leave it at 0.")
+
+    def _check_steps(self) -> None:
+        for name in ("max_length", "token_budget", "per_device_train_batch_size", "gradient_accumulation_steps"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise ValueError(f"`{name}` is {number}; it must be at least 1.")
+        if self.learning_rate is not None and self.learning_rate < 0:
+            raise ValueError(f"`learning_rate` is {self.learning_rate}; it must not be negative.")
+        if self.max_steps == 0 or (self.max_steps < 0 and self.num_train_epochs <= 0):
+            raise ValueError(
+                f"With `max_steps` {self.max_steps} and `num_train_epochs` {self.num_train_epochs} nothing is trained; set either "
+                f"above 0 (-1 of `max_steps` leaves it to the epochs)."
             )
 
     def to_dict(self) -> dict[str, Any]:

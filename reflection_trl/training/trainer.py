@@ -150,23 +150,8 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         finally:
             args.model_init_kwargs = model_init_kwargs  # for the next trainer with these settings
 
-        causal_lm: Any = self.model
-        if isinstance(self.model, PeftModel):
-            check_adapter(self.model, self.accelerator.is_fsdp2)
-            name_base_model(self.model, (model_init_kwargs or {}).get("revision"))  # type: ignore[union-attr] # no string any longer
-            causal_lm = self.model.get_base_model()
-        if args.pad_token is not None:
-            set_pad_token(self._tokenizer, args.pad_token)
-        stop_token = self._renderer.stop_token if isinstance(self._renderer, ChatTemplateRenderer) else None
-        self._packed = prepare_model(causal_lm, self._tokenizer, args, stop_token, self.aux_loss_enabled)
-        self._attn_implementation = causal_lm.config._attn_implementation
-
-        sharded = self.is_fsdp_enabled or (
-            self.is_deepspeed_enabled and self.accelerator.state.deepspeed_plugin.zero_stage == 3
-        )
-        self._teacher_weights = make_teacher_weights(self.model, args.teacher, args.teacher_update_rate, sharded)
-        if self._teacher_weights is not None:
-            self.add_callback(UpdateTeacher(self._teacher_weights))
+        self._adapt_model(model_init_kwargs.get("revision") if isinstance(model_init_kwargs, dict) else None)
+        self._add_teacher()
         self._training_metrics = TrainingMetrics()
         self._teacher_was_compared = False
         self._evaluation_metrics = EvaluationMetrics(self.accelerator)
@@ -175,6 +160,29 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         self._even_batches: EvenBatches | None = None
         self._micro_batches = 1  # of the accumulation window under way
         args.run_facts = run_facts(train_dataset, self.train_dataset)
+
+    def _adapt_model(self, revision: str | None) -> None:
+        # Attention over packed sequences, the loss inside the forward pass, and what the tokenizer stops and pads with
+        causal_lm: Any = self.model
+        if isinstance(self.model, PeftModel):
+            check_adapter(self.model, self.accelerator.is_fsdp2)
+            name_base_model(self.model, revision)
+            causal_lm = self.model.get_base_model()
+        if self.args.pad_token is not None:
+            set_pad_token(self._tokenizer, self.args.pad_token)
+        stop_token = self._renderer.stop_token if isinstance(self._renderer, ChatTemplateRenderer) else None
+        self._packed = prepare_model(causal_lm, self._tokenizer, self.args, stop_token, self.aux_loss_enabled)
+        self._attn_implementation = causal_lm.config._attn_implementation
+
+    def _add_teacher(self) -> None:
+        sharded = self.is_fsdp_enabled or (
+            self.is_deepspeed_enabled and self.accelerator.state.deepspeed_plugin.zero_stage == 3
+        )
+        self._teacher_weights = make_teacher_weights(
+            self.model, self.args.teacher, self.args.teacher_update_rate, sharded
+        )
+        if self._teacher_weights is not None:
+            self.add_callback(UpdateTeacher(self._teacher_weights))
 
     def create_accelerator_and_postprocess(self) -> None:
         routes = hasattr(self.model.config.get_text_config(), "output_router_logits")
