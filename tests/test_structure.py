@@ -7,8 +7,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FILES = [*(ROOT / "reflection_trl").rglob("*.py"), *(ROOT / "recipes").rglob("*.py")]
 MAX_LINES = 70
-# Named here until it is split
-LONGER = {"reflection_trl/cli/evaluate.py:run"}
 
 
 def long_functions(source, most=MAX_LINES):
@@ -23,8 +21,8 @@ def long_functions(source, most=MAX_LINES):
 
 
 def test_functions_fit_on_a_screen():
-    found = {f"{file.relative_to(ROOT)}:{name}" for file in FILES for name in long_functions(file.read_text("utf-8"))}
-    assert found == LONGER, "split a function of more than 70 lines; take one that is split off the list"
+    found = [f"{file.relative_to(ROOT)}: {name}" for file in FILES for name in long_functions(file.read_text("utf-8"))]
+    assert not found, f"split what is longer than {MAX_LINES} lines"
 
 
 def test_long_functions_are_found():
