@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..coroutines import run_coroutine
 from ..files.run_folder import RunError, RunFolder, Session, write_json
+from ..files.work_queue import WorkQueue
 from ..generation import Generate, GenerationArguments, open_generator, with_served_name
 from ..languages import Executor, get_language
 from ..languages.execution import Execute
@@ -320,31 +321,35 @@ async def run_build(
             f"{output_dir} holds no run: make rollouts first, with the same command without --outcome_only."
         )
     with RunFolder(output_dir, build.fingerprint(), process) as folder:
-        tasks = build.open_tasks(folder, process, processes)
+        tasks = build.open_tasks(folder)
         if tasks and process == 0 and build.untested:
             logger.warning(build.untested)
-        if not outcome_only and (tasks or processes > 1):
+        if tasks and not outcome_only:
+            prospects, session = build.prospects(folder), Session(process)
+            queue = WorkQueue(
+                [(problem.id, sample) for problem, sample in tasks],
+                folder,
+                processes,
+                ready=lambda key: prospects.are_known(*key),
+                learn=prospects.note,
+            )
             async with AsyncExitStack() as stack:
-                if tasks:
+                if execute is None:
                     languages = {problem.language for problem in build.problems}
-                    execute = execute or await stack.enter_async_context(Executor(languages=languages))
-                    if generate is None:
-                        if generation is None:
-                            raise ValueError(
-                                "Which model should answer? Give `generation`, or a generator as `generate`."
-                            )
-                        folder.check_weights(generation.model, generation.weights)
-                        generate = await stack.enter_async_context(open_generator(generation))
-                session = Session(process)
+                    execute = await stack.enter_async_context(Executor(languages=languages))
+                if generate is None:
+                    if generation is None:
+                        raise ValueError("Which model should answer? Give `generation`, or a generator as `generate`.")
+                    folder.check_weights(generation.model, generation.weights)
+                    generate = await stack.enter_async_context(open_generator(generation))
                 show = Progress(folder, build.keys, session, price) if bar and process == 0 else None
                 await stack.enter_async_context(_watched(folder, session, show))
-                if generate and execute:  # else nothing is left for this process
-                    prospects = build.prospects(folder)
+                settings, made = build.settings, False
+                while not made:
                     await make_rollouts(
-                        tasks, generate, execute, build.settings, folder, session, in_flight, prospects
+                        tasks, generate, execute, settings, folder, session, in_flight, prospects, queue
                     )
-                if process == 0:
-                    await _others(build, folder, processes)
+                    made = process != 0 or await _all_made(queue, folder, processes)
         return write_outcome(build, folder) if process == 0 else None
 
 
@@ -368,14 +373,16 @@ async def _watched(folder: RunFolder, session: Session, progress: Progress | Non
             folder.keep_session(session)
 
 
-async def _others(build: Build, folder: RunFolder, processes: int) -> None:
-    """Waits until the other processes have made their share. What starts them ends all of them when one fails."""
-    wanted = set(build.keys)
-    while processes > 1 and wanted - latest_records(folder).keys():
+async def _all_made(queue: WorkQueue, folder: RunFolder, processes: int) -> bool:
+    """Waits for the other processes. `False` where one has ended without its rollouts, which are in the queue again."""
+    while not queue.is_done():
+        if not queue.is_empty():
+            return False
         await asyncio.sleep(_POLL_SECONDS)
-    # One may be at work still: on rollouts that an earlier session has got no answer for
+    # They still have to note what they have spent
     while any(folder.is_locked(other) for other in range(1, processes)):
         await asyncio.sleep(_POLL_SECONDS)
+    return True
 
 
 def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:

@@ -25,7 +25,20 @@ class Prospects:
         self._worthwhile: dict[str, dict[int, bool]] = defaultdict(dict)
         self._changed = asyncio.Condition()
         for record in records:
-            self._keep(record)
+            self.note((record["problem_id"], record["sample"]), record["rejection"])
+
+    def are_known(self, problem_id: str, sample: int) -> bool:
+        """
+        Returns whether [`Prospects.are_gone`] would not have to wait.
+
+        Args:
+            problem_id (`str`): a problem.
+            sample (`int`): number of a rollout among those of the problem.
+        """
+        if self._first is None or sample < self._first:
+            return True
+        known = self._worthwhile[problem_id]
+        return all(number in known for number in range(self._first))
 
     async def are_gone(self, problem_id: str, sample: int) -> bool:
         """
@@ -40,10 +53,9 @@ class Prospects:
         """
         if self._first is None or sample < self._first:
             return False
-        known, first = self._worthwhile[problem_id], range(self._first)
         async with self._changed:
-            await self._changed.wait_for(lambda: all(number in known for number in first))
-        return not any(known[number] for number in first)
+            await self._changed.wait_for(lambda: self.are_known(problem_id, sample))
+        return not any(self._worthwhile[problem_id][number] for number in range(self._first))
 
     async def learn(self, record: dict[str, Any]) -> None:
         """
@@ -53,11 +65,19 @@ class Prospects:
             record (`dict`):
                 Of [`~reflection_trl.builder.features.to_record`].
         """
-        self._keep(record)
+        self.note((record["problem_id"], record["sample"]), record["rejection"])
         async with self._changed:
             self._changed.notify_all()
 
-    def _keep(self, record: dict[str, Any]) -> None:
+    def note(self, key: tuple[str, int], rejection: str | None) -> None:
+        """
+        Takes note of a rollout of another process.
+
+        Args:
+            key (`tuple[str, int]`):
+                Its problem, and its number among those of the problem.
+            rejection (`str`, *optional*):
+                Why it was rejected; `None` if it was accepted.
+        """
         # That no answer could be had is no judgment of the problem
-        worthwhile = record["rejection"] in (None, Rejection.GENERATION_FAILED)
-        self._worthwhile[record["problem_id"]][record["sample"]] = worthwhile
+        self._worthwhile[key[0]][key[1]] = rejection in (None, Rejection.GENERATION_FAILED)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..files.run_folder import RunFolder, Session
+from ..files.work_queue import WorkQueue
 from ..generation.types import Completion, Generate, GenerationError, RequestRefusedError, Sampling
 from ..languages.execution import Execute, Run
 from ..problems import Problem
@@ -136,6 +137,7 @@ async def make_rollouts(
     session: Session,
     in_flight: int = 128,
     prospects: Prospects | None = None,
+    queue: WorkQueue | None = None,
 ) -> None:
     """
     Makes rollouts and keeps each one. Of a problem that is given up, it only keeps that.
@@ -157,6 +159,8 @@ async def make_rollouts(
             Rollouts at a time.
         prospects ([`Prospects`], *optional*):
             Know which problems are given up.
+        queue ([`~reflection_trl.files.work_queue.WorkQueue`], *optional*):
+            Hands out the tasks, also to other processes.
 
     Raises:
         [`~reflection_trl.generation.GenerationError`]: When the model can no longer be asked, or a budget is used up.
@@ -164,19 +168,23 @@ async def make_rollouts(
         [`RunError`]: When rollouts can no longer be written.
     """
     model, runs = _CountedModel(generate, session), _CountedRuns(execute, session)
-    pending = iter(tasks)
+    by_key = {(problem.id, sample): problem for problem, sample in tasks}
+    queue = queue or WorkQueue([*by_key])
     prospects = prospects or Prospects()
 
     async def work() -> None:
-        for problem, sample in pending:
+        while (key := await queue.take()) is not None:
+            problem, sample = by_key[key], key[1]
             if await prospects.are_gone(problem.id, sample):
                 folder.append(to_record(ReflectionSequence(problem, sample, "", rejection=Rejection.GIVEN_UP.value)))
+                queue.finish(key)
                 continue
             record = to_record(await rollout(problem, model, runs, settings, sample))
             if model.error is not None and is_open(record):
                 raise model.error
             folder.append(record)
             await prospects.learn(record)
+            queue.finish(key, record["rejection"])
 
     workers = [asyncio.create_task(work()) for _ in range(min(in_flight, len(tasks)))]
     try:

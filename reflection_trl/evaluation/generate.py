@@ -6,18 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..files.run_folder import RunFolder
+from ..files.work_queue import WorkQueue
 from ..generation.types import Generate, GenerationError, RequestRefusedError, Sampling
 from .benchmarks import make_prompt, read_solution
 from .prompts import Prompt
 from .tasks import Sample, Task
 
 
-def open_draws(
-    tasks: Sequence[Task], samples: int, folder: RunFolder, process: int = 0, processes: int = 1
-) -> list[tuple[Task, int]]:
+def open_draws(tasks: Sequence[Task], samples: int, folder: RunFolder) -> list[tuple[Task, int]]:
     """
-    The answers that are still to be drawn, by one of several processes: task and number of the answer. Whose an answer is does not
-    depend on what has been drawn already: processes look at that at different times.
+    Returns the answers that are still to be drawn: task and number of the answer.
 
     Args:
         tasks (`Sequence[Task]`):
@@ -26,14 +24,9 @@ def open_draws(
             Answers to each.
         folder ([`~reflection_trl.files.run_folder.RunFolder`]):
             Holds those that there are.
-        process (`int`, *optional*, defaults to 0):
-            Number of this process.
-        processes (`int`, *optional*, defaults to 1):
-            How many there are.
     """
     done = {(record["task_id"], record["sample"]) for record in folder.records()}
-    share = [(task, sample) for sample in range(samples) for task in tasks][process::processes]
-    return [(task, sample) for task, sample in share if (task.id, sample) not in done]
+    return [(task, sample) for sample in range(samples) for task in tasks if (task.id, sample) not in done]
 
 
 async def draw_answers(
@@ -44,6 +37,7 @@ async def draw_answers(
     folder: RunFolder,
     in_flight: int = 128,
     report: Callable[[], None] = lambda: None,
+    queue: WorkQueue | None = None,
 ) -> None:
     """
     Draws answers and keeps each one, word for word.
@@ -64,26 +58,32 @@ async def draw_answers(
             Requests at a time.
         report (`Callable`, *optional*):
             Is called after each.
+        queue ([`~reflection_trl.files.work_queue.WorkQueue`], *optional*):
+            Hands out the draws, also to other processes.
 
     Raises:
         [`~reflection_trl.generation.GenerationError`]: When the model cannot be asked, or refuses every single request.
     """
-    pending = iter(draws)
+    by_key = {(task.id, sample): task for task, sample in draws}
+    queue = queue or WorkQueue([*by_key])
     refused: list[tuple[dict[str, Any], RequestRefusedError]] = []
     answered = 0
 
     async def work() -> None:
         nonlocal answered
-        for task, sample in pending:
+        while (key := await queue.take()) is not None:
+            task, sample = by_key[key], key[1]
             record = {"task_id": task.id, "sample": sample, "text": "", "finish_reason": "refused"}
             prompt = make_prompt(task, style)
             try:
                 completion = await generate(prompt.content, _sampling(sampling, prompt, task, sample))
             except RequestRefusedError as error:
                 refused.append((record, error))
+                queue.finish(key)
                 continue
             folder.append(record | {"text": completion.text, "finish_reason": completion.finish_reason})
             answered += 1
+            queue.finish(key)
             report()
 
     workers = [asyncio.create_task(work()) for _ in range(min(in_flight, len(draws)))]
@@ -93,7 +93,8 @@ async def draw_answers(
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-    if refused and not answered:  # the fault is not the tasks'
+    # Where no request at all is answered, by any process, the fault is not the tasks'
+    if refused and not answered and all(record["finish_reason"] == "refused" for record in folder.records()):
         raise GenerationError(str(refused[0][1]))
     for record, _ in refused:
         folder.append(record)

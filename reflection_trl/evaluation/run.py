@@ -14,6 +14,7 @@ from typing import Any
 
 from ..coroutines import run_coroutine
 from ..files.run_folder import RunFolder
+from ..files.work_queue import WorkQueue
 from ..generation import GenerationArguments, Sampling, open_generator, with_served_name
 from ..generation.types import Generate
 from ..languages import Executor
@@ -152,9 +153,7 @@ def evaluate_model(
     _check_prompts(tasks, generation, generate, settings)
     with _folders(output_dir, tasks, generation, settings, process) as folders:
         run_coroutine(
-            _draw_all(
-                tasks, folders, generation, generate, settings, in_flight, process, processes, bar and judge_here
-            )
+            _draw_all(tasks, folders, generation, generate, settings, in_flight, processes, bar and judge_here)
         )
         if not judge_here:
             return None
@@ -193,7 +192,7 @@ async def draw_model_answers(
     tasks = {name: _load_tasks(name, settings)[: settings.limit] for name in benchmarks}
     _check_prompts(tasks, generation, generate, settings)
     with _folders(output_dir, tasks, generation, settings, process) as folders:
-        await _draw_all(tasks, folders, generation, generate, settings, in_flight, process, processes, bar)
+        await _draw_all(tasks, folders, generation, generate, settings, in_flight, processes, bar)
 
 
 def evaluate_samples(
@@ -263,20 +262,21 @@ async def _draw_all(
     generate: Generate | None,
     settings: EvaluationSettings,
     in_flight: int,
-    process: int,
     processes: int,
     bar: bool,
 ) -> None:
-    share = {name: open_draws(tasks[name], settings.samples, folders[name], process, processes) for name in tasks}
-    if not any(share.values()):
+    left = {name: open_draws(tasks[name], settings.samples, folders[name]) for name in tasks}
+    if not any(left.values()):
         return
     async with AsyncExitStack() as stack:
         opened = generate if generate is not None else await stack.enter_async_context(open_generator(generation))
-        for name, draws in share.items():
-            total = len(tasks[name]) * settings.samples
-            made = total - len(draws) if processes == 1 else 0
-            with _bar(f"{name}: answers", total if processes == 1 else len(draws), made, bar) as report:
-                await draw_answers(draws, opened, settings.prompt, settings.sampling, folders[name], in_flight, report)
+        for name, draws in left.items():
+            total, keys = len(tasks[name]) * settings.samples, [(task.id, sample) for task, sample in draws]
+            with _bar(f"{name}: answers", total, total - len(draws), bar) as report:
+                queue = WorkQueue(keys, folders[name], processes, learn=lambda key, result, report=report: report())  # type: ignore[misc]
+                await draw_answers(
+                    draws, opened, settings.prompt, settings.sampling, folders[name], in_flight, report, queue
+                )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ run.json                     what the run is: its settings, by which another run
 weights.json                 of a model in a folder: what tells its weights from those of another training
 rollouts/00000.jsonl         rollouts as they ended, one file for each process that makes them
 sessions/00000-*.json        what each session of a process has spent so far
+queue/00000.jsonl            which tasks each of several processes takes and finishes: see `work_queue`
 rows/accepted-00000.jsonl    the outcome, in the order of the problems: see `reflection_sequences`
 rows/set_aside-00000.jsonl   accepted ones that `min_repaired_share` leaves out
 rows/rejected-00000.jsonl    rejected ones, with the reason
@@ -108,6 +109,8 @@ class RunFolder:
         try:
             self._claim(settings)
             self._cut_torn_line()
+            if self.queue_file.exists():
+                self.write_to_queue({"begin": time.time()})
         except BaseException:
             self._lock.close()
             raise
@@ -296,6 +299,37 @@ class RunFolder:
             raise RunError(
                 f"{self._own_file} cannot be written ({error.strerror or error}): make room and run the same command again; what was "
                 "made before is kept."
+            ) from error
+
+    # The queue of several processes
+
+    @property
+    def queue_file(self) -> Path:
+        """What this process has taken and finished: see [`~reflection_trl.files.work_queue.WorkQueue`]."""
+        return self.path / "queue" / f"{self.process:05d}.jsonl"
+
+    def write_to_queue(self, line: dict[str, Any]) -> None:
+        """
+        Adds a line to this process's file of the queue.
+
+        Args:
+            line (`dict`):
+                What it took, has finished, or that it begins anew.
+
+        Raises:
+            [`RunError`]: If the disk is full.
+        """
+        # From the beginning of a line, also behind what a process that was killed has left of its last one
+        text = f"\n{json.dumps(line)}\n".encode()
+        try:
+            self.queue_file.parent.mkdir(exist_ok=True)
+            with open(self.queue_file, "ab", buffering=0) as file:
+                if file.write(text) != len(text):
+                    raise OSError("no space left")
+        except OSError as error:
+            raise RunError(
+                f"{self.queue_file} cannot be written ({error.strerror or error}): make room and run the same command again; what "
+                "was made before is kept."
             ) from error
 
     # Sessions

@@ -151,10 +151,12 @@ def main():
     parser.add_argument("output_dir")
     parser.add_argument("--samples", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--process", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args()
     build = Build(make_problems(10), "scripted", RolloutSettings(rounds=3), args.samples)
     options = {"generate": Replies(args.seconds), "execute": RunsHere(), "in_flight": 4, "bar": False}
-    asyncio.run(run_build(build, args.output_dir, **options))
+    asyncio.run(run_build(build, args.output_dir, process=args.process, processes=args.processes, **options))
 
 
 if __name__ == "__main__":

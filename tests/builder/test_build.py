@@ -366,6 +366,63 @@ def test_another_number_of_processes_goes_on(tmp_path, whole, no_waiting):
     assert len(kept(tmp_path)) == 20 and rows_of(tmp_path) == whole
 
 
+class HeldUp(Replies):
+    """Says nothing before others have made so many rollouts."""
+
+    def __init__(self, folder, rollouts):
+        super().__init__()
+        self.folder, self.rollouts = folder, rollouts
+
+    async def __call__(self, prompt, sampling):
+        while len(kept(self.folder)) < self.rollouts:
+            await asyncio.sleep(0.01)
+        return await super().__call__(prompt, sampling)
+
+
+def test_no_process_ends_last_alone(tmp_path, whole, no_waiting):
+    """One that is held up keeps the two rollouts that it has begun; the other makes all the rest meanwhile."""
+
+    async def one(process, model):
+        options = {"generate": model, "execute": RunsHere(), "bar": False, "in_flight": 2}
+        return await run_build(build_of(samples=2), tmp_path, process=process, processes=2, **options)
+
+    async def both():
+        await asyncio.wait_for(asyncio.gather(one(0, HeldUp(tmp_path, 18)), one(1, Replies(0.001))), 60)
+
+    asyncio.run(both())
+    assert len((tmp_path / "rollouts" / "00000.jsonl").read_text().splitlines()) == 2
+    assert len(kept(tmp_path)) == 20 and rows_of(tmp_path) == whole
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_rollouts_of_a_process_that_is_killed_are_made_by_the_others(tmp_path, whole, no_waiting, how):
+    command = [sys.executable, "-m", "builder.replies", str(tmp_path), "--samples", "2", "--seconds", "1000"]
+    other = subprocess.Popen([*command, "--process", "1", "--processes", "2"], cwd=TESTS, stderr=subprocess.DEVNULL)
+    claims = tmp_path / "queue" / "00001.jsonl"
+    while not claims.exists() or claims.read_text().count("claim") < 4:
+        assert other.poll() is None
+        time.sleep(0.05)
+
+    async def first():
+        building = asyncio.create_task(
+            run_build(build_of(samples=2), tmp_path, generate=Replies(), execute=RunsHere(), bar=False, processes=2)
+        )
+        while len(kept(tmp_path)) < 16:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert not building.done()  # the other one holds four rollouts
+        other.send_signal(how)
+        other.wait()
+        await asyncio.wait_for(building, 30)
+
+    try:
+        asyncio.run(first())
+    finally:
+        other.kill()
+        other.wait()
+    assert len(kept(tmp_path)) == 20 and rows_of(tmp_path) == whole
+
+
 # What is shown
 
 

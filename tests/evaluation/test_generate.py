@@ -13,6 +13,7 @@ import pytest
 
 from reflection_trl.evaluation.generate import draw_answers, open_draws, read_answers
 from reflection_trl.files.run_folder import RunError, RunFolder
+from reflection_trl.files.work_queue import WorkQueue
 from reflection_trl.generation.types import Completion, GenerationError, RequestRefusedError, Sampling
 
 
@@ -80,19 +81,49 @@ def test_more_answers_are_drawn_on_top_of_those_that_are_there(folder, humaneval
     assert not draw(folder, humaneval, Model(), samples=3)
 
 
-def test_processes_share_the_answers(folder, humaneval):
-    shares = [open_draws(humaneval, 2, folder, process, 3) for process in range(3)]
-    named = [(task.id, sample) for share in shares for task, sample in share]
-    assert len(named) == len(set(named)) == 2 * len(humaneval)
+def together(tasks, path, models, samples=1):
+    """Draws answers by as many processes as there are models, which know of each other by the folder alone."""
+
+    async def one(process):
+        with RunFolder(path, {}, process, records="answers") as folder:
+            draws = open_draws(tasks, samples, folder)
+            queue = WorkQueue([(task.id, sample) for task, sample in draws], folder, len(models))
+            await draw_answers(draws, models[process], "request", GREEDY, folder, in_flight=2, queue=queue)
+            await asyncio.sleep(0.05)  # or the next one would begin another session
+
+    async def all_of_them():
+        await asyncio.gather(*map(one, range(len(models))))
+
+    asyncio.run(all_of_them())
+    with RunFolder(path, {}, records="answers") as folder:
+        return Counter((record["task_id"], record["sample"]) for record in folder.records())
 
 
-def test_a_process_that_begins_late_leaves_no_answer_to_nobody(folder, humaneval):
-    """The first one has drawn some of its share before the second one looks: process 0 would wait for the rest for ever."""
-    first = open_draws(humaneval, 1, folder, 0, 2)
-    for task, sample in first[:2]:
-        folder.append({"task_id": task.id, "sample": sample})
-    second = open_draws(humaneval, 1, folder, 1, 2)
-    assert Counter(task.id for task, _ in [*first, *second]) == {task.id: 1 for task in humaneval}
+def test_processes_share_the_answers(tmp_path, humaneval):
+    models = [Model(), Model(), Model()]
+    drawn = together(humaneval, tmp_path, models, samples=2)
+    assert drawn == {(task.id, sample): 1 for task in humaneval for sample in range(2)}
+    assert all(model.asked for model in models)
+
+
+def test_a_process_that_is_slow_leaves_its_share_to_the_others(tmp_path, humaneval):
+    fast = Model()
+
+    class Slow(Model):
+        async def __call__(self, prompt, sampling):
+            while len(fast.asked) < 2 * len(humaneval) - 2:
+                await asyncio.sleep(0.001)
+            return await super().__call__(prompt, sampling)
+
+    slow = Slow()
+    drawn = together(humaneval, tmp_path, [slow, fast], samples=2)
+    assert len(drawn) == 2 * len(humaneval) and len(slow.asked) <= 2
+
+
+def test_a_process_whose_only_request_is_refused_ends_nothing(tmp_path, humaneval):
+    refuses = Model(lambda *_: RequestRefusedError("too long"))
+    drawn = together(humaneval, tmp_path, [Model(), refuses])
+    assert refuses.asked and len(drawn) == len(humaneval)
 
 
 def test_a_failing_model_keeps_what_was_drawn(folder, humaneval):
