@@ -11,8 +11,10 @@ The YAML file sets fields; the command line overrides them. The same command res
 judged anew.
 
   what
-    --benchmarks            humaneval, mbpp, multipl-e:LANGUAGES [humaneval mbpp]; the + is always judged too. A language whose
-                            compiler is missing is named and skipped. problems:FILE is a set of your own, with tests
+    --benchmarks            humaneval, mbpp [both]; the + is always judged too
+                            multipl-e:LANGUAGES      a language whose compiler is missing is named and skipped
+                            livecodebench:FROM:TO    contests from one month or day to another, such as 2024-08:2025-02
+                            problems:FILE            a set of your own, with tests
     --samples               files of answers, JSON Lines with `task_id` and `solution` or `completion`, one a benchmark (for
                             MultiPL-E name it: --benchmarks multipl-e:java)
     --name                  what results call the model or the answers [the model's name]
@@ -188,7 +190,7 @@ def report(arguments: Any, found: "EvaluationRun", others: "list[EvaluationRun]"
     output_dir = Path(arguments.output_dir)
     tables = [results_table(found), *[comparison_table(found, other) for other in others]]
     if arguments.decontaminate_against:
-        tables.append(add_contamination(found, arguments.decontaminate_against))
+        tables.append(add_contamination(found, arguments))
         found.save(output_dir / "results.json")
     page = write_report([found, *others], output_dir)
     print("\n\n".join(["", *tables, ""]))
@@ -209,12 +211,14 @@ def report(arguments: Any, found: "EvaluationRun", others: "list[EvaluationRun]"
         print(f"Hub:        {commit}")
 
 
-def add_contamination(found: "EvaluationRun", dataset: str) -> str:
+def add_contamination(found: "EvaluationRun", arguments: Any) -> str:
     """Compares a training set with the benchmarks of a run, keeps that with its settings, and returns the sentence."""
     from ..evaluation.benchmarks import get_benchmark
     from ..evaluation.contamination import contamination_sentence, find_contamination
 
-    contamination = find_contamination(dataset, {get_benchmark(score.benchmark).name for score in found.scores})
+    names = {get_benchmark(score.benchmark).name for score in found.scores}
+    files = benchmark_files(arguments.benchmark_files)
+    contamination = find_contamination(arguments.decontaminate_against, names, files)
     sentence = contamination_sentence(contamination)
     found.settings["contamination"] = {"summary": sentence, **contamination}
     return sentence

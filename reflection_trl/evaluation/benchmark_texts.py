@@ -19,7 +19,8 @@ def benchmark_texts(names: Iterable[str]) -> dict[str, list[str]]:
         names (`Iterable[str]`):
             Benchmarks that can be evaluated, such as `"humaneval"` and `"mbpp"` (their `+` may be left out: evalplus's HumanEval+ and
             MBPP+ hold the original tasks), and any data set with a `prompt`: a file, a pattern such as `"multipl_e/*.jsonl"`,
-            a folder or a Hub id, followed by its configuration where it has several (`"nuprl/MultiPL-E:humaneval-rs"`).
+            a folder or a Hub id, followed by its configuration where it has several (`"nuprl/MultiPL-E:humaneval-rs"`). A
+            benchmark's own files elsewhere are named behind it: `"livecodebench=my/folder"`.
 
     Returns:
         `dict[str, list[str]]`: The texts of each task, by its name.
@@ -31,8 +32,9 @@ def benchmark_texts(names: Iterable[str]) -> dict[str, list[str]]:
         raise ValueError(f"Benchmarks are given as a list of names, got the text {names!r}.")
     texts: dict[str, list[str]] = {}
     for name in names:
-        benchmark = find_benchmark(name)
-        for task, parts in (benchmark.texts() if benchmark else _data_set_texts(name)).items():
+        chosen, _, source = name.partition("=")
+        benchmark = find_benchmark(chosen)
+        for task, parts in (benchmark.texts(source or None) if benchmark else _data_set_texts(name)).items():
             known = texts.setdefault(task, [])
             known += [part for part in parts if part not in known]
     return texts

@@ -1,6 +1,6 @@
 """What a training data set gives away of the benchmarks: the builder's comparison, for rows that are there already."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..problems import NgramIndex
@@ -13,7 +13,9 @@ from .benchmark_texts import benchmark_texts
 _MAX_NAMED = 20
 
 
-def find_contamination(source: Any, benchmarks: Iterable[str]) -> dict[str, Any]:
+def find_contamination(
+    source: Any, benchmarks: Iterable[str], benchmark_files: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """
     Compares the rows of a training data set with benchmarks: prompts and solutions, by word n-grams.
 
@@ -31,7 +33,10 @@ def find_contamination(source: Any, benchmarks: Iterable[str]) -> dict[str, Any]
         ValueError: If the source cannot be read, or a row has no messages.
     """
     names = sorted(set(benchmarks))
-    index = NgramIndex.from_texts(benchmark_texts(names))
+    files = benchmark_files or {}
+    keys = {name: name.partition(":")[0] for name in names}
+    places = [f"{name}={files[key]}" if key in files else name for name, key in keys.items()]
+    index = NgramIndex.from_texts(benchmark_texts(places))
     title, rows = open_rows(source)
     found: dict[str, tuple[int, str]] = {}
     number, contaminated = -1, 0

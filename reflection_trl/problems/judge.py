@@ -1,6 +1,7 @@
 """A problem's own tests and examples, run against an answer."""
 
 import re
+from collections.abc import Callable
 
 from ..feedback import Feedback, FeedbackKind
 from ..languages.execution import Execute
@@ -53,9 +54,35 @@ def compare_output(example: Example, stdout: str, tolerance: float | None = None
     Returns:
         [`~reflection_trl.feedback.Feedback`]: of kind `ASSERTION` where they differ; its line is that of the output.
     """
-    actual, expected = _lines(stdout), _lines(example.stdout)
+    return compare_lines(example, stdout, _lines, lambda expected, got: is_same_line(expected, got, tolerance))
+
+
+def compare_lines(
+    example: Example, stdout: str, split: Callable[[str], list[str]], is_same: Callable[[str, str], bool]
+) -> Feedback:
+    """
+    Compares two outputs line by line, by rules of the caller's.
+
+    Args:
+        example ([`Example`]):
+            The input and the expected output.
+        stdout (`str`):
+            What was printed.
+        split (`Callable`):
+            Returns the lines of an output.
+        is_same (`Callable`):
+            Returns whether an expected line and a printed one say the same.
+
+    Returns:
+        [`~reflection_trl.feedback.Feedback`]: Of kind `ASSERTION` where the outputs differ; its line is that of the output.
+    """
+    actual, expected = split(stdout), split(example.stdout)
     pairs = enumerate(zip([*actual, None], [*expected, None], strict=False), 1)
-    differing = ((number, got, wanted) for number, (got, wanted) in pairs if not _same_line(wanted, got, tolerance))
+    differing = (
+        (number, got, wanted)
+        for number, (got, wanted) in pairs
+        if (got is not wanted if got is None or wanted is None else not is_same(wanted, got))
+    )
     line, got, wanted = next(differing, (None, None, None))
     if line is None:
         return Feedback(FeedbackKind.NONE, text=_clip(stdout.rstrip()) or "(no output)")
@@ -72,12 +99,6 @@ def compare_output(example: Example, stdout: str, tolerance: float | None = None
         actual=None if got is None else _clip(got),
         expected=None if wanted is None else _clip(wanted),
     )
-
-
-def _same_line(expected: str | None, got: str | None, tolerance: float | None) -> bool:
-    if expected is None or got is None:  # one of the outputs has ended
-        return expected is got
-    return is_same_line(expected, got, tolerance)
 
 
 def _lines(text: str) -> list[str]:

@@ -7,6 +7,7 @@ from ..prompts import Prompt
 from ..tasks import Task
 from .benchmark import Benchmark, HubDataset, Judging, OpenExecutor
 from .evalplus import HumanEval, Mbpp
+from .livecodebench import LiveCodeBench
 from .multipl_e import MultiPLE
 from .own_problems import OwnProblems
 
@@ -17,6 +18,7 @@ __all__ = [
     "HubDataset",
     "HumanEval",
     "Judging",
+    "LiveCodeBench",
     "Mbpp",
     "MultiPLE",
     "OpenExecutor",
@@ -30,7 +32,7 @@ __all__ = [
     "read_solution",
 ]
 
-BENCHMARKS: tuple[type[Benchmark], ...] = (HumanEval, Mbpp, MultiPLE, OwnProblems)
+BENCHMARKS: tuple[type[Benchmark], ...] = (HumanEval, Mbpp, MultiPLE, LiveCodeBench, OwnProblems)
 
 
 def parse_benchmarks(names: Iterable[str]) -> list[str]:

@@ -163,10 +163,14 @@ class Benchmark(ABC):
         return ([], missing) if missing else ([*tasks], None)
 
     @abstractmethod
-    def texts(self) -> dict[str, list[str]]:
+    def texts(self, source: str | None = None) -> dict[str, list[str]]:
         """
         What must not be in training data: the texts of each task, by its name. Prompts and solutions are apart, since each may be
         found without the other.
+
+        Args:
+            source (`str`, *optional*):
+                As in [`load_tasks`].
 
         Raises:
             ValueError: As [`load_tasks`].

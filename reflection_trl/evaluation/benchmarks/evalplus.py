@@ -123,7 +123,7 @@ class HumanEval(EvalPlus):
     def published_request(self, task: Task) -> str:
         return f"Write a complete Python function for the problem.\n\n{task.prompt.strip()}"
 
-    def texts(self) -> dict[str, list[str]]:
+    def texts(self, source: str | None = None) -> dict[str, list[str]]:
         return {name: [task["prompt"], task["canonical_solution"]] for name, task in self.data.read().items()}
 
 
@@ -154,7 +154,7 @@ class Mbpp(EvalPlus):
         text, test = split_statement(task.prompt)
         return f"{text}\nYour code should satisfy the following assertion:\n```python\nassert {test}\n```"
 
-    def texts(self) -> dict[str, list[str]]:
+    def texts(self, source: str | None = None) -> dict[str, list[str]]:
         return {
             name: [*filter(None, split_statement(task["prompt"])), task["canonical_solution"]]
             for name, task in self.data.read().items()

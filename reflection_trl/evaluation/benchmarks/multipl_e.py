@@ -107,7 +107,7 @@ class MultiPLE(Benchmark):
             raise ValueError(f"{title!r} has no tasks in {get_language(self.language).title} (`language` {code!r}).")
         return list(tasks.values())
 
-    def texts(self) -> dict[str, list[str]]:
+    def texts(self, source: str | None = None) -> dict[str, list[str]]:
         """HumanEval's, of which these tasks are translations."""
         return HumanEval(HumanEval.key).texts()
 

@@ -49,8 +49,11 @@ class OwnProblems(Benchmark):
             for problem in problems
         ]
 
-    def texts(self) -> dict[str, list[str]]:
-        return {problem.id: [problem.instruction, problem.reference or ""] for problem in load_problems(self.source)}
+    def texts(self, source: str | None = None) -> dict[str, list[str]]:
+        return {
+            problem.id: [problem.instruction, problem.reference or ""]
+            for problem in load_problems(source or self.source)
+        }
 
     def judges_output(self, task: Task) -> bool:
         return task.problem is not None and bool(task.problem.examples)

@@ -1,0 +1,89 @@
+"""The rows of benchmarks that are datasets: read from a file or the Hub, each with the columns that it must have."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ...problems.sources import Row, open_rows
+from ...quoting import list_names
+
+
+Columns = Mapping[str, type | tuple[type, ...]]
+
+
+def read_rows(
+    title: str,
+    key: str,
+    columns: Columns,
+    source: str | os.PathLike[str] | None,
+    hub_id: str,
+    *,
+    split: str = "test",
+    download: Callable[[], str] | None = None,
+) -> Iterator[tuple[str, Row]]:
+    """
+    Reads the rows of a benchmark.
+
+    Args:
+        title (`str`):
+            What the benchmark is called, in errors.
+        key (`str`):
+            Its name on the command line, for the advice to name a file.
+        columns (`Mapping[str, type]`):
+            The columns that every row must have, and the types of their values.
+        source (`str`, *optional*):
+            A file, a pattern, a folder of JSON Lines or Parquet files, or the id of a dataset on the Hub; `hub_id` by default.
+        hub_id (`str`):
+            The benchmark on the Hub.
+        split (`str`, *optional*, defaults to `"test"`):
+            The dataset's split.
+        download (`Callable`, *optional*):
+            Returns the pattern of the benchmark's files, for a dataset that `datasets` cannot load.
+
+    Returns:
+        `Iterator[tuple[str, dict]]`: What errors call a row, and the row.
+
+    Raises:
+        ValueError: If the source cannot be read, has no rows, or rows of another form.
+    """
+    place = os.fspath(source) if source is not None else hub_id
+    folder = Path(place).expanduser()
+    suffix = next((suffix for suffix in ("jsonl", "parquet") if any(folder.glob(f"*.{suffix}"))), None)
+    try:
+        if source is None and download is not None:
+            place = download()
+        elif suffix is not None:
+            place = str(folder / f"*.{suffix}")
+        name, rows = open_rows(place, split=split)
+        first = next(rows, None)
+    except ValueError as error:
+        if source is not None:
+            raise
+        raise ValueError(
+            f"{title} is neither on this machine nor to be had from the Hub ({str(error).rstrip('.')}): with no network, get its "
+            f"files elsewhere and name them, as in --benchmark_files {key}=FILE."
+        ) from error
+    if first is None:
+        raise ValueError(f"{name!r} has no rows.")
+    for number, row in enumerate(itertools.chain([first], rows)):
+        where = f"Row {number} of {name!r}"
+        _check(title, columns, row, where)
+        yield where, row
+
+
+def _check(title: str, columns: Columns, row: Any, where: str) -> None:
+    if not isinstance(row, dict):
+        raise ValueError(f"{where} is no task of {title}: it is no object with columns.")
+    for column, types in columns.items():
+        if column not in row:
+            raise ValueError(
+                f"{where} is no task of {title} in a version that is known here: it has no `{column}`, only {list_names(row)}."
+            )
+        if not isinstance(row[column], types):
+            expected = " or ".join(one.__name__ for one in (types if isinstance(types, tuple) else (types,)))
+            raise ValueError(
+                f"{where} is no task of {title} in a version that is known here: `{column}` must be {expected}, got "
+                f"{type(row[column]).__name__}."
+            )
