@@ -45,8 +45,8 @@ class Toy(Benchmark):
         kept = [task for task in tasks if task.tests != "c"]
         return kept, None if kept == tasks else "1 of 3 tasks needs a thing that is not here."
 
-    def texts(self):
-        return {task.id: [task.request] for task in self.load_tasks()}
+    def texts(self, source=None):
+        return {task.id: [task.request] for task in self.load_tasks(source)}
 
     async def run_tests(self, task, solution, execute):
         right = solution == f"{task.tests} = 1"
@@ -88,6 +88,7 @@ def test_the_next_benchmark_is_one_class(tmp_path):
     row = {"messages": [{"role": "user", "content": Toy.STATEMENT}, {"role": "assistant", "content": "x"}]}
     assert find_contamination([{"type": "generation", **row}], ["toy"])["tasks"] == 2
     assert benchmark_texts(["toy"]) == {f"Toy/{name}": [f"{Toy.STATEMENT} {name}"] for name in "ab"}
+    assert find_contamination([{"type": "generation", **row}], ["toy"], {"toy": "abc"})["tasks"] == 3
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda benchmark: benchmark.key)
