@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-# `import reflection_trl` stays instant; torch, transformers and trl come with the first name that needs them
+# `import reflection_trl` stays fast: torch, transformers and trl are imported with the first name that needs them
 _MODULES = {
     "DataCollatorForReflectionDistillation": "training.collator",
     "OnlineReflectionDistillConfig": "online",
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from .training.collator import DataCollatorForReflectionDistillation
     from .training.config import PAPER_PRESET, ReflectionDistillConfig
     from .training.trainer import ReflectionDistillTrainer
-else:  # hidden from type checkers, to which it would mean that any name is here
+else:  # hidden from type checkers, which would otherwise accept any name
 
     def __getattr__(name: str) -> object:
         if name in _MODULES:

@@ -1,4 +1,4 @@
-"""Runs coroutines from code that is not asynchronous, in a notebook too."""
+"""Runs coroutines from synchronous code, also in a notebook."""
 
 import asyncio
 import contextlib
@@ -14,12 +14,12 @@ def run_coroutine(work: Coroutine[Any, Any, _T]) -> _T:
     """
     Runs a coroutine to its end and returns its result.
 
-    Where this thread has a running event loop, as in a notebook, the coroutine runs on a loop of another thread meanwhile, and
-    Ctrl-C cancels it.
+    If this thread has a running event loop, as in a notebook, the coroutine runs on the loop of another thread. Ctrl-C
+    cancels it.
 
     Args:
         work (`Coroutine`):
-            What is to be run.
+            The coroutine to run.
     """
     try:
         asyncio.get_running_loop()

@@ -1,7 +1,7 @@
-"""What a run of a program taught: one structured record for every language.
+"""Defines the result of running a program, as one record for all languages.
 
-[`reflection_trl.languages`] makes these records, the builder shows their `text` to the model and stores the rest, and
-evaluation counts their kinds. This module knows nothing of sandboxes, compilers or models.
+[`reflection_trl.languages`] makes these records. The builder shows their `text` to the model and stores the other
+fields. The evaluation counts their kinds. This module does not depend on sandboxes, compilers or models.
 """
 
 import dataclasses
@@ -12,10 +12,10 @@ from typing import Any
 
 class FeedbackKind(enum.StrEnum):
     """
-    Why a program failed; `NONE` where it did not.
+    Lists the reasons why a program failed; `NONE` means that it passed.
 
-    `SYNTAX` covers everything that keeps a program from being parsed or compiled and is no wrong name or type: a compiler's
-    "cannot find symbol" is `NAME`, its "incompatible types" is `TYPE`.
+    `SYNTAX` covers all errors that prevent parsing or compiling, except wrong names and types: a compiler's "cannot
+    find symbol" is `NAME`, and its "incompatible types" is `TYPE`.
     """
 
     NONE = "none"
@@ -34,31 +34,31 @@ class FeedbackKind(enum.StrEnum):
 @dataclass(frozen=True)
 class Feedback:
     """
-    The outcome of one run. Lines and columns count from 1; what is not known is `None`.
+    Holds the outcome of one run. Lines and columns count from 1. Unknown values are `None`.
 
     Args:
         kind ([`FeedbackKind`]):
-            Why it failed, or `NONE`.
+            Why the program failed, or `NONE`.
         text (`str`):
-            What the model reads: compact, and the same for the same failure (no paths, addresses, times).
+            What the model reads: compact, and identical for identical failures (no paths, addresses or times).
         error_type (`str`, *optional*):
             Exception class, or the compiler's code for the error, such as `"ZeroDivisionError"` or `"E0308"`.
         message (`str`, *optional*):
-            The error's own message, normalized.
+            The error message, normalized.
         file (`str`, *optional*):
-            `"program"` or `"tests"`: where the error came up.
+            `"program"` or `"tests"`: the file in which the error occurred.
         line (`int`, *optional*):
             Line in that file.
         column (`int`, *optional*):
             Column in that line.
         source_line (`str`, *optional*):
-            That line.
+            Source of that line.
         assertion (`str`, *optional*):
             Source of the assert that failed.
         actual (`str`, *optional*):
-            What the code gave: a `repr` in Python.
+            The value that the code returned: a `repr` in Python.
         expected (`str`, *optional*):
-            What the assert asked for.
+            The value that the assert expected.
         hint (`str`, *optional*):
             The interpreter's or compiler's own suggestion, such as "Did you mean: 'total'?".
     """
@@ -78,14 +78,14 @@ class Feedback:
 
     @property
     def passed(self) -> bool:
-        """Returns whether the program and its tests ran to their end."""
+        """Returns whether the program and its tests ran to the end."""
         return self.kind is FeedbackKind.NONE
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the record as plain data, as a dataset's row holds it."""
+        """Returns the record as plain data, as stored in a dataset row."""
         return {**dataclasses.asdict(self), "kind": self.kind.value}
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> "Feedback":
-        """Returns the reverse of [`Feedback.to_dict`]."""
+        """Builds the record from the output of [`Feedback.to_dict`]."""
         return cls(**{**record, "kind": FeedbackKind(record["kind"])})

@@ -1,20 +1,21 @@
-"""Fenced code in Markdown: one reading of it for what is trained on, what is run and what is shown.
+"""Finds fenced code in Markdown, in the same way for training, running and displaying.
 
-CommonMark decides, as markdown-it-py reads it: fences are of backticks or tildes, may stand in list items and quotations, and are closed by
-one that is as long, has no info string and is not indented as code within it, such as a docstring, would be. An open one reaches to the
-end. HTML does not hide fences, since models put answers into tags.
+The module follows CommonMark, as parsed by markdown-it-py. Fences consist of backticks or tildes and may be in list
+items and quotations. The closing fence is at least as long as the opening one, has no info string, and is not indented
+as code in the block, such as a docstring, would be. An unclosed fence extends to the end. HTML does not hide fences,
+because models put answers into tags.
 
-Models also write what Markdown does not know. Where CommonMark would take prose for code, or code for prose, the text is read as it is
-meant:
+Models also write fences that Markdown does not allow. If CommonMark would read prose as code, or code as prose, the
+text is read as intended:
 
 | written | read as |
 |---|---|
-| `Here it is: ` and an opening fence on the same line | a fence that opens behind the prose |
-| a closing fence, then prose or a special token on its line | a fence that is closed before the prose |
-| a closing fence behind the last line of code | a closing fence, if the code before it is Python and that with it is not |
-| an opening fence within Python code that was not closed | the end of the code, and another fence |
-| a closing fence within a docstring | a line of it, if the code up to a later one is Python |
-| a fence on one line that holds nothing else | a block of code |
+| `Here it is: ` and an opening fence on the same line | a fence that opens after the prose |
+| a closing fence, then prose or a special token on its line | a fence that closes before the prose |
+| a closing fence after the last line of code | a closing fence, if the code before it is Python and the code including it is not |
+| an opening fence in Python code that was not closed | the end of the code, and a new fence |
+| a closing fence in a docstring | a line of the docstring, if the code up to a later fence is Python |
+| a complete fence on one line | a block of code |
 | an opening fence with a language, indented by four spaces or more | a fence |
 """
 
@@ -31,7 +32,7 @@ from .python_code import parse_python
 _BACKTICKS = re.compile(r"`{3,}")
 _LANGUAGE = re.compile(r"[\s{.]*([\w+#.-]*)")
 _PYTHON = re.compile(r"(?:i?python|py)[\d.]*", re.ASCII)
-# Info strings by which an opening fence is known where CommonMark sees none
+# Info strings that identify an opening fence where CommonMark sees none
 _LANGUAGES = frozenset(
     [
         "bash",
@@ -100,9 +101,9 @@ _OVER_INDENTED = re.compile(r"(?P<indent>[ \t]{4,})(?P<fence>`{3,}|~{3,})(?P<inf
 _FENCE_LINE = re.compile(r"[ \t>]*+(?:[-*+]|\d{1,9}[.)])?+[ \t]*+(?:`{3,}|~{3,})")
 _SPECIAL_TOKEN = re.compile(r"\s*(?:<[|\uff5c]|</s>|<end_of_turn>|<eos>)")
 _MAX_REPAIRS = 16  # readings of one text
-_MAX_TRIES = 8  # lines of one block that may end it
-_MAX_PARSED = 50_000  # characters of a block that is parsed as Python to see where it ends
-_HIDDEN_TICK = "\ue000"  # in place of backticks that close nothing
+_MAX_TRIES = 8  # candidate end lines of one block
+_MAX_PARSED = 50_000  # characters of a block that is parsed as Python to find its end
+_HIDDEN_TICK = "\ue000"  # replaces backticks that close nothing
 
 _markdown = MarkdownIt("commonmark")
 _markdown.block.ruler.enableOnly(["blockquote", "code", "fence", "heading", "hr", "list", "paragraph"])
@@ -111,24 +112,23 @@ _markdown.block.ruler.enableOnly(["blockquote", "code", "fence", "heading", "hr"
 @dataclass(frozen=True)
 class Fence:
     """
-    A fenced block of code.
+    Represents a fenced block of code.
 
     Args:
         info (`str`):
-            The info string, as it stands behind the opening fence.
+            The info string, as written after the opening fence.
         code (`str`):
-            What stands in the fence, without the indentation and the marks of a list item or a quotation that it is
-            in.
+            The content of the fence, without the indentation and the marks of a surrounding list item or quotation.
         start (`int`):
-            First character of the line that opens it.
+            Index of the first character of the opening line.
         end (`int`):
-            Character after the last one of the line that closes it, its line end excluded.
+            Index after the last character of the closing line, without its line end.
         closed (`bool`, *optional*, defaults to `True`):
-            Whether it was closed, so that nothing of the code can be missing.
+            Whether the fence was closed. The code of an unclosed fence may be truncated.
         before (`str`, *optional*, defaults to `""`):
-            Prose on the line that opens it.
+            Prose on the opening line, before the fence.
         after (`str`, *optional*, defaults to `""`):
-            Prose on the line that closes it.
+            Prose on the closing line, after the fence.
     """
 
     info: str
@@ -141,18 +141,18 @@ class Fence:
 
     @property
     def language(self) -> str:
-        """First word of the info string in lower case, one word for all versions of Python; empty where there is none."""
+        """Returns the first word of the info string in lower case, `"python"` for all versions of Python, or `""`."""
         return language_of(self.info)
 
 
 @dataclass(frozen=True)
 class _Line:
-    """A line as the parser sees it, and the line of the text that it is, or is a part of."""
+    """Holds a line as the parser reads it, and the line of the text that it is, or is part of."""
 
     text: str
     start: int
     end: int
-    part: bool = False  # of a line that holds prose and a fence
+    part: bool = False  # one part of a line that has prose and a fence
 
 
 @dataclass(frozen=True)
@@ -163,21 +163,21 @@ class _Block:
     markup: str
     content: str
     closed: bool
-    plain: bool  # neither in a list item or a quotation nor indented
+    plain: bool  # not indented, and not in a list item or a quotation
 
     @property
     def inside(self) -> range:
-        """Numbers of the lines of code."""
+        """Returns the line numbers of the code."""
         return range(self.first + 1, self.last if self.closed else self.last + 1)
 
 
 def find_fences(text: str) -> list[Fence]:
     """
-    Returns the fenced blocks of a text, in order. Takes time in proportion to the text.
+    Returns the fenced blocks of a text, in order. The run time is linear in the length of the text.
 
     Args:
         text (`str`):
-            Markdown, or what a model took for it.
+            Markdown, or model output in the style of Markdown.
 
     Returns:
         `list[Fence]`: Blocks that do not overlap but may share a line.
@@ -197,11 +197,11 @@ def find_fences(text: str) -> list[Fence]:
 
 def before_fences(text: str) -> str:
     """
-    Returns a text up to its first fenced block; the whole text where it has none.
+    Returns the text before the first fenced block, or the whole text if it has none.
 
     Args:
         text (`str`):
-            Markdown, or what a model took for it.
+            Markdown, or model output in the style of Markdown.
     """
     fences = find_fences(text)
     return f"{text[: fences[0].start]}{fences[0].before}" if fences else text
@@ -209,15 +209,15 @@ def before_fences(text: str) -> str:
 
 def read_fence(segment: str) -> Fence | None:
     """
-    Returns the fenced block that a text is; `None` where it is none, or holds anything beside it.
+    Parses a text that consists of one fenced block. Returns `None` if it is not one, or contains anything else.
 
     Args:
         segment (`str`):
-            Such as a `code` block of [`~reflection_trl.sequences.split_blocks`].
+            For example a `code` block of [`~reflection_trl.sequences.split_blocks`].
     """
     fences = find_fences(segment)
     if not fences and (indent := segment[: len(segment) - len(segment.lstrip(" \t"))]):
-        # In a list item it may stand further in than a fence may by itself
+        # In a list item, a fence may be indented further than at the top level
         fences = find_fences("\n".join(line.removeprefix(indent) for line in segment.split("\n")))
         fences = [replace(fence, start=0, end=len(segment)) for fence in fences[:1] if len(fences) == 1]
     # A line that ends with `\r\n` keeps its `\r`
@@ -244,14 +244,14 @@ def fence_code(code: str, language: str = "python") -> str:
 
 def strip_fence(segment: str) -> str:
     """
-    Takes the fence off a block of code.
+    Removes the fence around a block of code.
 
     Args:
         segment (`str`):
             Fenced code.
 
     Returns:
-        `str`: The code alone; `segment` itself where it is no fence, or holds anything beside it.
+        `str`: The code; `segment` unchanged if it is not a fence, or contains anything else.
     """
     fence = read_fence(segment)
     return segment if fence is None else fence.code
@@ -259,18 +259,18 @@ def strip_fence(segment: str) -> str:
 
 def language_of(info: str) -> str:
     """
-    Returns the language that an info string names, in lower case: `"python"` for `Python3`, `{.python}` and `py title="a.py"`.
+    Returns the language of an info string in lower case: `"python"` for `Python3`, `{.python}` and `py title="a.py"`.
 
     Args:
         info (`str`):
-            What stands behind an opening fence.
+            The text after an opening fence.
     """
     match = _LANGUAGE.match(info)
     word = match[1].lower() if match else ""
     return "python" if _PYTHON.fullmatch(word) else word
 
 
-# Reading
+# Parsing
 
 
 def _split(text: str) -> Iterator[_Line]:
@@ -300,25 +300,25 @@ def _fence(block: _Block, lines: list[_Line], text: str) -> Fence:
     if not inside:
         code = ""
     elif block.plain and not any(lines[number].part for number in (inside[0], inside[-1])):
-        code = text[lines[inside[0]].start : lines[inside[-1]].end]  # as it stands, line ends included
+        code = text[lines[inside[0]].start : lines[inside[-1]].end]  # unchanged, line ends included
     else:
         code = block.content.removesuffix("\n").replace(_HIDDEN_TICK, "`")
     before = after = ""
     beside = [line.start == first.start for line in lines[max(0, block.first - 2) : block.first]]
-    if first.part and beside[-1:] == [True] and beside != [True, True]:  # else it stands behind another block
+    if first.part and beside[-1:] == [True] and beside != [True, True]:  # otherwise it follows another block
         before = lines[block.first - 1].text.strip()
     if last.part and block.last + 1 < len(lines) and lines[block.last + 1].start == last.start:
         after = lines[block.last + 1].text.strip()
     return Fence(block.info, code, first.start, last.end, block.closed, before, after)
 
 
-# What Markdown does not know
+# Fences that Markdown does not allow
 
 
 def _repaired(lines: list[_Line], blocks: list[_Block]) -> list[_Line] | None:
-    """Returns the lines with the first thing that is meant otherwise put right; `None` where nothing is."""
+    """Returns the lines after the first repair, or `None` if no line needs one."""
     open_end = bool(blocks) and not blocks[-1].closed
-    # Behind the last line that begins or ends with a fence, one within prose opens nothing
+    # After the last line that starts or ends with a fence, a fence in prose opens nothing
     texts = enumerate(line.text.strip() for line in lines)
     last_end = max((number for number, text in texts if text.startswith("```") or text.endswith("```")), default=0)
     number = 0
@@ -336,7 +336,7 @@ def _repaired(lines: list[_Line], blocks: list[_Block]) -> list[_Line] | None:
 
 
 def _replaced(lines: list[_Line], number: int, *texts: str) -> list[_Line]:
-    """Returns a line in several parts."""
+    """Splits a line into several parts."""
     line = lines[number]
     return [*lines[:number], *(replace(line, text=text, part=True) for text in texts), *lines[number + 1 :]]
 
@@ -349,7 +349,7 @@ def _prose_repaired(lines: list[_Line], number: int, open_end: bool, last_end: i
     if len(ticks) >= 3 and not prose.strip() and len(prose) <= 3 and rest.rstrip().endswith(ticks):
         code = rest.rstrip().removesuffix(ticks).strip()
         info, _, behind = code.partition(" ")
-        # `c = 1` is no C
+        # `c = 1` is not the language C
         info, code = (info, behind.strip()) if len(info) > 1 and language_of(info) in _LANGUAGES else ("", code)
         if code and ticks not in code and not code.endswith("`"):
             return _replaced(lines, number, ticks + info, code, ticks)
@@ -364,14 +364,14 @@ def _prose_repaired(lines: list[_Line], number: int, open_end: bool, last_end: i
 
 
 def _first_run(text: str) -> tuple[str, str, str]:
-    """Returns a line before its first backticks, these, and the line behind them."""
+    """Splits a line into the text before its first backticks, the backticks, and the text after them."""
     prose, tick, rest = text.partition("`")
     behind = rest.lstrip("`")
     return prose, tick + rest[: len(rest) - len(behind)], behind
 
 
 def _dedented(lines: list[_Line], first: int, indent: str, fence: str) -> list[_Line]:
-    """Returns the lines from an opening fence on, up to the one that closes it, without its indentation."""
+    """Removes the indentation from the lines between an opening fence and its closing fence."""
     changed = list(lines)
     for number in range(first, len(lines)):
         text = lines[number].text
@@ -384,7 +384,7 @@ def _dedented(lines: list[_Line], first: int, indent: str, fence: str) -> list[_
 
 
 def _block_repaired(lines: list[_Line], block: _Block) -> list[_Line] | None:
-    """Returns the lines with a block ended where it was meant to be."""
+    """Moves the end of a block to where it was intended."""
     is_python = language_of(block.info) in ("python", "")
     if block.closed and is_python and (changed := _later_end(lines, block)):
         return changed
@@ -392,7 +392,7 @@ def _block_repaired(lines: list[_Line], block: _Block) -> list[_Line] | None:
     swallowed = any(_ends_with_opening(lines[number].text, block.markup) for number in marks)
     if not marks or (block.closed and not swallowed) or (is_python and _is_python(block.content)):
         return None
-    indent = lines[block.first].text.find(block.markup) + 3  # as far in as a closing fence may be
+    indent = lines[block.first].text.find(block.markup) + 3  # the largest indentation of a closing fence
     for number in marks[:_MAX_TRIES]:
         if lines[number].part:
             continue
@@ -415,7 +415,7 @@ def _block_repaired(lines: list[_Line], block: _Block) -> list[_Line] | None:
 
 
 def _later_end(lines: list[_Line], block: _Block) -> list[_Line] | None:
-    """Hides the four spaces before fences in a docstring from the parser."""
+    """Hides closing fences in a docstring from the parser, so that the block ends at a later one."""
     quotes = '"""' in block.content or "'''" in block.content
     if not block.plain or not quotes or _is_python(block.content):
         return None
@@ -434,7 +434,7 @@ def _ends_with_opening(text: str, markup: str) -> bool:
 
 
 def _opens(text: str, markup: str) -> bool:
-    """Returns whether a line opens a fence of the same kind, with a language."""
+    """Returns whether a line opens a fence of the same kind with a language."""
     text = text.strip()
     return text.startswith(markup) and language_of(text.lstrip(markup[0])) in _LANGUAGES
 

@@ -1,4 +1,4 @@
-"""What went wrong on the way to the Hub, in one sentence and without a token."""
+"""Converts errors of the Hub to one-line messages that contain no token."""
 
 import os
 import re
@@ -11,41 +11,42 @@ _Error = TypeVar("_Error", bound=BaseException)
 
 HIDDEN = "<hidden>"
 
-# A name such as `token`, `hub_token`, `openai-api-key`, or `base_url`, which may be that of a server of one's own; not `eos_token` or
-# `max_tokens`
+# Names such as `token`, `hub_token`, `openai-api-key`, or `base_url`, which may be a private server; not `eos_token`
+# or `max_tokens`
 _SECRET = r"(?:(?:\w+[-_])*(?:api[-_]?key|base[-_]?url|secret|password)|(?:(?:\w+[-_])*(?:hub|hf|auth|access|api)[-_])?token)"
 _SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
-# A Hub token wherever it stands, what follows an option or variable that names a secret, and a password in a URL
+# A Hub token anywhere, the value after an option or variable that names a secret, and a password in a URL
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}\b")
 _OPTION = re.compile(
     rf"(?P<name>(?<![\w-])--?{_SECRET}(?:=|\s+)|\b[A-Z][A-Z0-9_]*(?:TOKEN|API_KEY|BASE_URL|SECRET|PASSWORD)=)"
     r"(?P<value>'[^']*'|\"[^\"]*\"|\S+)"
 )
-# What a build calls the model of a server that it was given no name for
+# The name that a build uses for a server's model without a name
 _SERVER = re.compile(r"(?<=\bthe model of )https?://[^\s,]+?(?=[.,]*(?:\s|$))")
 _URL_PASSWORD = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
 
 
 class PublishError(OSError):
     """
-    Nothing, or not all, was published. The message says why, what to do, and where the files wait.
+    Raised when nothing, or only a part, was published. The message gives the cause, the fix and the folder of the
+    files.
 
-    After a failure in the middle the same call finishes the upload: what the Hub has already is not sent again.
+    After a partial upload, call the same function again: it does not send files again that the Hub already has.
     """
 
 
 def redact(text: str, token: str | bool | None = None) -> str:
     """
-    Hides tokens, passwords, API keys and servers' addresses in a text that is to be published or shown.
+    Replaces tokens, passwords, API keys and server addresses in a text that is published or displayed.
 
     Args:
         text (`str`):
             Any text, such as a command line.
         token (`str` or `bool`, *optional*):
-            The token in use. That of the environment or of `hf auth login` is hidden in any case.
+            The token in use. The token of the environment or of `hf auth login` is always hidden.
 
     Returns:
-        `str`: The text with `<hidden>` in the place of each secret.
+        `str`: The text with `<hidden>` in place of each secret.
     """
     from huggingface_hub import get_token
 
@@ -58,21 +59,23 @@ def redact(text: str, token: str | bool | None = None) -> str:
 
 def clean_token(token: str | bool | None) -> str | bool | None:
     """
-    Returns the token as a request can carry it, without white space around it, as from a file.
+    Removes surrounding whitespace from a token, as when it was read from a file.
 
     Raises:
-        ValueError: If it cannot be a token. The client would quote it in its error and in its log.
+        ValueError: If it cannot be a token. The client would quote it in its error and log.
     """
     if not isinstance(token, str):
         return token
     token = token.strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ValueError("`token` is empty or holds white space or other characters that no token has; copy it anew.")
+        raise ValueError(
+            "`token` is empty or contains characters that no token has, such as whitespace; copy it again."
+        )
     return token
 
 
 def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without those that hold a token, key, password or a server's address, by their names."""
+    """Returns the settings except those whose name indicates a token, key, password or server address."""
     return {
         name: without_secrets(value) if isinstance(value, Mapping) else value
         for name, value in settings.items()
@@ -81,22 +84,22 @@ def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def waits_in(folder: str | os.PathLike[str]) -> str:
-    """What an error says of files that the next call uploads."""
+    """Returns the part of an error message that names the folder of files for the next upload."""
     return f"the files are kept in {folder}, and the same command finishes the upload"
 
 
 @contextmanager
 def explain_failures(action: str, token: str | bool | None = None, kept: str | None = None) -> Iterator[None]:
     """
-    Turns whatever the Hub's client raises into a [`PublishError`] of one sentence.
+    Converts every error of the Hub's client to a [`PublishError`] with a one-line message.
 
     Args:
         action (`str`):
-            What could not be done, as in `"publish the dataset me/rows"`.
+            The action that failed, as in `"publish the dataset me/rows"`.
         token (`str` or `bool`, *optional*):
             The token in use.
         kept (`str`, *optional*):
-            Where the files wait and what uploads them; see [`waits_in`].
+            Where the files are kept and how to upload them; see [`waits_in`].
     """
     from huggingface_hub.errors import HTTPError
 
@@ -112,7 +115,7 @@ def explain_failures(action: str, token: str | bool | None = None, kept: str | N
 
 
 def _reason(error: BaseException, token: str | bool | None) -> str:
-    """Why, and what mends it, without the full stop."""
+    """Returns the cause and the fix, without the full stop."""
     from huggingface_hub import constants, get_token
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -151,11 +154,11 @@ def _reason(error: BaseException, token: str | bool | None) -> str:
         if status == 403:
             return f"the token has no right to do that{quoted}; it needs the role `write` for this namespace"
         if status in (409, 412):
-            return f"somebody has changed the repository meanwhile{quoted}"
+            return f"the repository has changed in the meantime{quoted}; try again"
         if status == 429:
-            return "the Hub is asked too often (429); wait a few minutes"
+            return "the Hub has received too many requests (429); wait a few minutes"
         if status >= 500:
-            return f"the Hub has a fault of its own ({status}); try again in a while"
+            return f"the Hub reports an internal error ({status}); try again later"
         return f"the Hub refuses it with status {status}{quoted}"
     transport = first(HTTPError)
     if transport is not None:

@@ -1,6 +1,6 @@
-"""Pieces of Markdown for cards, which show any value as it is: in tables, as code, as a quotation.
+"""Renders any value safely in the Markdown of a card: in tables, as code, as a quotation.
 
-Values come from models, users and command lines. None of them can end a cell, a fence or a section, or become a link, an
+Values come from models, users and command lines. No value can end a cell, a fence or a section, or become a link, an
 image or HTML.
 """
 
@@ -12,7 +12,7 @@ from .fences import fence_code, read_fence
 from .sequences import split_blocks
 
 
-# What Markdown could read as markup; an underscore within a word is none
+# Characters that Markdown could read as markup. An underscore inside a word is not markup
 _MARKUP = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)")
 _INLINE_CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _SECTION = re.compile(
@@ -22,13 +22,13 @@ _SECTION = re.compile(
 
 
 def cell(value: Any) -> str:
-    """Returns a value as text in a table, on one line."""
+    """Returns a value as the text of a table cell, on one line."""
     text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def code_cell(value: Any) -> str:
-    """Returns a value as code in a table, on one line."""
+    """Returns a value as the code of a table cell, on one line."""
     text = " ".join(str(value).split()).replace("|", "\\|")
     if not text:
         return ""
@@ -37,28 +37,28 @@ def code_cell(value: Any) -> str:
 
 
 def bar(share: float, width: int = 20) -> str:
-    """Returns a share as a bar, for a table that is read at a glance."""
+    """Returns a share as a text bar for a table."""
     return "█" * max(round(share * width), 1 if share > 0 else 0)
 
 
 def fenced(text: str, language: str = "text") -> str:
-    """Returns text in a fence that it cannot end."""
+    """Returns text in a fence that the text cannot close."""
     return fence_code(text.replace("<!-- reflection_trl:", "<!-- reflection-trl:"), language)
 
 
 def quoted(text: str) -> str:
-    """Returns text as a quotation, word for word: of Markdown only inline code is rendered."""
+    """Returns text as a literal quotation; only inline code is rendered."""
     escaped = _INLINE_CODE.sub(r"<code>\1</code>", html.escape(text.strip(), quote=False))
     return f"<blockquote>{'<br>'.join(escaped.splitlines())}</blockquote>"
 
 
 def render_message(message: dict[str, Any]) -> str:
     """
-    Returns a turn of a conversation for people: prose quoted, code and output in fences.
+    Renders a turn of a conversation: prose as a quotation, code and output in fences.
 
     Args:
         message (`dict`):
-            With `role` and `content`, see [`reflection_trl.sequences`].
+            A message with `role` and `content`, see [`reflection_trl.sequences`].
     """
     parts = []
     for block in split_blocks(message):
@@ -74,25 +74,25 @@ def render_message(message: dict[str, Any]) -> str:
 
 
 def section(name: str, body: str) -> str:
-    """Returns a stretch of a card that [`merge_sections`] finds again."""
+    """Returns a section of a card with markers by which [`merge_sections`] finds it."""
     return f"<!-- reflection_trl: {name} begin -->\n{body.strip()}\n<!-- reflection_trl: {name} end -->"
 
 
 def merge_sections(known: str, new: str) -> str:
     """
-    Brings the sections of a card up to date. Everything else in it stays, whoever wrote it.
+    Updates the marked sections of a card. All other text of the card is unchanged.
 
     Args:
         known (`str`):
-            Text of the card as it is.
+            Current text of the card.
         new (`str`):
-            Text with the new sections. Those that `known` lacks go behind its sections of the same first word, or to
-            the end.
+            Text with the new sections. Sections that `known` lacks are inserted after its sections with the same first
+            word, or at the end.
 
     Returns:
-        `str`: The card's text; `new` itself where it has no section, or `known` holds nothing.
+        `str`: The text of the card; `new` unchanged if it has no section or `known` is empty.
     """
-    known = known.replace("\r\n", "\n")  # of an editor on Windows: the sections in it would not be found, and doubled
+    known = known.replace("\r\n", "\n")  # an editor on Windows adds these; sections would not match and be duplicated
     sections = {match["name"]: match[0] for match in _SECTION.finditer(new)}
     if not sections or not known.strip():
         return new

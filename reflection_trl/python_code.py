@@ -1,37 +1,37 @@
-"""Python code that a model wrote, as a syntax tree."""
+"""Parses Python code that a model wrote."""
 
 import ast
 import warnings
 
 
-# Longer code is no answer to a problem of this kind, and parsing it would take long
+# Longer code is not an answer to this kind of problem, and would take long to parse
 MAX_PARSED = 200_000
 
 
 def parse_python(code: str) -> ast.Module | None:
     """
-    Returns the syntax tree of some code.
+    Parses code to a syntax tree.
 
     Args:
         code (`str`):
-            What may be Python.
+            Code that may be Python.
 
     Returns:
-        `ast.Module`, *optional*: `None` where it is no Python, or longer than `MAX_PARSED` characters.
+        `ast.Module`, *optional*: `None` if it is not Python, or longer than `MAX_PARSED` characters.
     """
     if len(code) > MAX_PARSED:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "invalid escape sequence" and the like
+            warnings.simplefilter("ignore")  # such as "invalid escape sequence"
             return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: nesting without end
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: code that is nested too deeply
         return None
 
 
 def defined_names(statements: list[ast.stmt]) -> set[str]:
     """
-    Returns the names of the functions and classes that stand at the top of a Python module.
+    Returns the names of the functions and classes at the top level of a Python module.
 
     Args:
         statements (`list[ast.stmt]`):

@@ -1,4 +1,4 @@
-"""Values as error messages quote them: short, on one line, whatever they hold."""
+"""Quotes values in error messages: short and on one line, for every value."""
 
 import reprlib
 from collections.abc import Iterable
@@ -14,20 +14,20 @@ class _Repr(reprlib.Repr):
     def repr_int(self, x: int, level: int) -> str:
         try:
             return super().repr_int(x, level)
-        except ValueError:  # more digits than Python converts
+        except ValueError:  # more digits than Python converts to text
             return f"an integer of {x.bit_length()} bits"
 
 
 def quote(value: object, limit: int = 80) -> str:
     """
-    Returns a value as an error message quotes it: its `repr`, shortened in the middle. The cost and the length do not grow with the
-    value, and values that are nested too deeply for `repr` are quoted too.
+    Returns the `repr` of a value for an error message, shortened in the middle. Cost and length are bounded for large
+    values. Values that are nested too deeply for `repr` are quoted too.
 
     Args:
         value (`object`):
             Any value.
         limit (`int`, *optional*, defaults to `80`):
-            Most characters.
+            Maximum number of characters.
 
     Returns:
         `str`: One line of at most `limit` characters.
@@ -41,13 +41,13 @@ def quote(value: object, limit: int = 80) -> str:
 
 def list_names(values: Iterable[Any], limit: int = 8) -> str:
     """
-    Returns names as an error message lists them: the first few, and how many more there are.
+    Returns a list of names for an error message: the first names, and the number of the others.
 
     Args:
         values (`Iterable[str]`):
             Names, such as those of columns.
         limit (`int`, *optional*, defaults to `8`):
-            Most names that are spelled out.
+            Maximum number of names to list.
 
     Returns:
         `str`: The names, separated by commas.

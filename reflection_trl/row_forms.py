@@ -1,4 +1,4 @@
-"""The forms in which chat rows are published, read into one: `messages` with roles and contents, and `type`.
+"""Reads chat rows in all published forms: the result has `messages` with roles and contents, and `type`.
 
 | form | columns | becomes |
 |---|---|---|
@@ -6,9 +6,9 @@
 | prompt and completion | `prompt`, `completion`: texts, or lists of turns | the turns of both |
 | ShareGPT | `conversations`: turns with `from` and `value` | turns with `role` and `content` |
 
-A turn's content may be a list of text parts, as OpenAI writes it. Keys and columns that are empty count as absent, since Arrow fills
-what one row lacks with `None`. What would change the prompt but is not rendered here, such as tool calls, is an error and never left out
-silently.
+The content of a turn may be a list of text parts, as in OpenAI's API. Empty keys and columns count as absent, because
+Arrow fills missing values with `None`. Columns that would change the prompt but are not rendered here, such as tool
+calls, raise an error and are never ignored silently.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Any, TypeGuard
 from .quoting import list_names, quote
 
 
-# The columns of each form, in the order in which they are looked for
+# The columns of each form, in the order of the search
 FORMS: tuple[tuple[str, ...], ...] = (("messages",), ("prompt", "completion"), ("conversations",))
 ROWS_NEED = (
     "rows need `messages` (a list of turns), `prompt` and `completion`, or ShareGPT's `conversations`; plain conversations need no "
@@ -26,7 +26,7 @@ ROWS_NEED = (
 )
 
 _SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "observation": "tool", "function_response": "tool"}
-# What changes how a chat template writes a turn, and is not rendered here
+# Columns that change how a chat template writes a turn, and are not rendered here
 _UNREAD_KEYS = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking")
 _UNREAD_COLUMNS = {
     "tools": "write the tools into the system turn",
@@ -36,14 +36,14 @@ _UNREAD_COLUMNS = {
 
 def find_form(columns: Collection[str]) -> tuple[str, ...] | None:
     """
-    Returns the form that a dataset's columns have.
+    Finds the form of a dataset from its columns.
 
     Args:
         columns (`Collection[str]`):
             Names of the columns.
 
     Returns:
-        `tuple[str, ...]`, *optional*: The columns of the form; `None` if rows cannot be read from these columns.
+        `tuple[str, ...]`, *optional*: The columns of the form; `None` if no form matches.
     """
     return next((form for form in FORMS if set(form) <= set(columns)), None)
 
@@ -59,21 +59,21 @@ def read_row(row: Mapping[str, Any], where: str = "row") -> dict[str, Any]:
             How errors name the row.
 
     Returns:
-        `dict`: The row with `messages`, a list of turns that hold `role` and `content`, and `type`, which is `"generation"` where the row has
-        none. Further columns are kept. Whether the turns make a row that can be trained on is left to
-        [`~reflection_trl.sequences.validate_row`].
+        `dict`: The row with `messages`, a list of turns with `role` and `content`, and `type`, which is `"generation"`
+        if the row has none. Other columns are kept. [`~reflection_trl.sequences.validate_row`] checks whether the row
+        can be trained on.
 
     Raises:
-        ValueError: If the row has none of the forms; one sentence names the row, the field and the fix.
+        ValueError: If the row has none of the forms. The one-line message names the row, the field and the fix.
     """
     if not isinstance(row, Mapping):
         raise ValueError(f"{where}: expected an object with `messages`, got {quote(row)}; give one object a row.")
     form = find_form([column for column in row if row[column] is not None])
     if form is None:
-        raise ValueError(f"{where}: `messages` is missing or empty, and so is any other form of it; {ROWS_NEED}.")
+        raise ValueError(f"{where}: `messages` and all other forms of it are missing or empty; {ROWS_NEED}.")
     for column, fix in _UNREAD_COLUMNS.items():
         if row.get(column) not in (None, "", "[]", "{}", "null", [], {}):
-            raise ValueError(f"{where}: `{column}` is set, which is not rendered here; {fix}, and drop the column.")
+            raise ValueError(f"{where}: `{column}` is set, but is not rendered here; {fix}, and drop the column.")
     if form == ("prompt", "completion"):
         turns = [
             *_turns_or_text(row["prompt"], "user", where, "prompt"),
@@ -96,7 +96,7 @@ def _turns(value: Any, where: str, column: str) -> list[dict[str, Any]]:
             value = json.loads(value)
         except RecursionError:
             raise ValueError(f"{where}: `{column}` is JSON that is nested too deeply; give a list of turns.") from None
-        except ValueError as error:  # also for numbers of more digits than Python converts
+        except ValueError as error:  # also raised for numbers with more digits than Python converts
             raise ValueError(
                 f"{where}: `{column}` is a string that is not JSON ({error}); give a list of turns, or such a list as JSON."
             ) from None
@@ -137,7 +137,7 @@ def _sharegpt_role(sender: Any) -> Any:
 
 
 def _is_text_parts(content: Any) -> TypeGuard[list[dict[str, str]]]:
-    # Typed blocks hold `content` where OpenAI's parts hold `text`
+    # Typed blocks have `content` where OpenAI's parts have `text`
     return (
         isinstance(content, list)
         and bool(content)

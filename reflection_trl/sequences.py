@@ -1,22 +1,22 @@
-"""What a reflection sequence is: its schema, its validation, and the conversion from and to the published form.
+"""Defines reflection sequences: their schema, their validation, and the conversion from and to the published form.
 
-A row holds `messages` and `type`. A reflection row reads
+A row has `messages` and `type`. A reflection row contains
 
     user        the reflection instruction: the problem, with the request to write code, run it, analyze and repair
     assistant   analysis and fenced code            \\
-    tool        what the interpreter printed         | the reflection sequence
+    tool        output of the interpreter            | the reflection sequence
     assistant   analysis and fenced code, ...       /
-    user        the re-answer instruction: the one-off request, as a user would put it
+    user        the re-answer instruction: the one-off request, as a user would write it
     assistant   the final answer
 
-A `generation` row is any plain instruction conversation. Both may start with one `system` message. All contents are
-strings, so that chat templates and TRL's `SFTTrainer(assistant_only_loss=True)` take the rows as they are.
+A `generation` row is any plain instruction conversation. Both kinds may start with one `system` message. All contents
+are strings, so chat templates and TRL's `SFTTrainer(assistant_only_loss=True)` accept the rows unchanged.
 
-The rows published with ReflectionCoder (https://huggingface.co/papers/2405.17057) hold typed blocks instead: the whole
-reflection sequence is one assistant message whose content lists `text`, `code` and `execution` blocks, and `messages`
-may be a JSON string. [`from_typed_blocks`] and [`to_typed_blocks`] convert without loss in both directions.
+The rows published with ReflectionCoder (https://huggingface.co/papers/2405.17057) have typed blocks instead. The whole
+reflection sequence is one assistant message, whose content lists `text`, `code` and `execution` blocks. `messages` may
+be a JSON string. [`from_typed_blocks`] and [`to_typed_blocks`] convert without loss in both directions.
 
-This module knows nothing of tokens, masks or models.
+This module does not depend on tokens, masks or models.
 """
 
 from collections.abc import Mapping
@@ -37,15 +37,15 @@ ROLES = ("system", "user", "assistant", "tool")
 @dataclass(frozen=True)
 class Block:
     """
-    A stretch of one message: `content[start:end]` is text, fenced code (its fences included) or execution output.
+    Marks a part of one message: `content[start:end]` is text, fenced code (including its fences) or execution output.
 
     Args:
         type (`str`):
             `"text"`, `"code"` or `"execution"`.
         start (`int`):
-            First character of the block in the message's content.
+            Index of the first character of the block in the message's content.
         end (`int`):
-            Character after its last one.
+            Index after its last character.
     """
 
     type: BlockType
@@ -55,12 +55,12 @@ class Block:
 
 def split_blocks(message: dict[str, Any]) -> list[Block]:
     """
-    Split a message's content into its blocks, in order.
+    Splits a message's content into its blocks, in order.
 
-    Fenced code of an assistant message, as [`reflection_trl.fences`] reads it, is a `code` block and what stands around it is
-    `text`; a line that holds prose and a fence belongs to the code; a tool message is one
-    `execution` block; other messages are one `text` block. Where the message carries `blocks` (see
-    [`from_typed_blocks`]), those types and lengths count instead. One newline between two neighbors belongs to neither.
+    In an assistant message, fenced code, as [`reflection_trl.fences`] finds it, is a `code` block, and the text around
+    it is a `text` block. A line with prose and a fence belongs to the code. A tool message is one `execution` block.
+    Other messages are one `text` block. If the message has `blocks` (see [`from_typed_blocks`]), their types and
+    lengths apply instead. One newline between two blocks belongs to neither.
 
     Args:
         message (`dict`):
@@ -82,10 +82,10 @@ def split_blocks(message: dict[str, Any]) -> list[Block]:
         return [Block("text", 0, len(content))]
     blocks, start = [], 0
     for fence in find_fences(content):
-        if fence.start < start:  # it opens on the line on which the one before it is closed
+        if fence.start < start:  # it opens on the line on which the previous fence closes
             blocks[-1] = Block("code", blocks[-1].start, fence.end)
         else:
-            if fence.start > start:  # `start` stands after the newline that separates it from the block before
+            if fence.start > start:  # `start` is after the newline that separates it from the previous block
                 blocks.append(Block("text", start, fence.start - 1))
             blocks.append(Block("code", fence.start, fence.end))
         start = fence.end + 1
@@ -96,21 +96,22 @@ def split_blocks(message: dict[str, Any]) -> list[Block]:
 
 def from_typed_blocks(row: dict[str, Any]) -> dict[str, Any]:
     """
-    Convert a row of the published form (typed blocks, `messages` as a list or as a JSON string) to this package's.
+    Converts a row of the published form (typed blocks, `messages` as a list or as a JSON string) to the form of this
+    package.
 
-    Each run of `text` and `code` blocks becomes an assistant message, with code in fences, and each `execution` block a
-    tool message. Blocks that the text alone would not give back (text that itself holds fenced code, two neighbors of
-    one type) are kept apart by the key `blocks` of the message: the type and length of each.
+    Each run of `text` and `code` blocks becomes an assistant message with code in fences. Each `execution` block
+    becomes a tool message. If the blocks cannot be recovered from the text alone (text that contains fenced code, two
+    adjacent blocks of one type), the message has a key `blocks` with the type and length of each.
 
     Args:
         row (`dict`):
-            Row with `messages` and `type`. Further columns are kept.
+            Row with `messages` and `type`. Other columns are kept.
 
     Returns:
         `dict`: The row in the form that [`validate_row`] describes.
 
     Raises:
-        ValueError: If the contents are not lists of typed blocks; one sentence names the field and the fix.
+        ValueError: If the contents are not lists of typed blocks. The one-line message names the field and the fix.
     """
     row = read_row(row)
     _validate_typed_blocks(row["messages"], "row")
@@ -119,14 +120,14 @@ def from_typed_blocks(row: dict[str, Any]) -> dict[str, Any]:
 
 def to_typed_blocks(row: dict[str, Any]) -> dict[str, Any]:
     """
-    Convert a row of this package to the published form: the inverse of [`from_typed_blocks`].
+    Converts a row of this package to the published form: the inverse of [`from_typed_blocks`].
 
-    Code keeps its content only; a fence that is not a plain `python` one is remembered in the block's optional keys
-    `language` or `markdown`.
+    Only the content of code is kept. A fence that is not a plain `python` fence is recorded in the optional keys
+    `language` or `markdown` of the block.
 
     Args:
         row (`dict`):
-            Row with `messages` and `type`. Further columns are kept.
+            Row with `messages` and `type`. Other columns are kept.
 
     Returns:
         `dict`: The row with typed blocks; `messages` is a list.
@@ -144,12 +145,12 @@ def to_typed_blocks(row: dict[str, Any]) -> dict[str, Any]:
 
 def normalize_row(row: Mapping[str, Any], where: str = "row") -> dict[str, Any]:
     """
-    Bring a row of any form that is read into this package's form and validate it.
+    Converts a row of any supported form to the form of this package and validates it.
 
     Args:
         row (`Mapping`):
-            Row in one of the forms of [`~reflection_trl.row_forms`]: `messages`, `prompt` and `completion`, or `conversations`; contents
-            are strings or typed blocks. Without `type` it is a generation row.
+            Row in one of the forms of [`~reflection_trl.row_forms`]: `messages`, `prompt` and `completion`, or
+            `conversations`. Contents are strings or typed blocks. A row without `type` is a generation row.
         where (`str`, *optional*, defaults to `"row"`):
             How errors name the row, such as `"row 17 of the train dataset"`.
 
@@ -157,7 +158,7 @@ def normalize_row(row: Mapping[str, Any], where: str = "row") -> dict[str, Any]:
         `dict`: A valid row.
 
     Raises:
-        ValueError: If the structure is wrong; one sentence names the row, the field and the fix.
+        ValueError: If the structure is wrong. The one-line message names the row, the field and the fix.
     """
     normalized = read_row(row, where)
     if any(isinstance(message["content"], list) for message in normalized["messages"]):
@@ -169,7 +170,7 @@ def normalize_row(row: Mapping[str, Any], where: str = "row") -> dict[str, Any]:
 
 def validate_row(row: dict[str, Any], where: str = "row") -> None:
     """
-    Check that a row in this package's form is one that can be trained on.
+    Checks that a row in the form of this package can be trained on.
 
     Args:
         row (`dict`):
@@ -178,7 +179,7 @@ def validate_row(row: dict[str, Any], where: str = "row") -> None:
             How errors name the row.
 
     Raises:
-        ValueError: If the structure is wrong; one sentence names the row, the field and the fix.
+        ValueError: If the structure is wrong. The one-line message names the row, the field and the fix.
     """
     messages, row_type = row["messages"], row.get("type")
     if not isinstance(row_type, str) or row_type not in ROW_TYPES:
@@ -224,7 +225,7 @@ def _validate_blocks(blocks: Any, role: str, content: str, field: str) -> None:
     if not isinstance(blocks, list):
         raise ValueError(f"{field} must be a list, got {quote(blocks)}; {fix}")
     for block in blocks:
-        # No `isinstance(length, int)`: True is an integer to Python
+        # Not `isinstance(length, int)`, because `True` is an `int` in Python
         if not isinstance(block, dict) or block.get("type") not in types or type(block.get("length")) is not int:
             raise ValueError(
                 f"{field} must hold a `type` ({', '.join(types)}) and a `length` for each block, got {quote(block)}; {fix}"
@@ -307,7 +308,7 @@ def _to_typed_block(block: Block, content: str) -> dict[str, Any]:
     if block.type != "code":
         return {"type": block.type, "content": segment}
     fence = read_fence(segment)
-    if fence is None:  # typed as code, but there is no fence, or prose beside it: keep the segment itself
+    if fence is None:  # typed as code without a fence, or with prose: keep the segment unchanged
         return {"type": "code", "content": segment, "markdown": segment}
     typed = {"type": "code", "content": fence.code}
     if segment != fence_code(fence.code):

@@ -1,4 +1,4 @@
-"""The final answers of reflection rows, as the rows of plain supervised fine-tuning: the baseline, with the tools that everybody has."""
+"""Converts reflection rows to rows for plain supervised fine-tuning (SFT) on the final answers, the baseline."""
 
 from typing import Any, TypeVar
 
@@ -15,10 +15,11 @@ _FEATURES = Features({"prompt": _TURNS, "completion": _TURNS})
 
 def final_answers(dataset: AnyDataset) -> AnyDataset:
     """
-    Convert rows to prompt and completion: the request alone and the final answer to it, without the reflection sequence between.
+    Converts rows to prompt and completion: the request and its final answer, without the reflection sequence between
+    them.
 
-    That is what rejection sampling would train on: answers that passed, without the attempts before them. TRL's `SFTTrainer` takes the
-    rows as they are and trains on the completions.
+    Rejection sampling would train on the same data: answers that passed, without the attempts before them. TRL's
+    `SFTTrainer` accepts these rows and trains on the completions.
 
     Example:
 
@@ -35,11 +36,12 @@ def final_answers(dataset: AnyDataset) -> AnyDataset:
             Rows in any form that [`~reflection_trl.sequences.normalize_row`] reads.
 
     Returns:
-        The dataset with the columns `prompt` and `completion`, each a list of turns. The prompt of a reflection row is its last request, after
-        the system turn if there is one; that of a generation row is all but its last turn.
+        The dataset with the columns `prompt` and `completion`, each a list of turns. The prompt of a reflection row is
+        its last request, after the system turn if there is one. The prompt of a generation row is all turns but the
+        last.
 
     Raises:
-        ValueError: If a row's structure is wrong; of a stream, when that row is read.
+        ValueError: If the structure of a row is wrong. For a stream, the error is raised when that row is read.
     """
     if isinstance(dataset, (DatasetDict, IterableDatasetDict)):
         return type(dataset)({split: final_answers(rows) for split, rows in dataset.items()})

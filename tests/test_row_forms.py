@@ -75,10 +75,10 @@ def test_type_of_a_row_is_kept():
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({}, "`messages` is missing or empty, and so is any other form of it; rows need `messages`"),
-        ({"text": "x"}, "`messages` is missing or empty"),
-        ({"prompt": "q"}, "`messages` is missing or empty"),
-        ({"prompt": "q", "completion": None}, "`messages` is missing or empty"),
+        ({}, "`messages` and all other forms of it are missing or empty; rows need `messages`"),
+        ({"text": "x"}, "`messages` and all other forms of it are missing or empty"),
+        ({"prompt": "q"}, "`messages` and all other forms of it are missing or empty"),
+        ({"prompt": "q", "completion": None}, "`messages` and all other forms of it are missing or empty"),
         ({"prompt": 3, "completion": "a"}, "`prompt` must be a list"),
         ({"prompt": "q", "completion": [{"role": "assistant"}]}, "`completion[0]` must be an object with `role`"),
         ({"conversations": []}, "`conversations` must be a list"),
@@ -105,12 +105,12 @@ def test_type_of_a_row_is_kept():
         ),
         (
             {"messages": [U, A], "tools": [{"name": "f"}]},
-            "`tools` is set, which is not rendered here; write the tools into",
+            "`tools` is set, but is not rendered here; write the tools into",
         ),
         ({"messages": [U, A], "tools": '[{"name": "f"}]'}, "`tools` is set"),
         (
             {"messages": [U, A], "chat_template_kwargs": {"a": 1}},
-            "`chat_template_kwargs` is set, which is not rendered here; set `chat_template_kwargs` in the",
+            "`chat_template_kwargs` is set, but is not rendered here; set `chat_template_kwargs` in the",
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}, A]},

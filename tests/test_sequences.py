@@ -236,8 +236,12 @@ GOOD = (U("RI"), A("a"), T("t"), U("I"), A("c"))
 @pytest.mark.parametrize(
     ("row", "field", "fix"),
     [
-        ({"type": "reflection"}, "`messages` is missing", "a list of turns"),
-        ({"messages": None, "type": "reflection"}, "`messages` is missing", "a list of turns"),
+        ({"type": "reflection"}, "`messages` and all other forms of it are missing", "a list of turns"),
+        (
+            {"messages": None, "type": "reflection"},
+            "`messages` and all other forms of it are missing",
+            "a list of turns",
+        ),
         ({"messages": "[{", "type": "reflection"}, "`messages` is a string that is not JSON", "give a list of turns"),
         (
             {"messages": '{"role": "user"}', "type": "reflection"},

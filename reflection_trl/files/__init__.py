@@ -1,1 +1,1 @@
-"""What lies on disk: the folder of a run, the folder of a model, and the processes that share them."""
+"""Reads and writes files: run folders, model folders, and the files that processes share."""

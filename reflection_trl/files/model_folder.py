@@ -1,4 +1,4 @@
-"""Whether a model's name can be one: said before weights are loaded, and before the Hub is asked for what was meant to be here."""
+"""Validates model names and local folders before anything is loaded or downloaded."""
 
 import hashlib
 import json
@@ -6,22 +6,22 @@ import os
 from pathlib import Path
 
 
-# Training changes weights everywhere, so that some of them tell; all of them may be a hundred gigabytes
+# Training changes weights everywhere, so a sample of them suffices; all of them can be a hundred gigabytes
 _PIECES, _PIECE_BYTES = 64, 4096
 
 
 def check_model_folder(name: str | os.PathLike[str], what: str = "model") -> None:
     """
-    Refuses a name that means a folder on this machine in which there is no model. Names that may be Hub ids pass.
+    Rejects a local folder that contains no model. Names that may be Hub ids pass.
 
     Args:
         name (`str` or `PathLike`):
             Folder or Hub id.
         what (`str`, *optional*, defaults to `"model"`):
-            What the error calls it.
+            The word for it in the error message.
 
     Raises:
-        ValueError: If there is no such folder, or neither a model nor an adapter with its base model in it.
+        ValueError: If the folder does not exist, or contains neither a model nor an adapter with its base model.
     """
     name = os.fspath(name)
     folder = Path(name)
@@ -49,16 +49,16 @@ def check_model_folder(name: str | os.PathLike[str], what: str = "model") -> Non
 
 def weights_digest(name: str | os.PathLike[str]) -> str | None:
     """
-    Tells the weights in a folder from others, by pieces of them.
+    Returns a digest that distinguishes the weights of a folder from others, computed from samples of them.
 
     Args:
         name (`str` or `PathLike`):
             Folder or Hub id.
 
     Returns:
-        `str`, *optional*: `None` where there are none on this machine.
+        `str`, *optional*: `None` if there are no weights on this machine.
     """
-    # Not training_args.bin, which stays where weights are removed
+    # Not training_args.bin, which remains when weights are deleted
     files = sorted(Path(name).glob("*.safetensors")) or sorted(Path(name).glob("*model*.bin"))
     digest = hashlib.sha256()
     for path in files:
@@ -73,11 +73,11 @@ def weights_digest(name: str | os.PathLike[str]) -> str | None:
 
 def check_exists(what: str, name: str) -> None:
     """
-    Refuses a path that does not exist; names that may be Hub ids pass.
+    Rejects a path that does not exist. Names that may be Hub ids pass.
 
     Args:
         what (`str`):
-            What the error calls it.
+            The word for it in the error message.
         name (`str`):
             Path or Hub id.
     """
@@ -89,7 +89,7 @@ def check_exists(what: str, name: str) -> None:
 
 def is_path(name: str) -> bool:
     """
-    Returns whether a name can only mean a path: a Hub id has one slash at most, and nobody's name is `models` or
+    Returns whether a name can only be a path. A Hub id has at most one slash, and no namespace is called `models` or
     `out`.
     """
     path = Path(name)

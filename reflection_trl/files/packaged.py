@@ -9,14 +9,14 @@ _PACKAGE = Path(__file__).parents[1]
 
 def packaged(name: str) -> Path | None:
     """
-    Returns the path of a file or folder that comes with the package, in a clone as in an installed wheel.
+    Returns the path of a file or folder of the package, in a clone or in an installed wheel.
 
     Args:
         name (`str`):
             Name as in the repository, such as `"recipes/smollm2-135m/distill.yaml"` or `"metrics/pass_at_k"`.
 
     Returns:
-        `Path` or `None`: Where it is; `None` if the package has no such file.
+        `Path` or `None`: The path; `None` if the package has no such file.
 
     Example:
 
@@ -30,7 +30,7 @@ def packaged(name: str) -> Path | None:
     parts = Path(name).parts
     if not parts or parts[0] not in ("recipes", "metrics") or ".." in parts:
         return None
-    # A wheel has both folders inside the package, a clone beside it
+    # In a wheel both folders are inside the package, in a clone beside it
     for root in (_PACKAGE, _PACKAGE.parent):
         if (root / name).exists():
             return root / name
@@ -43,8 +43,8 @@ def find_recipe(name: str) -> Path | None:
 
     Args:
         name (`str`):
-            A file of the user's, or a recipe's name with or without `recipes/` and `.yaml`, such as
-            `"qwen2.5-coder-1.5b/distill"`. A file of the user's wins.
+            A file of the user, or the name of a recipe with or without `recipes/` and `.yaml`, such as
+            `"qwen2.5-coder-1.5b/distill"`. The user's file takes precedence.
 
     Returns:
         `Path` or `None`: The file; `None` if there is none.
@@ -59,22 +59,22 @@ def find_recipe(name: str) -> Path | None:
 
 
 def recipe_names() -> list[str]:
-    """Returns the names that [`find_recipe`] knows, such as `"smollm2-135m/distill.yaml"`, in order."""
+    """Returns the names that [`find_recipe`] accepts, such as `"smollm2-135m/distill.yaml"`, in order."""
     root = packaged("recipes")
     return [] if root is None else sorted(str(path.relative_to(root)) for path in root.rglob("*.yaml"))
 
 
 def resolve_packaged(value: Any) -> Any:
     """
-    Replaces names of packaged files by their paths, in a setting or in a structure of settings.
+    Replaces names of packaged files with their paths, in a setting or a structure of settings.
 
     Args:
         value (`Any`):
-            Value of a setting. In lists and dicts each value is looked at; a string that names a file in the working
-            directory stays as it is.
+            Value of a setting. The function looks at each value in lists and dicts. A string that names a file in the
+            working directory is unchanged.
 
     Returns:
-        `Any`: The same with paths that can be opened from any working directory.
+        `Any`: The same structure with paths that are valid from any working directory.
     """
     if isinstance(value, dict):
         return {key: resolve_packaged(item) for key, item in value.items()}

@@ -1,4 +1,4 @@
-"""Processes that share nothing but a folder, as `accelerate launch` starts them."""
+"""Coordinates processes that share only a folder, as `accelerate launch` starts them."""
 
 import os
 
@@ -22,16 +22,16 @@ _LAUNCHER = frozenset(
 
 def place_among_processes() -> tuple[int, int]:
     """
-    Returns the index of this process and the number of processes. Each one is given one GPU and forgets the others; with more
-    processes than GPUs in `CUDA_VISIBLE_DEVICES`, several have the same. To be called before anything looks at the
-    GPUs.
+    Returns the index of this process and the number of processes, and assigns one GPU to the process. With more
+    processes than GPUs in `CUDA_VISIBLE_DEVICES`, several processes share a GPU. Call it before anything initializes
+    the GPUs.
     """
     process, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if processes > 1:
         visible = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
         local = int(os.environ.get("LOCAL_RANK", process))
         os.environ["CUDA_VISIBLE_DEVICES"] = visible[local % len(visible)] if visible else str(local)
-    # vLLM's engine would take them for its own, and wait for the launcher's store for ever
+    # vLLM's engine would read these variables as its own, and wait for the launcher's store forever
     for name in [name for name in os.environ if name in _LAUNCHER or name.startswith("TORCHELASTIC_")]:
         del os.environ[name]
     return process, processes

@@ -1,4 +1,4 @@
-"""Reads rows of a dataset or file, without loading more than asked for."""
+"""Reads rows of a dataset or file, and loads no more than requested."""
 
 import json
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ class RowsError(Exception):
 
 def read_rows(source: str, split: str, first: int, number: int, config: str | None = None) -> list[dict[str, Any]]:
     """
-    Read rows of a dataset without loading more than needed.
+    Reads rows of a dataset, and loads no more than needed.
 
     Args:
         source (`str`):
@@ -23,7 +23,7 @@ def read_rows(source: str, split: str, first: int, number: int, config: str | No
         first (`int`):
             First row.
         number (`int`):
-            How many rows; fewer come where the dataset ends.
+            Number of rows; fewer are returned at the end of the dataset.
         config (`str`, *optional*):
             Configuration of a dataset id or directory.
 
@@ -34,7 +34,7 @@ def read_rows(source: str, split: str, first: int, number: int, config: str | No
         RowsError: If there is no such file, dataset, split or row, or the columns are missing.
     """
     if not source.strip("/ "):
-        raise RowsError(f"{source!r} is no dataset: give a file, a directory or a dataset id.")
+        raise RowsError(f"{source!r} is not a dataset: give a file, a directory or a dataset id.")
     path = Path(source)
     if path.suffix in (".json", ".jsonl", ".parquet") and not path.is_file():
         raise RowsError(f"There is no file '{source}'.")
@@ -73,14 +73,16 @@ def _read_file(path: Path, first: int, number: int) -> tuple[list[dict[str, Any]
             before = sum(1 for _ in islice(lines, first))
             wanted = list(islice(lines, number))
         return _objects(map(json.loads, wanted), path), None if wanted else before
-    except (ValueError, OSError) as error:  # pyarrow's errors are of these types too
+    except (ValueError, OSError) as error:  # includes pyarrow's errors
         raise RowsError(f"'{path}' cannot be read as {path.suffix[1:]} ({_first_line(error)}).") from None
 
 
 def _objects(rows: Iterable[Any], path: Path) -> list[dict[str, Any]]:
     rows = list(rows)
     if not all(isinstance(row, dict) for row in rows):
-        raise RowsError(f"'{path}' holds something else than objects; a row is an object with `messages` and `type`.")
+        raise RowsError(
+            f"'{path}' contains values that are not objects; a row is an object with `messages` and `type`."
+        )
     return rows
 
 

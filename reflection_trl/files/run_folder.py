@@ -1,14 +1,14 @@
-"""The folder of a run: every rollout in it as soon as it is made, and what the next run of the same command finds there.
+"""Stores the state of a run on disk: append-only records, locks and results. A rerun of the same command resumes from it.
 
-run.json                     what the run is: its settings, by which another run is told from it
-weights.json                 of a model in a folder: what tells its weights from those of another training
-rollouts/00000.jsonl         rollouts as they ended, one file for each process that makes them
-sessions/00000-*.json        what each session of a process has spent so far
-queue/00000.jsonl            which tasks each of several processes takes and finishes: see `work_queue`
-rows/accepted-00000.jsonl    the outcome, in the order of the problems: see `reflection_sequences`
-rows/set_aside-00000.jsonl   accepted ones that `min_repaired_share` leaves out
-rows/rejected-00000.jsonl    rejected ones, with the reason
-statistics.json, build.png   the outcome in figures
+run.json                     settings of the run, which distinguish it from other runs
+weights.json                 of a model in a folder: digest of its weights
+rollouts/00000.jsonl         completed rollouts, one file per process
+sessions/00000-*.json        tokens and programs of each session of a process so far
+queue/00000.jsonl            tasks that each process takes and finishes: see `work_queue`
+rows/accepted-00000.jsonl    accepted rows, in the order of the problems: see `reflection_sequences`
+rows/set_aside-00000.jsonl   accepted rows that `min_repaired_share` excludes
+rows/rejected-00000.jsonl    rejected rollouts, with the reason
+statistics.json, build.png   statistics of the run
 """
 
 import contextlib
@@ -28,32 +28,32 @@ FORMAT_VERSION = 1
 ROWS_PER_SHARD = 2000
 _SYNC_SECONDS = 2.0
 _LOCK_ATTEMPTS = 20
-# What another process of the same run may have made before this one looks
+# Files that another process of the same run may have created before this one starts
 _OWN_FILES = re.compile(r"run\.json|\.lock-\d+|\.run\.json\.\d+\.partial")
 
 
 class RunError(RuntimeError):
-    """A run cannot begin, or go on. The message says what to do; what was done is kept."""
+    """Raised when a run cannot start or resume. The message gives the fix. Existing results are kept."""
 
 
 @dataclass
 class Session:
     """
-    What one process has spent since it was started, answers and programs of unfinished rollouts included.
+    Counts what one process has used since its start, including answers and programs of unfinished rollouts.
 
     Args:
         process (`int`):
-            Number of the process.
+            Index of the process.
         began (`float`):
-            Seconds of the epoch.
+            Start time, in seconds since the epoch.
         until (`float`):
-            When these figures were written.
+            Time of the last update.
         prompt_tokens (`int`):
-            Of all requests that were answered.
+            Tokens of all answered requests.
         completion_tokens (`int`):
-            Of all answers.
+            Tokens of all answers.
         runs (`int`):
-            Programs that were run.
+            Programs that ran.
     """
 
     process: int = 0
@@ -66,20 +66,20 @@ class Session:
 
 class RunFolder:
     """
-    The folder of one run.
+    Manages the folder of one run.
 
     Args:
         path (`str` or `Path`):
-            The folder; made when it is not there.
+            The folder. It is created if it does not exist.
         settings (`dict`):
-            What the run is. A folder that holds a run with other settings is refused.
+            Settings of the run. A folder with a run of other settings raises an error.
         process (`int`, *optional*, defaults to `0`):
-            Number of this process among those that work for it.
+            Index of this process among the processes of the run.
         records (`str`, *optional*, defaults to `"rollouts"`):
-            Name of the subfolder with what [`RunFolder.append`] adds.
+            Name of the subfolder for the records of [`RunFolder.append`].
 
     Raises:
-        [`RunError`]: If the folder holds something else, cannot be written, or another process is at work in it.
+        [`RunError`]: If the folder has other content or cannot be written, or another process uses it.
     """
 
     def __init__(
@@ -88,14 +88,14 @@ class RunFolder:
         self.path = Path(path)
         self.process = process
         self._records = self.path / records
-        settings = json.loads(json.dumps(settings))  # as it will be read again
+        settings = json.loads(json.dumps(settings))  # as they will be read again
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file: give a folder for the run.")
         if self.path.is_dir() and not (self.path / "run.json").exists():
             names = {entry.name for entry in self.path.iterdir()} - {records}
             strange = sorted(name for name in names if not _OWN_FILES.fullmatch(name))
             if strange:
-                raise RunError(f"{self.path} holds {strange[0]!r} and no run: give an empty or a new folder.")
+                raise RunError(f"{self.path} contains {strange[0]!r} and no run: give an empty or a new folder.")
         try:
             self._records.mkdir(parents=True, exist_ok=True)
             self._lock = self._take_lock()
@@ -120,14 +120,14 @@ class RunFolder:
 
     def __exit__(self, *error: object) -> None:
         if self._file is not None:
-            with contextlib.suppress(OSError):  # a full disk has been reported already
+            with contextlib.suppress(OSError):  # a full disk was reported before
                 os.fsync(self._file.fileno())
             self._file.close()
         self._lock.close()
 
     def _take_lock(self) -> Any:
-        lock = open(self.path / f".lock-{self.process}", "w")  # noqa: SIM115 (held as long as the run is)
-        # One that was killed may take a moment to end
+        lock = open(self.path / f".lock-{self.process}", "w")  # noqa: SIM115 (open as long as the run)
+        # A process that was killed may take a moment to end
         for patience in reversed(range(_LOCK_ATTEMPTS)):
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -143,11 +143,11 @@ class RunFolder:
 
     def is_locked(self, process: int) -> bool:
         """
-        Returns whether another process of this run is at work.
+        Returns whether another process of this run is active.
 
         Args:
             process (`int`):
-                Its number.
+                Its index.
         """
         try:
             with open(self.path / f".lock-{process}") as lock:
@@ -181,7 +181,7 @@ class RunFolder:
         if key is None:
             return
         if self._has_nothing():
-            # It never began, for want of a model perhaps; mending that must not ask for a new folder
+            # The run never began, perhaps for lack of a model; fixing that must not require a new folder
             shutil.rmtree(self.path / "sessions", ignore_errors=True)
             write_json(file, {"format_version": FORMAT_VERSION, **settings})
             return
@@ -191,7 +191,7 @@ class RunFolder:
         )
 
     def _has_nothing(self) -> bool:
-        """Returns whether no process has made anything here, nor is at it."""
+        """Returns whether no process has written results here, and none is active."""
         numbers = (int(lock.name.rpartition("-")[2]) for lock in self.path.glob(".lock-*"))
         return not any(file.stat().st_size for file in self._records.glob("*.jsonl")) and not any(
             number != self.process and self.is_locked(number) for number in numbers
@@ -199,17 +199,18 @@ class RunFolder:
 
     def check_weights(self, model: str, weights: str | None) -> None:
         """
-        Refuses to go on with what a model has made that was trained again in its folder since: it would pass for the new one's.
+        Rejects results of a model whose weights have changed since: they would count as results of the new weights.
 
         Args:
             model (`str`):
-                The folder.
+                The folder of the model.
             weights (`str`, *optional*):
-                Tells its weights from others, as [`~reflection_trl.files.model_folder.weights_digest`] does. With
-                `None`, where they are gone or a server's, nothing is refused: what is there can be judged without.
+                Digest of its weights, from [`~reflection_trl.files.model_folder.weights_digest`]. With `None`, for
+                missing weights or a server, nothing is rejected, because existing results can be scored without
+                weights.
 
         Raises:
-            [`RunError`]: If they have changed, or the folder of the run cannot be written.
+            [`RunError`]: If the weights have changed, or the run folder cannot be written.
         """
         if weights is None:
             return
@@ -219,7 +220,7 @@ class RunFolder:
                 return
             if file.exists() and next(self.records(), None) is not None:
                 raise RunError(
-                    f"{self.path} holds what {model!r} has made before its weights were changed: give another `output_dir`, or "
+                    f"{self.path} contains results of {model!r} from before its weights changed: give another `output_dir`, or "
                     "remove that folder."
                 )
             write_json(file, {"weights": weights})
@@ -235,7 +236,7 @@ class RunFolder:
         return self._records / f"{self.process:05d}.jsonl"
 
     def _cut_torn_line(self) -> None:
-        """Removes what a crash has left of a line at the end of this process's file."""
+        """Removes an incomplete line that a crash left at the end of this process's file."""
         if not self._own_file.exists():
             return
         with open(self._own_file, "rb+") as file:
@@ -251,11 +252,11 @@ class RunFolder:
                 file.truncate(whole)
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Returns all rollouts so far, of all processes; a line that is not whole is left out."""
+        """Returns all rollouts of all processes so far. Incomplete lines are skipped."""
         return self._read({})
 
     def new_records(self) -> Iterator[dict[str, Any]]:
-        """Rollouts of all processes that this method has not given before."""
+        """Yields the rollouts of all processes that this method has not yielded before."""
         return self._read(self._seen)
 
     def _read(self, seen: dict[Path, int]) -> Iterator[dict[str, Any]]:
@@ -276,10 +277,10 @@ class RunFolder:
 
     def append(self, record: dict[str, Any]) -> None:
         """
-        Adds a rollout. It survives the end of this process at once, and that of the machine after about two seconds.
+        Appends a rollout. It is safe at once if this process ends, and after about two seconds if the machine fails.
 
         Raises:
-            [`RunError`]: If the disk is full; the file is left as it was before.
+            [`RunError`]: If the disk is full. The file is unchanged then.
         """
         line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         before = None
@@ -297,8 +298,8 @@ class RunFolder:
                 with contextlib.suppress(OSError):
                     self._file.truncate(before)
             raise RunError(
-                f"{self._own_file} cannot be written ({error.strerror or error}): make room and run the same command again; what was "
-                "made before is kept."
+                f"{self._own_file} cannot be written ({error.strerror or error}): make room and run the same command again; earlier "
+                "results are kept."
             ) from error
 
     # The queue of several processes
@@ -335,7 +336,7 @@ class RunFolder:
     # Sessions
 
     def keep_session(self, session: Session) -> None:
-        """Writes what a session has spent so far. Figures are not worth a run: a full disk is passed over."""
+        """Writes the counts of a session so far. A full disk is ignored, because these counts are not essential."""
         session.until = time.time()
         with contextlib.suppress(OSError):
             folder = self.path / "sessions"
@@ -343,20 +344,20 @@ class RunFolder:
             write_json(folder / f"{session.process:05d}-{session.began:.3f}.json", asdict(session))
 
     def sessions(self) -> list[Session]:
-        """Returns all sessions of all processes, up to their last figures."""
+        """Returns all sessions of all processes, with their latest counts."""
         return [Session(**json.loads(file.read_text())) for file in sorted((self.path / "sessions").glob("*.json"))]
 
-    # The outcome
+    # Results
 
     def write_rows(self, kind: str, rows: Sequence[dict[str, Any]]) -> None:
         """
-        Writes the outcome of one kind, in shards, in place of what was there.
+        Writes the rows of one kind in shards, and replaces earlier ones.
 
         Args:
             kind (`str`):
                 `"accepted"`, `"set_aside"` or `"rejected"`.
             rows (`Sequence[dict]`):
-                In their order.
+                The rows, in order.
         """
         folder = self.path / "rows"
         folder.mkdir(exist_ok=True)
@@ -379,7 +380,7 @@ class RunFolder:
 
 
 def write_json(file: Path, content: Any) -> None:
-    """Writes a file in one step: it is whole or absent."""
+    """Writes a file atomically: it is either complete or absent."""
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
         partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

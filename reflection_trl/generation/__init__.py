@@ -1,4 +1,4 @@
-"""Answers from models: the same call for a server, for vLLM and for transformers."""
+"""Generates completions, with the same call for a server, for vLLM and for transformers."""
 
 from .settings import GenerationArguments, open_generator, with_served_name
 from .types import BudgetExhaustedError, Completion, Generate, GenerationError, RequestRefusedError, Sampling

@@ -1,4 +1,4 @@
-"""Requests of one batch, each drawn and ended by itself: what it gets does not depend on the others."""
+"""Samples and ends each request of a batch separately, so that its completion does not depend on the others."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -11,11 +11,12 @@ from .types import Sampling
 
 class DrawEach(LogitsProcessor):
     """
-    Chooses the next token of each row by a sampling and a random generator of its own. Greedy search then takes it.
+    Samples the next token of each row with the row's own sampling settings and random generator. Greedy search then
+    selects it.
 
     Args:
         samplings (`Sequence[Sampling]`):
-            Of the rows.
+            Sampling settings of each row.
     """
 
     def __init__(self, samplings: Sequence[Sampling]):
@@ -40,27 +41,28 @@ class DrawEach(LogitsProcessor):
         probabilities = logits.softmax(-1).cpu()
         while True:
             token = int(torch.multinomial(probabilities, 1, generator=generator))
-            # In the nucleus, or drawn again: the same distribution as with the rest cut off, and nothing is sorted
+            # Sampled again until it is in the nucleus: the same distribution as after truncation, without sorting
             if probabilities[probabilities > probabilities[token]].sum() < top_p:
                 return token
 
 
 class EndEach(StoppingCriteria):
     """
-    Ends each row at an end token, one of its stop texts, or its length, or when its answer is no longer waited for.
+    Ends each row at an end token, at one of its stop texts, at its maximum length, or when its request is canceled.
 
     Args:
         requests (`Sequence`):
-            Of the rows, with `sampling`, `room` and `done`.
+            The request of each row, with `sampling`, `room` and `done`.
         prompt_length (`int`):
-            Tokens before the answers, padding included.
+            Number of tokens before the completions, including padding.
         ends (`Collection[int]`):
             Ids of end tokens.
-        tokenizer: decodes.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            Decodes the completions.
 
     Attributes:
         lengths (`list[int]`):
-            Tokens of each answer, its end token included; 0 until it has ended.
+            Number of tokens of each completion, including its end token; 0 until it has ended.
     """
 
     def __init__(self, requests: Sequence[Any], prompt_length: int, ends: Collection[int], tokenizer: Any):
@@ -87,7 +89,7 @@ class EndEach(StoppingCriteria):
 
 
 def ends_in_stop(answer: list[int], stop: Sequence[str], tokenizer: Any) -> bool:
-    """Returns whether the last token has completed one of the stop texts."""
+    """Returns whether the last token completes one of the stop texts."""
     if not stop:
         return False
     reach = max(len(text.encode("utf-8", "replace")) for text in stop) + 8  # a token is at least a byte

@@ -1,4 +1,7 @@
-"""Answers from any OpenAI-compatible server: vLLM, SGLang, TGI, llama.cpp, or the router of Inference Providers."""
+"""
+Generates completions with any OpenAI-compatible server: vLLM, SGLang, TGI, llama.cpp, or the router of Inference
+Providers.
+"""
 
 import asyncio
 import json
@@ -18,19 +21,19 @@ from .usage import Usage
 logger = logging.getLogger(__name__)
 
 PROVIDERS_URL = "https://router.huggingface.co/v1"
-# The pauses between double, to four minutes in all: a server may restart meanwhile
+# The pauses double after each attempt, to four minutes in total, since a server may restart in the meantime
 ATTEMPTS = 10
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-# Of a server that was never reached, and of a request that runs into the time limit
+# For a server that was never reached, and for a request that exceeds the time limit
 FEW_ATTEMPTS = 3
-# Refused before any was answered: it is not the prompts
+# The server rejected all requests so far, so the prompts are not the cause
 REFUSALS = 16
-# The server could not, this once
+# Temporary errors of the server
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504, 529}
-# Asked too often, which says nothing of the request
+# Rate limited: the request itself may be valid
 CROWDED = 429
 
-# When a request that fails again and again is reported, and how often at most
+# When a request that fails repeatedly is reported, and the minimum time between reports
 REPORTED_FROM, REPORT_SECONDS = 3, 30.0
 
 _REASONS = {"length": "length", "max_tokens": "length", "model_length": "length", "content_filter": "refused"}
@@ -38,7 +41,7 @@ _T = TypeVar("_T")
 
 
 class _FailedAttempt(Exception):
-    """The same request may be answered next time."""
+    """Raised by an attempt that may succeed when it is repeated."""
 
     def __init__(self, said: str, attempts: int = ATTEMPTS, pause: float | None = None, crowded: bool = False):
         super().__init__(said)
@@ -49,29 +52,30 @@ class _FailedAttempt(Exception):
 
 class EndpointGenerator:
     """
-    A [`Generate`] on a server: an asynchronous context manager.
+    Implements [`Generate`] with a server. Use it as an asynchronous context manager.
 
     Args:
         model (`str`, *optional*):
-            The model's name, as the server knows it. Asked of the server when not given.
+            Name of the model on the server. If it is not given, the server is queried for it.
         base_url (`str`, *optional*):
-            The server's address, up to and with `/v1`. Without it, an Inference Provider is asked through the Hub's router.
+            Address of the server, up to and including `/v1`. Without it, requests go to an Inference Provider through
+            the Hub's router.
         api_key_variable (`str`, *optional*):
-            Environment variable that holds the server's key. By default, the Hub's token goes to the router and none to a
-            `base_url`.
+            Environment variable with the API key of the server. By default, the router receives the Hub's token, and a
+            `base_url` receives no key.
         max_concurrency (`int`, *optional*, defaults to `64`):
-            Requests in flight at a time.
+            Maximum number of concurrent requests.
         requests_per_minute (`float`, *optional*):
             Rate limit; none by default.
         timeout (`float`, *optional*, defaults to `600.0`):
-            Seconds after which an unanswered request is made again.
+            Time in seconds after which an unanswered request is repeated.
         chat_template_kwargs (`dict`, *optional*):
-            Further variables for the chat template, such as `{"enable_thinking": False}`.
+            Additional variables for the chat template, such as `{"enable_thinking": False}`.
         usage ([`Usage`], *optional*):
             Counters and budget.
 
     Raises:
-        [`GenerationError`]: If there is no key, or what should be one cannot be.
+        [`GenerationError`]: If the API key is missing or invalid.
     """
 
     def __init__(
@@ -103,11 +107,12 @@ class EndpointGenerator:
         self._reported = float("-inf")
 
     async def __aenter__(self) -> "EndpointGenerator":
-        # Not the Hub's client: it refuses any server in offline mode, holds 100 connections, and has no raw prompts
+        # Not the Hub's client: it refuses all servers in offline mode, keeps 100 connections, and does not support raw
+        # prompts
         try:
             import aiohttp
         except ImportError as error:
-            raise GenerationError("Servers are asked through aiohttp: `pip install aiohttp`.") from error
+            raise GenerationError("Requests to a server need aiohttp: `pip install aiohttp`.") from error
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._concurrency),
             timeout=aiohttp.ClientTimeout(total=self._timeout),
@@ -133,7 +138,7 @@ class EndpointGenerator:
             route, content = "/completions", prompt
         else:
             route, content = "/chat/completions", "".join(turn["content"] for turn in prompt)
-        # No token is shorter than a byte
+        # A token has at least one byte
         async with self.usage.request(len(content.encode("utf-8", "replace")) + sampling.max_tokens):
             answer = await self.request("POST", route, lambda answer: read_completion(answer, content), body)
             self._answered += 1
@@ -143,25 +148,25 @@ class EndpointGenerator:
         self, method: str, route: str, read: Callable[[Any], _T], body: dict[str, Any] | None = None
     ) -> _T:
         """
-        Makes a request until the server answers it, or says for good that it will not.
+        Sends a request until the server answers it or rejects it permanently.
 
         Args:
             method (`str`):
-                Of HTTP.
+                HTTP method.
             route (`str`):
-                Behind the base URL.
+                Path after the base URL.
             read (`Callable`):
-                Makes the result of the answer's JSON; a `ValueError`, `TypeError` or `LookupError` of it says that
-                this is no answer.
+                Converts the JSON of the response. A `ValueError`, `TypeError` or `LookupError` means that the response
+                is invalid.
             body (`dict`, *optional*):
-                Of the request.
+                Body of the request.
 
         Raises:
-            [`RequestRefusedError`]: If the server answers others, and not this one.
+            [`RequestRefusedError`]: If the server rejects this request but answers others.
             [`GenerationError`]: If it answers none.
         """
         answered_before, number = self._answered, 1
-        # Each kind of failure has a limit of its own: one timeout after two passing errors is the first timeout
+        # Each kind of failure has its own limit: a timeout after two temporary errors counts as the first timeout
         failed: Counter[int] = Counter()
         while True:
             try:
@@ -170,7 +175,8 @@ class EndpointGenerator:
                     return self._read(await self._attempt(method, route, body), read)
             except _FailedAttempt as failure:
                 if failure.crowded and self._answered > answered_before:
-                    # Others were served: it is a matter of waiting for a turn, and must not count as an answer that failed
+                    # Other requests were answered, so this one waits for its turn; that must not count as a failed
+                    # attempt
                     answered_before, number = self._answered, 1
                     failed.clear()
                 failed[failure.attempts] += 1
@@ -186,9 +192,7 @@ class EndpointGenerator:
             await asyncio.sleep(pause)
 
     async def _answers_others(self) -> bool:
-        """
-        Returns whether a server that has answered before still does: asked for one token after a prompt of one word.
-        """
+        """Checks that a server that has answered before still does, with a one-word prompt and one token."""
         if not self._answered:
             return False
         body = {"model": self.model, **request_fields([{"role": "user", "content": "Hi"}], Sampling(max_tokens=1))}
@@ -199,7 +203,7 @@ class EndpointGenerator:
         return True
 
     def _report(self, failure: _FailedAttempt, number: int) -> None:
-        """Says what is being tried again and for how long, from the third attempt on and twice a minute at most."""
+        """Logs the repeated request and the time left, from the third attempt on and at most twice a minute."""
         now = asyncio.get_running_loop().time()
         if number < REPORTED_FROM or now < self._reported + REPORT_SECONDS:
             return
@@ -211,7 +215,7 @@ class EndpointGenerator:
         )  # fmt: skip
 
     async def _attempt(self, method: str, route: str, body: dict[str, Any] | None) -> str:
-        """Returns the text of a good answer."""
+        """Returns the text of a successful response."""
         import aiohttp
 
         try:
@@ -274,7 +278,7 @@ class EndpointGenerator:
         return names[0]
 
     def _brief(self, text: str, length: int = 300) -> str:
-        """One line of what a server said, which may have repeated the key."""
+        """Returns one line of a server's message, with the API key removed."""
         text = text.replace(self._key, "<hidden>") if self._key else text
         return " ".join(text.split())[:length]
 
@@ -287,11 +291,11 @@ class EndpointGenerator:
 
 
 def _read_key(variable: str | None, base_url: str | None) -> str | None:
-    """Returns the key to send; never the Hub's token to somebody's server."""
+    """Returns the API key to send. The Hub's token is never sent to another server."""
     if variable:
         key: str | None = os.environ.get(variable, "").strip()
         if not key:
-            raise GenerationError(f"The environment variable {variable} is not set: it should hold the key.")
+            raise GenerationError(f"The environment variable {variable} is not set: set it to the API key.")
     elif base_url:
         return None
     else:
@@ -301,12 +305,14 @@ def _read_key(variable: str | None, base_url: str | None) -> str | None:
         if not key:
             raise GenerationError("Inference Providers need a token of the Hub: run `hf auth login`, or set HF_TOKEN.")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise GenerationError(f"{variable or 'The token of the Hub'} holds characters that no key has: copy it anew.")
+        raise GenerationError(
+            f"{variable or 'The token of the Hub'} contains characters that no key has: copy it again."
+        )
     return key
 
 
 def _retry_after(value: str) -> float | None:
-    """Seconds that the server asks to wait, given as such or as a date."""
+    """Returns the number of seconds that the server asks to wait, from a number or a date."""
     try:
         seconds = float(value)
     except ValueError:
@@ -320,7 +326,7 @@ def _retry_after(value: str) -> float | None:
 def request_fields(
     prompt: Sequence[dict[str, Any]] | str, sampling: Sampling, chat_template_kwargs: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Returns the body of a request, but for the model."""
+    """Returns the body of a request without the model."""
     fields: dict[str, Any] = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -332,28 +338,29 @@ def request_fields(
         fields["seed"] = sampling.seed
     if isinstance(prompt, str):
         return {"prompt": prompt, **fields}
-    if chat_template_kwargs:  # as vLLM, SGLang and llama.cpp name them
+    if chat_template_kwargs:  # the field name of vLLM, SGLang and llama.cpp
         fields["chat_template_kwargs"] = chat_template_kwargs
-    if prompt[-1]["role"] == "assistant":  # as vLLM and SGLang name it
+    if prompt[-1]["role"] == "assistant":  # the field names of vLLM and SGLang
         fields |= {"continue_final_message": True, "add_generation_prompt": False}
     return {"messages": list(prompt), **fields}
 
 
 def read_completion(answer: Any, prompt: str) -> Completion:
     """
-    Returns an answer of either route, of which servers leave out whatever they like.
+    Parses the response of either route. Servers may omit any field.
 
     Args:
-        answer: the JSON.
+        answer (`Any`):
+            The JSON of the response.
         prompt (`str`):
-            What was asked, to estimate its tokens where the server does not count them.
+            The prompt, to estimate its tokens if the server does not count them.
 
     Raises:
-        ValueError, TypeError, LookupError or AttributeError: If it is none.
+        ValueError, TypeError, LookupError or AttributeError: If the response is not a completion.
     """
     choice, usage = answer["choices"][0], answer.get("usage") or {}
     text = choice["message"].get("content") if "message" in choice else choice["text"]
-    if isinstance(text, list):  # in parts, of which the thinking is no answer
+    if isinstance(text, list):  # in parts, of which the thinking is not part of the answer
         parts = [part for part in text if isinstance(part, dict) and part.get("type") == "text"]
         text = "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
     text = text if isinstance(text, str) else ""
@@ -366,5 +373,5 @@ def read_completion(answer: Any, prompt: str) -> Completion:
 
 
 def _tokens(count: Any, text: str) -> int:
-    """How many tokens a text has, estimated where the server does not say."""
+    """Returns the number of tokens of a text, estimated if the server does not report it."""
     return count if isinstance(count, int) else (len(text.encode("utf-8", "replace")) + 2) // 3

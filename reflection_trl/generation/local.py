@@ -1,4 +1,4 @@
-"""Answers from a model in this process, by transformers alone."""
+"""Generates completions with a transformers model in this process."""
 
 import asyncio
 import itertools
@@ -14,7 +14,7 @@ from .usage import Usage
 
 @dataclass(eq=False)
 class _Request:
-    """A prompt, how many tokens there may be behind it, and who waits for them."""
+    """Holds a prompt, the maximum number of new tokens, and the future that waits for them."""
 
     ids: list[int]
     sampling: Sampling
@@ -24,26 +24,26 @@ class _Request:
 
 class TransformersGenerator:
     """
-    A [`Generate`] on a model of transformers: an asynchronous context manager. Requests in flight are answered together, on
-    a GPU by continuous batching, on the CPU in batches.
+    Implements [`Generate`] with a transformers model. Use it as an asynchronous context manager. Concurrent requests
+    are batched: with continuous batching on a GPU, in static batches on the CPU.
 
-    On the CPU, each request has random numbers of its own: the same request with the same seed is answered alike, whatever
-    else is in its batch. Continuous batching does not honor seeds. The sampling settings in the model's own
+    On the CPU, each request has its own random generator: the same request with the same seed gives the same
+    completion, whatever else is in its batch. Continuous batching ignores seeds. The sampling settings of the model's
     `generation_config.json` are not used.
 
     Args:
         model (`str`):
-            Name on the Hub, or a directory.
+            Model id on the Hub, or a folder.
         revision (`str`, *optional*):
             Commit, branch or tag on the Hub.
         dtype (`str`, *optional*, defaults to `"auto"`):
-            Of the weights; `"auto"` is that of the files on a GPU, and float32 on the CPU.
+            Data type of the weights; `"auto"` is that of the files on a GPU, and float32 on the CPU.
         max_context (`int`, *optional*):
-            Longest prompt and answer together, in tokens; the model's own by default.
+            Maximum number of tokens of prompt and completion together; by default the model's context length.
         batch_size (`int`, *optional*, defaults to `16`):
-            Most requests in a batch, on the CPU.
+            Maximum number of requests in a batch, on the CPU.
         chat_template_kwargs (`dict`, *optional*):
-            Further variables for the chat template, such as `{"enable_thinking": False}`.
+            Additional variables for the chat template, such as `{"enable_thinking": False}`.
         usage ([`Usage`], *optional*):
             Counters and budget.
 
@@ -77,12 +77,12 @@ class TransformersGenerator:
             self._model = AutoModelForCausalLM.from_pretrained(model, revision=revision, dtype=dtype)
             device = PartialState().device if self._continuous_batching else "cpu"
             self._model = self._model.to(device).eval()  # type: ignore[arg-type] # `to` is wrapped
-        except Exception as error:  # of files, formats, memory, packages, remote code
+        except Exception as error:  # files, formats, memory, packages, remote code
             raise GenerationError(f"The model {model!r} cannot be loaded: {first_line(error)}") from error
         ends = self._model.generation_config.eos_token_id
         ends = {*(ends if isinstance(ends, list) else [ends]), self._tokenizer.eos_token_id} - {None}
         pad = next((one for one in (self._tokenizer.pad_token_id, *sorted(ends)) if one is not None), 0)
-        # Nothing else of the model's own: a penalty on repetitions, say, would bend what the caller asks for
+        # No other setting of the model: a repetition penalty, for example, would change the requested sampling
         self._model.generation_config = GenerationConfig(eos_token_id=sorted(ends) or None, pad_token_id=pad)
         self._ends = ends
         config = self._model.config.get_text_config()
@@ -129,8 +129,7 @@ class TransformersGenerator:
 
     def _text_behind(self, ids: list[int], answer: list[int]) -> str:
         """
-        Returns the answer as text. Some tokenizers drop a leading space, so it is decoded behind the end of the
-        prompt.
+        Decodes the completion. Some tokenizers drop a leading space, so the end of the prompt is decoded with it.
         """
         before, both = (
             self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -143,7 +142,7 @@ class TransformersGenerator:
     def _start_manager(self) -> Any:
         from transformers import ContinuousBatchingConfig, GenerationConfig
 
-        # With every sampler present, each request may set its own
+        # With all samplers enabled, each request may use its own
         config = GenerationConfig(
             do_sample=True,
             temperature=0.99,
@@ -179,7 +178,7 @@ class TransformersGenerator:
             max_new_tokens=request.room,
             streaming=bool(sampling.stop),
             temperature=1.0 if greedy else float(sampling.temperature),
-            # Of tokens that are equally likely, `top_k` keeps all, and `top_p` one
+            # Of tokens with equal probability, `top_k` keeps all, and `top_p` one
             top_p=0.0 if greedy else float(sampling.top_p),
             top_k=1 if greedy else self._vocabulary,
         )
@@ -206,7 +205,7 @@ class TransformersGenerator:
         batch: list[_Request] = []
         try:
             while self._waiting:
-                await asyncio.sleep(0)  # lets those that are about to ask join
+                await asyncio.sleep(0)  # lets requests that are about to be sent join the batch
                 batch = self._next_batch()
                 answers = await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, batch)
                 for request, answer in zip(batch, answers, strict=True):
@@ -218,11 +217,11 @@ class TransformersGenerator:
                         request.done.set_result(answer)
         finally:
             for request in (*batch, *self._waiting):
-                request.done.cancel()  # where there is no answer yet
+                request.done.cancel()  # if it has no completion yet
 
     def _next_batch(self) -> list[_Request]:
         """
-        Returns the first requests that fit into the context together, padding included. Those given up are left out.
+        Returns the first requests that fit into the context together, including padding. Canceled ones are skipped.
         """
         batch: list[_Request] = []
         rest: list[_Request] = []
@@ -240,7 +239,7 @@ class TransformersGenerator:
         return batch
 
     def _answer(self, batch: list[_Request]) -> Sequence[list[int] | Exception]:
-        """Returns tokens for each request. When a batch fails, each of its requests is tried by itself."""
+        """Generates the tokens of each request. If a batch fails, each of its requests is tried separately."""
         if not batch:
             return []
         try:

@@ -1,4 +1,4 @@
-"""Which model answers, and by what: the arguments that recipes share."""
+"""Defines the arguments that select a model and a backend, shared by all commands."""
 
 import contextlib
 import importlib.util
@@ -21,14 +21,14 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 @dataclass
 class GenerationArguments:
     """
-    Arguments of [`open_generator`], as recipes take them.
+    Arguments of [`open_generator`] and of the commands that generate.
 
     Raises:
-        ValueError: If they do not say which model answers, or a value is out of its range.
+        ValueError: If no model is specified, or a value is out of range.
     """
 
     model_name_or_path: str | None = field(
-        default=None, metadata={"help": "Model: a name on the Hub, a directory, or a name that the endpoint knows."}
+        default=None, metadata={"help": "Model id on the Hub, folder, or name of the model on the server."}
     )
     model_revision: str | None = field(
         default=None, metadata={"help": "Commit, branch or tag of the model on the Hub."}
@@ -36,72 +36,75 @@ class GenerationArguments:
     backend: str = field(
         default="auto",
         metadata={
-            "help": f"Of {', '.join(BACKENDS)}. 'auto' takes the endpoint where --base_url is given, else vLLM where it is "
+            "help": f"One of {', '.join(BACKENDS)}. 'auto' is the endpoint if --base_url is given, else vLLM if it is "
             "installed and there is a GPU, else transformers."
         },
     )
     base_url: str | None = field(
         default=None,
         metadata={
-            "help": "OpenAI-compatible server, such as http://localhost:8000/v1. For --backend endpoint without it, the "
-            "model is asked of an Inference Provider, with the Hub's token."
+            "help": "OpenAI-compatible server, such as http://localhost:8000/v1. With --backend endpoint and no base URL, "
+            "requests go to an Inference Provider, with the Hub's token."
         },
     )
     api_key_variable: str | None = field(
         default=None,
-        metadata={"help": "Environment variable that holds the server's key. Keys are taken no other way."},
+        metadata={"help": "Environment variable with the API key of the server. No option accepts the key itself."},
     )
-    max_concurrency: int = field(default=64, metadata={"help": "Requests in flight at an endpoint."})
-    requests_per_minute: float | None = field(default=None, metadata={"help": "Rate limit of an endpoint."})
-    max_requests: int | None = field(default=None, metadata={"help": "Budget: stop after so many requests."})
+    max_concurrency: int = field(default=64, metadata={"help": "Maximum number of concurrent requests to a server."})
+    requests_per_minute: float | None = field(default=None, metadata={"help": "Rate limit for a server."})
+    max_requests: int | None = field(default=None, metadata={"help": "Budget: stop after this number of requests."})
     max_total_tokens: int | None = field(
-        default=None, metadata={"help": "Budget: stop after so many tokens, prompts and answers together."}
+        default=None, metadata={"help": "Budget: stop after this number of tokens, prompts and completions together."}
     )
     max_context: int | None = field(
-        default=None, metadata={"help": "Longest prompt and answer together, in tokens; the model's own by default."}
+        default=None,
+        metadata={"help": "Maximum tokens of prompt and completion together; by default the model's context length."},
     )
     chat_template_kwargs: dict[str, Any] | str | None = field(
         default=None,
         metadata={
-            "help": "Further variables for the chat template, such as '{\"enable_thinking\": false}': those that the model was trained with."
+            "help": "Variables for the chat template, such as '{\"enable_thinking\": false}'; use those of the training."
         },
     )
-    dtype: str = field(default="auto", metadata={"help": f"Of a local model's weights, one of {', '.join(DTYPES)}."})
-    gpu_memory_utilization: float = field(default=0.9, metadata={"help": "Share of the GPU's memory that vLLM takes."})
+    dtype: str = field(
+        default="auto", metadata={"help": f"Data type of a local model's weights, one of {', '.join(DTYPES)}."}
+    )
+    gpu_memory_utilization: float = field(default=0.9, metadata={"help": "Share of the GPU memory that vLLM uses."})
     kv_cache_memory_bytes: int | None = field(
         default=None,
         metadata={
-            "help": "Memory for vLLM's cache of keys and values, which it otherwise finds out; for several processes on one GPU, "
-            "which would count each other's."
+            "help": "Memory in bytes for vLLM's KV cache, instead of the profiled size. Set it if several processes share a "
+            "GPU, since each would otherwise count the memory of the others."
         },
     )
     tensor_parallel_size: int = field(
-        default=1, metadata={"help": "GPUs that share one copy of the model, with vLLM."}
+        default=1, metadata={"help": "Number of GPUs that share one copy of the model, with vLLM."}
     )
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
             raise ValueError(f"--backend {self.backend!r}: use one of {', '.join(BACKENDS)}.")
         if self.model_name_or_path is None and self.base_url is None:
-            raise ValueError("Which model should answer? Give --model_name_or_path, or --base_url of a server.")
+            raise ValueError("No model specified: pass --model_name_or_path, or --base_url of a server.")
         if self.backend in ("vllm", "transformers") and self.base_url is not None:
-            raise ValueError(f"--backend {self.backend} runs the model here, so it takes no --base_url.")
+            raise ValueError(f"--backend {self.backend} runs the model on this machine: remove --base_url.")
         if self.base_url is not None:
             address = urlsplit(self.base_url)
             if "@" in address.netloc:
                 raise ValueError(
-                    "--base_url holds a password: put the key into a variable and name it as --api_key_variable."
+                    "--base_url contains a password: put the key into a variable and pass its name as --api_key_variable."
                 )
             if address.scheme not in ("http", "https") or not address.netloc:
                 raise ValueError(
-                    f"--base_url {self.base_url!r} is no address: it looks like http://localhost:8000/v1."
+                    f"--base_url {self.base_url!r} is not an address: use the form http://localhost:8000/v1."
                 )
         if isinstance(self.chat_template_kwargs, str):
-            with contextlib.suppress(ValueError):  # what is no JSON is no object either
+            with contextlib.suppress(ValueError):  # text that is not JSON is not an object either
                 self.chat_template_kwargs = json.loads(self.chat_template_kwargs)
         if not isinstance(self.chat_template_kwargs, dict | None):
             raise ValueError(
-                f"--chat_template_kwargs {self.chat_template_kwargs!r} is no JSON object; give one such as "
+                f"--chat_template_kwargs {self.chat_template_kwargs!r} is not a JSON object; give one such as "
                 "'{\"enable_thinking\": false}'."
             )
         if self.dtype not in DTYPES:
@@ -125,7 +128,7 @@ class GenerationArguments:
 
     @property
     def model(self) -> str:
-        """What answers: the model's name, or the server's address where none is given."""
+        """Returns the name of the model, or the address of the server if no name is given."""
         return self.model_name_or_path or str(self.base_url)
 
     @property
@@ -135,12 +138,12 @@ class GenerationArguments:
 
     @property
     def weights(self) -> str | None:
-        """Tells the weights of a model in a folder from others, as [`~reflection_trl.files.model_folder.weights_digest`] does."""
+        """Returns a digest of the weights in a folder, see [`~reflection_trl.files.model_folder.weights_digest`]."""
         return None if self.chosen_backend == "endpoint" else weights_digest(self.model)
 
     @property
     def chosen_backend(self) -> str:
-        """Returns the backend that `"auto"` stands for on this machine."""
+        """Returns the backend that `"auto"` selects on this machine."""
         if self.backend != "auto":
             return self.backend
         if self.base_url is not None:
@@ -158,13 +161,13 @@ Arguments = TypeVar("Arguments", bound=GenerationArguments)
 
 def with_served_name(arguments: Arguments) -> Arguments:
     """
-    Returns the arguments with the model's name, asked of the server where only its address is given.
+    Adds the name of the model to the arguments, queried from the server if only an address is given.
 
-    Rows, cards and results then name the model, and a run can be resumed when the server has moved.
+    Rows, cards and results then name the model, and a run can be resumed on another server.
 
     Args:
         arguments ([`GenerationArguments`]):
-            Which model, and by what.
+            Model and backend.
 
     Raises:
         [`GenerationError`]:
@@ -185,14 +188,14 @@ def with_served_name(arguments: Arguments) -> Arguments:
 
 def open_generator(arguments: GenerationArguments) -> AbstractAsyncContextManager[Generate]:
     """
-    Returns the generator that the arguments ask for: an asynchronous context manager, with `model` and `usage`.
+    Creates the generator for the arguments: an asynchronous context manager with `model` and `usage`.
 
     Args:
         arguments ([`GenerationArguments`]):
-            Which model, and by what.
+            Model and backend.
 
     Raises:
-        [`GenerationError`]: If the model cannot be had; the sentence says why.
+        [`GenerationError`]: If the model is not available; the message gives the reason.
     """
     usage = Usage(max_requests=arguments.max_requests, max_tokens=arguments.max_total_tokens)
     backend = arguments.chosen_backend

@@ -1,4 +1,4 @@
-"""From a conversation to the text that a local model goes on from."""
+"""Renders a conversation as the prompt text of a local model."""
 
 import functools
 import json
@@ -12,16 +12,17 @@ def as_prompt(
     prompt: Sequence[dict[str, Any]] | str, tokenizer: Any, model: str, variables: dict[str, Any] | None = None
 ) -> str:
     """
-    Returns the prompt as text, special tokens included.
+    Renders a prompt as text, including special tokens.
 
     Args:
         prompt (`list[dict]` or `str`):
-            A conversation, whose last turn is gone on with when it is the assistant's, or a raw prompt.
-        tokenizer: the model's.
+            A conversation or a raw prompt. If the last turn is the assistant's, the model continues it.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            Tokenizer of the model.
         model (`str`):
-            Its name, for messages.
+            Name of the model, for messages.
         variables (`dict`, *optional*):
-            Further ones for the template.
+            Additional variables for the template.
 
     Raises:
         [`GenerationError`]: If the model has no chat template.
@@ -31,7 +32,7 @@ def as_prompt(
         return _encodable((tokenizer.bos_token or "") + prompt if _adds_bos(tokenizer) else prompt)
     if not tokenizer.chat_template:
         raise GenerationError(
-            f"The tokenizer of {model!r} has no chat template: give a model that was tuned for conversations, or raw prompts."
+            f"The tokenizer of {model!r} has no chat template: use an instruct model, or raw prompts."
         )
     from jinja2 import TemplateSyntaxError
 
@@ -56,7 +57,7 @@ def as_prompt(
 
 @functools.lru_cache(maxsize=4)
 def _renderer(tokenizer: Any, variables: str) -> Any:
-    """Knows in which role a template writes output of runs."""
+    """Returns the renderer, which determines the role of execution output in the template."""
     from ..rendering import ChatTemplateRenderer
 
     return ChatTemplateRenderer(tokenizer, chat_template_kwargs=json.loads(variables))
@@ -64,10 +65,10 @@ def _renderer(tokenizer: Any, variables: str) -> Any:
 
 def check_prompt_length(length: int, context: int) -> int:
     """
-    Returns tokens that are left for the answer.
+    Returns the number of tokens that are left for the completion.
 
     Raises:
-        [`RequestRefusedError`]: If there is no room for one, or no prompt.
+        [`RequestRefusedError`]: If the prompt is empty or leaves no room.
     """
     if not length:
         raise RequestRefusedError("The prompt is empty.")
@@ -82,5 +83,5 @@ def _adds_bos(tokenizer: Any) -> bool:
 
 
 def _encodable(text: str) -> str:
-    """Returns the text with a question mark for each half of a surrogate pair, which no tokenizer takes."""
+    """Replaces each half of a surrogate pair, which no tokenizer accepts, with a question mark."""
     return text.encode("utf-8", "replace").decode("utf-8")

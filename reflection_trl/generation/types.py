@@ -1,4 +1,4 @@
-"""What goes to a model and what comes back, whichever way it is served."""
+"""Defines requests to a model and its completions, for all backends."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -7,22 +7,22 @@ from typing import Any, Protocol
 @dataclass(frozen=True)
 class Sampling:
     """
-    How one answer is drawn.
+    Sampling settings of one completion.
 
     Args:
         temperature (`float`, *optional*, defaults to `0.0`):
-            0 takes the likeliest token at each step.
+            0 selects the most probable token at each step (greedy).
         top_p (`float`, *optional*, defaults to `1.0`):
-            Nucleus: tokens are drawn from the likeliest ones that add up to this probability.
+            Nucleus sampling: tokens are sampled from the most probable ones whose probabilities add up to this value.
         max_tokens (`int`, *optional*, defaults to `1024`):
-            The longest answer, in tokens.
+            Maximum number of tokens of the completion.
         stop (`tuple[str]`, *optional*):
-            Texts at which the answer ends; they are not part of it.
+            Texts at which the completion ends. They are not part of it.
         seed (`int`, *optional*):
-            Makes a draw repeatable, as far as the server honors it.
+            Makes sampling reproducible, if the backend supports seeds.
 
     Raises:
-        ValueError: If a value is out of its range.
+        ValueError: If a value is out of range.
     """
 
     temperature: float = 0.0
@@ -39,23 +39,24 @@ class Sampling:
         if self.max_tokens < 1:
             raise ValueError(f"`max_tokens` must be at least 1, got {self.max_tokens}.")
         if isinstance(self.stop, str) or not all(self.stop):
-            raise ValueError(f"`stop` must be a tuple of texts that are not empty, got {self.stop!r}.")
+            raise ValueError(f"`stop` must be a tuple of non-empty strings, got {self.stop!r}.")
 
 
 @dataclass(frozen=True)
 class Completion:
     """
-    One answer.
+    One completion.
 
     Args:
         text (`str`):
-            What the model wrote. Empty where it wrote nothing.
+            The generated text, possibly empty.
         finish_reason (`str`):
-            `"stop"`, `"length"` (cut at `max_tokens` or at the end of the context), or `"refused"` (a content filter).
+            `"stop"`, `"length"` (truncated at `max_tokens` or at the end of the context), or `"refused"` (a content
+            filter).
         prompt_tokens (`int`):
-            Tokens of the request.
+            Number of tokens of the prompt.
         completion_tokens (`int`):
-            Tokens of the answer.
+            Number of tokens of the completion.
     """
 
     text: str
@@ -65,28 +66,28 @@ class Completion:
 
 
 class GenerationError(RuntimeError):
-    """No answer could be had: the endpoint is dead, says no, or the request is too long. The message says what to do."""
+    """Raised when no completion is possible: the server is down or rejects requests. The message gives the fix."""
 
 
 class RequestRefusedError(GenerationError):
-    """This one prompt cannot be answered (too long, or refused by the server); others can."""
+    """Raised when one prompt is rejected (too long, or refused by the server), while others are not."""
 
 
 class BudgetExhaustedError(GenerationError):
-    """The budget of requests or tokens that the user set is used up."""
+    """Raised when the user's budget of requests or tokens is used up."""
 
 
 class Generate(Protocol):
     """
-    Draws one answer. What the builder and the evaluation call; many calls are in flight at a time.
+    Generates one completion. The builder and the evaluation make many concurrent calls.
 
-    A conversation is a list of `{"role", "content"}`; when its last turn is the assistant's, the answer goes on from there.
-    A `str` is a raw prompt, sent without a chat template.
+    A conversation is a list of `{"role", "content"}`. If its last turn is the assistant's, the completion continues
+    it. A `str` is a raw prompt, sent without a chat template.
     """
 
     async def __call__(self, prompt: list[dict[str, Any]] | str, sampling: Sampling) -> Completion: ...
 
 
 def first_line(error: object) -> str:
-    """What an error says, without the pages that some say behind it."""
+    """Returns the first line of an error message."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]

@@ -1,4 +1,4 @@
-"""What a build or an evaluation has asked of a model, and what it may ask."""
+"""Counts the requests and tokens of a run, and enforces their budget."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,22 +11,22 @@ from .types import BudgetExhaustedError, Completion
 @dataclass
 class Usage:
     """
-    Counters of one generator, and its budget. However many requests are in flight, the budget is kept to: what a request
-    may use at most is set aside while it is made, and one that no longer fits waits for what others leave over.
+    Counts the requests and tokens of one generator, and enforces a budget, also for concurrent requests. Each request
+    reserves its maximum while it runs. A request that no longer fits waits for the unused part of others.
 
     Args:
         requests (`int`):
-            Answers that were had.
+            Number of completed requests.
         retries (`int`):
-            Further attempts at requests that had failed.
+            Number of repeated attempts after failures.
         prompt_tokens (`int`):
             Tokens of all prompts.
         completion_tokens (`int`):
-            Tokens of all answers.
+            Tokens of all completions.
         max_requests (`int`, *optional*):
-            The budget of answers; none by default.
+            Budget of completed requests; unlimited by default.
         max_tokens (`int`, *optional*):
-            The budget of tokens, prompts and answers together; none by default.
+            Budget of tokens, prompts and completions together; unlimited by default.
     """
 
     requests: int = 0
@@ -43,20 +43,21 @@ class Usage:
 
     @property
     def tokens(self) -> int:
-        """Returns tokens of prompts and answers together."""
+        """Returns the number of tokens of prompts and completions together."""
         return self.prompt_tokens + self.completion_tokens
 
     @asynccontextmanager
     async def request(self, tokens: int) -> AsyncIterator[None]:
         """
-        Sets aside what one request may use at most, for as long as it is made.
+        Reserves the maximum of one request while it runs.
 
         Args:
             tokens (`int`):
-                Of the prompt and of the longest answer.
+                Tokens of the prompt and of the longest possible completion.
 
         Raises:
-            [`BudgetExhaustedError`]: If the budget does not hold that, and no other request can give any back.
+            [`BudgetExhaustedError`]: If the budget is too small for the request, and no other request can return a
+            reserved part.
         """
         while (reason := self._exceeded(tokens)) is not None:
             if not self._open:
@@ -73,7 +74,7 @@ class Usage:
             self._released = asyncio.Event()
 
     def count(self, completion: Completion) -> Completion:
-        """Adds an answer, and hands it on."""
+        """Adds a completion to the counts, and returns it."""
         self.requests += 1
         self.prompt_tokens += completion.prompt_tokens
         self.completion_tokens += completion.completion_tokens

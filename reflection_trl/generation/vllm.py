@@ -1,4 +1,6 @@
-"""Answers from vLLM in this process: one engine on the GPUs of this machine, as many requests in flight as it takes."""
+"""
+Generates completions with vLLM in this process: one engine on the GPUs of this machine, with concurrent requests.
+"""
 
 import itertools
 import os
@@ -11,7 +13,7 @@ from .types import Completion, GenerationError, RequestRefusedError, Sampling, f
 from .usage import Usage
 
 
-# Of a model's configuration, what weights of another training may change
+# Parts of a model's configuration that may differ between weights of the same model
 _NOT_SHAPE = (
     "_name_or_path",
     "bos_token_id",
@@ -26,32 +28,34 @@ _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the sizes that vLLM has ker
 
 class VLLMGenerator:
     """
-    A [`Generate`] on vLLM's asynchronous engine: an asynchronous context manager. Start it under `if __name__ == "__main__":`, since
-    the engine starts processes.
+    Implements [`Generate`] with vLLM's asynchronous engine. Use it as an asynchronous context manager. Start it under
+    `if __name__ == "__main__":`, since the engine starts processes.
 
-    The seeds of requests are not used: vLLM's sampler goes through seeded requests one by one, and which tokens come out depends on what
-    else is in the batch all the same.
+    Seeds of requests are ignored: vLLM's sampler processes seeded requests one by one, and the sampled tokens would
+    still depend on the rest of the batch.
 
     Args:
         model (`str`):
-            Name on the Hub, or a directory: of a model, or of a LoRA adapter, which is then served over its base model.
+            Model id on the Hub, or a folder, of a model or of a LoRA adapter. An adapter is served on top of its base
+            model.
         revision (`str`, *optional*):
             Commit, branch or tag on the Hub.
         dtype (`str`, *optional*, defaults to `"auto"`):
-            Of the weights.
+            Data type of the weights.
         max_context (`int`, *optional*):
-            Longest prompt and answer together, in tokens; the model's own by default. A shorter one leaves room for more requests.
+            Maximum number of tokens of prompt and completion together; by default the model's context length. A lower
+            value leaves memory for more requests.
         gpu_memory_utilization (`float`, *optional*, defaults to `0.9`):
-            Share of the GPU's memory that the engine takes, and that must be free when it starts.
+            Share of the GPU memory that the engine uses. It must be free when the engine starts.
         kv_cache_memory_bytes (`int`, *optional*):
-            Memory for the cache of keys and values, in place of what is left of that share. Engines that start on one GPU at the same
-            time would count each other's memory.
+            Memory in bytes for the KV cache, instead of the rest of that share. Engines that start on one GPU at the
+            same time would otherwise count each other's memory.
         tensor_parallel_size (`int`, *optional*, defaults to `1`):
             GPUs that share one copy of the model.
         seed (`int`, *optional*):
-            Of all draws; by default another one each time.
+            Seed of all samples; random by default.
         chat_template_kwargs (`dict`, *optional*):
-            Further variables for the chat template, such as `{"enable_thinking": False}`.
+            Additional variables for the chat template, such as `{"enable_thinking": False}`.
         usage ([`Usage`], *optional*):
             Counters and budget.
 
@@ -78,7 +82,7 @@ class VLLMGenerator:
         self.usage = usage or Usage()
         self._variables = chat_template_kwargs or {}
         self._numbers = itertools.count()
-        # A forked engine cannot use a GPU that this process has looked at
+        # A forked engine cannot use a GPU that this process has initialized
         os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
         try:
             from vllm import AsyncEngineArgs
@@ -90,7 +94,7 @@ class VLLMGenerator:
             ) from None
         try:
             source = _served_model(model, revision)
-        except Exception as error:  # of files, formats, the Hub
+        except Exception as error:  # files, formats, the Hub
             raise GenerationError(f"The adapter {model!r} cannot be loaded: {first_line(error)}") from error
         self._adapter = source.pop("adapter")
         arguments = AsyncEngineArgs(
@@ -100,15 +104,17 @@ class VLLMGenerator:
             gpu_memory_utilization=gpu_memory_utilization,
             kv_cache_memory_bytes=kv_cache_memory_bytes,
             tensor_parallel_size=tensor_parallel_size,
-            # Not 0: processes that share a run would draw the same for the same prompt, and a run that goes on what it had drawn
+            # Not 0: processes of one run would sample the same completions for a prompt, and a resumed run would
+            # repeat its own
             seed=secrets.randbits(31) if seed is None else seed,
-            enable_prefix_caching=True,  # a repair's prompt begins with the one before
+            enable_prefix_caching=True,  # a repair prompt starts with the previous prompt
             disable_log_stats=True,
         )
         try:
-            # Batches as large as those of `vllm.LLM`: an engine without a context answers 128 requests at a time, not 1024
+            # Batches as large as those of `vllm.LLM`: without a usage context, an engine answers 128 requests at a
+            # time, not 1024
             self._engine = AsyncLLM.from_engine_args(arguments, usage_context=UsageContext.LLM_CLASS)
-        except Exception as error:  # of files, formats, memory, drivers
+        except Exception as error:  # files, formats, memory, drivers
             raise GenerationError(f"vLLM cannot load {model!r}: {first_line(error)} (see its log above).") from error
         self._tokenizer = self._engine.get_tokenizer()
         self._context = self._engine.model_config.max_model_len
@@ -121,8 +127,8 @@ class VLLMGenerator:
 
     def can_load(self, model: str) -> bool:
         """
-        Returns whether `load_weights` can go on with a model: whether it has the shape and the tokenizer of this one,
-        and neither is an adapter.
+        Returns whether `load_weights` supports a model: it must have the architecture and the tokenizer of the current
+        one, and neither may be an adapter.
 
         Args:
             model (`str`):
@@ -143,22 +149,22 @@ class VLLMGenerator:
 
     async def load_weights(self, model: str) -> None:
         """
-        Goes on with other weights, in a second where a new engine takes one or two minutes. Not while requests are in flight.
+        Replaces the weights in about 1 s, where a new engine takes one or two minutes. Do not call it during requests.
 
         Args:
             model (`str`):
-                Name on the Hub, or a directory, for which `can_load` holds.
+                Model id on the Hub, or a folder, for which `can_load` returns `True`.
 
         Raises:
             [`GenerationError`]: If the weights cannot be read.
         """
         try:
             await self._engine.collective_rpc("reload_weights", kwargs={"weights_path": model})
-        except Exception as error:  # of files and shapes
+        except Exception as error:  # files and shapes
             raise GenerationError(
                 f"vLLM cannot go on with {model!r}: {first_line(error)} (see its log above)."
             ) from error
-        await self._engine.reset_prefix_cache()  # what it holds was computed with the former weights
+        await self._engine.reset_prefix_cache()  # the cache was computed with the previous weights
         self.model, self._revision = model, None
 
     async def __call__(self, prompt: Sequence[dict[str, Any]] | str, sampling: Sampling) -> Completion:
@@ -197,10 +203,7 @@ class VLLMGenerator:
 
 
 def _served_model(model: str, revision: str | None) -> dict[str, Any]:
-    """
-    Returns the engine's arguments that say what it serves, and the `adapter` that each request names, where there is
-    one.
-    """
+    """Returns the engine arguments for a model, and the `adapter` of each request if the model is an adapter."""
     from transformers.utils.peft_utils import find_adapter_config_file
 
     if find_adapter_config_file(model, revision=revision) is None:
@@ -215,7 +218,7 @@ def _served_model(model: str, revision: str | None) -> dict[str, Any]:
     return {
         "model": config.base_model_name_or_path,
         "revision": config.revision,
-        # Trained with this one: its chat template may be another
+        # The adapter was trained with this tokenizer, whose chat template may differ
         "tokenizer": folder if os.path.exists(os.path.join(folder, "tokenizer_config.json")) else None,
         "enable_lora": True,
         "max_lora_rank": next((rank for rank in _LORA_RANKS if rank >= max(ranks)), max(ranks)),

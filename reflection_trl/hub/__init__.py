@@ -1,6 +1,6 @@
-"""Datasets and evaluation results on the Hugging Face Hub: [`publish_dataset`], [`publish_evaluation`].
+"""Publishes datasets and evaluation results on the Hugging Face Hub: [`publish_dataset`], [`publish_evaluation`].
 
-Recipes call it. Models go up with `trainer.push_to_hub`, which takes only the errors from here.
+Models are published with `trainer.push_to_hub`, which uses only the errors of this package.
 """
 
 from ..hub_errors import PublishError

@@ -1,4 +1,6 @@
-"""A dataset of reflection sequences, on the Hub: Parquet that a bare `load_dataset` reads, and a card with real figures."""
+"""
+Publishes a dataset of reflection sequences: Parquet files for `load_dataset`, and a card with statistics of the rows.
+"""
 
 import os
 import re
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from huggingface_hub import CommitInfo, DatasetCard, DatasetCardData
 
 
-# As `datasets` takes it
+# The characters that `datasets` accepts
 _SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
 
 
@@ -40,58 +42,60 @@ def publish_dataset(
     staging_dir: str | os.PathLike[str] | None = None,
 ) -> "CommitInfo":
     """
-    Publish reflection sequences as a dataset on the Hub, with a card.
+    Publishes reflection sequences as a dataset on the Hub, with a card.
 
-    The shards and the card are written to disk first and go up in one commit (large datasets: in a few). Whatever fails on
-    the way, they stay there, and the same call finishes the upload: what the Hub has already is not sent again.
+    The shards and the card are written to disk first and uploaded in one commit (large datasets: in a few). After a
+    failure they stay on disk, and the same call finishes the upload without sending existing files again.
 
-    A configuration that the repository has already is replaced as a whole. Its other configurations stay, in files and
-    card, and so do metadata that is not set here and what others have written into the card.
+    An existing configuration is replaced completely. Other configurations of the repository keep their files and their
+    parts of the card. Metadata that is not set here and text that others wrote into the card are kept.
 
     Args:
         dataset ([`~datasets.Dataset`] or [`~datasets.DatasetDict`]):
-            Rows with `messages` and `type` (see [`reflection_trl.sequences`]); further columns are published as they are.
-            A single dataset becomes its split, `train` where it has no name.
+            Rows with `messages` and `type` (see [`reflection_trl.sequences`]). Other columns are published unchanged.
+            A single dataset becomes its split, or `train` if it has no name.
         repo_id (`str`):
-            `"user/name"`, `"organization/name"`, or a name alone for the user whose token it is.
+            `"user/name"`, `"organization/name"`, or a name alone for a repository of the token's user.
         statistics ([`~reflection_trl.builder.statistics.BuildStatistics`] or `Mapping`, *optional*):
-            What the rows cannot tell, for the card: models, problems, prompts, rollouts, contamination. Rows, rounds, kinds of
-            feedback and lengths are counted from the rows.
+            Facts for the card that are not in the rows: models, problems, prompts, rollouts, contamination. Rows,
+            rounds, kinds of feedback and lengths are counted from the rows.
         card_template (`str` or `os.PathLike`, *optional*):
             Jinja template of the card. The default is `reflection_trl/hub/templates/dataset_card.md`.
         license (`str`, *optional*):
-            The Hub's identifier of the license, such as `"apache-2.0"`. By default those of the problems, as far as
-            `statistics` knows them all; the card says that there is none yet where neither is known.
+            The Hub's identifier of the license, such as `"apache-2.0"`. By default the licenses of the problems, if
+            `statistics` has all of them. Otherwise the card states that there is no license yet.
         pretty_name (`str`, *optional*):
             Title of the card. The name of the repository by default.
         config_name (`str`, *optional*, defaults to `"default"`):
             Name of the configuration.
         private (`bool`, *optional*):
-            Whether a new repository is private. `None` takes the namespace's own default. `True` never publishes to a
-            repository that is public.
+            Whether a new repository is private. `None` uses the default of the namespace. `True` never publishes to a
+            public repository.
         revision (`str`, *optional*):
-            Branch to write to, made from `main` where there is none, or an open pull request as `"refs/pr/NUMBER"`.
+            Branch to write to, created from `main` if it does not exist, or an open pull request as
+            `"refs/pr/NUMBER"`.
         create_pr (`bool`, *optional*, defaults to `False`):
             Whether to open a pull request instead of writing to `main`.
         create_repo (`bool`, *optional*, defaults to `True`):
-            Whether a repository (or branch) that is missing is made.
+            Whether to create a missing repository or branch.
         token (`str` or `bool`, *optional*):
-            Token, or `False` for none. By default that of `HF_TOKEN` or `hf auth login`. It is never written anywhere.
+            Token, or `False` for none. By default that of `HF_TOKEN` or `hf auth login`. It is never written to a
+            file.
         commit_message (`str`, *optional*, defaults to `"Upload reflection sequences"`):
             First line of the commit.
         max_shard_size (`int` or `str`, *optional*, defaults to `"500MB"`):
-            Largest shard, in bytes of Arrow data.
+            Maximum size of a shard, in bytes of Arrow data.
         staging_dir (`str` or `os.PathLike`, *optional*):
-            Folder in which the files wait for the upload, in a folder of their own that goes when they are on the Hub. By
-            default one in the cache of `huggingface_hub`.
+            Folder for the files until they are uploaded. They are in a subfolder that is deleted after the upload. By
+            default a folder in the cache of `huggingface_hub`.
 
     Returns:
         [`~huggingface_hub.CommitInfo`]: The commit. As a string it is the commit's URL; `pr_url` is the pull request's.
 
     Raises:
-        PublishError: Offline, a token that is wrong, missing or has no right to write, a repository that does not exist, a
-            connection that broke: one sentence with the reason and the folder of the files.
-        ValueError: If the dataset or an argument cannot be right; nothing is written or sent then.
+        PublishError: If the Hub is offline, the token is wrong, missing or lacks write access, the repository does not
+        exist, or the connection breaks. The one-line message gives the reason and the folder of the files.
+        ValueError: If the dataset or an argument is invalid. Nothing is written or sent then.
     """
     token = clean_token(token)
     splits = without_addresses(as_splits(dataset))
@@ -136,7 +140,7 @@ def publish_dataset(
 
 
 def without_addresses(splits: "DatasetDict") -> "DatasetDict":
-    """Returns rows whose column `model` does not say where the server of a model without a name stands."""
+    """Removes server addresses from the column `model` of rows whose model has no name."""
     from datasets import DatasetDict, Value
 
     def hide(row: dict[str, Any]) -> dict[str, Any]:
@@ -153,11 +157,11 @@ def without_addresses(splits: "DatasetDict") -> "DatasetDict":
 
 
 def as_splits(dataset: "Dataset | DatasetDict") -> "DatasetDict":
-    """Returns the dataset as named splits, of which none is empty and each has the columns that training needs."""
+    """Returns the dataset as named splits, and checks that each has rows and the columns that training needs."""
     from datasets import Dataset, DatasetDict
 
     if isinstance(dataset, Dataset):
-        # The split of a part is an expression such as `train+test`
+        # The split of a partial dataset is an expression such as `train+test`
         name = str(dataset.split or "train")
         dataset = DatasetDict({name if _SPLIT_NAME.fullmatch(name) else "train": dataset})
     if not isinstance(dataset, DatasetDict):
@@ -170,11 +174,11 @@ def as_splits(dataset: "Dataset | DatasetDict") -> "DatasetDict":
     features = next(iter(dataset.values())).features
     for split, rows in dataset.items():
         if not _SPLIT_NAME.fullmatch(str(split)):
-            raise ValueError(f"the split name {split!r} will not do: use letters, digits, `_` and `.`, as in 'train'.")
+            raise ValueError(f"the split name {split!r} is invalid: use letters, digits, `_` and `.`, as in 'train'.")
         if rows.features != features:
             raise ValueError(
                 f"split {split!r} has other columns or types than split {next(iter(dataset))!r}; publish it as a "
-                f"configuration of its own (`config_name`)."
+                f"separate configuration (`config_name`)."
             )
         missing = {"messages", "type"} - set(rows.column_names)
         if missing:

@@ -1,4 +1,4 @@
-"""The card of a published dataset: what its rows are, counted from the rows, and how they came to be."""
+"""Writes the card of a published dataset: statistics that are counted from the rows, and how the rows were made."""
 
 import math
 import statistics as stats
@@ -14,41 +14,41 @@ from ..sequences import normalize_row
 
 TEMPLATE = Path(__file__).parent / "templates" / "dataset_card.md"
 
-# The worked example is the first row with a repair that a reader takes in at a glance
+# The example on the card is the first row with a repair that is short enough to read at a glance
 _EXAMPLE_CHARACTERS = 6000
 
-# What the builder's columns hold
+# Descriptions of the builder's columns
 _COLUMNS = {
     "messages": "the conversation: `role` (`user`, `assistant` or `tool`) and `content` of each turn",
     "type": "`reflection` or `generation`",
     "feedback": "the outcome of each run, one for each `tool` turn: kind and type of the error, message, place, failing assert, values",
     "problem_id": "the problem",
-    "sample": "number of the rollout among those of the problem",
+    "sample": "index of the rollout among those of the problem",
     "language": "programming language",
     "tests": "the problem's own tests, which the final answer passes",
     "examples": "inputs and expected outputs of a program that reads standard input",
     "entry_point": "name of the function or class that the tests call",
-    "source": "where the problem comes from",
+    "source": "origin of the problem",
     "license": "the problem's license",
-    "rounds": "programs in the sequence",
+    "rounds": "number of programs in the sequence",
     "repaired": "whether at least one of them failed",
     "solve_rate": "share of the model's answers to the request alone that pass the problem's tests",
     "teacher_solve_rate": "share of its answers after this sequence that pass them",
-    "wrong_asserts": "asserts of the model's own that were found wrong and taken out",
-    "model": "who wrote the sequence",
-    "sampling": "how it was drawn, as JSON",
+    "wrong_asserts": "the model's asserts that were found wrong and removed",
+    "model": "the model that wrote the sequence",
+    "sampling": "the sampling settings, as JSON",
     "prompt_tokens": "tokens read by the model, over all turns",
-    "completion_tokens": "tokens written by it",
+    "completion_tokens": "tokens written by the model",
 }
 
 
 def describe_rows(splits: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Counts what the card says of the rows.
+    Computes the statistics of the rows for the card.
 
     Args:
         splits (`Mapping[str, datasets.Dataset]`):
-            The splits; rows hold `messages` and `type`, and may hold the builder's columns `feedback` and `language`.
+            The splits. Rows have `messages` and `type`, and may have the builder's columns `feedback` and `language`.
 
     Returns:
         `dict`: `rows`; `splits` (name, rows, reflection rows, generation rows of each); `rounds` (programs run in a sequence ->
@@ -57,7 +57,7 @@ def describe_rows(splits: Mapping[str, Any]) -> dict[str, Any]:
         (name -> type); `example` (the messages of one row).
 
     Raises:
-        ValueError: If a row is none that can be trained on.
+        ValueError: If a row cannot be trained on.
     """
     rounds: Counter[int] = Counter()
     kinds: Counter[str] = Counter()
@@ -82,7 +82,7 @@ def describe_rows(splits: Mapping[str, Any]) -> dict[str, Any]:
             languages.update([row["language"]] if row.get("language") else [])
             if row["type"] != "reflection":
                 continue
-            # Solution and tests of a round may have been run one after the other
+            # Solution and tests of a round may have run one after the other
             runs = row.get("rounds") or sum(message["role"] == "tool" for message in row["messages"])
             rounds[runs] += 1
             failures = [record["kind"] for record in row.get("feedback") or [] if record["kind"] != "none"]
@@ -121,26 +121,26 @@ def make_dataset_card(
     token: str | bool | None = None,
 ) -> Any:
     """
-    Fill in the card.
+    Renders the card.
 
     Args:
         card_data ([`~huggingface_hub.DatasetCardData`]):
             The metadata.
         repo_id (`str`):
-            Where the dataset goes.
+            Repository of the dataset.
         config_name (`str`):
-            The configuration whose rows are described.
+            The configuration that the card describes.
         facts (`Mapping`):
-            What [`describe_rows`] gives.
+            Output of [`describe_rows`].
         statistics (`Mapping`):
-            How the rows were made: fields of [`~reflection_trl.builder.statistics.BuildStatistics`], all optional. The card
-            leaves out what is not there. Templates of one's own may use further keys.
+            How the rows were made: fields of [`~reflection_trl.builder.statistics.BuildStatistics`], all optional. The
+            card omits missing ones. Your own templates may use other keys.
         contents (`Iterable[tuple[str, str, int]]`):
-            Configuration, split and rows of everything in the repository.
+            Configuration, split and number of rows of everything in the repository.
         template (`pathlib.Path`, *optional*):
             Jinja template.
         token (`str` or `bool`, *optional*):
-            The token in use, which must not come into the card.
+            The token in use, which must not appear in the card.
 
     Returns:
         [`~huggingface_hub.DatasetCard`]: The card.

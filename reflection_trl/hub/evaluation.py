@@ -1,4 +1,4 @@
-"""Evaluation results on the Hub: in the model's repository, with the answers in a dataset of their own if that is asked for."""
+"""Publishes evaluation results: in the model's repository, and optionally the answers in a dataset repository."""
 
 import dataclasses
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from huggingface_hub import CommitInfo, DatasetCard, DatasetCardData, HfApi
 
 
-# Somebody else's commit between reading and writing: read again, merge again
+# If another commit arrives between reading and writing, the files are read and merged again
 _ATTEMPTS = 3
 _SAMPLES_TEMPLATE = Path(__file__).parent / "templates" / "samples_card.md"
 
@@ -36,42 +36,42 @@ def publish_evaluation(
     staging_dir: str | os.PathLike[str] | None = None,
 ) -> "CommitInfo":
     """
-    Publish the results of an evaluation in the model's repository on the Hub.
+    Publishes the results of an evaluation in the model's repository on the Hub.
 
     One commit writes both forms that the Hub reads, `.eval_results/*.yaml` (pass@1 of each benchmark) and `model-index` in
-    the card's metadata (every pass@k), and a table in the card's text. All name the date, the model's revision, the command
-    and the versions, and link the answers. What is there already stays, but for earlier results of the same metric on the
-    same dataset that came from here or name no source: these are brought up to date, never doubled.
+    the card's metadata (every pass@k), and a table in the card's text. All contain the date, the model's revision, the
+    command and the versions, and link the answers. Existing content is kept, except earlier results of the same metric on
+    the same dataset that this package wrote or that name no source: these are replaced, never duplicated.
 
     Args:
         run ([`~reflection_trl.evaluation.EvaluationRun`]):
-            What came out. Scores on problems of your own are left out: the Hub has no benchmark for them. A run on some of a
-            benchmark's problems alone is refused.
+            Results of the evaluation. Scores on your own problems are omitted, because the Hub has no benchmark for
+            them. A run on only a part of a benchmark's problems raises an error.
         repo_id (`str`):
             The model's repository, which must exist.
         samples_repo (`str`, *optional*):
-            Dataset repository for the judged answers, one configuration for each benchmark; made where it is missing. By
-            default the answers are not published.
+            Dataset repository for the scored answers, with one configuration per benchmark. It is created if it does
+            not exist. By default the answers are not published.
         private (`bool`, *optional*):
-            Whether `samples_repo` must be private. By default it must where the model is.
+            Whether `samples_repo` must be private. By default it must if the model is private.
         revision (`str`, *optional*):
             Branch to write to, or an open pull request as `"refs/pr/NUMBER"`.
         create_pr (`bool`, *optional*, defaults to `False`):
-            Whether to open a pull request, as one does with results for other people's models.
+            Whether to open a pull request, for example for results of other people's models.
         token (`str` or `bool`, *optional*):
-            Token, or `False` for none. By default that of `HF_TOKEN` or `hf auth login`. It is never written anywhere, and
-            tokens, keys and a server's address in the run's command are hidden.
+            Token, or `False` for none. By default that of `HF_TOKEN` or `hf auth login`. It is never written to a
+            file. Tokens, keys and server addresses in the run's command are hidden.
         commit_message (`str`, *optional*, defaults to `"Add evaluation results"`):
             First line of the commit.
         staging_dir (`str` or `os.PathLike`, *optional*):
-            Folder in which the run is kept until it is on the Hub. By default one in the cache of `huggingface_hub`.
+            Folder for the run until it is uploaded. By default a folder in the cache of `huggingface_hub`.
 
     Returns:
         [`~huggingface_hub.CommitInfo`]: The commit. As a string it is the commit's URL; `pr_url` is the pull request's.
 
     Raises:
-        PublishError: If it did not work out; one sentence with the reason and the folder of the files.
-        ValueError: If the run or an argument cannot be right; nothing is written or sent then.
+        PublishError: If publishing failed. The one-line message gives the reason and the folder of the files.
+        ValueError: If the run or an argument is invalid. Nothing is written or sent then.
     """
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HfHubHTTPError
@@ -82,8 +82,8 @@ def publish_evaluation(
     token = clean_token(token)
     if (limit := run.settings.get("limit")) is not None:
         raise ValueError(
-            f"the run of {run.model} has judged only the first problems of each benchmark (`limit` {limit}), whose pass@1 is not that of the "
-            f"benchmark; evaluate all of them, and publish that."
+            f"the run of {run.model} scored only the first problems of each benchmark (`limit` {limit}), so its pass@1 is not that of the "
+            f"benchmark; evaluate all problems, and publish that run."
         )
     if partial := next((score.benchmark for score in run.scores if score.benchmark in run.skipped), None):
         raise ValueError(
@@ -138,7 +138,7 @@ def _operations(
     results: list[forms.Result],
     source_url: str | None,
 ) -> list[Any]:
-    """Returns the files that change, with all that stands in them already."""
+    """Returns the changed files, with their existing content."""
     from huggingface_hub import CommitOperationAdd, RepoCard
     from huggingface_hub.utils import yaml_dump
 
@@ -163,9 +163,7 @@ def _operations(
 
 
 def _read_eval_results(api: "HfApi", repo_id: str, head: str | None) -> dict[str, list[dict[str, Any]]]:
-    """
-    Returns the files of `.eval_results` at a commit; those that are not in the Hub's form stay out, and so untouched.
-    """
+    """Returns the files of `.eval_results` at a commit. Files in another form are skipped, and so left unchanged."""
     import yaml
     from huggingface_hub.errors import RemoteEntryNotFoundError
 

@@ -1,4 +1,4 @@
-"""The Hub's names of licenses (https://huggingface.co/docs/hub/repositories-licenses)."""
+"""Checks license names of the Hub (https://huggingface.co/docs/hub/repositories-licenses)."""
 
 import difflib
 from collections.abc import Iterable
@@ -21,17 +21,19 @@ LICENSES = frozenset((
 
 def check_license(license: str) -> None:
     """
+    Checks that the Hub knows a license.
+
     Raises:
-        ValueError: If the Hub does not know the license; it would refuse the card.
+        ValueError: If it does not. The Hub would reject the card.
     """
     if license not in LICENSES:
         near = difflib.get_close_matches(license.lower(), sorted(LICENSES), n=1)
         fix = f"did you mean {near[0]!r}?" if near else "give one that it knows, such as 'apache-2.0', or 'other'."
-        raise ValueError(f"the Hub knows no license {license!r}; {fix}")
+        raise ValueError(f"the Hub does not know the license {license!r}; {fix}")
 
 
 def common_license(licenses: Iterable[str]) -> str | list[str] | None:
-    """Returns the licenses of a dataset's sources as the card's metadata takes them; `None` where one is not known."""
+    """Returns the licenses of a dataset's sources for the card's metadata; `None` if one is unknown."""
     names = sorted({license.lower() for license in licenses})
     if not names or "unknown" in names or not LICENSES.issuperset(names):
         return None

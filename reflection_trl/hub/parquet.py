@@ -1,4 +1,4 @@
-"""Parquet shards and a card, kept in a folder on disk until they are in a dataset repository."""
+"""Writes Parquet shards and a card to a folder, and uploads them to a dataset repository."""
 
 import bisect
 import glob
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from huggingface_hub import CommitInfo, DatasetCard, HfApi, RepoCard
 
 
-# What `datasets` takes as the name of a configuration, less what a glob or a shell would read
+# Configuration names that `datasets` accepts, without characters that a glob or a shell would interpret
 _CONFIG_NAME = re.compile(r"\w[\w.+-]*")
-# To what stands there on the Hub, ours is added
+# Metadata to which existing values on the Hub are added
 _LISTS = ("tags", "task_categories", "language")
 
 
@@ -41,10 +41,10 @@ def push_parquet(
     staging_dir: str | os.PathLike[str] | None = None,
 ) -> "CommitInfo":
     """
-    Uploads configurations of a dataset as Parquet shards, with a card whose metadata a bare `load_dataset` follows.
+    Uploads configurations of a dataset as Parquet shards, with a card whose metadata `load_dataset` reads.
 
-    A configuration that the repository has already is replaced as a whole; the others stay, in files, metadata and the
-    card's sections.
+    An existing configuration is replaced completely. The other configurations keep their files, metadata and sections
+    of the card.
 
     Args:
         configs (`Mapping[str, datasets.DatasetDict]`):
@@ -52,11 +52,11 @@ def push_parquet(
         repo_id (`str`):
             The dataset repository.
         metadata (`dict`):
-            The card's metadata but for `configs`, `dataset_info` and `size_categories`. `None` leaves a value as it is on
-            the Hub.
+            Metadata of the card except `configs`, `dataset_info` and `size_categories`. `None` keeps the value on the
+            Hub.
         make_card (`Callable[[DatasetCardData], DatasetCard]`):
-            Makes the card from the whole metadata. Its sections (see [`reflection_trl.markdown`]) are brought up to date in
-            the card on the Hub; a card without sections replaces it.
+            Creates the card from the complete metadata. Its sections (see [`reflection_trl.markdown`]) are updated in
+            the card on the Hub. A card without sections replaces that card.
         private, revision, create_pr, create_repo, token, commit_message, max_shard_size, staging_dir:
             See [`publish_dataset`].
 
@@ -64,8 +64,8 @@ def push_parquet(
         [`~huggingface_hub.CommitInfo`]: The commit; its string is its URL.
 
     Raises:
-        PublishError: If it did not work out; the message says why and where the files are.
-        ValueError: If an argument cannot be right; nothing has been sent or written then.
+        PublishError: If publishing failed. The message gives the reason and the folder of the files.
+        ValueError: If an argument is invalid. Nothing is sent or written then.
     """
     from huggingface_hub import DatasetCardData, HfApi, constants
     from huggingface_hub.utils import validate_repo_id
@@ -92,7 +92,7 @@ def push_parquet(
             repo_id = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True).repo_id
         if private and not api.dataset_info(repo_id).private:
             raise PublishError(
-                f"could not {action}: the repository is public and was to be private; make it private in its settings on "
+                f"could not {action}: the repository is public, but `private=True`; make it private in its settings on "
                 f"the Hub, choose another name, or pass `private=False`; the files are kept in {folder}."
             )
         if revision is not None and create_repo and not revision.startswith("refs/"):
@@ -123,7 +123,7 @@ def check_config_names(names: Iterable[str]) -> None:
     for name in names:
         if not _CONFIG_NAME.fullmatch(name) or name == "data":
             raise ValueError(
-                f"the configuration name {name!r} will not do: use letters, digits, `_`, `-`, `+` and `.`, and not 'data'."
+                f"the configuration name {name!r} is invalid: use letters, digits, `_`, `-`, `+` and `.`, and not 'data'."
             )
 
 
@@ -177,7 +177,7 @@ def write_card(
 
 
 def contents(card_data: Any) -> list[tuple[str, str, int]]:
-    """Configuration, split and rows of all that a card's metadata names."""
+    """Returns configuration, split and number of rows of everything in a card's metadata."""
     from datasets.info import DatasetInfosDict
 
     infos = DatasetInfosDict.from_dataset_card_data(card_data)
@@ -189,7 +189,7 @@ def contents(card_data: Any) -> list[tuple[str, str, int]]:
 
 
 def size_category(rows: int) -> str:
-    """Returns the Hub's name for a number of rows, such as `"1K<n<10K"`."""
+    """Returns the Hub's size category for a number of rows, such as `"1K<n<10K"`."""
     bounds = [10**exponent for exponent in range(3, 13)]
     names = ["1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T"]
     number = bisect.bisect_right(bounds, rows)
@@ -199,7 +199,7 @@ def size_category(rows: int) -> str:
 
 
 def check_target(revision: str | None, create_pr: bool) -> None:
-    """Refuses a pull request against a branch: the Hub opens them against `main` only."""
+    """Rejects a pull request against a branch: the Hub opens pull requests against `main` only."""
     if create_pr and revision not in (None, "main"):
         raise ValueError(
             f"`create_pr=True` and `revision={revision!r}` exclude each other: a pull request is made against `main`. To add "
@@ -208,14 +208,14 @@ def check_target(revision: str | None, create_pr: bool) -> None:
 
 
 def data_folder(config_name: str) -> str:
-    """Returns the folder of a configuration's shards, as `datasets` names it."""
+    """Returns the folder of a configuration's shards, with the name that `datasets` uses."""
     return "data" if config_name == "default" else config_name
 
 
 def stage_config(
     splits: "DatasetDict", config_name: str, folder: Path, card_data: Any, max_shard_size: int | str
 ) -> None:
-    """Writes the shards of one configuration, and enters it into the card's metadata."""
+    """Writes the shards of one configuration, and adds it to the card's metadata."""
     from datasets import DatasetInfo, SplitDict, SplitInfo
     from datasets.info import DatasetInfosDict
     from datasets.utils.metadata import MetadataConfigs
@@ -225,7 +225,7 @@ def stage_config(
     (folder / path).mkdir(parents=True)
     infos, download_size = SplitDict(), 0
     for split, rows in splits.items():
-        # `data` is the whole table, of which `rows` may be a selection
+        # `data` is the complete table, of which `rows` may be a selection
         size = rows.data.nbytes * len(rows) // max(1, len(rows.data))
         shards = min(len(rows), size // limit + 1)
         written = 0
@@ -242,7 +242,7 @@ def stage_config(
 
 
 def read_card(api: "HfApi", repo_id: str, repo_type: str, revision: str | None) -> "RepoCard | None":
-    """Returns the card at a commit, its metadata untouched; `None` where there is none."""
+    """Returns the card at a commit with its metadata unchanged, or `None` if there is none."""
     from huggingface_hub import RepoCard
     from huggingface_hub.errors import RemoteEntryNotFoundError
     from yaml import YAMLError
@@ -257,8 +257,8 @@ def read_card(api: "HfApi", repo_id: str, repo_type: str, revision: str | None) 
 
 def other_configs(card: "RepoCard", configs: Collection[str]) -> dict[str, list[str]]:
     """
-    Returns the files of a repository's other configurations, as patterns by name. A configuration that takes in the
-    files of one of `configs` that is there already, as one for all rows does, is left out: it is to follow them.
+    Returns the files of a repository's other configurations, as patterns by name. A configuration that includes the
+    files of one of `configs`, such as one for all rows, is omitted, because it must include the new files.
     """
     patterns: dict[str, list[str]] = {}
     for config in card.data.get("configs") or []:
@@ -279,7 +279,7 @@ def other_configs(card: "RepoCard", configs: Collection[str]) -> dict[str, list[
 
 
 def merge_metadata(card_data: Any, card: "RepoCard") -> None:
-    """Takes over what the card on the Hub says of other configurations, and of everything that is not set here."""
+    """Copies metadata of the card on the Hub: other configurations, and values that are not set here."""
     from datasets.info import DatasetInfosDict
     from datasets.utils.metadata import MetadataConfigs
     from huggingface_hub import DatasetCardData

@@ -1,7 +1,7 @@
-"""Results of an evaluation in the two forms that the Hub reads, and how they join what is there already.
+"""Converts results of an evaluation to the two forms that the Hub reads, and merges them with existing ones.
 
-`.eval_results/*.yaml` feeds the benchmarks' own pages, one value a benchmark; `model-index` in the card's metadata holds all
-metrics. Pure functions on plain data: nothing here speaks with the Hub.
+`.eval_results/*.yaml` feeds the pages of the benchmarks, with one value per benchmark. `model-index` in the card's
+metadata contains all metrics. The functions are pure and work on plain data: this module does not access the Hub.
 """
 
 import copy
@@ -20,37 +20,39 @@ _TASK = {"type": "text-generation", "name": "Code generation"}
 
 def hub_dataset(score: str) -> HubDataset:
     """
+    Returns the dataset of a benchmark on the Hub.
+
     Args:
         score (`str`):
             Name of a score, as in [`~reflection_trl.evaluation.Score`].
 
     Raises:
-        ValueError: If the Hub has no dataset that we know for it.
+        ValueError: If no dataset on the Hub is known for it.
     """
     benchmark = find_benchmark(score)
     found = benchmark.hub_dataset(score) if benchmark else None
     if found is None:
         raise ValueError(
-            f"the run has results of {score!r}, which is no benchmark that can be published; known are "
+            f"the run has results of {score!r}, which is not a benchmark that can be published; known are "
             f"{', '.join(benchmark.usage for benchmark in BENCHMARKS)}."
         )
     return found
 
 
 def is_published(score: str) -> bool:
-    """Whether the Hub may have a place for a score: not for those on problems of the user's own."""
+    """Returns whether a score can be published: scores on the user's own problems cannot."""
     benchmark = find_benchmark(score)
     return benchmark is None or benchmark.hub_dataset(score) is not None
 
 
 def file_name(benchmark: str) -> str:
-    """Returns a benchmark's name as a file, a configuration or a URL takes it."""
+    """Converts a benchmark's name to a valid name of a file, a configuration or a URL."""
     return benchmark.replace("+", "-plus").replace(":", "-").replace("#", "sharp")
 
 
 @dataclass(frozen=True)
 class Result:
-    """One metric of one benchmark; values are percentages."""
+    """Holds one metric of one benchmark. Values are percentages."""
 
     benchmark: str
     k: int
@@ -71,14 +73,14 @@ def results_of(run: EvaluationRun) -> list[Result]:
     for score in scores:
         hub_dataset(score.benchmark)
     if not scores:
-        raise ValueError(f"the run of {run.model} holds no result; there is nothing to publish.")
+        raise ValueError(f"the run of {run.model} has no result; there is nothing to publish.")
     return [result for score in scores for result in _results_of_score(score)]
 
 
 def eval_result_entries(
     run: EvaluationRun, results: list[Result], versions: str, source_url: str | None
 ) -> dict[str, dict[str, Any]]:
-    """One entry of `.eval_results/*.yaml` for each benchmark (pass@1)."""
+    """Returns one entry of `.eval_results/*.yaml` for each benchmark (pass@1)."""
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
     entries = {}
@@ -103,19 +105,19 @@ def merge_eval_results(
     files: dict[str, list[dict[str, Any]]], entries: dict[str, dict[str, Any]]
 ) -> dict[str, list[dict[str, Any]]]:
     """
-    Enters new entries into the files of `.eval_results`.
+    Merges new entries into the files of `.eval_results`.
 
-    An entry of ours, or one that names no source, gives way to the new one for the same task, wherever it stands; entries
-    from other sources stay.
+    An existing entry for the same task is replaced if this package wrote it or it names no source, in whichever file
+    it is. Entries from other sources are kept.
 
     Args:
         files (`dict`):
-            Path -> entries, as they are on the Hub.
+            Path -> entries on the Hub.
         entries (`dict`):
             Benchmark -> new entry.
 
     Returns:
-        `dict`: Path -> entries of those files that change.
+        `dict`: Path -> entries of the files that change.
     """
     merged = copy.deepcopy(files)
     for name, entry in entries.items():
@@ -139,7 +141,7 @@ def merge_eval_results(
 def model_index_results(
     run: EvaluationRun, results: list[Result], versions: str, source_url: str | None
 ) -> list[dict[str, Any]]:
-    """Returns the results of a `model-index`: one for each benchmark, with all its metrics."""
+    """Returns the results of a `model-index`: one per benchmark, with all its metrics."""
     from huggingface_hub import EvalResult
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
@@ -179,26 +181,27 @@ def merge_model_index(
     index: list[dict[str, Any]] | None, model_name: str, results: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """
-    Enters new results into a `model-index`.
+    Merges new results into a `model-index`.
 
-    The same metric of the same dataset gives way where it is ours or names no source; everything else stays as it is.
+    The same metric of the same dataset is replaced if this package wrote it or it names no source. Everything else is
+    unchanged.
 
     Args:
         index (`list`, *optional*):
             The `model-index` on the Hub.
         model_name (`str`):
-            Name of the model where there is no index yet.
+            Name of the model for a new index.
         results (`list`):
-            As [`model_index_results`] makes them.
+            Output of [`model_index_results`].
 
     Returns:
-        `list`: The whole index.
+        `list`: The complete index.
 
     Raises:
-        ValueError: If the index on the Hub is not one.
+        ValueError: If the index on the Hub is invalid.
     """
     if index and not (isinstance(index, list) and isinstance(index[0], dict)):
-        raise ValueError("`model-index` in the card on the Hub is no list of models; fix it there first")
+        raise ValueError("`model-index` in the card on the Hub is not a list of models; fix it there first")
     index = copy.deepcopy(index) or [{"name": model_name, "results": []}]
     known = index[0]["results"] = index[0].get("results") or []
     for new in results:
@@ -214,13 +217,13 @@ def merge_model_index(
 
 
 def with_section(text: str, index: list[dict[str, Any]]) -> str:
-    """Returns a card's text with the table of our results, in the place of an earlier one or at the end."""
+    """Adds the table of our results to the text of a card, in place of an earlier one or at the end."""
     new = section("evaluation", _table(index))
     return merge_sections(text, new) if text.strip() else new
 
 
 def _table(index: list[dict[str, Any]]) -> str:
-    """Returns a table of the results that came from here, and the commands that repeat them."""
+    """Returns a table of this package's results, and the commands that reproduce them."""
     rows, commands = [], {}
     for result in index[0]["results"]:
         url = (result.get("source") or {}).get("url")
@@ -254,7 +257,7 @@ def _gives_way(entry: dict[str, Any]) -> bool:
 
 
 def _same_dataset(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Returns whether two results speak of one dataset; a configuration or split that is left out may be any."""
+    """Returns whether two results belong to one dataset. A missing configuration or split matches any."""
     known, wanted = old.get("dataset") or {}, new["dataset"]
     if (old.get("task") or {}).get("type") != new["task"]["type"] or known.get("type") != wanted["type"]:
         return False

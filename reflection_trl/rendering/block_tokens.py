@@ -1,4 +1,6 @@
-"""Renders rows in the published block-token format, and the chat template that serves a model trained on it."""
+"""
+Renders rows in the published block-token format, and defines the chat template for serving a model trained on it.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +9,7 @@ from ..sequences import split_blocks
 from .tokens import Rendering, UnrenderableRow, check_tokenizer, tokenize
 
 
-if TYPE_CHECKING:  # `show` without a tokenizer must not wait for transformers
+if TYPE_CHECKING:  # `show` without a tokenizer does not import transformers
     from transformers import PreTrainedTokenizerBase
 
 
@@ -21,7 +23,7 @@ BLOCK_TOKENS = {
     "end_of_message": "<|endofmessage|>",
 }
 
-# Serves one-off prompts to a model trained on block tokens; every turn's content is one text block
+# The chat template for one-off prompts to a model trained on block tokens. The content of every turn is one text block
 BLOCK_TOKEN_CHAT_TEMPLATE = (
     "{{ bos_token }}"
     "{% for message in messages %}"
@@ -36,17 +38,17 @@ BLOCK_TOKEN_CHAT_TEMPLATE = (
 
 class BlockTokenRenderer:
     """
-    Renders rows in the published block-token format: seven special tokens mark turns and typed blocks.
+    Renders rows in the published block-token format, in which seven special tokens mark turns and typed blocks.
 
     `<|user|><|text|>...<|endofblock|><|endofmessage|><|assistant|><|text|>...<|endofblock|><|code|>...`, after the
-    tokenizer's BOS and before its EOS, as the published code renders it. The tokens must be in the vocabulary: see
+    tokenizer's BOS and before its EOS, as in the published code. The vocabulary must contain the tokens: see
     [`~reflection_trl.training.block_tokens.add_block_tokens`].
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
             Fast tokenizer that has the block tokens.
         hide_prefix (`bool`, *optional*, defaults to `False`):
-            Whether BOS is hidden from the student, as in the published code.
+            Whether the student does not see BOS, as in the published code.
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", hide_prefix: bool = False):
@@ -62,7 +64,7 @@ class BlockTokenRenderer:
 
     def render(self, row: dict[str, Any]) -> Rendering:
         """
-        Render a valid row.
+        Renders a valid row.
 
         Args:
             row (`dict`):
@@ -72,7 +74,7 @@ class BlockTokenRenderer:
             [`Rendering`]: Text and spans.
 
         Raises:
-            UnrenderableRow: If the row has a system turn, which the format does not know.
+            UnrenderableRow: If the row has a system turn, which the format does not support.
         """
         messages = row["messages"]
         if messages[0]["role"] == "system":
@@ -84,7 +86,7 @@ class BlockTokenRenderer:
         last = len(messages) - 1
         answer_start = 0
         for index, message in enumerate(messages):
-            # Assistant and tool turns in a row are blocks of one message
+            # Consecutive assistant and tool turns are blocks of one message
             role = "assistant" if message["role"] == "tool" else message["role"]
             opens = index == 0 or role != ("user" if messages[index - 1]["role"] == "user" else "assistant")
             closes = index == last or role != ("user" if messages[index + 1]["role"] == "user" else "assistant")
@@ -94,7 +96,7 @@ class BlockTokenRenderer:
             if index == last:
                 answer_start = len(text)
             for number, block in enumerate(split_blocks(message)):
-                # A message's own token belongs to its first block
+                # The token of a message belongs to its first block
                 start = boundaries[-1] if opens and number == 0 else len(text)
                 if role == "assistant" and index < last:
                     blocks.append((block.type, start))
@@ -127,7 +129,7 @@ class BlockTokenRenderer:
 
     def tokenize(self, row: dict[str, Any]) -> dict[str, Any]:
         """
-        Render and tokenize a valid row.
+        Renders and tokenizes a valid row.
 
         Args:
             row (`dict`):

@@ -1,4 +1,4 @@
-"""Renders rows with a model's own chat template, and finds each part of the row in what the template wrote."""
+"""Renders rows with a model's chat template, and finds each part of the row in the result."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from ..sequences import Block, split_blocks
 from .tokens import VISIBLE, Rendering, UnrenderableRow, check_tokenizer, tokenize
 
 
-if TYPE_CHECKING:  # `show` without a tokenizer must not wait for transformers
+if TYPE_CHECKING:  # `show` without a tokenizer does not import transformers
     from transformers import PreTrainedTokenizerBase
 
 
@@ -20,26 +20,25 @@ logger = logging.getLogger(__name__)
 
 class ChatTemplateRenderer:
     """
-    Renders rows with a tokenizer's own chat template.
+    Renders rows with a tokenizer's chat template.
 
-    The template is rendered once with placeholders for the contents; what stands between them are its headers and ends
-    of turns. So spans need no knowledge of any model family, and a template that drops, reorders or rewrites turns is
-    noticed.
+    The template is rendered once with placeholders for the contents. The text between the placeholders is the headers
+    and ends of turns. This works for all model families, and detects templates that drop, reorder or rewrite turns.
 
-    Two things are written differently where a template asks for it: a system prompt that it puts into a user turn (Gemma 3,
-    Mistral, CodeLlama) goes into both requests, as a one-off prompt has it; and where roles must alternate, an empty
-    assistant turn, not trained on, stands between an execution and the user's next turn.
+    Two cases differ from the plain conversation. If a template writes the system prompt into a user turn (Gemma 3,
+    Mistral, CodeLlama), both requests contain it, as in a one-off prompt. If roles must alternate, an empty assistant
+    turn, which is not trained on, separates an execution from the user's next turn.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
             Fast tokenizer with a chat template.
         execution_role (`str`, *optional*, defaults to `"auto"`):
-            Role of execution output: `"tool"`, `"user"` (a user turn by itself), or `"auto"`: `"tool"` where the template
-            renders tool turns as turns of their own, `"user"` otherwise.
+            Role of execution output: `"tool"`, `"user"` (a separate user turn), or `"auto"`, which is `"tool"` if the
+            template renders tool turns as separate turns, and `"user"` otherwise.
         hide_prefix (`bool`, *optional*, defaults to `False`):
-            Whether BOS and system prompt are hidden from the student, as in the published code.
+            Whether the student does not see BOS and the system prompt, as in the published code.
         chat_template_kwargs (`dict`, *optional*):
-            Further variables for the template, such as `{"enable_thinking": False}`.
+            Additional variables for the template, such as `{"enable_thinking": False}`.
     """
 
     def __init__(
@@ -59,24 +58,24 @@ class ChatTemplateRenderer:
         self.hide_prefix = hide_prefix
         self.chat_template_kwargs = chat_template_kwargs or {}
         self._turns: dict[bool, _TurnTexts] = {}
-        self._turn_texts(False)  # a template that loses turns is an error of the whole run, and an early one
+        self._turn_texts(False)  # raises early if the template loses turns, which affects every row
         self.execution_role = self._resolve_execution_role(execution_role)
         self._alternates = self.execution_role == "user" and not self._takes_neighboring_user_turns()
 
     def __getstate__(self) -> dict[str, Any]:
-        # `datasets` hashes the renderer for the name of a cache file, which must not depend on rows that were rendered before
+        # `datasets` hashes the renderer to name a cache file. The hash must not depend on the rows rendered so far
         return {**self.__dict__, "_turns": {}}
 
     @property
     def stop_token(self) -> str | None:
-        """Returns the special token that ends an answer; `None` where the template has none."""
+        """Returns the special token that ends an answer, or `None` if the template has none."""
         stop = self._turn_texts(False).last_stop
         ends = [token for token in self.tokenizer.get_added_vocab() if token.strip() and stop.endswith(token)]
         return max(ends, key=len, default=None)
 
     def render(self, row: dict[str, Any]) -> Rendering:
         """
-        Render a valid row.
+        Renders a valid row.
 
         Args:
             row (`dict`):
@@ -107,7 +106,7 @@ class ChatTemplateRenderer:
         answer_start = contents[last - 1][1] + len(turns.generation_prompt)
         written = _written_spans(messages, contents, between, turns, answer_start)
         trained = list(written.values())
-        # Whatever follows the end token (ChatML's newline) is never predicted and never seen
+        # Text after the end token (ChatML's newline) is never predicted and never seen
         text = text[: trained[-1][1]]
         if row["type"] == "generation":
             return Rendering(text=text, answer_start=answer_start, trained=trained)
@@ -121,10 +120,10 @@ class ChatTemplateRenderer:
 
         blocks: list[tuple[str, int]] = []
         for index in range(first_user + 1, last - 1):
-            if messages[index].get("filler"):  # belongs to what stands before it
+            if messages[index].get("filler"):  # belongs to the preceding turn
                 continue
             turn_start = contents[index - 1][1] + turns.boundary(between[index])
-            if index in written:  # a space before the content is the model's, where no end of a turn says otherwise
+            if index in written:  # a space before the content is written by the model, unless it ends a turn
                 turn_start = min(turn_start, written[index][0])
             blocks += _block_starts(messages[index], text, contents[index], turn_start)
         return Rendering(
@@ -139,12 +138,12 @@ class ChatTemplateRenderer:
 
     def expressible(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """
-        Returns the turns of a conversation in the roles that this template has: what training makes of them, for a
-        model to go on from.
+        Converts the turns of a conversation to the roles of this template, as in training, so that a model can
+        continue it.
 
         Args:
             messages (`list[dict]`):
-                Turns, output of runs in the role `tool` among them.
+                Turns, including execution output in the role `tool`.
 
         Returns:
             `list[dict]`: Turns with `role` and `content`.
@@ -154,7 +153,7 @@ class ChatTemplateRenderer:
 
     def tokenize(self, row: dict[str, Any]) -> dict[str, Any]:
         """
-        Render and tokenize a valid row, and check that the student's prompt is the one-off prompt.
+        Renders and tokenizes a valid row, and checks that the student's prompt is the one-off prompt.
 
         Args:
             row (`dict`):
@@ -170,7 +169,7 @@ class ChatTemplateRenderer:
 
     def one_off_prompt(self, row: dict[str, Any]) -> list[int]:
         """
-        Returns token ids of the prompt that inference will give for the row's last request.
+        Returns the token ids of the prompt at inference for the row's last request.
 
         Args:
             row (`dict`):
@@ -212,7 +211,7 @@ class ChatTemplateRenderer:
         )
 
     def _skeleton(self, messages: list[dict[str, Any]], add_generation_prompt: bool = False) -> list[str] | None:
-        # The texts before, between and after the contents; None where the template loses or reorders one of them
+        # The texts before, between and after the contents; `None` if the template loses or reorders a content
         slots = [f"REFLECTION{i:04d}SLOT" for i in range(len(messages))]
         text = self._apply(
             [{"role": m["role"], "content": slot} for m, slot in zip(messages, slots, strict=True)],
@@ -273,7 +272,7 @@ class ChatTemplateRenderer:
                 )
             if to_next_user.startswith(end_of_turn):
                 user_header = to_next_user[len(end_of_turn) :]
-            else:  # the conversation's last turn ends in a way of its own
+            else:  # the last turn of the conversation ends differently
                 user_header = _common_suffix(to_next_user, one_off[-2])
                 end_of_turn = to_next_user[: len(to_next_user) - len(user_header)]
             self._turns[has_system] = _TurnTexts(
@@ -286,8 +285,8 @@ class ChatTemplateRenderer:
         return self._turns[has_system]
 
     def _stop(self, end_of_turn: str) -> str | None:
-        # The end of a turn up to its first special token, which generation stops at; added tokens that are newlines or
-        # spaces end nothing
+        # The end of a turn up to its first special token, at which generation stops. Added tokens that are newlines or
+        # spaces do not end a turn
         special = [token for token in self.tokenizer.get_added_vocab() if token.strip() and token in end_of_turn]
         ends = [end_of_turn[: end_of_turn.index(token) + len(token)] for token in special]
         return min(ends, key=len, default=None)
@@ -296,8 +295,9 @@ class ChatTemplateRenderer:
         return messages if self.execution_role == "tool" else executions_as_user_turns(messages, self._alternates)
 
     def _fold_system(self, messages: list[dict[str, Any]], is_reflection: bool) -> list[dict[str, Any]]:
-        # Some templates (Gemma 3, Mistral, CodeLlama) write the system prompt into a user turn. A one-off prompt has it in
-        # its only one, so each request of a reflection row carries it: the first, and the last, which the student sees
+        # Some templates (Gemma 3, Mistral, CodeLlama) write the system prompt into a user turn. A one-off prompt has
+        # it in its only user turn, so both requests of a reflection row get it: the first, and the last, which the
+        # student sees
         if messages[0]["role"] != "system":
             return messages
         header = self._turn_texts(False).user_header
@@ -353,8 +353,8 @@ class ChatTemplateRenderer:
 
 @dataclass
 class _TurnTexts:
-    # What a chat template writes around contents: after an assistant's, that up to its end token, the same for the last
-    # turn, before a user's, and between a user's and the answer to it
+    # The text that a chat template writes around contents: after an assistant's content, the part of it up to the end
+    # token, after the last turn, before a user's content, and between a user's content and the answer
     end_of_turn: str
     stop: str
     last_stop: str
@@ -363,12 +363,13 @@ class _TurnTexts:
 
     @property
     def opening(self) -> str:
-        # What opens an assistant turn: the generation prompt, less the end of the user turn before it
+        # The text that opens an assistant turn: the generation prompt without the end of the preceding user turn
         at = self.generation_prompt.find(self.end_of_turn) if self.end_of_turn else -1
         return self.generation_prompt if at < 0 else self.generation_prompt[at + len(self.end_of_turn) :]
 
     def boundary(self, between: str) -> int:
-        # Where one turn ends and the next one's header begins; a text without an end of turn goes to the earlier turn
+        # The position where one turn ends and the header of the next begins. Text without an end of turn belongs to
+        # the earlier turn
         at = between.find(self.end_of_turn) if self.end_of_turn else -1
         return at + len(self.end_of_turn) if at >= 0 else len(between)
 
@@ -380,8 +381,8 @@ def _written_spans(
     turns: _TurnTexts,
     answer_start: int,
 ) -> dict[int, tuple[int, int]]:
-    # What the model writes of each of its turns: the content, what stands between the opening of the turn and the content (Mistral's
-    # space), and the end token
+    # The tokens of each turn that the model generates: the content, the text between the opening of the turn and the
+    # content (Mistral's space), and the end token
     written, last = {}, len(messages) - 1
     for index, message in enumerate(messages):
         if message["role"] != "assistant" or message.get("filler"):
@@ -397,7 +398,7 @@ def _written_spans(
 def _block_starts(
     message: dict[str, Any], text: str, content: tuple[int, int], turn_start: int
 ) -> list[tuple[str, int]]:
-    # Leading whitespace that the template strips shifts the blocks; the first one begins with its turn
+    # Leading whitespace that the template strips shifts the blocks. The first block starts with its turn
     start, end = content
     shift = start - _stripped_before(message["content"], text[start:end])
     first, *others = _blocks(message)
@@ -405,23 +406,24 @@ def _block_starts(
 
 
 def _blocks(message: dict[str, Any]) -> list[Block]:
-    # A user turn that carries execution output has its blocks spelled out; see `executions_as_user_turns`
+    # A user turn with execution output lists its blocks; see `executions_as_user_turns`
     return message.get("executions") or split_blocks(message)
 
 
 def executions_as_user_turns(messages: list[dict[str, Any]], alternate: bool) -> list[dict[str, Any]]:
     """
-    Writes execution output into user turns, of which neighboring executions share one.
+    Writes execution output into user turns. Consecutive executions share one turn.
 
     Args:
         messages (`list[dict]`):
             Turns of a conversation.
         alternate (`bool`):
-            Whether roles must alternate: an empty assistant turn, not trained on, then stands between an execution and
-            the user's own turn.
+            Whether roles must alternate. An empty assistant turn, which is not trained on, then separates an execution
+            from the user's turn.
 
     Returns:
-        `list[dict]`: The turns. Those that this function made have a key `executions` or `filler` beside `role` and `content`.
+        `list[dict]`: The turns. Turns that this function created have a key `executions` or `filler` beside `role` and
+        `content`.
     """
     converted: list[dict[str, Any]] = []
     for message in messages:
@@ -444,7 +446,7 @@ def executions_as_user_turns(messages: list[dict[str, Any]], alternate: bool) ->
 
 
 def _content_variants(content: str) -> list[str]:
-    # How templates write a content: as it is, stripped in one of the usual ways, or as the inside of a JSON string
+    # The ways in which templates write a content: unchanged, stripped, or as the inside of a JSON string
     variants = [content, content.strip(), content.lstrip(), content.rstrip()]
     variants += [content.strip("\n"), content.lstrip("\n"), content.rstrip("\n")]
     variants += [json.dumps(content, ensure_ascii=False)[1:-1], json.dumps(content)[1:-1]]
@@ -452,7 +454,7 @@ def _content_variants(content: str) -> list[str]:
 
 
 def _stripped_before(content: str, written: str) -> int:
-    # How many leading characters the template left out
+    # The number of leading characters that the template removed
     return max(content.find(written), 0)
 
 

@@ -1,4 +1,4 @@
-"""Text with spans, and its token ids: what both renderers share."""
+"""Defines rendered text with spans and converts it to token ids, for both renderers."""
 
 import functools
 from dataclasses import dataclass, field
@@ -10,29 +10,30 @@ import numpy as np
 from ..sequences import BLOCK_TYPES
 
 
-if TYPE_CHECKING:  # `show` without a tokenizer must not wait for transformers
+if TYPE_CHECKING:  # `show` without a tokenizer does not import transformers
     from transformers import PreTrainedTokenizerBase
 
 
-# Values of the token column `block_ids` that are not blocks of the reflection sequence, which count from 1
+# Values of the token column `block_ids` outside the blocks of the reflection sequence, which count from 1
 VISIBLE = -1
 INSTRUCTION = 0
 
-# What a tokenizer must give back as it was
+# Code that a tokenizer must decode unchanged
 _CODE = "def f(a, b):\n    if a != b:\n\n        return [a , 'b']  # x . y\n\tX = {1: 2}\n"
 
-_Tokens = tuple[list[int], np.ndarray, np.ndarray]  # ids, first character of each, character after its last one
+_Tokens = tuple[list[int], np.ndarray, np.ndarray]  # ids, start of each in characters, end of each
 
 
 class UnrenderableRow(ValueError):
     """
-    A valid row that this chat template cannot express; such rows are dropped and counted, not fatal.
+    Raised for a valid row that this chat template cannot express. Such rows are dropped and counted; training
+    continues.
 
     Args:
         reason (`str`):
-            Why, in words that are the same for all rows of this kind: rows are counted by them.
+            The reason, in the same words for all rows of this kind. Rows are counted by reason.
         detail (`str`, *optional*):
-            What is special to this row.
+            The part that is specific to this row.
     """
 
     def __init__(self, reason: str, detail: str = ""):
@@ -44,15 +45,15 @@ class UnrenderableRow(ValueError):
 @dataclass
 class Rendering:
     """
-    One row as text, with character spans.
+    Holds one row as text with character spans.
 
     Args:
         text (`str`):
             The whole row, up to and including the end token of the last answer.
         answer_start (`int`):
-            Where the final answer begins: all before it is what the model is prompted with.
+            Start of the final answer. The text before it is the prompt.
         trained (`list[tuple[int, int]]`):
-            Spans with next-token loss: what the assistant writes, end tokens included.
+            Spans with next-token loss: the assistant's text, including end tokens.
         prefix_end (`int`, *optional*, defaults to `0`):
             End of BOS and system prompt.
         sequence_start (`int`, *optional*, defaults to `0`):
@@ -60,8 +61,8 @@ class Rendering:
         reanswer_start (`int`, *optional*, defaults to `0`):
             Where the last block ends and the re-answer instruction begins.
         blocks (`list[tuple[str, int]]`, *optional*):
-            Type and start of each block of the reflection sequence; each ends where the next one starts, the last at
-            `reanswer_start`. Empty for generation rows.
+            Type and start of each block of the reflection sequence. Each block ends where the next one starts, the
+            last at `reanswer_start`. Empty for generation rows.
     """
 
     text: str
@@ -75,7 +76,7 @@ class Rendering:
 
 def tokenize(rendering: Rendering, tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
     """
-    Tokenize a rendering with offsets, and say of each token what it is.
+    Tokenizes a rendering with offsets, and labels each token.
 
     Args:
         rendering ([`Rendering`]):
@@ -87,7 +88,7 @@ def tokenize(rendering: Rendering, tokenizer: "PreTrainedTokenizerBase") -> dict
         `dict` with
 
         - `input_ids` (`list[int]`, length L): the teacher's sample, or a plain row.
-        - `loss_mask` (`list[int]`, length L): 1 where a token is trained on (what the assistant writes), else 0.
+        - `loss_mask` (`list[int]`, length L): 1 for tokens that are trained on (the assistant's text), else 0.
         - `block_ids` (`list[int]`, length L): `VISIBLE` (-1), `INSTRUCTION` (0), or k >= 1 for the k-th block.
         - `block_types` (`list[int]`): index into `BLOCK_TYPES` of each block; empty for generation rows.
         - `answer_start` (`int`): index of the first token of the answer.
@@ -112,14 +113,14 @@ def tokenize(rendering: Rendering, tokenizer: "PreTrainedTokenizerBase") -> dict
 
 def check_tokenizer(tokenizer: "PreTrainedTokenizerBase") -> None:
     """
-    Refuses tokenizers that rows cannot be tokenized with: without offsets, or such that code does not survive them.
+    Rejects tokenizers that cannot tokenize rows: those without offsets, and those that do not decode code unchanged.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
             Tokenizer.
 
     Raises:
-        ValueError: If it is no fast tokenizer, or loses characters of a few lines of code.
+        ValueError: If it is not a fast tokenizer, or loses characters of a few lines of code.
     """
     if not tokenizer.is_fast:
         raise ValueError(
@@ -127,7 +128,7 @@ def check_tokenizer(tokenizer: "PreTrainedTokenizerBase") -> None:
             f"fast tokenizer); load it with `AutoTokenizer` and the `tokenizers` backend."
         )
     ids = tokenizer(_CODE, add_special_tokens=False)["input_ids"]
-    # Some decoders keep the space that their tokenizer puts before a text
+    # Some decoders keep the space that their tokenizer adds before a text
     decoded = str(tokenizer.decode(ids)).lstrip(" ")
     if decoded != _CODE:
         at = next((i for i, (a, b) in enumerate(zip(decoded, _CODE, strict=False)) if a != b), len(decoded))
@@ -140,11 +141,11 @@ def check_tokenizer(tokenizer: "PreTrainedTokenizerBase") -> None:
 
 def encode(rendering: Rendering, tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], np.ndarray, np.ndarray]:
     """
-    Returns token ids of a rendering with the characters that each comes from.
+    Returns the token ids of a rendering with the character offsets of each.
 
-    What the model is prompted with is tokenized by itself, as at inference, and so is the answer to it: tokens never join the end of
-    a prompt with the beginning of an answer, and the prompt's last tokens do not depend on the answer. The same holds for each turn of the
-    reflection sequence. Elsewhere text is tokenized in its context.
+    The prompt and the answer are tokenized separately, as at inference: no token spans the end of a prompt and the
+    start of an answer, and the last tokens of the prompt do not depend on the answer. The same holds for each turn of
+    the reflection sequence. Other text is tokenized in its context.
 
     Args:
         rendering ([`Rendering`]):
@@ -153,10 +154,11 @@ def encode(rendering: Rendering, tokenizer: "PreTrainedTokenizerBase") -> tuple[
             Fast tokenizer.
 
     Returns:
-        `tuple`: Token ids; first character of each; character after its last one.
+        `tuple`: Token ids; start of each in characters; end of each in characters.
 
     Raises:
-        UnrenderableRow: If the prefix has other tokens before the reflection instruction than before the re-answer instruction.
+        UnrenderableRow: If the prefix has different tokens before the reflection instruction and before the re-answer
+        instruction.
     """
     text, prefix_end, hidden_end = rendering.text, rendering.prefix_end, rendering.reanswer_start
     answer_start = rendering.answer_start
@@ -186,7 +188,7 @@ def _encode(text: str, tokenizer: "PreTrainedTokenizerBase") -> _Tokens:
 
 
 def _encode_cut(text: str, cuts: set[int], tokenizer: "PreTrainedTokenizerBase") -> _Tokens:
-    # Piece by piece: no token crosses a cut, and none depends on what stands behind it
+    # Encodes piece by piece: no token crosses a cut, and none depends on the text after it
     edges = [*sorted(cuts), len(text)]
     pieces = [_encode(text[: edges[0]], tokenizer)]
     for start, end in pairwise(edges):
@@ -195,13 +197,14 @@ def _encode_cut(text: str, cuts: set[int], tokenizer: "PreTrainedTokenizerBase")
 
 
 def _encode_after(before: str, text: str, tokenizer: "PreTrainedTokenizerBase") -> _Tokens:
-    # Where a tokenizer puts a space before a text, as Llama 2's does, `text` must not get one: it stands behind something that is taken
-    # off again, the special token that it follows (some tokenizers put the space behind these too) or a newline
+    # If a tokenizer adds a space before a text, as Llama 2's does, `text` must not get one. It is therefore encoded
+    # after a prefix that is removed again: the preceding special token (some tokenizers add the space after these too)
+    # or a newline
     if not _adds_prefix(tokenizer):
         return _encode(text, tokenizer)
     lead = max((token for token in tokenizer.get_added_vocab() if before.endswith(token)), key=len, default="\n")
     ids, starts, ends = _encode(lead + text, tokenizer)
-    if ((starts < len(lead)) & (ends > len(lead))).any():  # they are one token together
+    if ((starts < len(lead)) & (ends > len(lead))).any():  # one token spans both
         return _encode(text, tokenizer)
     first = int(np.searchsorted(ends, len(lead), side="right"))
     return ids[first:], np.maximum(starts[first:] - len(lead), 0), ends[first:] - len(lead)
@@ -219,6 +222,6 @@ def _join(pieces: list[_Tokens]) -> _Tokens:
 
 @functools.lru_cache(maxsize=8)
 def _adds_prefix(tokenizer: "PreTrainedTokenizerBase") -> bool:
-    # Whether a text gets a space before it, as in Llama 2
+    # Whether the tokenizer adds a space before a text, as in Llama 2
     alone, continued = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("x", "\nx"))
     return alone != continued[-len(alone) :]

@@ -492,7 +492,7 @@ def test_a_share_that_leaves_nothing(tmp_path):
         (None, {"samples_per_problem": 0}, "`samples_per_problem` must be at least 1, got 0"),
         (None, {"min_repaired_share": 2}, "`min_repaired_share` must be between 0 and 1, got 2"),
         (None, {"in_flight": 0}, "`in_flight` must be at least 1, got 0"),
-        (None, {"generate": None}, "Which model should answer?"),
+        (None, {"generate": None}, "No model specified:"),
     ],
 )  # fmt: skip
 def test_wrong_input_is_one_sentence_and_leaves_nothing_behind(tmp_path, problems, options, message):
@@ -534,7 +534,7 @@ def test_a_model_that_was_trained_again_makes_another_run(tmp_path, monkeypatch)
     run(build_of(2), tmp_path / "run", **options)
     run(build_of(2, samples=2), tmp_path / "run", **options)
     weights.write_bytes(b"second")
-    with pytest.raises(RunError, match="before its weights were changed"):
+    with pytest.raises(RunError, match="from before its weights changed"):
         run(build_of(2, samples=3), tmp_path / "run", **options)
     weights.unlink()
     assert run(build_of(2, samples=2), tmp_path / "run", **options).rollouts == 4  # the outcome needs no weights

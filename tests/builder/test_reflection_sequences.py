@@ -161,7 +161,10 @@ def test_a_list_and_a_pattern_of_files(tmp_path):
         ),
         ("[1, 2]\n", r"line 1 of .*bad.jsonl is no object: give JSON Lines files"),
         (json.dumps({**PLAIN, "type": "poem"}), r"line 1 of .*bad.jsonl: `type` is 'poem'"),
-        (json.dumps({"type": "reflection"}), r"line 1 of .*bad.jsonl: `messages` is missing or empty"),
+        (
+            json.dumps({"type": "reflection"}),
+            r"line 1 of .*bad.jsonl: `messages` and all other forms of it are missing",
+        ),
     ],
 )
 def test_bad_files(tmp_path, content, message):

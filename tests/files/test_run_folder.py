@@ -174,7 +174,7 @@ def test_another_run_is_refused(tmp_path, changed, message):
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(RunError, match=r"holds 'thesis.tex' and no run: give an empty or a new folder"):
+    with pytest.raises(RunError, match=r"contains 'thesis.tex' and no run: give an empty or a new folder"):
         RunFolder(tmp_path, SETTINGS)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(RunError, match="is a file: give a folder"):

@@ -183,7 +183,7 @@ def test_bad_input_is_told_in_a_sentence(tmp_path):
     plain = {"messages": ROWS[0]["messages"][-2:], "type": "generation"}
     with pytest.raises(ValueError, match="None of the 1 rows is a reflection row"):
         measure(tmp_path, lambda *_: WRONG, [plain])
-    with pytest.raises(ValueError, match="Which model should answer"):
+    with pytest.raises(ValueError, match="No model specified"):
         measure_gap(ROWS, output_dir=tmp_path / "none")
     with pytest.raises(ValueError, match="There is no file"):
         read_dataset(str(tmp_path / "none.parquet"))
@@ -314,7 +314,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert "Take harder problems" in out and "Figures: out/gap/gap.json" in out
     for argv, message in (
         (["--model_name_or_path", "m"], "Which rows? Give --dataset_name"),
-        (["--dataset_name", str(file)], "Which model should answer?"),
+        (["--dataset_name", str(file)], "No model specified:"),
         (
             ["--dataset_name", str(file), "--model_name_or_path", "m", "--draws", "0"],
             "`draws` must be at least 1, got 0.",

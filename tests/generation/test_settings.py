@@ -17,12 +17,12 @@ URL = "http://localhost:8000/v1"
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "Which model should answer? Give --model_name_or_path, or --base_url of a server."),
+        ({}, "No model specified: pass --model_name_or_path, or --base_url of a server."),
         ({"backend": "openai"}, "--backend 'openai': use one of auto, endpoint, vllm, transformers."),
-        ({"backend": "vllm", "base_url": URL}, "--backend vllm runs the model here, so it takes no --base_url."),
-        ({"base_url": "localhost:8000"}, "--base_url 'localhost:8000' is no address"),
-        ({"base_url": "http:///v1"}, "is no address: it looks like http://localhost:8000/v1."),
-        ({"base_url": "https://me:hunter2@host/v1"}, "--base_url holds a password"),
+        ({"backend": "vllm", "base_url": URL}, "--backend vllm runs the model on this machine: remove --base_url."),
+        ({"base_url": "localhost:8000"}, "--base_url 'localhost:8000' is not an address"),
+        ({"base_url": "http:///v1"}, "is not an address: use the form http://localhost:8000/v1."),
+        ({"base_url": "https://me:hunter2@host/v1"}, "--base_url contains a password"),
         ({"dtype": "int3"}, "--dtype 'int3': use one of auto, float32, bfloat16, float16."),
         ({"max_concurrency": 0}, "--max_concurrency must be at least 1, got 0."),
         ({"max_requests": 0}, "--max_requests must be at least 1, got 0."),
@@ -98,7 +98,7 @@ def test_a_model_is_asked_with_the_variables_that_it_was_trained_with(tiny_model
 
 @pytest.mark.parametrize("given", ["nonsense", "[1]", "3"])
 def test_variables_that_are_none(given):
-    with pytest.raises(ValueError, match=r"--chat_template_kwargs .* is no JSON object; give one such as"):
+    with pytest.raises(ValueError, match=r"--chat_template_kwargs .* is not a JSON object; give one such as"):
         GenerationArguments("m", chat_template_kwargs=given)
 
 

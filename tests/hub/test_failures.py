@@ -45,16 +45,16 @@ ANSWERS = [
      "does not accept the token; run `hf auth login` or set HF_TOKEN"),
     ({"method": "POST", "path": "/commit/", "status": 403, "message": "You may not"},
      "the token has no right to do that (You may not)"),
-    ({"method": "POST", "path": "/commit/", "status": 429}, "asked too often (429)"),
-    ({"method": "POST", "path": "/commit/", "status": 500}, "a fault of its own (500)"),
-    ({"method": "POST", "path": "/commit/", "status": 412}, "somebody has changed the repository meanwhile"),
+    ({"method": "POST", "path": "/commit/", "status": 429}, "too many requests (429)"),
+    ({"method": "POST", "path": "/commit/", "status": 500}, "an internal error (500)"),
+    ({"method": "POST", "path": "/commit/", "status": 412}, "the repository has changed in the meantime"),
     ({"method": "POST", "path": "/commit/", "status": 413, "message": "too large"}, "status 413 (too large)"),
     ({"method": "POST", "path": "/commit/", "cut": "before"}, "the connection to"),
     ({"method": "POST", "path": "/commit/", "cut": "within"}, "the connection to"),
     ({"method": "POST", "path": "/commit/", "cut": "after"}, "the connection to"),
     ({"method": "PUT", "path": "^/lfs/", "cut": "within", "times": 9}, "the connection to"),
-    ({"method": "PUT", "path": "^/lfs/", "status": 500, "times": 9}, "a fault of its own (500)"),
-    ({"method": "POST", "path": "/preupload/", "status": 429, "times": 9}, "asked too often (429)"),
+    ({"method": "PUT", "path": "^/lfs/", "status": 500, "times": 9}, "an internal error (500)"),
+    ({"method": "POST", "path": "/preupload/", "status": 429, "times": 9}, "too many requests (429)"),
 ]  # fmt: skip
 
 
@@ -153,7 +153,7 @@ def test_tokens_that_will_not_do(client, caplog, capfd, token, reason):
 @pytest.mark.parametrize("token", ["", " ", "hf wrong", "hf_wr\nong", "hf_wröng"])
 def test_what_cannot_be_a_token_is_never_sent(client, token):
     for call, what in ((publish_dataset, ROWS), (publish_evaluation, RUN)):
-        with pytest.raises(ValueError, match="`token` is empty or holds white space") as caught:
+        with pytest.raises(ValueError, match="`token` is empty or contains characters") as caught:
             call(what, "anna/m", token=token)
         assert "wr" not in str(caught.value)
     assert client.requests == []

@@ -379,7 +379,7 @@ def test_private_organization_branch_and_pull_request(client, rows):
 
 def test_rows_that_were_to_be_private_never_become_public(client, rows):
     client.create("datasets", "anna/open")
-    with pytest.raises(PublishError, match="public and was to be private"):
+    with pytest.raises(PublishError, match="is public, but `private=True`"):
         publish_dataset(rows, "anna/open", private=True)
     assert list(client.repo("datasets", "anna/open").commit("main").files) == [".gitattributes"]
 

@@ -95,7 +95,7 @@ def eval_results(client, repo_id="anna/m", revision="main"):
 
 def test_a_part_of_a_benchmark_is_not_published_as_its_result(client):
     client.create("models", "anna/m")
-    with pytest.raises(ValueError, match=r"has judged only the first problems of each benchmark \(`limit` 2\)"):
+    with pytest.raises(ValueError, match=r"scored only the first problems of each benchmark \(`limit` 2\)"):
         publish_evaluation(dataclasses.replace(RUN, settings={"limit": 2}), "anna/m")
     assert ".eval_results/humaneval.yaml" not in client.repo("models", "anna/m").commit("main").files
 
@@ -269,9 +269,9 @@ def test_a_commit_in_between_is_merged_too(client, monkeypatch):
 @pytest.mark.parametrize(
     ("scores", "sentence"),
     [
-        ([], "holds no result"),
-        ([Score("humaneval", [])], "holds no result"),
-        ([score("human-eval", "1")], "'human-eval', which is no benchmark"),
+        ([], "has no result"),
+        ([Score("humaneval", [])], "has no result"),
+        ([score("human-eval", "1")], "'human-eval', which is not a benchmark"),
     ],
 )
 def test_a_run_that_cannot_be_published(client, scores, sentence):
@@ -288,5 +288,5 @@ def test_a_card_that_is_broken_on_the_hub_is_named(client):
 
 def test_a_model_index_that_is_none_is_named(client):
     client.create("models", "anna/m", files={"README.md": b"---\nmodel-index: wrong\n---\n"})
-    with pytest.raises(OSError, match="`model-index` in the card on the Hub is no list of models"):
+    with pytest.raises(OSError, match="`model-index` in the card on the Hub is not a list of models"):
         publish_evaluation(RUN, "anna/m")

@@ -124,11 +124,11 @@ def test_what_the_card_shows_works(client, make_trainer, make_model, tokenizer, 
 
 
 FAULTS = [
-    ({"method": "POST", "path": "/commit/", "status": 500}, "a fault of its own (500)"),
+    ({"method": "POST", "path": "/commit/", "status": 500}, "an internal error (500)"),
     ({"method": "POST", "path": "/commit/", "cut": "within"}, "the connection to"),
     ({"method": "PUT", "path": "^/lfs/", "cut": "within", "times": 99}, "the connection to"),
     ({"method": "POST", "path": "/commit/", "status": 403, "message": "no"}, "the token has no right"),
-    ({"method": "POST", "path": "repos/create", "status": 429, "times": 9}, "asked too often (429)"),
+    ({"method": "POST", "path": "repos/create", "status": 429, "times": 9}, "too many requests (429)"),
 ]
 
 

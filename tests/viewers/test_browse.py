@@ -310,7 +310,7 @@ def test_limit_and_sample(build, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([""], "'' is no dataset: give a file"),
+        ([""], "'' is not a dataset: give a file"),
         (["absent.jsonl"], "There is no file 'absent.jsonl'."),
         (["empty.jsonl"], "'empty.jsonl' has no rows"),
         (["broken.jsonl"], "'broken.jsonl' cannot be read as jsonl"),

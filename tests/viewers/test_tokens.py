@@ -415,7 +415,7 @@ def test_errors_of_sources(tmp_path, capsys):
     path.write_text('{"prompt": "a", "answer": "b"}\n')
     assert "has no column `messages` and no column `type`, only prompt, answer" in fail(capsys, path)
     path.write_text("[1, 2]\n")
-    assert "something else than objects" in fail(capsys, path)
+    assert "values that are not objects" in fail(capsys, path)
     path.write_text("not JSON\n")
     assert "cannot be read as jsonl" in fail(capsys, path)
     path.write_text("")
