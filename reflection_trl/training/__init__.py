@@ -1,1 +1,1 @@
-"""Reflection self-distillation: rows of tokens -> masked batch -> loss -> model, and the trainer over them."""
+"""Implements reflection self-distillation: from token rows to a masked batch, its loss, the model, and the trainer."""

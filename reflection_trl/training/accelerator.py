@@ -1,4 +1,4 @@
-"""Where accelerate's defaults would round, skip or recompile what this trainer needs."""
+"""Adjusts accelerate where its defaults would round, skip or recompile parts of this trainer."""
 
 import dataclasses
 
@@ -14,34 +14,34 @@ def adjust_accelerator(accelerator: Accelerator, args: ReflectionDistillConfig) 
 
     Args:
         accelerator ([`~accelerate.Accelerator`]):
-            The trainer's; its plugins are changed in place.
+            Accelerator of the trainer. Its plugins are changed in place.
         args ([`ReflectionDistillConfig`]):
             Settings.
 
     Raises:
-        ValueError: If it is to split sequences or layers among processes.
+        ValueError: If accelerate is configured to split sequences or layers among processes.
     """
     parallelism = accelerator.parallelism_config
     for kind in ("cp", "sp", "tp"):
         if parallelism is not None and getattr(parallelism, f"{kind}_size", 1) > 1:
             raise ValueError(
                 f"`{kind}_size` is {getattr(parallelism, f'{kind}_size')}, but sequences and layers cannot be split among processes here: "
-                f"a packed row's boundaries and its head must be whole. Set it to 1, and share out the weights by FSDP2 or DeepSpeed "
+                f"each process needs complete rows and the complete head. Set it to 1, and shard the weights with FSDP2 or DeepSpeed "
                 f"ZeRO-3."
             )
     if args.torch_compile:
-        # The trainer compiles layer by layer; accelerate would compile the whole model anew for each shape of batch
+        # The trainer compiles layer by layer; accelerate would recompile the whole model for each batch shape
         accelerator.state.dynamo_plugin.backend = DynamoBackend.NO
     recipe = accelerator.ao_recipe_handler
     if recipe is not None and not accelerator.is_fsdp2:
-        # Weights that FSDP2 gathers in float8 are new parameters. Without FSDP2 the optimizer is not told of them, and all linear
-        # layers would stay as they are
+        # Weights that FSDP2 gathers in float8 are new parameters. Without FSDP2 the optimizer would not know them, and
+        # no linear layer would be trained
         recipe.config = dataclasses.replace(recipe.config, enable_fsdp_float8_all_gather=False)
     if accelerator.is_fsdp2:
         plugin = accelerator.state.fsdp_plugin
         if plugin.mixed_precision_policy is not None:
-            # The policy would round to bfloat16 the outputs of the forward pass, which are the loss and the logged metrics, and its
-            # inputs, which are the weights of the tokens and so scale all gradients
+            # The policy would round to bfloat16 the outputs of the forward pass, which are the loss and the logged
+            # metrics, and its inputs, which are the token weights that scale all gradients
             plugin.mixed_precision_policy = dataclasses.replace(
                 plugin.mixed_precision_policy, output_dtype=None, cast_forward_inputs=False
             )

@@ -1,4 +1,4 @@
-"""An adapter and the model that it belongs to: what others need to load it, its settings, and both merged into one model."""
+"""Names the base model of an adapter, lists the adapter's settings, and merges both into one model."""
 
 import re
 from pathlib import Path
@@ -12,9 +12,9 @@ from transformers import AutoTokenizer, GenerationConfig
 
 # The folder of a model in the Hub's cache: models--ORG--NAME/snapshots/COMMIT
 _CACHED = re.compile(r"models--(?P<org>[^/\\]+?)--(?P<name>[^/\\]+)[/\\]snapshots[/\\](?P<commit>[0-9a-f]{40})[/\\]?$")
-# Fields of a PEFT configuration that say where it is from, and not what was trained
+# Fields of a PEFT configuration that describe its origin, not the training
 _NO_SETTINGS = {"base_model_name_or_path", "revision", "task_type", "inference_mode", "auto_mapping", "peft_version"}
-# Settings of LoRA that readers look for, also where they are the defaults
+# LoRA settings that the card always lists, even with default values
 _ALWAYS = ("r", "lora_alpha", "lora_dropout", "target_modules")
 
 
@@ -24,10 +24,10 @@ def hub_id(name: str | None) -> str | None:
 
     Args:
         name (`str`, *optional*):
-            What the model was loaded by: a Hub id, or a folder.
+            Name with which the model was loaded: a Hub id, or a folder.
 
     Returns:
-        `str`, *optional*: The id; that of the Hub's cache for a folder in it. `None` for other folders.
+        `str`, *optional*: The id. For a folder in the Hub's cache, the id of its repository; `None` for other folders.
     """
     if not name or not Path(name).is_dir():
         return name or None
@@ -37,14 +37,14 @@ def hub_id(name: str | None) -> str | None:
 
 def origin_id(name: str | None) -> str | None:
     """
-    Returns the Hub id of a model, or of the one that it was made from, where it is a folder whose model card names that.
+    Returns the Hub id of a model, or of the base model that the model card of a folder names.
 
     Args:
         name (`str`, *optional*):
             Hub id or folder.
 
     Returns:
-        `str`, *optional*: The id; `None` where none is known.
+        `str`, *optional*: The id; `None` if it is unknown.
     """
     known = hub_id(name)
     if known or not name:
@@ -52,7 +52,7 @@ def origin_id(name: str | None) -> str | None:
     card = Path(name) / "README.md"
     try:
         base = ModelCard.load(card).data.get("base_model") if card.is_file() else None
-    except (yaml.YAMLError, ValueError, OSError):  # a card without metadata, or with metadata that cannot be read
+    except (yaml.YAMLError, ValueError, OSError):  # a card without metadata, or with unreadable metadata
         return None
     base = base[0] if isinstance(base, list) and len(base) == 1 else base
     return base if isinstance(base, str) and not Path(base).is_dir() else None
@@ -60,14 +60,14 @@ def origin_id(name: str | None) -> str | None:
 
 def name_base_model(model: PeftModel, revision: str | None = None) -> None:
     """
-    Writes into an adapter's configuration which model it belongs to, so that others can load it: the Hub id where the model was loaded from
-    the Hub's cache, and the revision.
+    Writes the base model into an adapter's configuration so that others can load it: the revision, and the Hub id if
+    the model was loaded from the Hub's cache.
 
     Args:
         model ([`~peft.PeftModel`]):
             Model with an adapter.
         revision (`str`, *optional*):
-            Revision that the base model was loaded from.
+            Revision of the base model.
     """
     config = model.active_peft_config
     base = config.base_model_name_or_path
@@ -81,14 +81,14 @@ def name_base_model(model: PeftModel, revision: str | None = None) -> None:
 
 def private_base_warning(model: PeftModel) -> str | None:
     """
-    Says that nobody else can load an adapter whose base model is a folder of this machine.
+    Returns a warning that nobody else can load an adapter whose base model is a local folder.
 
     Args:
         model ([`~peft.PeftModel`]):
             Model with an adapter.
 
     Returns:
-        `str`, *optional*: The warning; `None` where the base model has a Hub id.
+        `str`, *optional*: The warning; `None` if the base model has a Hub id.
     """
     base = model.active_peft_config.base_model_name_or_path
     if not base or hub_id(base) is not None:
@@ -104,14 +104,15 @@ def private_base_warning(model: PeftModel) -> str | None:
 
 def adapter_settings(config: PeftConfig) -> dict[str, Any]:
     """
-    Returns the settings of an adapter, as its model card lists them.
+    Returns the settings of an adapter for its model card.
 
     Args:
         config ([`~peft.PeftConfig`]):
             Configuration of the adapter.
 
     Returns:
-        `dict[str, Any]`: Its type, and all settings that differ from their defaults; of LoRA also rank, alpha, dropout and targets.
+        `dict[str, Any]`: The type, and all settings that differ from their defaults. For LoRA also rank, alpha,
+        dropout and targets.
     """
     settings, defaults = config.to_dict(), type(config)().to_dict()
     kept = {
@@ -131,10 +132,10 @@ def merge_adapter(
     trust_remote_code: bool = False,
 ) -> None:
     """
-    Adds an adapter to the weights of its base model, and saves the result as a model that needs no `peft`.
+    Merges an adapter into the weights of its base model, and saves a model that does not need `peft`.
 
-    The base model is read again, in the type that it was published in: an adapter that was trained on quantized weights is merged into
-    whole ones. All of it is held in main memory.
+    The base model is loaded again in its published data type, so an adapter that was trained on quantized weights is
+    merged into unquantized ones. The complete model must fit into main memory.
 
     Args:
         adapter (`str`):
@@ -142,9 +143,9 @@ def merge_adapter(
         output_dir (`str`):
             Folder of the merged model.
         generation_config ([`~transformers.GenerationConfig`], *optional*):
-            What ends an answer; that of the base model by default.
+            Defines the end of an answer; by default that of the base model.
         trust_remote_code (`bool`, *optional*, defaults to `False`):
-            Whether code that comes with the model is run.
+            Whether to run code of the model's repository.
     """
     model = AutoPeftModelForCausalLM.from_pretrained(adapter, dtype="auto", trust_remote_code=trust_remote_code)
     merged: Any = model.merge_and_unload()

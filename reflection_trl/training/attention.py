@@ -1,20 +1,21 @@
-"""Attention over a packed row: each sequence causal in itself, blind to its neighbors, whatever its positions.
+"""Implements attention over packed rows: each sequence is causal and attends only to itself, whatever its positions.
 
-The model's own `attn_implementation` decides how:
+The model's `attn_implementation` selects the method:
 
 | `attn_implementation` | packed attention |
 |---|---|
-| `sdpa` (default of most models) | torch's `varlen_attn` on CUDA from torch 2.10 in half precision, else one causal sdpa call a sequence |
-| `flash_attention_2`, `flash_attention_3` | the kernel's own variable-length form |
+| `sdpa` (default of most models) | torch's `varlen_attn` on CUDA from torch 2.10 in half precision, else one causal sdpa call per sequence |
+| `flash_attention_2`, `flash_attention_3` | the variable-length form of the kernel |
 | `flex_attention` | a block mask |
 | `eager` | a `[T, T]` mask: slow, for models with logit soft-capping and for checks |
 
-[`prepare_attention`] replaces `sdpa` by an implementation registered with transformers that behaves exactly as `sdpa` does
-unless it is handed sequence boundaries, so that `generate` and saved models are unaffected. [`attention_inputs`] gives the
-keyword arguments for a forward pass. Transformers' own detection of packed rows from position ids is not used: a student's
-gaps would look like boundaries (see `find_packed_sequence_indices` in its `masking_utils.py`).
+[`prepare_attention`] replaces `sdpa` with an implementation registered with transformers. It behaves exactly as `sdpa`
+if it gets no sequence boundaries, so `generate` and saved models are unaffected. [`attention_inputs`] returns the
+keyword arguments for a forward pass. Transformers' detection of packed rows from position ids is not used, because it
+would mistake the gaps in a student's positions for boundaries (see `find_packed_sequence_indices` in its
+`masking_utils.py`).
 
-[`padding_reason`] tells models for which dropping hidden tokens is not the same as masking them.
+[`padding_reason`] identifies models for which dropping hidden tokens differs from masking them.
 """
 
 import inspect
@@ -36,15 +37,15 @@ except ImportError:  # torch < 2.10
 
 PACKED_SDPA = "reflection_sdpa"
 
-# Layer types of transformers' configs for which attention to all earlier tokens holds
+# Layer types in transformers' configs that attend to all earlier tokens
 _FULL_ATTENTION = {"full_attention"}
 _SLIDING_ATTENTION = {"sliding_attention", "chunked_attention"}
-# Additive position biases that count tokens instead of reading position ids
+# Additive position biases that count tokens and do not read position ids
 _ALIBI_MODELS = {"bloom", "mpt"}
 
 
 class UnsupportedAttentionError(ValueError):
-    """A model's attention does what its `attn_implementation` leaves out without a word."""
+    """Raised for attention features that an `attn_implementation` would silently ignore."""
 
 
 def packed_sdpa_attention_forward(
@@ -60,7 +61,7 @@ def packed_sdpa_attention_forward(
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """
-    Causal attention within each sequence of a packed row; plain `sdpa` when no boundaries are given.
+    Computes causal attention within each sequence of a packed row, or plain `sdpa` if no boundaries are given.
 
     Args:
         module (`nn.Module`):
@@ -72,7 +73,7 @@ def packed_sdpa_attention_forward(
         value (`torch.Tensor` of shape `(1, kv_heads, T, head_dim)`):
             Values.
         attention_mask (`torch.Tensor`, *optional*):
-            Ignored when boundaries are given.
+            Ignored if boundaries are given.
         dropout (`float`, *optional*, defaults to `0.0`):
             Attention dropout.
         scaling (`float`, *optional*):
@@ -94,7 +95,7 @@ def packed_sdpa_attention_forward(
             f"{type(module).__name__} caps its attention scores or has attention sinks, which sdpa cannot; load the model "
             f"with `attn_implementation='flex_attention'`, or 'eager'."
         )
-    # Under autocast, rotary embeddings in float32 leave float32 queries and keys beside half-precision values
+    # Under autocast, rotary embeddings in float32 give float32 queries and keys with half-precision values
     device_type = query.device.type
     dtype = torch.get_autocast_dtype(device_type) if torch.is_autocast_enabled(device_type) else value.dtype
     query, key, value = (x.to(dtype) for x in (query, key, value))
@@ -108,7 +109,7 @@ def packed_sdpa_attention_forward(
         else:
             groups = query.shape[1] // key.shape[1]
             key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-        # The kernel wants heads of one size; those of multi-head latent attention (DeepSeek V2, V3) have smaller values
+        # The kernel needs equal head sizes. Multi-head latent attention (DeepSeek V2, V3) has smaller values
         missing = query.shape[-1] - value.shape[-1]
         output: Any = varlen_attn(
             query,
@@ -127,7 +128,7 @@ def packed_sdpa_attention_forward(
     return _sequence_by_sequence(query, key, value, cu_seq_lens_q, dropout, scaling), None
 
 
-@torch.compiler.disable  # else it would be compiled anew for each number of sequences
+@torch.compiler.disable  # otherwise it would be recompiled for each number of sequences
 def _sequence_by_sequence(
     query: torch.Tensor,
     key: torch.Tensor,
@@ -137,13 +138,13 @@ def _sequence_by_sequence(
     scaling: float | None,
 ) -> torch.Tensor:
     seq_lens = cu_seq_lens.diff().tolist()
-    # Not cuDNN's kernel, which is planned anew for each length
+    # Not cuDNN's kernel, which builds a new plan for each length
     with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
         outputs = [
             scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout, scale=scaling).transpose(1, 2)
             for q, k, v in zip(*(x.split(seq_lens, dim=2) for x in (query, key, value)), strict=True)
         ]
-    return torch.cat(outputs, dim=1)  # contiguous, as some models want it
+    return torch.cat(outputs, dim=1)  # contiguous, as some models require
 
 
 _VARLEN_PARAMETERS = inspect.signature(varlen_attn).parameters if varlen_attn is not None else {}
@@ -154,7 +155,7 @@ AttentionMaskInterface.register(PACKED_SDPA, sdpa_mask)
 
 def prepare_attention(model: PreTrainedModel) -> None:
     """
-    Make a model loaded with `sdpa` ready for packed rows; others are ready.
+    Prepares a model loaded with `sdpa` for packed rows. Models with other implementations need no change.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
@@ -168,7 +169,7 @@ def attention_inputs(
     implementation: str, cu_seq_lens: torch.Tensor, seq_lens: list[int], dtype: torch.dtype
 ) -> dict[str, Any]:
     """
-    Keyword arguments that make a forward pass attend within the sequences of a packed row.
+    Returns the keyword arguments that limit a forward pass to attention within the sequences of a packed row.
 
     Args:
         implementation (`str`):
@@ -178,10 +179,10 @@ def attention_inputs(
         seq_lens (`list[int]`):
             Their lengths.
         dtype (`torch.dtype`):
-            Of the attention scores; the additive mask of `eager` needs it.
+            Data type of the attention scores, for the additive mask of `eager`.
 
     Returns:
-        `dict`: To be passed to the model beside `input_ids` and `position_ids`.
+        `dict`: Arguments for the model beside `input_ids` and `position_ids`.
     """
     boundaries = {
         "cu_seq_lens_q": cu_seq_lens,
@@ -190,7 +191,7 @@ def attention_inputs(
         "max_length_k": max(seq_lens),
     }
     if implementation == PACKED_SDPA:
-        # Transformers hands 4D masks through as they are: an empty one spares it a `[T, T]` mask that nobody reads
+        # Transformers passes 4D masks through unchanged. An empty one avoids a `[T, T]` mask that is never read
         nothing = torch.empty((1, 1, 0, 0), dtype=torch.bool, device=cu_seq_lens.device)
         return {"attention_mask": nothing, **boundaries}
     if implementation in ("flash_attention_2", "flash_attention_3"):
@@ -223,7 +224,7 @@ def attention_inputs(
 
 def padding_reason(model: PreTrainedModel, max_length: int | None) -> str | None:
     """
-    Why hidden tokens cannot be dropped for a model, and must be masked in a padded batch.
+    Returns why hidden tokens of a model must be masked in a padded batch instead of being dropped.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
@@ -232,10 +233,10 @@ def padding_reason(model: PreTrainedModel, max_length: int | None) -> str | None
             Longest row in tokens.
 
     Returns:
-        `str`, *optional*: The reason; `None` where dropping is the same as masking.
+        `str`, *optional*: The reason; `None` if dropping is equivalent to masking.
 
     Raises:
-        ValueError: For models where masking is not possible either.
+        ValueError: If masking is not possible either.
     """
     config = model.config.get_text_config()
     name = config.model_type
@@ -269,7 +270,7 @@ def _attention_window(config: PreTrainedConfig, layer_types: set[str]) -> int | 
 
 
 def _uses_varlen(query: torch.Tensor, value: torch.Tensor, dropout: float) -> bool:
-    # The kernel is FlashAttention's: CUDA, half precision, no dropout
+    # The kernel is FlashAttention, which needs CUDA, half precision and no dropout
     return (
         varlen_attn is not None
         and query.is_cuda

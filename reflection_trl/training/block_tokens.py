@@ -1,8 +1,8 @@
-"""Gives a model and its tokenizer the seven special tokens of the published block-token format.
+"""Adds the seven special tokens of the published block-token format to a model and its tokenizer.
 
-The new embeddings, input and output, start as the mean of the embeddings of the pieces of their own names, as in the
-published code. This module changes a model and a tokenizer in place; how rows are written with the tokens is
-[`~reflection_trl.rendering.BlockTokenRenderer`]'s.
+Each new embedding, input and output, starts as the mean embedding of the pieces of its token's name, as in the
+published code. This module changes a model and a tokenizer in place. [`~reflection_trl.rendering.BlockTokenRenderer`]
+writes rows with the tokens.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -27,14 +27,14 @@ def add_block_tokens(
     model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, peft_config: PeftConfig | None = None
 ) -> None:
     """
-    Adds the block tokens to tokenizer and model, in place; embeddings that the model was trained with are left alone.
+    Adds the block tokens to tokenizer and model, in place. Embeddings that the model was trained with are unchanged.
 
-    The tokenizer's chat template becomes the block-token one, so that the saved model serves one-off prompts, and
-    generation stops at the end of a message. With a PEFT configuration, only the new rows of the embeddings are trained
-    beside the adapter (`trainable_token_indices`).
+    The tokenizer's chat template becomes the block-token template, so that the saved model can serve one-off prompts,
+    and generation stops at the end of a message. With a PEFT configuration, only the new embedding rows are trained in
+    addition to the adapter (`trainable_token_indices`).
 
-    A tokenizer may have the tokens already, from another training or a folder. What counts is the model: it was trained with them if
-    its generation stops at the end of a message, or if the tokenizer of its own folder or repository has them.
+    A tokenizer may already have the tokens, from another training or a folder. The model counts as trained with them
+    if its generation stops at the end of a message, or if the tokenizer of its folder or repository has them.
 
     Args:
         model ([`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
@@ -60,7 +60,7 @@ def add_block_tokens(
         logger.warning(
             "The tokenizer has the block tokens, but this model was not trained with them: their embeddings are initialized."
         )
-    # As text, whether the tokenizer knows the tokens or not
+    # As text, whether or not the tokenizer has the tokens
     pieces = [tokenizer(token, add_special_tokens=False, split_special_tokens=True)["input_ids"] for token in new]
     tokenizer.add_special_tokens({"additional_special_tokens": new}, replace_extra_special_tokens=False)
     vocabulary = tokenizer.get_vocab()
@@ -93,7 +93,7 @@ def add_block_tokens(
 def _untrained_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[str]:
     vocabulary = tokenizer.get_vocab()
     lacking = [token for token in BLOCK_TOKENS.values() if token not in vocabulary]
-    if lacking:  # those that are there belong to the model, such as Phi-3's `<|user|>`
+    if lacking:  # existing tokens belong to the model, such as Phi-3's `<|user|>`
         return lacking
     stops = model.generation_config.eos_token_id
     if vocabulary[BLOCK_TOKENS["end_of_message"]] in (stops if isinstance(stops, list) else [stops]):
@@ -103,7 +103,7 @@ def _untrained_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 
 
 def _own_vocabulary(model: PreTrainedModel) -> dict[str, int]:
-    # Of the tokenizer in the model's folder or repository; none for a model that was made in memory
+    # The vocabulary of the tokenizer in the model's folder or repository; empty for a model that was created in memory
     name = get_config_model_id(model.config)
     if not name:
         return {}
@@ -134,12 +134,12 @@ def _check_adapted(model: PeftModel, tokenizer: PreTrainedTokenizerBase) -> None
 
 
 def _name_of(module: nn.Module, model: nn.Module) -> str:
-    # `embed_tokens` in Llama, `wte` in GPT-2, ...: PEFT takes the last part of the name
+    # `embed_tokens` in Llama, `wte` in GPT-2, ...: PEFT matches the last part of the name
     return next(name for name, other in model.named_modules() if other is module).rpartition(".")[2]
 
 
 def _writable(weight: nn.Parameter) -> AbstractContextManager:
-    # Under ZeRO-3 the weight is partitioned; without a modifier rank, what is written to the gathered one is discarded
+    # Under ZeRO-3 the weight is partitioned. Without a modifier rank, changes to the gathered weight are discarded
     if not is_deepspeed_zero3_enabled():
         return nullcontext()
     import deepspeed

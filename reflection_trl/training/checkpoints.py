@@ -1,4 +1,4 @@
-"""Checkpoints: complete or not resumed. What marks one as complete, which one is resumed, and why one could not be written."""
+"""Saves and resumes checkpoints: marks complete ones, selects the one to resume, and explains failed writes."""
 
 import contextlib
 import errno
@@ -21,25 +21,28 @@ from .teachers import TeacherWeights
 
 logger = logging.get_logger(__name__)
 
-# Written when all files of all processes are: their sizes, and the settings that a resumed run must share
+# Written after all files of all processes: their sizes, and the settings that a resumed run must share
 CHECKPOINT_FILE = "reflection_checkpoint.json"
-# What an interrupted save leaves is put aside under this name when a training is resumed
+# An interrupted save is renamed to this when a training is resumed
 _INCOMPLETE = "incomplete-"
-# A card or a tokenizer may be edited later; weights and states may not
+# A card or a tokenizer may be edited later, but not weights and states
 _TEXT_FILES = {".json", ".jinja", ".md", ".model", ".png", ".txt"}
 
 
 class CheckpointError(OSError):
-    """A checkpoint or model could not be written. The message says why, what to do, and what can be resumed."""
+    """
+    Raised when a checkpoint or model could not be written. The message gives the reason, the fix, and what can be
+    resumed.
+    """
 
 
 def mark_complete(checkpoint: Path, settings: dict[str, Any]) -> None:
     """
-    Marks a checkpoint as complete, but for the trainer's state, which is written last.
+    Marks a checkpoint as complete, except for the trainer's state, which is written last.
 
     Args:
         checkpoint (`Path`):
-            Folder in which the files of all processes are.
+            Folder with the files of all processes.
         settings (`dict[str, Any]`):
             Settings that a resumed run must share.
     """
@@ -56,21 +59,21 @@ def _is_needed(path: Path) -> bool:
 
 def why_incomplete(checkpoint: Path) -> str | None:
     """
-    Returns what a checkpoint lacks.
+    Returns the reason why a checkpoint is incomplete.
 
     Args:
         checkpoint (`Path`):
             Folder.
 
     Returns:
-        `str`, *optional*: `None` where nothing is missing.
+        `str`, *optional*: The reason; `None` if the checkpoint is complete.
     """
     try:
         files = json.loads((checkpoint / CHECKPOINT_FILE).read_text())["files"]
     except FileNotFoundError:
         return (
-            f"it has no {CHECKPOINT_FILE}: its save was interrupted or left out the optimizer (`save_only_model`), or it is no "
-            f"checkpoint of this trainer"
+            f"it has no {CHECKPOINT_FILE}: its save was interrupted or left out the optimizer (`save_only_model`), or it is not "
+            f"a checkpoint of this trainer"
         )
     except (KeyError, TypeError, ValueError):
         return f"its {CHECKPOINT_FILE} is damaged"
@@ -85,7 +88,7 @@ def why_incomplete(checkpoint: Path) -> str | None:
     except FileNotFoundError:
         return f"its {TRAINER_STATE_NAME} is missing"
     except ValueError:
-        return f"its {TRAINER_STATE_NAME} is cut off"
+        return f"its {TRAINER_STATE_NAME} is truncated"
     return None
 
 
@@ -99,10 +102,11 @@ def find_last_checkpoint(
         output_dir (`str` or `PathLike`):
             Folder of the training.
         all_processes (`bool`, *optional*, defaults to `False`):
-            Whether it must be complete wherever a process of this training looks; all of them must call this.
+            Whether the checkpoint must be complete for all processes of this training; all of them must call this
+            function.
 
     Returns:
-        `tuple[Path | None, dict[Path, str]]`: The checkpoint, if any; newer ones that are incomplete, with what they lack.
+        `tuple[Path | None, dict[Path, str]]`: The checkpoint, if any; newer incomplete ones with the reason.
     """
     lacks = {checkpoint: why_incomplete(checkpoint) for checkpoint in _checkpoints(output_dir)}
     complete = [checkpoint.name for checkpoint, reason in lacks.items() if reason is None]
@@ -118,13 +122,13 @@ def find_last_checkpoint(
 
 def nothing_to_resume(output_dir: str | os.PathLike[str], incomplete: dict[Path, str]) -> ValueError:
     """
-    Returns the error of a folder without a complete checkpoint.
+    Returns the error for a folder without a complete checkpoint.
 
     Args:
         output_dir (`str` or `PathLike`):
             Folder of the training.
         incomplete (`dict[Path, str]`):
-            Its checkpoints, with what they lack.
+            Its incomplete checkpoints with the reason.
     """
     lacks = "".join(f" ({folder} is incomplete: {reason})" for folder, reason in incomplete.items())
     return ValueError(
@@ -136,19 +140,19 @@ def find_checkpoint(
     resume_from_checkpoint: str | bool | None, output_dir: str | os.PathLike[str], writes: bool
 ) -> Path | None:
     """
-    Returns the checkpoint that a training is to resume from; all processes must call this.
+    Returns the checkpoint to resume from. All processes must call this function.
 
     Args:
         resume_from_checkpoint (`str` or `bool`, *optional*):
-            Folder of a checkpoint, or `True` for the newest that is complete for all processes. Newer ones are named with what
-            they lack, and renamed, so that `save_total_limit` does not count them.
+            Folder of a checkpoint, or `True` for the newest that is complete for all processes. Newer incomplete ones
+            are reported and renamed, so that `save_total_limit` does not count them.
         output_dir (`str` or `PathLike`):
             Folder of the training.
         writes (`bool`):
             Whether this process writes checkpoints.
 
     Returns:
-        `Path`, *optional*: `None` for a training that begins anew.
+        `Path`, *optional*: The checkpoint; `None` for a training that starts from the beginning.
 
     Raises:
         ValueError: If no checkpoint is complete.
@@ -180,44 +184,44 @@ def _step(checkpoint: Path) -> int:
 
 def check_checkpoint(checkpoint: Path, settings: dict[str, Any]) -> None:
     """
-    Refuses to resume from a checkpoint that is incomplete, or whose masks this run would not repeat.
+    Rejects a checkpoint that is incomplete, or whose masks this run would not reproduce.
 
     Args:
         checkpoint (`Path`):
             Folder of the checkpoint.
         settings (`dict[str, Any]`):
-            Settings of this run that decide what is hidden when.
+            Settings of this run that determine the masks.
 
     Raises:
-        ValueError: If a file is missing or cut off, or the checkpoint was written with other settings.
+        ValueError: If a file is missing or truncated, or the checkpoint was written with other settings.
     """
     reason = why_incomplete(checkpoint)
     if reason is not None:
         other, _ = find_last_checkpoint(checkpoint.parent)
-        remedy = f"resume from {other}" if other is not None else "start anew, without `resume_from_checkpoint`"
+        remedy = f"resume from {other}" if other is not None else "start again, without `resume_from_checkpoint`"
         raise ValueError(f"{checkpoint} cannot be resumed, since {reason}; {remedy}.")
     saved = json.loads((checkpoint / CHECKPOINT_FILE).read_text())["settings"]
     for name, value in json.loads(json.dumps(settings)).items():
         if saved.get(name) != value:
             raise ValueError(
                 f"{checkpoint} was written with `{name}={saved.get(name)!r}`, but this run has {value!r}, so that its "
-                f"steps would be others; resume with the same settings, or start anew in another `output_dir`."
+                f"steps would be others; resume with the same settings, or start again in another `output_dir`."
             )
 
 
 @contextlib.contextmanager
 def complete_or_removed(checkpoint: Path, writes: bool) -> Iterator[None]:
     """
-    Removes what a failed save leaves of a checkpoint.
+    Removes the partial files of a failed save.
 
     Args:
         checkpoint (`Path`):
-            Folder that is written within the context.
+            Folder that is written in the context.
         writes (`bool`):
             Whether this process writes the checkpoint's common files.
     """
     if writes:
-        # A mark from an earlier save of the same step must not cover a mixture of old and new files
+        # The mark of an earlier save of the same step must not cover a mixture of old and new files
         (checkpoint / CHECKPOINT_FILE).unlink(missing_ok=True)
     try:
         with explain_full_disk(checkpoint):
@@ -231,14 +235,14 @@ def complete_or_removed(checkpoint: Path, writes: bool) -> Iterator[None]:
 @contextlib.contextmanager
 def explain_full_disk(folder: Path) -> Iterator[None]:
     """
-    Turns the errors of a full disk into one sentence.
+    Converts the errors of a full disk to a one-line message.
 
     Args:
         folder (`Path`):
-            Folder that is written within the context.
+            Folder that is written in the context.
 
     Raises:
-        [`CheckpointError`]: If there is no room.
+        [`CheckpointError`]: If the disk is full.
     """
     try:
         yield
@@ -260,17 +264,20 @@ def _disk_failure(error: BaseException | None) -> str | None:
     while error is not None:
         text = str(error)
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if full or "No space left on device" in text or "quota exceeded" in text:  # safetensors quotes the system
+        if (
+            full or "No space left on device" in text or "quota exceeded" in text
+        ):  # safetensors quotes the system error
             return "no space is left on the disk"
-        if "PytorchStreamWriter failed writing" in text:  # torch leaves the reason out
-            return "the disk refused to be written, as a full one does"
+        if "PytorchStreamWriter failed writing" in text:  # torch omits the reason
+            return "the write failed, probably because the disk is full"
         error = error.__cause__ or error.__context__
     return None
 
 
 class WarnOfOtherSteps(TrainerCallback):
     """
-    Compares the length of a resumed training with that of its checkpoint: it is known when the training begins.
+    Warns if a resumed training has another number of steps than its checkpoint. The number is known when training
+    begins.
 
     Args:
         checkpoint (`Path`):
@@ -294,13 +301,13 @@ class WarnOfOtherSteps(TrainerCallback):
 
 
 class CheckpointMixin(Trainer):
-    """A trainer whose checkpoints are complete or not resumed, with the weights of its teacher if that has any of its own."""
+    """Saves only complete checkpoints and resumes only from them, including the weights of a separate teacher."""
 
     _teacher_weights: TeacherWeights | None = None
 
     @property
     def _resumed_settings(self) -> dict[str, Any]:
-        """Settings that a resumed run must share."""
+        """Returns the settings that a resumed run must share."""
         raise NotImplementedError
 
     def train(
@@ -328,7 +335,8 @@ class CheckpointMixin(Trainer):
             super()._save_checkpoint(model, trial)
 
     def _save_rng_state(self, output_dir: str) -> None:
-        # The last files that every process writes, before the trainer's state, a push, and the removal of old checkpoints
+        # The last files that every process writes, before the trainer's state, the push and the removal of old
+        # checkpoints
         super()._save_rng_state(output_dir)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
@@ -338,11 +346,11 @@ class CheckpointMixin(Trainer):
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """
-        Saves the model, so that `from_pretrained` reads it. Under FSDP and DeepSpeed ZeRO-3 all processes must call it.
+        Saves the model for `from_pretrained`. Under FSDP and DeepSpeed ZeRO-3 all processes must call it.
 
         Args:
             output_dir (`str`, *optional*):
-                Folder; `args.output_dir` by default.
+                Folder; by default `args.output_dir`.
 
         Raises:
             [`CheckpointError`]: If the disk is full.
@@ -350,6 +358,6 @@ class CheckpointMixin(Trainer):
         with explain_full_disk(Path(output_dir or self.args.output_dir or ".")):
             super().save_model(output_dir, _internal_call)
         if self.is_fsdp_enabled:
-            # A process that writes nothing is done when it has sent its shards. If it ended now, the one that gathers them would
-            # wait forever
+            # A process that writes nothing is done once it has sent its shards. If it ended now, the process that
+            # gathers them would wait forever
             self.accelerator.wait_for_everyone()

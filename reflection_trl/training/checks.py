@@ -1,4 +1,4 @@
-"""Checks of what a trainer is given: before the model is loaded, and once it is known."""
+"""Checks the arguments of a trainer, before and after the model is loaded."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ logger = logging.get_logger(__name__)
 
 def check_datasets(train_dataset: Any, eval_dataset: Any, eval_strategy: IntervalStrategy | str) -> None:
     """
-    Refuses datasets that the trainer cannot take.
+    Rejects datasets that the trainer does not support.
 
     Args:
         train_dataset (`Any`):
@@ -34,8 +34,8 @@ def check_datasets(train_dataset: Any, eval_dataset: Any, eval_strategy: Interva
             When to evaluate.
 
     Raises:
-        TypeError: If one is several splits, or no dataset.
-        ValueError: If there is none to train on, none for the evaluations that are asked for, or one has no rows.
+        TypeError: If one is a dictionary of splits, or not a dataset.
+        ValueError: If the training or the requested evaluation has no dataset, or one has no rows.
     """
     if train_dataset is None:
         raise ValueError("`train_dataset` is required.")
@@ -52,7 +52,7 @@ def check_datasets(train_dataset: Any, eval_dataset: Any, eval_strategy: Interva
         if not isinstance(dataset, (Dataset, IterableDataset)):
             raise TypeError(
                 f"`train_dataset` and `eval_dataset` must be a `Dataset` or `IterableDataset`, got `{type(dataset).__name__}`; "
-                f"make one by `Dataset.from_list(rows)`, or by `load_dataset` from a file."
+                f"create one with `Dataset.from_list(rows)`, or with `load_dataset` from a file."
             )
         check_not_empty(dataset, name)
     if eval_strategy != "no" and eval_dataset is None:
@@ -64,18 +64,18 @@ def check_datasets(train_dataset: Any, eval_dataset: Any, eval_strategy: Interva
 
 def check_trackers(report_to: str | Sequence[str] | None) -> None:
     """
-    Refuses trackers that are not installed, which transformers does with a traceback once the model is loaded.
+    Rejects trackers that are not installed. Transformers would raise a traceback after the model is loaded.
 
     Args:
         report_to (`str` or `Sequence[str]`, *optional*):
-            The setting of this name.
+            Setting `report_to`.
 
     Raises:
-        ValueError: If one is not installed.
+        ValueError: If a tracker is not installed.
     """
     for tracker in [report_to] if isinstance(report_to, str) else report_to or []:
         installed = get_available_reporting_integrations()
-        if tracker in INTEGRATION_TO_CALLBACK and tracker not in (*installed, "flyte"):  # flyte is not looked for
+        if tracker in INTEGRATION_TO_CALLBACK and tracker not in (*installed, "flyte"):  # flyte is never listed
             package = tracker.replace("_", "-")
             raise ValueError(
                 f"`report_to` names {tracker!r}, which is not installed; run `pip install {package}`, or set it to 'none'."
@@ -84,14 +84,14 @@ def check_trackers(report_to: str | Sequence[str] | None) -> None:
 
 def check_model(model: str | PreTrainedModel | PeftModel) -> None:
     """
-    Refuses what is no causal language model, before anything is loaded.
+    Rejects models that are not causal language models, before anything is loaded.
 
     Args:
         model (`str` or [`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
             Model, folder or Hub id.
 
     Raises:
-        ValueError: If a folder holds no model, or a model has no language modeling head.
+        ValueError: If a folder contains no model, or a model has no language modeling head.
     """
     if isinstance(model, str):
         check_model_folder(model)
@@ -106,7 +106,7 @@ def check_loaded_model(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, args: ReflectionDistillConfig, aux_loss_enabled: bool
 ) -> None:
     """
-    Refuses a model that the settings or its tokenizer do not go with.
+    Rejects a model that does not match the settings or its tokenizer.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
@@ -116,10 +116,11 @@ def check_loaded_model(
         args ([`ReflectionDistillConfig`]):
             Settings.
         aux_loss_enabled (`bool`):
-            Whether a Mixture-of-Experts model takes its balancing loss.
+            Whether a Mixture-of-Experts model uses its balancing loss.
 
     Raises:
-        ValueError: If the vocabulary or the positions do not suffice, rows of one batch would change each other's frequencies, or the model adds a loss of its own.
+        ValueError: If the vocabulary or the number of positions is too small, rows of one batch would change each
+        other's rotary frequencies, or the model adds its own loss.
     """
     embeddings: nn.Embedding = model.get_input_embeddings()  # type: ignore[assignment] # a module to transformers
     if 0 < embeddings.weight.shape[0] < len(tokenizer):
@@ -130,8 +131,8 @@ def check_loaded_model(
     positions = num_position_embeddings(model)
     if positions is not None and (args.max_length is None or args.max_length > positions):
         raise ValueError(
-            f"`max_length` is {args.max_length}, but `{type(model).__name__}` has embeddings of {positions} positions and no "
-            f"more; set `max_length` to at most {positions}, and longer rows are dropped."
+            f"`max_length` is {args.max_length}, but `{type(model).__name__}` has embeddings for only {positions} positions; "
+            f"set `max_length` to at most {positions}; longer rows are dropped."
         )
     limit = _length_of_short_frequencies(model)
     if limit is not None and (args.max_length is None or args.max_length > limit):
@@ -149,7 +150,7 @@ def check_loaded_model(
 
 def check_adapter(model: PeftModel, is_fsdp2: bool) -> None:
     """
-    Refuses adapters that a packed batch has no place for, or that FSDP2 cannot shard.
+    Rejects adapters that do not work with packed batches, or that FSDP2 cannot shard.
 
     Args:
         model ([`~peft.PeftModel`]):
@@ -158,25 +159,26 @@ def check_adapter(model: PeftModel, is_fsdp2: bool) -> None:
             Whether FSDP2 will shard it.
 
     Raises:
-        ValueError: If the adapter puts virtual tokens before each row, or trains single tokens of tied embeddings under FSDP2.
+        ValueError: If the adapter adds virtual tokens before each row, or trains single tokens of tied embeddings
+        under FSDP2.
     """
     head = model.get_output_embeddings()
     if is_fsdp2 and isinstance(head, TrainableTokensWrapper) and head.token_adapter.tied_adapter is not None:
         raise ValueError(
-            f"FSDP2 cannot shard the embeddings of `{type(model.get_base_model()).__name__}`, of which the adapter trains single tokens "
-            f"while the head shares them; use DDP or DeepSpeed, or untie them before (`tie_word_embeddings=False`)."
+            f"FSDP2 cannot shard the embeddings of `{type(model.get_base_model()).__name__}`, because the adapter trains single tokens of "
+            f"them and the head shares them; use DDP or DeepSpeed, or untie them before (`tie_word_embeddings=False`)."
         )
     config = model.active_peft_config
     if config.is_prompt_learning:
         raise ValueError(
-            f"{config.peft_type.value} puts virtual tokens before each row, which a packed batch has no place for; use LoRA or "
+            f"{config.peft_type.value} puts virtual tokens before each row, which a packed batch does not support; use LoRA or "
             f"another adapter that changes layers."
         )
 
 
 def set_pad_token(tokenizer: PreTrainedTokenizerBase, pad_token: str) -> None:
     """
-    Sets the padding token, which TRL does for its own collator only.
+    Sets the padding token. TRL sets it only for its own collator.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
@@ -197,21 +199,21 @@ def set_pad_token(tokenizer: PreTrainedTokenizerBase, pad_token: str) -> None:
 
 def disable_dispatching(args: ReflectionDistillConfig) -> None:
     """
-    Lets every process read its own batches, since those of the first cannot be sent to the others.
+    Makes every process read its own batches, because batches of rows cannot be dispatched.
 
     Args:
         args ([`ReflectionDistillConfig`]):
             Settings; changed in place.
     """
-    accelerator_config: Any = args.accelerator_config  # no dictionary or string any longer
+    accelerator_config: Any = args.accelerator_config  # parsed at this point
     if accelerator_config.dispatch_batches:
-        logger.warning("`dispatch_batches` is turned off: it joins tensors, which a batch of rows has none of.")
-    # With `None`, accelerate would dispatch the batches of a stream, those of `eval_dataset` too
+        logger.warning("`dispatch_batches` is turned off: it joins tensors, and a batch of rows has none.")
+    # With `None`, accelerate would dispatch the batches of streams, also those of `eval_dataset`
     accelerator_config.dispatch_batches = False
 
 
 def _length_of_short_frequencies(model: PreTrainedModel) -> int | None:
-    # Of LongRoPE (Phi-3) and dynamic NTK scaling, which look at the largest position of a batch
+    # LongRoPE (Phi-3) and dynamic NTK scaling choose frequencies by the largest position of a batch
     config = model.config.get_text_config()
     parameters = getattr(config, "rope_parameters", None) or {}
     limits = []
@@ -226,19 +228,19 @@ def _length_of_short_frequencies(model: PreTrainedModel) -> int | None:
 
 def num_position_embeddings(model: PreTrainedModel) -> int | None:
     """
-    Returns how many positions a model has embeddings for.
+    Returns the number of position embeddings of a model.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
             Causal language model.
 
     Returns:
-        `int`, *optional*: The number; `None` where positions are computed, as by rotary embeddings.
+        `int`, *optional*: The number; `None` if positions are computed, as with rotary embeddings.
     """
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if positions is None:
         return None
     tokens = model.get_input_embeddings()
     others = (module for module in model.modules() if isinstance(module, nn.Embedding) and module is not tokens)
-    # Some have one or two more, for padding (OPT)
+    # Some models have one or two more, for padding (OPT)
     return positions if any(positions <= module.num_embeddings <= positions + 2 for module in others) else None

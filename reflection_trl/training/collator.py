@@ -1,9 +1,9 @@
-"""The data collator: prepared rows in, the rows of one batch out, masks still to be drawn.
+"""Collates prepared rows into the rows of one batch. Masks are sampled later, in the trainer.
 
-The collator does not know the mask rate, on purpose: it may run in a worker process, batches ahead of the optimizer, where
-any rate it could read would be stale. It hands on what the mask needs (parts and blocks of each token, the number of the
-row), and the trainer draws masks and packs the batch where the optimizer step is known. So the rate is the same with any
-number of workers, any prefetching, and after a resumption.
+The collator deliberately does not use the mask rate. It may run in a worker process, several batches ahead of the
+optimizer, where the rate would be outdated. It passes on the inputs of the mask (part and block of each token, index
+of the row). The trainer samples masks and packs the batch when the optimizer step is known. The rate is therefore the
+same with any number of workers, any prefetching, and after a resume.
 """
 
 import dataclasses
@@ -20,13 +20,13 @@ class DataCollatorForReflectionDistillation:
     """
     Collates rows prepared by [`ReflectionDistillTrainer`] into `{"rows": [Row, ...]}`.
 
-    An example is a row, with the columns that [`~reflection_trl.rendering.tokenize`] describes and `row_id`, or a pack of
-    rows (`token_budget`), whose columns are lists of those. Arrays stay on the host, where masks are drawn without waiting
-    for the device.
+    An example is a row, with the columns of [`~reflection_trl.rendering.tokenize`] and `row_id`, or a pack of rows
+    (`token_budget`), whose columns are lists of those. Arrays stay on the host, where masks are sampled without
+    synchronization with the device.
 
     Args:
         train_on_failed_attempts (`bool`, *optional*, defaults to `True`):
-            Whether the loss mask of rows covers attempts that failed; see [`ReflectionDistillConfig`].
+            Whether the loss mask of rows includes failed attempts; see [`ReflectionDistillConfig`].
 
     Example:
 
@@ -46,7 +46,7 @@ class DataCollatorForReflectionDistillation:
 
     def __call__(self, features: list[dict[str, Any]]) -> dict[str, list[Row]]:
         """
-        Collate examples.
+        Collates examples.
 
         Args:
             features (`list[dict]`):
@@ -71,7 +71,7 @@ class DataCollatorForReflectionDistillation:
 
 
 def _without_failed_attempts(row: Row) -> Row:
-    # Block 0 is the reflection instruction, -1 whatever is always visible
+    # Block 0 is the reflection instruction, -1 are tokens that are always visible
     failed = np.concatenate([[False], failed_attempts(row.block_types), [False]])[row.block_ids]
     return dataclasses.replace(row, loss_mask=row.loss_mask & ~failed)
 
@@ -94,12 +94,12 @@ def make_collator(data_collator: DataCollator | None, train_on_failed_attempts: 
 
     Args:
         data_collator ([`~transformers.DataCollator`], *optional*):
-            The user's own.
+            Collator of the user.
         train_on_failed_attempts (`bool`):
-            The trainer's setting, which only the default collator follows.
+            Setting of the trainer, which only the default collator applies.
 
     Raises:
-        ValueError: If the user's collator does not follow the setting.
+        ValueError: If the user's collator does not apply the setting.
     """
     if data_collator is None:
         return DataCollatorForReflectionDistillation(train_on_failed_attempts)

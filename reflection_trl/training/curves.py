@@ -1,4 +1,4 @@
-"""The curves and figures of a training run, for its card and for people: losses, divergence, mask rate, agreement."""
+"""Plots the curves of a training run and summarizes its figures: losses, divergence, mask rate, agreement."""
 
 import os
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-# Beside the card, which shows it
+# The plot is saved beside the card, which displays it
 CURVES_FILE = "training_curves.png"
-# Strategies that the mask rate does not move
+# Strategies that do not depend on the mask rate
 _STILL = {"all": "with every block hidden", "none": "with no block hidden"}
 BLUE, ORANGE, GREEN, GRAY = "#3465a4", "#d9730d", "#3d8a4e", "#6b6b6b"
 
 
 def read_series(log_history: list[dict[str, Any]]) -> dict[str, tuple[list[int], list[float]]]:
     """
-    Order a trainer's log by quantity.
+    Groups a trainer's log by quantity.
 
     Args:
         log_history (`list[dict]`):
@@ -47,15 +47,15 @@ def summarize(
     log_history: list[dict[str, Any]], mask_strategy: Sequence[str] = (), distillation_weight: float = 1.0
 ) -> list[tuple[str, float, float, str]]:
     """
-    Returns the figures that tell how a run went, and which of them should fall or rise.
+    Returns the main figures of a run, with notes on which should fall or rise.
 
     Args:
         log_history (`list[dict]`):
             `trainer.state.log_history`, or the same key of `trainer_state.json`.
         mask_strategy (`Sequence[str]`, *optional*):
-            The run's setting, for the notes; by default one that hides more as the mask rate grows.
+            Setting of the run, for the notes; by default a strategy that hides more as the mask rate grows.
         distillation_weight (`float`, *optional*, defaults to `1.0`):
-            The run's setting, for the notes.
+            Setting of the run, for the notes.
 
     Returns:
         `list[tuple[str, float, float, str]]`: Quantity, its value at the start and at the end, and a note for the reader.
@@ -83,7 +83,7 @@ def summarize(
 
 
 def _quarters(values: Sequence[float]) -> tuple[float, float]:
-    # Means of the first and the last quarter
+    # Means of the first and the last quarter of the values
     quarter = max(1, len(values) // 4)
     return sum(values[:quarter]) / quarter, sum(values[-quarter:]) / quarter
 
@@ -101,13 +101,13 @@ def _what_is_hidden(rates: Sequence[float], shares: Sequence[float], mask_strate
 
 def plot_training(log_history: list[dict[str, Any]], file: str | os.PathLike[str]) -> Path:
     """
-    Draw the curves of one run.
+    Plots the curves of one run.
 
     Args:
         log_history (`list[dict]`):
             `trainer.state.log_history`, or the same key of `trainer_state.json`.
         file (`str` or `os.PathLike`):
-            Image to write.
+            Image file to write.
 
     Returns:
         `Path`: The image.
@@ -139,8 +139,8 @@ def plot_training(log_history: list[dict[str, Any]], file: str | os.PathLike[str
     divergence.set(title="Divergence of student and teacher", ylabel="nats per token", ylim=(0, None))
     draw(rates, "mask/rate", "mask rate", GRAY, smoothed=False)
     draw(rates, "mask/hidden_share", "share of the sequence hidden", BLUE)
-    draw(rates, "student/teacher_agreement", "student's first choice is the teacher's", GREEN)
-    draw(rates, "student/mean_token_accuracy", "student's first choice is right", ORANGE)
+    draw(rates, "student/teacher_agreement", "student's top-1 token is the teacher's", GREEN)
+    draw(rates, "student/mean_token_accuracy", "student's top-1 token is correct", ORANGE)
     rates.set(title="What is hidden, and agreement", ylim=(0, 1.02))
     for name in sorted(series):
         if name.startswith("eval") and name.endswith("_loss"):

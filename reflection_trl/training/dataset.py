@@ -1,7 +1,7 @@
-"""From a dataset of rows to a dataset of tokens: normalized, rendered, tokenized, counted.
+"""Converts a dataset of rows to a dataset of tokens: normalizes, renders, tokenizes and counts the rows.
 
-Rows whose structure is wrong raise; rows that are too long, or that the model's template cannot express, are dropped and
-reported. Nothing is ever cut.
+Rows with a wrong structure raise an error. Rows that are too long, or that the model's template cannot express, are
+dropped and reported. Rows are never truncated.
 """
 
 import bisect
@@ -36,7 +36,7 @@ TOKEN_FEATURES = Features(
         "row_id": Value("int64"),
     }
 )
-# Rows of a stream are numbered by content, so equal ones are told apart by their place in it
+# Rows of a stream are numbered by content, so the position in the stream distinguishes equal rows
 STREAM_FEATURES = Features({**TOKEN_FEATURES, "stream_index": Value("int64")})
 
 
@@ -44,7 +44,7 @@ def make_renderer(
     tokenizer: PreTrainedTokenizerBase, args: ReflectionDistillConfig
 ) -> ChatTemplateRenderer | BlockTokenRenderer:
     """
-    Returns what renders rows under the settings.
+    Creates the renderer for the settings.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
@@ -53,7 +53,7 @@ def make_renderer(
             Settings.
 
     Raises:
-        ValueError: If the tokenizer's chat template is that of another rendering.
+        ValueError: If the tokenizer's chat template belongs to another rendering.
     """
     if args.rendering == "block-token":
         return BlockTokenRenderer(tokenizer, args.hide_prefix)
@@ -62,7 +62,7 @@ def make_renderer(
             "`rendering='chat'`, but the tokenizer has the template of the block tokens, from an earlier training; load the "
             "model's own tokenizer, or set `rendering='block-token'`."
         )
-    template_kwargs: Any = args.chat_template_kwargs  # no string any longer
+    template_kwargs: Any = args.chat_template_kwargs  # parsed at this point
     return ChatTemplateRenderer(tokenizer, args.execution_role, args.hide_prefix, template_kwargs)
 
 
@@ -74,19 +74,19 @@ def prepare_dataset(
     num_proc: int | None = None,
 ) -> Dataset | IterableDataset:
     """
-    Tokenize a dataset of rows; a dataset that is prepared already is returned as it is.
+    Tokenizes a dataset of rows. A prepared dataset is returned unchanged.
 
     Args:
         dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
             Rows in any form that [`~reflection_trl.sequences.normalize_row`] reads.
         renderer ([`~reflection_trl.rendering.ChatTemplateRenderer`] or [`~reflection_trl.rendering.BlockTokenRenderer`]):
-            How rows become tokens.
+            Converts rows to text with spans.
         max_length (`int`, *optional*):
-            Longest row in tokens; `None` for no limit.
+            Maximum length of a row in tokens; `None` for no limit.
         name (`str`, *optional*, defaults to `"train"`):
-            What messages call the dataset.
+            Name of the dataset in messages.
         num_proc (`int`, *optional*):
-            Processes.
+            Number of processes.
 
     Returns:
         The dataset with the columns of `TOKEN_FEATURES`.
@@ -133,16 +133,16 @@ def prepare_dataset(
 
 def check_not_empty(dataset: Dataset | IterableDataset, name: str) -> None:
     """
-    Refuses a dataset without rows.
+    Rejects a dataset without rows.
 
     Args:
         dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
-            Dataset; of a stream the first row is read.
+            Dataset. For a stream, the first row is read.
         name (`str`):
-            What the message calls it, such as `"train"`.
+            Name of the dataset in messages, such as `"train"`.
 
     Raises:
-        ValueError: If it has no row.
+        ValueError: If it has no rows.
     """
     if next(iter(dataset), None) is None:
         raise ValueError(
@@ -152,16 +152,16 @@ def check_not_empty(dataset: Dataset | IterableDataset, name: str) -> None:
 
 def check_columns(columns: Sequence[str], which: str) -> None:
     """
-    Refuses a dataset that holds no rows in any form that is read.
+    Rejects a dataset whose columns match no supported form of rows.
 
     Args:
         columns (`Sequence[str]`):
             Columns of the dataset.
         which (`str`):
-            How the message begins, such as `"The train dataset"`.
+            Beginning of the message, such as `"The train dataset"`.
 
     Raises:
-        ValueError: If no form of rows has these columns.
+        ValueError: If no form has these columns.
     """
     if find_form(columns) is None:
         raise ValueError(f"{which} has no column `messages`, only {list_names(columns) or 'none'}; {ROWS_NEED}.")
@@ -174,17 +174,18 @@ def check_rows_are_left(
     name: str = "train",
 ) -> None:
     """
-    Refuse a stream of which no row can be used. That shows only when all of it has been read, so it is asked when nothing came out.
+    Rejects a stream without any usable row. This requires reading the whole stream, so call it only after the stream
+    gave no batch.
 
     Args:
         stream ([`~datasets.IterableDataset`]):
-            Rows as they were before [`prepare_dataset`].
+            Rows before [`prepare_dataset`].
         renderer ([`~reflection_trl.rendering.ChatTemplateRenderer`] or [`~reflection_trl.rendering.BlockTokenRenderer`]):
-            How rows become tokens.
+            Converts rows to text with spans.
         max_length (`int`, *optional*):
-            Longest row in tokens; `None` for no limit.
+            Maximum length of a row in tokens; `None` for no limit.
         name (`str`, *optional*, defaults to `"train"`):
-            What messages call the dataset.
+            Name of the dataset in messages.
 
     Raises:
         ValueError: If every row is dropped.
@@ -202,16 +203,16 @@ def check_rows_are_left(
 
 def pack_rows(dataset: Dataset | IterableDataset, token_budget: int) -> Dataset:
     """
-    Group prepared rows into packs of at most `token_budget` tokens, best fit decreasing.
+    Groups prepared rows into packs of at most `token_budget` tokens, best fit decreasing.
 
-    A reflection row counts twice, as teacher and as student without its reflection instruction, which is always hidden: the
-    most that it can take at any mask rate.
+    A reflection row counts twice, as teacher and as student without its reflection instruction, which is always
+    hidden. This is the maximum at any mask rate.
 
     Args:
         dataset ([`~datasets.Dataset`]):
             Prepared rows.
         token_budget (`int`):
-            Most tokens of a pack.
+            Maximum number of tokens of a pack.
 
     Returns:
         [`~datasets.Dataset`]: Packs; each column is the list of its rows' values.
@@ -238,7 +239,7 @@ def pack_rows(dataset: Dataset | IterableDataset, token_budget: int) -> Dataset:
 
 def row_costs(dataset: Dataset) -> np.ndarray:
     """
-    Returns the most tokens that each row, or pack of rows, can take as teacher and student.
+    Returns the maximum number of tokens of each row, or pack of rows, as teacher and student.
 
     A reflection row counts twice, the second time without its reflection instruction, which is always hidden from the student.
 
@@ -262,7 +263,7 @@ def row_costs(dataset: Dataset) -> np.ndarray:
 
 def count_rows(dataset: Dataset) -> int:
     """
-    Returns how many rows a prepared dataset has, each row of a pack counted.
+    Returns the number of rows of a prepared dataset, including each row of a pack.
 
     Args:
         dataset ([`~datasets.Dataset`]):
@@ -273,16 +274,16 @@ def count_rows(dataset: Dataset) -> int:
 
 def best_fit_decreasing(costs: list[int], budget: int) -> list[list[int]]:
     """
-    Put items into as few bins as best fit decreasing finds: the largest first, each into the fullest bin that takes it.
+    Assigns items to bins with best fit decreasing: the largest first, each into the fullest bin with enough room.
 
     Args:
         costs (`list[int]`):
             Cost of each item, at most `budget`.
         budget (`int`):
-            Most that a bin takes.
+            Capacity of a bin.
 
     Returns:
-        `list[list[int]]`: Item numbers of each bin.
+        `list[list[int]]`: Indices of the items of each bin.
     """
     bins: list[list[int]] = []
     room: list[tuple[int, int]] = []  # (room left, bin), sorted
@@ -314,7 +315,7 @@ def _row_tokenizer(
             tokens = {"input_ids": [], "loss_mask": [], "block_ids": [], "block_types": [], "answer_start": 0}
         tokens |= {"row_id": index, "dropped": dropped, "detail": detail}
         if streams:
-            # Each worker of a stream counts from 0, so there the content numbers the row: masks must not depend on workers
+            # Each worker of a stream counts from 0, so the content numbers the row; masks must not depend on workers
             tokens |= {"row_id": _content_id(tokens["input_ids"]), **_stream_index({}, index)}
         return tokens
 
@@ -322,7 +323,7 @@ def _row_tokenizer(
 
 
 class DropReasons:
-    """Why rows were dropped: how many for each reason, and the first row of each as its example."""
+    """Counts dropped rows by reason, with the first row of each reason as an example."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -330,11 +331,11 @@ class DropReasons:
 
     @property
     def total(self) -> int:
-        """Returns rows that were dropped."""
+        """Returns the number of dropped rows."""
         return self._counts.total()
 
     def count(self, index: int, reason: str, detail: str = "") -> None:
-        """Counts a row; one without a reason was not dropped."""
+        """Counts a row. A row without a reason was not dropped."""
         if reason:
             self._counts[reason] += 1
             self._examples.setdefault(reason, f"row {index}: {detail}" if detail else f"row {index}")
@@ -350,7 +351,7 @@ def _nothing_left(reasons: DropReasons, name: str) -> str:
 
 def _content_id(input_ids: list[int]) -> int:
     digest = hashlib.blake2b(np.array(input_ids, dtype=np.int32).tobytes(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1  # of int64, without the sign
+    return int.from_bytes(digest, "little") >> 1  # fits int64 without the sign
 
 
 def _stream_index(row: dict[str, Any], index: int) -> dict[str, int]:
@@ -359,8 +360,8 @@ def _stream_index(row: dict[str, Any], index: int) -> dict[str, int]:
 
 
 def _numbered_apart(dataset: Dataset | IterableDataset, columns: list[str]) -> Dataset | IterableDataset:
-    # Datasets that were prepared apart and then joined number their rows alike, of which an evaluation would count one each. Packs
-    # are never evaluated
+    # Datasets that were prepared separately and then joined have duplicate row numbers, and an evaluation would count
+    # each number once. Packs are never evaluated
     if isinstance(dataset, IterableDataset):
         return dataset if "stream_index" in columns else dataset.map(_stream_index, with_indices=True)
     if dataset.features["row_id"] != TOKEN_FEATURES["row_id"]:
@@ -371,7 +372,7 @@ def _numbered_apart(dataset: Dataset | IterableDataset, columns: list[str]) -> D
 
 
 def _unformatted(dataset: Dataset | IterableDataset) -> Dataset | IterableDataset:
-    # Rows as Python objects, whatever `with_format` made of them; a transform of the user's is applied
+    # Rows as Python objects, regardless of `with_format`. The user's transform is applied
     formatted = dataset._formatting if isinstance(dataset, IterableDataset) else dataset.format["type"]
     custom = isinstance(dataset, Dataset) and formatted == "custom"
     return dataset if custom or formatted is None else dataset.with_format(None)
@@ -379,6 +380,6 @@ def _unformatted(dataset: Dataset | IterableDataset) -> Dataset | IterableDatase
 
 def _keep_and_warn(row: dict[str, Any]) -> bool:
     if row["dropped"]:
-        # Once a reason, since it is the message that is remembered
+        # Once per reason, since warnings are deduplicated by message
         logger.warning_once(f"Streaming: dropping rows, because of: {row['dropped']}.")
     return not row["dropped"]

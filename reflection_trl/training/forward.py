@@ -1,4 +1,4 @@
-"""A forward pass that takes the distillation loss inside the model, in place of its head."""
+"""Adds a forward pass that computes the distillation loss inside the model, in place of its head."""
 
 import functools
 import types
@@ -19,7 +19,8 @@ from .teachers import adapter_disabled
 @dataclass
 class LossInputs:
     """
-    Arguments of [`~reflection_trl.training.losses.distillation_loss`] beside hidden states and head, for the model's forward pass.
+    Arguments of [`~reflection_trl.training.losses.distillation_loss`] except hidden states and head, for the model's
+    forward pass.
 
     Args:
         loss_index (`torch.Tensor` of shape `(N,)`):
@@ -29,22 +30,22 @@ class LossInputs:
         nll_weight (`torch.Tensor` of shape `(N,)`):
             Weight of each target's negative log-likelihood.
         student_index (`torch.Tensor` of shape `(A,)`):
-            Which predictions are the student's.
+            Indices of the student's predictions.
         teacher_index (`torch.Tensor` of shape `(A,)`):
-            Which prediction is the teacher's for the same token.
+            Index of the teacher's prediction for the same token.
         divergence_weight (`float` or `torch.Tensor`, *optional*, defaults to `1.0`):
             Weight of each divergence.
         beta (`float`, *optional*, defaults to `0.0`):
-            0 for forward KL, 1 for reverse KL, between for generalized JSD.
+            0 for forward KL, 1 for reverse KL, values between for generalized JSD.
         temperature (`float`, *optional*, defaults to `1.0`):
             Temperature of both distributions of the divergence.
         teacher_hidden (`torch.Tensor` of shape `(A, H)`, *optional*):
-            The teacher's hidden states, where the teacher is not the live model.
+            Hidden states of the teacher, if the teacher is not the live model.
         teacher_head ([`~reflection_trl.training.losses.Head`] or `str`, *optional*):
-            The head that goes with them; `"base"` for the live model's without its adapter, which is whole inside the live forward
-            pass only where parameters are sharded. The live model's by default.
+            Head for these states; `"base"` for the live model's head without its adapter, which is complete only
+            inside the live forward pass if parameters are sharded. By default the live model's head.
         compile_backend (`str`, *optional*):
-            Backend of `torch.compile` for what happens to a chunk of logits.
+            Backend of `torch.compile` for the operations on a chunk of logits.
     """
 
     loss_index: torch.Tensor
@@ -64,20 +65,20 @@ def make_loss_inputs(
     batch: Batch, num_items_in_batch: torch.Tensor, args: ReflectionDistillConfig, device: torch.device
 ) -> LossInputs:
     """
-    Weights the predictions of a batch.
+    Computes the weights of the predictions of a batch.
 
     Args:
         batch ([`~reflection_trl.training.packing.Batch`]):
-            The batch.
+            Batch.
         num_items_in_batch (`torch.Tensor` of shape `(2,)`):
             Loss tokens of full sequences and of students in the whole optimizer step.
         args ([`ReflectionDistillConfig`]):
             Weights and normalization of the terms.
         device (`torch.device`):
-            Where the model is.
+            Device of the model.
 
     Returns:
-        [`LossInputs`]: For a live teacher; the fields of another one are to be set.
+        [`LossInputs`]: Arguments for a live teacher. The caller sets the fields for another teacher.
     """
     sequence_tokens, student_tokens = num_items_in_batch.clamp(min=1)
     sequence_mean, student_mean = 1 / sequence_tokens, 1 / student_tokens
@@ -103,13 +104,13 @@ def make_loss_inputs(
 @dataclass
 class TeacherPredictions:
     """
-    Hidden states of a teacher that is not the live model, with the head that reads them; without gradient.
+    Hidden states of a teacher that is not the live model, and their head; without gradient.
 
     Args:
         hidden (`torch.Tensor` of shape `(A, H)`):
-            Hidden states that predict the answers' tokens.
+            Hidden states that predict the tokens of the answers.
         head ([`~reflection_trl.training.losses.Head`] or `str`):
-            The teacher's head; `"base"` for the live model's without its adapter.
+            Head of the teacher; `"base"` for the live model's head without its adapter.
     """
 
     hidden: torch.Tensor
@@ -118,23 +119,24 @@ class TeacherPredictions:
 
 def add_distillation_forward(model: PreTrainedModel) -> None:
     """
-    Gives a causal language model a forward pass that takes the distillation loss without ever holding its logits.
+    Adds a forward pass to a causal language model that computes the distillation loss without storing all logits.
 
-    There are two entry points beside the original forward pass, which serves all other calls:
+    There are two entry points. All other calls use the original forward pass:
 
-    - `model(..., loss_inputs=LossInputs(...))` runs it with [`~reflection_trl.training.losses.distillation_loss`] in place of its
-      head, and returns the fields of [`~reflection_trl.training.losses.DistillationLossOutput`].
-    - `model(..., teacher_index=...)` returns the fields of [`TeacherPredictions`] at these places of the flattened batch.
+    - `model(..., loss_inputs=LossInputs(...))` runs it with [`~reflection_trl.training.losses.distillation_loss`] in
+      place of the head, and returns the fields of [`~reflection_trl.training.losses.DistillationLossOutput`].
+    - `model(..., teacher_index=...)` returns the fields of [`TeacherPredictions`] at these positions of the flattened
+      batch.
 
-    Both return a `dict`, whose tensors the hooks of DDP, FSDP and DeepSpeed find. Since the loss is taken inside the model's forward
-    pass, and inside the call of its head, these hooks see all parameters where they expect them.
+    Both return a `dict`, whose tensors the hooks of DDP, FSDP and DeepSpeed find. The loss is computed inside the
+    model's forward pass and inside the call of its head, so these hooks see all parameters where they expect them.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
-            Causal language model, without PEFT around it; changed in place.
+            Causal language model, without PEFT around it. It is changed in place.
 
     Raises:
-        ValueError: If the loss does not know the model's head.
+        ValueError: If the loss does not support the model's head.
     """
     check_head(model)
     scaling = logit_scaling(model)
@@ -158,13 +160,13 @@ def add_distillation_forward(model: PreTrainedModel) -> None:
                 outputs.update(take_loss(self, scaling, states, loss_inputs))
             elif teacher_index is not None:
                 outputs.update(_teacher(self, scaling, states, teacher_index))
-            # In place of the logits, which the model may go on to scale: zero, with the graph of the loss
+            # Replaces the logits, which the model may scale afterwards: zero, with the graph of the loss
             return (0 * outputs["loss"] if "loss" in outputs else states.new_zeros(())).reshape(1, 1, 1)
 
         with in_place_of_head(self, head):
             logits = original_forward(*args, use_cache=False, **kwargs).logits
         if "loss" in outputs:
-            # In the backward pass ZeRO-3 gathers the head's weights when a gradient reaches the output of its module
+            # In the backward pass, ZeRO-3 gathers the head's weights when a gradient reaches the output of its module
             outputs["loss"] = outputs["loss"] + 0 * logits.sum()
         return outputs
 
@@ -175,20 +177,20 @@ def take_loss(
     model: PreTrainedModel, scaling: tuple[float, float | None], states: torch.Tensor, loss_inputs: LossInputs
 ) -> dict[str, Any]:
     """
-    Takes the distillation loss of hidden states, within the model's forward pass.
+    Computes the distillation loss of hidden states, inside the model's forward pass.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
             Causal language model, without PEFT around it.
         scaling (`tuple`):
-            Scale and cap of its logits, as of [`~reflection_trl.training.head.logit_scaling`].
+            Scale and cap of its logits, from [`~reflection_trl.training.head.logit_scaling`].
         states (`torch.Tensor` of shape `(B, L, H)`):
-            Hidden states that its head reads.
+            Hidden states, the input of the head.
         loss_inputs ([`LossInputs`]):
-            What is predicted where, and what it counts for.
+            Targets, positions and weights.
 
     Returns:
-        `dict`: Fields of [`~reflection_trl.training.losses.DistillationLossOutput`].
+        `dict`: The fields of [`~reflection_trl.training.losses.DistillationLossOutput`].
     """
     arguments = {field.name: getattr(loss_inputs, field.name) for field in fields(loss_inputs)}
     with gathered_head(model):
@@ -212,7 +214,7 @@ def _teacher(
 
 
 def _at(states: torch.Tensor, index: torch.Tensor, head: Head) -> torch.Tensor:
-    # With the model split across devices (`device_map`), the backbone can end on another device than the head
+    # If the model is split across devices (`device_map`), the backbone and the head can be on different devices
     return states.flatten(0, 1)[index.to(states.device)].to(head.weight.device)
 
 

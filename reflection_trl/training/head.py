@@ -1,8 +1,8 @@
-"""The head of a causal language model as the loss takes it, without logits.
+"""Describes the head of a causal language model for the loss, which is computed without logits.
 
-What a family does between its last layer and its logits is listed nowhere here. Whatever it does before its output embedding,
-the loss takes the states that the model itself hands to that module, within the model's own forward pass
-([`in_place_of_head`]). What it does to the logits afterwards is read off once, by handing it known ones ([`logit_scaling`]).
+There is no list of model families. For operations before the output embedding, the loss uses the hidden states that
+the model passes to this module in its own forward pass ([`in_place_of_head`]). Operations on the logits are determined
+once, with known logits ([`logit_scaling`]).
 """
 
 import math
@@ -25,15 +25,15 @@ from .losses import Head
 
 def head_module(model: PreTrainedModel) -> nn.Module:
     """
-    Returns the module that turns hidden states into logits.
+    Returns the module that converts hidden states to logits.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
             Causal language model, without PEFT around it.
 
     Returns:
-        `nn.Module`: Its output embedding, inside the wrappers of FSDP1 and of PEFT's `modules_to_save` where there are any, so that
-        its own hooks run around what stands in for it.
+        `nn.Module`: The output embedding, inside any wrappers of FSDP1 and of PEFT's `modules_to_save`, so that its
+        own hooks run around the replacement.
     """
     module: Any = model.get_output_embeddings()
     if isinstance(module, ModulesToSaveWrapper):
@@ -46,16 +46,16 @@ def head_module(model: PreTrainedModel) -> nn.Module:
 @contextmanager
 def in_place_of_head(model: PreTrainedModel, function: Callable[..., torch.Tensor]) -> Iterator[None]:
     """
-    Let a function stand in for the forward pass of a model's head for the time of the context.
+    Replaces the forward pass of a model's head with a function in the context.
 
-    The module is called as ever, with its hooks around the function, by which FSDP2 and DeepSpeed ZeRO-3 gather the head's weights
-    and reduce their gradients.
+    The module is still called, and its hooks run around the function. With these hooks FSDP2 and DeepSpeed ZeRO-3
+    gather the head's weights and reduce their gradients.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
             Causal language model, without PEFT around it.
         function (`Callable`):
-            Takes the hidden states that the model hands to its head, and returns what the model takes for its output.
+            Takes the hidden states that the model passes to its head, and returns the output of the head.
     """
     with _replaced_forward(head_module(model), function):
         yield
@@ -63,13 +63,13 @@ def in_place_of_head(model: PreTrainedModel, function: Callable[..., torch.Tenso
 
 def model_head(model: PreTrainedModel, scaling: tuple[float, float | None]) -> Head:
     """
-    Returns the present weights of a model's head.
+    Returns the current weights of a model's head.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
             Causal language model, without PEFT around it.
         scaling (`tuple`):
-            Scale and cap, as of [`logit_scaling`].
+            Scale and cap, from [`logit_scaling`].
 
     Returns:
         [`~reflection_trl.training.losses.Head`]: Weight, bias, scale and cap.
@@ -81,7 +81,7 @@ def model_head(model: PreTrainedModel, scaling: tuple[float, float | None]) -> H
 
 def gathered_head(model: PreTrainedModel) -> AbstractContextManager[None]:
     """
-    Gathers the parameters that a model's head is made of, where DeepSpeed ZeRO-3 has partitioned them and no hook gathers them.
+    Gathers the parameters of a model's head, if DeepSpeed ZeRO-3 has partitioned them and no hook gathers them.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
@@ -89,7 +89,7 @@ def gathered_head(model: PreTrainedModel) -> AbstractContextManager[None]:
     """
     module: Any = model.get_output_embeddings()
     parameters = list(module.parameters())
-    # A tied head takes its new tokens from the adapter of the input embedding
+    # A tied head reads its new tokens from the adapter of the input embedding
     tied = getattr(getattr(module, "token_adapter", None), "tied_adapter", None)
     if tied is not None:
         parameters += tied.parameters()
@@ -98,14 +98,14 @@ def gathered_head(model: PreTrainedModel) -> AbstractContextManager[None]:
 
 def check_head(model: PreTrainedModel) -> None:
     """
-    Refuse a head whose weights the loss cannot take as they are.
+    Rejects a head whose weights the loss cannot use directly.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
             Causal language model, without PEFT around it.
 
     Raises:
-        ValueError: If the head is quantized, or has further parameters.
+        ValueError: If the head is quantized, or has other parameters.
     """
     module = head_module(model)
     name = f"`{type(model).__name__}` (model type '{model.config.model_type}')"
@@ -116,7 +116,7 @@ def check_head(model: PreTrainedModel) -> None:
             f"The head of {name} is a quantized `{type(module).__name__}`, whose weights the loss cannot read; leave it out of the "
             f"quantization, as `BitsAndBytesConfig` does by `llm_int8_skip_modules=['lm_head']`."
         )
-    # PEFT's wrappers hand the weight over with what they train in it
+    # PEFT's wrappers return the weight together with the trained part
     further = set() if isinstance(module, AuxiliaryTrainingWrapper) else set(parameters) - {"weight", "bias"}
     if further:
         raise ValueError(
@@ -127,23 +127,26 @@ def check_head(model: PreTrainedModel) -> None:
 
 def logit_scaling(model: PreTrainedModel) -> tuple[float, float | None]:
     """
-    What a model does to the output of its head: it is handed known logits, and its answer is compared with a scale and a cap.
+    Determines how a model changes the output of its head: it runs on known logits, and its output is compared with a
+    scale and a cap.
 
-    No layer is run and none of their weights read, so this works for models that are sharded, quantized or on the meta device.
+    No layer runs and no layer weights are read, so this works for models that are sharded, quantized or on the meta
+    device.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
             Causal language model, without PEFT around it.
 
     Returns:
-        `tuple`: Factor of the logits, and the cap c of `c * tanh(logits / c)`; `None` without one.
+        `tuple`: Factor of the logits, and the cap c of `c * tanh(logits / c)`, or `None` without a cap.
 
     Raises:
-        ValueError: If the model does anything else to its logits.
+        ValueError: If the model changes its logits in any other way.
     """
     name = f"`{type(model).__name__}` (model type '{model.config.model_type}')"
     device = _device(model)
-    # Nothing, little (where a cap does not tell), much (where it tells most), and something else for each token
+    # Zero, small values (where a cap has no effect), large values (where it has the most), and a different value for
+    # each token
     size = model.config.get_text_config().vocab_size
     rows = [
         torch.zeros(size),
@@ -174,7 +177,7 @@ def logit_scaling(model: PreTrainedModel) -> tuple[float, float | None]:
 
 @dataclass
 class _Nothing(ModelOutput):
-    """What comes out of a backbone that was not run: states of zeros, and `None` for whatever else is asked of it."""
+    """Stands for the output of a backbone that did not run: zeros as states, and `None` for every other field."""
 
     last_hidden_state: torch.Tensor | None = None
 
@@ -185,7 +188,7 @@ class _Nothing(ModelOutput):
 
 @torch.no_grad()
 def _logits_after(model: PreTrainedModel, logits: torch.Tensor) -> torch.Tensor | None:
-    # The model's own logits when its head gives `logits`; `None` where the head is not called, or more than once
+    # The model's logits if its head returns `logits`; `None` if the head is not called, or more than once
     calls = []
     tokens: Any = model.get_input_embeddings()
     head_device = _device(model)
@@ -199,11 +202,11 @@ def _logits_after(model: PreTrainedModel, logits: torch.Tensor) -> torch.Tensor 
     def backbone(*_: Any, **__: Any) -> _Nothing:
         return _Nothing(states)
 
-    # Some models call the decoder within their backbone by itself
+    # Some models call only the decoder of their backbone
     around = [m for m in model.modules() if m is not tokens and any(inner is tokens for inner in m.modules())][1:]
     apart = {id(p) for module in (*around[:1], head_module(model)) for p in module.parameters()}
     with ExitStack() as stack:
-        # What stands between backbone and head, as in ModernBERT's decoder
+        # Modules between backbone and head, as in ModernBERT's decoder
         stack.enter_context(maybe_gather_lm_head_ctx(*(p for p in model.parameters() if id(p) not in apart)))
         for module in around:
             stack.enter_context(_replaced_forward(module, backbone))
@@ -215,7 +218,7 @@ def _logits_after(model: PreTrainedModel, logits: torch.Tensor) -> torch.Tensor 
 
 @contextmanager
 def _replaced_forward(module: nn.Module, function: Callable[..., Any]) -> Iterator[None]:
-    before = module.__dict__.get("forward")  # accelerate's hooks replace it too
+    before = module.__dict__.get("forward")  # accelerate's hooks replace it as well
     module.forward = function
     try:
         yield
@@ -231,13 +234,13 @@ def _device(model: PreTrainedModel) -> torch.device:
 
 
 def _is_quantized(weight: torch.Tensor) -> bool:
-    # torchao's weights say that they are of the dtype that they were made from
+    # torchao's weights report the dtype from which they were quantized
     return not weight.is_floating_point() or type(weight.data) not in (torch.Tensor, DTensor)
 
 
 def _whole(weight: torch.Tensor) -> torch.Tensor:
-    # Gathered already where FSDP2 knows the head's module. Where not (tied weights that are another module's, a module inside a
-    # wrapper of PEFT), each process has a gradient of its own rows, which FSDP2 averages elsewhere too
+    # Already gathered if FSDP2 wraps the head's module. Otherwise (tied weights of another module, a module inside a
+    # wrapper of PEFT), each process has a gradient of its own rows, which FSDP2 also averages elsewhere
     if isinstance(weight, DTensor):
         return weight.full_tensor(grad_placements=[Partial("avg")] * weight.device_mesh.ndim)
     return weight

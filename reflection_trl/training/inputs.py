@@ -1,4 +1,4 @@
-"""From a batch of arrays to the tensors of a forward pass, on the device."""
+"""Converts a batch of arrays to the input tensors of a forward pass, on the device."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from .packing import Batch
 
 def to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
     """
-    Copies an array to a device, without waiting for it.
+    Copies an array to a device asynchronously.
 
     Args:
         array (`np.ndarray`):
             Array on the host.
         device (`torch.device`):
-            Where it is wanted.
+            Target device.
 
     Returns:
         `torch.Tensor`: Tensor of the same dtype and shape.
@@ -28,7 +28,7 @@ def to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
 
 def model_inputs(batch: Batch, attn_implementation: str, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
     """
-    Returns the keyword arguments with which a model runs a batch.
+    Returns the keyword arguments for a forward pass on a batch.
 
     Args:
         batch ([`~reflection_trl.training.packing.Batch`]):
@@ -36,12 +36,12 @@ def model_inputs(batch: Batch, attn_implementation: str, device: torch.device, d
         attn_implementation (`str`):
             The model's `config._attn_implementation`.
         device (`torch.device`):
-            Where the model is.
+            Device of the model.
         dtype (`torch.dtype`):
-            The model's dtype outside of autocast.
+            Data type of the model outside autocast.
 
     Returns:
-        `dict`: `input_ids`, `position_ids`, and what limits attention to each sequence.
+        `dict`: `input_ids`, `position_ids`, and the arguments that limit attention to each sequence.
     """
     inputs = {
         "input_ids": to_device(batch.input_ids, device),

@@ -1,9 +1,9 @@
-"""Dynamic masking: which part of a reflection sequence the student does not see, at which point of training.
+"""Implements dynamic masking: selects the part of a reflection sequence that the student does not see at each step.
 
-The mask rate r grows over training ([`mask_rate`]); a strategy turns it into hidden blocks or tokens ([`hidden_tokens`]).
-The reflection instruction is always hidden, prefix, re-answer instruction and answer never are. All functions are pure, on
-arrays. For a fixed random generator the hidden set only grows with the rate; at rate 0 no block is hidden and at rate 1
-all are.
+The mask rate r grows during training ([`mask_rate`]). A strategy converts it to hidden blocks or tokens
+([`hidden_tokens`]). The reflection instruction is always hidden. Prefix, re-answer instruction and answer are never
+hidden. All functions are pure and work on arrays. For a fixed random generator, the hidden set only grows with the
+rate. At rate 0 no block is hidden, and at rate 1 all are.
 
 Source: ReflectionCoder (https://huggingface.co/papers/2405.17057), section on dynamically masked self-distillation, and its
 published code for the thresholds of `block-type` and the ceilings of the other strategies.
@@ -28,7 +28,7 @@ MASK_STRATEGIES = (
 )
 MASK_SCHEDULES = ("linear", "cosine", "constant", "step")
 
-# Rates from which the first, second and third block type of the order is hidden; published values
+# Rates from which the first, second and third block type of the order is hidden, from the published code
 BLOCK_TYPE_THRESHOLDS = (0.0, 0.33, 0.67)
 
 
@@ -47,9 +47,9 @@ def mask_rate(
 
     Args:
         step (`int`):
-            Optimizer steps finished before this one: 0 for the first.
+            Number of completed optimizer steps: 0 for the first.
         max_steps (`int`):
-            Optimizer steps of the whole training.
+            Number of optimizer steps of the whole training.
         schedule (`str`, *optional*, defaults to `"linear"`):
             One of `linear`, `cosine`, `constant`, `step`.
         start (`float`, *optional*, defaults to `0.0`):
@@ -90,7 +90,7 @@ def hidden_tokens(
     rng: np.random.Generator | None = None,
 ) -> np.ndarray:
     """
-    Which tokens of a row are hidden from the student.
+    Selects the tokens of a row that are hidden from the student.
 
     With n blocks (or tokens of blocks) and rate r:
 
@@ -102,9 +102,9 @@ def hidden_tokens(
 
     Args:
         block_ids (`np.ndarray` of shape `(L,)`):
-            Of each token: `VISIBLE` (-1), `INSTRUCTION` (0, always hidden), or the number of its block, from 1.
+            For each token: `VISIBLE` (-1), `INSTRUCTION` (0, always hidden), or the number of its block, from 1.
         block_types (`np.ndarray` of shape `(n,)`):
-            Of each block: its type, as an index into `BLOCK_TYPES`.
+            For each block: its type, as an index into `BLOCK_TYPES`.
         rate (`float`):
             Mask rate in [0, 1].
         strategy (`str`, *optional*, defaults to `"block-type"`):
@@ -112,10 +112,10 @@ def hidden_tokens(
         order (`tuple[str]`, *optional*, defaults to `("execution", "text", "code")`):
             Order in which `block-type` hides the types.
         rng (`np.random.Generator`, *optional*):
-            Random numbers of the `random-*` strategies; see [`row_generator`].
+            Random generator for the `random-*` strategies; see [`row_generator`].
 
     Returns:
-        `np.ndarray` of bool, shape `(L,)`: True where a token is hidden.
+        `np.ndarray` of bool, shape `(L,)`: True for hidden tokens.
     """
     num_blocks = len(block_types)
     if strategy in ("random-token", "sequential-token"):
@@ -137,20 +137,20 @@ def hidden_tokens(
         hidden_blocks = np.full(num_blocks, strategy == "all")
     else:
         raise ValueError(f"Unknown mask strategy {strategy!r}; use one of {', '.join(MASK_STRATEGIES)}.")
-    # Index 0 is the reflection instruction, index -1, the last, whatever is always visible
+    # Index 0 is the reflection instruction; index -1, the last, are the tokens that are always visible
     return np.concatenate([[True], hidden_blocks, [False]])[block_ids]
 
 
 def failed_attempts(block_types: np.ndarray) -> np.ndarray:
     """
-    Which blocks of a row belong to attempts that failed.
+    Finds the blocks of a row that belong to failed attempts.
 
-    An attempt is what the assistant writes before an execution, or before the sequence ends, if it holds code. All attempts but the
-    last failed, since another one follows.
+    An attempt is the assistant's text before an execution, or before the end of the sequence, if it contains code. All
+    attempts but the last failed, since another one follows.
 
     Args:
         block_types (`np.ndarray` of shape `(n,)`):
-            Of each block: its type, as an index into `BLOCK_TYPES`.
+            For each block: its type, as an index into `BLOCK_TYPES`.
 
     Returns:
         `np.ndarray` of bool, shape `(n,)`: True for the text and code of failed attempts, False for executions.
@@ -166,15 +166,15 @@ def failed_attempts(block_types: np.ndarray) -> np.ndarray:
 
 def row_generator(seed: int, step: int, row: int) -> np.random.Generator:
     """
-    Random numbers of one row in one optimizer step: the same in any process, worker or resumed run.
+    Returns the random generator of one row in one optimizer step: the same in every process, worker and resumed run.
 
     Args:
         seed (`int`):
             Seed of the training.
         step (`int`):
-            Optimizer steps finished before this one.
+            Number of completed optimizer steps.
         row (`int`):
-            Number of the row in the dataset.
+            Index of the row in the dataset.
 
     Returns:
         `np.random.Generator`: A fresh generator.
@@ -189,5 +189,5 @@ def _permutation(items: np.ndarray | int, rng: np.random.Generator | None) -> np
 
 
 def _share(rate: float, count: int) -> int:
-    # ceil(rate * count), but 7 of 100 and not 8 where rate is 7 / 100, whose product with 100 is a little above 7
+    # ceil(rate * count) without rounding errors: 7 / 100 of 100 is 7, although the product is slightly above 7
     return math.ceil(rate * count * (1 - 1e-12))

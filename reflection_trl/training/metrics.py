@@ -1,4 +1,4 @@
-"""What the trainer measures: sums over steps for the training log, sums over rows for an evaluation."""
+"""Computes the trainer's metrics: sums over steps for the training log, and sums over rows for an evaluation."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from .packing import Batch, Row
 
 logger = logging.get_logger(__name__)
 
-# Summed over tokens and steps; the logged metrics are ratios of these
+# Summed over tokens and steps. The logged metrics are ratios of these sums
 _QUANTITIES = (
     "steps",
     "mask_rate",
@@ -37,17 +37,17 @@ _QUANTITIES = (
 
 class TrainingMetrics:
     """
-    Sums of the steps since the last log.
+    Accumulates sums over the steps since the last log.
 
-    They stay on the device and are reduced over all processes when they are read, so that no step waits for them, and so that
-    every process takes part whatever kinds of rows it had.
+    The sums stay on the device and are reduced over all processes only when they are read. No step waits for them, and
+    every process takes part, whatever kinds of rows it has.
     """
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all sums."""
+        """Resets all sums."""
         self._sums: torch.Tensor | None = None
         self._counted_tokens = 0
 
@@ -69,17 +69,18 @@ class TrainingMetrics:
 
         Args:
             outputs ([`~reflection_trl.training.losses.DistillationLossOutput`]):
-                What the forward pass returned.
+                Output of the forward pass.
             batch ([`~reflection_trl.training.packing.Batch`]):
                 The batch.
             teacher_index (`torch.Tensor` of shape `(A,)`):
-                Prediction of the teacher for each token of the student, on the device.
+                Index of the teacher's prediction for each token of the student, on the device.
             mask_rate (`float`):
                 Mask rate of the step.
             step_share (`float`):
-                1 / micro-batches of the step, so that each step counts alike, also an epoch's last, which may have fewer.
+                1 / number of micro-batches of the step, so that each step has the same weight, including the last of
+                an epoch, which may have fewer.
         """
-        # MPS has no float64
+        # MPS does not support float64
         dtype = torch.float32 if outputs.nll.device.type == "mps" else torch.float64
         is_student = to_device(batch.is_student, outputs.nll.device)
         student, full = is_student.to(dtype), (~is_student).to(dtype)
@@ -111,21 +112,21 @@ class TrainingMetrics:
 
     def count_tokens(self, accelerator: Accelerator) -> int:
         """
-        Returns the tokens computed since they were last counted, over all processes.
+        Returns the number of tokens computed since the last count, over all processes.
 
         Args:
             accelerator ([`~accelerate.Accelerator`]):
-                Joins the processes, all of which must call this.
+                Connects the processes, all of which must call this.
         """
         return 0 if self._sums is None else self._new_tokens(self._reduce(accelerator))
 
     def read(self, accelerator: Accelerator) -> tuple[dict[str, float], int]:
         """
-        Returns the metrics of the steps since the last log, and the tokens that were not counted yet; starts anew.
+        Returns the metrics of the steps since the last log and the uncounted tokens, and resets the sums.
 
         Args:
             accelerator ([`~accelerate.Accelerator`]):
-                Joins the processes, all of which must call this.
+                Connects the processes, all of which must call this.
 
         Returns:
             `tuple[dict[str, float], int]`: Metrics by name; number of tokens.
@@ -161,14 +162,15 @@ class TrainingMetrics:
 
 class EvaluationMetrics:
     """
-    Sums of each evaluated row: each row counts once and each token alike, however rows are batched and shared.
+    Accumulates sums over evaluated rows. Each row counts once and each token equally, however rows are batched and
+    distributed.
 
     Args:
         accelerator ([`~accelerate.Accelerator`]):
-            Joins the processes.
+            Connects the processes.
         has_duplicates (`bool`, *optional*, defaults to `True`):
-            Whether the last batches of several processes may be filled up with rows that others have too. These are known by
-            their number and, in a stream, by their place, since a stream may hold equal rows.
+            Whether the last batches of several processes may be padded with rows of other processes. Duplicates are
+            identified by row number and, in a stream, by position, since a stream may contain equal rows.
     """
 
     def __init__(self, accelerator: Accelerator, has_duplicates: bool = True) -> None:
@@ -178,15 +180,15 @@ class EvaluationMetrics:
 
     def add(self, rows: Sequence[Row], batch: Batch, outputs: DistillationLossOutput) -> None:
         """
-        Adds a batch, of one sequence a row.
+        Adds a batch with one sequence per row.
 
         Args:
             rows (`Sequence[Row]`):
                 The rows.
             batch ([`~reflection_trl.training.packing.Batch`]):
-                Their one-off sequences, in this order.
+                Their one-off sequences, in the same order.
             outputs ([`~reflection_trl.training.losses.DistillationLossOutput`]):
-                What the forward pass returned.
+                Output of the forward pass.
         """
         scores = torch.stack([outputs.nll, outputs.entropy, outputs.correct.float()]).cpu().double().numpy()
         for number, row in enumerate(rows):
@@ -196,10 +198,11 @@ class EvaluationMetrics:
 
     def means(self) -> dict[str, float]:
         """
-        Returns the means over the tokens of all rows, of all processes, which must all call this.
+        Returns the means over the tokens of all rows of all processes. All processes must call this.
 
         Returns:
-            `dict[str, float]`: `loss` and `entropy` in nats per token, and `mean_token_accuracy`; empty where there was no row.
+            `dict[str, float]`: `loss` and `entropy` in nats per token, and `mean_token_accuracy`; empty if there was
+            no row.
         """
         rows = dict(gather_object(list(self._rows.items())))
         if not rows:
@@ -211,14 +214,14 @@ class EvaluationMetrics:
 
 def compare_teacher(metrics: dict[str, float]) -> bool:
     """
-    Warns where the teacher knows no more of the answers than the student.
+    Warns if the teacher predicts the answers no better than the student.
 
     Args:
         metrics (`dict[str, float]`):
             Metrics of some steps.
 
     Returns:
-        `bool`: Whether these steps had a student to compare with.
+        `bool`: Whether these steps had a student.
     """
     if "loss/teacher" not in metrics:
         return False

@@ -1,4 +1,4 @@
-"""The model card: method, paper, base model, data, curves and settings of a training."""
+"""Writes the model card: method, paper, base model, data, curves and settings of a training."""
 
 import importlib.metadata
 from pathlib import Path
@@ -15,7 +15,7 @@ from .curves import summarize
 from .dataset import count_rows
 
 
-# Of the method
+# Tags of the method
 PAPER = {
     "title": "ReflectionCoder: Learning from Reflection Sequence for Enhanced One-off Code Generation",
     "id": "2405.17057",
@@ -30,7 +30,7 @@ PAPER = {
 }""",
 }
 
-# Settings that tell one training from another, in the order of the card
+# Settings that distinguish one training from another, in the order of the card
 _SETTINGS = (
     "rendering",
     "execution_role",
@@ -75,13 +75,13 @@ def make_model_card(
     num_rows: int | None = None,
 ) -> ModelCard:
     """
-    Make the card of a trained model.
+    Creates the card of a trained model.
 
     Args:
         args ([`ReflectionDistillConfig`]):
             Settings of the training.
         state ([`~transformers.TrainerState`]):
-            How far it came.
+            Final state of the training.
         paper (`dict[str, str]`):
             `title`, `id` and `citation` of the method's paper.
         model_name (`str`):
@@ -91,15 +91,15 @@ def make_model_card(
         hub_model_id (`str`, *optional*):
             Hub id of the trained model.
         dataset_name (`str` or `list[str]`, *optional*):
-            Hub id or file of the dataset, or of each of a mixture.
+            Hub id or file of the dataset, or of each dataset of a mixture.
         tags (`list[str]`, *optional*):
             Tags.
         adapter (`dict[str, Any]`, *optional*):
-            Settings of the adapter, where the model is one.
+            Settings of the adapter, if the model is one.
         curves (`str`, *optional*):
-            Image of the training's curves, beside the card.
+            Image of the training curves, in the folder of the card.
         num_rows (`int`, *optional*):
-            Rows that were trained on.
+            Number of training rows.
 
     Returns:
         [`~huggingface_hub.ModelCard`]: The card.
@@ -152,13 +152,13 @@ def _plain(value: Any) -> Any:
 
 def run_facts(train_dataset: Dataset | IterableDataset | None, prepared: Dataset | IterableDataset) -> dict[str, Any]:
     """
-    Returns what trackers note of a run beside its settings.
+    Returns the facts about a run that trackers record in addition to its settings.
 
     Args:
         train_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
-            Rows to train on.
+            Training rows.
         prepared ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
-            The same, prepared.
+            The same rows, prepared.
 
     Returns:
         `dict[str, Any]`: Fingerprint and number of rows, `None` for a stream, and versions of the packages.
@@ -175,7 +175,7 @@ def _is_file(dataset: str) -> bool:
 
 
 def _named(dataset: str) -> str:
-    # A file's folder is of no use to others
+    # The folder of a file is irrelevant to others
     if _is_file(dataset):
         return code_cell(Path(dataset).name)
     return f"[{dataset}](https://huggingface.co/datasets/{dataset})"
@@ -183,10 +183,10 @@ def _named(dataset: str) -> str:
 
 def package_versions() -> dict[str, str]:
     """
-    What a training ran with.
+    Returns the versions of the packages of a training.
 
     Returns:
-        `dict[str, str]`: Version of each package, of those that are installed.
+        `dict[str, str]`: Version of each installed package.
     """
     versions = {}
     for package in _PACKAGES:

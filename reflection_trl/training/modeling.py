@@ -1,4 +1,4 @@
-"""What is done to a model before training: it is loaded, checked, and changed in place."""
+"""Loads a model for training, checks it, and prepares it in place."""
 
 import transformers
 from peft import PeftModel
@@ -19,7 +19,7 @@ def load_model(
     quantization_config: "transformers.BitsAndBytesConfig | None",
 ) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
     """
-    Loads model and tokenizer as TRL does; what is loaded already is taken as it is.
+    Loads model and tokenizer as TRL does. A loaded model or tokenizer is returned unchanged.
 
     Args:
         model (`str` or [`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
@@ -27,9 +27,9 @@ def load_model(
         args ([`ReflectionDistillConfig`]):
             Settings, with `model_init_kwargs`.
         processing_class ([`~transformers.PreTrainedTokenizerBase`], *optional*):
-            Tokenizer; the model's own by default.
+            Tokenizer; by default that of the model.
         quantization_config ([`~transformers.BitsAndBytesConfig`], *optional*):
-            Quantization of a model given by name.
+            Quantization for a model given by name.
 
     Returns:
         `tuple`: Model and tokenizer.
@@ -60,7 +60,7 @@ def prepare_model(
     aux_loss_enabled: bool,
 ) -> bool:
     """
-    Checks a model and changes it in place, so that it can be trained on batches of this package.
+    Checks a model and prepares it in place for training on batches of this package.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
@@ -70,16 +70,16 @@ def prepare_model(
         args ([`ReflectionDistillConfig`]):
             Settings.
         stop_token (`str`, *optional*):
-            Special token that ends an answer; generation stops at it too.
+            Special token that ends an answer. Generation stops at it too.
         aux_loss_enabled (`bool`):
-            Whether a Mixture-of-Experts model takes its balancing loss.
+            Whether a Mixture-of-Experts model uses its balancing loss.
 
     Returns:
-        `bool`: Whether hidden tokens are dropped from a packed row; otherwise they are masked in a padded batch.
+        `bool`: Whether hidden tokens are dropped from a packed row. Otherwise they are masked in a padded batch.
     """
     check_loaded_model(model, tokenizer, args, aux_loss_enabled)
     if stop_token is not None:
-        # The tokenizer of a base model has the end of texts as its EOS token, where the template ends turns with another
+        # The EOS token of a base model's tokenizer ends texts, while the template ends turns with another token
         add_eos_token_id(model, tokenizer.get_vocab()[stop_token])
     add_distillation_forward(model)
     is_packed = padding_reason_by_trial(model, args.max_length) is None
@@ -90,11 +90,11 @@ def prepare_model(
 
 def add_eos_token_id(model: PreTrainedModel, token_id: int) -> None:
     """
-    Adds a token to those that end a generation.
+    Adds a token to the EOS tokens of generation.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
-            Causal language model; its generation config is changed in place.
+            Causal language model. Its generation config is changed in place.
         token_id (`int`):
             Token id.
     """
@@ -108,11 +108,11 @@ def compile_layers(model: PreTrainedModel, backend: str, mode: str | None) -> No
     """
     Compiles each layer of a model in place, for sequences of any length.
 
-    Equal layers share one compilation, so that this takes seconds where compiling the whole model takes minutes. What depends on
-    the whole batch, its number of sequences above all, stays outside and triggers no recompilation.
+    Equal layers share one compilation, so this takes seconds instead of minutes for the whole model. Values that
+    depend on the whole batch, such as its number of sequences, stay outside and trigger no recompilation.
 
     Args:
-        model ([`~transformers.PreTrainedModel`]):
+        Causal language model. It is changed in place.
             Causal language model; changed in place.
         backend (`str`):
             Backend of `torch.compile`.

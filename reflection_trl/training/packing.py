@@ -1,13 +1,13 @@
-"""From rows and hidden tokens to one batch that a model can run: packed without padding, or padded with masks.
+"""Builds one batch from rows and hidden tokens: packed without padding, or padded with masks.
 
-In a causal model with full attention, a hidden token can be dropped from the student's sample if the others keep their
-positions. So the packed form ([`pack`]) lays out, in one row without padding,
+In a causal model with full attention, a hidden token can be dropped from the student's sample if the other tokens keep
+their positions. The packed form ([`pack`]) puts all sequences into one row without padding,
 
     teacher of row 0 | student of row 0 | row 1, a plain one | teacher of row 2 | student of row 2 | ...
 
-each a sequence of its own for attention. Where dropping is not the same as masking (sliding windows), [`pad`] gives the same
-batch as a padded one with an attention mask. Either lists the positions whose next-token prediction the loss needs, so that
-logits exist only there. Pure functions on arrays.
+each a separate sequence for attention. If dropping differs from masking (sliding windows), [`pad`] builds the same
+batch with padding and an attention mask. Both list the positions whose next-token prediction the loss needs, so that
+logits are computed only there. The functions are pure and work on arrays.
 """
 
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ class Row:
         input_ids (`np.ndarray` of shape `(L,)`):
             Token ids.
         loss_mask (`np.ndarray` of bool, shape `(L,)`):
-            Tokens with next-token loss: what the assistant writes.
+            Tokens with next-token loss: the assistant's text.
         block_ids (`np.ndarray` of shape `(L,)`):
             Part or block of each token.
         block_types (`np.ndarray` of shape `(n,)`):
             Type of each block; empty for plain rows.
         answer_start (`int`):
-            First token of the answer.
+            Index of the first token of the answer.
         row_id (`int`):
-            Number of the row in its dataset, or of its content in a stream. Masks are drawn by it.
+            Index of the row in its dataset, or a hash of its content in a stream. Masks are sampled with it.
         stream_index (`int`, *optional*):
-            Place of the row in its stream.
+            Position of the row in its stream.
     """
 
     input_ids: np.ndarray
@@ -50,23 +50,25 @@ class Row:
 
     @property
     def is_reflection(self) -> bool:
-        """Returns whether the row has a reflection sequence, and so a student."""
+        """Returns whether the row has a reflection sequence, and therefore a student."""
         return len(self.block_types) > 0
 
     @property
     def num_loss_tokens(self) -> int:
-        """Returns tokens with next-token loss in the teacher's sample; the first token of a row is never predicted."""
+        """
+        Returns the number of tokens with next-token loss in the teacher's sample. The first token is never predicted.
+        """
         return int(self.loss_mask[1:].sum())
 
     @property
     def num_answer(self) -> int:
-        """Trained tokens of the answer."""
+        """Returns the number of trained tokens of the answer."""
         return int(self.loss_mask[self.answer_start :].sum())
 
 
 @dataclass
 class Sequence:
-    """One sequence of a batch: tokens with their positions and the indices in its row that they come from."""
+    """Represents one sequence of a batch: its tokens, their positions, and their indices in the row."""
 
     row: Row
     tokens: np.ndarray  # indices into the row, ascending
@@ -77,36 +79,36 @@ class Sequence:
 @dataclass
 class Batch:
     """
-    What a model needs to run a batch, and where the loss reads its predictions.
+    Holds the inputs of a forward pass, and the indices of the predictions for the loss.
 
-    N positions are predicted in all: those of every sequence's trained tokens. Predictions are numbered in the order of
-    `loss_index`; A of them are the student's, each paired with the teacher's prediction of the same token.
+    N positions are predicted: those of the trained tokens of every sequence. Predictions are numbered in the order of
+    `loss_index`. A of them are the student's, and each is paired with the teacher's prediction of the same token.
 
     Args:
         input_ids (`np.ndarray` of shape `(B, T)`):
             Token ids; B is 1 when packed.
         position_ids (`np.ndarray` of shape `(B, T)`):
-            Positions, as in the full row: the student's have gaps where tokens are hidden.
+            Positions in the full row. The student's positions have gaps at hidden tokens.
         loss_index (`np.ndarray` of shape `(N,)`):
             Index, in the flattened batch, of the hidden state that predicts each target.
         targets (`np.ndarray` of shape `(N,)`):
             Token ids to predict.
         student_index (`np.ndarray` of shape `(A,)`):
-            Which predictions are the student's.
+            Indices of the student's predictions.
         teacher_index (`np.ndarray` of shape `(A,)`):
-            Prediction of the teacher for the same token.
+            Index of the teacher's prediction for the same token.
         sequence_index (`np.ndarray` of shape `(N,)`):
-            Number of the sequence that each prediction belongs to.
+            Index of the sequence of each prediction.
         cu_seq_lens (`np.ndarray` of shape `(S + 1,)`, *optional*):
             Boundaries of the packed sequences.
         attention_mask (`np.ndarray` of shape `(B, T)`, *optional*):
-            1 where a token can be attended to; padded batches only.
+            1 for tokens that can be attended to; padded batches only.
         num_hidden (`int`, *optional*, defaults to `0`):
-            Tokens hidden from students, reflection instructions included.
+            Number of tokens hidden from students, including reflection instructions.
         num_block_tokens (`int`, *optional*, defaults to `0`):
-            Tokens of the students' reflection sequences, those hidden included.
+            Number of tokens of the students' reflection sequences, including hidden ones.
         num_hidden_block_tokens (`int`, *optional*, defaults to `0`):
-            Those hidden.
+            Number of hidden tokens among them.
     """
 
     input_ids: np.ndarray
@@ -124,20 +126,20 @@ class Batch:
 
     @property
     def is_student(self) -> np.ndarray:
-        """Which predictions are the student's: bool, of shape `(N,)`."""
+        """Returns which predictions are the student's: bool, of shape `(N,)`."""
         is_student = np.zeros(len(self.targets), dtype=bool)
         is_student[self.student_index] = True
         return is_student
 
     @property
     def num_computed(self) -> int:
-        """Returns tokens that the model computes, without padding."""
+        """Returns the number of tokens that the model computes, without padding."""
         return self.input_ids.size if self.attention_mask is None else int(self.attention_mask.sum())
 
 
 def full_sequence(row: Row) -> Sequence:
     """
-    Returns the whole row: what the teacher sees, or a plain row.
+    Returns the complete row: the teacher's sample, or a plain row.
 
     Args:
         row ([`Row`]):
@@ -152,7 +154,7 @@ def full_sequence(row: Row) -> Sequence:
 
 def student_sequence(row: Row, hidden: np.ndarray) -> Sequence:
     """
-    What the student sees: the row without its hidden tokens, positions kept.
+    Returns the student's sample: the row without its hidden tokens, with unchanged positions.
 
     Args:
         row ([`Row`]):
@@ -169,7 +171,7 @@ def student_sequence(row: Row, hidden: np.ndarray) -> Sequence:
 
 def one_off_sequence(row: Row) -> Sequence:
     """
-    What inference meets: the one-off prompt and the answer, everything else gone and positions counted anew.
+    Returns the prompt and answer alone, with positions from 0, as at inference.
 
     Args:
         row ([`Row`]):
@@ -184,11 +186,11 @@ def one_off_sequence(row: Row) -> Sequence:
 
 def pack(sequences: list[Sequence]) -> Batch:
     """
-    Lay sequences out in one padding-free row.
+    Concatenates sequences in one row without padding.
 
     Args:
         sequences (`list[Sequence]`):
-            Sequences; a student follows its teacher.
+            Sequences. A student follows its teacher.
 
     Returns:
         [`Batch`]: Batch with `cu_seq_lens` and without `attention_mask`.
@@ -207,11 +209,11 @@ def pack(sequences: list[Sequence]) -> Batch:
 
 def pad(sequences: list[Sequence], pad_token_id: int = 0) -> Batch:
     """
-    Lay sequences out as a padded batch, hidden tokens kept in place and masked.
+    Arranges sequences as a padded batch, with hidden tokens in place and masked.
 
     Args:
         sequences (`list[Sequence]`):
-            Sequences; a student follows its teacher. Positions must be indices into the row.
+            Sequences. A student follows its teacher. Positions must be indices into the row.
         pad_token_id (`int`, *optional*, defaults to `0`):
             Token id of the padding.
 
@@ -234,10 +236,10 @@ def pad(sequences: list[Sequence], pad_token_id: int = 0) -> Batch:
 
 
 def _predictions(sequences: list[Sequence], places: list[np.ndarray]) -> dict[str, Any]:
-    # `places` gives, for each sequence, where its tokens stand in the flattened batch
+    # `places` contains, for each sequence, the indices of its tokens in the flattened batch
     index, targets, sequence_index, student, teacher = [], [], [], [], []
     count = num_hidden = num_block_tokens = num_visible_block_tokens = 0
-    teachers: dict[int, np.ndarray] = {}  # per row: prediction number of each token of its full sequence
+    teachers: dict[int, np.ndarray] = {}  # per row: prediction index of each token of its full sequence
     for number, (sequence, place) in enumerate(zip(sequences, places, strict=True)):
         row, tokens = sequence.row, sequence.tokens
         wanted = row.loss_mask[tokens].copy()
@@ -246,7 +248,7 @@ def _predictions(sequences: list[Sequence], places: list[np.ndarray]) -> dict[st
             num_hidden += len(row.input_ids) - len(tokens)
             num_block_tokens += int((row.block_ids > 0).sum())
             num_visible_block_tokens += int((row.block_ids[tokens] > 0).sum())
-        wanted[0] = False  # nothing stands before the first token to predict it
+        wanted[0] = False  # no token before the first one predicts it
         predicted = np.flatnonzero(wanted)
         index.append(place[predicted - 1])
         targets.append(row.input_ids[tokens[predicted]])

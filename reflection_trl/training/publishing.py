@@ -1,4 +1,4 @@
-"""The Hub's side of a trainer: model card, curves and uploads, whose failures are one sentence."""
+"""Publishes a trained model: model card, curves and uploads, with one-line errors."""
 
 import shlex
 from pathlib import Path
@@ -22,20 +22,20 @@ logger = logging.get_logger(__name__)
 
 
 class PublishingTrainer(SFTTrainer):
-    """TRL's `SFTTrainer` with this package's model card, and with uploads that say in one sentence why they failed."""
+    """Extends TRL's `SFTTrainer` with this package's model card, and with one-line errors for failed uploads."""
 
     args: ReflectionDistillConfig
     model: PreTrainedModel | PeftModel
-    # Hub id of the dataset, or of each of a mixture, for the cards
+    # Hub id of the dataset, or of each dataset of a mixture, for the cards
     dataset_name: str | list[str] | None = None
 
-    # No class variables in TRL, whose code does not say so
+    # These are instance attributes in TRL, which does not annotate them
     _tag_names: ClassVar[list[str]] = ["trl", "reflection-distill", "reflection-trl"]  # type: ignore[misc]
     _name = "ReflectionDistill"
     _paper: ClassVar[dict[str, str]] = PAPER  # type: ignore[misc]
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
-        # Called before training, so that a model that cannot be published, or not be loaded by others, costs no training
+        # Called before training, so that a model that cannot be published, or that others cannot load, fails early
         self._warn_of_private_base()
         with explain_failures(f"make the model repository {self._repo_name()}", token or self.args.hub_token):
             super().init_hf_repo(token=token, private=private)
@@ -51,10 +51,12 @@ class PublishingTrainer(SFTTrainer):
         **kwargs: Any,
     ) -> CommitInfo:
         """
-        Pushes model or adapter, tokenizer, card and curves to `hub_model_id`; see [`~transformers.Trainer.push_to_hub`].
+        Pushes model or adapter, tokenizer, card and curves to `hub_model_id`. See
+        [`~transformers.Trainer.push_to_hub`].
 
         Raises:
-            PublishError: If the upload failed; one sentence with the reason and the command that uploads the model later.
+            PublishError: If the upload failed. The one-line message gives the reason and the command to upload the
+            model later.
         """
         output_dir, revision = self._output_dir, revision or self.args.hub_revision
         upload = f"hf upload {self._repo_name()} {shlex.quote(output_dir)} . --exclude '_*' --exclude 'checkpoint-*'"
@@ -64,9 +66,9 @@ class PublishingTrainer(SFTTrainer):
             upload += " --private"
         kept = f"the model is kept in {output_dir}, and `{upload}` uploads it"
         with explain_failures(f"publish the model {self._repo_name()}", token or self.args.hub_token, kept):
-            if not self.args.push_to_hub:  # no repository was made at the start
+            if not self.args.push_to_hub:  # the repository was not created at the start
                 self._warn_of_private_base()
-                self.save_model(_internal_call=True)  # by all processes, and kept whatever the Hub says
+                self.save_model(_internal_call=True)  # by all processes, and kept if the upload fails
                 self.create_model_card(**kwargs)
                 if self.hub_model_id is None:
                     super().init_hf_repo(token=token, private=private)
@@ -98,15 +100,16 @@ class PublishingTrainer(SFTTrainer):
         tags: str | list[str] | None = None,
     ) -> None:
         """
-        Writes the model card into `output_dir`.
+        Writes the model card to `output_dir`.
 
         Args:
             model_name (`str`, *optional*):
-                Title of the card; the name of `hub_model_id` or `output_dir` by default.
+                Title of the card; by default the name of `hub_model_id` or `output_dir`.
             dataset_name (`str` or `list[str]`, *optional*):
-                Hub id of the dataset, or of each of a mixture, or its file; remembered for the cards of later checkpoints.
+                Hub id of the dataset, or of each dataset of a mixture, or its file. It is stored for the cards of
+                later checkpoints.
             tags (`str` or `list[str]`, *optional*):
-                Tags beside those of the trainer.
+                Tags in addition to those of the trainer.
         """
         self.dataset_name = dataset_name or self.dataset_name
         if not self.is_world_process_zero():
@@ -127,7 +130,10 @@ class PublishingTrainer(SFTTrainer):
         card.save(Path(self._output_dir) / "README.md")
 
     def _draw_curves(self) -> str | None:
-        """Draws the curves beside the card; `None` where nothing was logged yet, or without matplotlib, which is optional."""
+        """
+        Plots the curves beside the card. Returns `None` if nothing was logged yet, or without matplotlib, which is
+        optional.
+        """
         if not summarize(self.state.log_history):
             return None
         try:

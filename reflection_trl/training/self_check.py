@@ -1,7 +1,8 @@
-"""What is checked of a model before it is trained, with the model itself on a few random tokens.
+"""Tests a model on a few random tokens before it is trained.
 
-A causal language model of any family is taken, so what the loss, the packed batch and the masks rely on is not looked up in a list
-of families but tried: see [`self_check`]. What a few tokens do not show (attention windows, positions far out) is read from the config.
+Causal language models of all families are supported, so the assumptions of the loss, the packed batch and the masks
+are tested instead of looked up in a list of families: see [`self_check`]. Properties that a few tokens do not show
+(attention windows, large positions) are read from the config.
 """
 
 from collections.abc import Iterator
@@ -25,26 +26,26 @@ from .teachers import dropout_disabled
 
 logger = logging.get_logger(__name__)
 
-# Tokens of the two sequences that are tried, and which of the first are hidden
+# Tokens of the two test sequences, and the hidden tokens of the first
 _LENGTHS = (12, 6)
 _HIDDEN = slice(4, 8)
-# On the CPU, as FSDP has a model when the trainer is made, larger ones would take seconds
+# With FSDP the model is on the CPU when the trainer is created, where a test of a larger model would take seconds
 _MOST_PARAMETERS_ON_CPU = 2e9
 
 
 def padding_reason_by_trial(model: PreTrainedModel, max_length: int | None) -> str | None:
     """
-    Returns why the batches of a model must be padded and their hidden tokens masked, by its config or by trying it.
+    Returns why the batches of a model must be padded and their hidden tokens masked, from its config or by a test.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
-            Causal language model after [`~reflection_trl.training.forward.add_distillation_forward`]. Its attention is prepared for
-            packed batches where they can be taken.
+            Causal language model after [`~reflection_trl.training.forward.add_distillation_forward`]. Its attention is
+            prepared for packed batches if it supports them.
         max_length (`int`, *optional*):
-            Longest row in tokens.
+            Maximum length of a row in tokens.
 
     Returns:
-        `str`, *optional*: The reason; `None` where batches are packed and hidden tokens dropped.
+        `str`, *optional*: The reason; `None` if batches are packed and hidden tokens dropped.
 
     Raises:
         ValueError: If hidden tokens cannot be masked either, or the loss would be wrong.
@@ -69,23 +70,24 @@ def padding_reason_by_trial(model: PreTrainedModel, max_length: int | None) -> s
 
 def self_check(model: PreTrainedModel, packed: bool) -> str | None:
     """
-    Try a model on a few random tokens, without a change to its weights or to the state of any random number generator.
+    Tests a model on a few random tokens, without changing its weights or the state of any random number generator.
 
-    Checked is that the loss is the one of the model's own logits; that no token sees later ones; that what hidden tokens contain does not move the states of visible
-    ones; and, for packed batches, that each sequence of a pack has the states that it has by itself. A model whose
-    weights are not there (meta device, DeepSpeed ZeRO-3, quantized, very large on the CPU) is not tried.
+    It checks that the loss is the one of the model's own logits, that no token sees later ones, and that the content
+    of hidden tokens does not change the states of visible ones. For packed batches it checks that each sequence of a
+    pack has the same states as by itself. A model whose weights are not available (meta device, DeepSpeed ZeRO-3,
+    quantized, very large on the CPU) is not tested.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
             Causal language model after [`~reflection_trl.training.forward.add_distillation_forward`].
         packed (`bool`):
-            Whether batches are to be packed.
+            Whether batches will be packed.
 
     Returns:
-        `str`, *optional*: Why its batches cannot be packed; `None` where they can, or `packed` is false.
+        `str`, *optional*: The reason why its batches cannot be packed; `None` if they can, or if `packed` is false.
 
     Raises:
-        ValueError: If the loss would be wrong, or hidden tokens show through where they are masked.
+        ValueError: If the loss would be wrong, or hidden tokens affect others although they are masked.
     """
     if (skipped := _skip_reason(model)) is not None:
         logger.info(f"The self-check of `{type(model).__name__}` is left out: {skipped}.")
@@ -100,7 +102,7 @@ def self_check(model: PreTrainedModel, packed: bool) -> str | None:
 
 
 class _Trial:
-    """A few random tokens, and what the model makes of them in this way and that."""
+    """Runs a model on a few random tokens in several ways."""
 
     def __init__(self, model: PreTrainedModel):
         self.model = model
@@ -115,7 +117,10 @@ class _Trial:
         self.student = student_sequence(self.rows[0], hidden)
 
     def check_loss(self) -> None:
-        """Compares the cross-entropies of the loss with those of the model's own logits, and those for two last tokens."""
+        """
+        Compares the cross-entropies of the loss with those of the model's logits, and those for two different last
+        tokens.
+        """
         other = replace(self.rows[0], input_ids=self.rows[0].input_ids.copy(), row_id=2)
         other.input_ids[-1] = self.other_tokens[-1]
         batch = pad([full_sequence(self.rows[0]), full_sequence(other)])
@@ -142,7 +147,7 @@ class _Trial:
                 f"by the model's own logits {own.mean():.4f}. Something in its forward pass depends on more than the loss knows; use "
                 f"another model."
             )
-        # All but the last prediction of either row, before which the rows are alike
+        # All predictions but the last of either row; the rows are equal before it
         first, second = logits.chunk(2)
         gap = self._difference(first[:-1], second[:-1])
         if not gap <= self._tolerance_within_batch:
@@ -152,7 +157,7 @@ class _Trial:
             )
 
     def check_masks(self) -> None:
-        """Compares the states of visible tokens for two contents of the hidden ones."""
+        """Compares the states of visible tokens for two contents of the hidden tokens."""
         batch = pad([self.student, self.student])
         batch.input_ids[0, _HIDDEN] = self.rows[0].input_ids[_HIDDEN]
         batch.input_ids[1, _HIDDEN] = self.other_tokens[_HIDDEN]
@@ -191,7 +196,7 @@ class _Trial:
         return model_inputs(batch, implementation, self.parameter.device, self.model.dtype)
 
     def _states(self, batch: Batch, sequences: list[Sequence]) -> list[torch.Tensor]:
-        # The states before the head of the sequences' tokens, sequence by sequence
+        # The states before the head of all tokens, sequence by sequence
         index = torch.arange(batch.input_ids.size)
         states = self.model(**self._inputs(batch), teacher_index=index)["hidden"].float()
         if batch.cu_seq_lens is not None:
@@ -203,7 +208,7 @@ class _Trial:
 
     def _difference(self, states: torch.Tensor, expected: torch.Tensor) -> float:
         gaps = (states - expected).norm(dim=-1) / expected.norm(dim=-1)
-        # Rounding may send a token of a half-precision model to another expert
+        # Rounding may route a token of a half-precision model to another expert
         return (gaps.median() if self._is_half else gaps.max()).item()
 
     @property
@@ -219,7 +224,7 @@ class _Trial:
 
     @property
     def _tolerance_within_batch(self) -> float:
-        # The same shapes go through the same kernels, so that hardly anything is rounded otherwise
+        # The same shapes use the same kernels, so rounding differs very little
         return self._tolerance / 5 if self._is_half else self._tolerance
 
     def _failure(self, what: str, error: Exception) -> ValueError:
@@ -241,7 +246,7 @@ def _row(input_ids: np.ndarray, number: int) -> Row:
 
 
 def _plain_tokens(model: PreTrainedModel) -> np.ndarray:
-    # Without those that a config names: images, padding and the like are treated in ways of their own
+    # Without the special tokens of the config, such as images and padding, which models treat differently
     config = model.config.get_text_config()
     values = {**model.config.to_dict(), **config.to_dict()}
     named = [value for name, value in values.items() if "token" in name and isinstance(value, int)]
@@ -268,7 +273,7 @@ def _undisturbed(model: PreTrainedModel) -> Iterator[None]:
     with ExitStack() as stack:
         for context in (torch.no_grad(), torch.random.fork_rng(devices), dropout_disabled(model)):
             stack.enter_context(context)
-        # Compiled for a few tokens, flex attention would be compiled again for the first batch
+        # Compiled for a few tokens, flex attention would be recompiled for the first batch
         stack.enter_context(torch.compiler.set_stance("force_eager"))
         if model.config._attn_implementation.startswith("flash") and model.dtype == torch.float32:
             stack.enter_context(

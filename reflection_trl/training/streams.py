@@ -1,8 +1,8 @@
-"""Streams that give the processes of a run different numbers of batches.
+"""Handles streams that give the processes of a run different numbers of batches.
 
-Each process reads shards of its own, which may hold different numbers of usable rows. One that runs out would leave the others
-waiting in the next exchange: here all learn of it, and end the epoch together ([`StreamSteps`]) or go on with a batch that does not
-count ([`EvenBatches`]).
+Each process reads its own shards, which may contain different numbers of usable rows. If one process runs out, the
+others would wait for it forever at the next communication. Here all processes learn of it, and end the epoch together
+([`StreamSteps`]) or continue with a batch that does not count ([`EvenBatches`]).
 """
 
 import itertools
@@ -19,11 +19,11 @@ logger = logging.get_logger(__name__)
 
 class Exchange:
     """
-    Tells the processes of a run about each other, by their hosts: a GPU that is at work is not waited for.
+    Exchanges values between the processes of a run through their hosts, without waiting for the GPUs.
 
     Args:
         accelerator ([`~accelerate.Accelerator`]):
-            Joins the processes.
+            Connects the processes.
     """
 
     def __init__(self, accelerator: Accelerator):
@@ -33,11 +33,11 @@ class Exchange:
 
     def gather(self, value: Any) -> list[Any]:
         """
-        Returns the values of all processes, each of which must call this.
+        Returns the values of all processes. All of them must call this.
 
         Args:
             value (`Any`):
-                This process's value.
+                Value of this process.
         """
         if not self._several:
             return [value]
@@ -53,9 +53,9 @@ class Exchange:
 
         Args:
             value (`Any`):
-                This process's value.
+                Value of this process.
             source (`int`):
-                Number of the process whose value is wanted.
+                Index of the process whose value is returned.
         """
         values = [value]
         torch.distributed.broadcast_object_list(values, src=source, group=self._group)
@@ -64,14 +64,14 @@ class Exchange:
 
 class StreamSteps:
     """
-    Reads the batches of each optimizer step from a stream, for all processes alike.
+    Reads the batches of each optimizer step from a stream, synchronized over all processes.
 
-    An epoch ends for all processes when one of them has fewer batches left than a step takes: a step of fewer would have the gradients
-    of the next epoch's first step added to its own, and other processes would wait for it.
+    An epoch ends for all processes when one of them has fewer batches left than a step needs. The gradients of a
+    shorter step would be added to those of the next epoch's first step, and other processes would wait for it.
 
     Args:
         exchange ([`Exchange`]):
-            Joins the processes.
+            Connects the processes.
     """
 
     def __init__(self, exchange: Exchange):
@@ -80,18 +80,18 @@ class StreamSteps:
 
     def take(self, batches: Iterator[Any], count: int, is_first: bool) -> list[Any]:
         """
-        Returns the batches of one step, or none where the epoch has ended.
+        Returns the batches of one step, or none if the epoch has ended.
 
         Args:
             batches (`Iterator`):
                 This process's batches of the epoch.
             count (`int`):
-                How many a step takes.
+                Number of batches of a step.
             is_first (`bool`):
                 Whether the training has made no step yet.
 
         Raises:
-            ValueError: If the stream is too short for a first step, in every process or in one of them.
+            ValueError: If the stream is too short for a first step, in all processes or in one of them.
         """
         if batches is self._ended:
             return []
@@ -124,13 +124,14 @@ class StreamSteps:
 
 class EvenBatches:
     """
-    Batches of a stream to evaluate on, as many for each process: one that has run out repeats a batch, which is not to be counted.
+    Iterates over the evaluation batches of a stream, with the same number for each process. A process that has run out
+    repeats a batch, which must not be counted.
 
     Args:
         batches (`Iterable`):
             This process's batches.
         exchange ([`Exchange`]):
-            Joins the processes, each of which must read to the end.
+            Connects the processes, each of which must read to the end.
     """
 
     def __init__(self, batches: Iterable[Any], exchange: Exchange):
@@ -149,7 +150,7 @@ class EvenBatches:
             if not any(has_batch for has_batch, _ in states):
                 return
             if not all(has_any for _, has_any in states):
-                # One that never had a batch takes another's
+                # A process without any batch takes one of another process
                 source = next(number for number, (has_batch, _) in enumerate(states) if has_batch)
                 sent = self._exchange.broadcast(batch, source)
                 last = sent if last is None else last

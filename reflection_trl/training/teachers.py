@@ -1,4 +1,4 @@
-"""Teachers other than the live model: a moving average of the weights, or the weights before training."""
+"""Implements teachers other than the live model: a moving average of the weights, or the weights before training."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,10 +23,10 @@ _SUBTRACTED_FROM_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 @contextmanager
 def adapter_disabled(model: nn.Module) -> Iterator[None]:
     """
-    Runs a PEFT model as its base model within the context.
+    Runs a PEFT model as its base model in the context.
 
-    PEFT's `disable_adapter` also switches `requires_grad` of the adapter off and on again, from which FSDP2 takes the
-    gathered parameters to be frozen; here only the layers' own flags change.
+    PEFT's `disable_adapter` also toggles `requires_grad` of the adapter, after which FSDP2 treats the gathered
+    parameters as frozen. This function changes only the flags of the layers.
 
     Args:
         model (`nn.Module`):
@@ -52,8 +52,8 @@ def disabled_adapter_is_base(model: PeftModel) -> bool:
             PEFT model.
 
     Returns:
-        `bool`: False where the initial adapter was subtracted from the base weights (PiSSA, OLoRA and others), or where biases
-        of the base model are trained.
+        `bool`: False if the initial adapter was subtracted from the base weights (PiSSA, OLoRA and others), or if
+        biases of the base model are trained.
     """
     for name in model.active_adapters:
         config = model.peft_config[name]
@@ -68,11 +68,11 @@ def disabled_adapter_is_base(model: PeftModel) -> bool:
 @contextmanager
 def dropout_disabled(model: nn.Module) -> Iterator[None]:
     """
-    Runs a model without dropout and NEFTune noise within the context.
+    Runs a model without dropout and NEFTune noise in the context.
 
     Args:
         model (`nn.Module`):
-            Model; each of its modules returns to the mode it was in.
+            Model. Each of its modules returns to its previous mode.
     """
     training = [module for module in model.modules() if module.training]
     try:
@@ -86,7 +86,7 @@ def dropout_disabled(model: nn.Module) -> Iterator[None]:
 
 class TeacherWeights:
     """
-    A second set of values for the trained parameters: the initial ones, frozen, or a moving average.
+    Stores a second set of values for the trained parameters: the initial values, frozen, or a moving average.
 
     Args:
         model (`nn.Module`):
@@ -101,7 +101,7 @@ class TeacherWeights:
         self.values = {name: p.detach().to(self._dtype(p), copy=True) for name, p in self.parameters.items()}
 
     def _dtype(self, parameter: torch.Tensor) -> torch.dtype:
-        # In half precision a small share of a small step is rounded away, so the average would never move
+        # In half precision a small part of a small step is rounded to zero, so the average would never change
         return torch.promote_types(parameter.dtype, torch.float32) if self.update_rate > 0 else parameter.dtype
 
     def update(self) -> None:
@@ -113,7 +113,7 @@ class TeacherWeights:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Runs the model with the teacher's values within the context."""
+        """Runs the model with the teacher's values in the context."""
         live = {name: p.data for name, p in self.parameters.items()}
         try:
             for name, parameter in self.parameters.items():
@@ -125,7 +125,7 @@ class TeacherWeights:
 
     def save(self, checkpoint: Path) -> None:
         """
-        Writes the values of an average into a checkpoint. Frozen ones are those of the model before training.
+        Writes the values of a moving average to a checkpoint. Frozen values are those of the model before training.
 
         Args:
             checkpoint (`Path`):
@@ -136,14 +136,14 @@ class TeacherWeights:
 
     def load(self, checkpoint: Path) -> None:
         """
-        Restores the values of an average.
+        Restores the values of a moving average.
 
         Args:
             checkpoint (`Path`):
                 Folder of the checkpoint.
 
         Raises:
-            ValueError: If it has none, or those of another model.
+            ValueError: If the checkpoint has no such values, or those of another model.
         """
         if self.update_rate == 0:
             return
@@ -162,7 +162,7 @@ class TeacherWeights:
 
 class UpdateTeacher(TrainerCallback):
     """
-    Moves the average of an `ema` teacher after each optimizer step.
+    Updates the moving average of an `ema` teacher after each optimizer step.
 
     Args:
         weights ([`TeacherWeights`]):
@@ -182,7 +182,7 @@ def make_teacher_weights(
     model: PreTrainedModel | PeftModel, teacher: str, update_rate: float, is_sharded: bool
 ) -> TeacherWeights | None:
     """
-    Returns the weights of a teacher that needs a copy of its own.
+    Creates the weights of a teacher that needs a separate copy.
 
     Args:
         model ([`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
@@ -192,10 +192,11 @@ def make_teacher_weights(
         update_rate (`float`):
             Weight of the live values in each step of the average.
         is_sharded (`bool`):
-            Whether each process holds a part of the parameters only.
+            Whether each process has only a part of the parameters.
 
     Returns:
-        [`TeacherWeights`], *optional*: `None` for the live model, and for a base model from which the adapter can be disabled.
+        [`TeacherWeights`], *optional*: `None` for the live model, and for a base model that is available by disabling
+        the adapter.
 
     Raises:
         ValueError: If the parameters are sharded.
@@ -216,13 +217,13 @@ def make_teacher_weights(
 @contextmanager
 def teacher_in_place(model: nn.Module, weights: TeacherWeights | None) -> Iterator[None]:
     """
-    Runs the model as its teacher within the context: without dropout, with the teacher's weights or without the adapter.
+    Runs the model as its teacher in the context: without dropout, with the teacher's weights or without the adapter.
 
     Args:
         model (`nn.Module`):
             Model to be trained.
         weights ([`TeacherWeights`], *optional*):
-            The teacher's weights; `None` where the teacher is the model with its adapter disabled.
+            Weights of the teacher; `None` if the teacher is the model with its adapter disabled.
     """
     with adapter_disabled(model) if weights is None else weights.in_place(), dropout_disabled(model):
         yield

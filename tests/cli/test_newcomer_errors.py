@@ -340,7 +340,7 @@ def test_rows_that_are_no_dataset(what):
         "eval_dataset": {"eval_dataset": rows},
         "evaluated by name": {"eval_dataset": {"one": rows}},
     }[what]
-    with pytest.raises(TypeError, match=r"got `list`; make one by `Dataset.from_list\(rows\)`"):
+    with pytest.raises(TypeError, match=r"got `list`; create one with `Dataset.from_list\(rows\)`"):
         ReflectionDistillTrainer("tiny", config(), **datasets)
 
 

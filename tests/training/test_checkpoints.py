@@ -71,7 +71,7 @@ def cut(file):
     ("damage", "reason"),
     [
         (remove("trainer_state.json"), "its trainer_state.json is missing"),
-        (cut("trainer_state.json"), "its trainer_state.json is cut off"),
+        (cut("trainer_state.json"), "its trainer_state.json is truncated"),
         (remove("optimizer.pt"), "its optimizer.pt is missing"),
         (remove("scheduler.pt"), "its scheduler.pt is missing"),
         (remove("rng_state.pth"), "its rng_state.pth is missing"),

@@ -695,7 +695,7 @@ def test_a_checkpoint_of_another_trainer_is_refused(make_model, tokenizer, mixed
     trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
     with pytest.raises(
         ValueError,
-        match=r"cannot be resumed, since it has no reflection_checkpoint.json: .* or it is no checkpoint of this",
+        match=r"cannot be resumed, since it has no reflection_checkpoint.json: .* or it is not a checkpoint of this",
     ):
         trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
 
