@@ -1,4 +1,4 @@
-"""Settings of reflection self-distillation, with the source of every default."""
+"""Defines the settings of reflection self-distillation, with the source of every default."""
 
 import copy
 import functools
@@ -20,8 +20,8 @@ EXECUTION_ROLES = ("auto", "tool", "user")
 LOSS_NORMALIZATIONS = ("per-term", "joint")
 TEACHERS = ("live", "ema", "base")
 
-# What the published code does, as far as it does what it means to: see `docs/method.md` for the differences that are left.
-# `ReflectionDistillConfig(**PAPER_PRESET, output_dir=...)`
+# The settings of the published code, as it intends them: see `docs/method.md` for the remaining differences. Use them
+# as `ReflectionDistillConfig(**PAPER_PRESET, output_dir=...)`
 PAPER_PRESET: dict[str, Any] = {
     "rendering": "block-token",
     "hide_prefix": True,
@@ -41,8 +41,8 @@ PAPER_PRESET: dict[str, Any] = {
 
 
 def _takes_run_facts(config: type["ReflectionDistillConfig"]) -> type["ReflectionDistillConfig"]:
-    # What `to_dict` tells, `__init__` takes. A field of it would be an option of the command line, an `InitVar` an argument of the
-    # `__post_init__` of subclasses
+    # Makes `__init__` accept the output of `to_dict`. A field would become a command-line option, and an `InitVar` an
+    # argument of the `__post_init__` of subclasses
     init = config.__init__
 
     @functools.wraps(init)
@@ -62,75 +62,78 @@ class ReflectionDistillConfig(SFTConfig):
     r"""
     Configuration of the [`ReflectionDistillTrainer`].
 
-    This class includes only the parameters that are specific to reflection self-distillation. For the others, see
+    This class contains only the parameters that are specific to reflection self-distillation. For the others, see
     [`~trl.SFTConfig`] and [`~transformers.TrainingArguments`]. "Paper" is ReflectionCoder
-    (https://huggingface.co/papers/2405.17057), "published code" its training code.
+    (https://huggingface.co/papers/2405.17057), "published code" is its training code.
 
     Parameters:
         > Parameters that control the data
 
         max_length (`int` or `None`, *optional*, defaults to `4096`):
-            Longest row in tokens; longer rows are dropped, counted and reported, never cut. Default of the published code.
+            Maximum length of a row in tokens. Longer rows are dropped, counted and reported, never truncated. Default
+            of the published code.
         rendering (`str`, *optional*, defaults to `"chat"`):
-            How rows become text: `"chat"`, the model's own chat template, which is also what inference uses, or
-            `"block-token"`, the published format with seven special tokens.
+            Text format of rows: `"chat"`, the model's chat template, as at inference, or `"block-token"`, the
+            published format with seven special tokens.
         execution_role (`str`, *optional*, defaults to `"auto"`):
-            Role of execution output in the chat template: `"tool"`, `"user"`, or `"auto"`: `"tool"` where the template
-            renders tool turns as turns of their own, `"user"` otherwise.
+            Role of execution output in the chat template: `"tool"`, `"user"`, or `"auto"`, which is `"tool"` if the
+            template renders tool turns as separate turns, and `"user"` otherwise.
         chat_template_kwargs (`dict[str, Any]`, *optional*):
-            Further variables for the chat template, such as `{"enable_thinking": false}`.
+            Variables for the chat template, such as `{"enable_thinking": false}`.
         token_budget (`int`, *optional*):
-            If set, rows are grouped, best fit decreasing, into packs of at most this many tokens, teacher's and student's
-            together, and a pack counts as one example of `per_device_train_batch_size`. By default the rows of a batch are
-            packed as they come.
+            If set, rows are grouped, with best fit decreasing, into packs of at most this many tokens of teacher and
+            student together. A pack counts as one example of `per_device_train_batch_size`. By default the rows of a
+            batch are packed in their order.
 
         > Parameters that control the masks
 
         mask_strategy (`list[str]`, *optional*, defaults to `["block-type"]`):
-            What is hidden from the student: `block-type`, `random-block`, `sequential-block`, `random-token`,
-            `sequential-token`, `all` or `none`. Of several, each row draws one at each step. The default is the paper's best; it
-            hides a whole type of block at once, in three jumps: at the first step, and at the mask rates 0.33 and 0.67. The
-            `random-*` and `sequential-*` strategies hide a growing share.
+            Tokens that are hidden from the student: `block-type`, `random-block`, `sequential-block`, `random-token`,
+            `sequential-token`, `all` or `none`. With several strategies, each row samples one at each step. The
+            default is the paper's best. It hides all blocks of a type at once, at the first step and at the mask rates
+            0.33 and 0.67. The `random-*` and `sequential-*` strategies hide a growing share.
         mask_order (`list[str]`, *optional*, defaults to `["execution", "text", "code"]`):
-            Order in which `block-type` hides the types. The default is the paper's best; its published training command uses
-            text, code, execution.
+            Order in which `block-type` hides the types. The default is the paper's best. The published training
+            command uses text, code, execution.
         mask_schedule (`str`, *optional*, defaults to `"linear"`):
-            How the mask rate goes from start to end: `linear` (published code), `cosine`, `constant` (at the end rate) or
-            `step`.
+            Schedule of the mask rate from start to end: `linear` (published code), `cosine`, `constant` (at the end
+            rate) or `step`.
         mask_rate_start (`float`, *optional*, defaults to `0.0`):
-            Mask rate at the beginning, in [0, 1]. Published code.
+            Mask rate at the start of training, in [0, 1]. Default of the published code.
         mask_rate_end (`float`, *optional*, defaults to `1.0`):
-            Mask rate of the last step, in [0, 1]. Published code.
+            Mask rate of the last step, in [0, 1]. Default of the published code.
         mask_levels (`int`, *optional*, defaults to `4`):
-            Levels of the `step` schedule.
+            Number of levels of the `step` schedule.
         hide_prefix (`bool`, *optional*, defaults to `False`):
-            Whether BOS and system prompt are hidden from the student. The published code does; the default shows them,
-            since inference does.
+            Whether BOS and system prompt are hidden from the student, as in the published code. By default the student
+            sees them, as at inference.
 
         > Parameters that control the loss
 
         sequence_loss_weight (`float`, *optional*, defaults to `1.0`):
-            Weight of the cross-entropy on what the assistant writes in the teacher's samples and in plain rows. Paper.
+            Weight of the cross-entropy on the assistant's text in the teacher's samples and in plain rows. Default of
+            the paper.
         student_loss_weight (`float`, *optional*, defaults to `1.0`):
-            Weight of the student's cross-entropy on the final answer. Paper.
+            Weight of the student's cross-entropy on the final answer. Default of the paper.
         distillation_weight (`float`, *optional*, defaults to `1.0`):
-            Weight of the divergence of teacher and student on the final answer. Paper.
+            Weight of the divergence of teacher and student on the final answer. Default of the paper.
         train_on_failed_attempts (`bool`, *optional*, defaults to `True`):
-            Whether the cross-entropy on whole sequences covers attempts that failed, which are all but a row's last one. If
-            `False`, they stay as context, and only analyses, the last attempt and the answer are trained on. Paper: `True`.
+            Whether the cross-entropy on whole sequences includes failed attempts, which are all attempts of a row but
+            the last. If `False`, they are context only, and the model is trained on analyses, the last attempt and the
+            answer. Paper: `True`.
         loss_normalization (`str`, *optional*, defaults to `"per-term"`):
             `"per-term"`: each term is the mean over its own tokens. `"joint"`: both cross-entropies share one mean over the
             tokens of both, as in the published code. Means are taken over the whole accumulation window and all processes.
         beta (`float`, *optional*, defaults to `0.0`):
-            Divergence: 0 is KL(teacher || student) (paper), 1 is KL(student || teacher), between is the generalized
-            Jensen-Shannon divergence, as in TRL's `DistillationTrainer`.
+            Divergence: 0 is KL(teacher || student) (paper), 1 is KL(student || teacher), values between are the
+            generalized Jensen-Shannon divergence, as in TRL's `DistillationTrainer`.
         temperature (`float`, *optional*, defaults to `1.0`):
-            Softens both distributions in the divergence, which is not rescaled, as in TRL. The paper has none.
+            Temperature of both distributions in the divergence, which is not rescaled, as in TRL. The paper uses none.
         teacher (`str`, *optional*, defaults to `"live"`):
-            Whose predictions are distilled: `live`, the model being trained (paper), `ema`, a moving average of it, or `base`,
-            the model as it was before training (the adapter disabled, or a frozen copy of the trained weights).
+            Model whose predictions are distilled: `live`, the model in training (paper), `ema`, its moving average, or
+            `base`, the model before training (the adapter disabled, or a frozen copy of the trained weights).
         teacher_update_rate (`float`, *optional*, defaults to `0.05`):
-            Share of the live weights that enters the `ema` teacher after each step, as in TRL's `SDFTTrainer`.
+            Share of the live weights that is added to the `ema` teacher after each step, as in TRL's `SDFTTrainer`.
 
     > [!NOTE]
     > These parameters have default values different from [`~trl.SFTConfig`]:
@@ -146,8 +149,8 @@ class ReflectionDistillConfig(SFTConfig):
     max_length: int | None = field(
         default=4096,
         metadata={
-            "help": "Longest row in tokens; longer rows are dropped, counted and reported, never cut. Default of the "
-            "published code."
+            "help": "Maximum length of a row in tokens. Longer rows are dropped, counted and reported, never truncated. "
+            "Default of the published code."
         },
     )
 
@@ -155,29 +158,29 @@ class ReflectionDistillConfig(SFTConfig):
     rendering: str = field(
         default="chat",
         metadata={
-            "help": "How rows become text: 'chat', the model's own chat template, which is also what inference uses, or "
-            "'block-token', the published format with seven special tokens.",
+            "help": "Text format of rows: 'chat', the model's chat template, as at inference, or 'block-token', the "
+            "published format with seven special tokens.",
             "choices": RENDERINGS,
         },
     )
     execution_role: str = field(
         default="auto",
         metadata={
-            "help": "Role of execution output in the chat template: 'tool', 'user', or 'auto': 'tool' where the template "
-            "renders tool turns as turns of their own, 'user' otherwise.",
+            "help": "Role of execution output in the chat template: 'tool', 'user', or 'auto', which is 'tool' if the "
+            "template renders tool turns as separate turns, and 'user' otherwise.",
             "choices": EXECUTION_ROLES,
         },
     )
     chat_template_kwargs: dict[str, Any] | str | None = field(
         default=None,
-        metadata={"help": "Further variables for the chat template, such as '{\"enable_thinking\": false}'."},
+        metadata={"help": "Variables for the chat template, such as '{\"enable_thinking\": false}'."},
     )
     token_budget: int | None = field(
         default=None,
         metadata={
-            "help": "If set, rows are grouped, best fit decreasing, into packs of at most this many tokens, teacher's and "
-            "student's together, and a pack counts as one example of `per_device_train_batch_size`. By default the rows of "
-            "a batch are packed as they come."
+            "help": "If set, rows are grouped, with best fit decreasing, into packs of at most this many tokens of teacher "
+            "and student together. A pack counts as one example of `per_device_train_batch_size`. By default the rows of a "
+            "batch are packed in their order."
         },
     )
 
@@ -185,16 +188,16 @@ class ReflectionDistillConfig(SFTConfig):
     mask_strategy: list[str] = field(
         default_factory=lambda: ["block-type"],
         metadata={
-            "help": "What is hidden from the student. Of several, each row draws one at each step. The default is the "
-            "paper's best; it hides a whole type of block at once, in three jumps: at the first step, and at the mask rates "
-            "0.33 and 0.67. The random-* and sequential-* strategies hide a growing share.",
+            "help": "Tokens that are hidden from the student. With several strategies, each row samples one at each step. "
+            "The default is the paper's best. It hides all blocks of a type at once, at the first step and at the mask "
+            "rates 0.33 and 0.67. The random-* and sequential-* strategies hide a growing share.",
             "choices": MASK_STRATEGIES,
         },
     )
     mask_order: list[str] = field(
         default_factory=lambda: ["execution", "text", "code"],
         metadata={
-            "help": "Order in which `block-type` hides the types. The default is the paper's best; its published training "
+            "help": "Order in which `block-type` hides the types. The default is the paper's best. The published training "
             "command uses text, code, execution.",
             "choices": BLOCK_TYPES,
         },
@@ -202,23 +205,23 @@ class ReflectionDistillConfig(SFTConfig):
     mask_schedule: str = field(
         default="linear",
         metadata={
-            "help": "How the mask rate goes from start to end: 'linear' (published code), 'cosine', 'constant' (at the end "
-            "rate) or 'step'.",
+            "help": "Schedule of the mask rate from start to end: 'linear' (published code), 'cosine', 'constant' (at the "
+            "end rate) or 'step'.",
             "choices": MASK_SCHEDULES,
         },
     )
     mask_rate_start: float = field(
-        default=0.0, metadata={"help": "Mask rate at the beginning, in [0, 1]. Published code."}
+        default=0.0, metadata={"help": "Mask rate at the start of training, in [0, 1]. Default of the published code."}
     )
     mask_rate_end: float = field(
-        default=1.0, metadata={"help": "Mask rate of the last step, in [0, 1]. Published code."}
+        default=1.0, metadata={"help": "Mask rate of the last step, in [0, 1]. Default of the published code."}
     )
-    mask_levels: int = field(default=4, metadata={"help": "Levels of the 'step' schedule."})
+    mask_levels: int = field(default=4, metadata={"help": "Number of levels of the 'step' schedule."})
     hide_prefix: bool = field(
         default=False,
         metadata={
-            "help": "Whether BOS and system prompt are hidden from the student. The published code does; the default shows "
-            "them, since inference does."
+            "help": "Whether BOS and system prompt are hidden from the student, as in the published code. By default the "
+            "student sees them, as at inference."
         },
     )
 
@@ -226,22 +229,26 @@ class ReflectionDistillConfig(SFTConfig):
     sequence_loss_weight: float = field(
         default=1.0,
         metadata={
-            "help": "Weight of the cross-entropy on what the assistant writes in the teacher's samples and in plain rows. "
-            "Paper."
+            "help": "Weight of the cross-entropy on the assistant's text in the teacher's samples and in plain rows. "
+            "Default of the paper."
         },
     )
     student_loss_weight: float = field(
-        default=1.0, metadata={"help": "Weight of the student's cross-entropy on the final answer. Paper."}
+        default=1.0,
+        metadata={"help": "Weight of the student's cross-entropy on the final answer. Default of the paper."},
     )
     distillation_weight: float = field(
-        default=1.0, metadata={"help": "Weight of the divergence of teacher and student on the final answer. Paper."}
+        default=1.0,
+        metadata={
+            "help": "Weight of the divergence of teacher and student on the final answer. Default of the paper."
+        },
     )
     train_on_failed_attempts: bool = field(
         default=True,
         metadata={
-            "help": "Whether the cross-entropy on whole sequences covers attempts that failed, which are all but a row's last "
-            "one. If False, they stay as context, and only analyses, the last attempt and the answer are trained on. Paper: "
-            "True."
+            "help": "Whether the cross-entropy on whole sequences includes failed attempts, which are all attempts of a row "
+            "but the last. If False, they are context only, and the model is trained on analyses, the last attempt and the "
+            "answer. Paper: True."
         },
     )
     loss_normalization: str = field(
@@ -255,21 +262,21 @@ class ReflectionDistillConfig(SFTConfig):
     beta: float = field(
         default=0.0,
         metadata={
-            "help": "Divergence: 0 is KL(teacher || student) (paper), 1 is KL(student || teacher), between is the "
+            "help": "Divergence: 0 is KL(teacher || student) (paper), 1 is KL(student || teacher), values between are the "
             "generalized Jensen-Shannon divergence, as in TRL's `DistillationTrainer`."
         },
     )
     temperature: float = field(
         default=1.0,
         metadata={
-            "help": "Softens both distributions in the divergence, which is not rescaled, as in TRL. The paper has none."
+            "help": "Temperature of both distributions in the divergence, which is not rescaled, as in TRL. The paper uses none."
         },
     )
     teacher: str = field(
         default="live",
         metadata={
-            "help": "Whose predictions are distilled: 'live', the model being trained (paper), 'ema', a moving average of "
-            "it, or 'base', the model as it was before training (the adapter disabled, or a frozen copy of the trained "
+            "help": "Model whose predictions are distilled: 'live', the model in training (paper), 'ema', its moving "
+            "average, or 'base', the model before training (the adapter disabled, or a frozen copy of the trained "
             "weights).",
             "choices": TEACHERS,
         },
@@ -277,12 +284,12 @@ class ReflectionDistillConfig(SFTConfig):
     teacher_update_rate: float = field(
         default=0.05,
         metadata={
-            "help": "Share of the live weights that enters the 'ema' teacher after each step, as in TRL's `SDFTTrainer`."
+            "help": "Share of the live weights that is added to the 'ema' teacher after each step, as in TRL's `SDFTTrainer`."
         },
     )
 
     def __post_init__(self) -> None:
-        # A tuple would be another setting than the list of a checkpoint
+        # A tuple would differ from the list in a checkpoint
         self.mask_strategy = [self.mask_strategy] if isinstance(self.mask_strategy, str) else list(self.mask_strategy)
         self.mask_order = [self.mask_order] if isinstance(self.mask_order, str) else list(self.mask_order)
         self._check_choices()
@@ -303,13 +310,13 @@ class ReflectionDistillConfig(SFTConfig):
                     "`bf16` is on, which overrides the fp8 that `accelerate launch` was told: set `bf16=False` (`--bf16 false`) "
                     "to train in fp8."
                 )
-            self.bf16 = False  # not `None`, of which TRL makes `True`
+            self.bf16 = False  # not `None`, which TRL would replace with `True`
         check_bf16(self)
         super().__post_init__()
         if isinstance(self.dataset_kwargs, dict) and self.dataset_kwargs.get("skip_prepare_dataset"):
             raise ValueError(
-                "`dataset_kwargs` has `skip_prepare_dataset`, but only prepared rows can be trained on, and those are recognized "
-                "and taken as they are; leave it out."
+                "`dataset_kwargs` has `skip_prepare_dataset`, but the trainer needs prepared rows, and detects and accepts them "
+                "without this setting; leave it out."
             )
 
     def _check_choices(self) -> None:
@@ -334,8 +341,8 @@ class ReflectionDistillConfig(SFTConfig):
                 raise ValueError(f"`{name}` is {value!r}; it must lie in [0, 1].")
         if self.mask_rate_start > self.mask_rate_end:
             raise ValueError(
-                f"`mask_rate_start` ({self.mask_rate_start}) is above `mask_rate_end` ({self.mask_rate_end}); the student "
-                f"sees less and less, so start at or below the end."
+                f"`mask_rate_start` ({self.mask_rate_start}) is above `mask_rate_end` ({self.mask_rate_end}), but the mask rate must "
+                f"not fall; set the start at or below the end."
             )
         for name in ("sequence_loss_weight", "student_loss_weight", "distillation_weight"):
             if getattr(self, name) < 0:
@@ -346,7 +353,7 @@ class ReflectionDistillConfig(SFTConfig):
             raise ValueError(f"`mask_levels` is {self.mask_levels}; the 'step' schedule needs at least 2.")
 
     def _check_inherited(self) -> None:
-        # Settings of `SFTConfig` that would do nothing here, or something else
+        # Settings of `SFTConfig` that would have no effect here, or a different one
         if self.packing or self.padding_free or self.eval_packing:
             raise ValueError(
                 "`packing`, `eval_packing` and `padding_free` are TRL's packing of plain rows; rows are always packed here "
@@ -358,12 +365,12 @@ class ReflectionDistillConfig(SFTConfig):
             )
         if self.completion_only_loss is False:
             raise ValueError(
-                "`completion_only_loss` is False, but only what the assistant writes is trained on here; leave it at None."
+                "`completion_only_loss` is False, but this trainer trains only on the assistant's text; leave it at None."
             )
         if self.rendering == "block-token" and self.chat_template_path is not None:
             raise ValueError(
-                f"`chat_template_path` is {self.chat_template_path!r}, but `rendering='block-token'` has a template of its own, which "
-                f"the trained model needs; set one of the two."
+                f"`chat_template_path` is {self.chat_template_path!r}, but `rendering='block-token'` uses the block-token template, which "
+                f"the trained model needs; set only one of the two."
             )
         if self.label_smoothing_factor:
             raise ValueError("`label_smoothing_factor` is not supported by this trainer; leave it at 0.")
@@ -376,22 +383,23 @@ class ReflectionDistillConfig(SFTConfig):
             raise ValueError(f"`learning_rate` is {self.learning_rate}; it must not be negative.")
         if self.max_steps == 0 or (self.max_steps < 0 and self.num_train_epochs <= 0):
             raise ValueError(
-                f"With `max_steps` {self.max_steps} and `num_train_epochs` {self.num_train_epochs} nothing is trained; set either "
-                f"above 0 (-1 of `max_steps` leaves it to the epochs)."
+                f"`max_steps` is {self.max_steps} and `num_train_epochs` is {self.num_train_epochs}, so there is nothing to train; set one "
+                f"of them above 0 (`max_steps=-1` uses the epochs)."
             )
 
     def to_dict(self) -> dict[str, Any]:
-        # All that trackers note of a run beside the model's config: what was trained on, with what, belongs to it. Tokens of the
-        # vocabulary, which transformers hides by their names, are no secrets, and settings made of the dictionary need them
+        # Trackers record this dictionary beside the model's config, so it includes the facts about the training data.
+        # Token settings, which transformers hides by name, are not secrets, and settings that are rebuilt from the
+        # dictionary need them
         facts = {"run_facts": self.run_facts} if self.run_facts else {}
         return super().to_dict() | {"eos_token": self.eos_token, "pad_token": self.pad_token} | facts
 
     def __getstate__(self) -> dict[str, Any]:
-        # `training_args.bin` is this object pickled, and goes to the Hub with the model
+        # `training_args.bin` is this object pickled, and is pushed to the Hub with the model
         return self.__dict__ | {"hub_token": None}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ReflectionDistillConfig":
-        # A copy in memory may go on to publish
+        # A copy in memory may still publish
         copied = memo[id(self)] = copy.copy(self)
         copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return copied
@@ -399,7 +407,7 @@ class ReflectionDistillConfig(SFTConfig):
     @property
     def masking_settings(self) -> dict[str, Any]:
         """
-        Returns the settings that a resumed run must share: what is hidden when, and whose predictions are distilled.
+        Returns the settings that a resumed run must share: those that determine the masks, and the teacher.
 
         Returns:
             `dict`: Names and values.
@@ -427,14 +435,14 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 def check_bf16(args: TrainingArguments) -> None:
     """
-    Checks, before transformers does, that bfloat16 can be computed in where it is asked for or is TRL's default.
+    Checks, before transformers does, that the GPU supports bfloat16 if it is requested or is TRL's default.
 
     Args:
         args ([`~transformers.TrainingArguments`]):
-            Settings before their `__post_init__`.
+            Settings, before their `__post_init__`.
 
     Raises:
-        ValueError: If there is no such GPU.
+        ValueError: If no GPU supports it.
     """
     in_bf16 = not args.fp16 if args.bf16 is None else args.bf16
     if in_bf16 and not (args.use_cpu or is_torch_bf16_gpu_available() or is_torch_xla_available()):

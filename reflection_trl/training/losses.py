@@ -1,17 +1,18 @@
-"""The losses of reflection self-distillation, computed where logits exist for a chunk of positions only.
+"""Computes the losses of reflection self-distillation, with logits for only one chunk of positions at a time.
 
-For trained tokens of the teacher's sample and of plain rows (S), and answer tokens of the student (A):
+For trained tokens of the teacher's sample and of plain rows (S), and the student's answer tokens (A):
 
     L = sum_S w_i (-log p_i(y_i)) + sum_A w_i (-log q_i(y_i)) + w_d sum_A D(p_i || q_i)
 
-with p the teacher's prediction, without gradient in D, and q the student's. D is the forward Kullback-Leibler divergence
-KL(p || q) for beta = 0 (ReflectionCoder, https://huggingface.co/papers/2405.17057), the reverse KL(q || p) for beta = 1, and
-between them the generalized Jensen-Shannon divergence beta KL(p || m) + (1 - beta) KL(q || m), m = beta p + (1 - beta) q
-(GKD, https://huggingface.co/papers/2306.13649). The weights carry the normalization: see
+where p is the teacher's prediction, without gradient in D, and q the student's. D is the forward Kullback-Leibler
+divergence KL(p || q) for beta = 0 (ReflectionCoder, https://huggingface.co/papers/2405.17057), the reverse KL(q || p)
+for beta = 1, and between them the generalized Jensen-Shannon divergence beta KL(p || m) + (1 - beta) KL(q || m), m =
+beta p + (1 - beta) q (GKD, https://huggingface.co/papers/2306.13649). The weights include the normalization: see
 [`~reflection_trl.training.trainer.ReflectionDistillTrainer`].
 
-[`FusedDistillationLoss`] never holds `[N, vocabulary]`: it walks over chunks of positions, projects a chunk once, takes all
-loss terms, their gradients and the metrics from the same float32 logits, and keeps gradients of hidden states and head only.
+[`FusedDistillationLoss`] never stores `[N, vocabulary]`. It processes chunks of positions, projects each chunk once,
+computes all loss terms, their gradients and the metrics from the same float32 logits, and stores only gradients of
+hidden states and head.
 """
 
 import functools
@@ -23,14 +24,14 @@ from typing import Any
 import torch
 
 
-# Elements of one float32 chunk of logits; 2^26 are 256 MiB
+# Number of elements of one float32 chunk of logits; 2^26 are 256 MiB
 CHUNK_ELEMENTS = 2**26
 
 
 @dataclass
 class Head:
     """
-    A language-model head: `logits = cap(scale * (hidden @ weight.T + bias))`.
+    Represents a language model head: `logits = cap(scale * (hidden @ weight.T + bias))`.
 
     Args:
         weight (`torch.Tensor` of shape `(V, H)`):
@@ -52,7 +53,7 @@ class Head:
 @dataclass
 class DistillationLossOutput:
     """
-    The loss and what the metrics are made of; all but `loss` are without gradient.
+    Contains the loss and the inputs of the metrics. All values except `loss` are without gradient.
 
     Args:
         loss (`torch.Tensor`, scalar):
@@ -62,11 +63,11 @@ class DistillationLossOutput:
         entropy (`torch.Tensor` of shape `(N,)`):
             Entropy of each prediction, in nats.
         correct (`torch.Tensor` of bool, shape `(N,)`):
-            Whether the target is the first choice.
+            Whether the target is the top-1 token.
         divergence (`torch.Tensor` of shape `(A,)`):
             D of each answer token, in nats.
         agree (`torch.Tensor` of bool, shape `(A,)`):
-            Whether teacher and student have the same first choice.
+            Whether teacher and student have the same top-1 token.
     """
 
     loss: torch.Tensor
@@ -92,38 +93,38 @@ def distillation_loss(
     compile_backend: str | None = None,
 ) -> DistillationLossOutput:
     """
-    Cross-entropies and divergence of a batch, in chunks.
+    Computes cross-entropies and divergence of a batch, in chunks.
 
     Args:
         hidden (`torch.Tensor` of shape `(N, H)`):
             Hidden states that predict the targets.
         head ([`Head`]):
-            The model's head.
+            Head of the model.
         targets (`torch.Tensor` of shape `(N,)`):
             Token ids.
         nll_weight (`torch.Tensor` of shape `(N,)`):
             Weight of each target's negative log-likelihood.
         student_index (`torch.Tensor` of shape `(A,)`):
-            Which predictions are the student's.
+            Indices of the student's predictions.
         teacher_index (`torch.Tensor` of shape `(A,)`):
-            Which prediction is the teacher's for the same token.
+            Index of the teacher's prediction for the same token.
         divergence_weight (`float`, *optional*, defaults to `1.0`):
             Weight of each divergence.
         beta (`float`, *optional*, defaults to `0.0`):
-            0 for forward KL, 1 for reverse KL, between for generalized JSD.
+            0 for forward KL, 1 for reverse KL, values between for generalized JSD.
         temperature (`float`, *optional*, defaults to `1.0`):
-            Both distributions of the divergence are softened by it; the divergence is not rescaled.
+            Temperature of both distributions in the divergence, which is not rescaled.
         teacher_hidden (`torch.Tensor` of shape `(A, H)`, *optional*):
-            The teacher's hidden states, where the teacher is not the live model.
+            Hidden states of the teacher, if the teacher is not the live model.
         teacher_head ([`Head`], *optional*):
-            The head that goes with them; the live model's by default.
+            Head for these states; by default the live model's.
         compile_backend (`str`, *optional*):
-            Backend of `torch.compile` for what happens to a chunk of logits; not compiled by default.
+            Backend of `torch.compile` for the operations on a chunk of logits; not compiled by default.
 
     Returns:
         [`DistillationLossOutput`]: Loss and metrics.
     """
-    # The dtype of each product is chosen here, not by autocast, which would round the float32 ones too
+    # The dtype of each product is chosen here. Autocast would round the float32 products too
     dtype = _product_dtype(hidden)
     terms = _Terms(
         dtype,
@@ -141,7 +142,8 @@ def distillation_loss(
     )
     weight, bias = head.weight, head.bias
     if not torch.is_grad_enabled():
-        # `ctx.needs_input_grad` tells of the tensors alone: an evaluation would make the head's gradient for nothing
+        # `ctx.needs_input_grad` describes only the tensors, so an evaluation would compute the head's gradient
+        # needlessly
         hidden, weight, bias = hidden.detach(), weight.detach(), None if bias is None else bias.detach()
     with torch.autocast(hidden.device.type, enabled=False):
         outputs = FusedDistillationLoss.apply(hidden, weight, bias, terms)
@@ -150,7 +152,7 @@ def distillation_loss(
 
 @dataclass
 class _Terms:
-    # What the loss is made of beside the tensors that gradients flow to; see `distillation_loss`
+    # The inputs of the loss except the tensors that receive gradients; see `distillation_loss`
     dtype: torch.dtype
     scaling: tuple[float, float | None]
     targets: torch.Tensor
@@ -166,7 +168,8 @@ class _Terms:
 
 
 class _Chunks:
-    # Walks over the predictions in chunks: one projection of a chunk gives its loss terms, their gradients and the metrics
+    # Processes the predictions in chunks: one projection of a chunk gives its loss terms, their gradients and the
+    # metrics
 
     def __init__(
         self,
@@ -188,7 +191,7 @@ class _Chunks:
             weight=torch.zeros(weight.shape, dtype=torch.float32, device=device) if needs_weight else None,
             bias=torch.zeros_like(bias, dtype=torch.float32) if bias is not None and needs_bias else None,
         )
-        # The bias sums the gradients of logits, in float32; all else takes them in the dtype of the products
+        # The bias sums the gradients of logits in float32. All other products use the gradients in their own dtype
         self.grad_dtype: torch.dtype | None = torch.float32 if needs_bias else terms.dtype
         if not any(needs_grad):
             self.grad_dtype = None
@@ -197,23 +200,24 @@ class _Chunks:
         self.divergence = torch.zeros(num_pairs, dtype=torch.float32, device=device)
         self.agree = torch.zeros(num_pairs, dtype=torch.bool, device=device)
         self.score, self.score_pair = _scorers(terms.compile_backend)
-        # Compiled, a chunk needs less memory beside its logits
+        # Compiled, a chunk needs less memory in addition to its logits
         self.rows = max(1, CHUNK_ELEMENTS * (2 if terms.compile_backend else 1) // weight.shape[0])
 
     def score_alone(self) -> None:
-        # Predictions that have a cross-entropy alone
+        # Predictions with a cross-entropy and no divergence
         terms, num, num_pairs = self.terms, len(self.nll), len(self.divergence)
         alone = torch.ones(num, dtype=torch.bool, device=self.hidden.device)
         alone[terms.student_index] = False
         if terms.teacher_hidden is None:
             alone[terms.teacher_index] = False
-        # `student_index` and `teacher_index` are known on the host too, so that the number of lone predictions needs no sync
+        # `student_index` and `teacher_index` are also on the host, so the number of these predictions needs no
+        # synchronization
         num_alone = num - num_pairs * (2 if terms.teacher_hidden is None else 1)
         for which in torch.argsort(alone, descending=True, stable=True)[:num_alone].split(self.rows):
             self._score(which)
 
     def score_pairs(self) -> None:
-        # The student's predictions, each beside the teacher's of the same token
+        # The student's predictions, each with the teacher's prediction of the same token
         terms = self.terms
         for start in range(0, len(self.divergence), self.rows):
             pair = slice(start, start + self.rows)
@@ -245,7 +249,7 @@ class _Chunks:
             self.grads.add(student, states, grad, self.head)
 
     def _score(self, which: torch.Tensor) -> torch.Tensor:
-        # Returns the chunk's logits, which a pair needs again
+        # Returns the chunk's logits, which the scoring of a pair uses again
         terms = self.terms
         states = self.hidden[which].to(terms.dtype)
         logits = _project(states, self.head)
@@ -258,7 +262,8 @@ class _Chunks:
 
 class FusedDistillationLoss(torch.autograd.Function):
     """
-    Autograd function behind [`distillation_loss`]: gradients are made in the forward pass and scaled in the backward pass.
+    Implements [`distillation_loss`] for autograd: gradients are computed in the forward pass and scaled in the
+    backward pass.
     """
 
     @staticmethod
@@ -346,21 +351,21 @@ def _score_pair(
 
 @functools.cache
 def _scorers(compile_backend: str | None) -> tuple[Callable[..., Any], ...]:
-    # Compiled, they read and write a chunk of logits two or three times where eager mode does a dozen
+    # Compiled, they read and write a chunk of logits two or three times, and about twelve times in eager mode
     if compile_backend is None:
         return _score, _score_pair
     return tuple(torch.compile(function, dynamic=True, backend=compile_backend) for function in (_score, _score_pair))
 
 
 def _minus_target(probs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    # probs - one_hot(labels): compiled, it joins the loop over the chunk; else it is done in place
+    # probs - one_hot(labels): fused with the loop over the chunk if compiled, otherwise in place
     if torch.compiler.is_compiling():
         return probs - (labels[:, None] == torch.arange(probs.shape[1], device=labels.device)).to(probs.dtype)
     return probs.scatter_add_(1, labels[:, None], torch.full_like(labels[:, None], -1, dtype=probs.dtype))
 
 
 def _before_cap(grad: torch.Tensor, logits: torch.Tensor, scale: float, softcap: float | None) -> torch.Tensor:
-    # From the gradient with respect to the logits to that with respect to the head's product
+    # Converts the gradient with respect to the logits to the gradient with respect to the head's product
     if softcap is not None:
         grad.mul_(1 - (logits / softcap) ** 2)
     return grad if scale == 1.0 else grad.mul_(scale)
@@ -370,7 +375,7 @@ def divergence_and_gradient(
     student_log_probs: torch.Tensor, teacher_log_probs: torch.Tensor, beta: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    Divergence of two distributions and its gradient with respect to the student's logits.
+    Computes the divergence of two distributions and its gradient with respect to the student's logits.
 
     Args:
         student_log_probs (`torch.Tensor` of shape `(n, V)`):
@@ -378,7 +383,7 @@ def divergence_and_gradient(
         teacher_log_probs (`torch.Tensor` of shape `(n, V)`):
             log p.
         beta (`float`):
-            0 for KL(p || q), 1 for KL(q || p), between for generalized JSD.
+            0 for KL(p || q), 1 for KL(q || p), values between for generalized JSD.
 
     Returns:
         `tuple`: Divergence of shape `(n,)`, gradient of shape `(n, V)`.
@@ -407,7 +412,8 @@ class _HeadGradients:
         return self.hidden, self.weight, self.bias
 
     def add(self, which: torch.Tensor, states: torch.Tensor, grad: torch.Tensor | None, head: Head) -> None:
-        # Adds what the gradient with respect to one chunk of the head's products gives for hidden states and head
+        # Adds the gradients of hidden states and head that result from the gradient of one chunk of the head's
+        # products
         if grad is None:
             return
         if self.bias is not None:
@@ -423,20 +429,21 @@ class _HeadGradients:
 
 
 def _product_dtype(hidden: torch.Tensor) -> torch.dtype:
-    # bfloat16 where cuBLAS hands its float32 sums over unrounded, else float32. float16 would underflow: gradients are made
-    # before any loss scaling
+    # bfloat16 if cuBLAS returns its float32 sums unrounded, else float32. float16 would underflow, because gradients
+    # are computed before any loss scaling
     kind = hidden.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
     return dtype if kind == "cuda" and dtype == torch.bfloat16 else torch.float32
 
 
 def _kept_dtype(tensor: torch.Tensor) -> torch.dtype:
-    # Of a gradient until the loss scale comes, in the backward pass: float16 holds neither it (65536) nor gradients without it
+    # Data type of a gradient until the loss scale is applied in the backward pass. float16 can represent neither the
+    # scale (65536) nor gradients without it
     return torch.float32 if tensor.dtype == torch.float16 else tensor.dtype
 
 
 def _project(states: torch.Tensor, head: Head) -> torch.Tensor:
-    # float32 logits: rounded ones would drown the small divergences that self-distillation lives at
+    # float32 logits, because rounding would hide the small divergences of self-distillation
     if states.dtype == torch.float32:
         logits = states @ head.weight.t()
     else:

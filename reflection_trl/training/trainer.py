@@ -1,7 +1,9 @@
-"""The trainer: TRL's `SFTTrainer` with the data preparation, the masks and the loss of reflection self-distillation.
+"""Implements the trainer: TRL's `SFTTrainer` with the data preparation, the masks and the loss of reflection
+self-distillation.
 
-A step reads: the collator's rows -> masks of this optimizer step -> sequences -> one packed batch -> the loss inside the
-model's forward pass. Each part is a module of its own; this one connects them, in the order in which the Trainer calls its hooks.
+A step goes from the collator's rows to the masks of this optimizer step, the sequences, one packed batch, and the loss
+inside the model's forward pass. Each part is a separate module. This module connects them, in the order in which the
+Trainer calls its hooks.
 """
 
 import dataclasses
@@ -51,10 +53,11 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
     """
     Trainer for reflection self-distillation with dynamic masking.
 
-    The same weights play both parts: the teacher sees a whole reflection sequence, problem, attempts, interpreter feedback and
-    repairs, before the one-off request; the student sees less and less of it, in the end the one-off request alone, and learns
-    the final answer from the data and from the teacher's predictions. Introduced in [ReflectionCoder: Learning from Reflection
-    Sequence for Enhanced One-off Code Generation](https://huggingface.co/papers/2405.17057).
+    The same weights act as teacher and student. The teacher sees the whole reflection sequence (problem, attempts,
+    interpreter feedback and repairs) before the one-off request. The student sees less of it as training progresses,
+    and in the end only the one-off request. It learns the final answer from the data and from the teacher's
+    predictions. Introduced in [ReflectionCoder: Learning from Reflection Sequence for Enhanced One-off Code
+    Generation](https://huggingface.co/papers/2405.17057).
 
     Example:
 
@@ -76,17 +79,18 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         args ([`ReflectionDistillConfig`], *optional*):
             Configuration. If `None`, the defaults with `output_dir="<model>-ReflectionDistill"`.
         data_collator ([`~transformers.DataCollator`], *optional*):
-            Will default to [`DataCollatorForReflectionDistillation`]. Another one must give `{"rows": [Row, ...]}` too.
+            Will default to [`DataCollatorForReflectionDistillation`]. Another collator must also return `{"rows":
+            [Row, ...]}`.
         train_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
-            Rows with `messages` and `type`, as [`~reflection_trl.sequences`] describes, or in the published SenseLLM form;
-            reflection rows and plain instruction rows mix freely.
+            Rows with `messages` and `type`, as described in [`~reflection_trl.sequences`], or in the published
+            SenseLLM form. You can mix reflection rows and plain instruction rows.
         eval_dataset ([`~datasets.Dataset`], [`~datasets.IterableDataset`] or `dict` of them, *optional*):
-            Rows to evaluate on, of either type. `eval_loss` is the one-off loss: that of the answer after the one-off prompt,
-            with everything else hidden.
+            Rows to evaluate on, of either type. `eval_loss` is the one-off loss: the loss of the answer after the
+            one-off prompt, with everything else hidden.
         processing_class ([`~transformers.PreTrainedTokenizerBase`], *optional*):
-            Tokenizer. If `None`, it is loaded from the model's name.
+            Tokenizer. If `None`, it is loaded with the model's name.
         callbacks (`list[TrainerCallback]`, *optional*):
-            Further callbacks.
+            Additional callbacks.
         optimizers (`tuple`, *optional*, defaults to `(None, None)`):
             Optimizer and scheduler.
         optimizer_cls_and_kwargs (`tuple`, *optional*):
@@ -128,10 +132,10 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
 
         model_init_kwargs = args.model_init_kwargs
         if args.rendering == "block-token":
-            # New tokens change the model's shape, so they come before PEFT and before the dataset is tokenized
+            # New tokens change the model's shape, so they are added before PEFT and before the dataset is tokenized
             model, processing_class = load_model(model, args, processing_class, quantization_config)
             add_block_tokens(model, processing_class, peft_config)
-            # Used up: TRL warns of them, and refuses a quantization, where the model is loaded already
+            # Already applied above. TRL warns if they are set for an instantiated model, and rejects a quantization
             quantization_config, args.model_init_kwargs = None, None
         try:
             super().__init__(
@@ -158,11 +162,11 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         self._exchange = Exchange(self.accelerator)
         self._stream_steps = StreamSteps(self._exchange) if self._stream is not None else None
         self._even_batches: EvenBatches | None = None
-        self._micro_batches = 1  # of the accumulation window under way
+        self._micro_batches = 1  # of the current accumulation window
         args.run_facts = run_facts(train_dataset, self.train_dataset)
 
     def _adapt_model(self, revision: str | None) -> None:
-        # Attention over packed sequences, the loss inside the forward pass, and what the tokenizer stops and pads with
+        # Attention over packed sequences, the loss inside the forward pass, and the tokens for stopping and padding
         causal_lm: Any = self.model
         if isinstance(self.model, PeftModel):
             check_adapter(self.model, self.accelerator.is_fsdp2)
@@ -187,8 +191,8 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
     def create_accelerator_and_postprocess(self) -> None:
         routes = hasattr(self.model.config.get_text_config(), "output_router_logits")
         if self.args.ddp_find_unused_parameters is None and not routes:
-            # The loss reaches all parameters, except experts that no token was routed to. Looking for others costs DDP a walk
-            # through the graph and an exchange in every step
+            # The loss reaches all parameters, except experts without any routed token. A search for other unused
+            # parameters costs DDP a graph traversal and a communication in every step
             self.args.ddp_find_unused_parameters = False
         super().create_accelerator_and_postprocess()
         adjust_accelerator(self.accelerator, self.args)
@@ -204,7 +208,9 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         formatting_func: Callable[[dict], str] | None,
         dataset_name: str,
     ) -> Dataset | IterableDataset:
-        trains = self._renderer is None  # of all datasets the first; one to evaluate on may be called "train" as well
+        trains = (
+            self._renderer is None
+        )  # true for the first dataset only; an evaluation dataset may be called "train" as well
         if self._renderer is None:
             self._renderer = make_renderer(self._tokenizer, args)
         with global_then_local_main_first():
@@ -224,7 +230,8 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         if self.args.train_sampling_strategy in ("group_by_length", "batch_rebalance") and isinstance(
             dataset, Dataset
         ):
-            # What a row or pack takes in a batch; the Trainer would count the rows of a pack, and a reflection row once
+            # The number of tokens of a row or pack in a batch. The Trainer would count the rows of a pack, and count a
+            # reflection row once
             dataset = Dataset.from_dict({self.args.length_column_name: row_costs(dataset)})
         return super()._get_train_sampler(dataset)
 
@@ -242,7 +249,8 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         return output
 
     def _inner_training_loop(self, *args: Any, **kwargs: Any) -> TrainOutput:
-        # Steps that were never logged, of an earlier training or of a batch that was too large (`auto_find_batch_size`)
+        # Discards metrics that were never logged, from an earlier training or from a batch that was too large
+        # (`auto_find_batch_size`)
         self._training_metrics.reset()
         return super()._inner_training_loop(*args, **kwargs)
 
@@ -259,8 +267,8 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         return super().get_batch_samples(epoch_iterator, num_batches, device)
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
-        # Loss tokens of full sequences and of students, over the accumulation window and all processes: both are known
-        # before any mask is drawn
+        # The loss tokens of full sequences and of students, over the accumulation window and all processes. Both are
+        # known before masks are sampled
         self._micro_batches = len(batch_samples)
         rows = [row for batch in batch_samples for row in batch["rows"]]
         counts = torch.tensor(
@@ -279,7 +287,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
 
     @property
     def current_mask_rate(self) -> float:
-        """Returns the mask rate of the optimizer step under way."""
+        """Returns the mask rate of the current optimizer step."""
         args = self.args
         schedule = (args.mask_schedule, args.mask_rate_start, args.mask_rate_end, args.mask_levels)
         return mask_rate(self.state.global_step, self.state.max_steps, *schedule)
@@ -306,7 +314,8 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         loss_inputs = make_loss_inputs(batch, num_items_in_batch, self.args, self.accelerator.device)
         if self.args.teacher != "live" and self._has_student:
             reflections = [row for row in rows if row.is_reflection]
-            # DDP and FSDP exchange in every forward pass, so a process without reflection rows runs one for the others
+            # DDP and FSDP communicate in every forward pass, so a process without reflection rows runs one for the
+            # others
             if reflections or self.accelerator.num_processes > 1:
                 teacher = self._teacher_predictions(model, reflections or rows[:1])
                 if reflections:
@@ -329,14 +338,14 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
 
     @torch.no_grad()
     def _teacher_predictions(self, model: nn.Module, rows: list[Row]) -> TeacherPredictions:
-        # Full sequences, of which only the predictions of the answers' tokens are needed
+        # Full sequences, of which only the predictions of the answer tokens are needed
         batch = self._batch([dataclasses.replace(full_sequence(row), is_student=True) for row in rows])
         index = to_device(batch.loss_index, self.accelerator.device)
         with teacher_in_place(self.model, self._teacher_weights):
             predictions = TeacherPredictions(**model(**self._model_inputs(batch), teacher_index=index))
         return predictions if self._teacher_weights is not None else TeacherPredictions(predictions.hidden, "base")
 
-    # Evaluation: the one-off prompt alone, as at inference
+    # Evaluation on the one-off prompt alone, as at inference
 
     def _one_off_loss(self, model: nn.Module, rows: list[Row]) -> torch.Tensor:
         device = self.accelerator.device
@@ -361,7 +370,8 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[None, None, None]:
-        # No loss: the Trainer would gather it in every step, and wait forever for a process whose share of a stream is shorter
+        # Returns no loss: the Trainer would gather it in every step, and wait forever for a process with a shorter
+        # share of a stream
         with torch.no_grad(), self.compute_loss_context_manager():
             self.compute_loss(model, inputs)
         return None, None, None
@@ -374,10 +384,10 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
-        # A stream is split by its shards, unless it has fewer than there are processes: then accelerate fills batches up
+        # A stream is split by its shards. If it has fewer shards than processes, accelerate pads the batches
         filled_up = not isinstance(dataloader.dataset, IterableDataset)
         self._evaluation_metrics = EvaluationMetrics(self.accelerator, has_duplicates=filled_up)
-        # Sharded parameters are exchanged in each forward pass, which no process may leave to the others
+        # Sharded parameters are communicated in each forward pass, so every process must take part
         self._even_batches = None if filled_up else EvenBatches(dataloader, self._exchange)
         dataloader = self._even_batches or dataloader  # type: ignore[assignment] # reads like one
         output = super().evaluation_loop(dataloader, description, True, ignore_keys, metric_key_prefix)
@@ -397,15 +407,15 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         metric_key_prefix: str = "test",
     ) -> PredictionOutput:
         """
-        Evaluate on further rows, without a log: metrics alone, no predictions.
+        Evaluates on other rows without logging. It returns metrics and no predictions.
 
         Args:
             test_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
-                Rows as of `eval_dataset`.
+                Rows in the form of `eval_dataset`.
             ignore_keys (`list[str]`, *optional*):
-                Of no effect.
+                Unused.
             metric_key_prefix (`str`, *optional*, defaults to `"test"`):
-                What the names of metrics begin with.
+                Prefix of the metric names.
         """
         if not self._skip_prepare_dataset:
             test_dataset = self._prepare_dataset(
@@ -416,7 +426,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
     # Logs and checkpoints
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        # An evaluation at the end leaves the model in evaluation mode, with the last training metrics yet to be logged
+        # After a final evaluation the model is in evaluation mode, while the last training metrics are not logged yet
         if logs.keys() & {"loss", "train_loss"} and not self._training_metrics.is_empty:
             metrics, new_tokens = self._training_metrics.read(self.accelerator)
             self.state.num_input_tokens_seen += new_tokens

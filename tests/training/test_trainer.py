@@ -604,8 +604,8 @@ def test_paper_preset_is_accepted(tmp_path):
         ),
         ({"eval_packing": True}, r"set `token_budget`"),
         ({"loss_type": "dft"}, r"`loss_type` is 'dft', a loss of TRL's .* leave it at 'nll'"),
-        ({"completion_only_loss": False}, r"only what the assistant writes is trained on"),
-        ({"rendering": "block-token", "chat_template_path": "a.jinja"}, r"has a template of its own"),
+        ({"completion_only_loss": False}, r"trains only on the assistant.s text"),
+        ({"rendering": "block-token", "chat_template_path": "a.jinja"}, r"uses the block-token template"),
         ({"label_smoothing_factor": 0.1}, r"`label_smoothing_factor` is not supported"),
     ],
 )
