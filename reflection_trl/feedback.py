@@ -16,6 +16,9 @@ class FeedbackKind(enum.StrEnum):
 
     `SYNTAX` covers all errors that prevent parsing or compiling, except wrong names and types: a compiler's "cannot
     find symbol" is `NAME`, and its "incompatible types" is `TYPE`.
+
+    Of a final answer, `ASSERTION` means that it is wrong, `TYPE` that it has another form than the expected one, `SYNTAX` that it cannot be
+    parsed, and `NO_ANSWER` that the text gives none, or several that differ.
     """
 
     NONE = "none"
@@ -29,6 +32,7 @@ class FeedbackKind(enum.StrEnum):
     MEMORY = "memory"
     OUTPUT_LIMIT = "output_limit"
     RUNTIME = "runtime"
+    NO_ANSWER = "no_answer"
 
 
 @dataclass(frozen=True)

@@ -66,11 +66,11 @@ class ProblemReport:
         near_duplicate_threshold (`float`, *optional*):
             Similarity of near duplicates; `None` where they were kept.
         with_tests (`int`):
-            Kept problems that have tests.
+            Kept problems that have tests, examples or a final answer.
         sources (`dict[str, int]`):
             Kept problems of each source.
         languages (`dict[str, int]`):
-            Kept problems of each language.
+            Kept problems of each language; those with a final answer have none.
     """
 
     total: int
@@ -107,7 +107,7 @@ class ProblemReport:
                 "not looked for" if near is None else f"from {near:g} on",
             ),
             ("- contaminated", self.count("contaminated"), against),
-            ("= kept", self.kept, f"{self.with_tests} with tests"),
+            ("= kept", self.kept, f"{self.with_tests} with tests or a final answer"),
             ("", "", f"languages: {_counts(self.languages)}"),
             ("", "", f"sources: {_counts(self.sources)}"),
         ]
@@ -176,7 +176,7 @@ def prepare_problems(
         near_duplicate_threshold=near_duplicate_threshold,
         with_tests=sum(problem.has_tests for problem in kept),
         sources=dict(Counter(problem.source for problem in kept).most_common()),
-        languages=dict(Counter(problem.language for problem in kept).most_common()),
+        languages=dict(Counter(problem.language for problem in kept if problem.answer is None).most_common()),
     )
 
 

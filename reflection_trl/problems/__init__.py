@@ -1,5 +1,5 @@
 """
-Programming problems: where they come from, and which of them may be trained on.
+Problems, solved by code or by a final answer: where they come from, and which of them may be trained on.
 
 ```python
 >>> from reflection_trl.builder import prepare_problems

@@ -160,7 +160,7 @@ def find_contamination(problem: Problem, index: NgramIndex) -> Overlap | None:
     if origin in _HUMANEVAL and any(task.startswith("humaneval/") for task in index.tasks):
         return Overlap("HumanEval")
     examples = (f"{example.stdin}\n{example.stdout}" for example in problem.examples)
-    for text in (problem.instruction, problem.reference, problem.tests, *examples):
+    for text in (problem.instruction, problem.reference, problem.tests, *examples, "\n".join(problem.choices)):
         if text and (overlaps := index.overlaps(text)):
             return overlaps[0]
     return None

@@ -1,10 +1,11 @@
-"""A problem's own tests and examples, run against an answer."""
+"""A problem's own tests, examples or final answer, held against what a model answered."""
 
 import re
 from collections.abc import Callable
 
 from ..feedback import Feedback, FeedbackKind
 from ..languages.execution import Execute
+from .final_answer import judge_answer
 from .problem import Example, Problem
 from .tolerance import is_same_line
 
@@ -17,18 +18,20 @@ _BLANK = " \t\r\n\f\v"
 
 async def judge(problem: Problem, code: str, execute: Execute) -> Feedback | None:
     """
-    Runs a problem's own tests and examples against an answer.
+    Runs a problem's own tests and examples against an answer, or compares its final answer.
 
     Args:
         problem ([`Problem`]): the problem.
-        code (`str`): the answer's code.
+        code (`str`): the answer's code; the whole answer where the problem has a final answer.
         execute ([`~reflection_trl.languages.execution.Execute`]): runs programs.
 
     Returns:
         [`~reflection_trl.feedback.Feedback`], *optional*: that of the first failure, or of the last run where all passed; `None` where the
-        problem has neither tests nor examples.
+        problem has neither tests nor examples nor a final answer.
     """
     feedback = None
+    if problem.answer is not None:
+        return await judge_answer(problem, code, execute)
     if problem.tests:
         run = await execute(problem.language, code, problem.tests, entry_point=problem.entry_point)
         feedback = run.feedback

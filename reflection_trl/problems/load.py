@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
+from ..checking import CHECKERS, reference_problem
 from ..languages import get_language
 from ..quoting import list_names, quote
 from .mappings import MAPPINGS, Mapping, find_mapping
 from .mappings.plain import FIELDS, Columns, from_columns
-from .problem import Example, Problem
+from .mappings.text import parses
+from .problem import Example, Problem, is_checker_source
 from .runnable import complete_tests
 from .sources import open_rows
 from .tolerance import stated_tolerance
@@ -52,7 +54,7 @@ def load_problems(
             folder that `datasets` can read; or rows in memory.
         mapping (`str` or `Callable[[dict], Problem | None]`, *optional*):
             How a row becomes a problem: one of `MAPPINGS` (`"mbpp"`, `"apps"`, `"leetcode"`, `"puzzles"`, `"exercism"`,
-            `"code_feedback"`, `"plain"`), or a function of yours, which may return `None` to leave a row out. Defaults to
+            `"code_feedback"`, `"gsm8k"`, `"math"`, `"multiple_choice"`, `"plain"`), or a function of yours, which may return `None` to leave a row out. Defaults to
             the one that fits the columns, or to `"plain"`, which knows the usual names of columns: see
             [Your own problems](../problems.md).
         columns (`dict[str, str]`, *optional*):
@@ -82,7 +84,8 @@ def load_problems(
     Raises:
         ValueError: If the source cannot be read, a column is missing, an option is wrong or no row makes a problem; and,
             unless `skip_invalid`, if a row has an empty instruction, an id that was there before, an unknown language, a column
-            that looks like tests and is not read, or Python tests that cannot be parsed or run nothing. Rows count from 0.
+            that looks like tests and is not read, Python tests that cannot be parsed or run nothing, both tests and a final answer, or a
+            final answer that cannot be compared with. Rows count from 0.
     """
     _check_options(mapping, columns, limit)
     title, rows = open_rows(source, split=split, name=name, streaming=streaming, revision=revision)
@@ -119,7 +122,7 @@ def _problems(
     map_row, index = None, -1
     for index, row in enumerate(rows):
         if map_row is None and isinstance(row, dict) and row:
-            map_row = _resolve(mapping, columns, list(row), title)
+            map_row = _resolve(mapping, columns, row, title)
         try:
             problem = _to_problem(row, map_row)
             if problem is not None:
@@ -163,8 +166,9 @@ def _reason(error: Exception) -> str:
     return (reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}...").rstrip(".")
 
 
-def _resolve(mapping: str | Mapping | None, columns: Columns | None, present: list[str], title: str) -> Mapping:
-    """The mapping for rows with these columns."""
+def _resolve(mapping: str | Mapping | None, columns: Columns | None, row: dict[str, Any], title: str) -> Mapping:
+    """The mapping for rows like this one."""
+    present = list(row)
     if callable(mapping):
         return mapping
     found: Mapping
@@ -173,7 +177,7 @@ def _resolve(mapping: str | Mapping | None, columns: Columns | None, present: li
     elif mapping is not None:
         wanted, found = [*MAPPINGS[mapping].columns], MAPPINGS[mapping].map
     else:
-        return _detect(present, title)
+        return _detect(row, title)
     missing = [column for column in wanted if column not in present]
     if missing:
         raise ValueError(
@@ -183,8 +187,8 @@ def _resolve(mapping: str | Mapping | None, columns: Columns | None, present: li
     return found
 
 
-def _detect(present: list[str], title: str) -> Mapping:
-    fitting = find_mapping(present)
+def _detect(row: dict[str, Any], title: str) -> Mapping:
+    fitting, present = find_mapping(row), list(row)
     if len(fitting) != 1:
         what = f"fit the mappings {' and '.join(map(repr, fitting))}" if fitting else "fit no ready-made mapping"
         raise ValueError(
@@ -230,18 +234,23 @@ def _check_types(problem: Problem) -> None:
         elif field == "tolerance":
             if value is not None and not (isinstance(value, int | float) and 0 < value < 1):
                 raise ValueError(f"`tolerance` must be a number above 0 and below 1, got {quote(value)}")
-        elif not isinstance(value, str) and not (value is None and field in ("entry_point", "reference")):
+        elif field == "choices":
+            if not isinstance(value, tuple) or not all(isinstance(choice, str) for choice in value):
+                raise ValueError(f"`choices` must be a tuple of texts, got {quote(value)}")
+        elif not isinstance(value, str) and not (value is None and field in ("entry_point", "reference", "answer")):
             raise ValueError(f"`{field}` must be text, got {quote(value)}")
 
 
 def _check(problem: Problem, seen: dict[str, int]) -> None:
     if not problem.instruction.strip():
         raise ValueError("the instruction is empty")
+    if problem.answer is not None:
+        _check_answer(problem, problem.answer)
     if problem.id in seen:
         raise ValueError(f"the id {quote(problem.id)} is that of row {seen[problem.id]} too; ids have to be unique")
     texts = {field: value for field in FIELDS if isinstance(value := getattr(problem, field), str)}
     examples = "".join(f"{example.stdin}{example.stdout}" for example in problem.examples)
-    for field, text in (*texts.items(), ("examples", examples)):
+    for field, text in (*texts.items(), ("examples", examples), ("choices", "".join(problem.choices))):
         try:
             text.encode()
         except UnicodeEncodeError as error:
@@ -249,3 +258,21 @@ def _check(problem: Problem, seen: dict[str, int]) -> None:
                 f"`{field}` holds half of a surrogate pair ({quote(text[error.start])}), which is no character and cannot be stored; "
                 "remove or replace it"
             ) from None
+
+
+def _check_answer(problem: Problem, answer: str) -> None:
+    if problem.tests.strip() or problem.examples:
+        what = "tests" if problem.tests.strip() else "examples"
+        raise ValueError(
+            f"it has both {what} and a final `answer`; leave one of them out, as in `columns={{..., 'answer': None}}`"
+        )
+    if problem.checker not in CHECKERS and not is_checker_source(problem.checker):
+        raise ValueError(
+            f"`checker` must be one of {', '.join(map(repr, CHECKERS))}, or the source of a function `check(answer, expected)`, got "
+            f"{quote(problem.checker)}"
+        )
+    if problem.checker in CHECKERS:
+        if reason := reference_problem(answer, problem.checker, problem.choices):
+            raise ValueError(reason)
+    elif not parses(problem.checker):
+        raise ValueError(f"`checker` is not Python: {quote(problem.checker)}")

@@ -1,6 +1,10 @@
-"""What a programming problem is."""
+"""What a problem is: one that code solves, or one with a final answer."""
 
+import re
 from dataclasses import dataclass
+
+from ..checking import expected_form
+from ..checking.compare import CHECKERS, LABELS
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Example:
 @dataclass(frozen=True)
 class Problem:
     """
-    A programming problem, with or without tests.
+    A problem that a program solves, with or without tests, or a problem with a final answer, such as one of mathematics.
 
     Args:
         id (`str`):
@@ -46,6 +50,15 @@ class Problem:
         tolerance (`float`, *optional*):
             Absolute or relative error that numbers in the output of `examples` may have; by default the one that the
             instruction states, see [`~reflection_trl.problems.judge.compare_output`].
+        answer (`str`, *optional*):
+            The final answer, in place of tests and examples. Never shown to the model. For `checker="choice"` the letter of the right
+            choice, for `"regex"` a regular expression that the whole answer must match.
+        checker (`str`, *optional*, defaults to `"math"`):
+            How a final answer is compared: `"math"` (numbers, expressions, sets and words: see [`reflection_trl.checking`]), `"exact"`,
+            `"regex"`, `"choice"`, or the source of a Python function `check(answer, expected)` that returns whether the answer is right. It
+            is run in the sandbox, and gets both as strings.
+        choices (`tuple[str]`, *optional*):
+            The choices of a multiple-choice problem, in the order of their letters.
     """
 
     id: str
@@ -58,8 +71,39 @@ class Problem:
     source: str = ""
     license: str = ""
     tolerance: float | None = None
+    answer: str | None = None
+    checker: str = "math"
+    choices: tuple[str, ...] = ()
 
     @property
     def has_tests(self) -> bool:
-        """Whether anything of the problem's own can judge an answer."""
-        return bool(self.tests or self.examples)
+        """Whether anything of the problem's own can judge an answer: tests, examples, or a final answer."""
+        return bool(self.tests or self.examples or self.answer is not None)
+
+    @property
+    def request(self) -> str:
+        r"""
+        What a model is asked: the instruction, and for a final answer the choices and the form in which the answer is read. An instruction
+        that speaks of `\boxed` itself is asked as it is.
+        """
+        if self.answer is None or r"\boxed" in self.instruction:
+            return self.instruction
+        parts = [self.instruction.strip()]
+        if self.choices:
+            parts.append("\n".join(f"{label}. {choice}" for label, choice in zip(LABELS, self.choices, strict=False)))
+        what = "the letter of the right choice" if self.checker == "choice" else "the final answer"
+        parts.append(rf"Reason step by step, and put {what} in \boxed{{}}.")
+        return "\n\n".join(parts)
+
+    @property
+    def expected_form(self) -> str:
+        """Which form the final answer must have, in words, such as `"a number"`."""
+        if self.answer is None:
+            return ""
+        known = self.checker if self.checker in CHECKERS else "exact"
+        return expected_form(self.answer, known, self.choices)
+
+
+def is_checker_source(checker: str) -> bool:
+    """Returns whether a problem's `checker` is the source of a function `check`, and no name."""
+    return re.search(r"^def check\(", checker, re.MULTILINE) is not None

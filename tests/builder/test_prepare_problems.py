@@ -87,7 +87,7 @@ def test_report_is_plain_data_and_readable(benchmark):
     assert record["benchmarks"] == [benchmark] and record["sources"] == {"y": 1}
     lines = [line.split() for line in report.summary().splitlines()]
     assert [(line[-2] if "kept" in line else line[1], line) for line in lines[:1]] == [("3", ["problems", "3"])]
-    assert ["=", "kept", "1", "0", "with", "tests"] in lines
+    assert ["=", "kept", "1", "0", "with", "tests", "or", "a", "final", "answer"] in lines
     assert any(line[:3] == ["-", "contaminated", "1"] for line in lines)
 
 

@@ -28,6 +28,7 @@ TEXTS = st.sampled_from(
         "Solution().f", "List[int]", "list", "def sat(x: int):\n    return x == 1", '"""Text."""', "f(", "\x00", "\ud800", "python", "klingon",
         "[", "[1, 2]", '[["1", "2"]]', '{"inputs": [[1]], "outputs": [1], "fn_name": "f"}', '{"inputs": 5}', "[" * 3000, "-" * 3000 + "1",
         "x" * 100_000, "```python\nf()\n```", "1" * 5000, "\u2028", "if", "class Solution:\n    pass", "import os; x", "(" * 300 + ")" * 300,
+        "#### 5", r"\boxed{5}", r"\boxed{5} \boxed{6}", r"\boxed{", "regex", "choice", "(", "def check(answer, expected):\n    return True",
     ]
 )  # fmt: skip
 SCALARS = st.one_of(
@@ -46,7 +47,7 @@ COLUMNS = sorted(
         *(column for ready in MAPPINGS.values() for column in ready.columns),
         "test_setup_code", "test_imports", "challenge_test_list", "text", "input", "starter_code", "problem_description", "module",
         "sol_docstring", "ans_type", "name", "inputs", "outputs", "cases", "property", "expected", "scenarios", "uuid", "reimplements", "stdin",
-        "stdout", "output", "role", "content",
+        "stdout", "output", "role", "content", "solution", "label", "answerKey", "answer_index",
     }
 )  # fmt: skip
 VALUES = st.recursive(
@@ -75,6 +76,9 @@ RIGHT = {
     },
     "exercism": {"slug": "f", "description": "Write f.", "canonical_data": {"cases": [{"cases": [CASE]}, CASE]}},
     "code_feedback": {"query": "Write f.", "answer": "...", "lang": "python"},
+    "gsm8k": {"question": "How many?", "answer": "It is 1 + 1 = <<1+1=2>>2.\n#### 2"},
+    "math": {"problem": "How many?", "solution": r"It is $\boxed{2}$.", "level": "Level 1"},
+    "multiple_choice": {"question": "How many?", "choices": ["one", "two"], "answer": 1},
     "plain": {"instruction": "Write f.", "tests": ["assert f(1) == 1"]},
 }  # fmt: skip
 

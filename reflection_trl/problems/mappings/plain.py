@@ -2,7 +2,7 @@
 our own [`Problem`].
 
 The answers that come with instruction data (`output`, `answer`, `response`, `completion`) are nobody's proof: they are no references,
-and are left out.
+and are left out. An `answer` that is a final one (a number, or what a `checker` is named for) takes the place of tests.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ from typing import Any
 
 from ...quoting import quote
 from ..problem import Example, Problem
+from .final_answers import final_answer_of, is_final, read_choices, right_choice
 from .tests import read_tests, refuse_unread_tests
 from .text import Row, join_code, name_of, parses
 
@@ -33,6 +34,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "source": ("source",),
     "license": ("license", "licence"),
     "tolerance": ("tolerance",),
+    "answer": ("answer", "final_answer"),
+    "checker": ("checker",),
+    "choices": ("choices", "options"),
 }  # fmt: skip
 # What stands before the tests
 _SETUP = ("test_setup", "test_setup_code", "test_imports")
@@ -46,7 +50,8 @@ def from_columns(columns: Columns) -> Callable[[Row], Problem]:
 
     Args:
         columns (`Mapping[str, str]`): the column of each field: `instruction`, and any of `id`, `language`, `tests` (code, a list
-            of it, or whatever [`read_tests`] reads), `examples`, `entry_point`, `reference`, `source`, `license` and `tolerance`.
+            of it, or whatever [`read_tests`] reads), `examples`, `entry_point`, `reference`, `source`, `license`, `tolerance`, `answer`,
+            `checker` and `choices`.
             `None` in place of a column leaves the field empty, also where a column looks like it.
     """
 
@@ -68,6 +73,10 @@ def plain(row: Row) -> Problem:
         row (`dict`): with `instruction`; an `input` (Alpaca's form) is put below it.
     """
     columns = {field: column for field in FIELDS if (column := _find(field, row)) is not None}
+    if not {"checker", "choices"} & columns.keys() and not is_final(row.get(columns.get("answer", ""))):
+        columns.pop("answer", None)  # prose
+    if "answer" not in columns:
+        columns.pop("checker", None)
     problem = _problem(row, columns)
     setup = [column for column in _SETUP if row.get(column)] if problem.tests else []
     if setup:
@@ -118,6 +127,7 @@ def _problem(row: Row, columns: Mapping[str, str]) -> Problem:
     instruction = (
         _instruction(row.get(columns["instruction"]), columns["instruction"]) if "instruction" in columns else ""
     )
+    choices, answer, checker = _final_answer(row, columns)
     return Problem(
         id=name_of(row, columns["id"]) if "id" in columns else "",
         instruction=instruction,
@@ -126,8 +136,30 @@ def _problem(row: Row, columns: Mapping[str, str]) -> Problem:
         examples=examples,
         reference=_reference(row.get(column), column, instruction) if (column := columns.get("reference")) else None,
         tolerance=_tolerance(row.get(column), column) if (column := columns.get("tolerance")) else None,
+        answer=answer,
+        checker=checker,
+        choices=choices,
         **texts,
     )
+
+
+def _final_answer(row: Row, columns: Mapping[str, str]) -> tuple[tuple[str, ...], str | None, str]:
+    """Choices, final answer and checker."""
+    column = columns.get("answer")
+    value = row.get(column) if column else None
+    if column is None or value is None or value == "":
+        return (), None, "math"
+    named = _text(row[given], given) if (given := columns.get("checker")) and row.get(given) else ""
+    choices: list[str] = []
+    labels: list[str] = []
+    if (listed := columns.get("choices")) and row.get(listed):
+        choices, labels = read_choices(row[listed], listed)
+    checker = named or ("choice" if choices else "math")
+    if checker == "choice" and choices:
+        return tuple(choices), right_choice(value, column, choices, labels), checker
+    if checker == "regex":
+        return tuple(choices), _text(value, column), checker
+    return tuple(choices), final_answer_of(value, column), checker
 
 
 def _text(value: Any, column: str) -> str:

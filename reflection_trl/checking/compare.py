@@ -1,0 +1,376 @@
+"""Compares the final answer of a text with the expected one: numbers and words here, expressions in processes of their own."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..feedback import Feedback, FeedbackKind
+from ..quoting import quote
+from .numbers import Number, equal_numbers, read_number, split_unit
+from .process import CheckerTimeoutError, require_math_verify, shared_processes
+from .reading import read_final_answer, tidy
+
+
+CHECKERS = ("math", "exact", "regex", "choice")
+LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+_MAX_ANSWER = 1000  # characters
+_SHOWN = 200
+_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
+# Names that stand in expressions without a backslash
+_FUNCTIONS = frozenset(
+    [
+        "sin",
+        "cos",
+        "tan",
+        "sec",
+        "csc",
+        "cot",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "log",
+        "exp",
+        "sqrt",
+        "min",
+        "max",
+        "gcd",
+        "lcm",
+        "mod",
+        "inf",
+        "and",
+    ]
+)
+_ASSIGNED = re.compile(r"\\?[A-Za-z]\w*\s*=\s*(?P<value>[^=]+)")
+_CLOCK = re.compile(r"(?P<time>\d{1,2}:\d{2})\s*(?P<half>[ap]\.?\s?m\.?)?", re.IGNORECASE)
+# What math-verify reads as a product: two numbers beside each other, and exponents that are too large
+_NO_PRODUCT = re.compile(r"\d\s+\.?\d|\d[eE][+-]?\d")
+_LETTER = re.compile(r"[(\[]?\s*(?P<letter>[A-Za-z])\s*(?:[)\]]|[.:)](?=\s|$)|$)\s*(?P<text>.*)", re.DOTALL)
+_LETTERS = re.compile(r"[(\[]?[A-Z][)\]]?(?:\s*(?:,|/|&|and|or)\s*[(\[]?[A-Z][)\]]?)+")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """
+    One answer, compared with the expected one.
+
+    Args:
+        kind ([`~reflection_trl.feedback.FeedbackKind`]): `NONE` if it is right.
+        error_type (`str`, *optional*): such as `"WrongAnswer"`.
+        message (`str`): one sentence.
+        hint (`str`, *optional*): the form that is expected, where the answer has another.
+    """
+
+    kind: FeedbackKind
+    error_type: str | None = None
+    message: str = ""
+    hint: str | None = None
+
+    @property
+    def right(self) -> bool:
+        """Whether the answer is the expected one."""
+        return self.kind is FeedbackKind.NONE
+
+
+async def compare_answers(
+    text: str, expected: str, checker: str = "math", choices: Sequence[str] = (), *, tell_expected: bool = False
+) -> Feedback:
+    """
+    Reads the final answer of a text and compares it with the expected one. Nothing in the text is evaluated as code.
+
+    Args:
+        text (`str`):
+            What the model wrote, without its reasoning between `<think>` tags.
+        expected (`str`):
+            The right answer.
+        checker (`str`, *optional*, defaults to `"math"`):
+            How they are compared: one of `CHECKERS`.
+        choices (`Sequence[str]`, *optional*):
+            The texts of the choices, for `"choice"`; `expected` is the letter of one of them.
+        tell_expected (`bool`, *optional*, defaults to `False`):
+            Whether the feedback holds the expected answer.
+
+    Returns:
+        [`~reflection_trl.feedback.Feedback`]: its `actual` is the answer that was read.
+
+    Raises:
+        [`CheckerUnavailableError`]: If math-verify is needed and not installed, or its process cannot be started.
+    """
+    reading = read_final_answer(text)
+    if not reading.answers:
+        return no_answer()
+    found = [await compare_one(answer, expected, checker, choices) for answer in reading.answers]
+    if reading.too_many or len({one.right for one in found}) > 1:
+        return contradictory(reading.answers)
+    answer, verdict = reading.answers[-1], found[-1]
+    message = verdict.message or f"The final answer {_shown(answer)} is right."
+    lines = [message, *([verdict.hint] if verdict.hint else [])]
+    told = expected if tell_expected and not verdict.right else None
+    if told is not None:
+        lines.append(f"Expected: {_shown(told)}.")
+    return Feedback(
+        verdict.kind,
+        " ".join(lines),
+        verdict.error_type,
+        None if verdict.right else message,
+        actual=_clip(answer),
+        expected=told,
+        hint=verdict.hint,
+    )
+
+
+def no_answer() -> Feedback:
+    """Returns the feedback on a text without a final answer."""
+    message = r"No final answer was found: write it as \boxed{...}."
+    return Feedback(FeedbackKind.NO_ANSWER, message, "NoAnswer", message)
+
+
+def contradictory(answers: Sequence[str]) -> Feedback:
+    """
+    Returns the feedback on a text that gives different final answers.
+
+    Args:
+        answers (`Sequence[str]`):
+            The answers.
+    """
+    shown = " and ".join(_shown(answer) for answer in answers[-2:])
+    message = rf"The text gives different final answers, such as {shown}: write one \boxed{{...}}."
+    return Feedback(FeedbackKind.NO_ANSWER, message, "ContradictoryAnswers", message, actual=_clip(answers[-1]))
+
+
+async def compare_one(answer: str, expected: str, checker: str, choices: Sequence[str] = ()) -> Comparison:
+    """
+    Compares one answer with the expected one.
+
+    Args:
+        answer (`str`):
+            The answer as it was written.
+        expected (`str`):
+            The right answer.
+        checker (`str`):
+            One of `CHECKERS`.
+        choices (`Sequence[str]`, *optional*):
+            The texts of the choices.
+    """
+    if len(answer) > _MAX_ANSWER:
+        return Comparison(
+            FeedbackKind.SYNTAX,
+            "AnswerTooLong",
+            f"The final answer has {len(answer):,} characters; at most {_MAX_ANSWER:,} are compared.",
+        )
+    if checker == "choice":
+        return _compare_choice(answer, expected, choices)
+    if checker == "exact":
+        return _verdict(_squeezed(answer) == _squeezed(expected), answer)
+    if checker == "regex":
+        return await _in_process("regex", answer.strip(), expected)
+    return await _compare_math(answer, expected)
+
+
+def answer_key(answer: str) -> str:
+    """
+    Returns what answers that are written differently have in common, by which votes are counted: `1,234` and `$1234.00` have one key.
+
+    Args:
+        answer (`str`):
+            An answer as it was written.
+    """
+    answer = tidy(answer)
+    number = read_number(answer)
+    return str(number) if number is not None else "".join(answer.split()).casefold()
+
+
+def expected_form(expected: str, checker: str = "math", choices: Sequence[str] = ()) -> str:
+    """
+    Returns which form an answer must have, in words: "a number", "one of A, B, C, D".
+
+    Args:
+        expected (`str`):
+            The right answer.
+        checker (`str`, *optional*, defaults to `"math"`):
+            One of `CHECKERS`.
+        choices (`Sequence[str]`, *optional*):
+            The texts of the choices.
+    """
+    if checker == "choice":
+        return f"one of {', '.join(_labels(expected, choices))}"
+    if checker == "regex":
+        return "text of a certain form"
+    if checker == "exact" or _is_words(tidy(expected)):
+        return "text"
+    return "a number" if read_number(tidy(expected)) is not None else "a mathematical expression"
+
+
+def reference_problem(expected: str, checker: str = "math", choices: Sequence[str] = ()) -> str:
+    """
+    Returns why an expected answer cannot be compared with, as the rest of a sentence; empty if it can.
+
+    Args:
+        expected (`str`):
+            The right answer.
+        checker (`str`, *optional*, defaults to `"math"`):
+            One of `CHECKERS`.
+        choices (`Sequence[str]`, *optional*):
+            The texts of the choices.
+    """
+    if not expected.strip():
+        return "the answer is empty"
+    if len(expected) > _MAX_ANSWER:
+        return f"the answer has {len(expected):,} characters, and at most {_MAX_ANSWER:,} are compared"
+    if checker == "regex":
+        try:
+            re.compile(expected)
+        except (re.error, RecursionError, OverflowError) as error:
+            return f"the answer {quote(expected)} is not a regular expression ({error})"
+    elif checker == "choice":
+        if len(choices) > len(LABELS):
+            return f"it has {len(choices)} choices, and at most {len(LABELS)} have a letter"
+        if expected not in _labels(expected, choices):
+            return f"the answer {quote(expected)} is not the letter of a choice ({', '.join(_labels('', choices))})"
+    elif checker == "math":
+        answer = tidy(expected)
+        if not answer or answer.count("{") - answer.count(r"\{") != answer.count("}") - answer.count(r"\}"):
+            return f"the answer {quote(expected)} cannot be read: its braces do not match"
+        if r"\boxed" in expected:
+            return rf"the answer {quote(expected)} holds \boxed itself; give what stands in it"
+    return ""
+
+
+def require_checker(checker: str) -> None:
+    """
+    Fails now, not in the middle of a run, if answers cannot be compared here.
+
+    Args:
+        checker (`str`):
+            One of `CHECKERS`, or the source of a checker.
+
+    Raises:
+        [`CheckerUnavailableError`]: If math-verify is needed and not installed; the sentence says how to install it.
+    """
+    if checker == "math":
+        require_math_verify()
+
+
+async def _compare_math(answer: str, expected: str) -> Comparison:
+    wanted, got = tidy(expected), tidy(answer)
+    assigned = _ASSIGNED.fullmatch(got)
+    if assigned is not None and "=" not in wanted:
+        got = assigned["value"].strip()
+    if not got:
+        return Comparison(FeedbackKind.NO_ANSWER, "NoAnswer", "The final answer is empty.")
+    numbers = read_number(wanted), read_number(got)
+    if numbers[0] is not None and numbers[1] is not None:
+        return _verdict(equal_numbers(numbers[0], numbers[1]), answer)
+    if "".join(wanted.split()) == "".join(got.split()):
+        return _verdict(True, answer)
+    (wanted, unit), (got, other_unit) = split_unit(wanted), split_unit(got)
+    if unit and other_unit and unit != other_unit:
+        return _verdict(False, answer)
+    if _CLOCK.fullmatch(wanted) or _CLOCK.fullmatch(got):
+        return _verdict(_clock(wanted) == _clock(got) is not None, answer)
+    if _is_words(wanted) and _is_words(got):
+        return _verdict(_spoken(wanted) == _spoken(got), answer)
+    if _is_words(wanted) or _is_words(got):
+        return _wrong_form(answer, expected)
+    if numbers[1] is None and _NO_PRODUCT.search(got):
+        return _unreadable(answer)
+    return await _in_process("math", _latex(got, numbers[1]), _latex(wanted, numbers[0]), answer)
+
+
+def _compare_choice(answer: str, expected: str, choices: Sequence[str]) -> Comparison:
+    labels = _labels(expected, choices)
+    texts = [_spoken(tidy(choice)) for choice in choices]
+    got = tidy(answer)
+    match = None if _LETTERS.fullmatch(got) else _LETTER.fullmatch(got)
+    letter = match["letter"].upper() if match else ""
+    if match and letter in labels:
+        said = _spoken(tidy(match["text"]))
+        # `B) 42` where 42 is what C says is no answer
+        if said and texts and said in texts and texts.index(said) != labels.index(letter):
+            return _wrong_form(answer, expected, "choice", choices)
+        return _verdict(letter == expected, answer)
+    if texts.count(_spoken(got)) == 1:
+        return _verdict(labels[texts.index(_spoken(got))] == expected, answer)
+    return _wrong_form(answer, expected, "choice", choices)
+
+
+async def _in_process(kind: str, answer: str, expected: str, shown: str | None = None) -> Comparison:
+    shown = answer if shown is None else shown
+    try:
+        reply = await asyncio.to_thread(shared_processes().ask, {"kind": kind, "answer": answer, "expected": expected})
+    except CheckerTimeoutError:
+        return Comparison(
+            FeedbackKind.TIMEOUT, "AnswerTooLarge", f"The final answer {_shown(shown)} takes too long to evaluate."
+        )
+    if reply == "memory":
+        return Comparison(
+            FeedbackKind.MEMORY,
+            "AnswerTooLarge",
+            f"The final answer {_shown(shown)} takes too much memory to evaluate.",
+        )
+    if reply == "unreadable":
+        return _unreadable(shown)
+    return _verdict(reply == "right", shown)
+
+
+def _verdict(right: bool, answer: str) -> Comparison:
+    if right:
+        return Comparison(FeedbackKind.NONE)
+    return Comparison(FeedbackKind.ASSERTION, "WrongAnswer", f"The final answer {_shown(answer)} is wrong.")
+
+
+def _wrong_form(answer: str, expected: str, checker: str = "math", choices: Sequence[str] = ()) -> Comparison:
+    form = expected_form(expected, checker, choices)
+    message = f"The final answer {_shown(answer)} has the wrong form."
+    return Comparison(FeedbackKind.TYPE, "WrongForm", message, f"The answer must be {form}.")
+
+
+def _unreadable(answer: str) -> Comparison:
+    message = f"The final answer {_shown(answer)} cannot be read as mathematics."
+    return Comparison(FeedbackKind.SYNTAX, "UnreadableAnswer", message)
+
+
+def _labels(expected: str, choices: Sequence[str]) -> str:
+    return LABELS[: len(choices)] if choices else LABELS[: max(5, LABELS.find(expected) + 1 if expected else 5)]
+
+
+def _is_words(text: str) -> bool:
+    return any(word.lower() not in _FUNCTIONS for word in _WORD.findall(text)) or text.lower() in ("yes", "no")
+
+
+def _spoken(text: str) -> str:
+    return " ".join(text.casefold().strip("\"'()[]").split())
+
+
+def _clock(text: str) -> tuple[int, int, str] | None:
+    match = _CLOCK.fullmatch(text)
+    if match is None:
+        return None
+    hour, minute = match["time"].split(":")
+    return int(hour), int(minute), re.sub(r"[.\s]", "", match["half"] or "").lower()
+
+
+def _latex(text: str, number: Number | None) -> str:
+    """A number without separators, units and percent signs; anything else as it is."""
+    if number is None:
+        return text
+    value = number.value / 100 if number.percent else number.value
+    if value.denominator == 1:
+        return str(value)
+    return rf"{'-' if value < 0 else ''}\frac{{{abs(value.numerator)}}}{{{value.denominator}}}"
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(tidy(text).split())
+
+
+def _shown(answer: str) -> str:
+    return f"`{_clip(' '.join(answer.split()))}`"
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

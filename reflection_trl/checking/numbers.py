@@ -1,0 +1,273 @@
+r"""Numbers as people and models write them, read exactly: thousands separators, mixed fractions, percentages, currencies, units."""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+# Longer ones are no answer to a problem, and arithmetic on them takes time
+_MAX_LENGTH = 200
+_MAX_EXPONENT = 400
+# From so many decimals on, a decimal number stands for a fraction that has no end
+_ROUNDED = 6
+
+_PLAIN = r"(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)(?:\.\d*)?|\.\d+"
+_SIMPLE = r"(?:\d+(?:\.\d*)?|\.\d+)"
+_FRACTION = (
+    rf"\\frac\s*(?:\{{\s*(?P<n1>-?{_SIMPLE})\s*\}}|(?P<n2>\d))\s*(?:\{{\s*(?P<d1>{_SIMPLE})\s*\}}|(?P<d2>\d))"
+    rf"|(?P<n3>{_SIMPLE})\s*/\s*(?P<d3>{_SIMPLE})"
+)
+_TIMES = r"(?:\\times|\\cdot|[xX*])"
+_NUMBER = re.compile(
+    r"(?P<sign>[+-]?)\s*(?P<currency>[$€£¥₹]?)\s*(?P<inner>-?)"
+    rf"(?:(?:(?P<whole>\d+)(?:\s+|\s*(?=\\frac)))?(?:{_FRACTION})"
+    rf"|(?P<plain>{_PLAIN})(?:[eE](?P<exponent>[+-]?\d+)|\s*{_TIMES}\s*10\s*(?:\^|\*\*)\s*(?:\{{(?P<power1>[+-]?\d+)\}}|(?P<power2>[+-]?\d+)))?)"
+    r"(?P<rest>.*)",
+    re.DOTALL,
+)
+_MULTIPLIERS = {
+    "hundred": 100,
+    "thousand": 1000,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+    "dozen": 12,
+}
+_PERCENT = re.compile(r"\s*(?:%|per ?cent|pct)(?![A-Za-z])\s*(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_CURRENCIES = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee"}
+# What follows a number and is no unit: it changes the value, or belongs to an expression
+_NO_UNITS = frozenset(
+    [
+        "and",
+        "or",
+        "to",
+        "plus",
+        "minus",
+        "times",
+        "over",
+        "by",
+        "divided",
+        "mod",
+        "modulo",
+        "squared",
+        "cubed",
+        "half",
+        "halves",
+        "third",
+        "thirds",
+        "quarter",
+        "quarters",
+        "fourth",
+        "fourths",
+        "fifth",
+        "fifths",
+        "remainder",
+        "if",
+        "when",
+        "where",
+        "than",
+        "less",
+        "more",
+        "least",
+        "most",
+        "about",
+        "not",
+        "between",
+        "pi",
+        "sqrt",
+        "sin",
+        "cos",
+        "tan",
+        "sec",
+        "csc",
+        "cot",
+        "log",
+        "ln",
+        "exp",
+        "theta",
+        "alpha",
+        "beta",
+        "gamma",
+        "phi",
+        "infinity",
+        "inf",
+    ]
+)
+_UNIT = re.compile(
+    r"(?P<gap>\s*)(?P<words>[A-Za-zµ]+(?:(?: |/|-| per )[A-Za-z]+)*\.?)(?P<power>(?:\^\{?[23]\}?|[²³])?)"
+)
+_SHORT_UNITS = {
+    "m": "meter", "cm": "centimeter", "mm": "millimeter", "km": "kilometer", "g": "gram", "kg": "kilogram", "l": "liter", "L": "liter",
+    "h": "hour", "hr": "hour", "hrs": "hour", "min": "minute", "mins": "minute", "s": "second", "sec": "second", "secs": "second",
+    "metre": "meter", "centimetre": "centimeter", "kilometre": "kilometer", "litre": "liter", "C": "C", "F": "F", "V": "V", "W": "W",
+    "N": "N", "J": "J", "K": "K", "USD": "dollar", "usd": "dollar", "mph": "mile per hour",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Number:
+    """
+    A number as it was written.
+
+    Args:
+        value (`Fraction`): its value, the percent sign not applied.
+        decimals (`int`, *optional*): digits behind the decimal point; `None` for a fraction.
+        percent (`bool`): whether a percent sign or word follows it.
+        unit (`str`): its unit in the singular; empty if it has none.
+    """
+
+    value: Fraction
+    decimals: int | None = 0
+    percent: bool = False
+    unit: str = ""
+
+    def __str__(self) -> str:
+        value = self.value / 100 if self.percent else self.value
+        return str(value)
+
+
+def read_number(text: str) -> Number | None:
+    """
+    Reads a text that is one number, perhaps with a currency, a percent sign or a unit.
+
+    Args:
+        text (`str`):
+            A tidied answer, as [`~reflection_trl.checking.reading.tidy`] returns it.
+
+    Returns:
+        [`Number`], *optional*: `None` for everything else, such as `5x`, `5 or 6`, `2 + 3` and numbers that are too long.
+    """
+    match = _NUMBER.fullmatch(text.strip()) if len(text) <= _MAX_LENGTH else None
+    if match is None or (match["sign"] and match["inner"]):
+        return None
+    value, decimals = _value(match)
+    if value is None:
+        return None
+    if match["sign"] == "-" or match["inner"]:
+        value = -value
+    rest = match["rest"].strip(" \t\n")
+    glued = bool(rest) and not match["rest"][0].isspace()
+    percent = False
+    if found := _PERCENT.fullmatch(rest):
+        percent, rest, glued = True, found["rest"].strip(), False
+    word, _, after = rest.partition(" ")
+    if not glued and (factor := _MULTIPLIERS.get(word.lower().removesuffix("s"))):
+        value, rest = value * factor, after.strip()
+    unit = _unit(rest, glued)
+    if unit is None or (unit and match["currency"] and unit != _CURRENCIES[match["currency"]]):
+        return None
+    return Number(value, decimals, percent, unit or _CURRENCIES.get(match["currency"], ""))
+
+
+def split_unit(text: str) -> tuple[str, str]:
+    r"""
+    Splits an expression into what stands before a trailing unit, and the unit: `\sqrt{2} meters`.
+
+    Args:
+        text (`str`):
+            A tidied answer.
+
+    Returns:
+        `tuple[str, str]`: Text and unit; the unit is empty if there is none.
+    """
+    match = re.fullmatch(
+        r"(?P<value>[^A-Za-z]*(?:\\[A-Za-z]+[^A-Za-z]*)*[^A-Za-z\s\\])\s+(?P<rest>[A-Za-zµ][^{}\\=<>]*)", text
+    )
+    unit = _unit(match["rest"].strip(), glued=False) if match and re.search(r"[\d\\]", match["value"]) else None
+    return (match["value"], unit) if match and unit else (text, "")
+
+
+def equal_numbers(expected: Number, got: Number) -> bool:
+    """
+    Returns whether two numbers are the same answer, by the rules of [`reflection_trl.checking`].
+
+    Args:
+        expected ([`Number`]):
+            The reference.
+        got ([`Number`]):
+            What was answered.
+    """
+    if expected.unit and got.unit and expected.unit != got.unit:
+        return False
+    if expected.percent == got.percent:
+        return _same(expected, expected.value, got, got.value)
+    # "What percentage ...?" is answered by 50 as well as by 50 %; a share of 0.5 is not answered by 0.5 %
+    as_written = abs(expected.value) >= 1 and _same(expected, expected.value, got, got.value)
+    shares = [number.value / 100 if number.percent else number.value for number in (expected, got)]
+    return as_written or shares[0] == shares[1]
+
+
+def _value(match: re.Match[str]) -> tuple[Fraction | None, int | None]:
+    if match["plain"] is None:
+        numerator, denominator = (match[f"{part}1"] or match[f"{part}2"] or match[f"{part}3"] for part in "nd")
+        if not Fraction(denominator):
+            return None, None
+        value = Fraction(numerator) / Fraction(denominator)
+        if match["whole"] is None:
+            return value, None
+        if not 0 < value < 1:
+            return None, None  # `3 5/2` is no mixed fraction
+        return int(match["whole"]) + value, None
+    digits = re.sub(r"[, ]", "", match["plain"])
+    decimals = len(digits.partition(".")[2])
+    power = match["exponent"] or match["power1"] or match["power2"]
+    if power is None:
+        return Fraction(digits), decimals
+    if len(power) > 5 or abs(int(power)) > _MAX_EXPONENT:
+        return None, None
+    return Fraction(digits) * Fraction(10) ** int(power), max(0, decimals - int(power))
+
+
+def _unit(rest: str, glued: bool) -> str | None:
+    """The unit behind a number: empty if nothing is there, `None` if what is there is no unit."""
+    if not rest:
+        return ""
+    match = _UNIT.fullmatch(rest)
+    if match is None:
+        return None
+    words = match["words"].rstrip(".")
+    parts = re.split(r"[ /-]", words)
+    if any(part.lower() in _NO_UNITS or part.lower() in _MULTIPLIERS for part in parts):
+        return None
+    # `5x`, `5 x` and `5xy` are products; `5 cm`, `5cm` and `5 m` are lengths
+    if len(parts) == 1 and words not in _SHORT_UNITS and (len(words) < 3 or (glued and len(words) < 4)):
+        return None
+    singular = [_SHORT_UNITS.get(part) or _singular(part.lower()) for part in parts]
+    power = match["power"].strip("^{}").translate(str.maketrans("²³", "23"))
+    return " ".join(part for part in singular if part != "per") + power
+
+
+def _singular(word: str) -> str:
+    if word == "feet":
+        return "foot"
+    if word == "inches":
+        return "inch"
+    word = word.removesuffix("s") if len(word) > 3 and not word.endswith("ss") else word
+    return _SHORT_UNITS.get(word, word) if len(word) > 2 else word
+
+
+def _same(first: Number, one: Fraction, second: Number, other: Fraction) -> bool:
+    if one == other:
+        return True
+    return any(
+        exact.decimals is None and _stands_for(decimal, value, wanted)
+        for decimal, value, exact, wanted in ((second, other, first, one), (first, one, second, other))
+    )
+
+
+def _stands_for(decimal: Number, value: Fraction, wanted: Fraction) -> bool:
+    """Whether a decimal number is a fraction without end, rounded or cut off."""
+    if decimal.decimals is None or decimal.decimals < _ROUNDED or not _has_no_end(wanted):
+        return False
+    unit = Fraction(1, 10**decimal.decimals)
+    if abs(wanted) < 10**5 * unit:  # five digits that count, or all small numbers would be one
+        return False
+    return abs(value - wanted) <= unit / 2 or (0 < abs(wanted) - abs(value) < unit and value * wanted > 0)
+
+
+def _has_no_end(value: Fraction) -> bool:
+    denominator = value.denominator
+    for prime in (2, 5):
+        while denominator % prime == 0:
+            denominator //= prime
+    return denominator != 1

@@ -1,0 +1,156 @@
+"""Which final answer a text gives, and how it is tidied before it is compared: the rules are in [`reflection_trl.checking`]."""
+
+import re
+from dataclasses import dataclass
+
+from ..fences import find_fences
+
+
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)|\\boxed\s+(?P<bare>[^\s{}$\\.,;]+)")
+_HASHES = re.compile(r"^[ \t]*####[ \t]*(?P<answer>\S[^\n]*)$", re.MULTILINE)
+_SAID = re.compile(
+    r"(?:\bthe[ \t]+(?:final[ \t]+|correct[ \t]+)?(?:answer|option|choice)[ \t]+is|\b(?:final[ \t]+)?answer[ \t]*\**[ \t]*:)[ \t:*]*",
+    re.IGNORECASE,
+)
+# A sentence ends at a full stop that does not stand within a number, at a semicolon, or at an aside
+_SENTENCE_END = re.compile(
+    r"[.!?](?=\s|\**$|$)|;|,? (?:because|since|as|so|which|but)\b|,(?=\s+[a-z]{2})", re.IGNORECASE
+)
+_MAX_BOXES = 8  # more of them are no answer, and each costs time
+
+_WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"), ("*", "*"))
+_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
+_SPACES = re.compile(r"(?<!\\)\\!|\{,\}(?=\d)")
+_THIN = re.compile(r"(?<=\d)\\[,;: ](?=\d{3}(?!\d))")  # `1\,080`
+_REPLACED = (
+    (re.compile(r"\\(?:left|right)(?![A-Za-z])\s*\.?"), ""),
+    (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
+    (re.compile(r"\\\$"), "$"),
+    (re.compile(r"\\%"), "%"),
+    (re.compile(r"\\(?:approx|simeq)(?![A-Za-z])|≈"), ""),
+    (re.compile(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})|°"), " degrees"),
+    (re.compile("[\u2212\u2013]"), "-"),
+    (re.compile("\u00d7"), r"\\times "),
+    (re.compile(r"÷"), "/"),
+    (re.compile(r"π"), r"\\pi "),
+    (re.compile(r"√"), r"\\sqrt "),
+    (re.compile(r"∞"), r"\\infty "),
+    (re.compile(r"(?<!\\)\\[,;: ~]|~|\\quad(?![A-Za-z])"), " "),
+    (re.compile(r"\s+"), " "),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reading:
+    """
+    The final answers that a text gives.
+
+    Args:
+        answers (`tuple[str]`): as they are written; one unless the text has several different boxes.
+        form (`str`): where they stand: `"boxed"`, `"####"` or `"sentence"`; empty if there are none.
+        too_many (`bool`): whether the text has more different boxes than are looked at.
+    """
+
+    answers: tuple[str, ...] = ()
+    form: str = ""
+    too_many: bool = False
+
+
+def read_final_answer(text: str) -> Reading:
+    r"""
+    Reads the final answer of a text, in time that is linear in its length.
+
+    Args:
+        text (`str`):
+            What the model wrote, without its reasoning between `<think>` tags.
+
+    Returns:
+        [`Reading`]: without answers if the text gives none.
+
+    Example:
+
+    ```python
+    >>> read_final_answer(r"3 + 4 = 7, so the answer is \boxed{7}.").answers
+    ('7',)
+    ```
+    """
+    text = _without_code(text)
+    boxes = list(dict.fromkeys(box.strip() for box in _boxes(text) if box.strip(" {}$")))
+    if boxes:
+        return Reading(tuple(boxes[:_MAX_BOXES]), "boxed", len(boxes) > _MAX_BOXES)
+    if lines := _HASHES.findall(text):
+        return Reading((lines[-1].strip(),), "####")
+    for lead in reversed([*_SAID.finditer(text)]):
+        said = text[lead.end() :].partition("\n")[0]
+        end = _SENTENCE_END.search(said)
+        answer = (said[: end.start()] if end else said).strip().rstrip(" *")
+        if answer:
+            return Reading((answer,), "sentence")
+    return Reading()
+
+
+def has_box(text: str) -> bool:
+    r"""Returns whether a text asks for or holds a `\boxed` answer."""
+    return _BOX.search(text) is not None
+
+
+def tidy(answer: str) -> str:
+    r"""
+    Takes off what does not change the meaning of an answer: dollar signs around it, bold type, `\text`, `\left`, spaces of LaTeX.
+
+    Args:
+        answer (`str`):
+            An answer as it was written.
+    """
+    answer = answer.strip()
+    for _ in range(4):  # `**$5$**`
+        before = answer
+        answer = answer.rstrip(" .,") if not answer.endswith("...") else answer
+        for opening, closing in _WRAPPERS:
+            size = len(opening) + len(closing)
+            if len(answer) > size and answer.startswith(opening) and answer.endswith(closing):
+                inner = answer[len(opening) : -len(closing)]
+                answer = inner.strip() if opening not in inner else answer
+        if answer == before:
+            break
+    answer = _THIN.sub("", _SPACES.sub(lambda match: "," if "{" in match[0] else "", answer))
+    for _ in range(3):  # nested
+        answer = _TEXT.sub(r"\1", answer)
+    for pattern, replacement in _REPLACED:
+        answer = pattern.sub(replacement, answer)
+    return answer.strip().rstrip(" .,")
+
+
+def _boxes(text: str) -> list[str]:
+    """The contents of all boxes, the outer ones of nested ones alone."""
+    found, start = [], 0
+    while match := _BOX.search(text, start):
+        if match["bare"] is not None:
+            found.append(match["bare"])
+            start = match.end()
+            continue
+        depth, end = 0, match.end()
+        for end in range(match.end(), len(text)):
+            character = text[end]
+            if text[end - 1] == "\\" and text[end - 2] != "\\":
+                continue
+            depth += (character == "{") - (character == "}")
+            if depth == 0:
+                break
+        if depth:  # never closed: the text was cut off
+            break
+        found.append(text[match.end() + 1 : end])
+        start = end + 1
+    return found
+
+
+def _without_code(text: str) -> str:
+    """The text without fenced code in a language; LaTeX and plain text stay."""
+    if "```" not in text and "~~~" not in text:
+        return text
+    pieces, start = [], 0
+    for fence in find_fences(text):
+        if fence.language not in ("", "latex", "markdown", "math", "md", "plaintext", "tex", "text"):
+            pieces.append(text[start : fence.start])
+            start = max(start, fence.end)
+    return "\n".join([*pieces, text[start:]])
