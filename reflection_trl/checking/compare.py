@@ -59,10 +59,14 @@ class Comparison:
     One answer, compared with the expected one.
 
     Args:
-        kind ([`~reflection_trl.feedback.FeedbackKind`]): `NONE` if it is right.
-        error_type (`str`, *optional*): such as `"WrongAnswer"`.
-        message (`str`): one sentence.
-        hint (`str`, *optional*): the form that is expected, where the answer has another.
+        kind ([`~reflection_trl.feedback.FeedbackKind`]):
+            `NONE` if it is right.
+        error_type (`str`, *optional*):
+            Such as `"WrongAnswer"`.
+        message (`str`):
+            One sentence.
+        hint (`str`, *optional*):
+            The form that is expected, where the answer has another.
     """
 
     kind: FeedbackKind

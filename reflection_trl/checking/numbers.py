@@ -110,10 +110,14 @@ class Number:
     A number as it was written.
 
     Args:
-        value (`Fraction`): its value, the percent sign not applied.
-        decimals (`int`, *optional*): digits behind the decimal point; `None` for a fraction.
-        percent (`bool`): whether a percent sign or word follows it.
-        unit (`str`): its unit in the singular; empty if it has none.
+        value (`Fraction`):
+            Its value, the percent sign not applied.
+        decimals (`int`, *optional*):
+            Digits behind the decimal point; `None` for a fraction.
+        percent (`bool`):
+            Whether a percent sign or word follows it.
+        unit (`str`):
+            Its unit in the singular; empty if it has none.
     """
 
     value: Fraction

@@ -46,9 +46,12 @@ class Reading:
     The final answers that a text gives.
 
     Args:
-        answers (`tuple[str]`): as they are written; one unless the text has several different boxes.
-        form (`str`): where they stand: `"boxed"`, `"####"` or `"sentence"`; empty if there are none.
-        too_many (`bool`): whether the text has more different boxes than are looked at.
+        answers (`tuple[str]`):
+            As they are written; one unless the text has several different boxes.
+        form (`str`):
+            Where they stand: `"boxed"`, `"####"` or `"sentence"`; empty if there are none.
+        too_many (`bool`):
+            Whether the text has more different boxes than are looked at.
     """
 
     answers: tuple[str, ...] = ()

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from reflection_trl.builder import prepare_problems
 from reflection_trl.feedback import FeedbackKind
 from reflection_trl.languages import Executor
-from reflection_trl.builder import prepare_problems
 from reflection_trl.problems import Problem, load_problems, write_problems
 from reflection_trl.problems.final_answer import judge_answer
 from reflection_trl.problems.judge import judge

@@ -26,7 +26,8 @@ def gsm8k(row: Row) -> Problem:
     Maps a row of GSM8K.
 
     Args:
-        row (`dict`): with `question`, and `answer`: the solution, whose last line is `#### 72`.
+        row (`dict`):
+            With `question`, and `answer`: the solution, whose last line is `#### 72`.
     """
     refuse_unread_tests(row, used=("question", "answer"))
     solution = text_of(row, "answer")
@@ -47,7 +48,8 @@ def math(row: Row) -> Problem:
     Maps a row of MATH and its like.
 
     Args:
-        row (`dict`): with `problem` and `solution`, whose `\boxed{...}` is the final answer, unless `answer` holds it; `unique_id` is optional.
+        row (`dict`):
+            With `problem` and `solution`, whose `\boxed{...}` is the final answer, unless `answer` holds it; `unique_id` is optional.
     """
     refuse_unread_tests(row, used=("problem", "solution", "answer"))
     solution = text_of(row, "solution")
@@ -65,7 +67,8 @@ def multiple_choice(row: Row) -> Problem:
     Maps a row of MMLU, MMLU-Pro, ARC, CommonsenseQA, AQuA and their like.
 
     Args:
-        row (`dict`): with `question`; `choices` or `options`: texts, with or without their letters, or a dict of `text` and `label`; and the
+        row (`dict`):
+            With `question`; `choices` or `options`: texts, with or without their letters, or a dict of `text` and `label`; and the
             right one in `answerKey`, `answer`, `correct`, `label` or `answer_index`: a letter, a number from 0 on, or the text.
     """
     refuse_unread_tests(row, used=("question", *_CHOICES, *_RIGHT_CHOICE))
@@ -122,9 +125,12 @@ def final_answer_of(value: Any, column: str, boxed: bool = False) -> str:
     Returns the final answer in a column.
 
     Args:
-        value (`str`, `int` or `float`): the answer, or a solution that marks it by `\boxed` or `####`.
-        column (`str`): the column, which errors name.
-        boxed (`bool`, *optional*, defaults to `False`): whether a text must mark its answer.
+        value (`str`, `int` or `float`):
+            The answer, or a solution that marks it by `\boxed` or `####`.
+        column (`str`):
+            The column, which errors name.
+        boxed (`bool`, *optional*, defaults to `False`):
+            Whether a text must mark its answer.
 
     Raises:
         ValueError: If there is none, or there are several.
@@ -151,8 +157,10 @@ def read_choices(value: Any, column: str) -> tuple[list[str], list[str]]:
     Returns the texts of choices, and their labels as the row has them.
 
     Args:
-        value (`list` or `dict`): texts; or a dict of `text` and `label`, two lists.
-        column (`str`): the column, which errors name.
+        value (`list` or `dict`):
+            Texts; or a dict of `text` and `label`, two lists.
+        column (`str`):
+            The column, which errors name.
     """
     labels: Any = None
     if isinstance(value, dict):
@@ -176,10 +184,14 @@ def right_choice(value: Any, column: str, choices: Sequence[str], labels: Sequen
     Returns the letter of the right choice.
 
     Args:
-        value (`str` or `int`): its label, its number from 0 on, or its text.
-        column (`str`): the column, which errors name.
-        choices (`Sequence[str]`): the texts.
-        labels (`Sequence[str]`): the labels, as the row has them.
+        value (`str` or `int`):
+            Its label, its number from 0 on, or its text.
+        column (`str`):
+            The column, which errors name.
+        choices (`Sequence[str]`):
+            The texts.
+        labels (`Sequence[str]`):
+            The labels, as the row has them.
 
     Raises:
         ValueError: If it is none of the choices.
