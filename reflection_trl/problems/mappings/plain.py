@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ...checking import CHECKERS
 from ...quoting import quote
 from ..problem import Example, Problem
 from .final_answers import final_answer_of, is_final, read_choices, right_choice
@@ -75,8 +76,8 @@ def plain(row: Row) -> Problem:
     columns = {field: column for field in FIELDS if (column := _find(field, row)) is not None}
     if not {"checker", "choices"} & columns.keys() and not is_final(row.get(columns.get("answer", ""))):
         columns.pop("answer", None)  # prose
-    if "answer" not in columns:
-        columns.pop("checker", None)
+    if "answer" not in columns and row.get("checker") not in CHECKERS:
+        columns.pop("checker", None)  # tests, perhaps
     problem = _problem(row, columns)
     setup = [column for column in _SETUP if row.get(column)] if problem.tests else []
     if setup:
