@@ -41,7 +41,7 @@ def require_math_verify() -> None:
     """
     if importlib.util.find_spec("math_verify") is None:
         raise CheckerUnavailableError(
-            "Mathematical answers are compared by math-verify, which is not installed: run `pip install 'reflection-trl[math]'`."
+            "Mathematical answers are compared by math-verify, which is not installed: run `pip install math-verify`."
         )
 
 

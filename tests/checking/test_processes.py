@@ -116,7 +116,7 @@ def test_many_threads_share_a_pool():
 
 def test_without_math_verify_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setattr(process.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(CheckerUnavailableError, match=r"run `pip install 'reflection-trl\[math\]'`"):
+    with pytest.raises(CheckerUnavailableError, match="run `pip install math-verify`"):
         process.require_math_verify()
 
 
