@@ -240,7 +240,7 @@ def build_reflection_dataset(
         [`~reflection_trl.sandbox.SandboxUnavailableError`]: If programs cannot be run safely on this machine.
     """
     if model is None and generation is None and generate is None:
-        raise ValueError("Which model should answer? Give `model`, `generation` or `generate`.")
+        raise ValueError("No model specified: pass `model`, `generation` or `generate`.")
     settings = settings or RolloutSettings(rounds=rounds, seed=seed)
     generation = generation or (None if generate else GenerationArguments(model_name_or_path=model))
     if generation is not None and generate is None:
@@ -339,7 +339,7 @@ async def run_build(
                     execute = await stack.enter_async_context(Executor(languages=languages))
                 if generate is None:
                     if generation is None:
-                        raise ValueError("Which model should answer? Give `generation`, or a generator as `generate`.")
+                        raise ValueError("No model specified: pass `generation`, or a generator as `generate`.")
                     folder.check_weights(generation.model, generation.weights)
                     generate = await stack.enter_async_context(open_generator(generation))
                 show = Progress(folder, build.keys, session, price) if bar and process == 0 else None

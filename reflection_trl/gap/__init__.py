@@ -1,9 +1,9 @@
 """
-The gap: how much more a model solves when it has seen a row's sequence than when it is asked alone.
+Measures the gap: how much more a model solves after it has seen a row's sequence than from the request alone.
 
-Distillation teaches the second what the first knows. Where there is no gap, there is nothing to hand down, and training on the answers
-does as well; [`measure_gap`] says so before anything is trained. The gain of on-policy self-distillation is reported to be linear in
-this gap (https://huggingface.co/papers/2605.30070).
+Distillation teaches the student what the teacher knows. Without a gap there is nothing to teach, and training on the
+answers alone is as good. [`measure_gap`] tells this before training. The gain of on-policy self-distillation is
+reported to be linear in this gap (https://huggingface.co/papers/2605.30070).
 """
 
 from .measure import measure_gap, read_dataset

@@ -1,4 +1,7 @@
-"""Answers of a model in the two contexts of a row: after its sequence, as the teacher has it, and to its request alone."""
+"""
+Samples answers in the two contexts of a row: after its sequence, as the teacher, and from its request alone, as the
+student.
+"""
 
 import ast
 import asyncio
@@ -27,19 +30,19 @@ TEACHER, STUDENT = "teacher", "student"
 @dataclass(frozen=True)
 class Task:
     """
-    One answer that is to be drawn.
+    Describes one answer to sample.
 
     Args:
         context (`str`):
             `"teacher"` or `"student"`.
         key (`str`):
-            Of the row, or of the request, which several rows may share.
+            Key of the row, or of the request, which several rows may share.
         draw (`int`):
-            Its number, from 0.
+            Index of the sample, from 0.
         chat (`list[dict]`):
-            The conversation.
+            Conversation that the answer continues.
         row (`dict`):
-            The row.
+            Row.
     """
 
     context: str
@@ -51,16 +54,16 @@ class Task:
 
 def choose_rows(rows: Sequence[dict[str, Any]], settings: GapSettings) -> list[tuple[int, dict[str, Any]]]:
     """
-    Returns the reflection rows that are looked at, with their numbers, in the order of the dataset.
+    Selects the reflection rows to evaluate, with their indices, in the order of the dataset.
 
     Args:
         rows (`Sequence[dict]`):
-            In the form of [`reflection_trl.sequences`].
+            Rows in the form of [`reflection_trl.sequences`].
         settings ([`GapSettings`]):
-            How many.
+            Number of rows, and seed.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there is no reflection row.
     """
     found = [(number, row) for number, row in enumerate(rows) if row["type"] == "reflection"]
     if not found:
@@ -75,13 +78,14 @@ def choose_rows(rows: Sequence[dict[str, Any]], settings: GapSettings) -> list[t
 
 def make_tasks(rows: Sequence[tuple[int, dict[str, Any]]], settings: GapSettings) -> list[Task]:
     """
-    Returns all answers that a gap is made of. The student's are drawn once for a request, however many rows have it.
+    Lists all answers that the gap needs. The student's answers are sampled once per request, even if several rows
+    share it.
 
     Args:
         rows (`Sequence`):
-            Of [`choose_rows`].
+            Output of [`choose_rows`].
         settings ([`GapSettings`]):
-            How many draws.
+            Number of samples.
     """
     tasks, asked = [], set()
     for number, row in rows:
@@ -99,14 +103,14 @@ def make_tasks(rows: Sequence[tuple[int, dict[str, Any]]], settings: GapSettings
 
 
 def request_key(row: dict[str, Any]) -> str:
-    """Returns names the request of a row: the same for all rows that ask the same."""
+    """Returns a key for the request of a row, equal for all rows with the same request."""
     first = row["messages"][0]
     text = (first["content"] if first["role"] == "system" else "") + "\0" + row["messages"][-2]["content"]
     return f"request {zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}"
 
 
 def row_problem(row: dict[str, Any]) -> Problem:
-    """Returns the problem of a built row, as far as its columns tell."""
+    """Builds the problem of a row from its columns."""
     examples = tuple(Example(one["stdin"], one["stdout"]) for one in row.get("examples") or ())
     return Problem(
         id=str(row.get("problem_id") or request_key(row)),
@@ -128,23 +132,23 @@ async def draw_all(
     advance: Callable[[], Any] = lambda: None,
 ) -> None:
     """
-    Draws and judges the answers that the folder does not hold yet, and keeps each as soon as it is there.
+    Samples and scores the answers that are not in the folder yet, and saves each immediately.
 
     Args:
         tasks (`Sequence[Task]`):
-            All of them.
+            All tasks.
         generate ([`~reflection_trl.generation.Generate`]):
-            Draws answers.
+            Generates answers.
         execute ([`~reflection_trl.languages.execution.Execute`]):
             Runs programs.
         settings ([`GapSettings`]):
-            How.
+            Sampling settings.
         folder ([`~reflection_trl.files.run_folder.RunFolder`]):
-            Where answers are kept.
+            Folder for the answers.
         in_flight (`int`):
-            Requests at a time.
+            Maximum number of concurrent requests.
         advance (*optional*):
-            Is called for each answer.
+            Called after each answer.
     """
     made = {(record["context"], record["key"], record["draw"]) for record in folder.records()}
     pending = iter([task for task in tasks if (task.context, task.key, task.draw) not in made])
@@ -164,7 +168,7 @@ async def draw_all(
 
 
 async def draw_one(task: Task, generate: Generate, execute: Execute, settings: GapSettings) -> dict[str, Any]:
-    """What is kept of one answer: the text, whether it is right, and in which style it is written."""
+    """Samples and scores one answer, and returns its record: the text, whether it is correct, and its style."""
     problem = row_problem(task.row)
     seed = zlib.crc32(f"{settings.seed}\0{task.context}\0{task.key}\0{task.draw}".encode())
     completion = await generate_after_runs(generate, task.chat, dataclasses.replace(settings.sampling, seed=seed))
@@ -192,8 +196,7 @@ async def draw_one(task: Task, generate: Generate, execute: Execute, settings: G
 
 def agrees(answer: Answer, row: dict[str, Any]) -> bool:
     """
-    Returns whether an answer is the row's own program, whatever its layout and its comments: the judge where there are
-    no tests.
+    Returns whether an answer equals the row's program, ignoring layout and comments. This scores rows without tests.
     """
     language = row.get("language") or "python"
     wanted = read_answer(row["messages"][-1]["content"], language).code

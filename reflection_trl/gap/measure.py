@@ -1,4 +1,4 @@
-"""The gap of a dataset and a model, from beginning to end: answers, judgments, predictions and the report."""
+"""Measures the gap of a dataset and a model: answers, scores, predictions and the report."""
 
 import dataclasses
 import hashlib
@@ -25,7 +25,7 @@ GAP_FILE = "gap.json"
 
 def read_dataset(source: str, split: str = "train", config: str | None = None) -> list[dict[str, Any]]:
     """
-    Returns the rows of a dataset.
+    Reads the rows of a dataset.
 
     Args:
         source (`str`):
@@ -36,7 +36,7 @@ def read_dataset(source: str, split: str = "train", config: str | None = None) -
             Configuration of a dataset id or directory.
 
     Raises:
-        ValueError: If there is no such dataset, or it has no rows to train on.
+        ValueError: If the dataset does not exist, or has no rows to train on.
     """
     from ..files.rows import RowsError, read_rows
 
@@ -59,37 +59,39 @@ def measure_gap(
     progress: bool = True,
 ) -> Gap:
     """
-    Measures how much more a model solves when it has seen a row's sequence than when it is asked alone. Run again with the same
-    arguments, it resumes where it stopped.
+    Measures how much more a model solves after it has seen a row's sequence than from the request alone. A second call
+    with the same arguments resumes where the first stopped.
 
     Args:
-        dataset:
-            Rows in the form of [`reflection_trl.sequences`], such as a [`~datasets.Dataset`], or what [`read_dataset`] takes.
+        dataset (`Any`):
+            Rows in the form of [`reflection_trl.sequences`], such as a [`~datasets.Dataset`], or a source for
+            [`read_dataset`].
         model (`str`, *optional*):
-            Name on the Hub, or a directory. Needed unless `generation` is given.
+            Model id on the Hub, or a folder. Required unless `generation` is given.
         settings ([`GapSettings`], *optional*):
-            How many rows and draws.
+            Number of rows and samples.
         generation ([`~reflection_trl.generation.GenerationArguments`], *optional*):
-            How the model is served; by default on this machine. At a server, the predictions of single tokens are not compared.
+            Backend of the model; by default on this machine. With a server, the predictions of single tokens are not
+            compared.
         generate ([`~reflection_trl.generation.Generate`], *optional*):
-            Draws answers, in place of what `generation` opens.
+            Generates answers in place of `generation`.
         execute ([`~reflection_trl.languages.execution.Execute`], *optional*):
             Runs programs; by default an [`~reflection_trl.languages.Executor`].
         output_dir (`str` or `Path`, *optional*, defaults to `"out/gap"`):
             Folder of the answers and of `gap.json`.
         in_flight (`int`, *optional*, defaults to 256):
-            Requests at a time.
+            Maximum number of concurrent requests.
         progress (`bool`, *optional*, defaults to `True`):
-            Whether to show a bar.
+            Whether to show a progress bar.
 
     Returns:
         [`Gap`]
 
     Raises:
         ValueError: If an argument is wrong, or no row is a reflection row.
-        [`~reflection_trl.files.run_folder.RunError`]: If the folder holds the gap of something else, or cannot be written.
-        [`~reflection_trl.generation.GenerationError`]: If the model cannot be asked, now or any longer.
-        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If programs cannot be run safely on this machine.
+        [`~reflection_trl.files.run_folder.RunError`]: If the folder contains another gap, or cannot be written.
+        [`~reflection_trl.generation.GenerationError`]: If the model is not available.
+        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If programs cannot run safely on this machine.
 
     Example:
 
@@ -105,7 +107,7 @@ def measure_gap(
         raise ValueError(f"`in_flight` must be at least 1, got {in_flight}.")
     if generation is None:
         if model is None and generate is None:
-            raise ValueError("Which model should answer? Give `model`, `generation` or `generate`.")
+            raise ValueError("No model specified: pass `model`, `generation` or `generate`.")
         generation = GenerationArguments(model_name_or_path=model) if model else None
     found = read_dataset(str(dataset)) if isinstance(dataset, str | os.PathLike) else dataset
     rows = choose_rows([normalize_row(dict(row), f"row {number}") for number, row in enumerate(found)], settings)
@@ -154,10 +156,10 @@ def _fingerprint(
     generation: GenerationArguments | None,
     settings: GapSettings,
 ) -> dict[str, Any]:
-    """What `run.json` holds: another gap is told by it."""
+    """Returns the content of `run.json`, which distinguishes this gap from others."""
     content = json.dumps([[number, row["messages"], row.get("tests")] for number, row in rows], sort_keys=True)
     wanted = dataclasses.asdict(settings)
-    del wanted["token_rows"]  # they are compared anew each time
+    del wanted["token_rows"]  # these are compared again in each run
     return {
         "model": model,
         "rows": f"{len(rows)} rows, {hashlib.sha256(content.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}",

@@ -1,4 +1,4 @@
-"""What the answers in the two contexts come to: rates, their difference, styles, and one sentence of advice."""
+"""Summarizes the answers in both contexts: solve rates, their difference, styles, and one sentence of advice."""
 
 import dataclasses
 from collections import defaultdict
@@ -12,7 +12,7 @@ from .draws import STUDENT, TEACHER, request_key
 from .tokens import TokenGap
 
 
-# Shares of the teacher's answers from which their style is no small thing, and shares of its answers that fail for it
+# Styles that make answers unusable, and the share of them, above the student's, from which the advice is a repair
 _STYLES = ("tests", "leaning", "no_code", "cut")
 _MUCH = 0.1
 
@@ -20,27 +20,27 @@ _MUCH = 0.1
 @dataclass(frozen=True)
 class Side:
     """
-    The answers in one context. All shares are from 0 to 1.
+    Summarizes the answers in one context. All shares are from 0 to 1.
 
     Args:
         answers (`int`):
-            How many there are.
+            Number of answers.
         solved ([`~reflection_trl.evaluation.statistics.Rate`]):
-            Share that is right, with its interval by the bootstrap over requests.
+            Share of correct answers, with its bootstrap interval over requests.
         tests (`float`):
-            Share that holds tests of itself.
+            Share of answers with tests.
         leaning (`float`):
-            Share that refers to earlier work ("corrected version").
+            Share of answers that refer to earlier attempts ("corrected version").
         no_code (`float`):
-            Share without a program.
+            Share of answers without a program.
         cut (`float`):
-            Share that was cut off.
+            Share of truncated answers.
         docstring (`float`):
-            Share with a docstring (Python).
+            Share of answers with a docstring (Python).
         prose (`float`):
-            Share with prose around the code.
+            Share of answers with prose around the code.
         tokens (`float`):
-            Mean length.
+            Mean number of tokens.
     """
 
     answers: int
@@ -57,27 +57,27 @@ class Side:
 @dataclass(frozen=True)
 class Gap:
     """
-    The gap of a dataset and a model.
+    Contains the gap of a dataset and a model.
 
     Args:
         rows (`int`):
-            Rows that were looked at.
+            Number of evaluated rows.
         requests (`int`):
-            Different requests among them, over which intervals are.
+            Number of different requests among them, the unit of the intervals.
         teacher ([`Side`]):
             Answers after the sequences.
         student ([`Side`]):
-            Answers to the requests alone.
+            Answers from the requests alone.
         difference (`float`):
-            Teacher's solve rate less the student's, of the same rows: the gap.
+            Solve rate of the teacher minus that of the student, on the same rows: the gap.
         low, high (`float`):
-            Its 95 % interval, by the bootstrap over requests.
+            Its 95 % bootstrap interval over requests.
         p_value (`float`):
-            How likely so large a difference is by chance, by a permutation test over requests.
+            P-value of the difference, by a permutation test over requests.
         agreement (`int`):
-            Rows without tests, of which an answer counts as right when it is the row's own.
+            Number of rows without tests, for which an answer counts as correct if it equals the row's program.
         tokens ([`TokenGap`], *optional*):
-            How the predictions of each token differ, where that was measured.
+            Difference of the token predictions, if it was measured.
     """
 
     rows: int
@@ -93,12 +93,12 @@ class Gap:
 
     @property
     def advice(self) -> str:
-        """What to do with these rows, in one sentence."""
+        """Returns the advice for these rows, in one sentence."""
         teacher, student = self.teacher.solved.value, self.student.solved.value
         points = f"{self.difference:+.1%} [{self.low:+.1%}, {self.high:+.1%}]".replace("%", "")
         if teacher == 0:
             return (
-                "Repair these rows first: no answer after a sequence is right, so the teacher has nothing to hand down; read some with "
+                "Repair these rows first: no answer after a sequence is correct, so the teacher has nothing to teach; read some with "
                 "`reflection-trl browse`."
             )
         worst = max(_STYLES, key=lambda name: getattr(self.teacher, name) - getattr(self.student, name))
@@ -125,11 +125,11 @@ class Gap:
         return f"SFT on the answers will do as well: no gap can be told from none, {points} points."
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data, the advice included."""
+        """Returns the gap as plain data, including the advice."""
         return dataclasses.asdict(self) | {"advice": self.advice}
 
     def table(self) -> str:
-        """Returns the gap in Markdown, and the advice behind it."""
+        """Returns the gap as a Markdown table, followed by the advice."""
         sides = (self.teacher, self.student)
 
         def line(name: str, cell: Callable[[Side], str]) -> str:
@@ -167,15 +167,15 @@ def summarize(
     rows: Sequence[tuple[int, dict[str, Any]]], records: Sequence[dict[str, Any]], tokens: TokenGap | None = None
 ) -> Gap:
     """
-    Returns the gap that the answers show.
+    Computes the gap from the answers.
 
     Args:
         rows (`Sequence`):
-            Of [`~reflection_trl.gap.draws.choose_rows`].
+            Output of [`~reflection_trl.gap.draws.choose_rows`].
         records (`Sequence[dict]`):
-            Their answers, of [`~reflection_trl.gap.draws.draw_one`].
+            Their answers, from [`~reflection_trl.gap.draws.draw_one`].
         tokens ([`TokenGap`], *optional*):
-            How predictions differ.
+            Difference of the token predictions.
     """
     of: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for record in records:

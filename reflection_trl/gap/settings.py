@@ -1,4 +1,4 @@
-"""How a gap is measured."""
+"""Defines the settings of a gap measurement."""
 
 from dataclasses import dataclass, field
 
@@ -8,22 +8,23 @@ from ..generation.types import Sampling
 @dataclass(frozen=True)
 class GapSettings:
     """
-    How a gap is measured.
+    Settings of a gap measurement.
 
     Args:
         draws (`int`, *optional*, defaults to `4`):
-            Answers to each request in each of the two contexts.
+            Number of samples per request in each of the two contexts.
         rows (`int`, *optional*, defaults to `250`):
-            Reflection rows that are looked at, chosen at random where the dataset has more.
+            Number of reflection rows to evaluate, chosen at random from the dataset.
         token_rows (`int`, *optional*, defaults to `64`):
-            Rows of which the predictions of each token of the answer are compared, by the model in this process. With 0 they are not.
+            Number of rows for which the predictions of each answer token are compared, with the model in this process.
+            0 disables this.
         sampling ([`~reflection_trl.generation.Sampling`], *optional*):
-            How each answer is drawn.
+            Sampling settings of each answer.
         seed (`int`, *optional*, defaults to `0`):
-            Of the choice of rows, and of all draws.
+            Seed of the choice of rows and of all samples.
 
     Raises:
-        ValueError: If a number is out of its range, or several draws would all be the same.
+        ValueError: If a number is out of range, or several samples would be identical.
     """
 
     draws: int = 4
@@ -37,4 +38,6 @@ class GapSettings:
             if getattr(self, name) < least:
                 raise ValueError(f"`{name}` must be at least {least}, got {getattr(self, name)}.")
         if self.draws > 1 and self.sampling.temperature == 0:
-            raise ValueError(f"{self.draws} draws at temperature 0 are all the same: set `temperature`, such as 0.7.")
+            raise ValueError(
+                f"{self.draws} samples at temperature 0 are all the same: set `temperature`, such as 0.7."
+            )

@@ -1,4 +1,6 @@
-"""How the predictions of each token of the rows' answers differ between the two contexts, apart for content and for style."""
+"""
+Compares the predictions of each token of the rows' answers between the two contexts, separately for content and style.
+"""
 
 import ast
 import inspect
@@ -19,18 +21,18 @@ from ..rendering import VISIBLE, ChatTemplateRenderer, UnrenderableRow, encode
 from ..sequences import split_blocks
 
 
-# Comments of the other languages, and of Python that does not parse
+# Comments of other languages, and of Python that does not parse
 _REMARK = re.compile(r"(?:#|//)[^\n]*|/\*.*?\*/|\"{3}.*?\"{3}|'{3}.*?'{3}", re.DOTALL)
 
 
 @dataclass
 class TokenGroup:
     """
-    Means over some tokens of the answers, in nats.
+    Means over a group of answer tokens, in nats.
 
     Args:
         tokens (`int`):
-            How many.
+            Number of tokens.
         teacher_loss (`float`):
             Negative log-likelihood of the token after the sequence.
         student_loss (`float`):
@@ -38,9 +40,9 @@ class TokenGroup:
         divergence (`float`):
             KL divergence of the student's prediction from the teacher's.
         teacher_entropy (`float`):
-            Of the teacher's prediction.
+            Entropy of the teacher's prediction.
         student_entropy (`float`):
-            Of the student's.
+            Entropy of the student's prediction.
     """
 
     tokens: int = 0
@@ -54,15 +56,15 @@ class TokenGroup:
 @dataclass
 class TokenGap:
     """
-    How the predictions of the answers' tokens differ.
+    Compares the predictions of the answer tokens in both contexts.
 
     Args:
         rows (`int`):
-            Rows of which the answers are.
+            Number of rows with these answers.
         content ([`TokenGroup`]):
             Tokens of code.
         style ([`TokenGroup`]):
-            The others: prose, fences, comments, docstrings, white space and the end.
+            All other tokens: prose, fences, comments, docstrings, whitespace and the end token.
     """
 
     rows: int
@@ -71,7 +73,7 @@ class TokenGap:
 
     @property
     def style_share(self) -> float:
-        """Share of the whole divergence that falls on style."""
+        """Returns the share of the total divergence on style tokens."""
         style, content = (group.tokens * group.divergence for group in (self.style, self.content))
         return style / (style + content) if style + content else 0.0
 
@@ -81,12 +83,14 @@ class TokenGap:
             "| tokens of the answers | number | teacher's loss | student's loss | divergence | teacher's entropy | student's entropy |",
             "|---|---|---|---|---|---|---|",
         ]
-        for name, group in (("content (code)", self.content), ("style (all else)", self.style)):
+        for name, group in (("content (code)", self.content), ("style (all other tokens)", self.style)):
             values = (
                 group.teacher_loss, group.student_loss, group.divergence, group.teacher_entropy, group.student_entropy,
             )  # fmt: skip
             lines.append(f"| {name} | {group.tokens:,} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
-        return "\n".join([*lines, "", f"Of the divergence, {self.style_share:.0%} falls on style ({self.rows} rows)."])
+        return "\n".join(
+            [*lines, "", f"{self.style_share:.0%} of the divergence is on style tokens ({self.rows} rows)."]
+        )
 
 
 def measure_tokens(
@@ -99,17 +103,17 @@ def measure_tokens(
         rows (`Sequence[dict]`):
             Reflection rows.
         generation ([`~reflection_trl.generation.GenerationArguments`]):
-            Which model; it is loaded by transformers.
+            Model, which is loaded with transformers.
         model ([`~transformers.PreTrainedModel`], *optional*):
-            In place of the one that would be loaded.
+            A loaded model in its place.
         tokenizer ([`~transformers.PreTrainedTokenizerBase`], *optional*):
-            Likewise.
+            A loaded tokenizer.
 
     Returns:
         [`TokenGap`]
 
     Raises:
-        ValueError: If the chat template can express none of the rows.
+        ValueError: If the chat template cannot express any of the rows.
     """
     import torch
 
@@ -131,24 +135,25 @@ def measure_tokens(
                 chosen = values[content == is_content]
                 sums[is_content] += np.concatenate([[len(chosen)], chosen.sum(axis=0)])
     if not used:
-        raise ValueError(f"The chat template can express none of the rows: {refused}.")
+        raise ValueError(f"The chat template cannot express any of the rows: {refused}.")
     return TokenGap(used, _group(sums[True]), _group(sums[False]))
 
 
 def content_tokens(answer: str, starts: np.ndarray, ends: np.ndarray, language: str = "python") -> np.ndarray:
     """
-    Which tokens of an answer are content: they hold a character of code that is neither space nor a comment or docstring.
+    Selects the content tokens of an answer: those with a character of code that is not whitespace, a comment or a
+    docstring.
 
     Args:
         answer (`str`):
             The answer.
         starts, ends (`np.ndarray`, shape `(tokens,)`):
-            Characters that each token comes from.
+            Character span of each token.
         language (`str`, *optional*, defaults to `"python"`):
-            Of its code.
+            Language of its code.
 
     Returns:
-        `np.ndarray`: Of booleans, shape `(tokens,)`.
+        `np.ndarray` of bool, shape `(tokens,)`: True for content tokens.
     """
     is_content = np.zeros(len(answer) + 1, dtype=bool)
     for block in split_blocks({"role": "assistant", "content": answer}):
@@ -184,11 +189,11 @@ def _remarks(code: str, language: str) -> list[tuple[int, int]]:
 
 
 def _columns(row: dict[str, Any], renderer: ChatTemplateRenderer) -> tuple[dict[str, list[int]], np.ndarray]:
-    """Returns token ids of both prompts and of the answer, and which tokens of the answer are content."""
+    """Returns the token ids of both prompts and of the answer, and which answer tokens are content."""
     columns, rendering = renderer.tokenize(row), renderer.render(row)
     ids, start = columns["input_ids"], columns["answer_start"]
     _, starts, ends = encode(rendering, renderer.tokenizer)
-    answer = row["messages"][-1]["content"].strip()  # as much of it as every template writes
+    answer = row["messages"][-1]["content"].strip()  # the part that every template writes
     first = max(rendering.answer_start, rendering.text.find(answer, rendering.answer_start))
     starts, ends = (np.clip(places[start:] - first, 0, len(answer)) for places in (starts, ends))
     prompt = [
@@ -199,7 +204,7 @@ def _columns(row: dict[str, Any], renderer: ChatTemplateRenderer) -> tuple[dict[
 
 
 def _compare(model: Any, columns: dict[str, list[int]]) -> np.ndarray:
-    """Both losses, the divergence and both entropies of each token of the answer, shape `(tokens, 5)`."""
+    """Returns both losses, the divergence and both entropies of each answer token, shape `(tokens, 5)`."""
     import torch
 
     answer = torch.tensor(columns["answer"], device=model.device)
@@ -216,11 +221,11 @@ def _compare(model: Any, columns: dict[str, list[int]]) -> np.ndarray:
 
 
 def _log_probabilities(model: Any, prompt: list[int], answer: Any) -> Any:
-    """Of the predictions of the answer's tokens, shape `(tokens, vocabulary)`."""
+    """Returns the log-probabilities of the predictions of the answer tokens, shape `(tokens, vocabulary)`."""
     import torch
 
     ids = torch.cat([torch.tensor(prompt, dtype=answer.dtype, device=answer.device), answer])[None]
-    # Else the whole prompt's predictions would be held too
+    # Otherwise the predictions of the whole prompt would be kept too
     few = "logits_to_keep" in inspect.signature(model.forward).parameters
     logits = model(ids, **({"logits_to_keep": len(answer) + 1} if few else {})).logits[0]
     return logits[-len(answer) - 1 : -1].float().log_softmax(-1)

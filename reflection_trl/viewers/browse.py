@@ -1,8 +1,8 @@
-"""The reader: a dataset of reflection sequences as one page, for people who want to know what is in it.
+"""Writes a dataset of reflection sequences as one HTML page for reading.
 
-`reflection-trl browse DATASET` writes a self-contained page: every row with its blocks colored by type and the
-feedback of each run beside the code that it is about; failures first; filters, full-text search and a link to each row.
-What training makes of a row, token by token, shows [`reflection_trl.viewers.tokens`].
+`reflection-trl browse DATASET` writes a self-contained page. It shows every row with its blocks colored by type and
+the feedback of each run beside its code, failures first, with filters, full-text search and a link to each row.
+[`reflection_trl.viewers.tokens`] shows the tokens of a row as training sees them.
 
 Heavy modules are imported where they are needed, so that `--help` is instant.
 """
@@ -26,10 +26,10 @@ from .tokens.command import CommandLine
 
 DEFAULT_LIMIT = 5000
 
-# What a run's folder holds, in the order in which it is shown
+# The row files of a run folder, in the order of display
 STATUSES = ("accepted", "set_aside", "rejected")
 
-# Type of what an online training has drawn: a request, an answer and what its tests said
+# Type of a rollout of online training: a request, an answer and its test output
 ROLLOUT = "rollout"
 
 # Filters of the page, with their titles
@@ -46,7 +46,7 @@ FACETS = {
     "type": "type",
 }
 
-# Columns that the page shows in places of their own, and those beside the title of a row
+# Columns with a separate place on the page, and columns beside the title of a row
 _PLACED = {"messages", "type", "feedback", "tests", "rejection", "detail", "wrong_asserts", "rounds", "repaired"}
 _FACTS = (
     *("problem_id", "sample", "language", "entry_point", "source", "license", "model"),
@@ -57,19 +57,19 @@ _LONGEST_TITLE = 90
 _LONGEST_FACT = 4000
 _NOT_IN_NAMES = re.compile(r"[^\w.-]+")
 _ERROR = re.compile(r"^(?:[A-Za-z_]\w*\.)*([A-Z]\w*(?:Error|Exception|Interrupt|Exit)|StopIteration)\b", re.MULTILINE)
-# Of plain Python and of Jupyter; without one of them, an error in the output is one that the program has printed itself
+# Tracebacks of plain Python and of Jupyter. Without one, an error in the output was printed by the program
 _TRACEBACK = re.compile(r'Traceback \(most recent call last\)|^ *File "[^"\n]*", line \d|^ *Cell In ?\[', re.MULTILINE)
 _LINE = re.compile(r'^ *(?:File "(?:main|program|solution)\.py"|Cell In ?\[\d+\]), line (\d{1,6})', re.MULTILINE)
 
 DESCRIPTION = """\
-Write a page on which people read a dataset of reflection sequences: blocks colored by type, the feedback of every run
-beside its code, failures first, filters by kind of failure, rounds, outcome, language and source, full-text search, a
-link to each row. The page is one file that needs no network; open it, or send it to a colleague.
+Write a page for reading a dataset of reflection sequences: blocks colored by type, the feedback of every run beside its
+code, failures first, filters by kind of failure, rounds, outcome, language and source, full-text search, a link to each
+row. The page is one file that needs no network; open it, or send it to a colleague.
 
 DATASET is a .jsonl, .json or .parquet file, a dataset id, a folder with a saved dataset, or the output folder of
-`reflection-trl build`, in which rejected rollouts are shown too, with the reason, or of `reflection-trl online`, whose
-rollouts are shown with what their tests said. Rows may be in either form, that of
-this package or the published one with typed blocks.
+`reflection-trl build`, for which rejected rollouts are shown with the reason, or of `reflection-trl online`, whose
+rollouts are shown with their test output. Rows may be in the form of this package or in the published one with typed
+blocks.
 """
 
 EPILOG = f"""\
@@ -83,10 +83,10 @@ examples:
   # What a model wrote during online training
   reflection-trl browse out/online
 
-  # 500 rows of a published dataset, drawn at random
+  # 500 random rows of a published dataset
   reflection-trl browse SenseLLM/ReflectionSeq-GPT --sample 500 --seed 1
 
-Without --limit and --sample the first {DEFAULT_LIMIT:,} rows are shown. The exit status is 1 on an error.
+By default the first {DEFAULT_LIMIT:,} rows are shown. The exit status is 1 on an error.
 """
 
 
@@ -95,20 +95,20 @@ Without --limit and --sample the first {DEFAULT_LIMIT:,} rows are shown. The exi
 
 def page_row(row: dict[str, Any], key: str, status: str | None = None) -> dict[str, Any]:
     """
-    What the page shows of a row.
+    Converts a row to the data that the page shows.
 
     Args:
         row (`dict`):
-            Row with `messages` and `type`, in either form; further columns are shown as they are.
+            Row with `messages` and `type`, in either form. Other columns are shown unchanged.
         key (`str`):
-            Names the row in links.
+            Key of the row in links.
         status (`str`, *optional*):
-            One of [`STATUSES`], for rows of a run's folder.
+            One of [`STATUSES`], for rows of a run folder.
 
     Returns:
-        `dict`: `key`, `title`, `blocks`, `facets` (values by name of the facet), `facts`, `failed` (runs that failed),
-        `passed` (whether the last run passed), and where there is something to say `problem` (why training refuses the
-        row), `rejection`, `detail`, `tests`, `wrong_asserts`, `more` (further columns).
+        `dict`: `key`, `title`, `blocks`, `facets` (values by name of the facet), `facts`, `failed` (number of failed
+        runs), `passed` (whether the last run passed), and optionally `problem` (why training rejects the row),
+        `rejection`, `detail`, `tests`, `wrong_asserts`, `more` (other columns).
     """
     problem = None
     try:
@@ -145,7 +145,7 @@ def page_row(row: dict[str, Any], key: str, status: str | None = None) -> dict[s
     }
     more = {name: _text(value) for name, value in row.items() if name not in _PLACED and name not in _FACTS}
     extras = {
-        # A rejected rollout, or one of an online training, need not be one that can be trained on
+        # A rejected rollout, or one of online training, may not be trainable
         "problem": None if row.get("rejection") or row.get("type") == ROLLOUT else problem,
         "rejection": row.get("rejection"),
         "detail": row.get("detail"),
@@ -166,7 +166,7 @@ def _blocks(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for message in row["messages"]:
         role = message["role"]
         users += role == "user"
-        # The second user turn is the one-off request, and what follows it the answer
+        # The second user turn is the one-off request, followed by the answer
         answering = users > 1 or not reflection
         for block in split_blocks(message):
             segment = message["content"][block.start : block.end]
@@ -185,12 +185,12 @@ def _blocks(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _share(rate: Any) -> str | None:
-    """Returns a solve rate as a value to filter by."""
+    """Returns a solve rate as a filter value."""
     return f"{rate:.0%}" if isinstance(rate, (int, float)) else None
 
 
 def _readable(messages: Any) -> list[dict[str, str]]:
-    """Of messages that are not in order, whatever can be read."""
+    """Returns the readable parts of invalid messages."""
     if not isinstance(messages, list):
         messages = [{"role": "not a list of turns", "content": messages}]
     turns = [turn if isinstance(turn, dict) else {"role": "not a turn", "content": turn} for turn in messages]
@@ -202,7 +202,7 @@ def _readable(messages: Any) -> list[dict[str, str]]:
 
 
 def _feedback(row: dict[str, Any], runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns a record for each run: from the column `feedback`, else what its output tells."""
+    """Returns a record for each run, from the column `feedback`, or else from its output."""
     records = [one for one in _list(row.get("feedback")) if isinstance(one, dict)]
     if len(records) < len(runs) or not all(isinstance(one.get("kind"), str) for one in records):
         return [_guess(block["text"]) for block in runs]
@@ -219,7 +219,8 @@ def _feedback(row: dict[str, Any], runs: Sequence[dict[str, Any]]) -> list[dict[
 def _guess(output: str) -> dict[str, Any]:
     from ..languages.python import kind_of
 
-    # The last one: an error may have come up while another was handled, and the program may have printed some before
+    # The last traceback counts: an error may be raised while another is handled, and the program may have printed
+    # others before
     errors = _ERROR.findall(output)
     if not errors or not _TRACEBACK.search(output):
         return {"kind": "none", "guessed": True}
@@ -239,7 +240,7 @@ def _outcome(row: dict[str, Any], ran: bool, failed: bool, passed: bool) -> str:
 
 
 def _language(blocks: Iterable[dict[str, Any]]) -> str:
-    """That of the last fence."""
+    """Returns the language of the last fence."""
     return next((block["language"] for block in reversed(list(blocks)) if block.get("language")), "")
 
 
@@ -254,7 +255,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _text(value: Any) -> str:
-    """Any value of a column, as text of a bounded length."""
+    """Returns a column value as text of bounded length."""
     if not isinstance(value, str):
         value = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list)) else str(value)
     return value if len(value) <= _LONGEST_FACT else f"{value[:_LONGEST_FACT]} … ({len(value):,} characters)"
@@ -267,20 +268,20 @@ def read_dataset(
     source: str, split: str = "train", config: str | None = None, limit: int | None = None
 ) -> list[tuple[str, str | None, dict[str, Any]]]:
     """
-    Read the rows of a dataset, of a run's folder, or the rollouts of an online training.
+    Reads the rows of a dataset or of a run folder, or the rollouts of online training.
 
     Args:
         source (`str`):
-            A file, a dataset id, a folder with a dataset, or that of a run or of an online training.
+            A file, a dataset id, or the folder of a dataset, of a run or of online training.
         split (`str`, *optional*, defaults to `"train"`):
             Split of a dataset.
         config (`str`, *optional*):
             Configuration of a dataset.
         limit (`int`, *optional*):
-            The most rows to read; of a run's folder, of each status.
+            Maximum number of rows; for a run folder, of each status.
 
     Returns:
-        `list[tuple]`: Key, status (of a run's rows) and the row itself.
+        `list[tuple]`: Key, status (for rows of a run) and the row.
 
     Raises:
         [`~reflection_trl.files.rows.RowsError`]: If there is nothing to read, or it cannot be read.
@@ -311,15 +312,15 @@ def read_dataset(
 
 def render_page(rows: Sequence[dict[str, Any]], title: str, note: str = "") -> str:
     """
-    Returns rows as one self-contained page.
+    Renders rows as one self-contained page.
 
     Args:
         rows (`Sequence[dict]`):
             Results of [`page_row`].
         title (`str`):
-            What the page calls the dataset.
+            Name of the dataset on the page.
         note (`str`, *optional*, defaults to `""`):
-            Says which rows these are.
+            Describes which rows are shown.
 
     Returns:
         `str`: HTML.
@@ -338,10 +339,10 @@ def _positive(value: str) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """
-    Returns the command line.
+    Builds the argument parser.
 
     Returns:
-        `argparse.ArgumentParser`: Its parser.
+        `argparse.ArgumentParser`: The parser.
     """
     parser = CommandLine(
         prog="reflection-trl browse",
@@ -349,14 +350,14 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("dataset", help="File, dataset id, folder of a dataset or of a build.")
+    parser.add_argument("dataset", help="File, dataset id, or folder of a dataset, of a build or of online training.")
     parser.add_argument("--split", default="train", help="Split of a dataset (default: train).")
     parser.add_argument("--config", metavar="NAME", help="Configuration of a dataset that has several.")
     rows = parser.add_mutually_exclusive_group()
     rows.add_argument(
-        "--limit", type=_positive, metavar="N", help="Show the first N rows (of a build: of each status)."
+        "--limit", type=_positive, metavar="N", help="Show the first N rows (for a build: of each status)."
     )
-    rows.add_argument("--sample", type=_positive, metavar="N", help="Show N rows drawn at random.")
+    rows.add_argument("--sample", type=_positive, metavar="N", help="Show N random rows.")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="Seed of `--sample` (default: 0).")
     parser.add_argument("--output", metavar="PAGE.html", help="Page to write (default: NAME-OF-DATASET.html).")
     parser.add_argument("--open", action="store_true", help="Open the page in the browser.")
@@ -364,18 +365,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _choose(args: argparse.Namespace) -> tuple[list[tuple[str, str | None, dict[str, Any]]], str]:
-    """Returns the rows to show, and words for which they are."""
+    """Selects the rows to show, and describes the selection."""
     if args.sample is not None:
         rows = read_dataset(args.dataset, args.split, args.config)
         chosen = sorted(random.Random(args.seed).sample(range(len(rows)), min(args.sample, len(rows))))
         note = (
-            f"{len(chosen):,} of {len(rows):,} rows, drawn at random with seed {args.seed}"
+            f"{len(chosen):,} of {len(rows):,} rows, sampled at random with seed {args.seed}"
             if len(chosen) < len(rows)
             else ""
         )
         return [rows[index] for index in chosen], note
     limit = args.limit or DEFAULT_LIMIT
-    # One more than is shown tells whether there are more
+    # One row more than is shown determines whether there are more
     rows = read_dataset(args.dataset, args.split, args.config, limit + 1)
     kept = [row for row in rows if int(row[0].rpartition("-")[2]) < limit]
     return kept, f"the first {limit:,} rows" + " of each status" * (kept[0][1] is not None) if len(kept) < len(
@@ -385,11 +386,11 @@ def _choose(args: argparse.Namespace) -> tuple[list[tuple[str, str | None, dict[
 
 def main(argv: list[str] | None = None) -> int:
     """
-    Run the command line.
+    Runs the command line.
 
     Args:
         argv (`list[str]`, *optional*):
-            Arguments; those of the process by default.
+            Arguments; by default those of the process.
 
     Returns:
         `int`: Exit code: 0, or 1 after invalid input.

@@ -1,4 +1,4 @@
-"""Self-contained pages: a template, the style and the script that all pages share, and data that cannot act on them."""
+"""Renders self-contained pages from a template, shared style and script, and data that cannot inject markup."""
 
 import functools
 import json
@@ -15,7 +15,7 @@ _DIRECTION_MARKS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u
 
 def printable(text: str) -> str:
     """
-    Returns text in which nothing acts on a terminal or a page: control characters as pictures or escapes, tabs as
+    Replaces characters that would act on a terminal or a page: control characters with pictures or escapes, tabs with
     spaces.
 
     Args:
@@ -23,7 +23,7 @@ def printable(text: str) -> str:
             Any text.
 
     Returns:
-        `str`: The same with harmless characters; newlines stay.
+        `str`: The text with harmless characters. Newlines are kept.
     """
     return "".join(map(_printable_character, text))
 
@@ -39,29 +39,29 @@ def _printable_character(character: str) -> str:
 
 
 def escape(text: str) -> Markup:
-    """Returns any text as HTML that shows it."""
+    """Escapes text for HTML."""
     return Markup.escape(printable(text))
 
 
 def fill_page(template: str, data: Any, *, templates: Path = _TEMPLATES, **parts: Any) -> str:
     """
-    Fills in a page.
+    Renders a page.
 
     Args:
         template (`str`):
             Jinja template that extends `base.html`, which has `page.css`, `page.js` and `data`.
         data (`Any`):
-            What the page's script reads; whatever JSON can hold.
+            Data for the script of the page, which must be valid JSON.
         templates (`Path`, *optional*):
-            Folder of the template, by default that of the viewers, which holds `base.html`.
+            Folder of the template; by default that of the viewers, which contains `base.html`.
         parts (`Any`):
-            Further variables of the template. Text is escaped, and characters that act on a page are replaced; what is
-            [`~markupsafe.Markup`] is taken as it is.
+            Other variables of the template. Text is escaped, and characters that would act on a page are replaced.
+            [`~markupsafe.Markup`] is inserted unchanged.
 
     Returns:
-        `str`: HTML that loads nothing from anywhere.
+        `str`: HTML that loads no other files.
     """
-    # In ASCII, so that any string can be written; without `<`, so that no tag can begin or end in it
+    # In ASCII, so that any string can be written; without `<`, so that it cannot contain a tag
     text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     shared = {"shared_style": _read("page.css"), "shared_script": _read("page.js"), "data": Markup(text)}
     return _environment(templates).get_template(template).render(shared | parts)

@@ -178,7 +178,7 @@ def test_fewer_rows_are_chosen_by_the_seed():
 def test_bad_input_is_told_in_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="`draws` must be at least 1, got 0"):
         GapSettings(draws=0)
-    with pytest.raises(ValueError, match="4 draws at temperature 0 are all the same"):
+    with pytest.raises(ValueError, match="4 samples at temperature 0 are all the same"):
         GapSettings(sampling=Sampling(0.0))
     plain = {"messages": ROWS[0]["messages"][-2:], "type": "generation"}
     with pytest.raises(ValueError, match="None of the 1 rows is a reflection row"):

@@ -299,7 +299,7 @@ def test_limit_and_sample(build, tmp_path, capsys):
     keys = []
     for seed in (1, 1, 2):
         _, printed = main(capsys, rows, "--sample", 10, "--seed", seed, "--output", page)
-        assert "10 of 40 rows, drawn at random" in printed.out
+        assert "10 of 40 rows, sampled at random" in printed.out
         keys.append([int(row["key"]) for row in data_of(page)["rows"]])
         # The key is the row's number in the dataset, so that a link says which row it is
         assert all(row["facts"]["problem_id"] == f"problem/{row['key']}" for row in data_of(page)["rows"])

@@ -1,14 +1,14 @@
-"""The viewer: what teacher and student see of a row, and what they are trained on, token by token.
+"""Shows what teacher and student see of a row, and what they are trained on, token by token.
 
-`reflection-trl show DATASET` prints a row in the terminal, `--html PAGE.html` writes rows as one self-contained
-page with a slider for the mask rate. Parts, blocks and masks are computed by the very functions that training uses
-([`~reflection_trl.rendering`], [`~reflection_trl.training.masking`]), so what is shown is what is trained.
+`reflection-trl show DATASET` prints a row in the terminal. `--html PAGE.html` writes rows as one self-contained page
+with a slider for the mask rate. Parts, blocks and masks are computed by the functions of the training
+([`~reflection_trl.rendering`], [`~reflection_trl.training.masking`]), so the viewer shows exactly what is trained.
 
-The encoding, in the terminal as on the page:
+The encoding in the terminal and on the page:
 
-- hue: the type of a block (execution, text, code); what stands outside the reflection sequence has none
-- filled or hollow: the student sees it, or only the teacher does (struck and dimmed)
-- underline: trained on; bold and underlined: by the student too, and distilled
+- hue: the type of a block (execution, text, code); parts outside the reflection sequence have none
+- filled or hollow: the student sees it, or only the teacher does (struck through and dimmed)
+- underline: trained on; bold and underlined: also trained on by the student, and distilled
 
 Heavy modules are imported where they are needed, so that `--help` is instant.
 """
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ...rendering import BlockTokenRenderer, ChatTemplateRenderer
 
 
-# Those of `masking` and `config`, whose imports would make `--help` slow; a test compares them
+# Copies of constants of `masking` and `config`, whose imports would make `--help` slow; a test compares them
 STRATEGIES = (
     "block-type",
     "random-block",
@@ -51,12 +51,12 @@ EXECUTION_ROLES = ("auto", "tool", "user")
 DEFAULT_PAGE_ROWS = 10
 
 DESCRIPTION = """\
-Show what reflection self-distillation makes of a row: which tokens the teacher is trained on, which the student is
-trained on, and which of them the student does not see at a given mask rate.
+Show how reflection self-distillation uses a row: which tokens the teacher is trained on, which the student is trained
+on, and which of them the student does not see at a given mask rate.
 
 A reflection row has five parts. The student always sees the prefix (BOS, system prompt), the re-answer request and the
-answer, never the reflection instruction, and less and less of the blocks between them as the mask rate grows from 0 to 1
-over training. Settings have the names and defaults of `ReflectionDistillConfig`, without `mask_`.
+answer. It never sees the reflection instruction. It sees less of the blocks between them as the mask rate grows from 0
+to 1 during training. Settings have the names and defaults of `ReflectionDistillConfig`, without `mask_`.
 """
 
 EPILOG = """\
@@ -67,31 +67,31 @@ examples:
   # Row 12 as the tokens of your model, late in training
   reflection-trl show data.jsonl --tokenizer HuggingFaceTB/SmolLM2-135M-Instruct --row 12 --rate 0.7
 
-  # The published set-up: seven special tokens, text hidden first, BOS hidden too
+  # The published settings: seven special tokens, text hidden first, BOS hidden too
   reflection-trl show SenseLLM/ReflectionSeq-GPT --tokenizer MODEL --rendering block-token --hide_prefix \\
       --order text code execution
 
   # What one optimizer step of a run with random masks hides
   reflection-trl show data.jsonl --tokenizer MODEL --strategy random-block --seed 42 --step 130 --rate 0.4
 
-  # A page with rows 20 to 29 and a slider for the mask rate, to look at or to send to a colleague
+  # A page with rows 20 to 29 and a slider for the mask rate
   reflection-trl show data.jsonl --tokenizer MODEL --rows 20-29 --html rows.html
 
-Color needs a terminal; with NO_COLOR set, or in a file or pipe, each line starts with its part and two marks instead
-(x: hidden, T: trained on, TS: by the student too), so that `grep` and `diff` work. The exit status is 1 on an error.
+Color needs a terminal. With NO_COLOR set, or in a file or pipe, each line starts with its part and two marks instead (x:
+hidden, T: trained on, TS: by the student too), so that `grep` and `diff` work. The exit status is 1 on an error.
 """
 
 
 def load_renderer(args: argparse.Namespace) -> tuple["ChatTemplateRenderer | BlockTokenRenderer", str]:
     """
-    Returns the renderer that the arguments ask for.
+    Creates the renderer for the arguments.
 
     Args:
         args (`argparse.Namespace`):
             Parsed arguments.
 
     Returns:
-        `tuple`: The renderer, and words for it.
+        `tuple`: The renderer, and its description.
 
     Raises:
         RowsError: If the tokenizer cannot be loaded, or has no chat template or no offsets.
@@ -108,7 +108,7 @@ def load_renderer(args: argparse.Namespace) -> tuple["ChatTemplateRenderer | Blo
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
-    logging.set_verbosity_error()  # what the renderer warns of stands in the header
+    logging.set_verbosity_error()  # the header shows the renderer's warnings
     try:
         check_exists("folder", args.tokenizer)
         tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
@@ -145,7 +145,7 @@ def _first_line(error: Exception) -> str:
 
 
 class CommandLine(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """Prints errors on one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(1, f"{self.prog}: error: {message}\n")
@@ -168,7 +168,7 @@ def _count(value: str) -> int:
 
 
 def _row_range(value: str) -> tuple[int | None, int]:
-    # First row, if given, and how many
+    # First row, if given, and number of rows
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", value)
     first, last = (match[1], match[2]) if match else (None, None)
     if first is not None and last is None and int(first) > 0:
@@ -190,10 +190,10 @@ def _json_object(value: str) -> dict[str, Any]:
 
 def build_parser() -> argparse.ArgumentParser:
     """
-    Returns the command line.
+    Builds the argument parser.
 
     Returns:
-        `argparse.ArgumentParser`: Its parser.
+        `argparse.ArgumentParser`: The parser.
     """
     parser = CommandLine(
         prog="reflection-trl show",
@@ -209,7 +209,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--rows",
         type=_row_range,
         metavar="N|A-B",
-        help=f"Several rows: N from `--row` on, or A to B (default: 1; with `--html` {DEFAULT_PAGE_ROWS}).",
+        help=f"Several rows: N rows starting at `--row`, or A to B (default: 1; with `--html` {DEFAULT_PAGE_ROWS}).",
     )
     tokens = parser.add_argument_group("tokens")
     tokens.add_argument(
@@ -225,7 +225,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--execution_role",
         choices=EXECUTION_ROLES,
         default="auto",
-        help="Role of execution output: auto is tool where the template renders tool turns, user otherwise (default: auto).",
+        help="Role of execution output: auto is tool if the template renders tool turns, user otherwise (default: auto).",
     )
     tokens.add_argument(
         "--chat_template_path", metavar="PATH", help="Another chat template: a Jinja file, or a model."
@@ -242,7 +242,7 @@ def build_parser() -> argparse.ArgumentParser:
         choices=STRATEGIES,
         default=["block-type"],
         metavar="NAME",
-        help=f"One of {', '.join(STRATEGIES)} (default: block-type); of several, the row draws one, as in training.",
+        help=f"One of {', '.join(STRATEGIES)} (default: block-type); with several, the row samples one, as in training.",
     )
     masks.add_argument(
         "--order",
@@ -253,14 +253,14 @@ def build_parser() -> argparse.ArgumentParser:
         help="Order in which block-type hides the types (default: execution text code).",
     )
     masks.add_argument("--seed", type=_count, default=0, metavar="N", help="Seed of random masks (default: 0).")
-    masks.add_argument("--step", type=_count, default=0, metavar="N", help="Optimizer steps done before (default: 0).")
+    masks.add_argument("--step", type=_count, default=0, metavar="N", help="Completed optimizer steps (default: 0).")
     output = parser.add_argument_group("output")
     output.add_argument("--html", metavar="OUT.html", help="Write a self-contained page instead of printing.")
     output.add_argument(
         "--color",
         choices=("auto", "always", "never"),
         default="auto",
-        help="Color, as for `| less -R` (default: auto).",
+        help="When to use color; always for `| less -R` (default: auto).",
     )
     return parser
 
@@ -308,11 +308,11 @@ def _write(views: list[View], masks: Masks, how: str, args: argparse.Namespace) 
 
 def main(argv: list[str] | None = None) -> int:
     """
-    Run the command line.
+    Runs the command line.
 
     Args:
         argv (`list[str]`, *optional*):
-            Arguments; those of the process by default.
+            Arguments; by default those of the process.
 
     Returns:
         `int`: Exit code: 0, or 1 after invalid input.

@@ -1,4 +1,4 @@
-"""Rows as one self-contained page, with a slider for the mask rate."""
+"""Renders rows as one self-contained page, with a slider for the mask rate."""
 
 from typing import Any
 
@@ -10,20 +10,20 @@ from .view import Masks, Piece, Section, View, section_facts
 
 def render_html(views: list[View], masks: Masks, how: str, source: str) -> str:
     """
-    Returns rows as one self-contained page.
+    Renders rows as one self-contained page.
 
-    Every token carries the change of the mask at which it gets hidden, and the page holds the rates of these changes, so
-    that the slider needs nothing but the page.
+    Every token stores the mask change that hides it, and the page stores the rates of these changes, so the slider
+    needs no other data.
 
     Args:
         views (`list[View]`):
             Rows.
         masks ([`Masks`]):
-            What is hidden.
+            Mask settings.
         how (`str`):
-            Words for the rendering.
+            Description of the rendering.
         source (`str`):
-            What the page calls the dataset.
+            Name of the dataset on the page.
 
     Returns:
         `str`: HTML.

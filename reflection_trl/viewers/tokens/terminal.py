@@ -1,4 +1,4 @@
-"""A row in the terminal, in color or in plain letters."""
+"""Shows a row in the terminal, in color or in plain text."""
 
 import re
 import unicodedata
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _ATOM = re.compile(r"\n|[^\S\n]+|\S+")
 
-# Of the 256 colors: two shades of each block type, in turn, so that tokens stand apart. Blue, orange and green-blue stay
-# distinct under every common color blindness, and white on them is readable on dark and light terminals alike
+# Of the 256 colors: two alternating shades of each block type, so that tokens are distinguishable. Blue, orange and
+# green-blue differ under every common color blindness, and white text on them is readable on dark and light terminals
 _FILL = {"execution": (130, 94), "text": (25, 26), "code": (29, 30)}
 _HUE = {"execution": 172, "text": 68, "code": 36}
 _GRAY = 244
@@ -26,7 +26,7 @@ _LETTERS = {"prefix": "p", "prompt": "p", "instruction": "i", "re-answer": "r", 
 
 def cell_width(text: str) -> int:
     """
-    Terminal cells that a text takes.
+    Returns the number of terminal cells of a text.
 
     Args:
         text (`str`):
@@ -53,7 +53,7 @@ class Terminal:
         width (`int`):
             Columns of the terminal.
         color (`bool`):
-            Whether to use color; otherwise each line starts with textual marks.
+            Whether to use color. Otherwise each line starts with text marks.
         unicode (`bool`, *optional*, defaults to `True`):
             Whether box characters may be used.
     """
@@ -66,15 +66,15 @@ class Terminal:
 
     def show(self, view: View, masks: Masks, how: str) -> str:
         """
-        Everything about one row.
+        Renders one row completely.
 
         Args:
             view ([`View`]):
                 Row.
             masks ([`Masks`]):
-                What is hidden.
+                Mask settings.
             how (`str`):
-                Words for the rendering.
+                Description of the rendering.
 
         Returns:
             `str`: Lines, each at most as wide as the terminal.
@@ -85,7 +85,7 @@ class Terminal:
         return "\n".join(lines) + "\n"
 
     def header(self, view: View, masks: Masks, how: str) -> list[str]:
-        """Row, type, size, blocks, rate, what is hidden and what is trained on."""
+        """Returns row, type, size, blocks, rate, and the number of hidden and trained tokens."""
         level = view.level(masks.rate)
         labels = [f"{name} {printable(value)}" for name, value in view.labels.items()]
         title = self.dot.join([f"Row {view.row_id}", view.row_type, view.count(view.size()), *labels])
@@ -109,7 +109,7 @@ class Terminal:
         ]
 
     def legend(self, view: View) -> list[str]:
-        """What colors and marks mean."""
+        """Returns the legend of colors or marks."""
         plain = view.row_type == "generation"
         if not self.color:
             marks = "T: trained on"
@@ -132,7 +132,7 @@ class Terminal:
         )
 
     def overview(self, view: View, rate: float) -> list[str]:
-        """What teacher and student see, as a bar for each."""
+        """Returns one bar each for what teacher and student see."""
         if view.row_type == "generation":
             return []
         level, room = view.level(rate), min(self.width, 110) - 10
@@ -152,7 +152,7 @@ class Terminal:
         return [self._name("teacher") + "".join(bars[0]), self._name("student") + "".join(bars[1])]
 
     def section(self, view: View, section: Section, rate: float) -> list[str]:
-        """One part or block: a title, and its tokens wrapped to the width."""
+        """Returns one part or block: a title, and its tokens wrapped to the width."""
         level = view.level(rate)
         pieces = view.pieces[section.start : section.end]
         title = self.dot.join([section.title, *section_facts(view, section, level)])
@@ -182,7 +182,7 @@ class Terminal:
         return ["".join(self._paint(text, *codes) for text, codes in line) for line in writer.lines()]
 
     def _marked_lines(self, section: Section, pieces: list[Piece], level: int) -> list[str]:
-        # A new line at each change of the marks, so that those in front hold for the whole line
+        # A new line at each change of the marks, so that the marks in front apply to the whole line
         lines: list[str] = []
         writer, marks = _Writer(self.width - 19), ""
 
@@ -226,14 +226,14 @@ class Terminal:
         return f"{name:<10}" if not self.color else self._paint(f"{name:<10}", f"38;5;{_GRAY}")
 
     def _fields(self, name: str, text: str, *codes: str) -> list[str]:
-        # A name in front and its text in a column of its own
+        # A name, and its text in a separate column
         indent = 10 * bool(name)
         lines = [line.strip() for line in self._wrapped(text, self.width - indent)]
         lead = [self._name(name) if name else "", *[" " * indent] * len(lines)]
         return [front + self._paint(line, *codes) for front, line in zip(lead, lines, strict=False)]
 
     def _flow(self, samples: list[tuple[str, tuple[str, ...]]]) -> list[str]:
-        # Samples side by side, each in its look, kept whole where they fit
+        # Samples side by side, each in its style, not split if they fit
         lines: list[str] = []
         used = self.width
         for text, codes in samples:
@@ -255,7 +255,7 @@ class Terminal:
 
 
 class _Writer:
-    # Lays text out in lines of a width, each a list of (text, codes)
+    # Arranges text in lines of a width, each a list of (text, codes)
 
     def __init__(self, width: int):
         self.width = width
@@ -280,5 +280,5 @@ class _Writer:
         self._used = 0
 
     def lines(self) -> list[list[tuple[str, tuple[str, ...]]]]:
-        # Without the empty line after a last newline
+        # Without the empty line after a final newline
         return self._lines if self._lines[-1] else self._lines[:-1]

@@ -1,4 +1,4 @@
-"""One row as its viewers show it: pieces of text that know when they are hidden, and what is trained on."""
+"""Prepares one row for the viewers: pieces of text that store when they are hidden and whether they are trained on."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ...rendering import BlockTokenRenderer, ChatTemplateRenderer, Rendering
 
-# Ends a turn where no tokenizer is given
+# Ends a turn if no tokenizer is given
 END_MARK = "∎"
 
 
@@ -27,9 +27,9 @@ class Section:
         number (`int`):
             Number of the block, from 1; 0 for parts that are not blocks.
         start (`int`):
-            Its first piece.
+            Index of its first piece.
         end (`int`):
-            The piece after its last one.
+            Index after its last piece.
     """
 
     label: str
@@ -39,24 +39,24 @@ class Section:
 
     @property
     def title(self) -> str:
-        """What to call it, such as `2 code`."""
+        """Returns the title of the section, such as `2 code`."""
         return f"{self.number} {self.label}" if self.number else self.label
 
 
 @dataclass
 class Piece:
     """
-    What is shown as one: a token, or without a tokenizer a run of characters that share everything below.
+    Represents a unit of display: a token, or without a tokenizer a run of characters with the same attributes.
 
     Args:
         text (`str`):
-            Its text; empty for a token that continues a character begun by the one before.
+            Text; empty for a token that continues a character of the previous token.
         size (`int`):
-            Tokens or characters in it.
+            Number of tokens or characters.
         trained (`int`):
             0: not trained on; 1: by the teacher (or in a generation row); 2: by teacher and student, and distilled.
         hidden_from (`int`):
-            Index of the change of [`View`] that hides it; -1 if the student always sees it.
+            Index of the change of [`View`] that hides it; -1 if it is always visible.
         token_id (`int`, *optional*):
             Token id.
     """
@@ -71,26 +71,25 @@ class Piece:
 @dataclass
 class View:
     """
-    One row, ready to be shown.
+    Holds one row that is ready for display.
 
     Args:
         row_id (`int`):
-            Number of the row in its dataset.
+            Index of the row in its dataset.
         row_type (`str`):
             `"reflection"` or `"generation"`.
         unit (`str`):
-            What is counted: `"token"` or `"character"`.
+            Unit of counts: `"token"` or `"character"`.
         pieces (`list[Piece]`):
-            The row.
+            Pieces of the row.
         sections (`list[Section]`):
             Its parts and blocks, in order.
         changes (`list[tuple[float, str]]`):
-            The rates, of all that are looked at, at which more is hidden than before, each with words for it. The first is
-            rate 0.
+            The rates at which more is hidden than before, each with a description. The first is rate 0.
         labels (`dict[str, str]`):
-            Further short columns of the row.
+            Other short columns of the row.
         problem (`str`, *optional*):
-            Why the row cannot be shown; the lists are empty then.
+            Why the row cannot be shown. The lists are empty then.
     """
 
     row_id: int
@@ -104,11 +103,11 @@ class View:
 
     def level(self, rate: float) -> int:
         """
-        Returns the last change at or below a rate; what is `hidden_from` it or an earlier one is hidden.
+        Returns the last change at or below a rate. Pieces with `hidden_from` at or before this index are hidden.
 
         Args:
             rate (`float`):
-                One of the rates that the view was made for.
+                One of the rates of the view.
 
         Returns:
             `int`: Index into `changes`.
@@ -117,18 +116,18 @@ class View:
 
     def size(self, trained: int = 0, hidden_at: int | None = None, section: Section | None = None) -> int:
         """
-        Count tokens or characters.
+        Counts tokens or characters.
 
         Args:
             trained (`int`, *optional*, defaults to 0):
-                Count those with at least this value of `trained`.
+                Count pieces with at least this value of `trained`.
             hidden_at (`int`, *optional*):
-                Count those that are hidden at this level only.
+                Count only pieces that are hidden at this level.
             section ([`Section`], *optional*):
-                Count in this section only.
+                Count only in this section.
 
         Returns:
-            `int`: Their number.
+            `int`: The number.
         """
         pieces = self.pieces if section is None else self.pieces[section.start : section.end]
         return sum(
@@ -145,19 +144,19 @@ class View:
 @dataclass
 class Masks:
     """
-    The settings that decide what is hidden; see [`~reflection_trl.training.masking.hidden_tokens`].
+    Settings that determine what is hidden; see [`~reflection_trl.training.masking.hidden_tokens`].
 
     Args:
         strategies (`list[str]`):
-            Strategies; of several, each row draws one, as in training.
+            Strategies. With several, each row samples one, as in training.
         order (`tuple[str, ...]`):
             Order of `block-type`.
         seed (`int`):
             Seed of the training.
         step (`int`):
-            Optimizer steps finished.
+            Completed optimizer steps.
         rate (`float`):
-            The mask rate to show.
+            Mask rate to show.
     """
 
     strategies: list[str]
@@ -168,30 +167,31 @@ class Masks:
 
     @property
     def grid(self) -> list[float]:
-        """Returns the rates of the slider: hundredths, and the rate to show."""
+        """Returns the rates of the slider: multiples of 0.01, and the rate to show."""
         return sorted({*(hundredth / 100 for hundredth in range(101)), self.rate})
 
     @property
     def description(self) -> str:
-        """Returns the settings in a few words."""
+        """Returns a short description of the settings."""
         words = [f"{s} ({', '.join(self.order)})" if s == "block-type" else s for s in self.strategies]
         drawn = len(words) > 1 or words[0].startswith("random")
         return " or ".join(words) + f", seed {self.seed}, step {self.step}" * drawn
 
     def hidden(self, columns: dict[str, Any], row_id: int, rate: float) -> "np.ndarray":
         """
-        What a training step hides: the draw of [`~reflection_trl.ReflectionDistillTrainer`].
+        Returns the tokens that a training step hides, with the same random numbers as
+        [`~reflection_trl.ReflectionDistillTrainer`].
 
         Args:
             columns (`dict`):
-                Result of [`~reflection_trl.rendering.tokenize`].
+                Output of [`~reflection_trl.rendering.tokenize`].
             row_id (`int`):
-                Number of the row in its dataset.
+                Index of the row in its dataset.
             rate (`float`):
                 Mask rate.
 
         Returns:
-            `np.ndarray` of bool: True where a token is hidden.
+            `np.ndarray` of bool: True for hidden tokens.
         """
         import numpy as np
 
@@ -205,10 +205,11 @@ class Masks:
 
 class CharacterTokenizer:
     """
-    Stands in where no tokenizer is given: a token is a character, and a turn its role, its content and an end mark.
+    Replaces the tokenizer if none is given: a token is a character, and a turn is its role, its content and an end
+    mark.
 
-    It has what [`~reflection_trl.rendering.ChatTemplateRenderer`] asks of a tokenizer, so parts and blocks come from the
-    same code with a tokenizer and without.
+    It has the methods that [`~reflection_trl.rendering.ChatTemplateRenderer`] needs, so that parts and blocks come
+    from the same code with and without a tokenizer.
     """
 
     is_fast = True
@@ -224,16 +225,16 @@ class CharacterTokenizer:
     def apply_chat_template(
         self, turns: list[dict[str, str]], tokenize: bool = False, add_generation_prompt: bool = False, **kwargs: Any
     ) -> str:
-        """Write turns as text."""
+        """Renders turns as text."""
         text = "".join(f"{turn['role']}:\n{turn['content']}{END_MARK}\n" for turn in turns)
         return text + "assistant:\n" * add_generation_prompt
 
     def get_added_vocab(self) -> dict[str, int]:
-        """Returns the end mark, in the place of an end token."""
+        """Returns the end mark as an added token."""
         return {END_MARK: ord(END_MARK)}
 
     def decode(self, ids: list[int]) -> str:
-        """Characters as text."""
+        """Converts characters to text."""
         return "".join(map(chr, ids))
 
 
@@ -241,20 +242,20 @@ def make_view(
     row: dict[str, Any], row_id: int, renderer: "ChatTemplateRenderer | BlockTokenRenderer", masks: Masks
 ) -> View:
     """
-    Work out what is to be shown of a row.
+    Prepares a row for display.
 
     Args:
         row (`dict`):
             Row with `messages` and `type`, in either form.
         row_id (`int`):
-            Number of the row in its dataset.
+            Index of the row in its dataset.
         renderer ([`~reflection_trl.rendering.ChatTemplateRenderer`] or [`~reflection_trl.rendering.BlockTokenRenderer`]):
-            How rows become tokens.
+            Converts rows to tokens.
         masks ([`Masks`]):
-            What is hidden.
+            Mask settings.
 
     Returns:
-        [`View`]: The view; its `problem` says so if training would refuse or drop the row.
+        [`View`]: The view. Its `problem` gives the reason if training would reject or drop the row.
     """
     by_characters = isinstance(renderer.tokenizer, CharacterTokenizer)
     unit = "character" if by_characters else "token"
@@ -267,7 +268,7 @@ def make_view(
         row = normalize_row(row, f"row {row_id}")
         rendering = renderer.render(row)
         columns = renderer.tokenize(row)
-    except ValueError as error:  # `UnrenderableRow` is one
+    except ValueError as error:  # includes `UnrenderableRow`
         reason = str(error).removeprefix(f"row {row_id}: ")
         return View(row_id, str(row.get("type")), unit, [], [], [], labels, problem=reason)
     changes, hidden_from = _changes(columns, row_id, masks)
@@ -277,7 +278,7 @@ def make_view(
 
 
 def _changes(columns: dict[str, Any], row_id: int, masks: Masks) -> tuple[list[tuple[float, str]], list[int]]:
-    # A hidden set only grows with the rate, so one number for each token tells it for all rates
+    # A hidden set only grows with the rate, so one number per token describes it for all rates
     import numpy as np
 
     hidden_from = np.full(len(columns["input_ids"]), -1)
@@ -305,18 +306,18 @@ def _tokens(
     _, _, ends = encode(rendering, tokenizer)
     tokens, shown = [], 0
     for index, (token_id, end) in enumerate(zip(columns["input_ids"], ends.tolist(), strict=True)):
-        # Nothing stands before the first token to predict it
+        # No token precedes the first one to predict it
         trained = columns["loss_mask"][index] if index else 0
         if trained and columns["block_types"] and index >= columns["answer_start"]:
             trained = 2
-        # From the last token's end, so that no character is lost or shown twice whatever the offsets are
+        # Starts at the end of the previous token, so that no character is lost or repeated, whatever the offsets are
         text, shown = rendering.text[shown:end], max(shown, end)
         tokens.append(Piece(text, 1, trained, hidden_from[index], None if by_characters else token_id))
     return tokens
 
 
 def _group(tokens: list[Piece], columns: dict[str, Any], merge: bool) -> tuple[list[Piece], list[Section]]:
-    # Neighbors of one block form a section; by characters, alike neighbors are one piece
+    # Adjacent pieces of one block form a section. Without a tokenizer, adjacent equal characters form one piece
     pieces: list[Piece] = []
     sections: list[Section] = []
     reflection = bool(columns["block_types"])
@@ -347,7 +348,7 @@ def _group(tokens: list[Piece], columns: dict[str, Any], merge: bool) -> tuple[l
 
 def section_facts(view: View, section: Section, level: int) -> list[str]:
     """
-    What is worth knowing of a part or block.
+    Returns the main facts about a part or block.
 
     Args:
         view ([`View`]):
@@ -358,7 +359,7 @@ def section_facts(view: View, section: Section, level: int) -> list[str]:
             Level of the mask rate.
 
     Returns:
-        `list[str]`: Its size, how much of it is trained on, and when the student sees it.
+        `list[str]`: Its size, the number of trained tokens, and when the student sees it.
     """
     facts = [view.count(view.size(section=section))]
     trained = view.size(trained=1, section=section)
@@ -371,7 +372,7 @@ def section_facts(view: View, section: Section, level: int) -> list[str]:
 
 def visibility(view: View, section: Section, level: int) -> str:
     """
-    When the student sees a part or block, in words.
+    Describes when the student sees a part or block.
 
     Args:
         view ([`View`]):
