@@ -1,8 +1,9 @@
 """
-Learning from execution, online: rewards and feedback for what the model writes during training.
+Trains models online, with rewards and feedback from running their programs.
 
-[`execution_reward`] makes the sandbox a reward function of TRL's trainers, [`load_problems_for_rl`] makes problems their
-dataset, and [`OnlineReflectionDistillTrainer`] adds a teacher that reads the feedback of each answer.
+[`execution_reward`] is a reward function for TRL's trainers that runs programs in the sandbox,
+[`load_problems_for_rl`] converts problems to their dataset, and [`OnlineReflectionDistillTrainer`] adds a teacher that
+reads the feedback of each answer.
 """
 
 from .config import OnlineReflectionDistillConfig

@@ -1,4 +1,4 @@
-"""What would make an online training fail or learn nothing, in one sentence, before anything is generated."""
+"""Checks the settings and data of online training before anything is generated."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from .rewards import ExecutionReward
 
 
 _JUDGED_BY = ("tests", "examples", "answer")
-_NAMED = 3  # prompts that a message names
+_NAMED = 3  # prompts to list in a message
 
 
 def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any, eval_dataset: Any) -> None:
@@ -29,8 +29,8 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
             Rows to evaluate on.
 
     Raises:
-        ImportError: If vLLM is asked for and not installed.
-        TypeError: If a dataset is none.
+        ImportError: If vLLM is requested and not installed.
+        TypeError: If a dataset has the wrong type.
         ValueError: If a dataset lacks a column.
     """
     if args.use_vllm and not is_vllm_available():
@@ -47,8 +47,8 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
     prompts = (args.generation_batch_size or 0) // (args.num_generations or 1)
     if isinstance(train_dataset, Dataset) and len(train_dataset) < prompts:
         raise ValueError(
-            f"`train_dataset` has {len(train_dataset)} prompts, fewer than the {prompts} of one generation batch, so no step could be "
-            f"made; lower `per_device_train_batch_size` or `gradient_accumulation_steps`, or raise `num_generations`."
+            f"`train_dataset` has {len(train_dataset)} prompts, fewer than the {prompts} of one generation batch, so no step is "
+            f"possible; lower `per_device_train_batch_size` or `gradient_accumulation_steps`, or raise `num_generations`."
         )
 
 
@@ -59,7 +59,7 @@ def _check_columns(name: str, dataset: Any) -> None:
             f"problems."
         )
     columns = dataset.column_names
-    if columns is None:  # of a stream, known with its first row
+    if columns is None:  # the columns of a stream are known after its first row
         return
     if "prompt" not in columns or not set(_JUDGED_BY) & set(columns):
         raise ValueError(
@@ -70,14 +70,14 @@ def _check_columns(name: str, dataset: Any) -> None:
 
 def find_execution_reward(reward_funcs: Sequence[Any]) -> ExecutionReward:
     """
-    Returns the reward function that knows the feedback of each answer.
+    Finds the reward function that stores the feedback of each answer.
 
     Args:
         reward_funcs (`Sequence`):
             Reward functions of the trainer.
 
     Raises:
-        ValueError: If none or several are of [`execution_reward`].
+        ValueError: If not exactly one is an [`execution_reward`].
     """
     found = [reward for reward in reward_funcs if isinstance(reward, ExecutionReward)]
     if len(found) != 1:
@@ -90,7 +90,7 @@ def find_execution_reward(reward_funcs: Sequence[Any]) -> ExecutionReward:
 
 def context_length(model: PreTrainedModel, args: OnlineReflectionDistillConfig) -> int:
     """
-    Returns the most tokens that a prompt and its completion may have together.
+    Returns the maximum number of tokens of a prompt and its completion together.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
@@ -104,15 +104,15 @@ def context_length(model: PreTrainedModel, args: OnlineReflectionDistillConfig) 
 
 def check_prompt_lengths(trainer: GRPOTrainer, dataset: Any, max_positions: int) -> None:
     """
-    Checks that each prompt leaves room for a completion.
+    Checks that every prompt leaves room for a completion.
 
     Args:
         trainer ([`~trl.GRPOTrainer`]):
-            Trainer, whose tokenizer and chat template count.
+            Trainer with the tokenizer and chat template.
         dataset ([`~datasets.Dataset`]):
-            Rows to train on; those of a stream are not looked at.
+            Training rows. The rows of a stream are not checked.
         max_positions (`int`):
-            Length of the model's context.
+            Context length of the model.
 
     Raises:
         ValueError: If a prompt is too long.

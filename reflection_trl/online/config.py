@@ -1,4 +1,4 @@
-"""Settings of online reflection self-distillation."""
+"""Defines the settings of online reflection self-distillation."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,57 +16,61 @@ class OnlineReflectionDistillConfig(GRPOConfig):
     r"""
     Configuration of the [`OnlineReflectionDistillTrainer`].
 
-    This class includes only the parameters that are specific to online reflection self-distillation. For the others, see
-    [`~trl.GRPOConfig`] and [`~transformers.TrainingArguments`]. "SDPO" is
-    [Reinforcement Learning via Self-Distillation](https://huggingface.co/papers/2601.20802).
+    This class contains only the parameters that are specific to online reflection self-distillation. For the others,
+    see [`~trl.GRPOConfig`] and [`~transformers.TrainingArguments`]. "SDPO" is [Reinforcement Learning via
+    Self-Distillation](https://huggingface.co/papers/2601.20802).
 
     Parameters:
         > Parameters that control the loss
 
         distillation_weight (`float`, *optional*, defaults to `0.1`):
-            Weight `w` of the divergence from the teacher, in [0, 1]: the loss is `(1 - w) * policy + w * divergence`. 0 is GRPO, 1
-            is distillation alone. SDPO's best for small models is 0.1.
+            Weight `w` of the divergence from the teacher, in [0, 1]: the loss is `(1 - w) * policy + w * divergence`.
+            0 is GRPO, 1 is distillation alone. 0.1 is SDPO's best value for small models.
         distillation_beta (`float`, *optional*, defaults to `1.0`):
-            Divergence: 0 is KL(teacher || student), 1 is KL(student || teacher), as in SDPO, between is the generalized
-            Jensen-Shannon divergence. Not `beta`, which is GRPO's weight of the divergence from the reference model.
+            Divergence: 0 is KL(teacher || student), 1 is KL(student || teacher), as in SDPO, values between are the
+            generalized Jensen-Shannon divergence. This is not `beta`, GRPO's weight of the divergence from the
+            reference model.
         distillation_temperature (`float`, *optional*, defaults to `1.0`):
-            Softens both distributions in the divergence, which is not rescaled.
+            Temperature of both distributions in the divergence, which is not rescaled.
 
         > Parameters that control the teacher
 
         teacher (`str`, *optional*, defaults to `"ema"`):
-            Whose predictions are distilled: `ema`, a moving average of the model being trained, `base`, the model as it was before
-            training (the adapter disabled, or a frozen copy of the trained weights), `trust-region`, a mixture of the logits of
-            both ends, SDPO's best, or `live`, the model being trained, with which SDPO diverges.
+            Model whose predictions are distilled: `ema`, a moving average of the model in training, `base`, the model
+            before training (the adapter disabled, or a frozen copy of the trained weights), `trust-region`, a mixture
+            of the logits of the live and the initial model, which is SDPO's best, or `live`, the model in training,
+            with which SDPO diverges.
         teacher_update_rate (`float`, *optional*, defaults to `0.01`):
-            Share of the live weights that enters the `ema` teacher after each step. SDPO.
+            Share of the live weights that is added to the `ema` teacher after each step. Default of SDPO.
         trust_region_weight (`float`, *optional*, defaults to `0.5`):
-            Weight of the initial model's logits in the `trust-region` teacher, in [0, 1]; the rest is the live model's.
+            Weight of the initial model's logits in the `trust-region` teacher, in [0, 1]. The rest is the weight of
+            the live model.
 
         > Parameters that control what the teacher knows
 
         show_feedback (`bool`, *optional*, defaults to `True`):
-            Whether the teacher reads what the tests said of the student's answer.
+            Whether the teacher reads the test output of the student's answer.
         show_peer (`bool`, *optional*, defaults to `True`):
-            Whether the teacher reads an answer of the same group that passes, where there is one.
+            Whether the teacher reads a passing answer of the same group, if there is one.
         show_attempt (`bool`, *optional*, defaults to `False`):
-            Whether the teacher reads the failed answer itself. With it in view, SDPO's teacher copies it.
+            Whether the teacher reads the failed answer. SDPO's teacher copies it if it does.
         max_feedback_length (`int`, *optional*, defaults to `2000`):
-            Characters of the feedback that the teacher reads. SDPO.
+            Maximum number of characters of the feedback that the teacher reads. Default of SDPO.
         teach_passed (`bool`, *optional*, defaults to `False`):
-            Whether answers that pass are taught, too, by a teacher that reads a passing peer. SDPO does.
+            Whether to distill on passing answers too, with a teacher that reads another passing answer, as SDPO does.
 
         > Parameters that control second turns
 
         repair_failed (`bool`, *optional*, defaults to `False`):
-            Whether the model repairs each of its failed answers in view of the feedback, which costs a second round of generation. A
-            repair that passes is a peer for the teacher, also where no answer of the group passes, and is written to
-            `output_dir/reflections` as a reflection row for [`ReflectionDistillTrainer`]. It has no reward and no gradient of its own.
+            Whether the model repairs each of its failed answers with the feedback, in a second round of generation.
+            The teacher can read a passing repair as a peer, even if no answer of the group passes, and it is written
+            to `output_dir/reflections` as a reflection row for [`ReflectionDistillTrainer`]. It has no reward and no
+            gradient.
 
         > Parameters that control the rollouts on disk
 
         save_rollouts (`bool`, *optional*, defaults to `True`):
-            Whether each rollout is written to `output_dir/rollouts`, with its feedback, reward and advantage.
+            Whether to write each rollout to `output_dir/rollouts`, with its feedback, reward and advantage.
 
     > [!NOTE]
     > These parameters have default values different from [`~trl.GRPOConfig`]:
@@ -74,7 +78,7 @@ class OnlineReflectionDistillConfig(GRPOConfig):
     """
 
     logging_steps: float = field(
-        default=1, metadata={"help": "Log every so many steps: each one is a new batch of rollouts."}
+        default=1, metadata={"help": "Log every N steps. Each step is a new batch of rollouts."}
     )
 
     # Parameters that control the loss
@@ -82,62 +86,63 @@ class OnlineReflectionDistillConfig(GRPOConfig):
         default=0.1,
         metadata={
             "help": "Weight `w` of the divergence from the teacher, in [0, 1]: the loss is `(1 - w) * policy + w * divergence`. "
-            "0 is GRPO, 1 is distillation alone. SDPO's best for small models is 0.1."
+            "0 is GRPO, 1 is distillation alone. 0.1 is SDPO's best value for small models."
         },
     )
     distillation_beta: float = field(
         default=1.0,
         metadata={
-            "help": "Divergence: 0 is KL(teacher || student), 1 is KL(student || teacher), as in SDPO, between is the "
-            "generalized Jensen-Shannon divergence. Not `beta`, GRPO's weight of the divergence from the reference model."
+            "help": "Divergence: 0 is KL(teacher || student), 1 is KL(student || teacher), as in SDPO, values between are the "
+            "generalized Jensen-Shannon divergence. This is not `beta`, GRPO's weight of the divergence from the reference model."
         },
     )
     distillation_temperature: float = field(
-        default=1.0, metadata={"help": "Softens both distributions in the divergence, which is not rescaled."}
+        default=1.0, metadata={"help": "Temperature of both distributions in the divergence, which is not rescaled."}
     )
 
     # Parameters that control the teacher
     teacher: str = field(
         default="ema",
         metadata={
-            "help": "Whose predictions are distilled: 'ema', a moving average of the model being trained, 'base', the model as it "
-            "was before training, 'trust-region', a mixture of the logits of both ends, SDPO's best, or 'live', the model being "
-            "trained, with which SDPO diverges.",
+            "help": "Model whose predictions are distilled: 'ema', a moving average of the model in training, 'base', the model "
+            "before training, 'trust-region', a mixture of the logits of the live and the initial model, which is SDPO's best, or "
+            "'live', the model in training, with which SDPO diverges.",
             "choices": TEACHERS,
         },
     )
     teacher_update_rate: float = field(
         default=0.01,
-        metadata={"help": "Share of the live weights that enters the 'ema' teacher after each step. SDPO."},
+        metadata={
+            "help": "Share of the live weights that is added to the 'ema' teacher after each step. Default of SDPO."
+        },
     )
     trust_region_weight: float = field(
         default=0.5,
         metadata={
-            "help": "Weight of the initial model's logits in the 'trust-region' teacher, in [0, 1]; the rest is the live model's."
+            "help": "Weight of the initial model's logits in the 'trust-region' teacher, in [0, 1]. The rest is that of the live model."
         },
     )
 
     # Parameters that control what the teacher knows
     show_feedback: bool = field(
-        default=True, metadata={"help": "Whether the teacher reads what the tests said of the student's answer."}
+        default=True, metadata={"help": "Whether the teacher reads the test output of the student's answer."}
     )
     show_peer: bool = field(
         default=True,
-        metadata={"help": "Whether the teacher reads an answer of the same group that passes, where there is one."},
+        metadata={"help": "Whether the teacher reads a passing answer of the same group, if there is one."},
     )
     show_attempt: bool = field(
         default=False,
-        metadata={
-            "help": "Whether the teacher reads the failed answer itself. With it in view, SDPO's teacher copies it."
-        },
+        metadata={"help": "Whether the teacher reads the failed answer. SDPO's teacher copies it if it does."},
     )
     max_feedback_length: int = field(
-        default=2000, metadata={"help": "Characters of the feedback that the teacher reads. SDPO."}
+        default=2000,
+        metadata={"help": "Maximum number of characters of the feedback that the teacher reads. Default of SDPO."},
     )
     teach_passed: bool = field(
         default=False,
         metadata={
-            "help": "Whether answers that pass are taught, too, by a teacher that reads a passing peer. SDPO does."
+            "help": "Whether to distill on passing answers too, with a teacher that reads another passing answer, as SDPO does."
         },
     )
 
@@ -145,9 +150,8 @@ class OnlineReflectionDistillConfig(GRPOConfig):
     repair_failed: bool = field(
         default=False,
         metadata={
-            "help": "Whether the model repairs each of its failed answers in view of the feedback, which costs a second round of "
-            "generation. A repair that passes is a peer for the teacher and is written to `output_dir/reflections` as a "
-            "reflection row."
+            "help": "Whether the model repairs each of its failed answers with the feedback, in a second round of generation. The "
+            "teacher can read a passing repair as a peer, and it is written to `output_dir/reflections` as a reflection row."
         },
     )
 
@@ -155,7 +159,7 @@ class OnlineReflectionDistillConfig(GRPOConfig):
     save_rollouts: bool = field(
         default=True,
         metadata={
-            "help": "Whether each rollout is written to `output_dir/rollouts`, with its feedback, reward and advantage."
+            "help": "Whether to write each rollout to `output_dir/rollouts`, with its feedback, reward and advantage."
         },
     )
 
@@ -173,7 +177,7 @@ class OnlineReflectionDistillConfig(GRPOConfig):
         if self.num_generations is not None and self.num_generations < 2:
             raise ValueError(
                 f"`num_generations` is {self.num_generations}, but rewards are compared within a group of answers to one prompt; "
-                f"draw at least 2."
+                f"sample at least 2."
             )
         if self.distillation_weight > 0 and not (self.show_feedback or self.show_peer or self.show_attempt):
             raise ValueError(
@@ -182,7 +186,7 @@ class OnlineReflectionDistillConfig(GRPOConfig):
             )
         if self.remove_unused_columns:
             raise ValueError(
-                "`remove_unused_columns` is on, which would take the tests away from the reward; leave it at False."
+                "`remove_unused_columns` is on, which would remove the tests that the reward needs; leave it at False."
             )
         check_bf16(self)
         super().__post_init__()

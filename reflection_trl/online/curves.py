@@ -1,4 +1,4 @@
-"""The curves and figures of an online training: solve rate, signal, divergence, entropy."""
+"""Plots the curves of online training and summarizes its figures: solve rate, signal, divergence, entropy."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from ..training.curves import BLUE, GRAY, GREEN, ORANGE, read_series, smooth
 
 
-# What a run is about, with its title and how it is read
+# The main quantities of a run, with their titles
 _SUMMARY = (
     ("execution/pass_rate", "solve rate of the rollouts"),
     ("reward", "reward"),
@@ -34,7 +34,7 @@ _PANELS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
 
 def summarize_online(log_history: list[dict[str, Any]]) -> list[tuple[str, float, float, str]]:
     """
-    Returns what an online training changed, in a few figures.
+    Returns the main figures of online training, at its start and end.
 
     Args:
         log_history (`list[dict]`):
@@ -59,13 +59,13 @@ def summarize_online(log_history: list[dict[str, Any]]) -> list[tuple[str, float
 
 def plot_online(log_history: list[dict[str, Any]], file: str | os.PathLike[str]) -> Path:
     """
-    Draws the curves of an online training.
+    Plots the curves of online training.
 
     Args:
         log_history (`list[dict]`):
             `trainer.state.log_history`, or the same key of `trainer_state.json`.
         file (`str` or `os.PathLike`):
-            Image to write.
+            Image file to write.
 
     Returns:
         `Path`: The image.

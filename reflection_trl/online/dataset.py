@@ -1,4 +1,4 @@
-"""Problems as the rows that TRL's online trainers read, and back."""
+"""Converts problems to rows for TRL's online trainers, and back."""
 
 import dataclasses
 import logging
@@ -12,9 +12,9 @@ from ..problems import Example, Problem, load_problems
 
 logger = logging.getLogger(__name__)
 
-# What the prompt says already, what only a person looks for, and the solution, which no reward needs
+# Fields that are part of the prompt, fields for people, and the solution, which no reward needs
 _NOT_IN_ROWS = ("instruction", "reference", "source", "license")
-_NAMED = 5  # problems that a message names
+_NAMED = 5  # problems to list in a message
 
 
 def load_problems_for_rl(
@@ -28,7 +28,7 @@ def load_problems_for_rl(
     """
     Loads problems as a dataset for `GRPOTrainer`, `RLOOTrainer` and `SDPOTrainer`.
 
-    Each row holds the request as `prompt`, and in further columns what [`execution_reward`] judges an answer by.
+    Each row has the request as `prompt`, and other columns with which [`execution_reward`] scores an answer.
 
     ```python
     >>> from reflection_trl import load_problems_for_rl
@@ -40,28 +40,28 @@ def load_problems_for_rl(
 
     Args:
         source (`str`, `PathLike`, `Dataset` or an iterable of `dict` or [`~reflection_trl.problems.Problem`]):
-            Whatever [`~reflection_trl.problems.load_problems`] reads.
+            A source for [`~reflection_trl.problems.load_problems`].
         system_prompt (`str`, *optional*):
             System message of each prompt.
         conversational (`bool`, *optional*, defaults to `True`):
-            Prompts are messages, which the trainer renders with the model's chat template. Set to `False` for plain text, as a base
-            model reads it.
+            Whether prompts are messages, which the trainer renders with the model's chat template. Set to `False` for
+            plain text, for a base model.
         skip_invalid (`bool`, *optional*, defaults to `False`):
-            Leave out, with a warning, problems without tests and rows that make no valid problem, instead of raising.
+            Whether to skip problems without tests and rows that are not valid problems, with a warning, instead of
+            raising an error.
         **options:
-            Further options of [`~reflection_trl.problems.load_problems`], such as `mapping`, `columns`, `split` and `limit`.
+            Other options of [`~reflection_trl.problems.load_problems`], such as `mapping`, `columns`, `split` and
+            `limit`.
 
     Returns:
-        [`~datasets.Dataset`]: One row a problem, with the columns `prompt`, `problem_id`, `language`, and, where any problem has
-        them, `tests`, `examples` and `entry_point`.
+        [`~datasets.Dataset`]: One row per problem, with the columns `prompt`, `problem_id`, `language`, and, if any
+        problem has them, `tests`, `examples` and `entry_point`.
 
     Raises:
-        ValueError: If the source cannot be read, or a problem has nothing that an answer could be judged by.
+        ValueError: If the source cannot be read, or a problem has neither tests nor examples.
     """
     if system_prompt is not None and not conversational:
-        raise ValueError(
-            "`system_prompt` needs messages to stand in: leave `conversational` at True, or leave it out."
-        )
+        raise ValueError("`system_prompt` needs prompts of messages: leave `conversational` at True, or leave it out.")
     problems = list(load_problems(source, skip_invalid=skip_invalid, **options))
     untested = [problem for problem in problems if not problem.has_tests]
     if untested:
@@ -74,7 +74,7 @@ def load_problems_for_rl(
             raise ValueError(
                 f"{message} Add `tests` or `examples`, or pass `skip_invalid=True` to train on the others."
             )
-        logger.warning("%s Left out.", message)
+        logger.warning("%s They are skipped.", message)
     return to_dataset([problem for problem in problems if problem.has_tests], system_prompt, conversational)
 
 
@@ -97,14 +97,14 @@ def to_dataset(problems: Sequence[Problem], system_prompt: str | None = None, co
         if conversational:
             prompt = [*system, {"role": "user", "content": prompt}]
         rows.append({"prompt": prompt, **problem_to_columns(problem)})
-    # A column that no problem fills would have no type
+    # A column without any value would have no type
     filled = [name for name in rows[0] if any(row[name] not in (None, "", []) for row in rows)] if rows else []
     return Dataset.from_list([{name: row[name] for name in filled} for row in rows])
 
 
 def problem_to_columns(problem: Problem) -> dict[str, Any]:
     """
-    Returns what a reward has to know of a problem, as columns of a dataset.
+    Converts a problem to the dataset columns that a reward needs.
 
     Args:
         problem ([`~reflection_trl.problems.Problem`]):
@@ -121,11 +121,12 @@ def problem_to_columns(problem: Problem) -> dict[str, Any]:
 
 def columns_to_problems(columns: dict[str, Sequence[Any]], num_rows: int) -> list[Problem]:
     """
-    Returns the problems that a trainer hands to a reward function, column by column. The reverse of [`problem_to_columns`].
+    Converts the dataset columns that a trainer passes to a reward function back to problems. Inverse of
+    [`problem_to_columns`].
 
     Args:
         columns (`dict[str, Sequence]`):
-            Columns of the dataset; those that no problem has are ignored.
+            Columns of the dataset. Columns that are not fields of a problem are ignored.
         num_rows (`int`):
             Number of rows.
 

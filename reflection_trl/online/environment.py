@@ -1,4 +1,7 @@
-"""Multi-turn repair: a tool by which a model runs its program during a rollout, reads what the tests say, and corrects it."""
+"""
+Implements multi-turn repair: a tool with which a model runs its program during a rollout, reads the test output, and
+corrects it.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,11 +18,11 @@ def repair_environment(
     *, workers: int | None = None, limits: Limits | None = None, execute: Execute | None = None
 ) -> "Callable[[], RepairEnvironment]":
     """
-    Returns an `environment_factory` for `GRPOTrainer` with which a rollout runs, reads and repairs.
+    Returns an `environment_factory` for `GRPOTrainer` that lets a model run and repair its program during a rollout.
 
-    The model may call the tool `run_tests` as often as `max_tool_calling_iterations` allows, and answers with its final program,
-    which [`execution_reward`] judges. The model's chat template has to support tools, as Qwen's do. TRL calls `environment_factory`
-    experimental.
+    The model can call the tool `run_tests` up to `max_tool_calling_iterations` times, and then answers with its final
+    program, which [`execution_reward`] scores. The model's chat template must support tools, as Qwen's do.
+    `environment_factory` is experimental in TRL.
 
     ```python
     from trl import GRPOConfig, GRPOTrainer
@@ -36,14 +39,14 @@ def repair_environment(
 
     Args:
         workers (`int`, *optional*):
-            Programs that run at a time.
+            Number of programs that run at a time.
         limits ([`~reflection_trl.sandbox.Limits`], *optional*):
-            What each program may use.
+            Resource limits of each program.
         execute ([`~reflection_trl.languages.execution.Execute`], *optional*):
-            Runs programs in place of a sandbox opened here.
+            Runs programs in place of a new sandbox.
 
     Raises:
-        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If no isolation holds on this machine.
+        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If no isolation mechanism works on this machine.
     """
     judge = AnswerJudge(workers=workers, limits=limits, execute=execute)
     return lambda: RepairEnvironment(judge)
@@ -51,9 +54,9 @@ def repair_environment(
 
 class RepairEnvironment:
     """
-    One rollout's view of its problem: see [`repair_environment`].
+    Represents the problem of one rollout to the model: see [`repair_environment`].
 
-    TRL offers the public methods beside `reset` to the model as tools, and shows it their docstrings.
+    TRL offers all public methods except `reset` to the model as tools, with their docstrings.
     """
 
     def __init__(self, judge: AnswerJudge):
@@ -62,10 +65,11 @@ class RepairEnvironment:
 
     def reset(self, **row: Any) -> None:
         """
-        Begins a rollout.
+        Starts a rollout.
 
         Args:
-            row: The problem's columns.
+            **row (`Any`):
+                Columns of the problem.
         """
         self._row = row
 

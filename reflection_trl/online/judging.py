@@ -1,4 +1,4 @@
-"""Runs what a model wrote against the tests of its problem, many answers at a time."""
+"""Runs completions against the tests of their problems, many at a time."""
 
 import asyncio
 import dataclasses
@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 
 Credit = Literal["all", "fraction"]
 _T = TypeVar("_T")
-# Each of them is three tries of the sandbox
+# Each attempt is three attempts of the sandbox
 _ATTEMPTS = 3
-_PAUSE = 1.0  # seconds, doubled each time
+_PAUSE = 1.0  # seconds, doubled after each attempt
 
 NO_CODE = "no_code"
 SANDBOX_FAILED = "sandbox_failed"
@@ -34,24 +34,24 @@ SANDBOX_FAILED = "sandbox_failed"
 @dataclass(frozen=True)
 class Outcome:
     """
-    What running an answer gave.
+    Holds the result of running an answer.
 
     Args:
         kind (`str`):
-            `"none"` where it passed, the [`~reflection_trl.feedback.FeedbackKind`] of its failure, `"no_code"`, or `"sandbox_failed"`
-            where the sandbox could not run it, which says nothing of the answer.
+            `"none"` if it passed, the [`~reflection_trl.feedback.FeedbackKind`] of its failure, `"no_code"`, or
+            `"sandbox_failed"` if the sandbox could not run it, which does not count against the answer.
         score (`float`):
-            Fraction of the tests that passed; 1 or 0 unless fractions were asked for.
+            Fraction of the tests that passed; 1 or 0 unless `credit` is `"fraction"`.
         text (`str`):
-            The feedback as a model reads it.
+            Feedback in the form for a model.
         code (`str`):
-            The program that was run.
+            Program that ran.
         well_formed (`bool`):
-            Whether the program stands in one closed fence of its language.
+            Whether the program is in one closed fence of its language.
         feedback ([`~reflection_trl.feedback.Feedback`], *optional*):
-            The whole record, where a program was run.
+            Complete feedback, if a program ran.
         suspicious (`tuple[str]`):
-            What the program touches that honest ones do not, whether it passed or not.
+            Names in the program that legitimate programs do not use, whether it passed or not.
     """
 
     kind: str
@@ -69,31 +69,32 @@ class Outcome:
 
     @property
     def is_judged(self) -> bool:
-        """Returns whether this says anything of the answer."""
+        """Returns whether the answer was scored, and not lost to a failure of the sandbox."""
         return self.kind != SANDBOX_FAILED
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the outcome as plain data, as a rollout on disk holds it."""
+        """Returns the outcome as plain data, as stored in a rollout file."""
         record = self.feedback.to_dict() if self.feedback is not None else None
         return {**{f.name: getattr(self, f.name) for f in dataclasses.fields(self)}, "feedback": record}
 
 
 class AnswerJudge:
     """
-    Judges answers to problems in a sandbox of its own, which is opened once for each process that uses it.
+    Scores answers to problems in its own sandbox, which is opened once per process.
 
     Args:
         credit (`str`, *optional*, defaults to `"all"`):
-            `"fraction"` to count the tests that a failed answer passes, for which it is run once more.
+            `"fraction"` counts the tests that a failed answer passes, for which it runs once more.
         workers (`int`, *optional*):
-            Programs that run at a time; the processors of this machine, divided among the processes of a distributed run.
+            Number of programs that run at a time; by default the CPU cores of this machine, divided among the
+            processes of a distributed run.
         limits ([`~reflection_trl.sandbox.Limits`], *optional*):
-            What each program may use; by default what its language needs.
+            Resource limits of each program; by default those of its language.
         execute ([`~reflection_trl.languages.execution.Execute`], *optional*):
-            Runs programs in place of a sandbox of its own, which tests need.
+            Runs programs in place of a new sandbox, for tests.
 
     Raises:
-        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If no isolation holds on this machine.
+        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If no isolation mechanism works on this machine.
     """
 
     def __init__(
@@ -114,37 +115,37 @@ class AnswerJudge:
         run_coroutine(self._open())
 
     def __getstate__(self) -> dict[str, Any]:
-        # A process that this is sent to opens a sandbox there
+        # The receiving process opens its own sandbox
         return {**self.__dict__, "_executor": None, "_owner": 0}
 
     def judge(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[Outcome]:
         """
-        Judges answers, whether or not an event loop runs in this thread.
+        Scores answers, with or without a running event loop in this thread.
 
         Args:
             problems (`Sequence[Problem]`):
-                The problem of each answer.
+                Problem of each answer.
             texts (`Sequence[str]`):
-                What the model wrote.
+                Completions.
         """
         return run_coroutine(self.judge_async(problems, texts))
 
     async def judge_async(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[Outcome]:
         """
-        Judges answers, all at a time: as many programs run as there are workers, and the others wait.
+        Scores answers concurrently: one program per worker runs at a time, and the others wait.
 
         Args:
             problems (`Sequence[Problem]`):
-                The problem of each answer.
+                Problem of each answer.
             texts (`Sequence[str]`):
-                What the model wrote.
+                Completions.
 
         Returns:
-            `list[Outcome]`: In the order of the answers.
+            `list[Outcome]`: Outcomes in the order of the answers.
 
         Raises:
-            ValueError: If the machine lacks a language's compiler.
-            [`~reflection_trl.sandbox.SandboxError`]: If the sandbox could not run a single program.
+            ValueError: If the machine lacks a compiler of a language.
+            [`~reflection_trl.sandbox.SandboxError`]: If the sandbox could not run any program.
         """
         for language in {problem.language for problem in problems}:
             if (missing := get_language(language).missing()) is not None:
@@ -173,8 +174,8 @@ class AnswerJudge:
                 return outcomes
         if len(left) == len(texts):
             raise SandboxError(
-                f"The sandbox could not run any of {len(texts)} programs, so they have no reward ({error}); training can be resumed "
-                f"from its last checkpoint when the machine is in order."
+                f"The sandbox could not run any of {len(texts)} programs, so they have no reward ({error}); fix the machine, and resume "
+                f"training from its last checkpoint."
             ) from error
         logger.warning(
             "The sandbox could not run %d of %d programs; they have no reward: %s", len(left), len(texts), error
@@ -182,7 +183,7 @@ class AnswerJudge:
         return outcomes
 
     def close(self) -> None:
-        """Closes the sandbox, which otherwise ends with the process. The next use opens another."""
+        """Closes the sandbox, which otherwise ends with the process. The next use opens a new one."""
         if self._executor is not None and self._owner == os.getpid():
             run_coroutine(self._executor.__aexit__())
         self._executor = None
@@ -191,7 +192,7 @@ class AnswerJudge:
         answer = read_answer(without_thoughts(text), problem.language, problem.entry_point)
         fence = get_language(problem.language).fences[0]
         if not answer.code.strip():
-            return Outcome(NO_CODE, text=f"The answer holds no ```{fence} code block.")
+            return Outcome(NO_CODE, text=f"The answer has no ```{fence} code block.")
         well_formed = answer.closed and not answer.foreign
         if self.credit == "fraction":
             feedback, score = await _judge_each(problem, answer.code, execute)
@@ -232,5 +233,5 @@ async def _judge_each(problem: Problem, code: str, execute: Execute) -> tuple[Fe
         if first is None or (first.passed and not feedback.passed):
             first = feedback
     assert first is not None  # the problem has tests
-    # That all tests passed is said by the judge alone
+    # Only the judge decides that all tests passed
     return first, 1.0 if first.passed else min(passed / total, 1 - 1 / (total + 1))

@@ -1,4 +1,7 @@
-"""A forward pass that gives the log-probabilities of a policy and its divergence from a teacher, from one run of the backbone."""
+"""
+Adds a forward pass that computes the log-probabilities of a policy and its divergence from a teacher in one backbone
+pass.
+"""
 
 import functools
 import types
@@ -17,17 +20,17 @@ from ..training.losses import Head
 @dataclass
 class TaughtCausalLMOutput(FusedCausalLMOutput):
     """
-    TRL's output of a fused language-model head, and the divergence from a teacher.
+    Output of TRL's fused language model head, with the divergence from a teacher.
 
     Args:
         divergence_loss (`torch.Tensor`, scalar):
             Weighted sum of the divergences.
         divergence (`torch.Tensor` of shape `(N,)`):
-            Divergence of each taught token in nats, without gradient.
+            Divergence of each distilled token in nats, without gradient.
         agree (`torch.Tensor` of shape `(N,)`):
-            Whether teacher and student have the same first choice.
+            Whether teacher and student have the same top-1 token.
         taught_nll (`torch.Tensor` of shape `(N,)`):
-            The student's negative log-likelihood of each taught token, without gradient.
+            Negative log-likelihood of each distilled token under the student, without gradient.
     """
 
     divergence_loss: torch.Tensor | None = None
@@ -38,15 +41,15 @@ class TaughtCausalLMOutput(FusedCausalLMOutput):
 
 def add_taught_forward(model: PreTrainedModel) -> None:
     """
-    Lets a model with TRL's fused head take the divergence from a teacher in the same forward pass.
+    Makes a model with TRL's fused head compute the divergence from a teacher in the same forward pass.
 
-    `model(..., fused_lm_head=True, taught=LossInputs(...))` returns a [`TaughtCausalLMOutput`], for which all predictions of
-    `taught` have to be a student's; without `taught` the forward pass is the one before. The divergence is taken inside the forward
-    pass, where the hooks of DDP and FSDP expect the parameters.
+    `model(..., fused_lm_head=True, taught=LossInputs(...))` returns a [`TaughtCausalLMOutput`]. All predictions of
+    `taught` must be a student's. Without `taught` the forward pass is unchanged. The divergence is computed inside the
+    forward pass, where the hooks of DDP and FSDP expect the parameters.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
-            Model that `trl.trainer.utils.add_fused_lm_head` was applied to, without PEFT around it; changed in place.
+            Model after `trl.trainer.utils.add_fused_lm_head`, without PEFT around it. It is changed in place.
     """
     scaling = logit_scaling(model)
     fused_forward = model.forward
@@ -75,16 +78,17 @@ def add_taught_forward(model: PreTrainedModel) -> None:
 
 def mixed_prediction(first: TeacherPredictions, second: TeacherPredictions, weight: float) -> TeacherPredictions:
     """
-    Returns hidden states and a head whose logits are a mixture of two predictions' logits.
+    Returns hidden states and a head whose logits are a mixture of the logits of two predictions.
 
-    The logits `(1 - w) W1 h1 + w W2 h2` are those of the head `[W1 W2]` on the states `[(1 - w) h1, w h2]`. Where both have the
-    same weights, as under LoRA, it is enough to mix the hidden states. A cap of the logits is applied to the mixture.
+    The logits `(1 - w) W1 h1 + w W2 h2` are those of the head `[W1 W2]` on the states `[(1 - w) h1, w h2]`. If both
+    heads have the same weights, as with LoRA, only the hidden states are mixed. A cap of the logits is applied to the
+    mixture.
 
     Args:
         first ([`~reflection_trl.training.forward.TeacherPredictions`]):
-            The live model's hidden states and head.
+            Hidden states and head of the live model.
         second ([`~reflection_trl.training.forward.TeacherPredictions`]):
-            The other's; its head may be `"base"`.
+            Those of the other model; its head may be `"base"`.
         weight (`float`):
             Weight of the second, in [0, 1].
     """

@@ -1,4 +1,4 @@
-"""How many of a problem's tests an answer passes."""
+"""Counts the tests of a problem that an answer passes."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ from ..problems import Problem
 from ..python_code import parse_python
 
 
-# Failures that the other tests would meet too, after another ten seconds in the case of a timeout
+# Failures that the other tests would repeat; a timeout would take another ten seconds each
 _HOPELESS = (FeedbackKind.SYNTAX, FeedbackKind.TIMEOUT, FeedbackKind.MEMORY, FeedbackKind.OUTPUT_LIMIT)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -19,9 +19,9 @@ async def count_passed_tests(problem: Problem, code: str, feedback: Feedback, ex
     """
     Counts the tests in a problem's `tests` that an answer passes.
 
-    Each `assert` of Python tests counts, at the top level or in the body of a function such as `check`, and so does a statement that
-    holds several, such as a loop. Where the answer has failed, all of them run once more, each on its own. Tests that are no
-    asserts, and those of other languages, count as one.
+    Each `assert` of Python tests counts, at the top level or in the body of a function such as `check`. A statement
+    with several asserts, such as a loop, counts as one. If the answer failed, all tests run once more, each
+    separately. Tests without asserts, and tests in other languages, count as one.
 
     Args:
         problem ([`~reflection_trl.problems.Problem`]):
@@ -29,15 +29,16 @@ async def count_passed_tests(problem: Problem, code: str, feedback: Feedback, ex
         code (`str`):
             The answer's code.
         feedback ([`~reflection_trl.feedback.Feedback`]):
-            How it ended when the tests were run as they are.
+            Outcome of the run with the unchanged tests.
         execute ([`~reflection_trl.languages.execution.Execute`]):
             Runs programs.
 
     Returns:
-        `tuple[int, int]`: Tests that passed, and all tests. Where they cannot all be run, since one of them takes too long or ends
-        the program, those before the first failure; none where the first failure was a syntax error or a limit.
+        `tuple[int, int]`: Number of passed tests, and of all tests. If they cannot all run, because one takes too long
+        or ends the program, the tests before the first failure count as passed; none if the first failure was a syntax
+        error or a limit.
     """
-    # Nobody but the checks' own process knows it: their source is never in the program's process
+    # Only the process of the checks knows the token: the source of the checks is never in the program's process
     token = f"passed_{secrets.token_hex(8)}"
     counting = counting_tests(problem.tests, token) if problem.language == "python" else None
     if counting is None:
@@ -50,7 +51,7 @@ async def count_passed_tests(problem: Problem, code: str, feedback: Feedback, ex
     run = await execute(problem.language, code, source, entry_point=problem.entry_point)
     counted = re.fullmatch(rf"{token} (\d+) (\d+)", run.feedback.message or "")
     if counted is not None and int(counted[2]) > 0:
-        # Asserts that were never reached have not passed: the body of a function stops at an error outside of its asserts
+        # Asserts that were never reached have not passed: a function body stops at an error outside its asserts
         return int(counted[1]), max(int(counted[2]), len(ends))
     if feedback.file == "tests" and feedback.line is not None:
         return sum(end < feedback.line for end in ends), len(ends)
@@ -65,10 +66,11 @@ def counting_tests(tests: str, token: str) -> tuple[str, list[int]] | None:
         tests (`str`):
             Python code.
         token (`str`):
-            An identifier that occurs nowhere else.
+            Identifier that occurs nowhere else.
 
     Returns:
-        `tuple[str, list[int]]`, *optional*: The code, and the last line of each test in `tests`; `None` where there is none.
+        `tuple[str, list[int]]`, *optional*: The code, and the last line of each test in `tests`; `None` if there is no
+        test.
     """
     module = parse_python(tests)
     if module is None:
@@ -79,7 +81,7 @@ def counting_tests(tests: str, token: str) -> tuple[str, list[int]] | None:
         return None
     first = ast.parse(f"{token} = [0, 0]").body
     last = ast.parse(f"raise AssertionError('{token} %d %d' % tuple({token}))").body
-    # `from __future__ import ...` has to stay first
+    # `from __future__ import ...` must stay first
     start = sum(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in module.body[:1])
     module.body = [*module.body[:start], *first, *module.body[start:], *last]
     return ast.unparse(ast.fix_missing_locations(module)), ends

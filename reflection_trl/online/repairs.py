@@ -1,4 +1,7 @@
-"""Second turns: a failed answer is repaired in view of its feedback, and a repair that passes becomes a reflection sequence."""
+"""
+Samples second turns: a failed answer is repaired with its feedback, and a passing repair becomes a reflection
+sequence.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,13 +24,13 @@ FOLDER = "reflections"
 @dataclass(frozen=True)
 class Repair:
     """
-    The second turn of a failed answer.
+    Holds the second turn of a failed answer.
 
     Args:
         text (`str`):
-            What the model wrote in view of the feedback.
+            Completion that repairs the answer.
         outcome ([`Outcome`]):
-            What running it gave.
+            Result of running it.
         language (`str`):
             Language of its program.
     """
@@ -38,7 +41,7 @@ class Repair:
 
     @property
     def answer(self) -> str:
-        """The corrected program in a code block, without the words that lead to it."""
+        """Returns the corrected program in a code block, without the text before it."""
         return fence_code(self.outcome.code.strip(), get_language(self.language).fences[0])
 
 
@@ -48,12 +51,13 @@ def repair_prompt(rollout: Rollout, max_feedback_length: int) -> Any | None:
 
     Args:
         rollout ([`Rollout`]):
-            The answer.
+            Failed answer.
         max_feedback_length (`int`):
-            Characters of the feedback that the model reads.
+            Maximum number of characters of the feedback that the model reads.
 
     Returns:
-        `str` or `list[dict]`, *optional*: In the form of the rollout's prompt; `None` where there is nothing to repair.
+        `str` or `list[dict]`, *optional*: Prompt in the form of the rollout's prompt; `None` if there is nothing to
+        repair.
     """
     outcome, attempt = rollout.outcome, without_thoughts(rollout.completion).strip()
     if not outcome.is_judged or outcome.passed or not outcome.text.strip() or not attempt:
@@ -68,19 +72,19 @@ def repair_prompt(rollout: Rollout, max_feedback_length: int) -> Any | None:
 
 def reflection_row(rollout: Rollout, repair: Repair, step: int) -> dict[str, Any] | None:
     """
-    Returns a failed answer and its repair as a reflection row, which [`ReflectionDistillTrainer`] trains on.
+    Returns a failed answer and its repair as a reflection row for [`ReflectionDistillTrainer`].
 
     Args:
         rollout ([`Rollout`]):
-            The failed answer.
+            Failed answer.
         repair ([`Repair`]):
-            A repair that passes.
+            Passing repair.
         step (`int`):
             Optimizer step for which both were sampled.
 
     Returns:
-        `dict`, *optional*: The row, whose final answer is the corrected program alone; `None` where the prompt is a conversation of
-        several user turns, which a reflection row cannot hold.
+        `dict`, *optional*: The row, whose final answer is the corrected program alone; `None` if the prompt is a
+        conversation with several user turns, which a reflection row cannot contain.
     """
     prompt = rollout.prompt
     asked = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
@@ -113,9 +117,9 @@ def sample_repairs(
     max_positions: int,
 ) -> list[Repair | None]:
     """
-    Samples a second turn for each failed answer of this process, through the trainer's own generation, and runs it.
+    Samples a second turn for each failed answer of this process with the trainer's generation, and runs it.
 
-    Every process has to call this: generation is an exchange between them.
+    Every process must call this function, because generation communicates between processes.
 
     Args:
         trainer ([`~trl.GRPOTrainer`]):
@@ -123,23 +127,23 @@ def sample_repairs(
         judge ([`AnswerJudge`]):
             Runs the repairs.
         inputs (`Sequence[dict]`):
-            The dataset's row of each rollout.
+            Dataset row of each rollout.
         rollouts (`Sequence[Rollout]`):
             Answers of this process.
         max_feedback_length (`int`):
-            Characters of feedback that the model reads.
+            Maximum number of characters of feedback that the model reads.
         max_positions (`int`):
-            Length of the model's context in tokens. A prompt that leaves no room for a completion is not repaired.
+            Context length of the model in tokens. A prompt that leaves no room for a completion is not repaired.
 
     Returns:
-        `list[Repair | None]`: One for each rollout; `None` where nothing was repaired.
+        `list[Repair | None]`: One per rollout; `None` if nothing was repaired.
     """
     prompts = [repair_prompt(rollout, max_feedback_length) for rollout in rollouts]
     numbers = [number for number, prompt in enumerate(prompts) if prompt is not None]
     ids: list[list[int]] = trainer._tokenize_prompts([prompts[number] for number in numbers])[0] if numbers else []
     room = max_positions - (trainer.max_completion_length or 0)
     fitting = [(number, tokens) for number, tokens in zip(numbers, ids, strict=True) if len(tokens) <= room]
-    # A vLLM server slices what it returns by the number of prompts of one process, so all send as many
+    # A vLLM server slices its output by the number of prompts of one process, so all processes send the same number
     most = max(gather_object([len(fitting)]))
     if most == 0:
         return [None] * len(rollouts)

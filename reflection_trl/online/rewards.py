@@ -1,4 +1,4 @@
-"""The reward of code: what happens when it is run against the tests of its problem."""
+"""Implements the reward for code: the result of running it against the tests of its problem."""
 
 import logging
 from collections import Counter, deque
@@ -16,10 +16,10 @@ from .judging import NO_CODE, SANDBOX_FAILED, AnswerJudge, Credit, Outcome
 
 logger = logging.getLogger(__name__)
 
-# Kinds of failure with a metric of their own
+# Failure types with a separate metric
 _KINDS = (NO_CODE, FeedbackKind.SYNTAX.value, FeedbackKind.ASSERTION.value, FeedbackKind.TIMEOUT.value)
-_WATCHED = 20  # calls after which a reward that never varied is reported
-_MOST = 0.5  # share of answers from which a kind of failure is called the reason
+_WATCHED = 20  # calls after which a constant reward is reported
+_MOST = 0.5  # share of answers from which a failure type is named as the cause
 
 
 def execution_reward(
@@ -51,43 +51,48 @@ def execution_reward(
     )
     ```
 
-    The reward is 1 where all tests pass, else 0, or the fraction that passes:
+    The reward is 1 if all tests pass, else 0, or the fraction of tests that pass:
 
         reward = execution + format_weight * format + length_weight * length
 
-    A completion that the sandbox itself fails to run, three times over, has no reward (`None`), with which `GRPOTrainer` and
-    `RLOOTrainer` leave it out of its group; `SDPOTrainer` takes it for 0.
+    If the sandbox fails to run a completion three times, the completion has no reward (`None`): `GRPOTrainer` and
+    `RLOOTrainer` leave it out of its group, and `SDPOTrainer` treats it as 0.
 
-    Each call logs through `log_metric`, where the trainer offers it: `execution/pass_rate`, `execution/score`, `execution/format`,
-    `execution/suspicious` (answers that touch what honest ones do not, passed or not), `execution/length`, `execution/sandbox_failed`, and the share of answers that fail for each reason as `execution/failed/no_code`,
-    `/syntax`, `/assertion`, `/timeout` and `/other`; and through `log_extra`, for the table of completions, `outcome` and `feedback`.
+    Each call logs through `log_metric`, if the trainer provides it: `execution/pass_rate`, `execution/score`,
+    `execution/format`, `execution/suspicious` (share of answers, passed or not, that use names which legitimate
+    programs do not), `execution/length`, `execution/sandbox_failed`, and the share of answers with each failure type
+    as `execution/failed/no_code`, `/syntax`, `/assertion`, `/timeout` and `/other`. Through `log_extra` it logs
+    `outcome` and `feedback` for the table of completions.
 
     Args:
         credit (`str`, *optional*, defaults to `"all"`):
-            `"all"`: 1 where all tests pass, else 0. `"fraction"`: the fraction of tests that pass. Each assert of Python tests counts,
-            and each example of a program that reads standard input; tests in other languages count as one. A failed answer is run
-            once more for it.
+            `"all"`: 1 if all tests pass, else 0. `"fraction"`: the fraction of tests that pass. Each assert of Python
+            tests counts, and each example of a program that reads standard input. Tests in other languages count as
+            one. A failed answer runs once more for this.
         format_weight (`float`, *optional*, defaults to `0.0`):
-            Weight of 1 for code in one closed fence of the problem's language, else 0.
+            Weight of the format term, which is 1 for code in one closed fence of the problem's language, else 0.
         length_weight (`float`, *optional*, defaults to `0.0`):
-            Weight of DAPO's soft overlong punishment (https://huggingface.co/papers/2503.14476): 0 up to `soft_length` tokens, from
-            there down to -1 at `max_completion_length`.
+            Weight of DAPO's soft overlong punishment (https://huggingface.co/papers/2503.14476): 0 up to `soft_length`
+            tokens, then falling to -1 at `max_completion_length`.
         max_completion_length (`int`, *optional*):
-            The trainer's; needed with `length_weight`.
+            Maximum completion length of the trainer; required with `length_weight`.
         soft_length (`int`, *optional*):
-            Tokens that cost nothing. Defaults to three quarters of `max_completion_length`.
+            Number of tokens without a penalty. Defaults to three quarters of `max_completion_length`.
         workers (`int`, *optional*):
-            Programs that run at a time. Defaults to the processors, divided among the processes of a distributed run.
+            Number of programs that run at a time. Defaults to the CPU cores, divided among the processes of a
+            distributed run.
         limits ([`~reflection_trl.sandbox.Limits`], *optional*):
-            What each program may use: `Limits(timeout=5)`. Defaults to what its language needs.
+            Resource limits of each program, such as `Limits(timeout=5)`. Defaults to those of its language.
         run_async (`bool`, *optional*, defaults to `False`):
-            Return an asynchronous reward function, which TRL runs together with other asynchronous ones.
+            Whether to return an asynchronous reward function, which TRL runs concurrently with other asynchronous
+            ones.
         execute ([`~reflection_trl.languages.execution.Execute`], *optional*):
-            Runs programs in place of a sandbox opened here.
+            Runs programs in place of a new sandbox.
 
     Raises:
         ValueError: If a setting is wrong.
-        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If no isolation holds on this machine; the message says how to fix it.
+        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If no isolation mechanism works on this machine. The
+        message gives the fix.
     """
     reward = AsyncExecutionReward if run_async else ExecutionReward
     return reward(
@@ -101,14 +106,14 @@ def execution_reward(
 
 class ExecutionReward:
     """
-    The reward function of [`execution_reward`], which describes its settings.
+    Implements the reward function of [`execution_reward`], which describes its settings.
 
     Attributes:
         outcomes (`list[Outcome]`):
-            What the completions of the last call gave, in their order.
+            Outcomes of the completions of the last call, in order.
     """
 
-    __name__ = "execution_reward"  # by which TRL logs it
+    __name__ = "execution_reward"  # the name in TRL's logs
 
     def __init__(
         self,
@@ -128,7 +133,7 @@ class ExecutionReward:
         self._punish: Callable[..., list[float]] | None = None
         if length_weight:
             if max_completion_length is None:
-                raise ValueError("`length_weight` needs `max_completion_length`, the one that the trainer has.")
+                raise ValueError("`length_weight` needs `max_completion_length`: pass the value of the trainer.")
             soft_length = max_completion_length * 3 // 4 if soft_length is None else soft_length
             if not 0 <= soft_length < max_completion_length:
                 raise ValueError(
@@ -158,19 +163,19 @@ class ExecutionReward:
         **_: Any,
     ) -> list[float | None]:
         """
-        Turns outcomes into rewards, and logs what they are made of.
+        Converts outcomes to rewards, and logs their terms.
 
         Args:
             prompts (`Sequence`):
-                The prompt of each completion; equal ones are a group.
+                Prompt of each completion. Equal prompts form a group.
             outcomes (`list[Outcome]`):
-                What running the completions gave.
+                Results of running the completions.
             completion_ids (`Sequence[Sequence[int]]`, *optional*):
-                Their tokens; needed for `length_weight`.
+                Token ids of the completions; required for `length_weight`.
             log_metric (`Callable`, *optional*):
-                Of the trainer.
+                Logging function of the trainer.
             log_extra (`Callable`, *optional*):
-                Of the trainer.
+                Logging function of the trainer.
 
         Returns:
             `list[float | None]`: Rewards.
@@ -198,7 +203,7 @@ class ExecutionReward:
 
 
 class AsyncExecutionReward(ExecutionReward):
-    """The same as a coroutine: TRL awaits it together with other asynchronous reward functions."""
+    """The same reward function as a coroutine, which TRL awaits together with other asynchronous reward functions."""
 
     async def __call__(  # type: ignore[override] # TRL tells the two by it
         self,
@@ -214,11 +219,11 @@ class AsyncExecutionReward(ExecutionReward):
 
 def completion_text(completion: Any) -> str:
     """
-    Returns what a model wrote, of a plain completion or of the last assistant message of a conversation.
+    Returns the text of a plain completion or of the last assistant message of a conversation.
 
     Args:
         completion (`str` or `list[dict]`):
-            As TRL hands it to reward functions.
+            Completion in the form that TRL passes to reward functions.
     """
     if isinstance(completion, str):
         return completion
@@ -239,13 +244,15 @@ def _metrics(outcomes: Sequence[Outcome], lengths: Sequence[float] | None) -> di
     metrics["format"] = sum(outcome.well_formed for outcome in judged) / len(judged)
     if lengths is not None:
         metrics["length"] = sum(lengths) / len(lengths)
-    # All of them each time: a trainer takes the mean over the calls that log a metric
+    # All metrics each time, because a trainer averages over the calls that log a metric
     failed = Counter(outcome.kind if outcome.kind in _KINDS else "other" for outcome in judged if not outcome.passed)
     return metrics | {f"failed/{kind}": failed[kind] / len(judged) for kind in (*_KINDS, "other")}
 
 
 class _ConstantReward:
-    """Reports once, with the reason, that the rewards of a group never varied: then the policy gradient is zero."""
+    """
+    Warns once, with the cause, if the rewards of all groups are constant, since the policy gradient is then zero.
+    """
 
     def __init__(self) -> None:
         self._outcomes: deque[list[Outcome]] = deque(maxlen=_WATCHED)
@@ -278,7 +285,7 @@ def _reason(outcomes: Sequence[Outcome]) -> str:
     no_code = sum(outcome.kind == NO_CODE for outcome in outcomes) / len(outcomes)
     if no_code > _MOST:
         return (
-            f"{no_code:.0%} of the answers hold no code in the problem's language; ask for a fenced code block in the prompt or "
+            f"{no_code:.0%} of the answers have no code in the problem's language; ask for a fenced code block in the prompt or "
             f"`system_prompt`, raise `max_completion_length`, or set `format_weight`."
         )
     kind, number = Counter(outcome.kind for outcome in outcomes).most_common(1)[0]

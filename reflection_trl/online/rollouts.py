@@ -1,4 +1,7 @@
-"""Rollouts on disk: one file a step, each line a completion with its feedback, as the viewer of datasets reads them."""
+"""
+Writes rollouts to disk: one file per step, each line a completion with its feedback, in the form that the viewer
+reads.
+"""
 
 import json
 from collections.abc import Sequence
@@ -15,15 +18,15 @@ def rollout_row(
     rollout: Rollout, step: int, group: int, reward: float | None, advantage: float | None
 ) -> dict[str, Any]:
     """
-    Returns a rollout as a row: request, completion and feedback as messages, and what it counted for.
+    Converts a rollout to a row: request, completion and feedback as messages, with reward and advantage.
 
     Args:
         rollout ([`Rollout`]):
             The rollout.
         step (`int`):
-            Optimizer step for which it was drawn.
+            Optimizer step of the sample.
         group (`int`):
-            Number of its prompt in the batch.
+            Index of its prompt in the batch.
         reward (`float`, *optional*):
             Its reward.
         advantage (`float`, *optional*):
@@ -64,19 +67,19 @@ def write_rollouts(
 
     Args:
         folder (`Path`):
-            Folder of all steps' files; made when it is not there.
+            Folder of the files of all steps. It is created if it does not exist.
         step (`int`):
             Optimizer step.
         rollouts (`Sequence[Rollout]`):
-            Groups of `num_generations` rollouts of a prompt, one after the other.
+            Groups of `num_generations` rollouts of a prompt, one group after the other.
         rewards (`Sequence[float]`):
             Their rewards.
         advantages (`Sequence[float]`):
             Their advantages.
         num_generations (`int`):
-            Rollouts of a group.
+            Number of rollouts of a group.
         more (`bool`, *optional*, defaults to `False`):
-            Whether to add to what this step has written already, instead of replacing it.
+            Whether to append to the file of this step instead of replacing it.
 
     Returns:
         `Path`: The file.
@@ -90,17 +93,17 @@ def write_rollouts(
 
 def write_step(folder: Path, step: int, rows: Sequence[dict[str, Any]], more: bool = False) -> Path:
     """
-    Writes the rows of a step to a file, whole or not at all. A step without rows has no file.
+    Writes the rows of a step to a file atomically. A step without rows has no file.
 
     Args:
         folder (`Path`):
-            Folder of all steps' files; made when it is not there.
+            Folder of the files of all steps. It is created if it does not exist.
         step (`int`):
             Optimizer step.
         rows (`Sequence[dict]`):
-            One object of JSON a line.
+            One JSON object per line.
         more (`bool`, *optional*, defaults to `False`):
-            Whether to add to what this step has written already, instead of replacing it.
+            Whether to append to the file of this step instead of replacing it.
 
     Returns:
         `Path`: The file.
@@ -113,7 +116,7 @@ def write_step(folder: Path, step: int, rows: Sequence[dict[str, Any]], more: bo
         file.unlink(missing_ok=True)
         return file
     partial = file.with_suffix(".partial")
-    # A lone surrogate, of which half a token may be, is no UTF-8
+    # A lone surrogate, which may be half a token, is not valid UTF-8
     partial.write_text(before + "".join(f"{line}\n" for line in lines), encoding="utf-8", errors="backslashreplace")
     partial.replace(file)
     return file

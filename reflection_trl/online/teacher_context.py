@@ -1,4 +1,4 @@
-"""What the teacher reads before it predicts a student's answer: the request, and what is known of the answer by then."""
+"""Builds the prompt of the teacher: the request, and the feedback on the student's answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from .judging import Outcome
 @dataclass(frozen=True)
 class Rollout:
     """
-    One completion, and what running it gave.
+    Holds one completion and the result of running it.
 
     Args:
         prompt (`str` or `list[dict]`):
-            The prompt, as the dataset has it.
+            Prompt of the dataset.
         completion (`str`):
-            What the model wrote.
+            Generated text.
         outcome ([`Outcome`]):
-            What running it gave.
+            Result of running it.
         problem_id (`str`, *optional*, defaults to `""`):
-            The problem's name.
+            Id of the problem.
     """
 
     prompt: Any
@@ -39,19 +39,19 @@ class Rollout:
 @dataclass(frozen=True)
 class TeacherContext:
     """
-    Which of the things that are known of an answer the teacher is shown.
+    Selects the information about an answer that the teacher reads.
 
     Args:
         show_peer (`bool`, *optional*, defaults to `True`):
-            An answer to the same prompt that passes, where there is one.
+            Whether the teacher reads a passing answer to the same prompt, if there is one.
         show_feedback (`bool`, *optional*, defaults to `True`):
-            What the tests said of this answer.
+            Whether the teacher reads the test output of this answer.
         show_attempt (`bool`, *optional*, defaults to `False`):
-            This answer itself.
+            Whether the teacher reads this answer.
         max_feedback_length (`int`, *optional*, defaults to `2000`):
-            Characters of feedback.
+            Maximum number of characters of feedback.
         teach_passed (`bool`, *optional*, defaults to `False`):
-            Teach answers that pass, too, where a peer does.
+            Whether to distill on passing answers too, if another answer passes.
     """
 
     show_peer: bool = True
@@ -66,13 +66,13 @@ class TeacherContext:
 
         Args:
             rollout ([`Rollout`]):
-                The answer.
+                Answer of the student.
             peers (`Sequence[str]`):
-                Other answers to the same prompt that pass; the first is shown.
+                Other passing answers to the same prompt. The first is used.
 
         Returns:
-            `str` or `list[dict]`, *optional*: In the form of the prompt; `None` where the teacher would know no more than the
-            student.
+            `str` or `list[dict]`, *optional*: In the form of the prompt; `None` if the teacher would have no more
+            information than the student.
         """
         outcome = rollout.outcome
         if not outcome.is_judged or (outcome.passed and not self.teach_passed):
@@ -92,13 +92,13 @@ class TeacherContext:
 
 def clip_feedback(feedback: str, max_length: int) -> str:
     """
-    Returns feedback in a code block, cut to its end, where errors say what is wrong.
+    Returns feedback in a code block, truncated to its end, where error messages are.
 
     Args:
         feedback (`str`):
-            What running an answer printed.
+            Output of running an answer.
         max_length (`int`):
-            Characters that are kept.
+            Maximum number of characters.
     """
     return fence_code(feedback if len(feedback) <= max_length else f"[...]\n{feedback[-max_length:]}", "text")
 
@@ -110,7 +110,7 @@ def load_template(name: str) -> Template:
 
     Args:
         name (`str`):
-            File name without its ending.
+            File name without extension.
     """
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False)
     return environment.from_string((Path(__file__).parent / "templates" / f"{name}.jinja").read_text(encoding="utf-8"))
@@ -120,18 +120,19 @@ def passing_peers(
     rollouts: Sequence[Rollout], num_generations: int, corrected: Sequence[str | None] | None = None
 ) -> list[list[str]]:
     """
-    Returns for each rollout the answers to its prompt that pass and that the teacher may read.
+    Returns, for each rollout, the passing answers to its prompt that the teacher may read.
 
     Args:
         rollouts (`Sequence[Rollout]`):
-            Groups of `num_generations` rollouts of a prompt, one after the other.
+            Groups of `num_generations` rollouts of a prompt, one group after the other.
         num_generations (`int`):
-            Rollouts of a group.
+            Number of rollouts of a group.
         corrected (`Sequence[str]`, *optional*):
-            The repair of each rollout where there is one that passes, else `None`.
+            The passing repair of each rollout, or `None`.
 
     Returns:
-        `list[list[str]]`: For each rollout the others of its group that pass, then its own repair, then the repairs of the others.
+        `list[list[str]]`: For each rollout the passing answers of the others in its group, then its own repair, then
+        the repairs of the others.
     """
     corrected = [None] * len(rollouts) if corrected is None else corrected
     peers = []

@@ -1,4 +1,4 @@
-"""The online trainer: TRL's `GRPOTrainer`, with a teacher that reads what the sandbox said of each of the student's answers."""
+"""Implements the online trainer: TRL's `GRPOTrainer`, with a teacher that reads the test output of each answer."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -39,15 +39,18 @@ logger = logging.get_logger(__name__)
 
 
 class EpochSampler(RepeatSampler):
-    """TRL's sampler, with an order of its own for each epoch: a resumed training has that of an uninterrupted one."""
+    """
+    Extends TRL's sampler with a different order in each epoch, so that a resumed training has the order of an
+    uninterrupted one.
+    """
 
     def set_epoch(self, epoch: int) -> None:
         """
-        Sets the epoch that the next pass belongs to.
+        Sets the epoch of the next pass.
 
         Args:
             epoch (`int`):
-                Number of the epoch, from 0.
+                Index of the epoch, from 0.
         """
         if self.shuffle:
             self.generator.manual_seed((self.seed or 0) + epoch)
@@ -55,17 +58,18 @@ class EpochSampler(RepeatSampler):
 
 class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
     """
-    Trainer for online reflection self-distillation: GRPO, and a teacher that has read what the tests said of each answer.
+    Trainer for online reflection self-distillation: GRPO with a teacher that reads the test output of each answer.
 
-    For each prompt a group of answers is drawn and run in the sandbox. The reward of each is its execution, as in
-    [GRPO](https://huggingface.co/papers/2402.03300). For each answer that fails, the same weights, as a teacher, read the prompt with
-    the feedback of this very answer and an answer of the group that passes, and the divergence of student and teacher is taken on
-    the tokens of the student's answer, as in [SDPO](https://huggingface.co/papers/2601.20802). Over a batch with T completion
-    tokens, D of them in answers that are taught:
+    For each prompt, a group of answers is sampled and run in the sandbox. The reward of each answer is the result of
+    its execution, as in [GRPO](https://huggingface.co/papers/2402.03300). For each failed answer, the same weights act
+    as a teacher, which reads the prompt with the feedback on this answer and a passing answer of the group. The
+    divergence of student and teacher is computed on the tokens of the student's answer, as in
+    [SDPO](https://huggingface.co/papers/2601.20802). For a batch with T completion tokens, of which D are in distilled
+    answers:
 
         loss = (1 - w) * policy loss + w / T * sum_D divergence(teacher, student)
 
-    Generation, with vLLM too, the policy loss and its metrics are TRL's.
+    Generation, also with vLLM, the policy loss and its metrics are TRL's.
 
     Example:
 
@@ -84,7 +88,8 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         model (`str` or [`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
             Model id, local path, or an instantiated causal language model.
         reward_funcs (`RewardFunc` or `list[RewardFunc]`, *optional*):
-            [`execution_reward`] with settings of yours, alone or beside other reward functions. Defaults to `execution_reward()`.
+            [`execution_reward`] with your settings, alone or with other reward functions. Defaults to
+            `execution_reward()`.
         args ([`OnlineReflectionDistillConfig`], *optional*):
             Configuration. If `None`, the defaults with `output_dir="<model>-OnlineReflectionDistill"`.
         train_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
@@ -92,11 +97,11 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         eval_dataset ([`~datasets.Dataset`], [`~datasets.IterableDataset`] or `dict` of them, *optional*):
             Rows to evaluate on: `eval_execution/pass_rate` is their solve rate.
         processing_class ([`~transformers.PreTrainedTokenizerBase`], *optional*):
-            Tokenizer. If `None`, it is loaded from the model's name.
+            Tokenizer. If `None`, it is loaded with the model's name.
         reward_processing_classes (`PreTrainedTokenizerBase` or `list`, *optional*):
             Tokenizers of reward models among `reward_funcs`.
         callbacks (`list[TrainerCallback]`, *optional*):
-            Further callbacks.
+            Additional callbacks.
         optimizers (`tuple`, *optional*, defaults to `(None, None)`):
             Optimizer and scheduler.
         quantization_config ([`~transformers.BitsAndBytesConfig`], *optional*):
@@ -110,7 +115,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
     num_generations: int
     num_generations_eval: int
 
-    # No class variables in TRL, whose code does not say so
+    # These are instance attributes in TRL, which does not annotate them
     _tag_names: ClassVar[list[str]] = ["trl", "online-reflection-distill", "reflection-trl"]  # type: ignore[misc]
     _name = "Online ReflectionDistill"
     _paper: ClassVar[dict[str, str]] = {  # type: ignore[misc]
@@ -168,7 +173,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
             check_adapter(self.model, self.accelerator.is_fsdp2)
         self._max_positions = context_length(causal_lm, args)
         check_prompt_lengths(self, train_dataset, self._max_positions)
-        add_distillation_forward(causal_lm)  # gives the teacher's hidden states
+        add_distillation_forward(causal_lm)  # provides the hidden states of the teacher
         add_taught_forward(causal_lm)
         self._causal_lm, self._scaling = causal_lm, logit_scaling(causal_lm)
         self._teacher_weights = None
@@ -213,7 +218,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
             repairs = sample_repairs(
                 self, self._execution.judge, inputs, self._rollouts, self.args.max_feedback_length, self._max_positions
             )
-        # Of all processes: a group may be spread over several
+        # From all processes, since a group may be spread over several
         rollouts, repairs = gather_object(self._rollouts), gather_object(repairs)
         corrected = [repair.answer if repair is not None and repair.outcome.passed else None for repair in repairs]
         peers = passing_peers(rollouts, num_generations, corrected)
@@ -231,9 +236,9 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         return output
 
     def _tokenize_contexts(self, contexts: list[Any], completion_lengths: list[int]) -> list[list[int]]:
-        # Empty where nothing is taught
+        # Empty for answers without distillation
         ids: list[list[int]] = [[] for _ in contexts]
-        # A truncated completion may be masked as a whole
+        # A truncated completion may be masked completely
         known = [
             number for number, context in enumerate(contexts) if context is not None and completion_lengths[number]
         ]
@@ -270,12 +275,12 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         tried = [repair.outcome.passed for repair in repairs if repair is not None and repair.outcome.is_judged]
         if mode == "train" and self.args.repair_failed:
             metrics["repairs/tried"].append(len(tried) / len(rollouts))
-            # TRL leaves out what is no number when it takes the mean
+            # TRL ignores NaN when it averages
             metrics["repairs/passed"].append(sum(tried) / len(tried) if tried else float("nan"))
 
     def _save_rollouts(self, rollouts: list[Rollout], repairs: list[Repair | None], advantages: list[float]) -> None:
         step, folder = self.state.global_step, Path(self.args.output_dir or ".")
-        # A step that is run again after a crash replaces what it had written
+        # A step that runs again after a crash replaces its file
         more = self._saved_step == step
         if self.accelerator.is_main_process and self.args.save_rollouts:
             rewards = self._rewards.tolist()
@@ -299,7 +304,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         outputs: list[Any] = []
 
         def forward(**kwargs: Any) -> Any:
-            # The one forward pass of the policy's loss gives the divergence as well
+            # The forward pass of the policy loss also computes the divergence
             outputs.append(model(**kwargs, taught=taught))
             return outputs[-1]
 
@@ -312,12 +317,10 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         return (1 - weight) * policy_loss + weight * output.divergence_loss
 
     def _teach(self, model: nn.Module, inputs: dict[str, Any]) -> LossInputs | None:
-        """
-        Returns the teacher's predictions for the tokens of this batch that are taught; `None` where there are none.
-        """
+        """Returns the teacher's predictions for the distilled tokens of this batch; `None` if there are none."""
         prompts: list[list[int]] = inputs["teacher_prompt_ids"]
         rows = [number for number, ids in enumerate(prompts) if ids]
-        # DDP and FSDP exchange in every forward pass, so a process with nothing to teach runs one for the others
+        # DDP and FSDP communicate in every forward pass, so a process without distilled tokens runs one for the others
         if not rows and self.accelerator.num_processes == 1:
             return None
         completion_ids, device = inputs["completion_ids"], inputs["completion_ids"].device
@@ -340,7 +343,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         index = place[row] * input_ids.size(1) + start[row] - 1 + column
 
         teacher = self._teacher_predictions(model, input_ids, attention_mask, index)
-        # All completion tokens of the accumulation window count, as in the policy's loss of type "dapo"
+        # All completion tokens of the accumulation window count, as in the policy loss "dapo"
         window = self.current_gradient_accumulation_steps / (self.args.steps_per_generation or 1)
         tokens = inputs["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes * window
         everything = torch.arange(len(targets), device=device)
@@ -349,7 +352,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
             targets=targets,
             nll_weight=torch.zeros(len(targets), device=device),
             student_index=everything,
-            teacher_index=everything[:0],  # the teacher's predictions are not among this batch's
+            teacher_index=everything[:0],  # the teacher's predictions are not in this batch
             divergence_weight=1 / tokens,
             beta=self.args.distillation_beta,
             temperature=self.args.distillation_temperature,
@@ -366,7 +369,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
                 outputs = model(input_ids=input_ids, attention_mask=attention_mask, teacher_index=index)
             return TeacherPredictions(**outputs)
 
-        checkpointing: Any = self.args.gradient_checkpointing_kwargs  # no string any longer
+        checkpointing: Any = self.args.gradient_checkpointing_kwargs  # parsed at this point
         with (
             disable_gradient_checkpointing(self.model, checkpointing),  # type: ignore[arg-type] # one with PEFT, too
             self.accelerator.autocast(),
@@ -376,7 +379,8 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
                 return live
             other = predict(teacher_in_place(self.model, self._teacher_weights))
             if self._teacher_weights is None:
-                # Without its adapter: where parameters are sharded, the head is whole inside the live forward pass only
+                # Without its adapter: if parameters are sharded, the head is complete only inside the live forward
+                # pass
                 other = TeacherPredictions(other.hidden, "base")
             return other if live is None else mixed_prediction(live, other, self.args.trust_region_weight)
 
@@ -395,15 +399,13 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
             ).to(device)
         number, divergence, agree, gap_sum = self.accelerator.reduce(sums, reduction="sum").tolist()
         for name, value in (("divergence", divergence), ("agreement", agree), ("log_prob_gap", gap_sum)):
-            # TRL leaves out what is no number when it takes the mean
+            # TRL ignores NaN when it averages
             self._metrics["train"][f"distillation/{name}"].append(value / number if number else float("nan"))
 
     @torch.no_grad()
     def _teacher_nll(self, taught: LossInputs) -> torch.Tensor:
         head: Any = taught.teacher_head
-        if not isinstance(
-            head, Head
-        ):  # of the model without its adapter, which TRL allows on layers below the head only
+        if not isinstance(head, Head):  # the model without its adapter, which TRL allows only on layers below the head
             head = model_head(self._causal_lm, self._scaling)
         if taught.teacher_hidden is None or head.weight.numel() == 0:  # partitioned (DeepSpeed ZeRO-3)
             return torch.full_like(taught.targets, float("nan"), dtype=torch.float32)
@@ -413,7 +415,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
     # Checkpoints
 
     def draw_curves(self) -> Path | None:
-        """Draws the curves of this training into `output_dir`; `None` without matplotlib, which is optional."""
+        """Plots the curves of this training to `output_dir`. Returns `None` without matplotlib, which is optional."""
         try:
             return plot_online(self.state.log_history, Path(self.args.output_dir or ".") / CURVES_FILE)
         except ImportError:

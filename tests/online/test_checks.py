@@ -48,7 +48,7 @@ def make(model, folder, tokenizer=None, dataset=None, reward=None, **settings):
         ({"teacher": "frozen"}, "`teacher` is 'frozen'; use one of ema, base, trust-region, live"),
         ({"max_feedback_length": 0}, "`max_feedback_length` is 0; it must be at least 1"),
         ({"show_feedback": False, "show_peer": False}, "the teacher knows no more than the student"),
-        ({"remove_unused_columns": True}, "`remove_unused_columns` is on, which would take the tests away"),
+        ({"remove_unused_columns": True}, "`remove_unused_columns` is on, which would remove the tests"),
     ],
 )
 def test_settings(tmp_path, settings, message):

@@ -59,6 +59,6 @@ def test_problems_without_tests_are_refused_or_left_out(caplog):
         load_problems_for_rl([ADD, UNTESTED])
     with caplog.at_level(logging.WARNING):
         assert len(load_problems_for_rl([ADD, UNTESTED], skip_invalid=True)) == 1
-    assert "'open'. Left out." in caplog.text
+    assert "'open'. They are skipped." in caplog.text
     with pytest.raises(ValueError, match="1 of 1 problems have no tests"):
         load_problems_for_rl([UNTESTED], skip_invalid=True)

@@ -129,7 +129,7 @@ def test_format_and_length_are_terms_of_their_own_and_each_is_logged(execute):
         "execution/failed/other": 0.0,
     }
     assert extra["outcome"] == ["passed", "passed", "no_code", "assertion"]
-    assert extra["feedback"][2] == "The answer holds no ```python code block."
+    assert extra["feedback"][2] == "The answer has no ```python code block."
     assert "assert add(1, 2) == 3" in extra["feedback"][3]
 
 
@@ -225,7 +225,7 @@ def constant(kind):
     ("kind", "text", "reason"),
     [
         (FeedbackKind.NONE, fenced("x = 1"), "100% of the answers pass, so the problems are too easy"),
-        (FeedbackKind.NONE, "I would rather not.", "100% of the answers hold no code"),
+        (FeedbackKind.NONE, "I would rather not.", "100% of the answers have no code"),
         (FeedbackKind.NAME, fenced("x = 1"), "too hard for this model (100% fail by 'name')"),
     ],
 )

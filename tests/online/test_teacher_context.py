@@ -18,7 +18,7 @@ FAILED = Outcome(
     True,
     Feedback(FeedbackKind.ASSERTION, "Expected: 1\nGot: 2"),
 )
-NO_CODE = Outcome("no_code", 0.0, "The answer holds no ```python code block.")
+NO_CODE = Outcome("no_code", 0.0, "The answer has no ```python code block.")
 BROKEN = Outcome(SANDBOX_FAILED)
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Write f."}]
 

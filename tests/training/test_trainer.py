@@ -600,7 +600,7 @@ def test_paper_preset_is_accepted(tmp_path):
         ({"packing": True}, r"set `token_budget`"),
         (
             {"dataset_kwargs": {"skip_prepare_dataset": True}, "use_cpu": True, "bf16": False},
-            r"only prepared rows can be",
+            r"the trainer needs prepared rows",
         ),
         ({"eval_packing": True}, r"set `token_budget`"),
         ({"loss_type": "dft"}, r"`loss_type` is 'dft', a loss of TRL's .* leave it at 'nll'"),
