@@ -1,6 +1,5 @@
 """A `datasets` builder over reflection sequences on disk: a finished run's rows, or files in the published form."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import datasets
 
+from ..files.rows import RowsError, one_sentence, read_json
 from ..files.run_folder import RunError
 from ..sequences import normalize_row
 from .features import sequence_features
@@ -26,7 +26,7 @@ class ReflectionSequencesConfig(datasets.BuilderConfig):
             Folder of a finished run. The configuration `"default"` holds its rows, `"rejected"` the rejected rollouts with
             their reason, `"set_aside"` what `min_repaired_share` left out.
         data_files (*optional*):
-            JSON Lines files of rows with `messages` and `type`, or in the form published with ReflectionCoder; a path, a list, or
+            JSON or JSON Lines files, compressed or not, of rows with `messages` and `type`, or in the form published with ReflectionCoder; a path, a list, or
             a dictionary by split.
     """
 
@@ -94,22 +94,12 @@ class ReflectionSequences(datasets.GeneratorBasedBuilder):
 
     def _generate_examples(self, files: list[str]) -> Iterator[tuple[Any, dict[str, Any]]]:
         for number, file in enumerate(files):
-            with open(file, encoding="utf-8") as lines:
-                for index, line in enumerate(lines):
-                    if line.strip():
-                        where = f"line {index + 1} of {file}"
-                        row = _read_row(line, where)
-                        yield (number, index), row if self.config.data_files is None else _plain_row(row, where)
-
-
-def _read_row(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"{where} is not JSON ({error}): give JSON Lines files, one row a line.") from None
-    if not isinstance(row, dict):
-        raise ValueError(f"{where} is no object: give JSON Lines files, one row a line.")
-    return row
+            with one_sentence(file):
+                for index, (line, row) in enumerate(read_json(file)):
+                    where = f"line {line} of {file}"
+                    if not isinstance(row, dict):
+                        raise RowsError(f"{where} is no object: give JSON files, one row an object.")
+                    yield (number, index), row if self.config.data_files is None else _plain_row(row, where)
 
 
 def _plain_row(row: dict[str, Any], where: str) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
-from .command_line import HUB_FIX, Parser, check_model_name, run_command
+from ..files.rows import HUB_FIX
+from .command_line import Parser, check_model_name, run_command
 
 
 PROMPT = "Write a Python function `unique(items)` that removes duplicates from a list and keeps the order."

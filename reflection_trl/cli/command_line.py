@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from trl import TrlParser
 
 USER_ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
-HUB_FIX = "Check the name and the connection; what is gated or private needs `hf auth login`."
 # What argparse leaves to the reader
 FIXES = {
     "invalid int value": "; give a whole number.",

@@ -137,7 +137,7 @@ def load_comparisons(arguments: Any, benchmarks: list[str]) -> "list[EvaluationR
         if ours and ours.isdisjoint(score.benchmark for score in other.scores):
             raise ValueError(f"--compare {file}: it has no result of {', '.join(benchmarks)}.")
     if arguments.decontaminate_against:
-        from ..problems.sources import open_rows
+        from ..files.rows import open_rows
 
         open_rows(arguments.decontaminate_against)
     return others

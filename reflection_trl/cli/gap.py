@@ -58,7 +58,8 @@ def run(argv: list[str]) -> None:
     if not arguments.dataset_name:
         raise ValueError("Which rows? Give --dataset_name: a file, a folder or a Hub id.")
 
-    from ..gap import GapSettings, measure_gap, read_dataset
+    from ..files.rows import read_rows
+    from ..gap import GapSettings, measure_gap
 
     settings = GapSettings(
         draws=arguments.draws,
@@ -67,7 +68,7 @@ def run(argv: list[str]) -> None:
         sampling=Sampling(arguments.temperature, arguments.top_p, arguments.max_tokens),
         seed=arguments.seed,
     )
-    rows = read_dataset(arguments.dataset_name, arguments.dataset_split, arguments.dataset_config)
+    rows = read_rows(arguments.dataset_name, arguments.dataset_split, config=arguments.dataset_config)
     gap = measure_gap(
         rows, settings=settings, generation=generation, output_dir=arguments.output_dir, in_flight=arguments.in_flight
     )

@@ -36,7 +36,7 @@ def to_row(query: str | None, answer: str | None) -> dict[str, Any] | None:
 def run(argv: list[str]) -> None:
     from datasets import Value
 
-    from .train_data import RowsConfig, load_part
+    from ..files.rows import load_rows
 
     parser = Parser()
     parser.add_argument("--dataset_name", default="m-a-p/CodeFeedback-Filtered-Instruction")
@@ -45,7 +45,7 @@ def run(argv: list[str]) -> None:
     parser.add_argument("--answer_column", default="answer")
     parser.add_argument("--output", type=Path, default=Path("data/codefeedback.jsonl"))
     args = parser.parse(argv)
-    dataset = load_part(RowsConfig(args.dataset_name), args.split, streaming=False)
+    dataset = load_rows(args.dataset_name, split=args.split)
     for option in ("query_column", "answer_column"):
         column = getattr(args, option)
         if column not in dataset.column_names:

@@ -34,8 +34,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..files.rows import HUB_FIX
 from .command_line import (
-    HUB_FIX,
     check_model_name,
     check_options,
     check_token,
@@ -93,7 +93,8 @@ def check_names(argv: list[str]) -> None:
 
     from trl import ModelConfig, ScriptArguments
 
-    from .train_data import MixtureArguments, check_dataset, check_sources
+    from ..files.rows import check_source
+    from .train_data import MixtureArguments, check_sources
 
     check_options(train_parser(), argv)
     check_sources(read_config_file(argv).get("datasets"))
@@ -109,9 +110,9 @@ def check_names(argv: list[str]) -> None:
         raise ValueError("set either `dataset_name`, for one dataset, or `datasets`, for a mixture of several.")
     for source in dataset_args.datasets:
         if source.data_files is None:
-            check_dataset(source.path)
+            check_source(source.path)
     if script_args.dataset_name:
-        check_dataset(script_args.dataset_name)
+        check_source(script_args.dataset_name)
 
 
 def output_dir_of(training_args: "TrainingArguments") -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ..problems.sources import open_rows
+from ..files.rows import open_rows
 from .benchmarks import find_benchmark
 
 

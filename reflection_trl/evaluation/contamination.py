@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..files.rows import open_rows
 from ..problems import NgramIndex
-from ..problems.sources import open_rows
 from ..sequences import normalize_row, split_blocks
 from .benchmark_texts import benchmark_texts
 

@@ -1,113 +1,371 @@
-"""Reads rows of a dataset or file, and loads no more than requested."""
+"""
+The one reader of rows: files, folders, datasets of the Hub and rows in memory.
 
+[`open_rows`] yields rows as Python objects, [`read_rows`] returns a window of them, and [`load_rows`] returns a dataset of the
+`datasets` library. JSON is read here where rows are Python objects: `datasets` gives each column one type, which breaks rows whose
+values differ in type (a test case that expects a number here and a list there). Everything else is read by `datasets`.
+"""
+
+import bz2
+import contextlib
+import glob
+import gzip
+import itertools
 import json
-from collections.abc import Iterable
-from itertools import islice
+import lzma
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
+
+from ..quoting import list_names, quote
+from .model_folder import is_path
 
 
-class RowsError(Exception):
+if TYPE_CHECKING:
+    from datasets import Dataset, IterableDataset
+
+Row = dict[str, Any]
+
+FORMATS = {".json": "json", ".jsonl": "json", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}
+COMPRESSIONS: dict[str, Callable[..., IO[Any]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+HUB_FIX = "Check the name and the connection; what is gated or private needs `hf auth login`."
+_LONGEST_REASON = 500
+
+
+class RowsError(ValueError):
     """Raised when rows cannot be read or shown; the message says why and what to do."""
 
 
-def read_rows(source: str, split: str, first: int, number: int, config: str | None = None) -> list[dict[str, Any]]:
+def open_rows(
+    source: Any,
+    *,
+    split: str = "train",
+    name: str | None = None,
+    streaming: bool = False,
+    revision: str | None = None,
+) -> tuple[str, Iterator[Any]]:
     """
-    Reads rows of a dataset, and loads no more than needed.
+    Opens a source of rows, which are read one at a time.
+
+    Args:
+        source (`str`, `PathLike`, `Dataset`, `IterableDataset`, `DatasetDict` or an iterable of rows):
+            A dataset on the Hub; JSON, JSON Lines, Parquet or CSV files, compressed or not (a file, or a pattern such as
+            `"data/*.jsonl"`); a folder that `datasets` can read; or rows in memory.
+        split (`str`, *optional*, defaults to `"train"`):
+            Split of a dataset that has several. Files have none.
+        name (`str`, *optional*):
+            Configuration of a dataset on the Hub or in a folder.
+        streaming (`bool`, *optional*, defaults to `False`):
+            Whether rows are read while the dataset is downloaded.
+        revision (`str`, *optional*):
+            Revision of a dataset on the Hub.
+
+    Returns:
+        `tuple[str, Iterator]`: What messages call the source, and its rows.
+
+    Raises:
+        RowsError: If there is no such source, or (from the iterator) it cannot be read.
+    """
+    if isinstance(source, str | os.PathLike):
+        title = os.fspath(source)
+        with one_sentence(title):
+            rows = iter(_open(title, split, name, streaming, revision))
+        return title, _read(rows, title)
+    if not isinstance(source, Iterable):
+        raise RowsError(f"Rows come from a path, a Hub id, a data set or an iterable, not from {quote(source, 60)}.")
+    return "the given rows", iter(_pick_split(source, split))
+
+
+def read_rows(
+    source: str, split: str = "train", first: int = 0, number: int | None = None, config: str | None = None
+) -> list[Row]:
+    """
+    Returns a window of the rows of a dataset, without loading more than needed.
 
     Args:
         source (`str`):
-            Dataset id, directory, or a `.json`, `.jsonl` or `.parquet` file.
-        split (`str`):
-            Split of a dataset id or directory.
-        first (`int`):
+            What [`open_rows`] takes, but for rows in memory.
+        split (`str`, *optional*, defaults to `"train"`):
+            Split of a dataset that has several.
+        first (`int`, *optional*, defaults to `0`):
             First row.
-        number (`int`):
-            Number of rows; fewer are returned at the end of the dataset.
+        number (`int`, *optional*):
+            Number of rows; fewer are returned at the end of the dataset. All by default.
         config (`str`, *optional*):
-            Configuration of a dataset id or directory.
+            Configuration of a dataset that has several.
 
     Returns:
-        `list[dict]`: At least one row.
+        `list[dict]`: At least one row, with `messages` and `type`.
 
     Raises:
         RowsError: If there is no such file, dataset, split or row, or the columns are missing.
     """
-    if not source.strip("/ "):
-        raise RowsError(f"{source!r} is not a dataset: give a file, a directory or a dataset id.")
-    path = Path(source)
-    if path.suffix in (".json", ".jsonl", ".parquet") and not path.is_file():
-        raise RowsError(f"There is no file '{source}'.")
-    if path.is_file():
-        rows, total = _read_file(path, first, number)
-    else:
-        rows, total = _read_dataset(source, split, first, number, config)
+    with one_sentence(source):
+        opened = _open(source, split, config, streaming=True, revision=None)
+        rows = list(itertools.islice(_from_row(opened, first), number))
     if not rows:
+        total = _count(opened, source)
         size = "no rows" if total == 0 else f"{total} rows, 0 to {total - 1}" if total else "fewer rows"
-        raise RowsError(f"Row {first} is out of range: '{source}' has {size}.")
+        raise RowsError(f"Row {first} is out of range: {source!r} has {size}.")
+    if not all(isinstance(row, dict) for row in rows):
+        raise RowsError(
+            f"{source!r} contains values that are not objects; a row is an object with `messages` and `type`."
+        )
     missing = [column for column in ("messages", "type") if column not in rows[0]]
     if missing:
         raise RowsError(
-            f"'{source}' has no column {' and no column '.join(f'`{c}`' for c in missing)}, only {', '.join(rows[0]) or 'none'}; "
+            f"{source!r} has no column {' and no column '.join(f'`{c}`' for c in missing)}, only {', '.join(rows[0]) or 'none'}; "
             f"rows need `messages` and `type` ('reflection', or 'generation' for plain instruction rows)."
         )
     return rows
 
 
-def _read_file(path: Path, first: int, number: int) -> tuple[list[dict[str, Any]], int | None]:
-    try:
-        if path.suffix == ".parquet":
-            import pyarrow.parquet
+def load_rows(
+    source: str,
+    *,
+    split: str = "train",
+    name: str | None = None,
+    data_dir: str | None = None,
+    data_files: Any = None,
+    streaming: bool = False,
+) -> "Dataset | IterableDataset":
+    """
+    Loads rows as a dataset of the `datasets` library, of which each column has one type.
 
-            table = pyarrow.parquet.read_table(path)
-            return table.slice(first, number).to_pylist(), len(table)
-        if path.suffix == ".json":
-            content = path.read_text(encoding="utf-8")
-            if content.lstrip().startswith("["):
-                rows = json.loads(content)
-                return _objects(rows[first : first + number], path), len(rows)
-        elif path.suffix != ".jsonl":
-            raise RowsError(f"'{path}' is not a .json, .jsonl or .parquet file.")
-        with path.open(encoding="utf-8") as file:
-            lines = (line for line in file if line.strip())
-            before = sum(1 for _ in islice(lines, first))
-            wanted = list(islice(lines, number))
-        return _objects(map(json.loads, wanted), path), None if wanted else before
-    except (ValueError, OSError) as error:  # includes pyarrow's errors
-        raise RowsError(f"'{path}' cannot be read as {path.suffix[1:]} ({_first_line(error)}).") from None
+    Args:
+        source (`str`):
+            What [`open_rows`] takes, but for rows in memory.
+        split (`str`, *optional*, defaults to `"train"`):
+            Split, or a part of one such as `"train[:10%]"`.
+        name, data_dir, data_files (*optional*):
+            See [`~datasets.load_dataset`].
+        streaming (`bool`, *optional*, defaults to `False`):
+            Whether to return an [`~datasets.IterableDataset`], which reads rows as they are asked for.
 
+    Raises:
+        RowsError: If there is no such source, or it cannot be read.
+    """
+    from datasets import load_dataset
 
-def _objects(rows: Iterable[Any], path: Path) -> list[dict[str, Any]]:
-    rows = list(rows)
-    if not all(isinstance(row, dict) for row in rows):
-        raise RowsError(
-            f"'{path}' contains values that are not objects; a row is an object with `messages` and `type`."
+    files = [] if data_files is not None else find_files(source)
+    with one_sentence(source, files):
+        if files:
+            return _load_files(files, split, streaming)
+        if data_files is None and Path(source).is_dir() and _is_saved(source):
+            rows = _pick_split(_load_saved(source), split)
+            return rows.to_iterable_dataset() if streaming else rows
+        if data_files is None:
+            _check_exists(source)
+        return load_dataset(
+            source, name=name, data_dir=data_dir, data_files=data_files, split=split, streaming=streaming
         )
-    return rows
 
 
-def _read_dataset(
-    source: str, split: str, first: int, number: int, config: str | None
-) -> tuple[list[dict[str, Any]], int | None]:
-    import datasets
+def check_source(source: str) -> None:
+    """
+    Rejects the name of a file or folder that does not exist, or is of no format that is read. Names that may be Hub ids pass.
 
-    datasets.disable_progress_bars()
+    Args:
+        source (`str`):
+            What [`load_rows`] takes.
+    """
+    with one_sentence(source):
+        files = find_files(source)
+        if files:
+            _format(files)
+        elif not Path(source).is_dir():
+            _check_exists(source)
+
+
+def find_files(source: str) -> list[str]:
+    """Returns the files that a path or a pattern names; none for a folder or a Hub id."""
+    path = os.path.expanduser(source)
+    if os.path.isfile(path):
+        return [path]
+    return sorted(filter(os.path.isfile, glob.glob(path, recursive=True))) if glob.has_magic(path) else []
+
+
+def read_json(file: str) -> Iterator[tuple[int, Any]]:
+    """
+    Yields the rows of a file that holds one JSON value a line, or one list of them, each with the number of its line.
+
+    Args:
+        file (`str`):
+            The file, compressed where its name says so.
+
+    Raises:
+        ValueError: If a line is not JSON.
+    """
+    with _open_text(file) as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            if number == 1 and line.lstrip().startswith("["):
+                line += lines.read()
+            try:
+                content = json.loads(line.rstrip())
+            except json.JSONDecodeError as error:
+                where = f"line {number + error.lineno - 1} of {file}"
+                raise ValueError(
+                    f"{where} is not JSON ({error.msg}, column {error.colno}); fix or remove it"
+                ) from error
+            except (ValueError, RecursionError) as error:
+                reason = str(error) if isinstance(error, ValueError) else "nested too deeply"
+                raise ValueError(f"line {number} of {file} is not JSON ({reason}); fix or remove it") from error
+            yield from ((number, row) for row in (content if isinstance(content, list) else [content]))
+
+
+@contextlib.contextmanager
+def one_sentence(source: str, json_files: Sequence[str] = ()) -> Iterator[None]:
+    """
+    Turns whatever goes wrong between the disk or the Hub and here into one sentence that names the source.
+
+    Args:
+        source (`str`):
+            Path or Hub id, as the user wrote it.
+        json_files (`Sequence[str]`, *optional*):
+            Files that `datasets` reads. It counts lines from the start of a chunk, so that a line that is not JSON is looked for
+            again.
+    """
     try:
-        if any((Path(source) / name).is_file() for name in ("state.json", "dataset_dict.json")):
-            dataset = datasets.load_from_disk(source)
-            if isinstance(dataset, datasets.DatasetDict):
-                if split not in dataset:
-                    raise RowsError(f"'{source}' has no split '{split}', only {', '.join(dataset)}.")
-                dataset = dataset[split]
-            end = min(first + number, len(dataset))
-            return [dataset[index] for index in range(first, end)], len(dataset)
-        dataset = datasets.load_dataset(source, config, split=split, streaming=True)
-        rows = list(dataset.skip(first).take(number))
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise RowsError(f"The dataset '{source}' (split '{split}') cannot be loaded: {_first_line(error)}.") from None
-    splits = dataset.info.splits or {}
-    return rows, splits[split].num_examples if split in splits else None
+        yield
+    except RowsError:
+        raise
+    except EOFError as error:
+        raise RowsError(f"{source!r} is compressed and cut off: download or compress it again.") from error
+    except (zlib.error, lzma.LZMAError) as error:
+        raise RowsError(f"{source!r} is compressed and damaged ({error}): download or compress it again.") from error
+    except (_datasets_error(), OSError, StopIteration, ValueError) as error:
+        cause = error.__cause__ if isinstance(error, _datasets_error()) and error.__cause__ else error
+        if isinstance(cause, StopIteration):  # what `datasets` makes of an empty file
+            raise RowsError(f"{source!r} has no rows.") from error
+        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0].rstrip(".")[:_LONGEST_REASON]
+        if isinstance(cause, UnicodeError) or "utf-8" in reason.lower() or "utf8" in reason.lower():
+            raise RowsError(f"{source!r} is not UTF-8 ({reason}); convert it to UTF-8 first.") from error
+        reason = _bad_line(json_files) or reason
+        on_hub = not (isinstance(cause, ValueError) or is_path(source) or Path(source).exists() or json_files)
+        raise RowsError(f"{source!r} cannot be read: {reason}.{f' {HUB_FIX}' if on_hub else ''}") from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
+def _datasets_error() -> type[Exception]:
+    # Imported when there is an error: `datasets` takes a second, and local JSON does not need it
+    from datasets.exceptions import DatasetsError
+
+    return DatasetsError
+
+
+def _read(rows: Iterator[Row], source: str) -> Iterator[Row]:
+    while True:
+        with one_sentence(source):
+            row = next(rows, None)
+        if row is None:
+            return
+        yield row
+
+
+def _open(source: str, split: str, name: str | None, streaming: bool, revision: str | None) -> Any:
+    if not source.strip("/ "):
+        raise RowsError(f"{source!r} is not a dataset: give a file, a directory or a dataset id.")
+    files = find_files(source)
+    if files:
+        return _JsonRows(files) if _format(files) == "json" else _load_files(files, "train", streaming)
+    from datasets import load_dataset
+
+    if Path(source).is_dir():
+        if _is_saved(source):
+            return _pick_split(_load_saved(source), split)
+        return load_dataset(source, name=name, split=split, streaming=streaming)
+    _check_exists(source)
+    return load_dataset(source, name=name, split=split, streaming=streaming, revision=revision)
+
+
+class _JsonRows:
+    def __init__(self, files: Sequence[str]):
+        self.files = files
+
+    def __iter__(self) -> Iterator[Any]:
+        return (row for file in self.files for _, row in read_json(file))
+
+
+def _load_files(files: Sequence[str], split: str, streaming: bool) -> "Dataset | IterableDataset":
+    from datasets import load_dataset
+
+    options = {"sep": "\t"} if _suffix(files[0]) == ".tsv" else {}
+    return load_dataset(_format(files), data_files=list(files), split=split, streaming=streaming, **options)
+
+
+def _format(files: Sequence[str]) -> str:
+    suffixes = sorted({_suffix(file) for file in files})
+    formats = {FORMATS.get(suffix) for suffix in suffixes}
+    found = formats.pop()
+    if found is None or formats or (len(suffixes) > 1 and found == "csv"):
+        raise ValueError(
+            f"rows are read from {', '.join(FORMATS)} files, one kind at a time, and these end in "
+            f"{', '.join(suffix or 'nothing' for suffix in suffixes)}"
+        )
+    return found
+
+
+def _suffix(file: str) -> str:
+    path = Path(file)
+    return (path.with_suffix("") if path.suffix in COMPRESSIONS else path).suffix
+
+
+def _open_text(file: str) -> IO[Any]:
+    open_text = COMPRESSIONS.get(Path(file).suffix, open)
+    return open_text(file, "rt", encoding="utf-8-sig")
+
+
+def _is_saved(folder: str) -> bool:
+    return any((Path(folder) / file).is_file() for file in ("state.json", "dataset_dict.json"))
+
+
+def _load_saved(folder: str) -> Any:
+    from datasets import load_from_disk
+
+    return load_from_disk(folder)
+
+
+def _check_exists(source: str) -> None:
+    if _suffix(source) in FORMATS or glob.has_magic(source) or is_path(source):
+        where = "" if Path(source).is_absolute() else f"; paths start from {os.getcwd()}"
+        raise ValueError(f"there is no such file or folder{where}")
+
+
+def _pick_split(dataset: Any, split: str) -> Any:
+    if not hasattr(dataset, "keys"):
+        return dataset
+    if split not in dataset:
+        raise ValueError(f"there is no split {split!r}, only {list_names(map(repr, dataset))}")
+    return dataset[split]
+
+
+def _from_row(rows: Any, first: int) -> Iterator[Any]:
+    if hasattr(rows, "__len__"):
+        return (rows[index] for index in range(first, len(rows)))
+    return iter(rows.skip(first)) if hasattr(rows, "skip") else itertools.islice(rows, first, None)
+
+
+def _count(rows: Any, source: str) -> int | None:
+    # The Hub's datasets may be too large to be counted
+    if hasattr(rows, "__len__"):
+        return len(rows)
+    if find_files(source):
+        return sum(1 for _ in rows)
+    splits = rows.info.splits or {}
+    return splits[str(rows.split)].num_examples if str(rows.split) in splits else None
+
+
+def _bad_line(files: Sequence[str]) -> str | None:
+    if not files or FORMATS.get(_suffix(files[0])) != "json":
+        return None
+    try:
+        for _ in _JsonRows(files):
+            pass
+    except ValueError as error:
+        return str(error)
+    except (EOFError, OSError, lzma.LZMAError, zlib.error):  # as the first error says
+        return None
+    return None

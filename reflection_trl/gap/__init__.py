@@ -6,10 +6,10 @@ answers alone is as good. [`measure_gap`] tells this before training. The gain o
 reported to be linear in this gap (https://huggingface.co/papers/2605.30070).
 """
 
-from .measure import measure_gap, read_dataset
+from .measure import measure_gap
 from .report import Gap, Side
 from .settings import GapSettings
 from .tokens import TokenGap, measure_tokens
 
 
-__all__ = ["Gap", "GapSettings", "Side", "TokenGap", "measure_gap", "measure_tokens", "read_dataset"]
+__all__ = ["Gap", "GapSettings", "Side", "TokenGap", "measure_gap", "measure_tokens"]

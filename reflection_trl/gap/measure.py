@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from ..coroutines import run_coroutine
+from ..files.rows import read_rows
 from ..files.run_folder import RunFolder, write_json
 from ..generation import Generate, GenerationArguments, open_generator
 from ..languages import Executor
@@ -21,29 +22,6 @@ from .tokens import measure_tokens
 
 
 GAP_FILE = "gap.json"
-
-
-def read_dataset(source: str, split: str = "train", config: str | None = None) -> list[dict[str, Any]]:
-    """
-    Reads the rows of a dataset.
-
-    Args:
-        source (`str`):
-            Dataset id, directory, or a `.json`, `.jsonl` or `.parquet` file.
-        split (`str`, *optional*, defaults to `"train"`):
-            Split of a dataset id or directory.
-        config (`str`, *optional*):
-            Configuration of a dataset id or directory.
-
-    Raises:
-        ValueError: If the dataset does not exist, or has no rows to train on.
-    """
-    from ..files.rows import RowsError, read_rows
-
-    try:
-        return read_rows(source, split, 0, 2**31, config)
-    except RowsError as error:
-        raise ValueError(str(error)) from error
 
 
 def measure_gap(
@@ -65,7 +43,7 @@ def measure_gap(
     Args:
         dataset (`Any`):
             Rows in the form of [`reflection_trl.sequences`], such as a [`~datasets.Dataset`], or a source for
-            [`read_dataset`].
+            [`~reflection_trl.files.rows.read_rows`].
         model (`str`, *optional*):
             Model id on the Hub, or a folder. Required unless `generation` is given.
         settings ([`GapSettings`], *optional*):
@@ -109,7 +87,7 @@ def measure_gap(
         if model is None and generate is None:
             raise ValueError("No model specified: pass `model`, `generation` or `generate`.")
         generation = GenerationArguments(model_name_or_path=model) if model else None
-    found = read_dataset(str(dataset)) if isinstance(dataset, str | os.PathLike) else dataset
+    found = read_rows(str(dataset)) if isinstance(dataset, str | os.PathLike) else dataset
     rows = choose_rows([normalize_row(dict(row), f"row {number}") for number, row in enumerate(found)], settings)
     tasks = make_tasks(rows, settings)
     name = generation.model if generation else getattr(generate, "model", None) or "unnamed"

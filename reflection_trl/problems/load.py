@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ..checking import CHECKERS, reference_problem
+from ..files.rows import open_rows
 from ..languages import get_language
 from ..quoting import list_names, quote
 from .mappings import MAPPINGS, Mapping, find_mapping
@@ -15,7 +16,6 @@ from .mappings.plain import FIELDS, Columns, from_columns
 from .mappings.text import parses
 from .problem import Example, Problem, is_checker_source
 from .runnable import complete_tests
-from .sources import open_rows
 from .tolerance import stated_tolerance
 
 

@@ -296,7 +296,7 @@ def read_dataset(
                 rows += read_rows(str(file), split, 0, most - len(rows))
         return [(str(index), None, row) for index, row in enumerate(rows)]
     if not (folder / "run.json").is_file():
-        return [(str(index), None, row) for index, row in enumerate(read_rows(source, split, 0, most, config))]
+        return [(str(index), None, row) for index, row in enumerate(read_rows(source, split, 0, limit, config))]
     found: list[tuple[str, str | None, dict[str, Any]]] = []
     for status in STATUSES:
         count = 0

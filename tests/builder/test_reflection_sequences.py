@@ -157,9 +157,9 @@ def test_a_list_and_a_pattern_of_files(tmp_path):
     [
         (
             json.dumps(PLAIN) + "\n\n{oops\n",
-            r"line 3 of .*bad.jsonl is not JSON \(.+\): give JSON Lines files, one row a line",
+            r"line 3 of .*bad.jsonl is not JSON \(.+\); fix or remove it",
         ),
-        ("[1, 2]\n", r"line 1 of .*bad.jsonl is no object: give JSON Lines files"),
+        ("[1, 2]\n", r"line 1 of .*bad.jsonl is no object: give JSON files"),
         (json.dumps({**PLAIN, "type": "poem"}), r"line 1 of .*bad.jsonl: `type` is 'poem'"),
         (
             json.dumps({"type": "reflection"}),

@@ -130,10 +130,13 @@ TRAINING = {
     # Told first, since a GPU would not help
     "no GPU and no rows": (
         ["--use_cpu", "false", "--bf16", "true", "--dataset_name", "no.jsonl"],
-        "'no.jsonl' does not",
+        "'no.jsonl' cannot be read: there is no such file or folder; paths start from {folder}.",
     ),
-    "no rows file": (["--dataset_name", "notes"], "the dataset 'notes' is none of .json, .jsonl, .parquet"),
-    "an empty file": (["--dataset_name", "empty.jsonl"], "the dataset 'empty.jsonl' has no rows."),
+    "no rows file": (
+        ["--dataset_name", "notes"],
+        "'notes' cannot be read: rows are read from .json, .jsonl, .parquet, .csv, .tsv files",
+    ),
+    "an empty file": (["--dataset_name", "empty.jsonl"], "'empty.jsonl' has no rows."),
     "a bad line": (["--dataset_name", "broken.jsonl"], "line 3 of broken.jsonl is not JSON"),
     "plain text": (
         ["--dataset_name", "text.jsonl"],

@@ -364,9 +364,13 @@ BAD_INPUT = {
     "missing model folder": ({}, ["--model_name_or_path", "./none"], "the model folder './none' does not exist"),
     "unknown model id": ({}, ["--model_name_or_path", "nobody/none"], "the model 'nobody/none' cannot be loaded"),
     "no model": ({"model_name_or_path": None}, [], "`model_name_or_path` is not set"),
-    "missing data file": ({"datasets": [{"path": "none.jsonl"}]}, [], "the dataset file 'none.jsonl' does not exist"),
-    "unknown dataset id": ({"datasets": [{"path": "nobody/none"}]}, [], "the dataset 'nobody/none' cannot be loaded"),
-    "broken data file": ({"datasets": [{"path": "broken.jsonl"}]}, [], "the dataset 'broken.jsonl' cannot be loaded"),
+    "missing data file": (
+        {"datasets": [{"path": "none.jsonl"}]},
+        [],
+        "'none.jsonl' cannot be read: there is no such file",
+    ),
+    "unknown dataset id": ({"datasets": [{"path": "nobody/none"}]}, [], "'nobody/none' cannot be read: "),
+    "broken data file": ({"datasets": [{"path": "broken.jsonl"}]}, [], "'broken.jsonl' cannot be read: line 1 of"),
     "dataset without path": ({"datasets": [{"pth": "x"}]}, [], "each of `datasets` needs a `path`"),
     "misspelt key of a dataset": ({"datasets": [{"path": "x", "splt": "a"}]}, [], "`splt`; did you mean `split`?"),
     "unknown type": (

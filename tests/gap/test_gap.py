@@ -11,8 +11,9 @@ from conftest import make_tokenizer, trl_template
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from reflection_trl.answers import read_answer
+from reflection_trl.files.rows import read_rows
 from reflection_trl.files.run_folder import RunError
-from reflection_trl.gap import GapSettings, measure_gap, measure_tokens, read_dataset
+from reflection_trl.gap import GapSettings, measure_gap, measure_tokens
 from reflection_trl.gap.draws import agrees, choose_rows, make_tasks
 from reflection_trl.gap.tokens import TokenGap, TokenGroup, content_tokens
 from reflection_trl.generation import GenerationArguments, Sampling
@@ -185,8 +186,8 @@ def test_bad_input_is_told_in_a_sentence(tmp_path):
         measure(tmp_path, lambda *_: WRONG, [plain])
     with pytest.raises(ValueError, match="No model specified"):
         measure_gap(ROWS, output_dir=tmp_path / "none")
-    with pytest.raises(ValueError, match="There is no file"):
-        read_dataset(str(tmp_path / "none.parquet"))
+    with pytest.raises(ValueError, match="there is no such file or folder"):
+        read_rows(str(tmp_path / "none.parquet"))
     assert not [*tmp_path.iterdir()]
 
 

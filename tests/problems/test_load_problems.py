@@ -215,12 +215,12 @@ def test_bad_input_gets_one_sentence(rows, options, message):
         (
             "x.jsonl",
             b'{"task": ' + b"[" * 100_000,
-            "cannot be read: line 1 of .*x.jsonl is not JSON: nested too deeply",
+            "cannot be read: line 1 of .*x.jsonl is not JSON \\(nested too deeply",
         ),
         (
             "x.jsonl",
             b'{"task": ' + b"1" * 5000 + b"}",
-            "cannot be read: line 1 of .*x.jsonl is not JSON: Exceeds the limit",
+            "cannot be read: line 1 of .*x.jsonl is not JSON \\(Exceeds the limit",
         ),
         (
             "x.jsonl.gz",

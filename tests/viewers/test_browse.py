@@ -311,9 +311,9 @@ def test_limit_and_sample(build, tmp_path, capsys):
     ("args", "message"),
     [
         ([""], "'' is not a dataset: give a file"),
-        (["absent.jsonl"], "There is no file 'absent.jsonl'."),
+        (["absent.jsonl"], "'absent.jsonl' cannot be read: there is no such file or folder; paths start from"),
         (["empty.jsonl"], "'empty.jsonl' has no rows"),
-        (["broken.jsonl"], "'broken.jsonl' cannot be read as jsonl"),
+        (["broken.jsonl"], "'broken.jsonl' cannot be read: line 1 of broken.jsonl is not JSON"),
         (["other.jsonl"], "no column `messages`"),
         (["unfinished"], "The run in 'unfinished' has no rows yet"),
         (["rows.jsonl", "--limit", "0"], "'0' is not a number of rows"),

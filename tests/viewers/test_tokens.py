@@ -410,23 +410,23 @@ def test_errors(data, capsys, args, sentence):
 
 
 def test_errors_of_sources(tmp_path, capsys):
-    assert "There is no file" in fail(capsys, tmp_path / "none.jsonl")
+    assert "there is no such file or folder" in fail(capsys, tmp_path / "none.jsonl")
     path = tmp_path / "rows.jsonl"
     path.write_text('{"prompt": "a", "answer": "b"}\n')
     assert "has no column `messages` and no column `type`, only prompt, answer" in fail(capsys, path)
     path.write_text("[1, 2]\n")
     assert "values that are not objects" in fail(capsys, path)
     path.write_text("not JSON\n")
-    assert "cannot be read as jsonl" in fail(capsys, path)
+    assert "line 1 of" in fail(capsys, path)
     path.write_text("")
     assert "has no rows" in fail(capsys, path)
     path = tmp_path / "rows.parquet"
     path.write_text("not Parquet")
-    assert "cannot be read as parquet" in fail(capsys, path)
-    path = tmp_path / "rows.csv"
+    assert "cannot be read: Parquet" in fail(capsys, path)
+    path = tmp_path / "rows.txt"
     path.write_text("a,b")
-    assert "is not a .json, .jsonl or .parquet file" in fail(capsys, path)
-    assert "cannot be loaded" in fail(capsys, "nobody/no-such-dataset")
+    assert "rows are read from .json, .jsonl, .parquet, .csv, .tsv files, one kind at a time" in fail(capsys, path)
+    assert "'nobody/no-such-dataset' cannot be read" in fail(capsys, "nobody/no-such-dataset")
 
 
 def test_tokenizer_without_chat_template(data, tmp_path, capsys):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from ...files.rows import open_rows
 from ..command_line import check_options, read_config_file
 from .arguments import DATA, Arm, StudyArguments
 from .runs import Run
@@ -21,14 +22,10 @@ def data_file(study: StudyArguments, arm: Arm) -> str:
         return arm.data
     if arm.data == "rows":
         return study.dataset_name
-    from datasets import load_dataset
-
     file = Path(study.output_dir, "answers.jsonl")
-    form = "parquet" if study.dataset_name.endswith(".parquet") else "json"
-    rows = load_dataset(form, data_files=study.dataset_name, split="train")
     lines = []
-    for messages in rows["messages"]:
-        messages = json.loads(messages) if isinstance(messages, str) else messages
+    for row in open_rows(study.dataset_name)[1]:
+        messages = json.loads(row["messages"]) if isinstance(row["messages"], str) else row["messages"]
         lines.append(json.dumps({"messages": messages[-2:], "type": "generation"}) + "\n")
     text = "".join(lines)
     # One that is there may be of other rows

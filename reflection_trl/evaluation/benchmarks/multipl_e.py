@@ -19,10 +19,10 @@ from typing import Any, Self
 from ...answers import without_thoughts
 from ...feedback import Feedback
 from ...fences import fence_code
+from ...files.rows import open_rows
 from ...languages import get_language
 from ...languages.execution import Execute
 from ...languages.java import JAVATUPLES
-from ...problems.sources import open_rows
 from ..multipl_e_code import program_of, solution_of
 from ..prompts import Prompt, make_published_prompt
 from ..tasks import Task

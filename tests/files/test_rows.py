@@ -1,0 +1,161 @@
+"""The one reader of rows: its three ways in give the same rows, and name what is wrong in the same words."""
+
+import bz2
+import gzip
+import json
+import lzma
+import subprocess
+import sys
+
+import pytest
+from datasets import Dataset, DatasetDict, IterableDataset
+
+from reflection_trl.files.rows import RowsError, check_source, load_rows, open_rows, read_json, read_rows
+
+
+ROWS = [{"messages": f"m{index}", "type": "generation"} for index in range(5)]
+LINES = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+CSV = "messages,type\n" + "".join(f"{row['messages']},{row['type']}\n" for row in ROWS)
+FILES = {
+    "x.jsonl": LINES,
+    "x.json": json.dumps(ROWS, indent=1).encode(),
+    "x.csv": CSV.encode(),
+    "x.tsv": CSV.replace(",", "\t").encode(),
+    "x.jsonl.gz": gzip.compress(LINES),
+    "x.jsonl.bz2": bz2.compress(LINES),
+    "x.json.xz": lzma.compress(json.dumps(ROWS).encode()),
+    "x.csv.gz": gzip.compress(CSV.encode()),
+}
+
+
+@pytest.fixture(params=[*FILES, "x.parquet", "*.jsonl", "folder", "saved", "saved splits"])
+def source(request, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dataset = Dataset.from_list(ROWS)
+    match request.param:
+        case "x.parquet":
+            dataset.to_parquet("x.parquet")
+        case "*.jsonl":
+            (tmp_path / "a.jsonl").write_bytes(b"".join(LINES.splitlines(True)[:2]))
+            (tmp_path / "b.jsonl").write_bytes(b"".join(LINES.splitlines(True)[2:]))
+        case "folder":
+            (tmp_path / "folder").mkdir()
+            (tmp_path / "folder" / "train.jsonl").write_bytes(LINES)
+        case "saved":
+            dataset.save_to_disk("saved")
+        case "saved splits":
+            DatasetDict(train=dataset, test=dataset.select([0])).save_to_disk("saved splits")
+        case file:
+            (tmp_path / file).write_bytes(FILES[file])
+    return request.param
+
+
+def test_every_form_is_read_alike(source):
+    check_source(source)
+    assert list(open_rows(source)[1]) == ROWS
+    assert list(open_rows(source, streaming=True)[1]) == ROWS
+    assert read_rows(source) == ROWS
+    assert read_rows(source, first=1, number=2) == ROWS[1:3]
+    loaded = load_rows(source)
+    assert isinstance(loaded, Dataset) and loaded.to_list() == ROWS
+    stream = load_rows(source, streaming=True)
+    assert isinstance(stream, IterableDataset) and list(stream) == ROWS
+    with pytest.raises(RowsError, match=r"^Row 5 is out of range: '.*' has (5 rows, 0 to 4|fewer rows)\.$"):
+        read_rows(source, first=5)
+
+
+def test_splits(tmp_path):
+    dataset = Dataset.from_list(ROWS)
+    DatasetDict(train=dataset, test=dataset.select([0])).save_to_disk(tmp_path)
+    for read in (
+        lambda split: list(open_rows(tmp_path, split=split)[1]),
+        lambda split: read_rows(str(tmp_path), split),
+    ):
+        assert read("test") == ROWS[:1]
+        with pytest.raises(RowsError, match="there is no split 'dev', only 'train', 'test'"):
+            read("dev")
+    assert load_rows(str(tmp_path), split="test").to_list() == ROWS[:1]
+    with pytest.raises(RowsError, match="there is no split 'dev'"):
+        load_rows(str(tmp_path), split="dev")
+
+
+def test_part_of_a_file(tmp_path):
+    (tmp_path / "x.jsonl").write_bytes(LINES)
+    assert load_rows(str(tmp_path / "x.jsonl"), split="train[1:3]").to_list() == ROWS[1:3]
+
+
+def test_rows_whose_values_differ_in_type(tmp_path):
+    rows = [{"messages": 1, "type": "a"}, {"messages": [1, "x"], "type": "b"}, {"messages": {"y": None}, "type": "c"}]
+    (tmp_path / "x.json").write_text(json.dumps(rows))
+    assert read_rows(str(tmp_path / "x.json")) == list(open_rows(tmp_path / "x.json")[1]) == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "x.jsonl",
+            b'{"a": 1}\n{"a": \n',
+            "line 2 of .*x.jsonl is not JSON .Expecting value, column 6.; fix or remove it",
+        ),
+        (
+            "x.json",
+            b'[{"a": 1},\n{"a": }]',
+            "line 2 of .*x.json is not JSON .Expecting value, column 7.; fix or remove",
+        ),
+        ("x.jsonl", b'{"a": "caf\xe9"}\n', "is not UTF-8"),
+        ("x.jsonl.gz", gzip.compress(LINES)[:40], "is compressed and cut off: download"),
+        ("x.jsonl.xz", lzma.compress(LINES)[:-9], "is compressed and cut off: download"),
+        ("x.parquet", b"abc", "cannot be read: Parquet file size is 3 bytes"),
+        ("x.jsonl", b"", "has no rows"),
+        ("x.txt", b"abc", "rows are read from .json, .jsonl, .parquet, .csv, .tsv files, one kind at a time"),
+    ],
+)
+def test_bad_files_are_one_sentence(tmp_path, name, content, message):
+    file = str(tmp_path / name)
+    (tmp_path / name).write_bytes(content)
+    reads = [read_rows]
+    if content:  # that it has none is for the caller to say
+        reads.append(lambda source: list(open_rows(source)[1]))
+    if b"\xe9" not in content:  # Arrow decodes a text when it is asked for
+        reads.append(load_rows)
+    for read in reads:
+        with pytest.raises(RowsError, match=message) as raised:
+            read(file)
+        assert "\n" not in str(raised.value) and repr(file) in str(raised.value)
+
+
+@pytest.mark.parametrize("source", ["none.jsonl", "none.csv.gz", "./none", "a/b/c", "none/*.parquet", "/none/at-all"])
+def test_what_can_only_be_a_path_is_not_asked_for_on_the_hub(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for read in (check_source, open_rows, read_rows, load_rows):
+        with pytest.raises(RowsError, match=r"' cannot be read: there is no such file or folder") as raised:
+            read(source)
+        assert ("paths start from" in str(raised.value)) != source.startswith("/")
+
+
+def test_a_name_of_the_hub_that_cannot_be_had():
+    check_source("nobody/none")
+    for read in (open_rows, read_rows, load_rows):
+        with pytest.raises(RowsError, match=r"^'nobody/none' cannot be read: .*\. Check the name and the connection"):
+            read("nobody/none")
+
+
+def test_files_of_two_kinds_are_not_mixed(tmp_path):
+    (tmp_path / "a.csv").write_text(CSV)
+    (tmp_path / "b.tsv").write_text(CSV.replace(",", "\t"))
+    for read in (check_source, open_rows, read_rows, load_rows):
+        with pytest.raises(RowsError, match=r"one kind at a time, and these end in \.csv, \.tsv"):
+            read(f"{tmp_path}/*")
+
+
+def test_lines_are_numbered_as_editors_number_them(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"a": 1}\n\n{"a": 2}\n')
+    assert list(read_json(str(tmp_path / "x.jsonl"))) == [(1, {"a": 1}), (3, {"a": 2})]
+
+
+def test_local_json_is_read_without_datasets(tmp_path):
+    (tmp_path / "x.jsonl").write_bytes(LINES)
+    code = "import sys; from reflection_trl.files.rows import read_rows; print(len(read_rows(sys.argv[1])), 'datasets' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.jsonl")], capture_output=True, text=True)
+    assert done.stdout == "5 False\n", done.stderr
