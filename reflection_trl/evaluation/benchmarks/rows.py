@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...problems.sources import Row, open_rows
+from ...files.rows import Row, open_rows
 from ...quoting import list_names
 
 
