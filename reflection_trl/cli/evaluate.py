@@ -14,7 +14,8 @@ judged anew.
     --benchmarks            humaneval, mbpp [both]; the + is always judged too
                             multipl-e:LANGUAGES      a language whose compiler is missing is named and skipped
                             livecodebench:FROM:TO    contests from one month or day to another, such as 2024-08:2025-02
-                            problems:FILE            a set of your own, with tests
+                            gsm8k                    mathematics with final answers; needs math-verify, and no isolation
+                            problems:FILE            a set of your own, with tests or final answers
     --samples               files of answers, JSON Lines with `task_id` and `solution` or `completion`, one a benchmark (for
                             MultiPL-E name it: --benchmarks multipl-e:java)
     --name                  what results call the model or the answers [the model's name]

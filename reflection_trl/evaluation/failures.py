@@ -5,6 +5,13 @@ from .tasks import Sample
 
 
 _MAX_DETAIL = 2000
+# Of final answers, more precise than the kind of their feedback
+_KINDS_OF_ANSWERS = {
+    "ContradictoryAnswers": "contradictory",
+    "UnreadableAnswer": "unreadable",
+    "WrongForm": "wrong_form",
+    "CheckerFailed": "checker_failed",
+}
 
 
 def missing_answer(sample: Sample) -> tuple[str, str] | None:
@@ -36,8 +43,11 @@ def failure_kind(sample: Sample, feedback: Feedback) -> str:
         feedback ([`~reflection_trl.feedback.Feedback`]):
             Of its run; one that did not pass.
     """
-    if sample.finish_reason == "length" and feedback.kind in (FeedbackKind.SYNTAX, FeedbackKind.NAME):
+    cut_off = (FeedbackKind.SYNTAX, FeedbackKind.NAME, FeedbackKind.NO_ANSWER)
+    if sample.finish_reason == "length" and feedback.kind in cut_off:
         return "truncated"
+    if feedback.error_type in _KINDS_OF_ANSWERS:
+        return _KINDS_OF_ANSWERS[feedback.error_type]
     return "wrong_answer" if feedback.kind is FeedbackKind.ASSERTION else feedback.kind.value
 
 

@@ -4,7 +4,8 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 
-from ..feedback import Feedback
+from ..checking import answer_key
+from ..feedback import Feedback, FeedbackKind
 from ..languages import get_language
 from .failures import cut, failure_kind, missing_answer
 from .results import Outcome, Score
@@ -62,11 +63,16 @@ async def judge_answers(
             return Outcome(sample.task_id, sample.sample, False, *missing, sample.solution)
         task = known[sample.task_id]
         feedback = await run(task, sample.solution)
-        suspicious = [*get_language(task.language).suspicious(sample.solution)]
-        if feedback.passed:
-            return Outcome(sample.task_id, sample.sample, True, solution=sample.solution, suspicious=suspicious)
-        kind = failure_kind(sample, feedback)
-        return Outcome(sample.task_id, sample.sample, False, kind, _detail(feedback), sample.solution, suspicious)
+        suspicious: list[str] = []
+        answer = ""
+        if task.has_final_answer:
+            answer = answer_key(feedback.actual or "") if feedback.kind is not FeedbackKind.NO_ANSWER else ""
+        else:
+            suspicious += get_language(task.language).suspicious(sample.solution)
+        kind, detail = ("none", "") if feedback.passed else (failure_kind(sample, feedback), _detail(feedback))
+        return Outcome(
+            sample.task_id, sample.sample, feedback.passed, kind, detail, sample.solution, suspicious, answer
+        )
 
     running = [asyncio.ensure_future(judge_one(sample)) for sample in samples]
     try:

@@ -35,6 +35,8 @@ class Outcome:
             The code that was judged.
         suspicious (`list[str]`):
             What the code touches that honest answers do not, whether it passed or not.
+        answer (`str`, *optional*, defaults to `""`):
+            The final answer that was read, by which votes are counted; empty if the task has none, or none was read.
     """
 
     task_id: str
@@ -44,6 +46,7 @@ class Outcome:
     detail: str = ""
     solution: str = ""
     suspicious: list[str] = field(default_factory=list)
+    answer: str = ""
 
 
 @dataclass(frozen=True)

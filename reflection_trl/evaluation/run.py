@@ -146,9 +146,9 @@ def evaluate_model(
     if generate is None:
         generation = with_served_name(generation)
     judge_here = process == 0
-    if judge_here:
-        _require_isolation(settings)
     tasks, skipped = _possible_tasks(benchmarks, settings)
+    if judge_here:
+        _require_isolation(tasks, settings)
     tasks = {benchmark: some[: settings.limit] for benchmark, some in tasks.items()}
     _check_prompts(tasks, generation, generate, settings)
     with _folders(output_dir, tasks, generation, settings, process) as folders:
@@ -233,7 +233,6 @@ def evaluate_samples(
         [`~reflection_trl.sandbox.SandboxError`]: If answers cannot be run safely on this machine.
     """
     settings = settings or EvaluationSettings()
-    _require_isolation(settings)
     if benchmarks and len(benchmarks) != len(files):
         raise ValueError(
             f"There are {len(files)} files of answers and {len(benchmarks)} benchmarks: name one for each file."
@@ -244,6 +243,7 @@ def evaluate_samples(
             "Two files hold answers to the same benchmark: put them into one, or judge them one after another."
         )
     tasks, skipped = _possible_tasks(by_benchmark, settings)
+    _require_isolation(tasks, settings)
     known = {benchmark: [task.id for task in some] for benchmark, some in tasks.items()}
     tasks = {benchmark: some[: settings.limit] for benchmark, some in tasks.items()}
     samples = {name: read_samples(by_benchmark[name], tasks[name], known[name]) for name in tasks}
@@ -388,8 +388,10 @@ def _folder_name(benchmark: str) -> str:
     return re.sub(r"[:/\\]+", "-", benchmark)
 
 
-def _require_isolation(settings: EvaluationSettings) -> None:
-    """Fails now, not after hours of answers."""
+def _require_isolation(tasks: dict[str, list[Task]], settings: EvaluationSettings) -> None:
+    """Fails now, not after hours of answers, where any of them will be run."""
+    if not any(get_benchmark(name).runs_programs(some) for name, some in tasks.items()):
+        return
     with Sandbox(
         workers=1, mechanism=None if settings.unsandboxed else "bubblewrap", unsandboxed=settings.unsandboxed
     ):

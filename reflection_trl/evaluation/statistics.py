@@ -7,6 +7,7 @@ An interval of a difference and its test say the same: 0 is outside the interval
 narrow where few tasks differ; where it contradicts the test, the interval is the set of differences that the test does not reject.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import comb, lgamma, sqrt
@@ -253,6 +254,37 @@ def rate(score: Score, k: int = 1) -> Rate:
     share = fmean(values)
     single = all(answers == 1 for answers, _ in counts.values()) or len(set(values)) == 1
     return Rate(share, *(wilson_interval(share, len(values)) if single else bootstrap_interval(values)))
+
+
+def majority(score: Score) -> Rate | None:
+    """
+    Returns maj@k, where k is the number of answers to each problem: the share of problems whose most frequent final answer is right.
+
+    Answers that are right are one answer, however they are written; the others are told apart by [`~reflection_trl.checking.answer_key`].
+    Texts without a final answer do not vote. Where several answers are the most frequent ones, a problem counts by the chance that the right
+    one is drawn among them.
+
+    Args:
+        score ([`Score`]):
+            Of one benchmark.
+
+    Returns:
+        [`Rate`], *optional*: `None` if no problem has a final answer, or each was answered once.
+    """
+    votes: dict[str, Counter[str]] = {}
+    for outcome in score.outcomes:
+        counts = votes.setdefault(outcome.task_id, Counter())
+        if outcome.passed or outcome.answer:
+            counts["" if outcome.passed else outcome.answer] += 1
+    if not any(outcome.answer for outcome in score.outcomes) or len(votes) == len(score.outcomes):
+        return None
+    values = []
+    for counts in votes.values():
+        first = [answer for answer, count in counts.items() if count == max(counts.values())]
+        values.append(1 / len(first) if "" in first else 0.0)
+    share = fmean(values)
+    interval = wilson_interval(share, len(values)) if set(values) <= {0.0, 1.0} else bootstrap_interval(values)
+    return Rate(share, *interval)
 
 
 def task_differences(first: Score, second: Score) -> list[float]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from .results import DECEIVED, EvaluationRun, Score
-from .statistics import Rate, compare, failure_kinds, rate, right_answers
+from .statistics import Rate, compare, failure_kinds, majority, rate, right_answers
 
 
 _KS = (1, 10, 100)
@@ -11,17 +11,23 @@ _KS = (1, 10, 100)
 
 def results_table(run: EvaluationRun) -> str:
     """
-    One line for each benchmark: pass@k in per cent with its 95 % interval, and why answers failed.
+    One line for each benchmark: pass@k in per cent with its 95 % interval, maj@k of final answers, and why answers failed.
 
     Args:
         run ([`EvaluationRun`]):
             The run.
     """
     ks = [k for k in _KS if any(k <= _answers(score) for score in run.scores)]
-    rows = [["", "problems", *[f"pass@{k} [95 %]" for k in ks], "failed of"]]
+    votes = {score.benchmark: found for score in run.scores if (found := majority(score)) is not None}
+    voters = dict.fromkeys(_answers(score) for score in run.scores if score.benchmark in votes)
+    heads = [f"pass@{k} [95 %]" for k in ks] + [f"maj@{k} [95 %]" for k in voters]
+    rows = [["", "problems", *heads, "failed of"]]
     for score in run.scores:
         answers = _answers(score)
         rates = [_percent(rate(score, k)) if k <= answers else "" for k in ks]
+        rates += [
+            _percent(votes[score.benchmark]) if score.benchmark in votes and k == answers else "" for k in voters
+        ]
         kinds = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in failure_kinds(score).items())
         rows.append([score.benchmark, str(len(right_answers(score))), *rates, kinds or "-"])
     lines = [_aligned(rows), *filter(None, [run.trial_sentence()])]

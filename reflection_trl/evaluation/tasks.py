@@ -42,6 +42,11 @@ class Task:
     stop: tuple[str, ...] = ()
     problem: Problem | None = None
 
+    @property
+    def has_final_answer(self) -> bool:
+        """Whether an answer is judged by the final answer that it states, and not run."""
+        return self.problem is not None and self.problem.answer is not None
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -54,7 +59,8 @@ class Sample:
         sample (`int`):
             Number of the answer among those of the task, from 0.
         solution (`str`):
-            Code that is judged: complete, the task's prompt included where the answer goes on from it.
+            Code that is judged: complete, the task's prompt included where the answer goes on from it. The whole text where a final
+            answer is judged.
         text (`str`, *optional*, defaults to `""`):
             What the model wrote, word for word; empty where it is not known.
         finish_reason (`str`, *optional*, defaults to `"stop"`):

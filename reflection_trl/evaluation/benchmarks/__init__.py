@@ -7,6 +7,7 @@ from ..prompts import Prompt
 from ..tasks import Task
 from .benchmark import Benchmark, HubDataset, Judging, OpenExecutor
 from .evalplus import HumanEval, Mbpp
+from .gsm8k import Gsm8k
 from .livecodebench import LiveCodeBench
 from .multipl_e import MultiPLE
 from .own_problems import OwnProblems
@@ -15,6 +16,7 @@ from .own_problems import OwnProblems
 __all__ = [
     "BENCHMARKS",
     "Benchmark",
+    "Gsm8k",
     "HubDataset",
     "HumanEval",
     "Judging",
@@ -32,7 +34,7 @@ __all__ = [
     "read_solution",
 ]
 
-BENCHMARKS: tuple[type[Benchmark], ...] = (HumanEval, Mbpp, MultiPLE, LiveCodeBench, OwnProblems)
+BENCHMARKS: tuple[type[Benchmark], ...] = (HumanEval, Mbpp, MultiPLE, LiveCodeBench, Gsm8k, OwnProblems)
 
 
 def parse_benchmarks(names: Iterable[str]) -> list[str]:

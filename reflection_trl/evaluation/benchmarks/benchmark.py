@@ -162,6 +162,16 @@ class Benchmark(ABC):
         missing = next(filter(None, (get_language(language).missing() for language in languages)), None)
         return ([], missing) if missing else ([*tasks], None)
 
+    def runs_programs(self, tasks: Sequence[Task]) -> bool:
+        """
+        Whether answers to these tasks are run, which needs isolation.
+
+        Args:
+            tasks (`Sequence[Task]`):
+                Of [`load_tasks`].
+        """
+        return True
+
     @abstractmethod
     def texts(self, source: str | None = None) -> dict[str, list[str]]:
         """

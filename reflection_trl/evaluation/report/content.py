@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..results import EvaluationRun, Score
-from ..statistics import Comparison, Rate, compare, failure_kinds, rate, right_answers
+from ..statistics import Comparison, Rate, compare, failure_kinds, majority, rate, right_answers
 
 
 _KS = (1, 10, 100)
@@ -26,6 +26,8 @@ COLORS = {
     "refused": "#6d7784",
     "truncated": "#98a2ae",
     "empty": "#c3cad2",
+    "no_answer": "#7a9e4b",
+    "wrong_form": "#c06ba8",
 }
 _OTHER_COLOR = "#555b6e"
 
@@ -80,6 +82,12 @@ class Content:
             for k in _KS
             if k <= min(answers for answers, _ in right_answers(score).values())
         }
+        self.majorities = {
+            (benchmark, run): (share, min(answers for answers, _ in right_answers(score).values()))
+            for benchmark in self.benchmarks
+            for run, score in self.scores(benchmark)
+            if (share := majority(score)) is not None
+        }
         self.comparisons = {
             (baseline, benchmark): compare(ours, theirs)
             for baseline in range(1, len(runs))
@@ -129,15 +137,28 @@ class Content:
         return sorted({baseline for baseline, _ in self.comparisons})
 
     def pass_table(self) -> Table:
-        """Returns pass@k of every run."""
+        """Returns pass@k of every run, and maj@k of final answers."""
         places = dict.fromkeys((benchmark, k) for benchmark, _, k in self.rates)
         columns = sorted(places, key=lambda column: (self.benchmarks.index(column[0]), column[1]))
-        head = ["model", *(f"{benchmark} pass@{k}" for benchmark, k in columns)]
+        voted = list(dict.fromkeys((benchmark, k) for (benchmark, _), (_, k) in self.majorities.items()))
+        head = [
+            "model",
+            *(f"{benchmark} pass@{k}" for benchmark, k in columns),
+            *(f"{benchmark} maj@{k}" for benchmark, k in voted),
+        ]
         body = [
-            [Cell(name), *(_rate_cell(self.rates.get((benchmark, run, k))) for benchmark, k in columns)]
+            [
+                Cell(name),
+                *(_rate_cell(self.rates.get((benchmark, run, k))) for benchmark, k in columns),
+                *(_rate_cell(self._majority(benchmark, run, k)) for benchmark, k in voted),
+            ]
             for run, name in enumerate(self.names)
         ]
         return Table(head, body, "rates")
+
+    def _majority(self, benchmark: str, run: int, k: int) -> Rate | None:
+        found, answers = self.majorities.get((benchmark, run), (None, 0))
+        return found if answers == k else None
 
     def comparison_table(self, baseline: int) -> Table:
         """Returns the comparison of the reported run with a baseline."""

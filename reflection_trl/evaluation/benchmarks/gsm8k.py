@@ -1,0 +1,58 @@
+"""
+GSM8K: 1,319 problems of grade-school mathematics, each with a number as its final answer.
+
+Asked by the question alone, without examples, and judged by the final answer that a solution states: see [`reflection_trl.checking`]. The
+last number of a text is not taken for its answer, as "flexible" scores of other evaluators do.
+Source: huggingface.co/papers/2110.14168.
+"""
+
+import dataclasses
+
+from ...problems import Problem
+from ...problems.mappings.final_answers import gsm8k
+from ..tasks import Task
+from .benchmark import HubDataset
+from .problem_benchmark import ProblemBenchmark
+from .rows import read_rows
+
+
+HUB_ID = "openai/gsm8k"
+
+
+class Gsm8k(ProblemBenchmark):
+    """GSM8K's test problems."""
+
+    key = "gsm8k"
+    usage = "gsm8k"
+
+    def load_tasks(self, source: str | None = None) -> list[Task]:
+        return self.make_tasks(self._problems(source))
+
+    def texts(self, source: str | None = None) -> dict[str, list[str]]:
+        return self.make_texts(self._problems(source))
+
+    def hub_dataset(self, score: str) -> HubDataset:
+        return HubDataset(HUB_ID, "gsm8k", "GSM8K", "main")
+
+    def _problems(self, source: str | None = None) -> list[Problem]:
+        problems = []
+        for number, (where, row) in enumerate(
+            read_rows("GSM8K", self.key, {"question": str, "answer": str}, source, HUB_ID, download=_download)
+        ):
+            try:
+                problem = gsm8k(row)
+            except ValueError as error:
+                raise ValueError(f"{where} is no problem of GSM8K: {error}.") from error
+            problems.append(dataclasses.replace(problem, id=f"gsm8k-test/{number}", source=HUB_ID))
+        return problems
+
+
+def _download() -> str:
+    """Returns the file of the test problems, which is in the Hub's cache or downloaded."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return hf_hub_download(HUB_ID, "main/test-00000-of-00001.parquet", repo_type="dataset")
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ValueError(" ".join(str(error).split())) from error

@@ -1,0 +1,103 @@
+"""Benchmarks whose tasks are problems: judged by tests and examples, or by a final answer."""
+
+from collections.abc import Iterable, Sequence
+
+from ...answers import without_thoughts
+from ...checking import CheckerUnavailableError, require_checker
+from ...coroutines import run_coroutine
+from ...feedback import Feedback
+from ...languages.execution import Execute, Run
+from ...problems import Problem
+from ...problems.final_answer import judge_answer
+from ...problems.judge import judge
+from ...problems.problem import is_checker_source
+from ..results import Score
+from ..tasks import Sample, Task
+from .benchmark import Benchmark, Judging
+
+
+class ProblemBenchmark(Benchmark):
+    """A benchmark of problems, each of which has tests, examples or a final answer."""
+
+    def make_tasks(self, problems: Iterable[Problem]) -> list[Task]:
+        """
+        Returns the tasks that problems are.
+
+        Args:
+            problems (`Iterable[Problem]`):
+                The problems.
+
+        Raises:
+            ValueError: If one of them has nothing to judge an answer by.
+        """
+        problems = list(problems)
+        for problem in problems:
+            if not problem.has_tests:
+                raise ValueError(
+                    f"The problem {problem.id!r} of {self.name} has no tests, so that no answer to it can be judged."
+                )
+        return [
+            Task(
+                problem.id,
+                self.name,
+                problem.request,
+                language=problem.language,
+                entry_point=problem.entry_point,
+                problem=problem,
+            )
+            for problem in problems
+        ]
+
+    def make_texts(self, problems: Iterable[Problem]) -> dict[str, list[str]]:
+        """
+        Returns what of problems must not be in training data.
+
+        Args:
+            problems (`Iterable[Problem]`):
+                The problems.
+        """
+        return {problem.id: [problem.instruction, problem.reference or ""] for problem in problems}
+
+    def runs_programs(self, tasks: Sequence[Task]) -> bool:
+        return any(task.problem is None or _runs_program(task.problem) for task in tasks)
+
+    def runnable(self, tasks: Sequence[Task]) -> tuple[list[Task], str | None]:
+        try:
+            for task in tasks:
+                if task.problem is not None and task.problem.answer is not None:
+                    require_checker(task.problem.checker)
+        except CheckerUnavailableError as error:
+            return [], str(error)
+        return super().runnable(tasks)
+
+    def read_solution(self, task: Task, text: str, style: str) -> str:
+        if task.has_final_answer:
+            return without_thoughts(text).strip()
+        return super().read_solution(task, text, style)
+
+    def judges_output(self, task: Task) -> bool:
+        return task.problem is not None and bool(task.problem.examples)
+
+    def judge(self, tasks: Sequence[Task], samples: Sequence[Sample], judging: Judging) -> list[Score]:
+        if self.runs_programs(tasks):
+            return super().judge(tasks, samples, judging)
+        return [run_coroutine(self.judge_with(_runs_nothing, tasks, samples, report=judging.report))]
+
+    async def run_tests(self, task: Task, solution: str, execute: Execute) -> Feedback:
+        problem = task.problem
+        if problem is not None and problem.answer is not None:
+            return await judge_answer(problem, solution, execute, tell_expected=True)  # people read it
+        feedback = await judge(problem, solution, execute) if problem else None
+        if feedback is None:
+            raise ValueError(f"The task {task.id!r} has no tests that an answer can be judged by.")
+        return feedback
+
+
+def _runs_program(problem: Problem) -> bool:
+    return problem.answer is None or is_checker_source(problem.checker)
+
+
+async def _runs_nothing(
+    language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""
+) -> Run:
+    raise AssertionError("no answer to these problems is run")
