@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .settings import RolloutSettings
     from .statistics import BuildStatistics
 
-# `datasets` and its company take a second to import, and rollouts need none of it
+# `datasets` takes a second to import, and rollouts do not need it
 _MODULES = {
     "Attempt": "sequence",
     "BuildStatistics": "statistics",
@@ -43,7 +43,7 @@ __all__ = [
     "rollout",
 ]
 
-if not TYPE_CHECKING:  # to type checkers it would mean that any name is here
+if not TYPE_CHECKING:  # otherwise type checkers would accept any name
 
     def __getattr__(name: str) -> object:
         if name in _MODULES:

@@ -1,4 +1,4 @@
-"""Which answers may be trained on: those that stand on their own."""
+"""Decides which answers may be trained on: those that are understandable without the attempts."""
 
 import ast
 import builtins
@@ -16,10 +16,10 @@ from ..sequences import split_blocks
 
 
 class Rejection(enum.StrEnum):
-    """Why a rollout may not be trained on. The values are what `ReflectionSequence.rejection` holds."""
+    """Lists the reasons to reject a rollout, as stored in `ReflectionSequence.rejection`."""
 
-    GIVEN_UP = "given_up"  # no rollout was made: the first ones of its problem had come to nothing
-    GENERATION_FAILED = "generation_failed"  # no judgment of the problem or the model: a runner should try again
+    GIVEN_UP = "given_up"  # no rollout was made: the first rollouts of its problem were all rejected
+    GENERATION_FAILED = "generation_failed"  # says nothing about the problem or the model; the rollout is made again
     EMPTY_ANSWER = "empty_answer"
     REFUSED = "refused"
     TRUNCATED = "truncated"
@@ -42,7 +42,7 @@ class Rejection(enum.StrEnum):
 
 
 class Rejected(Exception):
-    """Ends a rollout: what is wrong with it, one sentence on that, and what the model wrote where it could not be used."""
+    """Ends a rollout, with the reason, one sentence of detail, and the unusable text of the model."""
 
     def __init__(self, reason: Rejection, detail: str, text: str = ""):
         super().__init__(detail)
@@ -73,7 +73,7 @@ _LEANING = re.compile(
     r"|\bi (have |'ve )?(fixed|corrected|repaired|changed|modified|updated)\b",
     re.IGNORECASE,
 )
-# Where code speaks to its reader: comments, and strings over three quotes
+# The parts of code that address the reader: comments, and triple-quoted strings
 _REMARK = re.compile(r"(?:#|//)[^\n]*|\"{3}.*?\"{3}|'{3}.*?'{3}|/\*.*?\*/", re.DOTALL)
 _LOCAL_MODULE = re.compile(
     r"_*(solution|main|program|previous|attempt|answer|cell|module|script|code|your_\w+|my_\w+)\d*$"
@@ -87,26 +87,26 @@ _BUILTINS = frozenset(dir(builtins)) | {
     "__module__",
     "__qualname__",
 }
-_ECHO = 8  # words in a row that are no chance
+_ECHO = 8  # consecutive words that do not occur by chance
 
 
 def is_refusal(text: str) -> bool:
-    """Returns whether an answer without code says that there will be none."""
+    """Returns whether an answer without code is a refusal."""
     return _REFUSAL.search(text[:500].replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")) is not None
 
 
 def leaning_phrase(message: str, request: str = "") -> str | None:
     """
-    Returns the words by which an answer refers to attempts that its reader has not seen.
+    Finds words in an answer that refer to attempts which its reader has not seen.
 
     Args:
         message (`str`):
-            The answer: its prose, and the comments in its code, are searched.
+            The answer. Its prose and the comments in its code are searched.
         request (`str`, *optional*, defaults to `""`):
-            What was asked: its own words are no sign ("return the corrected version of the sentence").
+            The request. Its words do not count ("return the corrected version of the sentence").
 
     Returns:
-        `str`, *optional*: Such as `"corrected version"`; `None` where there are none.
+        `str`, *optional*: Such as `"corrected version"`; `None` if there are none.
     """
     known = " ".join(request.lower().split())
     pieces: list[str] = []
@@ -121,16 +121,16 @@ def leaning_phrase(message: str, request: str = "") -> str | None:
 
 def echoed_words(prose: str, prompt: str) -> str | None:
     """
-    Returns the words in which a text repeats what it was asked for: small models recite their orders.
+    Finds words that a text copies from its prompt, as small models often do.
 
     Args:
         prose (`str`):
-            What the model wrote.
+            Text of the model.
         prompt (`str`):
-            The prompt's own words, without the problem.
+            Text of the prompt template, without the problem.
 
     Returns:
-        `str`, *optional*: Eight words in a row that are in both; `None` where there are none.
+        `str`, *optional*: Eight consecutive words that are in both; `None` if there are none.
     """
     orders = set(ngrams(words(prompt), _ECHO))
     repeated = (run for run in ngrams(words(prose), _ECHO) if len(run) == _ECHO and run in orders)
@@ -139,13 +139,13 @@ def echoed_words(prose: str, prompt: str) -> str | None:
 
 def undefined_names(code: str, known: Iterable[str] = ()) -> list[str]:
     """
-    Global names that Python code uses and nothing in it defines: helpers that were left behind.
+    Returns global names that Python code uses but does not define, such as omitted helpers.
 
     Args:
         code (`str`):
-            The code. Where it does not parse, or imports `*`, nothing is said.
+            The code. If it does not parse, or imports `*`, the result is empty.
         known (`Iterable[str]`, *optional*):
-            Names that come from elsewhere.
+            Names that are defined elsewhere.
 
     Returns:
         `list[str]`: The names, sorted.
@@ -171,14 +171,14 @@ def undefined_names(code: str, known: Iterable[str] = ()) -> list[str]:
 
 def local_imports(code: str) -> list[str]:
     """
-    Modules that Python code imports as if earlier code had been saved to a file, such as `from solution import f`.
+    Returns modules that Python code imports as if earlier code were a file, such as `from solution import f`.
 
     Args:
         code (`str`):
             The code.
 
     Returns:
-        `list[str]`: The modules' names.
+        `list[str]`: Names of the modules.
     """
     found = []
     for node in ast.walk(parse_python(code) or ast.Module([], [])):
@@ -195,7 +195,7 @@ def local_imports(code: str) -> list[str]:
 
 def check_standalone(message: str, code: str, programs: Iterable[str], problem: Problem) -> None:
     """
-    Checks that an answer can be understood and run by somebody who has seen nothing but the request.
+    Checks that an answer can be understood and run with only the request.
 
     Args:
         message (`str`):
@@ -203,12 +203,12 @@ def check_standalone(message: str, code: str, programs: Iterable[str], problem: 
         code (`str`):
             The code in it.
         programs (`Iterable[str]`):
-            The programs that were written before it.
+            Earlier programs of the rollout.
         problem ([`~reflection_trl.problems.Problem`]):
-            What was asked.
+            The problem.
 
     Raises:
-        [`Rejected`]: If it leans on what came before, or uses names that nothing defines.
+        [`Rejected`]: If the answer refers to earlier work, or uses undefined names.
     """
     if phrase := leaning_phrase(message, problem.instruction):
         raise Rejected(Rejection.LEANS_ON_REFLECTION, f"The answer says {phrase!r}, which refers to earlier work.")
@@ -216,7 +216,7 @@ def check_standalone(message: str, code: str, programs: Iterable[str], problem: 
         return
     if modules := local_imports(code):
         raise Rejected(
-            Rejection.LEANS_ON_REFLECTION, f"The answer imports `{modules[0]}`, which stands for earlier code."
+            Rejection.LEANS_ON_REFLECTION, f"The answer imports `{modules[0]}`, which is a name for earlier code."
         )
     names = undefined_names(code, _module_names(problem.tests))
     before = set().union(*map(_module_names, programs))
@@ -230,14 +230,14 @@ def check_standalone(message: str, code: str, programs: Iterable[str], problem: 
 
 
 def _module_names(code: str) -> set[str]:
-    """Returns names that Python code defines at its top."""
+    """Returns the names that Python code defines at its top level."""
     table = _symbols(code)
     symbols = table.get_symbols() if table else []
     return {symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}
 
 
 def _symbols(code: str) -> symtable.SymbolTable | None:
-    """What Python knows of the names in `code`; `None` where it does not compile."""
+    """Returns the symbol table of `code`, or `None` if it does not compile."""
     if len(code) > MAX_PARSED:
         return None
     try:

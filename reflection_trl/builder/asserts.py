@@ -1,17 +1,17 @@
 """
-The asserts that a model wrote for its own program: where they stand, which of them test anything, and which are wrong.
+Finds the asserts that a model wrote for its own program, and detects wrong ones.
 
-A wrong assert would teach the model to break a right program, so none may be believed before something else has
-confirmed it:
+A wrong assert would teach the model to break a correct program. An assert therefore counts only after another source
+has confirmed it:
 
-- with a **reference**, an assert that the reference fails is wrong. So is, where the problem has **tests** and no reference, one
-  that a program fails which passes these tests. Wrong asserts are taken out of the attempt *before* it is run and stored:
-  neither the conversation nor its output ever shows them, and the sequence names them in `wrong_asserts`;
-- with **neither**, an assert that most of several independent answers fail is wrong ([`majority_contradicts`]);
-- a sequence in which a wrong assert was found only after its failure had been shown to the model is rejected, and so is
-  one in which the model took a failing assert back and nothing tells whether it was the program that should have changed.
+- With a **reference**, an assert that the reference fails is wrong. With **tests** and no reference, an assert is
+  wrong if a program that passes these tests fails it. Wrong asserts are removed from the attempt *before* it is run
+  and stored: the conversation and its output never show them, and the sequence lists them in `wrong_asserts`.
+- With **neither**, an assert that most of several independent answers fail is wrong ([`majority_contradicts`]).
+- A sequence is rejected if a wrong assert was found only after its failure had been shown to the model. It is also
+  rejected if the model removed a failing assert and it is unknown whether the assert or the program was wrong.
 
-Knows nothing of models and conversations.
+This module does not depend on models and conversations.
 """
 
 import ast
@@ -27,26 +27,27 @@ from ..languages.execution import Execute
 from ..python_code import defined_names, parse_python
 
 
-# Failures that say nothing about the assert: the other program lacks a helper that the assert calls, or was not run fairly
+# Failures that say nothing about the assert: the other program lacks a helper that the assert calls, or was
+# interrupted
 _NO_CONTRADICTION = frozenset(
     {FeedbackKind.NAME, FeedbackKind.IMPORT, FeedbackKind.SYNTAX, FeedbackKind.TIMEOUT, FeedbackKind.MEMORY}
 )
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_LOOKERS = frozenset({"callable", "hasattr", "isinstance", "issubclass", "type"})  # they call nothing
+_LOOKERS = frozenset({"callable", "hasattr", "isinstance", "issubclass", "type"})  # they do not call their argument
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _TEST_NAME = re.compile(r"_?(run_?)?(all_?)?(unit_?)?(tests?|check)(_|$|[A-Z\d])|main$")
 
 
 @dataclass(frozen=True)
 class _Style:
-    """How asserts look in a language."""
+    """Describes the form of asserts in a language."""
 
-    hint: str  # what a prompt asks for
+    hint: str  # for prompts
     one: re.Pattern[str]  # an assert
     tests: re.Pattern[
         str
-    ]  # the first line of what may be put behind another answer; reaches to the end of the program
-    setup: re.Pattern[str]  # lines before that which the tests need
+    ]  # the first line of the tests, which extend to the end of the program and can follow another answer
+    setup: re.Pattern[str]  # earlier lines that the tests need
 
 
 def _style(hint: str, one: str = r"(?!)", tests: str = r"(?!)", setup: str = r"(?!)") -> _Style:
@@ -91,15 +92,15 @@ _STYLES = {
 @dataclass(frozen=True)
 class Assert:
     """
-    One test that a program makes of itself: an `assert` statement, or a loop or test function full of them.
+    Represents one test in a program: an `assert` statement, or a loop or test function with asserts.
 
     Args:
         source (`str`):
-            Code that, placed behind another answer, makes the same test: what it is set up from included.
+            Code that makes the same test after another answer, including its setup.
         first (`int`):
-            Its first line in the program, from 1.
+            First line in the program, from 1.
         last (`int`):
-            Its last line.
+            Last line.
     """
 
     source: str
@@ -110,15 +111,15 @@ class Assert:
 @dataclass(frozen=True)
 class SelfTested:
     """
-    A program, taken apart.
+    Holds a program with its solution and its tests separated.
 
     Args:
         solution (`str`):
             The program without its tests.
         asserts (`tuple[Assert]`):
-            Those of its tests that test something: `assert True` is none.
+            Tests that check something; `assert True` does not count.
         tests (`str`, *optional*, defaults to `""`):
-            The lines that the solution lacks, as they stood in the program.
+            Lines of the tests, as in the program.
     """
 
     solution: str
@@ -127,26 +128,26 @@ class SelfTested:
 
     @property
     def program(self) -> str:
-        """Returns the solution, and its tests behind it."""
+        """Returns the solution, followed by its tests."""
         return "\n\n".join(part for part in (self.solution.strip("\n").rstrip(), self.tests) if part)
 
 
 def assert_hint(language: str) -> str:
-    """What a prompt asks for, where it wants asserts of a language."""
+    """Returns the description of a language's asserts for prompts."""
     return _STYLES[language].hint if language in _STYLES else "a few asserts that end the program with an error"
 
 
 def split_asserts(program: str, language: str = "python") -> SelfTested:
     """
-    Parts a program from the asserts in it.
+    Separates a program from its asserts.
 
-    In Python, tests are the `assert` statements at the top of the module (those under `if __name__ == "__main__"` too), loops
-    that hold some, and test functions that are called. One counts when it calls something that the program defines, and
-    can fail. In the other languages everything from `main`, or from the first assert, to the end is one test.
+    In Python, tests are the `assert` statements at the top level (also under `if __name__ == "__main__"`), loops with
+    asserts, and test functions that are called. A test counts if it calls something that the program defines, and can
+    fail. In other languages, everything from `main`, or from the first assert, to the end is one test.
 
     Args:
         program (`str`):
-            The program. One that does not parse has no asserts.
+            The program. A program that does not parse has no asserts.
         language (`str`, *optional*, defaults to `"python"`):
             Its language.
 
@@ -158,13 +159,13 @@ def split_asserts(program: str, language: str = "python") -> SelfTested:
     tree = parse_python(program)
     try:
         return SelfTested(program, ()) if tree is None else _split_tree(program, tree)
-    except RecursionError:  # an expression that is nested too deeply to be taken apart
+    except RecursionError:  # an expression that is nested too deeply
         return SelfTested(program, ())
 
 
 def set_tests_apart(program: str, language: str = "python") -> SelfTested | None:
     """
-    Puts the tests of a program behind its solution, so that the two can stand in code blocks of their own.
+    Moves the tests of a program after its solution, so that both can be separate code blocks.
 
     Args:
         program (`str`):
@@ -173,8 +174,8 @@ def set_tests_apart(program: str, language: str = "python") -> SelfTested | None
             Its language.
 
     Returns:
-        [`SelfTested`], *optional*: The parts of the program with its tests at the end, which is its `program`; `None` where the tests cannot
-        be cut out cleanly.
+        [`SelfTested`], *optional*: The program with its tests at the end (`program`), and its parts; `None` if the
+        tests cannot be separated cleanly.
     """
     before = split_asserts(program, language)
     if not before.tests:  # there are none, or they cannot be moved
@@ -186,19 +187,19 @@ def set_tests_apart(program: str, language: str = "python") -> SelfTested | None
 
 def drop_asserts(program: str, wrong: Iterable[Assert], language: str = "python") -> str | None:
     """
-    Takes asserts out of a program, and leaves every other line as it is.
+    Removes asserts from a program, and leaves every other line unchanged.
 
     Args:
         program (`str`):
             The program.
         wrong (`Iterable[Assert]`):
-            Some of its asserts, as [`split_asserts`] found them.
+            Some of its asserts, from [`split_asserts`].
         language (`str`, *optional*, defaults to `"python"`):
             Its language.
 
     Returns:
-        `str`, *optional*: The program without them; `None` where they cannot be cut out cleanly, which is
-        everywhere but in Python.
+        `str`, *optional*: The program without them; `None` if they cannot be removed cleanly, which is always the case
+        outside Python.
     """
     tree = parse_python(program) if language == "python" else None
     spans = {(one.first, one.last) for one in wrong}
@@ -206,7 +207,7 @@ def drop_asserts(program: str, wrong: Iterable[Assert], language: str = "python"
         return None
     lines = {number for first, last in spans for number in range(first, last + 1)}
     nodes = [node for node in _flat(tree.body) if node.lineno in lines or node.end_lineno in lines]
-    if len(nodes) != len(spans):  # something else stands on their lines
+    if len(nodes) != len(spans):  # other code is on their lines
         return None
     cut = _without(program, tree, nodes)
     before, after = split_asserts(program).asserts, split_asserts(cut).asserts
@@ -222,26 +223,26 @@ async def contradicted(
 
     Args:
         asserts (`Sequence[Assert]`):
-            Asserts that another program made of itself.
+            Asserts of another program.
         program (`str`):
-            The judge, such as the problem's reference.
+            The program that decides, such as the reference.
         execute ([`~reflection_trl.languages.execution.Execute`]):
             Runs programs.
         language (`str`, *optional*, defaults to `"python"`):
-            Of the program.
+            Language of the program.
         entry_point (`str`, *optional*):
             Name of the function under test.
 
     Returns:
-        `tuple[Assert]`: Those that the program fails by giving another value or raising. An assert that calls a helper which this
-        program lacks, or that it does not finish in time, is not among them: nothing was learned about it.
+        `tuple[Assert]`: Asserts for which the program returns another value or raises an error. Asserts that call a
+        helper which this program lacks, or that time out, are not included, because they prove nothing.
     """
 
     async def fails(tests: Sequence[Assert]) -> bool:
         run = await execute(language, program, "\n".join(one.source for one in tests), entry_point=entry_point)
         if run.feedback.passed or len(tests) > 1:
             return not run.feedback.passed
-        # What a compiler rejects may be the other program's way to declare things
+        # What a compiler rejects may only be declared differently in the other program
         return run.feedback.kind is FeedbackKind.ASSERTION or (
             language == "python" and run.feedback.kind not in _NO_CONTRADICTION
         )
@@ -260,24 +261,24 @@ async def majority_contradicts(
     entry_point: str | None = None,
 ) -> tuple[Assert, ...]:
     """
-    Returns the asserts that most of several independent answers fail: the judgment where a problem has neither tests
-    nor reference.
+    Returns the asserts that most of several independent answers fail. This is used for problems with neither tests nor
+    reference.
 
     Args:
         asserts (`Sequence[Assert]`):
-            Asserts that a program made of itself.
+            Asserts of a program.
         programs (`Sequence[str]`):
             Other answers to the same problem.
         execute ([`~reflection_trl.languages.execution.Execute`]):
             Runs programs.
         language (`str`, *optional*, defaults to `"python"`):
-            Of the programs.
+            Language of the programs.
         entry_point (`str`, *optional*):
             Name of the function under test.
 
     Returns:
-        `tuple[Assert]`: Those that more than half of the programs fail. None when there are fewer than two programs, which are no
-        majority.
+        `tuple[Assert]`: Asserts that more than half of the programs fail; empty with fewer than two programs, which
+        are no majority.
     """
     if len(programs) < 2:
         return ()
@@ -320,7 +321,7 @@ def _split_by_lines(program: str, language: str) -> SelfTested:
     if style is None or not style.one.search(program):
         return SelfTested(program, ())
     start = style.tests.search(program)
-    if start is None:  # they cannot be moved behind another answer
+    if start is None:  # they cannot be moved after another answer
         return SelfTested(program, (Assert("", 1, 1),))
     head, tail = program[: start.start()].split("\n"), program[start.start() :]
     setup = [line for line in head if style.setup.match(line)]
@@ -330,7 +331,7 @@ def _split_by_lines(program: str, language: str) -> SelfTested:
 
 
 def _flat(statements: list[ast.stmt]) -> list[ast.stmt]:
-    """Returns the statements of a module, those under `if __name__ == ...` among them."""
+    """Returns the statements of a module, including those under `if __name__ == ...`."""
     flat: list[ast.stmt] = []
     for node in statements:
         flat += node.body if _is_main_guard(node) else [node]
@@ -351,7 +352,7 @@ def _asserts(node: ast.AST) -> bool:
 
 
 def _called(node: ast.AST) -> set[str]:
-    """Returns names that calls in `node` depend on."""
+    """Returns the names on which the calls in `node` depend."""
     calls = [inner for inner in ast.walk(node) if isinstance(inner, ast.Call)]
     return set().union(*(_names(call) for call in calls if _names(call.func).isdisjoint(_LOOKERS)))
 
@@ -372,7 +373,7 @@ def _names(node: ast.AST) -> set[str]:
 
 
 def _bound(statements: Iterable[ast.stmt]) -> set[str]:
-    """Variables that statements at the top of a module bind; definitions and imports are none."""
+    """Returns the variables that top-level statements bind, without definitions and imports."""
     return {
         name.id
         for node in statements
@@ -384,8 +385,8 @@ def _bound(statements: Iterable[ast.stmt]) -> set[str]:
 
 def _needed(node: ast.stmt, earlier: list[ast.stmt], testers: Mapping[str, ast.stmt]) -> list[ast.stmt]:
     """
-    What a test is set up from: the test functions that it calls, imports, and every earlier statement that touches a
-    variable of it (`stack = Stack()`, `stack.push(1)`), in order.
+    Returns the setup of a test, in order: the test functions that it calls, imports, and every earlier statement that
+    uses one of its variables (`stack = Stack()`, `stack.push(1)`).
     """
     functions = [testers[name] for name in sorted(_names(node) & testers.keys())]
     names = set().union(*map(_names, [node, *functions]))
@@ -406,9 +407,7 @@ def _needed(node: ast.stmt, earlier: list[ast.stmt], testers: Mapping[str, ast.s
 
 
 def _cannot_fail(node: ast.stmt) -> bool:
-    """
-    Returns whether an assert holds whatever the program does: `assert f(1) == f(1)`, `assert (f(1) == 2, "message")`.
-    """
+    """Returns whether an assert always holds: `assert f(1) == f(1)`, `assert (f(1) == 2, "message")`."""
     if not isinstance(node, ast.Assert):
         return False
     test = node.test
@@ -425,14 +424,12 @@ def _is_print(node: ast.stmt) -> bool:
 
 
 def _first_line(node: ast.stmt) -> int:
-    """Where a statement begins, its decorators included."""
+    """Returns the first line of a statement, including its decorators."""
     return min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
 
 
 def _lines_of(program: str, nodes: Sequence[ast.stmt]) -> str:
-    """
-    Returns the lines of some statements in their order, at the margin, with the comments that stand between them.
-    """
+    """Returns the lines of statements in order, without indentation, including comments between them."""
     lines, parts = program.split("\n"), []
     before: int | None = None
     for node in sorted({_first_line(node): node for node in nodes}.values(), key=_first_line):
@@ -447,9 +444,7 @@ def _lines_of(program: str, nodes: Sequence[ast.stmt]) -> str:
 
 
 def _without(program: str, tree: ast.Module, nodes: Sequence[ast.stmt]) -> str:
-    """
-    Returns the program without some of its statements; the program itself where they cannot be taken out by lines.
-    """
+    """Removes statements from the program. Returns it unchanged if they cannot be removed by lines."""
     dropped = set(map(id, nodes))
     for node in tree.body:
         if _is_main_guard(node) and not node.orelse and all(id(inner) in dropped for inner in node.body):

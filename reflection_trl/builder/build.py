@@ -1,4 +1,4 @@
-"""From problems and a model to a dataset: what the recipe and `build_reflection_dataset` do."""
+"""Builds a dataset from problems and a model, for the command and `build_reflection_dataset`."""
 
 import asyncio
 import contextlib
@@ -48,8 +48,7 @@ _POLL_SECONDS = 2.0
 @dataclass(frozen=True)
 class Build:
     """
-    What a run makes. Rollouts of one run may be used for another that differs in `samples`, `min_repaired_share` or `by_difficulty`
-    only.
+    Describes a run. Runs that differ only in `samples`, `min_repaired_share` or `by_difficulty` can share rollouts.
 
     Args:
         problems (`Sequence[Problem]`):
@@ -57,25 +56,25 @@ class Build:
         model (`str`):
             Name of the model.
         settings ([`RolloutSettings`]):
-            How rollouts are made.
+            Settings of the rollouts.
         samples (`int`, *optional*, defaults to 1):
-            Rollouts of each problem.
+            Number of rollouts per problem.
         min_repaired_share (`float`, *optional*, defaults to 0):
             See [`select`].
         report ([`~reflection_trl.builder.ProblemReport`], *optional*):
-            How the problems were prepared.
+            Report of [`prepare_problems`].
         held_out (`Sequence[Problem]`, *optional*):
-            Problems that were set aside before; the run keeps them beside its rows.
+            Held-out problems, which the run stores beside its rows.
         give_up_after (`int`, *optional*):
-            No more rollouts are made of a problem of which the first so many were rejected.
+            Stops sampling a problem after its first `give_up_after` rollouts were all rejected.
         chat_template_kwargs (`dict`, *optional*):
-            Further variables of the model's chat template.
+            Additional variables for the model's chat template.
         by_difficulty (`bool`, *optional*, defaults to `False`):
-            Whether rows of problems that the model solves without a sequence are set aside, in proportion: see
-            [`~reflection_trl.builder.selection.difficulty_quotas`].
+            Whether to set aside rows of problems in proportion to how often the model solves them without a sequence:
+            see [`~reflection_trl.builder.selection.difficulty_quotas`].
 
     Raises:
-        ValueError: If a number is out of its range, there are no problems, or one of them cannot be worked on here.
+        ValueError: If a number is out of range, there are no problems, or a problem cannot run on this machine.
     """
 
     problems: Sequence[Problem]
@@ -107,22 +106,22 @@ class Build:
                 json.dumps(dataclasses.asdict(problem), ensure_ascii=False).encode()
             except UnicodeEncodeError:
                 raise ValueError(
-                    f"Problem {problem.id!r} holds half of a surrogate pair, which is no character: fix or remove it."
+                    f"Problem {problem.id!r} contains half of a surrogate pair, which is not a character: fix or remove it."
                 ) from None
 
     @property
     def keys(self) -> list[tuple[str, int]]:
-        """Problem id and sample of all rollouts, in the order of the outcome."""
+        """Returns problem id and sample index of all rollouts, in the order of the results."""
         return [(problem.id, sample) for problem in self.problems for sample in range(self.samples)]
 
     def fingerprint(self) -> dict[str, Any]:
-        """What `run.json` holds."""
+        """Returns the content of `run.json`."""
         settings = dataclasses.asdict(self.settings)
         settings["templates"] = _digest(self.settings.prompts.sources)
         settings["give_up_after"] = self.give_up_after
         settings["chat_template_kwargs"] = self.chat_template_kwargs
         for later in ("give_up_after", "chat_template_kwargs", "answer_first"):
-            if not settings[later]:  # a run from before there was such a setting can be gone on with
+            if not settings[later]:  # so that runs from before this setting can be resumed
                 del settings[later]
         return {
             "model": self.model,
@@ -132,7 +131,7 @@ class Build:
 
     @property
     def untested(self) -> str:
-        """Returns a sentence on problems that only the model's own asserts can check; empty where there are none."""
+        """Returns a sentence on problems that only the model's own asserts can check, or `""` if there are none."""
         total, untested = len(self.problems), sum(not problem.has_tests for problem in self.problems)
         if not untested:
             return ""
@@ -142,19 +141,19 @@ class Build:
             else f"{untested:,} of {total:,} problems have neither"
         )
         what = "tests or examples" if untested == total else "tests nor examples"
-        return f"{which} {what}: answers to them are checked by nothing but asserts that the model wrote itself."
+        return f"{which} {what}: answers to them are checked only by asserts that the model wrote itself."
 
     def open_tasks(self, folder: RunFolder, process: int = 0, processes: int = 1) -> list[Task]:
-        """What a process has to make still: see [`~reflection_trl.builder.run.open_tasks`]."""
+        """Returns the rollouts that a process still has to make: see [`~reflection_trl.builder.run.open_tasks`]."""
         whole = self.give_up_after is not None
         return open_tasks(self.problems, self.samples, folder, process, processes, whole)
 
     def prospects(self, folder: RunFolder) -> Prospects:
-        """Which problems are given up, by the rollouts that there are."""
+        """Returns which problems are given up, according to the existing rollouts."""
         return Prospects(self.give_up_after, latest_records(folder).values())
 
     def sampling(self) -> dict[str, str]:
-        """How each stage is drawn, for cards and rows."""
+        """Returns the sampling settings of each stage, for cards and rows."""
         stages = {
             stage: ", ".join(
                 f"{name} {value}"
@@ -165,10 +164,10 @@ class Build:
         }
         drawn = self.settings.answer_context
         if drawn != "program":
-            drawn = f"{drawn}, {self.settings.answer_choice} good one of {self.settings.answer_draws}"
+            drawn = f"{drawn}, {self.settings.answer_choice} usable one of {self.settings.answer_draws}"
         return {
             **stages,
-            "answer drawn in": drawn,
+            "answer sampled in": drawn,
             "rounds": str(self.settings.rounds),
             "seed": str(self.settings.seed),
         }
@@ -194,50 +193,51 @@ def build_reflection_dataset(
     progress: bool = True,
 ) -> "Dataset":
     """
-    Makes a dataset of reflection sequences. Run again with the same arguments, it resumes where it stopped.
+    Builds a dataset of reflection sequences. A second call with the same arguments resumes where the first stopped.
 
     Args:
-        problems:
-            Problems, or anything that [`~reflection_trl.problems.load_problems`] reads: a name on the Hub, files, a dataset.
+        problems (`Any`):
+            Problems, or a source for [`~reflection_trl.problems.load_problems`]: an id on the Hub, files, a dataset.
         model (`str`, *optional*):
-            Name on the Hub, or a directory. Needed unless `generation` or `generate` is given.
+            Model id on the Hub, or a folder. Required unless `generation` or `generate` is given.
         rounds (`int`, *optional*, defaults to 4):
-            The most programs in a sequence.
+            Maximum number of programs in a sequence.
         samples_per_problem (`int`, *optional*, defaults to 1):
-            Rollouts of each problem.
+            Number of rollouts per problem.
         min_repaired_share (`float`, *optional*, defaults to 0.0):
-            Least share of rows with at least one failed attempt; surplus successes at the first try are set aside.
+            Minimum share of rows with at least one failed attempt. Surplus rows without a failed attempt are set
+            aside.
         give_up_after (`int`, *optional*):
-            No more rollouts are made of a problem of which the first so many were rejected.
+            Stops sampling a problem after its first `give_up_after` rollouts were all rejected.
         by_difficulty (`bool`, *optional*, defaults to `False`):
-            Whether rows of problems that the model solves without a sequence are set aside, in proportion to how often it does.
+            Whether to set aside rows of problems in proportion to how often the model solves them without a sequence.
         seed (`int`, *optional*, defaults to 0):
-            Of all draws.
+            Seed of all samples.
         settings ([`RolloutSettings`], *optional*):
             All settings of rollouts, in place of `rounds` and `seed`.
         generation ([`~reflection_trl.generation.GenerationArguments`], *optional*):
-            How the model is served; by default on this machine.
+            Backend of the model; by default on this machine.
         generate ([`~reflection_trl.generation.Generate`], *optional*):
-            Draws answers, in place of `model` and `generation`.
+            Generates completions, in place of `model` and `generation`.
         execute ([`~reflection_trl.languages.execution.Execute`], *optional*):
             Runs programs; by default an [`~reflection_trl.languages.Executor`].
         decontaminate_against (`Sequence[str]`, *optional*, defaults to `("humaneval", "mbpp")`):
-            Benchmarks whose tasks must not be among the problems; `()` for none.
+            Benchmarks for decontamination: their tasks are removed from the problems. Use `()` for none.
         output_dir (`str` or `Path`, *optional*):
-            Folder of the run; by default one in the Hub's cache that is named for the arguments.
+            Folder of the run; by default a folder in the Hub's cache whose name is derived from the arguments.
         in_flight (`int`, *optional*, defaults to 128):
-            Rollouts at a time.
+            Maximum number of concurrent rollouts.
         progress (`bool`, *optional*, defaults to `True`):
-            Whether to show a bar.
+            Whether to show a progress bar.
 
     Returns:
         [`~datasets.Dataset`]: The accepted rows, in the order of the problems, with the columns of [`sequence_features`].
 
     Raises:
         ValueError: If an argument or a problem is wrong.
-        [`RunError`]: If the folder holds another run, or cannot be written.
-        [`~reflection_trl.generation.GenerationError`]: If the model cannot be asked, now or any longer.
-        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If programs cannot be run safely on this machine.
+        [`RunError`]: If the folder contains another run, or cannot be written.
+        [`~reflection_trl.generation.GenerationError`]: If the model is not available.
+        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If programs cannot run safely on this machine.
     """
     if model is None and generation is None and generate is None:
         raise ValueError("No model specified: pass `model`, `generation` or `generate`.")
@@ -283,36 +283,36 @@ async def run_build(
     outcome_only: bool = False,
 ) -> BuildStatistics | None:
     """
-    Makes the rollouts that are still missing, and the outcome.
+    Makes the missing rollouts, and writes the results.
 
     Args:
         build ([`Build`]):
-            What to make.
+            Description of the run.
         output_dir (`str` or `Path`):
             Folder of the run.
         generation ([`~reflection_trl.generation.GenerationArguments`], *optional*):
             Opens the generator, unless `generate` is given.
         generate, execute (*optional*):
-            In place of those that would be opened.
+            Replacements for the model and the sandbox.
         in_flight (`int`, *optional*, defaults to 128):
-            Rollouts at a time.
+            Maximum number of concurrent rollouts.
         bar (`bool`, *optional*, defaults to `True`):
-            Whether to show progress.
+            Whether to show a progress bar.
         price (`float`, *optional*):
-            Per million tokens, for the bar.
+            Price per million tokens, for the progress bar.
         process, processes (`int`, *optional*):
-            Number of this process, and how many share the work. Process 0 waits for the others and writes the outcome.
+            Index of this process, and number of processes. Process 0 waits for the others and writes the results.
         outcome_only (`bool`, *optional*, defaults to `False`):
-            Whether to make no rollouts, and the outcome of those there are.
+            Whether to make no rollouts, and write the results of the existing ones.
 
     Returns:
-        [`BuildStatistics`], *optional*: Of the whole run; `None` in processes but the first.
+        [`BuildStatistics`], *optional*: Statistics of the whole run; `None` in processes other than the first.
 
     Raises:
-        ValueError: If `in_flight` is no positive number.
-        [`RunError`]: If the folder holds another run, or cannot be written.
-        [`~reflection_trl.generation.GenerationError`]: If the model cannot be asked, now or any longer.
-        [`~reflection_trl.sandbox.SandboxError`]: If programs cannot be run safely on this machine.
+        ValueError: If `in_flight` is not positive.
+        [`RunError`]: If the folder contains another run, or cannot be written.
+        [`~reflection_trl.generation.GenerationError`]: If the model is not available.
+        [`~reflection_trl.sandbox.SandboxError`]: If programs cannot run safely on this machine.
     """
     if in_flight < 1:
         raise ValueError(f"`in_flight` must be at least 1, got {in_flight}.")
@@ -355,7 +355,7 @@ async def run_build(
 
 @contextlib.asynccontextmanager
 async def _watched(folder: RunFolder, session: Session, progress: Progress | None) -> AsyncIterator[None]:
-    """Keeps the session's figures and the bar up to date, meanwhile and at the end."""
+    """Updates the counts of the session and the progress bar, periodically and at the end."""
 
     async def watch() -> None:
         while True:
@@ -374,12 +374,14 @@ async def _watched(folder: RunFolder, session: Session, progress: Progress | Non
 
 
 async def _all_made(queue: WorkQueue, folder: RunFolder, processes: int) -> bool:
-    """Waits for the other processes. `False` where one has ended without its rollouts, which are in the queue again."""
+    """
+    Waits for the other processes. Returns `False` if one ended without its rollouts, which are in the queue again.
+    """
     while not queue.is_done():
         if not queue.is_empty():
             return False
         await asyncio.sleep(_POLL_SECONDS)
-    # They still have to note what they have spent
+    # They still have to write their counts
     while any(folder.is_locked(other) for other in range(1, processes)):
         await asyncio.sleep(_POLL_SECONDS)
     return True
@@ -387,17 +389,17 @@ async def _all_made(queue: WorkQueue, folder: RunFolder, processes: int) -> bool
 
 def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
     """
-    Writes rows, statistics and plot of a run whose rollouts are all there.
+    Writes rows, statistics and plot of a run after all rollouts.
 
     Args:
         build ([`Build`]):
-            What was made.
+            Description of the run.
         folder ([`RunFolder`]):
-            Where.
+            Folder of the run.
     """
     by_id = {problem.id: problem for problem in build.problems}
     records = latest_records(folder)
-    # A run of more samples may have been here: its surplus is no part of this one
+    # The folder may contain a run with more samples, whose surplus does not belong to this one
     made = [records[key] for key in build.keys if key in records]
     ordered = [record for record in made if record["rejection"] != Rejection.GIVEN_UP]
     if not ordered:
@@ -446,14 +448,14 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
 
 def read_rows(output_dir: str | os.PathLike[str]) -> "Dataset":
     """
-    Returns the accepted rows of a finished run.
+    Reads the accepted rows of a finished run.
 
     Args:
         output_dir (`str` or `Path`):
-            Its folder.
+            Folder of the run.
 
     Raises:
-        [`RunError`]: If the run is not finished, or accepted nothing.
+        [`RunError`]: If the run is not finished, or accepted no rollout.
     """
     from datasets.exceptions import DatasetGenerationError
     from datasets.utils import disable_progress_bars, enable_progress_bars, is_progress_bar_enabled
@@ -477,7 +479,7 @@ def read_rows(output_dir: str | os.PathLike[str]) -> "Dataset":
     shutil.rmtree(cache, ignore_errors=True)
     builder = ReflectionSequences(data_dir=str(output_dir), cache_dir=str(cache))
     shows_bars = is_progress_bar_enabled()
-    disable_progress_bars()  # a second bar for what takes a second
+    disable_progress_bars()  # it takes only a second
     try:
         builder.download_and_prepare()
     except (DatasetGenerationError, OSError) as error:
@@ -494,18 +496,18 @@ def read_rows(output_dir: str | os.PathLike[str]) -> "Dataset":
 
 def model_name(generation: GenerationArguments) -> str:
     """
-    What rows and cards call the model.
+    Returns the name of the model for rows and cards.
 
     Args:
         generation ([`~reflection_trl.generation.GenerationArguments`]):
-            How it is served.
+            Backend of the model.
     """
     return f"{generation.model}@{generation.model_revision}" if generation.model_revision else generation.model
 
 
 def model_of_run(output_dir: str | os.PathLike[str]) -> str | None:
     """
-    Returns what an unfinished or finished run calls its model; `None` where there is no run.
+    Returns the name of the model in a finished or unfinished run; `None` if there is no run.
 
     Args:
         output_dir (`str` or `os.PathLike`):
@@ -519,7 +521,7 @@ def model_of_run(output_dir: str | os.PathLike[str]) -> str | None:
 
 
 def _solve_rates(records: Sequence[dict[str, Any]]) -> dict[str, float | None]:
-    """Returns the share of answers to the request alone that pass, by the problem's id."""
+    """Returns the share of passing answers to the request alone, by problem id."""
     of_problem: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         of_problem[record["problem_id"]].append(record)
@@ -532,7 +534,7 @@ def _sources(problems: Sequence[Problem]) -> list[str]:
 
 
 def _preparation(build: Build) -> str:
-    """What the card says of how the problems were prepared."""
+    """Describes for the card how the problems were prepared."""
     parts = [_contamination(build.report)] if build.report else []
     if build.held_out:
         parts.append(f"{len(build.held_out):,} problems were held out: no row comes from them.")
@@ -554,7 +556,7 @@ def _contamination(report: ProblemReport) -> str:
 
 def _content(problem: Problem) -> dict[str, Any]:
     content = dataclasses.asdict(problem)
-    if content["tolerance"] is None:  # a run from before there was such a field can be resumed
+    if content["tolerance"] is None:  # so that runs from before this field can be resumed
         del content["tolerance"]
     return content
 

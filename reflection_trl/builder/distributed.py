@@ -1,11 +1,11 @@
 """
-The same rollouts on many machines, through datatrove: its executors (local, Slurm, Ray) start tasks, its
-[`~datatrove.pipeline.inference.run_inference.InferenceRunner`] gives each one a server or an endpoint.
+Makes rollouts on many machines with datatrove. Its executors (local, Slurm, Ray) start tasks, and its
+[`~datatrove.pipeline.inference.run_inference.InferenceRunner`] gives each task a server or an endpoint.
 
-Each task makes its share of the rollouts and adds them to the folder of the run as any process does, in a file of its own.
-So the folder says what is done, and datatrove's marks of completed tasks follow it: whatever ends a task, the same command
-resumes where it stopped, with no rollout lost or doubled, and `reflection-trl build` can finish the folder as well. The machines
-need a file system in common.
+Each task appends its share of the rollouts to its own file in the run folder, as every process does. The folder
+records what is done, and datatrove's marks of completed tasks are derived from it. Whatever ends a task, the same
+command resumes the run without losing or repeating a rollout, and `reflection-trl build` can also finish it. The
+machines need a shared file system.
 """
 
 import asyncio
@@ -39,28 +39,28 @@ from .statistics import BuildStatistics
 
 def inference_config(generation: GenerationArguments, server: str = "vllm", in_flight: int = 128) -> InferenceConfig:
     """
-    How each task reaches the model.
+    Configures how each task reaches the model.
 
     Args:
         generation ([`~reflection_trl.generation.GenerationArguments`]):
-            Which model. With a `base_url`, all tasks ask that server.
+            Model. With a `base_url`, all tasks use that server.
         server (`str`, *optional*, defaults to `"vllm"`):
-            What each task starts without a `base_url`: `"vllm"` or `"sglang"`.
+            Server that each task starts without a `base_url`: `"vllm"` or `"sglang"`.
         in_flight (`int`, *optional*, defaults to 128):
-            Rollouts of a task at a time.
+            Maximum number of concurrent rollouts of a task.
 
     Raises:
-        ValueError: If a setting has no meaning for many machines.
+        ValueError: If a setting does not apply to several machines.
     """
     if generation.max_requests is not None or generation.max_total_tokens is not None:
-        raise ValueError("Machines share no budget: leave out --max_requests and --max_total_tokens.")
+        raise ValueError("Machines cannot share a budget: remove --max_requests and --max_total_tokens.")
     limits = {"max_concurrent_documents": in_flight, "max_concurrent_generations": generation.max_concurrency}
     if generation.chosen_backend == "endpoint":
         model = generation.model_name_or_path or ""
         return InferenceConfig("endpoint", model, endpoint_url=generation.base_url, **limits)
     if server not in ("vllm", "sglang"):
         raise ValueError(f"--server {server!r}: use vllm or sglang, or give --base_url of a server.")
-    # vLLM would take what a request leaves open from the model's own sampling settings
+    # vLLM would take settings that the request omits from the model's own sampling settings
     options: dict[str, Any] = {"generation-config": "vllm", "dtype": generation.dtype} if server == "vllm" else {}
     if generation.model_revision is not None:
         options["revision"] = generation.model_revision
@@ -77,18 +77,18 @@ def inference_config(generation: GenerationArguments, server: str = "vllm", in_f
 
 def prepare_folder(build: Build, output_dir: str | os.PathLike[str], tasks: int) -> tuple[str, int]:
     """
-    Makes the folder of a run, and takes the mark of completion from tasks that have something to do.
+    Creates the folder of a run, and removes the completion marks of tasks with open rollouts.
 
     Args:
         build ([`Build`]):
-            What to make.
+            Description of the run.
         output_dir (`str` or `Path`):
             Folder of the run.
         tasks (`int`):
-            How many tasks share it.
+            Number of tasks that share the run.
 
     Returns:
-        `tuple`: The `logging_dir` for the executor, and how many rollouts are to be made.
+        `tuple`: The `logging_dir` for the executor, and the number of open rollouts.
     """
     logs = Path(output_dir).absolute() / "logs"
     with RunFolder(output_dir, build.fingerprint()) as folder:
@@ -100,24 +100,24 @@ def prepare_folder(build: Build, output_dir: str | os.PathLike[str], tasks: int)
 
 
 def write_finished(build: Build, output_dir: str | os.PathLike[str]) -> BuildStatistics:
-    """Writes the outcome of the rollouts that there are: see [`~reflection_trl.builder.build.write_outcome`]."""
+    """Writes the results of the existing rollouts: see [`~reflection_trl.builder.build.write_outcome`]."""
     with RunFolder(output_dir, build.fingerprint()) as folder:
         return write_outcome(build, folder)
 
 
 class RolloutRunner(InferenceRunner):
     """
-    The one step of the pipeline: makes the rollouts of a task.
+    Implements the only step of the pipeline: it makes the rollouts of a task.
 
     Args:
         build ([`Build`]):
-            What to make.
+            Description of the run.
         output_dir (`str` or `Path`):
-            Folder of the run, that [`prepare_folder`] has made.
+            Folder of the run, created by [`prepare_folder`].
         generation ([`~reflection_trl.generation.GenerationArguments`]):
-            Which model.
+            Model.
         config (`InferenceConfig`):
-            Of [`inference_config`].
+            Output of [`inference_config`].
 
     Example:
 
@@ -138,7 +138,7 @@ class RolloutRunner(InferenceRunner):
         config: InferenceConfig,
     ):
         output_dir = Path(output_dir).absolute()
-        # Nothing is written through datatrove: it only warns when a row cannot be saved
+        # datatrove writes nothing: it would only warn if a row could not be saved
         super().__init__(_make, config, JsonlWriter(str(output_dir / "logs")))
         self.build = build
         self.output_dir = output_dir
@@ -183,7 +183,7 @@ async def _make(
     prospects: Prospects,
     template_variables: dict[str, Any],
 ) -> None:
-    """One rollout, as datatrove calls it."""
+    """Makes one rollout, with the signature that datatrove expects."""
     task = document.metadata["problem"], document.metadata["sample"]
     try:
         served = _Served(generate, template_variables)
@@ -193,7 +193,7 @@ async def _make(
 
 
 class _Served:
-    """A [`~reflection_trl.generation.Generate`] on datatrove's callback."""
+    """Implements [`~reflection_trl.generation.Generate`] with datatrove's callback."""
 
     def __init__(self, generate: Any, template_variables: dict[str, Any]):
         self._generate = generate
@@ -203,7 +203,7 @@ class _Served:
         try:
             result = await self._generate(request_fields(prompt, sampling, self._variables))
         except ServerError as error:
-            raise GenerationError(f"The model's server has failed: {error}") from error
+            raise GenerationError(f"The model's server failed: {error}") from error
         except InferenceError as error:
             if isinstance(error.__cause__, GenerationError):
                 raise error.__cause__ from None
@@ -217,8 +217,8 @@ class _Served:
 
 class _Endpoint(InferenceServer):
     """
-    Our client in place of datatrove's own for endpoints, which asks `/v1/models` without the key and at another address
-    than its requests, and ends the task at the first 429 or 503.
+    Replaces datatrove's client for endpoints, which queries `/v1/models` without the key and at another address than
+    its requests, and ends the task at the first 429 or 503.
     """
 
     def __init__(self, config: InferenceConfig, rank: int, generation: GenerationArguments):
@@ -226,10 +226,10 @@ class _Endpoint(InferenceServer):
         self._client: EndpointGenerator = open_generator(generation)  # type: ignore[assignment] # no other has an endpoint
 
     async def start_server(self) -> None:
-        pass  # it is there
+        pass  # it is running already
 
     async def monitor_health(self) -> None:
-        await asyncio.Future()  # each request finds out by itself
+        await asyncio.Future()  # each request detects failures itself
 
     async def is_ready(self) -> bool:
         return True

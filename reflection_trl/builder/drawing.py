@@ -1,4 +1,4 @@
-"""What a rollout draws from the model: programs and prose, each with a seed of its own, again where it cannot be used."""
+"""Samples programs and prose for a rollout, each with its own seed, and resamples unusable ones."""
 
 import dataclasses
 import re
@@ -15,7 +15,7 @@ from .draws import generate_after_runs
 from .settings import RolloutSettings
 
 
-# Another draw may do better
+# Rejections for which another sample may succeed
 _WORTH_ANOTHER = frozenset(
     {
         Rejection.EMPTY_ANSWER,
@@ -32,43 +32,43 @@ _WORTH_ANOTHER = frozenset(
         Rejection.OWN_ASSERTS_FAILED,
     }
 )
-_HOTTER, _HOTTEST = 0.2, 2.0  # the latter is as much as servers take
+_HOTTER, _HOTTEST = 0.2, 2.0  # servers accept at most the latter
 _SENTENCES = re.compile(r"(.*[.!?](?=\s|$))?", re.DOTALL)
 
 
 def draw_seed(seed: int, problem_id: str, sample: int, step: str | int) -> int:
     """
-    Returns the seed of one draw: the same in every process and every run.
+    Returns the seed of one sample: the same in every process and every run.
 
     Args:
         seed (`int`):
-            Of the whole run.
+            Seed of the run.
         problem_id (`str`):
-            The problem.
+            Id of the problem.
         sample (`int`):
-            The rollout among those of the problem.
+            Index of the rollout among those of the problem.
         step (`str` or `int`):
             The round, from 0, or the name of another step.
 
     Returns:
-        `int`: 32 bits, unsigned.
+        `int`: 32-bit unsigned integer.
     """
     return zlib.crc32(f"{seed}\0{problem_id}\0{sample}\0{step}".encode("utf-8", "surrogatepass"))
 
 
 class Drawing:
     """
-    Draws the answers of one rollout, and counts their tokens.
+    Samples the completions of one rollout, and counts their tokens.
 
     Args:
         problem ([`~reflection_trl.problems.Problem`]):
             The problem.
         sample (`int`):
-            Number of the rollout among those of the problem.
+            Index of the rollout among those of the problem.
         generate ([`~reflection_trl.generation.Generate`]):
-            Draws answers.
+            Generates completions.
         settings ([`RolloutSettings`]):
-            How.
+            Settings of the rollout.
     """
 
     def __init__(self, problem: Problem, sample: int, generate: Generate, settings: RolloutSettings):
@@ -79,7 +79,7 @@ class Drawing:
         self._settings = settings
 
     async def until_usable(self, draw: Callable[[int], Awaitable[Answer]]) -> Answer:
-        """Resamples what cannot be used, as often as the settings allow. `draw` gets the number of the attempt."""
+        """Resamples unusable answers, as often as the settings allow. `draw` receives the number of the attempt."""
         for again in range(self._settings.redraws):
             try:
                 return await draw(again)
@@ -89,7 +89,7 @@ class Drawing:
         return await draw(self._settings.redraws)
 
     async def say(self, chat: list[dict[str, Any]], step: str) -> str:
-        """Prose alone, in whole sentences; empty where none can be had."""
+        """Samples prose in complete sentences; returns `""` if there is none."""
         completion = await self.complete(chat, self._settings.prose, step)
         prose = before_fences(completion.text).strip()
         if completion.finish_reason == "length" and (whole := _SENTENCES.match(prose)):
@@ -106,21 +106,21 @@ class Drawing:
         begun: str = "",
     ) -> Answer:
         """
-        One answer with a program in it.
+        Samples one answer with a program.
 
         Args:
             chat (`list`):
-                What the model is sent.
+                Conversation that is sent to the model.
             sampling ([`~reflection_trl.generation.Sampling`]):
-                How the answer is drawn for the first time.
+                Sampling settings of the first attempt.
             step (`str` or `int`):
                 The round, from 0, or the name of another step.
             again (`int`, *optional*, defaults to 0):
-                How often it was drawn before.
+                Number of earlier attempts.
             known (`str`, *optional*):
-                Program that an answer in prose alone explains; it is put before the prose.
+                Program that an answer in prose explains. It is inserted before the prose.
             begun (`str`, *optional*):
-                How the answer begins; the model continues it.
+                Beginning of the answer, which the model continues.
         """
         if again:
             hotter = min(sampling.temperature + _HOTTER * again, _HOTTEST)
@@ -132,16 +132,18 @@ class Drawing:
         where = f"round {int(number) + 1}" if number.isdecimal() else f"the {step}"
         answer = read_answer(text, self._problem.language, self._problem.entry_point)
         if cut and len(text) <= self._settings.max_chars and not (answer.code and answer.closed):
-            detail = f"The model came to no end within {sampling.max_tokens} tokens in {where}."
+            detail = f"The model did not finish within {sampling.max_tokens} tokens in {where}."
             raise Rejected(Rejection.TRUNCATED, detail, text)
         self.check_readable(answer, dataclasses.replace(completion, text=text), where, known)
         if not answer.code:
             return Answer(known, tail=answer.lead)
-        # Prose that was cut off in the middle of a sentence is left out
+        # Prose that ends in the middle of a sentence is removed
         return dataclasses.replace(answer, tail="") if cut else answer
 
     def check_readable(self, answer: Answer, completion: Completion, where: str, known: str = "") -> None:
-        """Refuses what holds no program in the language that was asked for, unless one is `known` that the prose explains."""
+        """
+        Rejects an answer without a program in the requested language, unless its prose explains the `known` program.
+        """
         text = completion.text
         if completion.finish_reason == "refused":
             raise Rejected(Rejection.REFUSED, f"The model's server refused {where}.")
@@ -158,7 +160,7 @@ class Drawing:
             raise Rejected(Rejection.NO_CODE, f"The model wrote no code in {where}.", text)
 
     async def complete(self, chat: list[dict[str, Any]], sampling: Sampling, step: str | int) -> Completion:
-        """What the model says, its thinking left out; a seed of its own for each step."""
+        """Generates a completion without its thinking part, with a different seed for each step."""
         seed = draw_seed(self._settings.seed, self._problem.id, self._sample, step)
         completion = await generate_after_runs(self._generate, chat, dataclasses.replace(sampling, seed=seed))
         self.prompt_tokens += completion.prompt_tokens

@@ -1,4 +1,4 @@
-"""One answer to a one-off request, wherever it was drawn: read and judged by the problem's tests."""
+"""Samples one answer to a one-off request, parses it, and scores it with the problem's tests."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,17 +15,17 @@ from .asserts import split_asserts
 @dataclass(frozen=True)
 class Draw:
     """
-    A drawn answer, judged.
+    Holds a sampled answer and its score.
 
     Args:
         completion ([`~reflection_trl.generation.Completion`]):
-            As it was drawn.
+            The completion.
         answer ([`~reflection_trl.answers.Answer`]):
-            What stands in it.
+            The parsed answer.
         feedback ([`~reflection_trl.feedback.Feedback`], *optional*):
-            What the problem's tests gave; `None` where there are none, or nothing to run.
+            Feedback of the problem's tests; `None` if there are none, or there is no code.
         tests (`bool`):
-            Whether it holds tests of itself, which a one-off request does not ask for.
+            Whether the answer contains tests, which a one-off request does not ask for.
     """
 
     completion: Completion
@@ -35,17 +35,17 @@ class Draw:
 
     @property
     def solved(self) -> bool:
-        """Returns whether the code passes the problem's tests, whatever stands around it."""
+        """Returns whether the code passes the problem's tests, regardless of other text."""
         return self.feedback is not None and self.feedback.passed
 
 
 async def judge_draw(problem: Problem, completion: Completion, execute: Execute) -> Draw:
     """
-    Reads an answer and runs the problem's tests against its code, without the tests that it may have written for itself.
+    Parses an answer and runs the problem's tests on its code, without any tests in the answer.
 
     Args:
         problem ([`~reflection_trl.problems.Problem`]):
-            What was asked.
+            The problem.
         completion ([`~reflection_trl.generation.Completion`]):
             The answer.
         execute ([`~reflection_trl.languages.execution.Execute`]):
@@ -59,7 +59,7 @@ async def judge_draw(problem: Problem, completion: Completion, execute: Execute)
         return Draw(completion, answer)
     parts = split_asserts(answer.code, problem.language)
     tests = bool(parts.tests or parts.asserts) and not problem.examples
-    # An answer that is cut off may hold its whole program; an open fence says that it does not
+    # A truncated answer may contain its complete program, unless a fence is open
     if completion.finish_reason == "length" and not answer.closed:
         return Draw(completion, answer, tests=tests)
     code = parts.solution if tests and parts.solution.strip() else answer.code
@@ -68,19 +68,19 @@ async def judge_draw(problem: Problem, completion: Completion, execute: Execute)
 
 async def generate_after_runs(generate: Generate, chat: list[dict[str, Any]], sampling: Sampling) -> Completion:
     """
-    Draws an answer in a conversation that may hold output of runs, in turns of the role `tool`.
+    Samples an answer in a conversation that may contain execution output in turns of the role `tool`.
 
     Args:
         generate ([`~reflection_trl.generation.Generate`]):
-            Draws answers.
+            Generates completions.
         chat (`list[dict]`):
-            The conversation.
+            Conversation.
         sampling ([`~reflection_trl.generation.Sampling`]):
-            How.
+            Sampling settings.
 
     Returns:
-        [`~reflection_trl.generation.Completion`]: Where tool turns are refused, that of the conversation with the output in user
-        turns, which is what training makes of such a template too.
+        [`~reflection_trl.generation.Completion`]: If the server rejects tool turns, the completion of the conversation
+        with the output in user turns, as training renders it for such a template.
     """
     try:
         return await generate([*chat], sampling)

@@ -1,4 +1,4 @@
-"""The columns of a reflection-sequence dataset, and the rows that rollouts become."""
+"""Defines the columns of a reflection-sequence dataset, and converts rollouts to rows."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -19,11 +19,11 @@ _FEEDBACK_NUMBERS = ("line", "column")
 
 def sequence_features(rejected: bool = False) -> "Features":
     """
-    Columns of built rows. Everything beside `messages` and `type` is there for people; training needs those two.
+    Returns the columns of built rows. Training needs only `messages` and `type`. The other columns are for people.
 
     Args:
         rejected (`bool`, *optional*, defaults to `False`):
-            Whether the rows say why they were rejected.
+            Whether the rows contain the reason of their rejection.
     """
     from datasets import Features, List, Value
 
@@ -57,13 +57,13 @@ def sequence_features(rejected: bool = False) -> "Features":
 
 
 def _suspicious(sequence: ReflectionSequence) -> list[str]:
-    """What its programs touch that honest ones do not."""
+    """Returns names in its programs that legitimate programs do not use."""
     language = get_language(sequence.problem.language)
     return sorted({words for attempt in sequence.attempts for words in language.suspicious(attempt.code)})
 
 
 def to_record(sequence: ReflectionSequence) -> dict[str, Any]:
-    """What is kept of a rollout: everything but the problem, which the run has."""
+    """Returns the stored record of a rollout: everything except the problem, which the run stores."""
     return {
         "problem_id": sequence.problem.id,
         "sample": sequence.sample,
@@ -89,17 +89,17 @@ def to_row(
     record: dict[str, Any], problem: Problem, model: str, sampling: str, solve_rate: float | None = None
 ) -> dict[str, Any]:
     """
-    Returns a rollout as a row of the dataset.
+    Converts a rollout to a row of the dataset.
 
     Args:
         record (`dict`):
-            Of [`to_record`].
+            Output of [`to_record`].
         problem ([`~reflection_trl.problems.Problem`]):
             Its problem.
         model (`str`):
-            Which model wrote it.
+            Model that wrote it.
         sampling (`str`):
-            How it was drawn, as JSON.
+            Sampling settings, as JSON.
         solve_rate (`float`, *optional*):
             Share of answers to the request alone that pass the problem's tests.
     """
@@ -124,23 +124,23 @@ def to_row(
 
 def share_solved(records: Iterable[dict[str, Any]], drawn: str = "taught") -> float | None:
     """
-    Returns the share of drawn answers that passed their problem's tests.
+    Returns the share of sampled answers that passed their problem's tests.
 
     Args:
         records (`Iterable[dict]`):
-            Of [`to_record`].
+            Outputs of [`to_record`].
         drawn (`str`, *optional*, defaults to `"taught"`):
-            Which ones: `"taught"`, after a sequence, or `"solved"`, to the request alone.
+            Kind of answers: `"taught"`, after a sequence, or `"solved"`, to the request alone.
 
     Returns:
-        `float`, *optional*: `None` where none was drawn and judged.
+        `float`, *optional*: The share; `None` if no answer was sampled and scored.
     """
     outcomes = [passed for record in records for passed in record.get(drawn, ())]
     return sum(outcomes) / len(outcomes) if outcomes else None
 
 
 def _messages_so_far(sequence: ReflectionSequence) -> list[dict[str, str]]:
-    """Returns the conversation of a rejected rollout, up to where it ended."""
+    """Returns the conversation of a rejected rollout, up to its end."""
     messages = sequence.messages()
     while len(messages) > 1 and (
         not messages[-1]["content"] or (messages[-1]["role"] == "user" and not sequence.answer)

@@ -1,4 +1,4 @@
-"""Problems on which no more is spent: those of which the first rollouts all came to nothing."""
+"""Stops sampling a problem after its first `give_up_after` rollouts were all rejected."""
 
 import asyncio
 from collections import defaultdict
@@ -10,14 +10,14 @@ from .acceptance import Rejection
 
 class Prospects:
     """
-    What the first rollouts of each problem came to. Whether a problem is given up depends on these alone, so that a run that
-    was stopped and goes on gives up the same problems.
+    Tracks the first rollouts of each problem. The decision to give up a problem depends only on these, so a resumed
+    run gives up the same problems.
 
     Args:
         give_up_after (`int`, *optional*):
-            How many rollouts must have come to nothing; `None` to give nothing up.
+            Number of rejected rollouts after which a problem is no longer sampled. `None` sets no limit.
         records (`Iterable[dict]`, *optional*):
-            Rollouts that there are already.
+            Existing rollouts.
     """
 
     def __init__(self, give_up_after: int | None = None, records: Iterable[dict[str, Any]] = ()):
@@ -29,11 +29,13 @@ class Prospects:
 
     def are_known(self, problem_id: str, sample: int) -> bool:
         """
-        Returns whether [`Prospects.are_gone`] would not have to wait.
+        Returns whether [`Prospects.are_gone`] can answer without waiting.
 
         Args:
-            problem_id (`str`): a problem.
-            sample (`int`): number of a rollout among those of the problem.
+            problem_id (`str`):
+                Id of the problem.
+            sample (`int`):
+                Index of the rollout among those of the problem.
         """
         if self._first is None or sample < self._first:
             return True
@@ -42,14 +44,14 @@ class Prospects:
 
     async def are_gone(self, problem_id: str, sample: int) -> bool:
         """
-        Returns whether a rollout is not worth while. Waits for the first rollouts of its problem, which have begun
-        before.
+        Returns whether the problem of a rollout is given up. Waits for the first rollouts of this problem, which
+        started earlier.
 
         Args:
             problem_id (`str`):
-                Its problem.
+                Id of the problem.
             sample (`int`):
-                Its number among those of the problem.
+                Index of the rollout among those of the problem.
         """
         if self._first is None or sample < self._first:
             return False
@@ -59,11 +61,11 @@ class Prospects:
 
     async def learn(self, record: dict[str, Any]) -> None:
         """
-        Takes note of a rollout.
+        Records a rollout.
 
         Args:
             record (`dict`):
-                Of [`~reflection_trl.builder.features.to_record`].
+                Output of [`~reflection_trl.builder.features.to_record`].
         """
         self.note((record["problem_id"], record["sample"]), record["rejection"])
         async with self._changed:
@@ -71,13 +73,13 @@ class Prospects:
 
     def note(self, key: tuple[str, int], rejection: str | None) -> None:
         """
-        Takes note of a rollout of another process.
+        Records a rollout of another process.
 
         Args:
             key (`tuple[str, int]`):
-                Its problem, and its number among those of the problem.
+                Problem id, and index of the rollout among those of the problem.
             rejection (`str`, *optional*):
-                Why it was rejected; `None` if it was accepted.
+                Reason of the rejection; `None` if the rollout was accepted.
         """
-        # That no answer could be had is no judgment of the problem
+        # A missing completion says nothing about the problem
         self._worthwhile[key[0]][key[1]] = rejection in (None, Rejection.GENERATION_FAILED)

@@ -1,25 +1,25 @@
-"""The picture of a run: rounds of its rows, kinds of failure, reasons of rejection."""
+"""Plots a run: rounds of its rows, failure types, and reasons of rejection."""
 
 import os
 
 from .statistics import BuildStatistics
 
 
-_FEWEST_BARS, _MOST_BARS = 4, 12  # that a panel has room for
+_FEWEST_BARS, _MOST_BARS = 4, 12  # limits of the bars in a panel
 
 
 def plot_build(statistics: BuildStatistics, path: str | os.PathLike[str]) -> bool:
     """
-    Draws it.
+    Plots the statistics of a run.
 
     Args:
         statistics ([`BuildStatistics`]):
-            The run.
+            Statistics of the run.
         path (`str` or `Path`):
-            Of the PNG.
+            PNG file to write.
 
     Returns:
-        `bool`: Whether there is matplotlib to draw it with.
+        `bool`: Whether matplotlib is installed.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -1,4 +1,4 @@
-"""From problems to problems that may be trained on: no duplicates, nothing from the benchmarks."""
+"""Prepares problems for training: removes duplicates, and problems from benchmarks."""
 
 import dataclasses
 from collections import Counter
@@ -18,20 +18,19 @@ Reason = Literal["duplicate", "near_duplicate", "contaminated"]
 @dataclass(frozen=True)
 class Removal:
     """
-    Why a problem was removed.
+    Describes why a problem was removed.
 
     Args:
         id (`str`):
-            The problem.
+            Id of the problem.
         reason (`str`):
             `"duplicate"`, `"near_duplicate"` or `"contaminated"`.
         of (`str`):
-            The problem that is kept in its place, or the benchmark's task.
+            Id of the problem that is kept in its place, or of the benchmark's task.
         ngram (`str`, *optional*, defaults to `""`):
-            The words that it shares with the task; empty where its id or its source
-            name the benchmark.
+            Words that it shares with the task; empty if its id or its source names the benchmark.
         through (`str`, *optional*):
-            The duplicate of this problem that is contaminated, where it is not this one itself.
+            The contaminated duplicate of this problem, if it is another one.
     """
 
     id: str
@@ -50,27 +49,27 @@ class Removal:
 @dataclass(frozen=True)
 class ProblemReport:
     """
-    What [`prepare_problems`] did.
+    Reports the results of [`prepare_problems`].
 
     Args:
         total (`int`):
-            Problems that came in.
+            Number of input problems.
         kept (`int`):
-            Problems that came out.
+            Number of kept problems.
         removed (`list[Removal]`):
-            The others, in their order.
+            The other problems, in order.
         benchmarks (`list[str]`):
-            What was decontaminated against.
+            Benchmarks of the decontamination.
         ngram_size (`int`):
-            Words of an n-gram.
+            Number of words of an n-gram.
         near_duplicate_threshold (`float`, *optional*):
-            Similarity of near duplicates; `None` where they were kept.
+            Similarity of near duplicates; `None` if they were kept.
         with_tests (`int`):
-            Kept problems that have tests, examples or a final answer.
+            Number of kept problems with tests, examples or a final answer.
         sources (`dict[str, int]`):
-            Kept problems of each source.
+            Number of kept problems of each source.
         languages (`dict[str, int]`):
-            Kept problems of each language; those with a final answer have none.
+            Number of kept problems of each language. Problems with a final answer have none.
     """
 
     total: int
@@ -84,16 +83,16 @@ class ProblemReport:
     languages: dict[str, int] = field(default_factory=dict)
 
     def count(self, reason: Reason) -> int:
-        """How many problems were removed for this reason."""
+        """Returns the number of problems that were removed for this reason."""
         return sum(removal.reason == reason for removal in self.removed)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain data, counts included."""
+        """Returns the report as plain data, including counts."""
         reasons: tuple[Reason, ...] = ("duplicate", "near_duplicate", "contaminated")
         return {**dataclasses.asdict(self), "counts": {reason: self.count(reason) for reason in reasons}}
 
     def summary(self) -> str:
-        """The report in a few lines for people."""
+        """Returns the report as a short text."""
         against = (
             f"against {', '.join(self.benchmarks)}, {self.ngram_size}-grams" if self.benchmarks else "not looked for"
         )
@@ -127,22 +126,24 @@ def prepare_problems(
     ngram_size: int = 10,
 ) -> tuple[list[Problem], ProblemReport]:
     """
-    Remove duplicates, and whatever would train on a benchmark.
+    Removes duplicates and problems that overlap with benchmarks.
 
-    Of problems that ask for the same in the same language the first is kept, unless one of them is contaminated: then none is.
+    Of problems with the same request in the same language, the first is kept. If one of them is contaminated, all are
+    removed.
 
     Args:
         problems (`Iterable[Problem]`):
-            From one or several [`~reflection_trl.problems.load_problems`].
+            Problems from one or several calls of [`~reflection_trl.problems.load_problems`].
         decontaminate_against (`Sequence[str]`, *optional*, defaults to `("humaneval", "mbpp")`):
-            Benchmarks, as [`~reflection_trl.evaluation.benchmark_texts.benchmark_texts`] names them. Empty to keep everything.
+            Benchmarks, with the names of [`~reflection_trl.evaluation.benchmark_texts.benchmark_texts`]. Empty for no
+            decontamination.
         near_duplicate_threshold (`float`, *optional*, defaults to `0.8`):
-            Share of common word 5-grams from which two instructions are near duplicates; `None` to keep these.
+            Share of common word 5-grams from which two instructions are near duplicates; `None` keeps these.
         ngram_size (`int`, *optional*, defaults to `10`):
-            Words in a row that a problem must not share with a benchmark's task.
+            Number of consecutive words that a problem must not share with a benchmark's task.
 
     Returns:
-        `tuple[list[Problem], ProblemReport]`: The problems that are left, in their order, and why the others are not.
+        `tuple[list[Problem], ProblemReport]`: The remaining problems, in order, and the report on the others.
 
     Raises:
         ValueError: If two problems have the same id, there are none, or a benchmark cannot be read.
@@ -189,7 +190,7 @@ def _check_ids(problems: list[Problem]) -> None:
 
 
 def _group(problems: list[Problem], threshold: float | None) -> list[int]:
-    """For each problem the number of the first that asks for the same in the same language."""
+    """Returns, for each problem, the index of the first problem with the same request in the same language."""
     groups = list(range(len(problems)))
     for language in dict.fromkeys(problem.language for problem in problems):
         numbers = [number for number, problem in enumerate(problems) if problem.language == language]

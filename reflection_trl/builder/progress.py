@@ -1,4 +1,4 @@
-"""The progress bar of a run: what is in its folder, whichever process has made it, and what this session spends."""
+"""Shows the progress bar of a run: the rollouts of all processes, and the usage of this session."""
 
 import sys
 import time
@@ -12,22 +12,22 @@ from .run import is_open
 from .statistics import cost_of
 
 
-_LOG_SECONDS = 15.0  # between two lines, where they go to a file
+_LOG_SECONDS = 15.0  # between two lines in a log file
 
 
 class Progress:
     """
-    Shows how far a run has come. A context manager.
+    Shows the progress of a run. Use it as a context manager.
 
     Args:
         folder ([`RunFolder`]):
-            The run.
+            Folder of the run.
         wanted (`Collection[tuple[str, int]]`):
-            Problem id and sample of all its rollouts.
+            Problem id and sample index of all rollouts.
         session ([`Session`]):
-            Of this process.
+            Session of this process.
         price (`float`, *optional*):
-            Per million tokens; adds the cost of this session.
+            Price per million tokens; adds the cost of this session.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Progress:
             initial=self._total - len(self._left),
             bar_format="{n_fmt}/{total_fmt} |{bar:8}| {elapsed}<{remaining} {desc}",
             dynamic_ncols=True,
-            smoothing=0,  # many rollouts end together: only their average tells when the last one will
+            smoothing=0,  # many rollouts end together, so only the overall average predicts the end
         )
         self._pause = 0.0 if sys.stderr.isatty() else _LOG_SECONDS
         self._shown = time.monotonic()
@@ -67,7 +67,7 @@ class Progress:
         self._bar.close()
 
     def update(self, show: bool = False) -> None:
-        """Looks at the folder, and draws the bar when it is time, or at once with `show`."""
+        """Reads the folder, and draws the bar if it is time, or at once with `show`."""
         for record in self._folder.new_records():
             self._count(record)
         self._bar.n = self._total - len(self._left)
@@ -77,7 +77,7 @@ class Progress:
             self._bar.refresh()
 
     def describe(self) -> str:
-        """Returns the words beside the bar: counts of the whole run, rates and cost of this session."""
+        """Returns the text beside the bar: counts of the whole run, rates and cost of this session."""
         sessions = [one for one in self._folder.sessions() if one.until >= self._session.began]
         at_work = [one for one in sessions if one.process != self._session.process] + [self._session]
         prompt, written, runs = (
@@ -90,7 +90,7 @@ class Progress:
         ]
         if self._price is not None:
             parts.append(f"cost {cost_of(prompt + written, self._price)}")
-        # Last, since a narrow terminal cuts them off
+        # Last, because a narrow terminal truncates them
         parts.append(" ".join(f"{kind} {count:,}" for kind, count in self._failures.most_common(5)))
         return ", ".join(filter(None, parts))
 

@@ -1,4 +1,4 @@
-"""What the model is asked at each step: templates that a directory of the user's may replace, one language at a time."""
+"""Renders the prompts of each step from templates, which the user can replace per language."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +11,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from ..languages import get_language
 
 
-# What each template must and may mention
+# Placeholders that each template must and may contain
 _REQUIRED = {
     "reflection": {"instruction"},
     "feedback": {"feedback"},
@@ -37,19 +37,22 @@ _OWN = Path(__file__).parent / "templates"
 @dataclass(frozen=True)
 class Prompts:
     """
-    The prompts of a rollout, read from files `<language>.<name>.jinja`, where `default` stands for every language.
+    The prompts of a rollout, from files `<language>.<name>.jinja`, where `default` applies to every language.
 
-    | name | who sees it | must mention | may mention |
+    | name | use | required | optional |
     |---|---|---|---|
-    | `reflection` | first user turn, stored | `instruction` | `examples`, `tests` (whether the problem has any), `asserts` |
-    | `feedback` | user turn with the output of a failed run; the sequence stores the output alone | `feedback` | `instruction`, `examples`, `further` |
+    | `reflection` | first user turn, stored | `instruction` | `examples`, `tests` (whether the problem has any),
+    `asserts` |
+    | `feedback` | user turn with the output of a failed run; the sequence stores the output alone | `feedback` |
+    `instruction`, `examples`, `further` |
     | `further` | output of the problem's own tests, stored | `feedback` | |
-    | `analysis` | user turn after a repair that came without a word; the sequence puts the reply before its program | `feedback` | `instruction` |
+    | `analysis` | user turn after a repair without an explanation; the sequence puts the reply before its program |
+    `feedback` | `instruction` |
     | `conclusion` | user turn with the output of the last run; likewise | `feedback` | `instruction`, `repaired` |
     | `request` | the one-off request, stored | `instruction` | |
-    | `answer` | what the model is asked to answer it from | `instruction`, `program` | `examples` |
+    | `answer` | prompt for the answer to the request | `instruction`, `program` | `examples` |
 
-    All may mention `language` (`"cpp"`), `title` (`"C++"`) and `fence` (the name that opens a code block).
+    All may contain `language` (`"cpp"`), `title` (`"C++"`) and `fence` (the info string of a code block).
 
     Args:
         sources (`dict[str, str]`):
@@ -61,33 +64,35 @@ class Prompts:
     @classmethod
     def load(cls, directory: str | Path | None = None) -> "Prompts":
         """
-        Reads the templates that come with the package, and those that replace them.
+        Loads the templates of the package, and those that replace them.
 
         Args:
             directory (`str` or `Path`, *optional*):
-                Directory with templates of the user's. What it lacks is taken from the package.
+                Folder with templates of the user. Missing ones come from the package.
 
         Raises:
-            ValueError: If the directory is missing, or a file in it has an unknown name, does not parse, or lacks a placeholder.
+            ValueError: If the folder is missing, or a file in it has an unknown name, does not parse, or lacks a
+            placeholder.
         """
         sources = _read(_OWN)
         if directory is not None:
             own = _read(Path(directory))
             replaced = {name.split(".")[1] for name in own if name.startswith("default.")}
-            # A default of the user's counts for all languages, those that the package words differently included
+            # A default template of the user applies to all languages, including those with a template in the package
             sources = {name: text for name, text in sources.items() if name.split(".")[1] not in replaced} | own
         return cls(sources)
 
     def render(self, name: str, language: str, **values: Any) -> str:
         """
-        Fills in a template.
+        Renders a template.
 
         Args:
             name (`str`):
-                Such as `"reflection"`.
+                Name of the template, such as `"reflection"`.
             language (`str`):
-                Language of the problem; its own template counts where there is one.
-            values: what the template mentions.
+                Language of the problem. Its own template is used if there is one.
+            **values (`Any`):
+                Values of the placeholders.
         """
         spoken = get_language(language)
         key = f"{language}.{name}" if f"{language}.{name}" in self.sources else f"default.{name}"

@@ -1,4 +1,7 @@
-"""A `datasets` builder over reflection sequences on disk: a finished run's rows, or files in the published form."""
+"""
+Implements a `datasets` builder for reflection sequences on disk: rows of a finished run, or files in the published
+form.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,25 +16,25 @@ from ..sequences import normalize_row
 from .features import sequence_features
 
 
-_OUTCOME = "statistics.json"  # of a run's files, the one that is written when the rows are complete
+_OUTCOME = "statistics.json"  # the file of a run that is written after its rows
 
 
 @dataclass
 class ReflectionSequencesConfig(datasets.BuilderConfig):
     """
-    What to read.
+    Selects the data to read.
 
     Args:
         data_dir (`str`, *optional*):
-            Folder of a finished run. The configuration `"default"` holds its rows, `"rejected"` the rejected rollouts with
-            their reason, `"set_aside"` what `min_repaired_share` left out.
+            Folder of a finished run. The configuration `"default"` contains its rows, `"rejected"` the rejected
+            rollouts with their reason, and `"set_aside"` the rows that `min_repaired_share` excluded.
         data_files (*optional*):
             JSON or JSON Lines files, compressed or not, of rows with `messages` and `type`, or in the form published with ReflectionCoder; a path, a list, or
             a dictionary by split.
     """
 
     def create_config_id(self, config_kwargs: dict[str, Any], custom_features: Any = None) -> str:
-        if self.data_dir is not None:  # a run that has grown is another dataset
+        if self.data_dir is not None:  # a run with new rollouts is another dataset
             outcome = Path(self.data_dir).resolve() / _OUTCOME
             written = outcome.stat().st_mtime_ns if outcome.exists() else 0
             config_kwargs = {**config_kwargs, "data_dir": f"{outcome.parent}, {written}"}
@@ -40,7 +43,7 @@ class ReflectionSequencesConfig(datasets.BuilderConfig):
 
 class ReflectionSequences(datasets.GeneratorBasedBuilder):
     """
-    Builds a dataset of reflection sequences, cached, sharded and streamed as `datasets` does it.
+    Builds a dataset of reflection sequences with the caching, sharding and streaming of `datasets`.
 
     Example:
 
@@ -54,7 +57,7 @@ class ReflectionSequences(datasets.GeneratorBasedBuilder):
     """
 
     BUILDER_CONFIG_CLASS = ReflectionSequencesConfig
-    BUILDER_CONFIGS = [  # noqa: RUF012 (as the library wants it)
+    BUILDER_CONFIGS = [  # noqa: RUF012 (required by the library)
         ReflectionSequencesConfig(name="default", description="Accepted sequences."),
         ReflectionSequencesConfig(name="rejected", description="Rejected rollouts, with the reason."),
         ReflectionSequencesConfig(name="set_aside", description="Accepted sequences beyond those that a run wanted."),
@@ -98,12 +101,12 @@ class ReflectionSequences(datasets.GeneratorBasedBuilder):
                 for index, (line, row) in enumerate(read_json(file)):
                     where = f"line {line} of {file}"
                     if not isinstance(row, dict):
-                        raise RowsError(f"{where} is no object: give JSON files, one row an object.")
+                        raise RowsError(f"{where} is not an object: give JSON files, one row an object.")
                     yield (number, index), row if self.config.data_files is None else _plain_row(row, where)
 
 
 def _plain_row(row: dict[str, Any], where: str) -> dict[str, Any]:
-    """Returns a row of either form, with the same fields in every message."""
+    """Converts a row of either form, with the same fields in every message."""
     row = normalize_row(row, where)
     messages = [{**message, "blocks": message.get("blocks") or []} for message in row["messages"]]
     return {"messages": messages, "type": row["type"]}

@@ -1,26 +1,28 @@
 """
-One rollout: a model writes a program with asserts, sees what running it gives, repairs it, and answers the request.
+Makes one rollout: a model writes a program with asserts, reads the output of running it, repairs it, and answers the
+request.
 
-A pure function of its arguments: models and sandboxes come as `generate` and `execute`, nothing is read or written.
+A rollout is a pure function of its arguments: models and sandboxes are passed as `generate` and `execute`, and nothing
+is read or written.
 
-**Stage one** is a conversation. Each program is run: the solution alone, then with the asserts that the model wrote for it; when that
-ends well, the problem's own tests are run behind it, and a failure there is shown like any other output. It ends when all of that
-passes, and is given up after `rounds` programs, or when the model does nothing but repeat itself. Of several repairs that were drawn
-for a round, one that passes goes into the sequence.
+**Stage one** is a conversation. Each program runs: first the solution alone, then with the asserts that the model
+wrote for it. If both succeed, the problem's own tests run after it, and a failure there is shown like any other
+output. The stage ends when everything passes. It is given up after `rounds` programs, or when the model only repeats
+itself. If several repairs were sampled for a round, one that passes is used.
 
-Solution and asserts stand in messages of their own, each followed by its output. So no message of the sequence shows the model how to mix
-them, and what it answers afterwards holds no tests.
+Solution and asserts are separate messages, each followed by its output. The sequence therefore never shows the model
+how to mix them, and the later answers contain no tests.
 
-**Stage two** is the final answer, of which `answer_context` says where it is drawn: after the sequence, in the very conversation that the
-row will hold (the teacher's, in training), several times, and kept as it was drawn; or given the program that passed; or to the request
-alone. It is judged from scratch.
+**Stage two** is the final answer. `answer_context` selects its context: after the sequence, in the conversation of the
+row (that of the teacher in training), where several answers are sampled and the chosen one is kept unchanged; with the
+program that passed; or from the request alone. It is scored independently.
 
-Stage one may also start from the model's answer to the one-off request, to which it then adds asserts (`answer_first`). The sequence
-shows then what is wrong with that answer, in the words that the model has for one.
+Stage one may also start from the model's answer to the one-off request, to which the model then adds asserts
+(`answer_first`). The sequence then shows what is wrong with that answer, in the model's own style.
 
-What is stored of stage one is not word for word what was sent: the sequence holds the output of a run where the model was sent that
-output with a request to go on, prose behind a program is cut (it was written before the program had run), and an assert
-that is known to be wrong is taken out (see `asserts`).
+The stored sequence differs from the sent conversation. It contains only the output of a run, without the request to
+continue. Prose after a program is removed, because it was written before the program ran. Asserts that are known to be
+wrong are removed (see `asserts`).
 """
 
 import asyncio
@@ -57,9 +59,9 @@ from .sequence import Attempt, ReflectionSequence
 from .settings import RolloutSettings
 
 
-_TESTS = "Tests:"  # between a solution and its asserts, where both are one message
+_TESTS = "Tests:"  # between a solution and its asserts if both are in one message
 _NO_OUTPUT = "(no output)"
-# "Here is the corrected program:"
+# For example "Here is the corrected program:"
 _ANNOUNCEMENT = re.compile(
     r"^(here|below|the following|sure|certainly|corrected|the corrected)[^.!?\n]*[:!]|^#.*", re.I | re.M
 )
@@ -75,22 +77,22 @@ async def rollout(
         problem ([`~reflection_trl.problems.Problem`]):
             The problem. Its reference is never shown to the model.
         generate ([`~reflection_trl.generation.Generate`]):
-            Draws answers.
+            Generates completions.
         execute ([`~reflection_trl.languages.execution.Execute`]):
-            Runs programs, isolated.
+            Runs programs in isolation.
         settings ([`RolloutSettings`], *optional*):
-            How.
+            Settings of the rollout.
         sample (`int`, *optional*, defaults to `0`):
-            Number of this rollout among those of the problem: each draws differently.
+            Index of this rollout among those of the problem. Each uses other seeds.
 
     Returns:
-        [`ReflectionSequence`]: Accepted or not. One that is rejected holds what there was until then, and says why in `rejection`
-        (a [`~reflection_trl.builder.acceptance.Rejection`]) and `detail`. `"generation_failed"` is no judgment: no answer
-        could be had, and the same rollout may be made again.
+        [`ReflectionSequence`]: The sequence, accepted or not. A rejected one contains the rollout up to its end, with
+        the reason in `rejection` (a [`~reflection_trl.builder.acceptance.Rejection`]) and `detail`.
+        `"generation_failed"` means that there was no completion; the rollout can be made again.
 
     Raises:
-        [`~reflection_trl.generation.BudgetExhaustedError`]: When nothing more may be asked of the model.
-        [`~reflection_trl.sandbox.SandboxError`]: When the sandbox fails. It is never a judgment of a program.
+        [`~reflection_trl.generation.BudgetExhaustedError`]: If the budget of requests or tokens is used up.
+        [`~reflection_trl.sandbox.SandboxError`]: If the sandbox fails. This never counts against a program.
     """
     return await _Rollout(problem, generate, execute, settings or RolloutSettings(), sample).make()
 
@@ -98,15 +100,15 @@ async def rollout(
 @dataclass
 class _Findings:
     """
-    What is known of the model's asserts.
+    Tracks the model's asserts.
 
     Args:
         asserts (`dict`):
-            Those of all programs, by source.
+            Asserts of all programs, by source.
         shown (`set`):
-            Sources of those whose failure the model has seen.
+            Sources of asserts whose failure the model has seen.
         wrong (`dict`):
-            Sources of wrong ones, in the order in which they were found.
+            Sources of wrong asserts, in the order of their detection.
     """
 
     asserts: dict[str, Assert] = field(default_factory=dict)
@@ -120,17 +122,17 @@ class _Findings:
 @dataclass(frozen=True)
 class _Outcome:
     """
-    What a program of the model's came to.
+    Holds the result of running a program of the model.
 
     Args:
         code (`str`):
-            The program without the asserts that are known to be wrong.
+            The program without asserts that are known to be wrong.
         feedback ([`~reflection_trl.feedback.Feedback`]):
-            Of the program, or of the problem's tests behind it.
+            Feedback of the program, or of the problem's tests after it.
         further (`bool`):
-            Whether it comes from the problem's tests after the program's own asserts have held.
+            Whether it comes from the problem's tests, after the program's own asserts passed.
         alone ([`~reflection_trl.feedback.Feedback`], *optional*):
-            Of the solution without its asserts, where it has been run.
+            Feedback of the solution without its asserts, if it ran separately.
     """
 
     code: str
@@ -140,7 +142,7 @@ class _Outcome:
 
 
 class _Rollout:
-    """The state of one rollout: the sequence so far, and what the model has been sent."""
+    """Holds the state of one rollout: the sequence so far, and the conversation that was sent to the model."""
 
     def __init__(self, problem: Problem, generate: Generate, execute: Execute, settings: RolloutSettings, sample: int):
         self.problem = problem
@@ -168,7 +170,7 @@ class _Rollout:
                 await self._answer_in_sequence()
             else:
                 await self._answer()
-                await self._conclude()  # last, since only accepted sequences need it
+                await self._conclude()  # last, because only accepted sequences need it
             if sum(len(turn["content"]) for turn in self.sequence.messages()) > self.settings.max_chars:
                 raise Rejected(
                     Rejection.TOO_LONG, f"The conversation is longer than {self.settings.max_chars} characters."
@@ -187,7 +189,7 @@ class _Rollout:
         return self.sequence
 
     async def _reflect(self) -> None:
-        """Stage one. The last attempt is the program that passed."""
+        """Runs stage one. The last attempt is the program that passed."""
         self._chat.append({"role": "user", "content": self.sequence.instruction})
         failed: set[str] = set()
         for number in range(self.settings.rounds):
@@ -199,9 +201,7 @@ class _Rollout:
             self._chat.append({"role": "assistant", "content": said})
             if feedback.passed:
                 if not self._tests_itself(code):
-                    raise Rejected(
-                        Rejection.ASSERTS_MISSING, f"The program of round {number + 1} makes no test of itself."
-                    )
+                    raise Rejected(Rejection.ASSERTS_MISSING, f"The program of round {number + 1} contains no tests.")
                 return
             if further and not self.settings.tell_tests:
                 raise Rejected(Rejection.TESTS_FAILED, f"The program fails the problem's tests: {_brief(feedback)}")
@@ -213,15 +213,17 @@ class _Rollout:
         )
 
     async def _attempt(self, number: int, failed: set[str]) -> tuple[Answer, Attempt, bool]:
-        """One round: an answer, what running it gave, and whether that comes from the problem's tests alone."""
+        """
+        Runs one round. Returns an answer, its outcome, and whether the outcome comes from the problem's tests alone.
+        """
         answers, before, chosen = await self._write(number, failed), self._found, None
         refused: list[Rejected] = []
         for answer in answers:
-            self._found = before.copy()  # a candidate that is not taken leaves nothing behind
+            self._found = before.copy()  # an unused candidate must not leave findings
             try:
                 outcome = await self._try(answer.code)
                 code, passed = outcome.code, outcome.feedback.passed
-                if not passed and code in failed:  # as it would be stored
+                if not passed and code in failed:  # compared in its stored form
                     raise Rejected(
                         Rejection.NO_PROGRESS,
                         f"Round {number + 1} repeats a program that has failed, but for wrong asserts.",
@@ -242,19 +244,20 @@ class _Rollout:
         return answer, self._as_attempt(answer, outcome), outcome.further
 
     def _as_attempt(self, answer: Answer, outcome: _Outcome) -> Attempt:
-        """Returns a round as it is stored."""
+        """Converts a round to its stored form."""
         language, parts = self.problem.language, split_asserts(outcome.code, self.problem.language)
         if outcome.alone is None:
             text = _whole_message(dataclasses.replace(answer, code=outcome.code), language)
             return Attempt(text, outcome.code, outcome.feedback)
         alone = dataclasses.replace(answer, code=parts.solution.strip("\n").rstrip())
-        # An answer to the request alone explains itself behind its code, and what is answered after the sequence does as it does
+        # An answer to the request alone has its explanation after the code, and the answers after the sequence copy
+        # this style
         text = alone.message(language, tail=self.settings.answer_first and not self.sequence.attempts)
         tests = fence_code(parts.tests, get_language(language).fences[0])
         return Attempt(text, outcome.code, outcome.feedback, tests, outcome.alone)
 
     async def _write(self, number: int, failed: set[str]) -> list[Answer]:
-        """Returns the programs that are drawn for a round, none of which has failed before."""
+        """Samples the programs of a round, and skips programs that failed before."""
 
         async def draw(candidate: int, again: int) -> Answer:
             sampling = self.settings.repair if number else self.settings.first
@@ -285,7 +288,7 @@ class _Rollout:
         return [*answers.values()][::-1]
 
     def _with_tests_apart(self, answer: Answer, number: int) -> Answer:
-        """Returns a program whose tests stand behind its solution."""
+        """Moves the tests of a program after its solution."""
         if self.problem.examples:
             return answer
         parts = set_tests_apart(answer.code, self.problem.language)
@@ -295,21 +298,22 @@ class _Rollout:
         return dataclasses.replace(answer, code=parts.program)
 
     async def _write_from_answer(self, again: int) -> Answer:
-        """Returns an answer to the request alone, with asserts that the model adds when it has been asked for them."""
+        """Samples an answer to the request alone, to which the model then adds asserts."""
         sampling, language = self.settings.first, self.problem.language
         chat = [{"role": "user", "content": self.sequence.request}]
         self._first_answer = answer = await self._drawing.draw(chat, sampling, "first answer", again)
         if self.problem.examples:
             return Answer(answer.code)
         program = split_asserts(answer.code, language).solution.strip() or answer.code
-        # The fence of the tests is open, or a small model may write none; a comment ends it, since space at the end is cut by some templates
+        # The fence of the tests is opened here, because a small model may omit it. It ends with a comment, since some
+        # templates strip trailing space
         comment = "#" if language in ("python", "bash") else "//"
         begun = f"{Answer(program).message(language)}\n\n{_TESTS}\n\n```{get_language(language).fences[0]}\n{comment} Tests"
         tested = await self._drawing.draw(self._chat, sampling, 0, again, begun=begun)
         return dataclasses.replace(tested, lead=answer.lead, tail=answer.tail)
 
     async def _analyze(self, answer: Answer, number: int) -> Answer:
-        """Asks what was wrong, where a program was repaired without a word on that."""
+        """Asks the model what was wrong, if it repaired a program without an explanation."""
         language, feedback = self.problem.language, self.sequence.attempts[-1].feedback
         request = self._prompt("analysis", instruction=self.problem.instruction, feedback=feedback.text)
         turns = [
@@ -324,7 +328,7 @@ class _Rollout:
         return dataclasses.replace(answer, lead=lead)
 
     async def _try(self, code: str) -> _Outcome:
-        """Runs a program of the model's."""
+        """Runs a program of the model."""
         problem, tests = self.problem, split_asserts(code, self.problem.language)
         code = self._drop(code, await self._refuted(tests.asserts))
         if problem.examples and (judged := await judge(problem, code, self._run)):
@@ -333,10 +337,10 @@ class _Rollout:
         if alone is not None and not alone.passed:
             return _Outcome(split_asserts(code, problem.language).solution.strip("\n").rstrip(), alone)
         feedback = (await self._run(problem.language, code)).feedback
-        out_of_bounds = feedback.kind in (FeedbackKind.TIMEOUT, FeedbackKind.MEMORY)  # with fewer asserts too
+        out_of_bounds = feedback.kind in (FeedbackKind.TIMEOUT, FeedbackKind.MEMORY)  # also with fewer asserts
         if not feedback.passed and not out_of_bounds and tests.asserts and problem.tests and not problem.reference:
             judged = await judge(problem, tests.solution, self._run)
-            # A solution that passes the tests proves the asserts wrong that it fails
+            # If a solution passes the tests, the asserts that it fails are wrong
             if judged and judged.passed and (failed := await self._contradicted(tests.asserts, tests.solution)):
                 code = self._drop(code, failed)
                 feedback = (await self._run(problem.language, code)).feedback
@@ -346,7 +350,7 @@ class _Rollout:
         if not feedback.passed:
             self._found.shown |= _blamed(feedback, tests.asserts)
             return _Outcome(code, _shown(feedback), alone=alone)
-        # Elsewhere the tests bring a `main` of their own; Python keeps its lines, which the output names
+        # In other languages the tests have a `main`. Python keeps its lines, since the output names them
         judged = await judge(problem, code if problem.language == "python" else tests.solution, self._run)
         if judged is None or judged.passed:
             return _Outcome(code, _shown(feedback), alone=alone)
@@ -356,8 +360,7 @@ class _Rollout:
 
     async def _run_alone(self, code: str) -> Feedback | None:
         """
-        Returns the outcome of a solution without its tests. Only Python's is a program: elsewhere the tests bring the
-        `main`.
+        Runs a solution without its tests. This works only for Python: in other languages the tests contain the `main`.
         """
         parts = split_asserts(code, self.problem.language)
         if self.problem.language != "python" or not parts.tests:
@@ -365,11 +368,11 @@ class _Rollout:
         return _shown((await self._run(self.problem.language, parts.solution)).feedback)
 
     def _tests_itself(self, code: str) -> bool:
-        """Returns whether a program makes the tests that it was asked for."""
+        """Returns whether a program contains the tests that the prompt asked for."""
         return bool(self.problem.examples or split_asserts(code, self.problem.language).asserts)
 
     async def _refuted(self, asserts: Sequence[Assert]) -> Sequence[Assert]:
-        """Those of the asserts that the reference fails, or most other answers where nothing else can judge."""
+        """Returns the asserts that the reference fails, or that most other answers fail if nothing else can decide."""
         if self.problem.reference:
             return await self._contradicted(asserts, self.problem.reference)
         if self.problem.has_tests or not self.settings.voters or not asserts:
@@ -379,7 +382,7 @@ class _Rollout:
         )
 
     async def _voters(self) -> list[str]:
-        """Returns programs of other answers to the problem, drawn once."""
+        """Returns programs of other answers to the problem, sampled once."""
         if self._votes is None:
             chat = [{"role": "user", "content": self.sequence.request}]
             draws = (
@@ -394,19 +397,21 @@ class _Rollout:
         return self._votes
 
     def _drop(self, code: str, wrong: Sequence[Assert]) -> str:
-        """Returns the program without wrong asserts, which are noted."""
+        """Removes wrong asserts from the program, and records them."""
         if not wrong:
             return code
         self._found.wrong |= {one.source: None for one in wrong}
         rest = drop_asserts(code, wrong, self.problem.language)
         if rest is None:
             raise Rejected(
-                Rejection.WRONG_ASSERT, f"`{wrong[0].source}` is wrong and cannot be cut out of its program."
+                Rejection.WRONG_ASSERT, f"`{wrong[0].source}` is wrong and cannot be removed from its program."
             )
         return rest
 
     async def _reconsider_asserts(self) -> None:
-        """Asks the program that passed about the asserts of the programs before it, which may have been left out since."""
+        """
+        Checks the program that passed against the asserts of earlier programs, which may have been removed since.
+        """
         if len(self.sequence.attempts) < 2:
             return
         solution = split_asserts(self.sequence.attempts[-1].code, self.problem.language).solution
@@ -418,7 +423,7 @@ class _Rollout:
             if not self.problem.has_tests:
                 raise Rejected(
                     Rejection.ASSERT_WITHDRAWN,
-                    f"`{one.source}` does not hold for the program that passed, and nothing tells which of them is wrong.",
+                    f"`{one.source}` does not hold for the program that passed, and it is unknown which of them is wrong.",
                 )
             self._found.wrong[one.source] = None
             del self._found.asserts[one.source]
@@ -426,21 +431,21 @@ class _Rollout:
             raise Rejected(Rejection.WRONG_ASSERT, f"The model was shown a failure of `{shown[0]}`, which is wrong.")
 
     async def _measure_difficulty(self) -> None:
-        """How many answers to the request alone pass the problem's tests: asked once for each problem."""
+        """Measures how many answers to the request alone pass the problem's tests, once per problem."""
         if self.sequence.sample or not self.problem.has_tests:
             return
         draws = await self._draws(self._request_alone(), self.settings.solve_rate_draws, "one-off answer")
         self._note(solved=tuple(draw.solved for draw in draws))
 
     async def _answer_in_sequence(self) -> None:
-        """Stage two in the conversation of the row: one of several answers is taken as it was drawn."""
+        """Runs stage two in the conversation of the row. One of several sampled answers is kept unchanged."""
         draws = await self._draws(self.sequence.messages()[:-1], self.settings.answer_draws, "answer")
         if self.problem.has_tests:
             self._note(taught=tuple(draw.solved for draw in draws))
         await self._take_one(draws)
 
     async def _answer(self) -> None:
-        """Stage two in a conversation of its own."""
+        """Runs stage two in a separate conversation."""
         if self._first_answer is not None and not self.sequence.repaired:
             with contextlib.suppress(Rejected):
                 await self._accept(self._first_answer)
@@ -456,7 +461,7 @@ class _Rollout:
         return [{"role": "user", "content": self.sequence.request}]
 
     async def _draws(self, chat: list[dict[str, Any]], count: int, step: str) -> list[Draw]:
-        """Returns answers to the request, drawn at the same time and judged by the problem's tests."""
+        """Samples answers to the request concurrently, and scores them with the problem's tests."""
 
         async def draw(number: int) -> Draw:
             completion = await self._drawing.complete(
@@ -471,7 +476,7 @@ class _Rollout:
         return [outcome for outcome in drawn if isinstance(outcome, Draw)]
 
     async def _take_one(self, draws: Sequence[Draw]) -> None:
-        """Takes the first draw that is good enough, or one at random."""
+        """Selects the first usable answer, or a random one."""
         order = [*draws]
         if self.settings.answer_choice == "random":
             seed = draw_seed(self.settings.seed, self.problem.id, self.sequence.sample, "choice")
@@ -486,19 +491,19 @@ class _Rollout:
         raise refused[0]
 
     async def _accept_draw(self, draw: Draw) -> None:
-        """Checks an answer that is kept as it was drawn, and notes it."""
+        """Checks an answer that is kept unchanged, and records it."""
         completion, answer = draw.completion, draw.answer
         if completion.finish_reason == "length":
-            detail = f"The model came to no end within {self.settings.answer.max_tokens} tokens in the answer."
+            detail = f"The model did not finish its answer within {self.settings.answer.max_tokens} tokens."
             raise Rejected(Rejection.TRUNCATED, detail, completion.text)
         self._drawing.check_readable(answer, completion, "the answer")
         self._note(answer=completion.text, answer_code=answer.code)
         if draw.tests:
-            raise Rejected(Rejection.TESTS_IN_ANSWER, "The answer holds tests, which were not asked for.")
+            raise Rejected(Rejection.TESTS_IN_ANSWER, "The answer contains tests, which the request did not ask for.")
         await self._judge_answer(completion.text, answer.code, draw.feedback)
 
     async def _aided_answer(self, again: int) -> Answer:
-        """Returns an answer of the model when it has been given the program that passed."""
+        """Samples an answer of the model, given the program that passed."""
         problem = self.problem
         program = split_asserts(self.sequence.attempts[-1].code, problem.language).solution.strip()
         flags = {"examples": bool(problem.examples)}
@@ -510,7 +515,7 @@ class _Rollout:
         return await self._accept(answer)
 
     async def _accept(self, answer: Answer) -> Answer:
-        """Judges an answer to the one-off request, and notes it."""
+        """Scores an answer to the one-off request, and records it."""
         problem = self.problem
         if not problem.examples and (solution := split_asserts(answer.code, problem.language).solution.strip()):
             answer = dataclasses.replace(answer, code=solution)
@@ -521,7 +526,7 @@ class _Rollout:
 
     async def _judge_answer(self, text: str, code: str, judged: Feedback | None = None) -> None:
         """
-        Refuses an answer that does not stand on its own, or that fails the problem's tests or the sequence's asserts.
+        Rejects an answer that refers to the attempts, or that fails the problem's tests or the sequence's asserts.
 
         Args:
             text (`str`):
@@ -529,7 +534,7 @@ class _Rollout:
             code (`str`):
                 The code in it.
             judged ([`~reflection_trl.feedback.Feedback`], *optional*):
-                What the problem's tests gave, where they have been run.
+                Feedback of the problem's tests, if they ran before.
         """
         problem, programs = self.problem, [attempt.code for attempt in self.sequence.attempts]
         check_standalone(text, code, programs, problem)
@@ -543,7 +548,7 @@ class _Rollout:
                 Rejection.OWN_ASSERTS_FAILED, f"The answer fails `{failed[0].source}`, which its own program passes."
             )
         if judged is None and tests:
-            # Nothing but these asserts judges it, so they must all have been able to
+            # Only these asserts check it, so all of them must have run
             run = await self._run(problem.language, code, _joined(tests), entry_point=problem.entry_point)
             if not run.feedback.passed:
                 raise Rejected(
@@ -551,7 +556,7 @@ class _Rollout:
                 )
 
     async def _conclude(self) -> None:
-        """What the model says at the end of stage one."""
+        """Asks the model for its conclusion at the end of stage one."""
         request = self._prompt(
             "conclusion",
             instruction=self.problem.instruction,
@@ -574,7 +579,7 @@ class _Rollout:
         return await contradicted(movable, program, self._run, self.problem.language, self.problem.entry_point)
 
     def _instruction(self, problem: str) -> str:
-        """Returns the reflection instruction for a problem; for an empty one, what it says of its own."""
+        """Returns the reflection instruction for a problem; for an empty problem, the text of the template alone."""
         return self._prompt(
             "reflection",
             instruction=problem,
@@ -584,7 +589,7 @@ class _Rollout:
         )
 
     def _feedback(self, problem: str, feedback: str, further: bool = False) -> str:
-        """Returns the request to go on after a failure, or what it says of its own."""
+        """Returns the request to continue after a failure; for an empty problem, the text of the template alone."""
         return self._prompt(
             "feedback",
             instruction=problem,
@@ -602,7 +607,7 @@ class _Rollout:
 
 
 def _whole_message(answer: Answer, language: str) -> str:
-    """Returns a program as one message, its tests in a code block of their own."""
+    """Returns a program as one message, with its tests in a separate code block."""
     parts = split_asserts(answer.code, language)
     if not parts.tests:
         return answer.message(language)
@@ -616,14 +621,14 @@ def _refuse_echo(answer: Answer, prompt: str) -> None:
 
 
 def _shown(feedback: Feedback) -> Feedback:
-    """Returns the feedback, with a text where it has none."""
+    """Returns the feedback, with a text if it has none."""
     return feedback if feedback.text.strip() else dataclasses.replace(feedback, text=_NO_OUTPUT)
 
 
 def _blamed(feedback: Feedback, asserts: Sequence[Assert]) -> set[str]:
-    """Returns the asserts that a failed run of their own program has reported."""
+    """Returns the asserts that a failed run of their program reported."""
     at = {one.source for one in asserts if feedback.line is not None and one.first <= feedback.line <= one.last}
-    # An assert within a test function stands elsewhere: any of them may be meant
+    # The line of an assert in a test function does not identify it, so any of them may be meant
     return at or ({one.source for one in asserts} if feedback.kind is FeedbackKind.ASSERTION else set())
 
 
@@ -632,11 +637,11 @@ def _joined(asserts: Sequence[Assert]) -> str:
 
 
 def _has_analysis(lead: str) -> bool:
-    """Returns whether prose says more than that a program follows."""
+    """Returns whether the prose is more than an announcement of the program."""
     return len(_ANNOUNCEMENT.sub("", lead).split()) >= 5
 
 
 def _brief(feedback: Feedback) -> str:
-    """Returns the failure in one line."""
+    """Returns the failure on one line."""
     parts = [part for part in (feedback.error_type, feedback.message) if part]
     return ": ".join(parts).split("\n")[0][:200] or f"{feedback.kind.value}."

@@ -1,4 +1,4 @@
-"""A build: many rollouts at a time, each kept as soon as it has ended, until every problem has had its samples."""
+"""Runs a build: many concurrent rollouts, each saved when it ends, until every problem has its samples."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ Task = tuple[Problem, int]
 
 
 class _CountedModel:
-    """The generator: counts what it gives, and remembers an error that is no fault of one request."""
+    """Wraps the generator: counts tokens, and stores an error that affects all requests."""
 
     def __init__(self, generate: Generate, session: Session):
         self._generate = generate
@@ -44,7 +44,7 @@ class _CountedModel:
 
 
 class _CountedRuns:
-    """The sandbox: counts what it runs."""
+    """Wraps the sandbox: counts programs."""
 
     def __init__(self, execute: Execute, session: Session):
         self._execute = execute
@@ -62,23 +62,23 @@ def share_of(
     problems: Sequence[Problem], samples: int, process: int, processes: int, whole_problems: bool = False
 ) -> list[Task]:
     """
-    Returns the rollouts that one of several processes makes. It does not depend on what has been made already:
-    processes look at that at different times.
+    Returns the rollouts of one of several processes. The result does not depend on existing rollouts, because
+    processes read those at different times.
 
     Args:
         problems (`Sequence[Problem]`):
             All problems.
         samples (`int`):
-            Rollouts of each.
+            Number of rollouts per problem.
         process (`int`):
-            Number of the process.
+            Index of the process.
         processes (`int`):
-            How many there are.
+            Number of processes.
         whole_problems (`bool`, *optional*, defaults to `False`):
             Whether one process makes all rollouts of a problem.
 
     Returns:
-        `list`: Problems and the number of the sample; one sample of every problem comes before the second of any.
+        `list`: Problem and index of the sample. One sample of every problem comes before the second of any.
     """
     if whole_problems:
         return [(problem, sample) for sample in range(samples) for problem in problems[process::processes]]
@@ -94,12 +94,13 @@ def open_tasks(
     whole_problems: bool = False,
 ) -> list[Task]:
     """
-    Those rollouts of [`share_of`] that are still to be made.
+    Returns the rollouts of [`share_of`] that are still open.
 
     Args:
-        problems, samples, process, processes, whole_problems: as there.
+        problems, samples, process, processes, whole_problems (`Any`):
+            See [`share_of`].
         folder ([`RunFolder`]):
-            Holds those that are made.
+            Folder with the existing rollouts.
     """
     made = {key for key, record in latest_records(folder).items() if not is_open(record)}
     share = share_of(problems, samples, process, processes, whole_problems)
@@ -108,12 +109,12 @@ def open_tasks(
 
 def latest_records(folder: RunFolder) -> dict[tuple[str, int], dict[str, Any]]:
     """
-    Returns the rollouts in a folder, by problem and sample. One that got no answer of the model counts until it is
-    made again.
+    Returns the rollouts in a folder, by problem and sample. A rollout without a completion counts until it is made
+    again.
 
     Args:
         folder ([`RunFolder`]):
-            The folder.
+            Folder of the run.
     """
     latest: dict[tuple[str, int], dict[str, Any]] = {}
     for record in folder.records():
@@ -124,7 +125,7 @@ def latest_records(folder: RunFolder) -> dict[tuple[str, int], dict[str, Any]]:
 
 
 def is_open(record: dict[str, Any]) -> bool:
-    """Returns whether a rollout has to be made again: the model was not able to answer, which is no judgment."""
+    """Returns whether a rollout must be made again because there was no completion."""
     return record["rejection"] == Rejection.GENERATION_FAILED
 
 
@@ -140,32 +141,32 @@ async def make_rollouts(
     queue: WorkQueue | None = None,
 ) -> None:
     """
-    Makes rollouts and keeps each one. Of a problem that is given up, it only keeps that.
+    Makes rollouts and saves each one. For a problem that is given up, it saves only this fact.
 
     Args:
         tasks (`Sequence[Task]`):
-            Which ones.
+            Rollouts to make.
         generate ([`~reflection_trl.generation.Generate`]):
-            Draws answers.
+            Generates completions.
         execute ([`~reflection_trl.languages.execution.Execute`]):
             Runs programs.
         settings ([`RolloutSettings`]):
-            How.
+            Settings of the rollouts.
         folder ([`RunFolder`]):
-            Where they are kept.
+            Folder of the run.
         session ([`Session`]):
-            Is brought up to date.
+            Session to update.
         in_flight (`int`, *optional*, defaults to 128):
-            Rollouts at a time.
+            Maximum number of concurrent rollouts.
         prospects ([`Prospects`], *optional*):
-            Know which problems are given up.
+            Decides which problems are given up.
         queue ([`~reflection_trl.files.work_queue.WorkQueue`], *optional*):
-            Hands out the tasks, also to other processes.
+            Distributes the tasks, also to other processes.
 
     Raises:
-        [`~reflection_trl.generation.GenerationError`]: When the model can no longer be asked, or a budget is used up.
-        [`~reflection_trl.sandbox.SandboxError`]: When the sandbox fails.
-        [`RunError`]: When rollouts can no longer be written.
+        [`~reflection_trl.generation.GenerationError`]: If the model is no longer available, or a budget is used up.
+        [`~reflection_trl.sandbox.SandboxError`]: If the sandbox fails.
+        [`RunError`]: If rollouts can no longer be written.
     """
     model, runs = _CountedModel(generate, session), _CountedRuns(execute, session)
     by_key = {(problem.id, sample): problem for problem, sample in tasks}

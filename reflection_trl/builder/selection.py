@@ -1,4 +1,4 @@
-"""Which accepted sequences make the dataset."""
+"""Selects the accepted sequences for the dataset."""
 
 import math
 import zlib
@@ -11,26 +11,26 @@ def select(
     records: Sequence[dict[str, Any]], min_repaired_share: float, quotas: Mapping[str, int] | None = None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """
-    Leaves out surplus sequences: those beyond the quota of their problem, and such that passed at the first try, so that enough of the
-    rest show a real failure and its repair.
+    Sets aside surplus sequences: those beyond the quota of their problem, and those without a failed attempt, so that
+    enough of the others show a real failure and its repair.
 
-    One of every problem stays before a second of any. The rest is drawn by problem and sample alone, and does not depend on when they
-    were made.
+    One sequence of every problem is kept before a second of any. The selection depends only on problem and sample, and
+    not on when the rollouts were made.
 
     Args:
         records (`Sequence[dict]`):
-            Accepted rollouts, in their order.
+            Accepted rollouts, in order.
         min_repaired_share (`float`):
-            Least share of sequences with at least one failed attempt, between 0 and 1. Where nothing was repaired, 1 leaves
-            nothing.
+            Minimum share of sequences with at least one failed attempt, between 0 and 1. If there are no repairs, 1
+            selects nothing.
         quotas (`Mapping[str, int]`, *optional*):
-            The most sequences of a problem, by its id; see [`difficulty_quotas`]. A problem that is not named has no limit.
+            Maximum number of sequences per problem id; see [`difficulty_quotas`]. Other problems have no limit.
 
     Returns:
-        `tuple`: Those that stay and those that are set aside, each in the order of `records`.
+        `tuple`: The selected and the set-aside sequences, each in the order of `records`.
 
     Raises:
-        ValueError: If the share is out of its range.
+        ValueError: If the share is out of range.
     """
     if not 0 <= min_repaired_share <= 1:
         raise ValueError(f"`min_repaired_share` must be between 0 and 1, got {min_repaired_share}.")
@@ -49,18 +49,18 @@ def select(
 
 def difficulty_quotas(solve_rates: Mapping[str, float | None], samples: int) -> dict[str, int]:
     """
-    How many sequences of a problem stay, by how often the model solves it without any: none where it always does, few where it nearly
-    always does, all where it never does.
+    Returns the number of sequences to keep per problem, from how often the model solves it without a sequence: none if
+    it always does, few if it nearly always does, all if it never does.
 
     Args:
         solve_rates (`Mapping[str, float]`):
-            Share of answers to the request alone that pass, by the problem's id; `None` where it was not measured,
-            which sets no limit.
+            Share of passing answers to the request alone, by problem id. `None`, for problems without a measurement,
+            sets no limit.
         samples (`int`):
-            Rollouts of each problem.
+            Number of rollouts per problem.
 
     Returns:
-        `dict[str, int]`: `samples` times the share of answers that do not pass, rounded up.
+        `dict[str, int]`: `samples` times the share of failing answers, rounded up.
     """
     return {
         problem: math.ceil(samples * (1 - rate) - 1e-9) for problem, rate in solve_rates.items() if rate is not None
@@ -68,7 +68,7 @@ def difficulty_quotas(solve_rates: Mapping[str, float | None], samples: int) -> 
 
 
 def _within(records: Sequence[dict[str, Any]], quotas: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Those within their problem's quota, as the lots fall."""
+    """Returns the records within the quota of their problem, in hash order."""
     taken: Counter[str] = Counter()
     within = []
     for record in sorted(records, key=_lot):
@@ -80,7 +80,7 @@ def _within(records: Sequence[dict[str, Any]], quotas: Mapping[str, int]) -> lis
 
 
 def _spread(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One of every problem, then a second of each that has one, and so on; each time in the order of their lots."""
+    """Returns one record of every problem, then a second of each, and so on, each time in hash order."""
     drawn = sorted(records, key=_lot)
     before: Counter[str] = Counter()
     turns = []

@@ -1,4 +1,6 @@
-"""What a rollout leaves: the attempts with their feedback, the one-off answer, and whether it may be trained on."""
+"""
+Defines the result of a rollout: the attempts with their feedback, the one-off answer, and whether it is accepted.
+"""
 
 from dataclasses import dataclass
 
@@ -9,19 +11,19 @@ from ..problems import Problem
 @dataclass(frozen=True)
 class Attempt:
     """
-    One round: what the model wrote, the code in it, and what running that taught.
+    Holds one round: the message of the model, its code, and the result of running it.
 
     Args:
         text (`str`):
-            The assistant's message, its fenced code included.
+            Message of the assistant, including its fenced code.
         code (`str`):
-            The code that was run: the solution and its tests.
+            Code that ran: the solution and its tests.
         feedback ([`~reflection_trl.feedback.Feedback`]):
-            Its outcome.
+            Outcome of the run.
         tests (`str`, *optional*, defaults to `""`):
-            The fenced tests, where they are a message of their own.
+            Fenced tests, if they are a separate message.
         alone ([`~reflection_trl.feedback.Feedback`], *optional*):
-            Outcome of the solution without its tests, where these are apart.
+            Outcome of the solution without its tests, if these are separate.
     """
 
     text: str
@@ -37,8 +39,8 @@ class Attempt:
 
     def messages(self) -> list[dict[str, str]]:
         """
-        Returns the turns of the round: solution, output, tests, output; or program and output, where the tests are not
-        apart.
+        Returns the turns of the round: solution, output, tests, output; or program and output if the tests are not
+        separate.
         """
         turns = []
         for text, run in zip((self.text, self.tests), self.runs, strict=False):
@@ -49,45 +51,45 @@ class Attempt:
 @dataclass(frozen=True)
 class ReflectionSequence:
     """
-    One rollout on one problem, accepted or not.
+    Holds one rollout of one problem, accepted or not.
 
     Args:
         problem ([`~reflection_trl.problems.Problem`]):
             The problem.
         sample (`int`):
-            Number of this rollout among those of the problem, from 0.
+            Index of this rollout among those of the problem, from 0.
         instruction (`str`):
             The reflection instruction (first user turn).
         attempts (`tuple[Attempt]`):
             The rounds, in order.
         conclusion (`str`):
-            What the assistant says after the last run.
+            The assistant's text after the last run.
         request (`str`):
             The one-off request (second user turn).
         answer (`str`):
-            The final answer, its fenced code included.
+            Final answer, including its fenced code.
         answer_code (`str`):
             The code of the final answer.
         unaided (`bool`):
-            Whether the final answer was given to the request alone, without the program that had passed.
+            Whether the final answer was sampled from the request alone, without the program that passed.
         solved (`tuple[bool]`):
-            Of answers drawn to the request alone to measure how hard the problem is, whether each passed its tests.
+            Whether each answer sampled from the request alone, to measure the difficulty, passed the tests.
         taught (`tuple[bool]`):
-            Of the answers drawn in the sequence's own conversation, likewise.
+            The same for answers sampled in the sequence's conversation.
         rejection (`str`, *optional*):
-            Why it may not be trained on, as a short slug such as `"tests_failed"`; `None` when accepted.
+            Reason of the rejection, such as `"tests_failed"`; `None` if accepted.
         detail (`str`):
             One sentence on the rejection.
         unusable (`str`):
-            What the model wrote last, where that is what it was rejected for.
+            The last text of the model, if it caused the rejection.
         wrong_asserts (`tuple[str]`):
-            Asserts of the model's own that were found wrong, and marked or dropped.
+            The model's asserts that were found wrong, and marked or removed.
         prompt_tokens (`int`):
-            Tokens of all requests.
+            Number of tokens of all requests.
         completion_tokens (`int`):
-            Tokens of all answers.
+            Number of tokens of all completions.
         runs (`int`):
-            Programs executed.
+            Number of programs that ran.
     """
 
     problem: Problem
@@ -111,17 +113,17 @@ class ReflectionSequence:
 
     @property
     def accepted(self) -> bool:
-        """Returns whether it may be trained on."""
+        """Returns whether the sequence may be trained on."""
         return self.rejection is None
 
     @property
     def rounds(self) -> int:
-        """Returns programs that the model wrote before it was done, the passing one included."""
+        """Returns the number of programs that the model wrote, including the one that passed."""
         return len(self.attempts)
 
     @property
     def repaired(self) -> bool:
-        """Returns whether at least one attempt really failed before one passed."""
+        """Returns whether at least one attempt failed before one passed."""
         return any(not attempt.feedback.passed for attempt in self.attempts)
 
     def messages(self) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""How rollouts are made."""
+"""Defines the settings of rollouts."""
 
 import functools
 from dataclasses import dataclass, field
@@ -15,53 +15,56 @@ ANSWER_CHOICES = ("first", "random")
 @dataclass(frozen=True)
 class RolloutSettings:
     """
-    How rollouts are made.
+    Settings of rollouts.
 
     Args:
         rounds (`int`, *optional*, defaults to `4`):
-            The most programs that the model may write in stage one.
+            Maximum number of programs in stage one.
         first ([`~reflection_trl.generation.Sampling`], *optional*):
-            How the first program is drawn.
+            Sampling settings of the first program.
         repair ([`~reflection_trl.generation.Sampling`], *optional*):
-            How the others are.
+            Sampling settings of the other programs.
         prose ([`~reflection_trl.generation.Sampling`], *optional*):
-            How the closing sentence of an accepted sequence is, and an analysis where a repair came without one.
+            Sampling settings of the closing sentence of an accepted sequence, and of an analysis if a repair has none.
         answer ([`~reflection_trl.generation.Sampling`], *optional*):
-            How the answer to the one-off request is.
+            Sampling settings of the answer to the one-off request.
         seed (`int`, *optional*, defaults to `0`):
-            Each draw has a seed of its own, made from this one, the problem's id, the sample and the round. Seeds in the
-            samplings above are not used.
+            Seed of the run. The seed of each sample is derived from it, the problem id, the sample and the round.
+            Seeds in the sampling settings above are not used.
         tell_tests (`bool`, *optional*, defaults to `True`):
-            Whether the model sees how its program fails the problem's own tests. If not, such a program ends the rollout.
+            Whether the model sees how its program fails the problem's own tests. Otherwise such a program ends the
+            rollout.
         repair_candidates (`int`, *optional*, defaults to `1`):
-            Repairs that are drawn for each round. The first that passes is taken, or else the first: small models repair
-            seldom, and what they are asked for begins with the same tokens.
+            Number of repairs to sample in each round. The first that passes is used, or else the first. Small models
+            rarely repair a program, and the samples share their prompt.
         answer_first (`bool`, *optional*, defaults to `False`):
-            Whether the first program is the model's answer to the one-off request alone, to which it adds asserts. If it passes, it is
-            the final answer too, unless that is drawn after the sequence.
+            Whether the first program is the model's answer to the one-off request alone, to which it adds asserts. If
+            it passes, it is also the final answer, unless that is sampled after the sequence.
         answer_context (`str`, *optional*, defaults to `"sequence"`):
-            Where the final answer is drawn. `"sequence"`: after the sequence, in the conversation that the row holds, so that it is the
-            teacher's own answer; it is kept as it was drawn. `"program"`: in a conversation of its own, given the program that passed.
-            `"request"`: to the request alone, as the student answers.
+            Context in which the final answer is sampled. `"sequence"`: after the sequence, in the conversation of the
+            row, so that it is the teacher's own answer; it is kept unchanged. `"program"`: in a separate conversation,
+            with the program that passed. `"request"`: from the request alone, as the student answers.
         answer_draws (`int`, *optional*, defaults to `4`):
-            Answers that are drawn in the contexts `"sequence"` and `"request"`, and judged. One that is good enough is taken.
+            Number of answers to sample and score in the contexts `"sequence"` and `"request"`. One usable answer is
+            kept.
         answer_choice (`str`, *optional*, defaults to `"first"`):
-            Which of those that are good enough: the `"first"`, or one at `"random"`.
+            Which usable answer to keep: the `"first"`, or a `"random"` one.
         solve_rate_draws (`int`, *optional*, defaults to `4`):
-            Answers to the request alone that are drawn, once for each problem, to learn how hard it is for the model. With 0 it is not
-            measured.
+            Number of answers to sample from the request alone, once per problem, to measure its difficulty for the
+            model. 0 disables this.
         redraws (`int`, *optional*, defaults to `2`):
-            How often an answer that cannot be used (no code, cut off, a program that has failed already, words that lean on
-            the attempts) is drawn again, each time at a temperature that is higher by 0.2.
+            Maximum number of times to resample an unusable answer (no code, truncated, a program that failed before,
+            words that refer to the attempts). The temperature rises by 0.2 each time.
         voters (`int`, *optional*, defaults to `0`):
-            Answers to draw beside, for a problem with neither tests nor reference: an assert that most of them fail is wrong.
+            Number of additional answers for a problem with neither tests nor reference: an assert that most of them
+            fail is wrong.
         max_chars (`int`, *optional*, defaults to `32000`):
-            The longest conversation, in characters, and the longest single answer that is looked at.
+            Maximum length of the conversation, and of each answer, in characters.
         templates (`str` or `Path`, *optional*):
-            Directory with prompts of your own: see [`~reflection_trl.builder.prompts.Prompts`].
+            Folder with your own prompts: see [`~reflection_trl.builder.prompts.Prompts`].
 
     Raises:
-        ValueError: If a number is out of its range, or a template cannot be used.
+        ValueError: If a number is out of range, or a template is invalid.
     """
 
     rounds: int = 4
@@ -99,7 +102,7 @@ class RolloutSettings:
                 raise ValueError(f"`{name}` must be one of {', '.join(choices)}, got {getattr(self, name)!r}.")
         if self.voters == 1:
             raise ValueError("`voters` must be 0 or at least 2, got 1: one answer is no majority.")
-        _ = self.prompts  # a template that cannot be used is found before anything is drawn
+        _ = self.prompts  # detects an invalid template before anything is sampled
 
     @functools.cached_property
     def prompts(self) -> Prompts:

@@ -1,4 +1,4 @@
-"""What a run came to: counts of rollouts, rejections, rounds, kinds of failure, tokens and time."""
+"""Counts the rollouts, rejections, rounds, failure types, tokens and time of a run."""
 
 import dataclasses
 from collections import Counter
@@ -16,62 +16,62 @@ _ONE_OFF, _TAUGHT = "one-off answers", "answers after a sequence"
 @dataclass(frozen=True)
 class BuildStatistics:
     """
-    Figures of one run. `models`, `problems`, `sampling`, `prompts`, `rollouts`, `accepted`, `rejections`, `pass_rates`,
-    `contamination`, `untested` and `licenses` are what the dataset card shows.
+    Statistics of one run. The dataset card shows `models`, `problems`, `sampling`, `prompts`, `rollouts`, `accepted`,
+    `rejections`, `pass_rates`, `contamination`, `untested` and `licenses`.
 
     Args:
         models (`list[str]`):
-            Who wrote the sequences.
+            Models that wrote the sequences.
         problems (`list[str]`):
-            Sources of the problems, with their number.
+            Sources of the problems, with the number of problems.
         sampling (`dict[str, str]`):
-            How each stage was drawn.
+            Sampling settings of each stage.
         prompts (`dict[str, str]`):
-            The templates.
+            Prompt templates.
         rollouts (`int`):
-            Made in all.
+            Number of all rollouts.
         accepted (`int`):
-            Fit to be trained on.
+            Number of accepted rollouts.
         rows (`int`):
-            In the dataset: the accepted ones without those that were set aside.
+            Number of rows in the dataset: accepted rollouts that were not set aside.
         set_aside (`int`):
-            Surplus successes at the first try.
+            Number of surplus rollouts without a failed attempt.
         repaired (`int`):
-            Rows with at least one failed attempt.
+            Number of rows with at least one failed attempt.
         rejections (`dict[str, int]`):
-            Reasons.
+            Reasons of rejection, with the number of rollouts.
         rounds (`dict[int, int]`):
-            Programs in a row's sequence -> rows.
+            Number of programs in a sequence -> number of rows.
         failures (`dict[str, int]`):
-            Kinds of feedback of failed attempts, over all rollouts.
+            Failure types of failed attempts, over all rollouts.
         wrong_asserts (`int`):
-            Asserts of models' own that were found wrong in accepted rollouts.
+            Number of wrong asserts in accepted rollouts.
         pass_rates (`dict[str, float]`):
-            Shares of what was tried that passed.
+            Shares of programs and answers that passed.
         licenses (`dict[str, int]`):
-            Of the rows' problems.
+            Licenses of the rows' problems, with the number of rows.
         contamination (`str`):
-            What the problems were compared with, and what was found.
+            Benchmarks of the decontamination, and its result.
         prompt_tokens (`int`):
-            Of all requests of all sessions, those of unfinished rollouts included.
+            Tokens of all requests of all sessions, including unfinished rollouts.
         completion_tokens (`int`):
-            Of all answers, likewise.
+            Tokens of all completions, likewise.
         runs (`int`):
-            Programs that were run, likewise.
+            Number of programs that ran, likewise.
         seconds (`float`):
-            In which at least one process was at work.
+            Time in seconds during which at least one process was active.
         sessions (`int`):
-            Stretches of time in which the run was at work; several processes at a time are one.
+            Number of separate periods during which the run was active.
         spared (`int`, *optional*, defaults to 0):
-            Rollouts of problems that were given up, which were not made.
+            Number of rollouts that were not made, because their problem was given up.
         unaided (`int`, *optional*, defaults to 0):
-            Accepted rollouts whose answer was given to the request alone.
+            Number of accepted rollouts whose answer was sampled from the request alone.
         difficulty (`dict[str, int]`, *optional*):
-            Share of one-off answers that pass -> rows, where it was measured.
+            Share of passing one-off answers -> number of rows, if it was measured.
         suspicious (`int`, *optional*, defaults to 0):
-            Accepted rollouts with a program that touches what honest ones do not.
+            Number of accepted rollouts with a program that uses names which legitimate programs do not.
         untested (`str`, *optional*, defaults to `""`):
-            How many problems have neither tests nor examples, in a sentence.
+            Sentence on the number of problems with neither tests nor examples.
     """
 
     models: list[str]
@@ -102,24 +102,22 @@ class BuildStatistics:
     suspicious: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
+        """Returns the statistics as plain data."""
         return dataclasses.asdict(self)
 
     def _solve_rates(self) -> list[tuple[str, str]]:
-        """
-        Returns a line on how often answers passed, with a sequence before them and without, where that was measured.
-        """
+        """Returns a line with the pass rates of answers with and without a sequence, if they were measured."""
         rates = {name: self.pass_rates.get(name) for name in (_ONE_OFF, _TAUGHT)}
         text = ", ".join(f"{name}: {rate:.1%}" for name, rate in rates.items() if rate is not None)
         return [("passed", text)] if text else []
 
     def table(self, price_per_million_tokens: float | None = None) -> str:
         """
-        Returns a summary in Markdown.
+        Returns a summary as a Markdown table.
 
         Args:
             price_per_million_tokens (`float`, *optional*):
-                Of prompts and answers alike; adds a line on the cost.
+                Price of prompt and completion tokens; adds a line with the cost.
         """
         seconds = max(self.seconds, 1e-9)
         lines = [
@@ -155,13 +153,13 @@ class BuildStatistics:
 
 def cost_of(tokens: int, price_per_million: float) -> str:
     """
-    Returns a cost as text, to the hundredth, or to two digits where it is less.
+    Formats a cost with two decimals, or with two significant digits if it is small.
 
     Args:
         tokens (`int`):
-            Prompts and answers together.
+            Number of prompt and completion tokens together.
         price_per_million (`float`):
-            Of a million of them.
+            Price per million tokens.
     """
     cost = tokens / 1e6 * price_per_million
     return f"{cost:,.2f}" if cost >= 0.1 or not cost else f"{cost:.2g}"
@@ -175,18 +173,19 @@ def measure(
     **described: Any,
 ) -> BuildStatistics:
     """
-    Counts a run.
+    Computes the statistics of a run.
 
     Args:
         records (`Sequence[dict]`):
             All rollouts.
         rows (`Sequence[dict]`):
-            The dataset's rows.
+            Rows of the dataset.
         sessions (`Sequence[Session]`):
-            Of the run's folder.
+            Sessions of the run folder.
         solve_rates (`Sequence[float]`, *optional*):
-            Of each problem, share of one-off answers that pass.
-        described: `models`, `problems`, `sampling`, `prompts`, `contamination`, `untested` and `spared`.
+            Share of passing one-off answers of each problem.
+        **described (`Any`):
+            The fields `models`, `problems`, `sampling`, `prompts`, `contamination`, `untested` and `spared`.
     """
     accepted = [record for record in records if record["rejection"] is None]
     outcomes = [record["outcomes"] for record in records]
@@ -225,7 +224,7 @@ def measure(
 
 
 def _difficulty(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Returns rows by the share of one-off answers to their problem that pass, hardest first."""
+    """Groups rows by the share of passing one-off answers to their problem, hardest first."""
     rates = [rate for row in rows if (rate := row["solve_rate"]) is not None]
     bands = [
         (0.0, "0%"),
@@ -240,7 +239,7 @@ def _difficulty(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 
 def _stretches(sessions: Sequence[Session]) -> list[tuple[float, float]]:
-    """Returns the times in which at least one session was going on."""
+    """Returns the periods during which at least one session was active."""
     stretches: list[tuple[float, float]] = []
     for session in sorted(sessions, key=lambda one: one.began):
         if stretches and session.began <= stretches[-1][1]:

@@ -123,8 +123,8 @@ def test_rows_of_a_file_are_problems(tmp_path):
 @pytest.mark.parametrize(
     ("tested", "sentence"),
     [
-        (0, "None of the 4 problems has tests or examples: answers to them are checked by nothing but asserts"),
-        (3, "1 of 4 problems have neither tests nor examples: answers to them are checked by nothing but asserts"),
+        (0, "None of the 4 problems has tests or examples: answers to them are checked only by asserts"),
+        (3, "1 of 4 problems have neither tests nor examples: answers to them are checked only by asserts"),
         (4, ""),
     ],
 )

@@ -255,8 +255,8 @@ def rollouts_so_far(output_dir):
 @pytest.mark.parametrize(
     ("options", "server", "message"),
     [
-        ({"max_requests": 5}, "vllm", "Machines share no budget"),
-        ({"max_total_tokens": 5}, "vllm", "Machines share no budget"),
+        ({"max_requests": 5}, "vllm", "Machines cannot share a budget"),
+        ({"max_total_tokens": 5}, "vllm", "Machines cannot share a budget"),
         ({"backend": "vllm"}, "llama", "--server 'llama': use vllm or sglang"),
     ],
 )

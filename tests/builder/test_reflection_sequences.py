@@ -159,7 +159,7 @@ def test_a_list_and_a_pattern_of_files(tmp_path):
             json.dumps(PLAIN) + "\n\n{oops\n",
             r"line 3 of .*bad.jsonl is not JSON \(.+\); fix or remove it",
         ),
-        ("[1, 2]\n", r"line 1 of .*bad.jsonl is no object: give JSON files"),
+        ("[1, 2]\n", r"line 1 of .*bad.jsonl is not an object: give JSON files"),
         (json.dumps({**PLAIN, "type": "poem"}), r"line 1 of .*bad.jsonl: `type` is 'poem'"),
         (
             json.dumps({"type": "reflection"}),
