@@ -38,9 +38,9 @@ async def count_passed_tests(problem: Problem, code: str, feedback: Feedback, ex
         or ends the program, the tests before the first failure count as passed; none if the first failure was a syntax
         error or a limit.
     """
-    # Only the process of the checks knows the token: the source of the checks is never in the program's process
-    token = f"passed_{secrets.token_hex(8)}"
-    counting = counting_tests(problem.tests, token) if problem.language == "python" else None
+    # Only the process of the checks knows the token: the source of the checks is never in the program's process, but the names are
+    counter, token = f"counter_{secrets.token_hex(8)}", f"passed_{secrets.token_hex(8)}"
+    counting = counting_tests(problem.tests, counter, token) if problem.language == "python" else None
     if counting is None:
         return int(feedback.passed), 1
     source, ends = counting
@@ -58,15 +58,17 @@ async def count_passed_tests(problem: Problem, code: str, feedback: Feedback, ex
     return 0, len(ends)
 
 
-def counting_tests(tests: str, token: str) -> tuple[str, list[int]] | None:
+def counting_tests(tests: str, counter: str, token: str) -> tuple[str, list[int]] | None:
     """
     Rewrites Python tests so that all of them run, and the last line raises `AssertionError("<token> <passed> <run>")`.
 
     Args:
         tests (`str`):
             Python code.
-        token (`str`):
+        counter (`str`):
             Identifier that occurs nowhere else.
+        token (`str`):
+            Text that occurs nowhere else.
 
     Returns:
         `tuple[str, list[int]]`, *optional*: The code, and the last line of each test in `tests`; `None` if there is no
@@ -76,25 +78,25 @@ def counting_tests(tests: str, token: str) -> tuple[str, list[int]] | None:
     if module is None:
         return None
     ends: list[int] = []
-    module.body = _guard_all(module.body, token, ends)
+    module.body = _guard_all(module.body, counter, ends)
     if not ends:
         return None
-    first = ast.parse(f"{token} = [0, 0]").body
-    last = ast.parse(f"raise AssertionError('{token} %d %d' % tuple({token}))").body
+    first = ast.parse(f"{counter} = [0, 0]").body
+    last = ast.parse(f"raise AssertionError('{token} %d %d' % tuple({counter}))").body
     # `from __future__ import ...` must stay first
     start = sum(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in module.body[:1])
     module.body = [*module.body[:start], *first, *module.body[start:], *last]
     return ast.unparse(ast.fix_missing_locations(module)), ends
 
 
-def _guard_all(statements: list[ast.stmt], token: str, ends: list[int]) -> list[ast.stmt]:
+def _guard_all(statements: list[ast.stmt], counter: str, ends: list[int]) -> list[ast.stmt]:
     guarded: list[ast.stmt] = []
     for statement in statements:
         if isinstance(statement, _FUNCTIONS):
-            statement.body = _guard_all(statement.body, token, ends)
+            statement.body = _guard_all(statement.body, counter, ends)
         elif not isinstance(statement, ast.ClassDef) and _tests_something(statement):
             ends.append(statement.end_lineno or statement.lineno)
-            guarded += _guard(statement, token)
+            guarded += _guard(statement, counter)
             continue
         guarded.append(statement)
     return guarded
@@ -107,8 +109,8 @@ def _tests_something(statement: ast.stmt) -> bool:
     )
 
 
-def _guard(statement: ast.stmt, token: str) -> list[ast.stmt]:
-    wrapped = ast.parse(f"{token}[1] += 1\ntry:\n    {token}[0] += 1\nexcept Exception:\n    pass").body
+def _guard(statement: ast.stmt, counter: str) -> list[ast.stmt]:
+    wrapped = ast.parse(f"{counter}[1] += 1\ntry:\n    {counter}[0] += 1\nexcept Exception:\n    pass").body
     attempt = wrapped[1]
     assert isinstance(attempt, ast.Try)
     attempt.body.insert(0, statement)

@@ -269,7 +269,7 @@ def test_problems_survive_the_columns_of_a_dataset():
     ],
 )
 def test_each_assert_is_counted_once(tests, ends):
-    found = counting_tests(tests, "token")
+    found = counting_tests(tests, "counter", "token")
     assert (found[1] if found else []) == ends
 
 
@@ -279,6 +279,28 @@ def test_an_answer_cannot_count_for_the_judge(execute):
     own = "raise AssertionError('passed_0000000000000000 4 4')"
     pairs = [(ADD, fenced(forged)), (ADD, fenced(own)), (ADD, fenced("print('passed_0 4 4')\nadd = None"))]
     assert call(execution_reward("fraction", execute=execute), pairs) == [0.0, 0.0, 0.0]
+
+
+# Each of them would like the whole of a fraction for nothing
+GREEDY = {
+    "an error in the last line of the tests": "exec(compile('\n' * 998 + 'raise ValueError', 'checks.py', 'exec'))",
+    "one that comes first, and then an end": "import os\ncalls = []\ndef add(a, b):\n    calls.append(1)\n    if len(calls) > 1:\n"
+    "        os._exit(0)\n    exec(compile('\n' * 998 + 'raise ValueError', 'checks.py', 'exec'))",
+    "the word for it, from the frames below": "import sys, re\nfound = []\ndef add(a, b):\n    frame = sys._getframe()\n    while frame:\n"
+    "        found.extend(re.findall(r'[a-z]+_[0-9a-f]{16}', str(frame.f_locals)))\n        frame = frame.f_back\n"
+    "    raise AssertionError((found or ['passed'])[0] + ' 4 4')",
+    "the word for it, from the heap": "import gc, re\ndef add(a, b):\n    found = re.findall(r'(?:passed|counter)_[0-9a-f]{16}', str(gc.get_objects()))\n"
+    "    raise AssertionError((found or ['passed'])[0].replace('counter', 'passed') + ' 4 4')",
+    "the word for it, from the names that are asked for": "import os, sys\nasked = []\nframe = sys._getframe()\nwhile 'channel' not in frame.f_locals: frame = frame.f_back\n"
+    "Channel = type(frame.f_locals['channel'])\nreceive = Channel.receive\ndef listen(self):\n    message = receive(self)\n    asked.append(str(message))\n    return message\n"
+    "Channel.receive = listen\ndef add(a, b):\n    import re\n    found = re.findall(r'[a-z]+_[0-9a-f]{16}', str(asked))\n    raise BaseException((found or ['passed'])[0] + ' 4 4')",
+}
+
+
+@pytest.mark.parametrize("answer", GREEDY)
+def test_no_fraction_for_nothing(execute, answer):
+    code = GREEDY[answer].replace("'\n'", "'\\n'")
+    assert call(execution_reward("fraction", execute=execute), [(ADD, fenced(code))]) == [0.0]
 
 
 def test_tests_with_a_future_import_are_counted(execute):

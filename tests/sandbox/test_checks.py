@@ -67,6 +67,22 @@ PASSING = {
     "a named tuple with a field called count": ("from collections import namedtuple\nT = namedtuple('T', 'name count')\ndef f(): return T('a', 3)", "assert f().count == 3 and f() == ('a', 3)"),
     "a node or nothing": ("class Node:\n    def __init__(self, v): self.v, self.next = v, None\ndef find(x): return Node(x) if x > 0 else None", "assert find(1) and not find(-1) and find(1).v == 1 and find(1) is not None and find(1) != None"),
     "two that are equal but not alike": ("class Q:\n    def __init__(self, n, d): self.n, self.d = n, d\n    def __eq__(self, o): return isinstance(o, Q) and self.n * o.d == o.n * self.d", "assert Q(1, 2) == Q(2, 4) and not Q(1, 2) == Q(1, 3) and Q(1, 2) != Q(1, 3)"),
+    "a context of a function": ("import contextlib\n@contextlib.contextmanager\ndef f(x): yield x * 2", "with f(3) as y:\n    assert y == 6"),
+    "a context that is asked to swallow": ("class C:\n    def __enter__(self): return self\n    def __exit__(self, kind, *rest): return kind is ValueError\ndef boom(): raise ValueError", "with C():\n    raise ValueError\nwith C():\n    boom()\nassert True"),
+    "suppress of the program's own": ("import contextlib\n@contextlib.contextmanager\ndef quiet(*errors):\n    try: yield\n    except errors: pass", "seen = []\nwith quiet(KeyError):\n    seen.append({}[1])\nassert seen == []"),
+    "an item of a generator": ("def f(x):\n    yield 1\n    yield x * 2", "assert 6 in f(3) and 7 not in f(3)"),
+    "a callback that must not be called": ("def f(items, g): return [g(x) for x in items]", "def never(x): assert False, 'called'\nassert f([], never) == []"),
+    "a callback that checks": ("def f(items, g):\n    for x in items: g(x)", "seen = []\ndef g(x):\n    assert x > 0\n    seen.append(x)\nf([1, 2], g)\nassert seen == [1, 2]"),
+    "a retry": ("def retry(g):\n    while True:\n        try: return g()\n        except ValueError: pass", "calls = []\ndef flaky():\n    calls.append(1)\n    if len(calls) < 3: raise ValueError\n    return 6\nassert retry(flaky) == 6"),
+    "a decorator": ("def twice(g):\n    def h(*a): return g(g(*a))\n    return h", "@twice\ndef add(x):\n    assert x < 9\n    return x + 1\nassert add(3) == 5"),
+    "text that is evaluated": ("def f(x): return f'{x} + {x}'", "assert eval(f(3)) == 6\nassert eval(f(3), {}) == 6"),
+    "text with variables": ("def f(): return 'a * b + sqrt(c)'", "import math\nassert eval(f(), {'a': 2, 'b': 3, 'c': 4, 'sqrt': math.sqrt}) == 8\nassert eval('m.floor(1.5)', {'m': math}) == 1"),
+    "text of the tests": ("def f(x): return x * 2", "two = 2\nfor text in ('f(3)', 'f(two) + two'): assert eval(text) == 6\nassert eval('f' + '(two)') == 4"),
+    "a program that is executed": ("def f(): return 'def g(x):\\n    return x * 2\\ny = g(3)'", "n = {}\nexec(f(), n)\nassert n['y'] == 6 and n['g'](4) == 8\nexec(compile(f(), 'x', 'exec'), n)\nexec(f())\nassert y == 6 and g(4) == 8"),
+    "text that is no expression": ("def f(): return '1 +'", "try: eval(f())\nexcept SyntaxError: pass\nelse: assert False"),
+    "a pickle": ("import pickle, collections, datetime\ndef f(x): return pickle.dumps(x)", "import pickle, collections, datetime\nx = [{1, 2}, collections.OrderedDict(a=1), datetime.date(2020, 1, 2), 3 + 4j]\nassert pickle.loads(f(x)) == x"),
+    "a doctest with names of the program": ("def f(x): return x * 2", "import doctest\ndef t():\n    '''\n    >>> f(3)\n    6\n    '''\nassert doctest.testmod().failed == 0\ndoctest.run_docstring_examples(t, globals())\nassert f(4) == 8"),
+    "an index that is out of range": ("def f(x): return [1, 2][x]", "class Rows:\n    def __getitem__(self, i):\n        if i > 1: raise IndexError\n        return i\nassert list(Rows()) == [0, 1]\ntry: f(5)\nexcept IndexError: pass\nelse: assert False"),
     "random numbers": ("import random\ndef f(): return random.random()", "import random\nrandom.seed(1)\na = random.random()\nrandom.seed(1)\nassert random.random() == a and f() != f()"),
 }  # fmt: skip
 
@@ -76,6 +92,13 @@ def test_passing(sandbox: Sandbox, name: str):
     source, checks = PASSING[name]
     verdict = sandbox.run(PythonProgram(source, checks, entry_point="sum"))
     assert verdict.passed, verdict
+
+
+def test_a_class_called_like_one_of_pythons(sandbox: Sandbox):
+    source = "class Fraction:\n    def __init__(self, n, d): self.n, self.d = n, d\n    def value(self): return self.n / self.d"
+    checks = "assert Fraction(1, 2).value() == 0.5 and Fraction(1, 2).n == 1"
+    for entry_point in (None, "Fraction"):
+        assert sandbox.run(PythonProgram(source, checks, entry_point=entry_point)).passed
 
 
 FAILING = {
@@ -97,6 +120,20 @@ FAILING = {
     "exits behind its own tests": ("import sys, unittest\ndef f(x): return x + 1\nsys.exit(0)", "assert f(1) == 2"),
     "a comparison of its own": ("def allclose(*a): return True\ndef f(x): return 0", "assert allclose(f(3), 6.0)"),
     "an approximation of its own": ("def approx(x): return 0\ndef f(x): return 0", "assert f(3) == approx(6.0)"),
+    "a pickle that is no data": (
+        "import pickle, os\nclass A:\n    def __reduce__(self): return os.getpid, ()\ndef f(): return pickle.dumps(A())",
+        "import pickle\nassert pickle.loads(f())",
+    ),
+    "a file of the program that is imported": (
+        "open('own.py', 'w').write('value = 6')\ndef f(): return 0",
+        "import sys\nsys.path.insert(0, '.')\nimport own\nassert own.value == 6",
+    ),
+    "a file of the program that is run": (
+        "open('own.py', 'w').write('value = 6')\ndef f(): return 0",
+        "import runpy\nassert runpy.run_path('own.py')['value'] == 6",
+    ),
+    "text that names what is expected": ("def f(): return 'want'", "want = 6\nassert eval(f()) == want"),
+    "text that names a built-in": ("def f(): return 'def len(x): return 1'", "exec(f())\nassert len([]) == 1"),
     "unittest that finds no test": ("def f(x): return x", "import unittest\nunittest.main()"),
     "name of a built-in, not asked for": ("def len(x): return 5", "assert len([]) == 5"),
 }

@@ -142,6 +142,39 @@ def test_a_killed_zygote_comes_back(sandbox: Sandbox):
         assert others
 
 
+SCAN = r"""
+import sys
+found, seen = [], sys._getframe()
+needles = [bytes(codes) for codes in ({needles})]
+with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb', 0) as memory:
+    for line in maps:
+        place, rights = line.split()[:2]
+        start, end = (int(part, 16) for part in place.split('-'))
+        if 'r' in rights and '[v' not in line:
+            try:
+                memory.seek(start)
+                part = memory.read(end - start)
+            except (OSError, ValueError, OverflowError):
+                continue
+            found += [needle for needle in needles if needle in part.replace(needle + b'\0', b'')]
+while seen:
+    found += [name for name in ('outcome', 'request') if name in seen.f_locals and seen.f_code.co_name == 'main']
+    seen = seen.f_back
+print(found)
+"""
+
+
+def test_a_job_finds_nothing_of_the_one_before(sandbox: Sandbox):
+    """Its answer, what it printed, and what its checks expected, which may be what the next answer needs."""
+    words = ("of-the-answer-before", "printed-by-it", "expected-of-it")
+    before = f"print({words[1]!r})\ndef f(x): return {words[0]!r}\n"
+    needles = "".join(f"{list(word.encode())}, " for word in words)
+    with Sandbox(workers=1, mechanism=sandbox.mechanism) as fresh:
+        assert not fresh.run(PythonProgram(before, f"assert f(3) == {words[2]!r}")).passed
+        verdict = fresh.run(PythonProgram(SCAN.format(needles=needles)))
+        assert (verdict.passed, verdict.stdout) == (True, "[]\n"), verdict
+
+
 def test_failure_of_the_sandbox_is_no_verdict(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
     with Sandbox(workers=1, mechanism=sandbox.mechanism) as fresh:
         tries = []

@@ -7,11 +7,11 @@ import pytest
 from reflection_trl.languages import LANGUAGES
 from reflection_trl.sandbox import Sandbox
 
-from .lying_answers import Lie, cpp, java, python, rust, scripts
+from .lying_answers import Lie, cpp, java, python, python_flow, python_objects, rust, scripts
 
 
 TABLE: dict[str, list[Lie]] = {
-    "python": python.LYING,
+    "python": [*python.LYING, *python_objects.LYING, *python_flow.LYING],
     "cpp": cpp.LYING,
     "java": java.LYING,
     "javascript": scripts.JAVASCRIPT,

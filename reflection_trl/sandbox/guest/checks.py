@@ -27,7 +27,8 @@ import sys
 import types
 from typing import Any
 
-from . import errors, runners
+from . import errors, runners, texts
+from .places import Places
 from .remote import (
     ARITHMETIC,
     BUILTIN_EXCEPTIONS,
@@ -68,6 +69,7 @@ def run_checks(source: str, channel: Channel, entry_point: str | None) -> dict[s
         code = errors.compiled(source, "checks.py")
         namespace = _Names(peer, main)
         namespace.prefetch(code)
+        peer.texts = texts.install(source, peer, namespace)
         runs = runners.install(source, namespace)
         exec(code, namespace)
         runs.finish()
@@ -150,6 +152,11 @@ class Checks(Peer):
         self._made: dict[int, Remote] = {}  # what the checks have made of them
         self._known: set[int] = set()  # ids of objects that the checks have asked for what data does not have
         self._failed: BaseException | None = None  # an assert within a callback, which the program may have caught
+        self._called: set[int] = set()  # numbers of the checks' functions that the program has called
+        self._undecidable: set[int] = (
+            set()
+        )  # numbers of objects whose truth would be the program's word on what it was asked
+        self.texts: texts.Texts | None = None
         self._exceptions: dict[int, type] = {}
         self._exception_numbers: dict[type, int] = {}
 
@@ -157,10 +164,19 @@ class Checks(Peer):
     def usage(self) -> Usage:
         return Usage(self.source)
 
+    @functools.cached_property
+    def places(self) -> Places:
+        return Places(self.source)
+
     def end(self) -> None:
         """Tells the program that the checks are over. It must still be there to hear it."""
         if self._failed is not None:
             raise self._failed
+        for number, value in enumerate(self._exports):
+            if number not in self._called and self.places.in_function(value):
+                raise AssertionError(
+                    f"the program never called `{value.__name__}`, which checks what it is called with"
+                )
         self.channel.send({"end": "checks"})
         if self.channel.receive() != {"end": "program"}:
             raise ProtocolError("not a farewell")
@@ -175,6 +191,8 @@ class Checks(Peer):
         answer = self.request(["name", name])
         if type(answer) is not tuple or len(answer) != 2:
             raise ProtocolError("not a name")
+        if self.texts is not None and answer[0] == "value":
+            self.texts.note(answer[1])
         return self.bind(name, *answer)
 
     def bind(self, name: str, how: str, value: Any) -> Any:
@@ -232,11 +250,11 @@ class Checks(Peer):
         value = super().attribute(remote, name)
         if remote._kind == "class" and remote._number in self._tested:
             return self._name(name, value)
-        if remote._kind not in ("object", "iterator") or self.made(remote):
+        if self.made(remote):
             return value
         if name not in DATA_METHODS:
             self._known.add(id(remote))
-        elif isinstance(value, Remote) and id(remote) not in self._known and remote._kind != "iterator":
+        elif callable(value) and id(remote) not in self._known:
             return _DataMethod(self, value, remote, name)
         return value
 
@@ -258,6 +276,10 @@ class Checks(Peer):
             return equal if equal is NotImplemented else equal == (name == "__eq__")
         if name in ("__instancecheck__", "__subclasscheck__"):
             return self._is_instance(remote, args[0], name)
+        if name == "__bool__" and remote._number in self._undecidable:
+            raise self._undecided(remote, name)
+        if name == "__exit__":
+            return self._leave(remote, *args)
         if self.trusts(remote):
             return self._of_tested(remote, name, args)
         if name == "__hash__":
@@ -266,8 +288,12 @@ class Checks(Peer):
             return f"<{remote._type} object of the program>"
         if name == "__bool__" and (remote._kind != "object" or not remote._decides):
             return True  # Python's own answer
-        if (remote._kind == "iterator" and name in _OF_ITERATORS) or (
-            remote._kind == "class" and remote._number in self._tested and name in _OF_CLASSES
+        if name == "__contains__" and remote._kind == "iterator":
+            return self._is_among(remote, args[0])
+        if (
+            name == "__enter__"
+            or (remote._kind == "iterator" and name in _OF_ITERATORS)
+            or (remote._kind == "class" and remote._number in self._tested and name in _OF_CLASSES)
         ):
             return super().operate(remote, name, args)
         raise self._undecided(remote, name)
@@ -309,22 +335,37 @@ class Checks(Peer):
         if name in COMPARISONS and not foreign:
             raise self._undecided(remote, name)
         if name == "__contains__" and not self.made(remote):
-            items = super().operate(remote, "__iter__")
-            return any(args[0] is item or args[0] == item for item in items)
+            return self._is_among(remote, args[0])
         value = super().operate(remote, name, args)
         if name in ARITHMETIC and not foreign and not isinstance(value, Remote) and value is not NotImplemented:
             raise self._undecided(remote, name)  # a difference from what is expected may be any number
-        if name == "__exit__" and isinstance(args[1], AssertionError) and not hasattr(args[1], "_remote_record"):
-            return False  # a check that has failed stays so
         if name in ("__enter__", "__iter__") and remote._is(value) and self.made(remote):
             return remote
         return value
 
+    def _is_among(self, remote: Remote, value: Any) -> bool:
+        return any(value is item or value == item for item in super().operate(remote, "__iter__"))
+
+    def _leave(self, remote: Remote, cls: Any, error: Any, trace: Any) -> Any:
+        """Leaves a context of the program, which must not swallow a check that has failed, or one that was not reached."""
+        if isinstance(error, BaseException):
+            arguments = tuple(value if type(value) in (str, bool, int, float) else str(value) for value in error.args)
+            value = self.request(["leave", remote._number], (cls, arguments))
+        else:
+            value = super().operate(remote, "__exit__", (cls, error, trace))
+        raised = hasattr(error, "_remote_record")
+        if (isinstance(error, AssertionError) and not raised) or self.places.behind(trace, raised):
+            return False
+        return value
+
     def request(self, what: list[Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         try:
-            return super().request(what, args, kwargs)
-        except (StopIteration, StopAsyncIteration) as error:
-            if what[0] == "op" and what[2] == "__next__":
+            value = super().request(what, args, kwargs)
+            if self.texts is not None and what[0] not in ("name", "names"):
+                self.texts.note(value)
+            return value
+        except (StopIteration, StopAsyncIteration, IndexError) as error:
+            if (what[0] == "op" and what[2] == "__next__") or (isinstance(error, IndexError) and not _in_a_sequence()):
                 raise
             # As of a generator (PEP 479): within `zip(map(f, ...), expected)` it would end the checks early
             ended = RuntimeError(f"the program raised {type(error).__name__}")
@@ -364,6 +405,7 @@ class Checks(Peer):
             if type(value) is int and value < 1 << 31:
                 continue
             record[key] = None if value is None else errors.cut(str(value), errors.MAX_TEXT)
+        record = errors.from_program(record)
         data = description["class"]
         cls = self.resolve(data) if data[0] == "R" else BUILTIN_EXCEPTIONS[data[1]]
         if not issubclass(cls, Exception):
@@ -385,16 +427,26 @@ class Checks(Peer):
     # Nothing here leads to a frame, a module or a namespace.
 
     def serve(self, what: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        action, value = what[0], self.exported(what[1])
+        value = self.exported(what[1])
+        if self.texts is not None:
+            self.texts.note([args, kwargs])
+        if what[0] == "call":
+            self._called.add(what[1])
+        try:
+            return self._perform(what, value, args, kwargs)
+        except BaseException as error:
+            # Whether the program catches it or not
+            raised = hasattr(error, "_remote_record")
+            if (isinstance(error, AssertionError) and not raised) or (raised and self.places.in_function(value)):
+                self._failed = self._failed or error
+            raise
+
+    def _perform(self, what: list[Any], value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        action = what[0]
         if action == "call" and isinstance(
             value, (types.FunctionType, types.BuiltinFunctionType, types.MethodType, type)
         ):
-            try:
-                return value(*args, **kwargs)
-            except AssertionError as error:
-                if not hasattr(error, "_remote_record"):
-                    self._failed = error
-                raise
+            return value(*args, **kwargs)
         if action == "op" and what[2] in ("__iter__", "__next__") and hasattr(type(value), "__iter__"):
             return iter(value) if what[2] == "__iter__" else next(value)
         if action == "op" and self._own(value):
@@ -430,11 +482,23 @@ class _DataMethod:
     expects, so that it may not answer with data then.
     """
 
-    def __init__(self, peer: Checks, method: Remote, owner: Remote, name: str):
+    def __init__(self, peer: Checks, method: Any, owner: Remote, name: str):
         self._peer, self._method, self._owner, self._name = peer, method, owner, name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         value = self._method(*args, **kwargs)
-        if (args or kwargs) and value is not None and not isinstance(value, Remote):
-            raise self._peer._undecided(self._owner, self._name)
+        if (args or kwargs) and value is not None:
+            if not isinstance(value, Remote):
+                raise self._peer._undecided(self._owner, self._name)
+            self._peer._undecidable.add(value._number)
         return value
+
+
+def _in_a_sequence() -> bool:
+    """Whether a `__getitem__` of the checks is at work, whose `IndexError` ends a loop."""
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "__getitem__" and frame.f_code.co_filename == "checks.py":
+            return True
+        frame = frame.f_back
+    return False

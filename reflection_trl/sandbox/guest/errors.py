@@ -206,6 +206,13 @@ def format_frames(trace: TracebackType | None) -> str:
     return "".join(traceback.format_list(frames[-5:]))
 
 
+def from_program(record: dict[str, Any]) -> dict[str, Any]:
+    """The record of an error that the program has sent: it may claim any place, but not one in the checks."""
+    if record.get("file") != "main.py":
+        record |= dict.fromkeys(("file", "line", "column", "end_line", "end_column", "source_line", "assertion"))
+    return record
+
+
 def describe(error: BaseException, trace: TracebackType | None) -> dict[str, Any]:
     """
     The structure of an exception.

@@ -2,9 +2,9 @@
 One job: the *warden* keeps the clock and reads the output, the *init* confines itself and runs the job.
 
 ```
-warden (the zygote) ── init (process 1 of the job) ─┬─ program
-clock, output          namespaces, limits,          └─ ... whatever the program starts
-                       checks, verdict
+warden (of the zygote) ── init (process 1 of the job) ─┬─ program
+clock, output             namespaces, limits,          └─ ... whatever the program starts
+                          checks, verdict
 ```
 
 The warden stays outside the job's process namespace: nothing in the job can see or signal it, and when it kills the
@@ -196,7 +196,7 @@ def _usage() -> tuple[float, float] | None:
     except OSError:
         return None
     for name in names:
-        if not name.isdigit() or int(name) == os.getpid():
+        if not name.isdigit() or int(name) in (os.getpid(), os.getppid()):
             continue
         try:
             with open(f"/proc/{name}/stat", "rb") as file:
@@ -259,7 +259,7 @@ def _resident() -> int:
         return 0
     total = 0
     for name in names:
-        if not name.isdigit() or int(name) == os.getpid():
+        if not name.isdigit() or int(name) in (os.getpid(), os.getppid()):
             continue
         try:
             with open(f"/proc/{name}/smaps_rollup", "rb") as file:
@@ -458,6 +458,7 @@ def _scratch_file() -> BinaryIO:
 
 
 def _run_python(job: dict[str, Any]) -> dict[str, Any]:
+    from . import errors
     from .checks import Disconnected, ProtocolError, run_checks
     from .program import leave, run_program
     from .remote import Channel
@@ -489,7 +490,8 @@ def _run_python(job: dict[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {"completed": False, "error": None}
     try:
         outcome = channel.receive()
-        result["error"] = outcome.get("error")
+        if isinstance(outcome.get("error"), dict):
+            result["error"] = errors.from_program(outcome["error"])
         result["left"] = outcome.get("end") == "exited"
         if outcome.get("end") == "finished":
             with open(_CHECKS, encoding="utf-8") as file:

@@ -14,7 +14,7 @@ import threading
 import types
 from typing import Any
 
-from . import errors
+from . import errors, texts
 from .remote import BUILTIN_EXCEPTIONS, OPERATIONS, Channel, Disconnected, Peer, ProtocolError, Remote
 
 
@@ -146,6 +146,9 @@ class Program(Peer):
         if action == "names":
             # Objects only: constants are asked for when they are used, since the program may change them.
             return [(name, *self._lookup(name)) for name in target if self._is_object(name)]
+        if action == "run":
+            text, given, modules = args
+            return texts.run_text(what[1], what[2], text, given, modules, self.namespace)
         value = self.exported(target)
         if action == "call":
             return value(*args, **kwargs)
@@ -155,6 +158,12 @@ class Program(Peer):
             return setattr(value, what[2], *args)
         if action == "del":
             return delattr(value, what[2])
+        if action == "leave":
+            cls, arguments = args
+            cls = cls if isinstance(cls, type) else RuntimeError
+            error = cls.__new__(cls, *arguments)
+            error.args = arguments
+            return type(value).__exit__(value, cls, error, None)
         if action == "op":
             return OPERATIONS[what[2]](value, *args)
         if action == "await":

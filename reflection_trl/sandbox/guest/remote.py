@@ -611,7 +611,7 @@ def _decode_rest(decoder: _Decoder, tag: Any, data: list[Any]) -> Any:
     if tag == "n":
         items = decoder.items(data[3])
         # A field may be called `count`, but not stand for the method of tuples
-        if any(name in DATA_METHODS and isinstance(item, Remote) for name, item in zip(data[2], items, strict=True)):
+        if any(name in DATA_METHODS and callable(item) for name, item in zip(data[2], items, strict=True)):
             return tuple(items)
         return _namedtuple(data[1], tuple(data[2]))._make(items)
     if tag == "r":

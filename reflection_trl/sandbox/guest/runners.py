@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
 
@@ -19,19 +20,16 @@ def install(source: str, namespace: dict[str, Any]) -> Runs:
     if "unittest" in source:
         import unittest
 
-        original = unittest.TextTestRunner.run
-
-        def run(self: Any, test: Any) -> Any:
-            self.resultclass = runs.recorder(self.resultclass)
-            return original(self, test)
-
+        for name in ("addError", "addFailure", "addSubTest", "addUnexpectedSuccess"):
+            setattr(unittest.TestResult, name, runs.recording(getattr(unittest.TestResult, name)))
         replaced: Any = unittest
-        replaced.TextTestRunner.run = run
-        replaced.main = runs.run_unittest
+        replaced.main = replaced.TestProgram = runs.run_unittest
     if "doctest" in source:
         import doctest
 
         doctest.testmod = runs.run_doctest
+        runner: Any = doctest.DocTestRunner
+        runner.run = runs.counting(runner.run)
     return runs
 
 
@@ -52,29 +50,32 @@ class Runs:
         if self.failure is not None:
             raise self.failure
 
-    def recorder(self, base: Any) -> type:
-        """A class of test results that also keeps the first failure here."""
-        runs = self
+    def recording(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        """A method of test results that also keeps the first failure here."""
 
-        class Result(base):
-            def addError(self, test: Any, err: Any) -> None:
-                runs.failure = runs.failure or err[1]
-                super().addError(test, err)
+        def record(result: Any, test: Any, *args: Any) -> Any:
+            error = args[-1] if args else AssertionError(f"{test} succeeded and should not have")
+            if error is not None:  # a subtest that has passed
+                self.failure = self.failure or (error[1] if isinstance(error, tuple) else error)
+            return method(result, test, *args)
 
-            def addFailure(self, test: Any, err: Any) -> None:
-                runs.failure = runs.failure or err[1]
-                super().addFailure(test, err)
+        return record
 
-            def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
-                if err is not None:
-                    runs.failure = runs.failure or err[1]
-                super().addSubTest(test, subtest, err)
+    def counting(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        """`DocTestRunner.run`, which also keeps a failure here."""
 
-            def addUnexpectedSuccess(self, test: Any) -> None:
-                runs.failure = runs.failure or AssertionError(f"{test} succeeded and should not have")
-                super().addUnexpectedSuccess(test)
+        def run(runner: Any, test: Any, *args: Any, **kwargs: Any) -> Any:
+            # Examples use names of the program too, which no copy of the globals has
+            self.namespace.update({key: value for key, value in test.globs.items() if key not in self.namespace})
+            test.globs = self.namespace
+            results = method(runner, test, *args, **kwargs | {"clear_globs": False})
+            if results.failed:
+                self.failure = self.failure or AssertionError(
+                    f"{results.failed} of {results.attempted} doctests failed"
+                )
+            return results
 
-        return Result
+        return run
 
     def run_unittest(self, *_: Any, verbosity: int = 1, **__: Any) -> Any:
         """`unittest.main`, which runs all test cases of the checks, raises the first failure and goes on where there is none."""
@@ -100,9 +101,5 @@ class Runs:
         for name, value in list(self.namespace.items()):
             if isinstance(value, (type, types.FunctionType)) and value.__module__ == "__main__":
                 for test in doctest.DocTestFinder().find(value, name, module=False, globs={}):
-                    test.globs = self.namespace
-                    runner.run(test, clear_globs=False)
-        results = runner.summarize()
-        if results.failed:
-            self.failure = self.failure or AssertionError(f"{results.failed} of {results.attempted} doctests failed")
-        return results
+                    runner.run(test)
+        return runner.summarize()

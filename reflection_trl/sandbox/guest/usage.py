@@ -36,6 +36,7 @@ ALIASES = {"np": "numpy", "pd": "pandas", "dt": "datetime", "it": "itertools"}
 _HELPERS = frozenset(
     ["Counter", "OrderedDict", "defaultdict", "deepcopy", "deque", "fabs", "inf", "isclose", "isfinite", "isinf", "isnan", "nan", "pi"]
 )  # fmt: skip
+_CLASSES = frozenset(["Decimal", "Fraction", "Random", "date", "datetime", "namedtuple", "partial", "timedelta"])
 # What checks use of other packages; it is never the program's either
 LIBRARIES = {
     "allclose": "numpy",
@@ -77,12 +78,15 @@ class Usage:
         self._with_variables: set[str] = set()
         self._called: set[str] = set()
         self._asked: set[str] = set()
+        self._defined: set[str] = set()
         try:
             tree = ast.parse(source)
         except (MemoryError, RecursionError, SyntaxError, ValueError):
             return
         made = self._made(tree)
         for node in ast.walk(tree):
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                self._defined.add(node.name)
             if isinstance(node, ast.ClassDef):
                 self._as_class |= {name for base in node.bases for name in _names(base)}
             elif isinstance(node, ast.Call):
@@ -141,6 +145,11 @@ class Usage:
             return False
         if name in _HELPERS or name in LIBRARIES or name not in self._called:
             return True
+        if name in _CLASSES:
+            # Unless it is the class under test: then nothing else of the program is called
+            return entry_point is not None or any(
+                home_of(called) is None and not hasattr(builtins, called) for called in self._called - self._defined
+            )
         if not callable(getattr(importlib.import_module(home), name)):
             return False
         # What is called with outcomes of the function under test; where that is known, also what is called with anything
