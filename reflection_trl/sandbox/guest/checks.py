@@ -69,7 +69,7 @@ def run_checks(source: str, channel: Channel, entry_point: str | None) -> dict[s
         code = errors.compiled(source, "checks.py")
         namespace = _Names(peer, main)
         namespace.prefetch(code)
-        peer.texts = texts.install(source, peer, namespace)
+        peer.texts = texts.install(source, peer, namespace, peer.may_set)
         runs = runners.install(source, namespace)
         exec(code, namespace)
         runs.finish()
@@ -185,6 +185,11 @@ class Checks(Peer):
 
     def may_provide(self, name: str) -> bool:
         return name == self.entry_point or not hasattr(builtins, name)
+
+    def may_set(self, name: str) -> bool:
+        """Whether a name that the program gives a meaning later means that to the checks."""
+        helper = self.usage.means_module(name) or self.usage.means_helper(name, self.entry_point)
+        return self.may_provide(name) and not helper
 
     def lookup(self, name: str) -> Any:
         """The program's global `name`; `KeyError` when it has none."""

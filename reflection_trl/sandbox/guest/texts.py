@@ -14,14 +14,12 @@ import os
 import re
 import sys
 import types
+from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .remote import Remote
+from .remote import Peer, Remote
 
-
-if TYPE_CHECKING:
-    from .checks import Checks
 
 _RUNS = re.compile(r"\b(?:eval|exec|compile)\s*\(")
 # What brings text into the checks that the program has not sent
@@ -41,22 +39,23 @@ _DATA = {
 }
 
 
-def install(source: str, peer: Checks, namespace: dict[str, Any]) -> Texts | None:
+def install(source: str, peer: Peer, namespace: dict[str, Any], may_set: Callable[[str], bool]) -> Texts | None:
     """
     Prepares checks that evaluate text, or read pickles.
 
     Args:
         source (`str`): the checks.
-        peer (`Checks`): their end of the conversation.
+        peer (`Peer`): their end of the conversation.
         namespace (`dict`): their globals.
+        may_set (`Callable[[str], bool]`): whether text of the program may give a global name a meaning.
     """
     if _LOADS.search(source):
         sys.addaudithook(_Guard(namespace))
     if not _RUNS.search(source):
         return None
-    texts = Texts(peer, known=_READS.search(source) is None)
+    texts = Texts(peer, may_set, known=_READS.search(source) is None)
     for name in ("eval", "exec", "compile"):
-        if name != peer.entry_point:
+        if name not in namespace:  # the function under test may be called so
             namespace[name] = getattr(texts, name)
     return texts
 
@@ -73,12 +72,13 @@ class Texts:
     `eval`, `exec` and `compile` as the checks see them.
 
     Args:
-        peer (`Checks`): leads to the program.
+        peer (`Peer`): leads to the program.
+        may_set (`Callable[[str], bool]`): whether text of the program may give a global name a meaning.
         known (`bool`): whether all text is the checks' own, as long as the program has sent none.
     """
 
-    def __init__(self, peer: Checks, known: bool):
-        self._peer, self._known = peer, known
+    def __init__(self, peer: Peer, may_set: Callable[[str], bool], known: bool):
+        self._peer, self._may_set, self._known = peer, may_set, known
         self._received: list[str] = []
 
     def note(self, value: Any) -> None:
@@ -132,10 +132,6 @@ class Texts:
             if not implicit or (name not in target and self._may_set(name)):
                 target[name] = value
         return result
-
-    def _may_set(self, name: str) -> bool:
-        usage, entry_point = self._peer.usage, self._peer.entry_point
-        return self._peer.may_provide(name) and not (usage.means_module(name) or usage.means_helper(name, entry_point))
 
 
 def run_text(mode: str, implicit: bool, text: str, given: Any, modules: Any, namespace: dict[str, Any]) -> Any:
