@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..coroutines import run_coroutine
-from ..files.run_folder import RunError, RunFolder, Session, write_json
+from ..files.run_folder import RunError, RunFolder, SessionUsage, write_json
 from ..files.work_queue import WorkQueue
 from ..generation import Generate, GenerationArguments, open_generator, with_served_name
 from ..languages import Executor, get_language
 from ..languages.execution import Execute
 from ..problems import Problem, load_problems, write_problems
 from .acceptance import Rejection
+from .early_stopping import EarlyStopping
 from .features import share_solved, to_row
-from .giving_up import Prospects
 from .plot import plot_build
 from .prepare import ProblemReport, prepare_problems
 from .progress import Progress
@@ -148,9 +148,9 @@ class Build:
         whole = self.give_up_after is not None
         return open_tasks(self.problems, self.samples, folder, process, processes, whole)
 
-    def prospects(self, folder: RunFolder) -> Prospects:
+    def early_stopping(self, folder: RunFolder) -> EarlyStopping:
         """Returns which problems are given up, according to the existing rollouts."""
-        return Prospects(self.give_up_after, latest_records(folder).values())
+        return EarlyStopping(self.give_up_after, latest_records(folder).values())
 
     def sampling(self) -> dict[str, str]:
         """Returns the sampling settings of each stage, for cards and rows."""
@@ -325,13 +325,13 @@ async def run_build(
         if tasks and process == 0 and build.untested:
             logger.warning(build.untested)
         if tasks and not outcome_only:
-            prospects, session = build.prospects(folder), Session(process)
+            early_stopping, session = build.early_stopping(folder), SessionUsage(process)
             queue = WorkQueue(
                 [(problem.id, sample) for problem, sample in tasks],
                 folder,
                 processes,
-                ready=lambda key: prospects.are_known(*key),
-                learn=prospects.note,
+                ready=lambda key: early_stopping.is_decided(*key),
+                learn=early_stopping.note,
             )
             async with AsyncExitStack() as stack:
                 if execute is None:
@@ -347,14 +347,14 @@ async def run_build(
                 settings, made = build.settings, False
                 while not made:
                     await make_rollouts(
-                        tasks, generate, execute, settings, folder, session, in_flight, prospects, queue
+                        tasks, generate, execute, settings, folder, session, in_flight, early_stopping, queue
                     )
                     made = process != 0 or await _all_made(queue, folder, processes)
         return write_outcome(build, folder) if process == 0 else None
 
 
 @contextlib.asynccontextmanager
-async def _watched(folder: RunFolder, session: Session, progress: Progress | None) -> AsyncIterator[None]:
+async def _watched(folder: RunFolder, session: SessionUsage, progress: Progress | None) -> AsyncIterator[None]:
     """Updates the counts of the session and the progress bar, periodically and at the end."""
 
     async def watch() -> None:

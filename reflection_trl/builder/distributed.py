@@ -20,7 +20,7 @@ from datatrove.pipeline.inference.servers import InferenceServer
 from datatrove.pipeline.inference.types import InferenceError, ServerError
 from datatrove.pipeline.writers import JsonlWriter
 
-from ..files.run_folder import RunFolder, Session
+from ..files.run_folder import RunFolder, SessionUsage
 from ..generation import (
     Completion,
     GenerationArguments,
@@ -32,7 +32,7 @@ from ..generation import (
 from ..generation.endpoint import EndpointGenerator, read_completion, request_fields
 from ..languages import Executor
 from .build import Build, write_outcome
-from .giving_up import Prospects
+from .early_stopping import EarlyStopping
 from .run import Task, make_rollouts
 from .statistics import BuildStatistics
 
@@ -149,9 +149,9 @@ class RolloutRunner(InferenceRunner):
             if tasks := self.build.open_tasks(folder, rank, world_size):
                 self.shared_context = {
                     "folder": folder,
-                    "session": Session(rank),
+                    "session": SessionUsage(rank),
                     "settings": self.build.settings,
-                    "prospects": self.build.prospects(folder),
+                    "early_stopping": self.build.early_stopping(folder),
                     "template_variables": self.generation.template_variables,
                 }
                 super().run(_documents(tasks), rank, world_size)
@@ -177,17 +177,17 @@ async def _make(
     generate: Any,
     *,
     folder: RunFolder,
-    session: Session,
+    session: SessionUsage,
     execute: Any,
     settings: Any,
-    prospects: Prospects,
+    early_stopping: EarlyStopping,
     template_variables: dict[str, Any],
 ) -> None:
     """Makes one rollout, with the signature that datatrove expects."""
     task = document.metadata["problem"], document.metadata["sample"]
     try:
         served = _Served(generate, template_variables)
-        await make_rollouts([task], served, execute, settings, folder, session, prospects=prospects)  # type: ignore[arg-type] # asked in conversations alone
+        await make_rollouts([task], served, execute, settings, folder, session, early_stopping=early_stopping)  # type: ignore[arg-type] # asked in conversations alone
     finally:
         folder.keep_session(session)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from ..files.run_folder import RunFolder, Session
+from ..files.run_folder import RunFolder, SessionUsage
 from .acceptance import Rejection
 from .run import is_open
 from .statistics import cost_of
@@ -24,8 +24,8 @@ class Progress:
             Folder of the run.
         wanted (`Collection[tuple[str, int]]`):
             Problem id and sample index of all rollouts.
-        session ([`Session`]):
-            Session of this process.
+        session ([`SessionUsage`]):
+            SessionUsage of this process.
         price (`float`, *optional*):
             Price per million tokens; adds the cost of this session.
     """
@@ -34,7 +34,7 @@ class Progress:
         self,
         folder: RunFolder,
         wanted: Collection[tuple[str, int]],
-        session: Session,
+        session: SessionUsage,
         price: float | None = None,
     ):
         from tqdm.auto import tqdm

@@ -94,11 +94,11 @@ class Prompts:
             **values (`Any`):
                 Values of the placeholders.
         """
-        spoken = get_language(language)
+        target = get_language(language)
         key = f"{language}.{name}" if f"{language}.{name}" in self.sources else f"default.{name}"
         try:
             text = _compile(self.sources[key]).render(
-                language=language, title=spoken.title, fence=spoken.fences[0], **values
+                language=language, title=target.title, fence=target.fences[0], **values
             )
         except TemplateError as error:
             raise ValueError(f"Template {key}.jinja cannot be filled in: {error}.") from error

@@ -53,10 +53,10 @@ from .asserts import (
     set_tests_apart,
     split_asserts,
 )
-from .drawing import Drawing, draw_seed
-from .draws import Draw, judge_draw
+from .sampling import RolloutSampler, step_seed
 from .sequence import Attempt, ReflectionSequence
 from .settings import RolloutSettings
+from .single_turn import JudgedCompletion, judge_completion
 
 
 _TESTS = "Tests:"  # between a solution and its asserts if both are in one message
@@ -147,7 +147,7 @@ class _Rollout:
     def __init__(self, problem: Problem, generate: Generate, execute: Execute, settings: RolloutSettings, sample: int):
         self.problem = problem
         self.settings = settings
-        self._drawing = Drawing(problem, sample, generate, settings)
+        self._sampler = RolloutSampler(problem, sample, generate, settings)
         self._execute = execute
         self._chat: list[dict[str, Any]] = []
         self._votes: list[str] | None = None
@@ -183,8 +183,8 @@ class _Rollout:
             self._note(rejection=Rejection.GENERATION_FAILED.value, detail=str(error))
         self._note(
             wrong_asserts=tuple(self._found.wrong),
-            prompt_tokens=self._drawing.prompt_tokens,
-            completion_tokens=self._drawing.completion_tokens,
+            prompt_tokens=self._sampler.prompt_tokens,
+            completion_tokens=self._sampler.completion_tokens,
         )
         return self.sequence
 
@@ -265,7 +265,7 @@ class _Rollout:
             if number == 0 and self.settings.answer_first:
                 answer = await self._write_from_answer(again)
             else:
-                answer = await self._drawing.draw(self._chat, sampling, step, again)
+                answer = await self._sampler.sample_program(self._chat, sampling, step, again)
             _refuse_echo(answer, orders)
             answer = self._with_tests_apart(answer, number)
             if answer.code in failed:
@@ -275,7 +275,7 @@ class _Rollout:
         orders = self._feedback("", "") if number else self._instruction("")
         count = self.settings.repair_candidates if number else 1
         drawn = await asyncio.gather(
-            *(self._drawing.until_usable(functools.partial(draw, candidate)) for candidate in range(count)),
+            *(self._sampler.resample_until_usable(functools.partial(draw, candidate)) for candidate in range(count)),
             return_exceptions=True,
         )
         refused = [outcome for outcome in drawn if isinstance(outcome, BaseException)]
@@ -301,7 +301,7 @@ class _Rollout:
         """Samples an answer to the request alone, to which the model then adds asserts."""
         sampling, language = self.settings.first, self.problem.language
         chat = [{"role": "user", "content": self.sequence.request}]
-        self._first_answer = answer = await self._drawing.draw(chat, sampling, "first answer", again)
+        self._first_answer = answer = await self._sampler.sample_program(chat, sampling, "first answer", again)
         if self.problem.examples:
             return Answer(answer.code)
         program = split_asserts(answer.code, language).solution.strip() or answer.code
@@ -309,7 +309,7 @@ class _Rollout:
         # templates strip trailing space
         comment = "#" if language in ("python", "bash") else "//"
         begun = f"{Answer(program).message(language)}\n\n{_TESTS}\n\n```{get_language(language).fences[0]}\n{comment} Tests"
-        tested = await self._drawing.draw(self._chat, sampling, 0, again, begun=begun)
+        tested = await self._sampler.sample_program(self._chat, sampling, 0, again, begun=begun)
         return dataclasses.replace(tested, lead=answer.lead, tail=answer.tail)
 
     async def _analyze(self, answer: Answer, number: int) -> Answer:
@@ -320,7 +320,7 @@ class _Rollout:
             {"role": "assistant", "content": _whole_message(answer, language)},
             {"role": "user", "content": request},
         ]
-        lead = await self._drawing.say([*self._chat, *turns], f"analysis {number}")
+        lead = await self._sampler.sample_prose([*self._chat, *turns], f"analysis {number}")
         if not _has_analysis(lead):
             raise Rejected(
                 Rejection.ANALYSIS_MISSING, f"Round {number + 1} repairs the program without saying what was wrong."
@@ -386,7 +386,7 @@ class _Rollout:
         if self._votes is None:
             chat = [{"role": "user", "content": self.sequence.request}]
             draws = (
-                self._drawing.draw(chat, self.settings.first, f"voter {number}")
+                self._sampler.sample_program(chat, self.settings.first, f"voter {number}")
                 for number in range(self.settings.voters)
             )
             answers = await asyncio.gather(*draws, return_exceptions=True)
@@ -434,12 +434,16 @@ class _Rollout:
         """Measures how many answers to the request alone pass the problem's tests, once per problem."""
         if self.sequence.sample or not self.problem.has_tests:
             return
-        draws = await self._draws(self._request_alone(), self.settings.solve_rate_draws, "one-off answer")
+        draws = await self._single_turn_completions(
+            self._request_alone(), self.settings.solve_rate_draws, "one-off answer"
+        )
         self._note(solved=tuple(draw.solved for draw in draws))
 
     async def _answer_in_sequence(self) -> None:
         """Runs stage two in the conversation of the row. One of several sampled answers is kept unchanged."""
-        draws = await self._draws(self.sequence.messages()[:-1], self.settings.answer_draws, "answer")
+        draws = await self._single_turn_completions(
+            self.sequence.messages()[:-1], self.settings.answer_draws, "answer"
+        )
         if self.problem.has_tests:
             self._note(taught=tuple(draw.solved for draw in draws))
         await self._take_one(draws)
@@ -452,51 +456,55 @@ class _Rollout:
                 self._note(unaided=True)
                 return
         if self.settings.answer_context == "program":
-            await self._drawing.until_usable(self._aided_answer)
+            await self._sampler.resample_until_usable(self._aided_answer)
             return
-        await self._take_one(await self._draws(self._request_alone(), self.settings.answer_draws, "answer"))
+        await self._take_one(
+            await self._single_turn_completions(self._request_alone(), self.settings.answer_draws, "answer")
+        )
         self._note(unaided=True)
 
     def _request_alone(self) -> list[dict[str, Any]]:
         return [{"role": "user", "content": self.sequence.request}]
 
-    async def _draws(self, chat: list[dict[str, Any]], count: int, step: str) -> list[Draw]:
+    async def _single_turn_completions(
+        self, chat: list[dict[str, Any]], count: int, step: str
+    ) -> list[JudgedCompletion]:
         """Samples answers to the request concurrently, and scores them with the problem's tests."""
 
-        async def draw(number: int) -> Draw:
-            completion = await self._drawing.complete(
+        async def draw(number: int) -> JudgedCompletion:
+            completion = await self._sampler.complete(
                 chat, self.settings.answer, f"{step} {number}" if number else step
             )
-            return await judge_draw(self.problem, completion, self._run)
+            return await judge_completion(self.problem, completion, self._run)
 
         drawn = await asyncio.gather(*(draw(number) for number in range(count)), return_exceptions=True)
         for outcome in drawn:
             if isinstance(outcome, BaseException):
                 raise outcome
-        return [outcome for outcome in drawn if isinstance(outcome, Draw)]
+        return [outcome for outcome in drawn if isinstance(outcome, JudgedCompletion)]
 
-    async def _take_one(self, draws: Sequence[Draw]) -> None:
+    async def _take_one(self, draws: Sequence[JudgedCompletion]) -> None:
         """Selects the first usable answer, or a random one."""
         order = [*draws]
         if self.settings.answer_choice == "random":
-            seed = draw_seed(self.settings.seed, self.problem.id, self.sequence.sample, "choice")
+            seed = step_seed(self.settings.seed, self.problem.id, self.sequence.sample, "choice")
             random.Random(seed).shuffle(order)
         refused: list[Rejected] = []
         for draw in order:
             try:
-                await self._accept_draw(draw)
+                await self._accept_completion(draw)
                 return
             except Rejected as rejected:
                 refused.append(rejected)
         raise refused[0]
 
-    async def _accept_draw(self, draw: Draw) -> None:
+    async def _accept_completion(self, draw: JudgedCompletion) -> None:
         """Checks an answer that is kept unchanged, and records it."""
         completion, answer = draw.completion, draw.answer
         if completion.finish_reason == "length":
             detail = f"The model did not finish its answer within {self.settings.answer.max_tokens} tokens."
             raise Rejected(Rejection.TRUNCATED, detail, completion.text)
-        self._drawing.check_readable(answer, completion, "the answer")
+        self._sampler.check_readable(answer, completion, "the answer")
         self._note(answer=completion.text, answer_code=answer.code)
         if draw.tests:
             raise Rejected(Rejection.TESTS_IN_ANSWER, "The answer contains tests, which the request did not ask for.")
@@ -508,7 +516,7 @@ class _Rollout:
         program = split_asserts(self.sequence.attempts[-1].code, problem.language).solution.strip()
         flags = {"examples": bool(problem.examples)}
         request = self._prompt("answer", instruction=problem.instruction, program=program, **flags)
-        answer = await self._drawing.draw(
+        answer = await self._sampler.sample_program(
             [{"role": "user", "content": request}], self.settings.answer, "answer", again, program
         )
         _refuse_echo(answer, self._prompt("answer", instruction="", program="", **flags))
@@ -564,7 +572,9 @@ class _Rollout:
             repaired=self.sequence.repaired,
         )
         self._note(
-            conclusion=await self._drawing.say([*self._chat, {"role": "user", "content": request}], "conclusion")
+            conclusion=await self._sampler.sample_prose(
+                [*self._chat, {"role": "user", "content": request}], "conclusion"
+            )
         )
 
     async def _run(

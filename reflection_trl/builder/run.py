@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from ..files.run_folder import RunFolder, Session
+from ..files.run_folder import RunFolder, SessionUsage
 from ..files.work_queue import WorkQueue
 from ..generation.types import Completion, Generate, GenerationError, RequestRefusedError, Sampling
 from ..languages.execution import Execute, Run
 from ..problems import Problem
 from .acceptance import Rejection
+from .early_stopping import EarlyStopping
 from .features import to_record
-from .giving_up import Prospects
 from .rollout import rollout
 from .sequence import ReflectionSequence
 from .settings import RolloutSettings
@@ -23,7 +23,7 @@ Task = tuple[Problem, int]
 class _CountedModel:
     """Wraps the generator: counts tokens, and stores an error that affects all requests."""
 
-    def __init__(self, generate: Generate, session: Session):
+    def __init__(self, generate: Generate, session: SessionUsage):
         self._generate = generate
         self._session = session
         self.error: GenerationError | None = None
@@ -46,7 +46,7 @@ class _CountedModel:
 class _CountedRuns:
     """Wraps the sandbox: counts programs."""
 
-    def __init__(self, execute: Execute, session: Session):
+    def __init__(self, execute: Execute, session: SessionUsage):
         self._execute = execute
         self._session = session
 
@@ -135,9 +135,9 @@ async def make_rollouts(
     execute: Execute,
     settings: RolloutSettings,
     folder: RunFolder,
-    session: Session,
+    session: SessionUsage,
     in_flight: int = 128,
-    prospects: Prospects | None = None,
+    early_stopping: EarlyStopping | None = None,
     queue: WorkQueue | None = None,
 ) -> None:
     """
@@ -154,11 +154,11 @@ async def make_rollouts(
             Settings of the rollouts.
         folder ([`RunFolder`]):
             Folder of the run.
-        session ([`Session`]):
-            Session to update.
+        session ([`SessionUsage`]):
+            SessionUsage to update.
         in_flight (`int`, *optional*, defaults to 128):
             Maximum number of concurrent rollouts.
-        prospects ([`Prospects`], *optional*):
+        early_stopping ([`EarlyStopping`], *optional*):
             Decides which problems are given up.
         queue ([`~reflection_trl.files.work_queue.WorkQueue`], *optional*):
             Distributes the tasks, also to other processes.
@@ -171,12 +171,12 @@ async def make_rollouts(
     model, runs = _CountedModel(generate, session), _CountedRuns(execute, session)
     by_key = {(problem.id, sample): problem for problem, sample in tasks}
     queue = queue or WorkQueue([*by_key])
-    prospects = prospects or Prospects()
+    early_stopping = early_stopping or EarlyStopping()
 
     async def work() -> None:
         while (key := await queue.take()) is not None:
             problem, sample = by_key[key], key[1]
-            if await prospects.are_gone(problem.id, sample):
+            if await early_stopping.should_skip(problem.id, sample):
                 folder.append(to_record(ReflectionSequence(problem, sample, "", rejection=Rejection.GIVEN_UP.value)))
                 queue.finish(key)
                 continue
@@ -184,7 +184,7 @@ async def make_rollouts(
             if model.error is not None and is_open(record):
                 raise model.error
             folder.append(record)
-            await prospects.learn(record)
+            await early_stopping.add(record)
             queue.finish(key, record["rejection"])
 
     workers = [asyncio.create_task(work()) for _ in range(min(in_flight, len(tasks)))]

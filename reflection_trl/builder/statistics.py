@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..files.run_folder import Session
+from ..files.run_folder import SessionUsage
 from .features import share_solved
 
 
@@ -168,7 +168,7 @@ def cost_of(tokens: int, price_per_million: float) -> str:
 def measure(
     records: Sequence[dict[str, Any]],
     rows: Sequence[dict[str, Any]],
-    sessions: Sequence[Session],
+    sessions: Sequence[SessionUsage],
     solve_rates: Sequence[float] = (),
     **described: Any,
 ) -> BuildStatistics:
@@ -180,7 +180,7 @@ def measure(
             All rollouts.
         rows (`Sequence[dict]`):
             Rows of the dataset.
-        sessions (`Sequence[Session]`):
+        sessions (`Sequence[SessionUsage]`):
             Sessions of the run folder.
         solve_rates (`Sequence[float]`, *optional*):
             Share of passing one-off answers of each problem.
@@ -238,7 +238,7 @@ def _difficulty(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     return {name: counts[name] for _, name in bands if counts[name]}
 
 
-def _stretches(sessions: Sequence[Session]) -> list[tuple[float, float]]:
+def _stretches(sessions: Sequence[SessionUsage]) -> list[tuple[float, float]]:
     """Returns the periods during which at least one session was active."""
     stretches: list[tuple[float, float]] = []
     for session in sorted(sessions, key=lambda one: one.began):

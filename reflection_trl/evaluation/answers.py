@@ -37,7 +37,7 @@ def sanitize(text: str, entry_point: str | None) -> str:
         return text
 
 
-def without_own_examples(code: str, entry_point: str | None = None) -> str:
+def strip_usage_examples(code: str, entry_point: str | None = None) -> str:
     """
     Leaves out what an answer tries its own functions with: asserts, prints and calls at the top of the module. An example
     of the model's that is wrong does not make the function wrong. Calls of helpers that lead to nothing of the kind stay, since they

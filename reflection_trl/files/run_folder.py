@@ -37,7 +37,7 @@ class RunError(RuntimeError):
 
 
 @dataclass
-class Session:
+class SessionUsage:
     """
     Counts what one process has used since its start, including answers and programs of unfinished rollouts.
 
@@ -335,7 +335,7 @@ class RunFolder:
 
     # Sessions
 
-    def keep_session(self, session: Session) -> None:
+    def keep_session(self, session: SessionUsage) -> None:
         """Writes the counts of a session so far. A full disk is ignored, because these counts are not essential."""
         session.until = time.time()
         with contextlib.suppress(OSError):
@@ -343,9 +343,11 @@ class RunFolder:
             folder.mkdir(exist_ok=True)
             write_json(folder / f"{session.process:05d}-{session.began:.3f}.json", asdict(session))
 
-    def sessions(self) -> list[Session]:
+    def sessions(self) -> list[SessionUsage]:
         """Returns all sessions of all processes, with their latest counts."""
-        return [Session(**json.loads(file.read_text())) for file in sorted((self.path / "sessions").glob("*.json"))]
+        return [
+            SessionUsage(**json.loads(file.read_text())) for file in sorted((self.path / "sessions").glob("*.json"))
+        ]
 
     # Results
 

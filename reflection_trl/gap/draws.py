@@ -15,7 +15,7 @@ from typing import Any
 
 from ..answers import Answer, read_answer
 from ..builder.acceptance import leaning_phrase
-from ..builder.draws import generate_after_runs, judge_draw
+from ..builder.single_turn import generate_after_runs, judge_completion
 from ..files.run_folder import RunFolder
 from ..generation.types import Generate
 from ..languages.execution import Execute
@@ -172,7 +172,7 @@ async def draw_one(task: Task, generate: Generate, execute: Execute, settings: G
     problem = row_problem(task.row)
     seed = zlib.crc32(f"{settings.seed}\0{task.context}\0{task.key}\0{task.draw}".encode())
     completion = await generate_after_runs(generate, task.chat, dataclasses.replace(settings.sampling, seed=seed))
-    draw = await judge_draw(problem, completion, execute)
+    draw = await judge_completion(problem, completion, execute)
     judged_by = "tests" if problem.has_tests else "agreement"
     solved = draw.solved if problem.has_tests else agrees(draw.answer, task.row)
     code = parse_python(draw.answer.code) if problem.language == "python" and draw.answer.code else None

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from .templates import as_prompt, check_prompt_length
+from .templates import check_prompt_length, render_prompt
 from .types import Completion, GenerationError, Sampling, first_line
 from .usage import Usage
 
@@ -111,7 +111,7 @@ class TransformersGenerator:
 
     async def __call__(self, prompt: Sequence[dict[str, Any]] | str, sampling: Sampling) -> Completion:
         ids = self._tokenizer.encode(
-            as_prompt(prompt, self._tokenizer, self.model, self._variables), add_special_tokens=False
+            render_prompt(prompt, self._tokenizer, self.model, self._variables), add_special_tokens=False
         )
         room = min(sampling.max_tokens, check_prompt_length(len(ids), self._context))
         async with self.usage.request(len(ids) + room):
@@ -157,7 +157,7 @@ class TransformersGenerator:
         return manager
 
     async def _continue(self, request: _Request) -> list[int]:
-        from .draws import ends_in_stop
+        from .batch_sampling import ends_in_stop
 
         done, sampling, name = request.done, request.sampling, f"request-{next(self._numbers)}"
 
@@ -253,7 +253,7 @@ class TransformersGenerator:
         import torch
         from transformers import LogitsProcessorList, StoppingCriteriaList
 
-        from .draws import DrawEach, EndEach
+        from .batch_sampling import PerRowSampling, PerRowStopping
 
         longest = max(len(request.ids) for request in batch)
         ids = torch.full((len(batch), longest), self._model.generation_config.pad_token_id)
@@ -261,14 +261,14 @@ class TransformersGenerator:
         for row, request in enumerate(batch):
             ids[row, longest - len(request.ids) :] = torch.tensor(request.ids)
             mask[row, longest - len(request.ids) :] = 1
-        ending = EndEach(batch, longest, self._ends, self._tokenizer)
+        ending = PerRowStopping(batch, longest, self._ends, self._tokenizer)
         with torch.inference_mode():
             output = self._model.generate(
                 ids,
                 attention_mask=mask,
                 do_sample=False,
                 max_new_tokens=max(request.room for request in batch),
-                logits_processor=LogitsProcessorList([DrawEach([request.sampling for request in batch])]),
+                logits_processor=LogitsProcessorList([PerRowSampling([request.sampling for request in batch])]),
                 stopping_criteria=StoppingCriteriaList([ending]),
             )
         answers = output[:, longest:].tolist()

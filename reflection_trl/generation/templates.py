@@ -8,7 +8,7 @@ from typing import Any
 from .types import GenerationError, RequestRefusedError
 
 
-def as_prompt(
+def render_prompt(
     prompt: Sequence[dict[str, Any]] | str, tokenizer: Any, model: str, variables: dict[str, Any] | None = None
 ) -> str:
     """

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from .templates import as_prompt, check_prompt_length
+from .templates import check_prompt_length, render_prompt
 from .types import Completion, GenerationError, RequestRefusedError, Sampling, first_line
 from .usage import Usage
 
@@ -173,7 +173,7 @@ class VLLMGenerator:
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         ids = self._tokenizer.encode(
-            as_prompt(prompt, self._tokenizer, self.model, self._variables), add_special_tokens=False
+            render_prompt(prompt, self._tokenizer, self.model, self._variables), add_special_tokens=False
         )
         room = min(sampling.max_tokens, check_prompt_length(len(ids), self._context))
         parameters = SamplingParams(

@@ -57,8 +57,8 @@ class ChatTemplateRenderer:
         self.tokenizer = tokenizer
         self.hide_prefix = hide_prefix
         self.chat_template_kwargs = chat_template_kwargs or {}
-        self._turns: dict[bool, _TurnTexts] = {}
-        self._turn_texts(False)  # raises early if the template loses turns, which affects every row
+        self._turns: dict[bool, _TurnDelimiters] = {}
+        self._turn_delimiters(False)  # raises early if the template loses turns, which affects every row
         self.execution_role = self._resolve_execution_role(execution_role)
         self._alternates = self.execution_role == "user" and not self._takes_neighboring_user_turns()
 
@@ -69,7 +69,7 @@ class ChatTemplateRenderer:
     @property
     def stop_token(self) -> str | None:
         """Returns the special token that ends an answer, or `None` if the template has none."""
-        stop = self._turn_texts(False).last_stop
+        stop = self._turn_delimiters(False).last_stop
         ends = [token for token in self.tokenizer.get_added_vocab() if token.strip() and stop.endswith(token)]
         return max(ends, key=len, default=None)
 
@@ -91,7 +91,7 @@ class ChatTemplateRenderer:
             self._with_execution_role(row["messages"]), is_reflection=row["type"] == "reflection"
         )
         has_system = messages[0]["role"] == "system"
-        turns = self._turn_texts(has_system)
+        turns = self._turn_delimiters(has_system)
         try:
             text, contents, between = self._locate(messages)
         except TemplateError as error:
@@ -243,7 +243,7 @@ class ChatTemplateRenderer:
             position = end
         return text, contents, between
 
-    def _turn_texts(self, has_system: bool) -> "_TurnTexts":
+    def _turn_delimiters(self, has_system: bool) -> "_TurnDelimiters":
         if has_system not in self._turns:
             system = [{"role": "system"}] if has_system else []
             two = [*system, *({"role": role} for role in ("user", "assistant") * 2)]
@@ -275,7 +275,7 @@ class ChatTemplateRenderer:
             else:  # the last turn of the conversation ends differently
                 user_header = _common_suffix(to_next_user, one_off[-2])
                 end_of_turn = to_next_user[: len(to_next_user) - len(user_header)]
-            self._turns[has_system] = _TurnTexts(
+            self._turns[has_system] = _TurnDelimiters(
                 end_of_turn=end_of_turn,
                 stop=self._stop(end_of_turn) or end_of_turn,
                 last_stop=last_stop or talk[-1],
@@ -300,7 +300,7 @@ class ChatTemplateRenderer:
         # student sees
         if messages[0]["role"] != "system":
             return messages
-        header = self._turn_texts(False).user_header
+        header = self._turn_delimiters(False).user_header
         try:
             alone = self._skeleton([{"role": "user"}], add_generation_prompt=True)
             both = self._skeleton([{"role": "system"}, {"role": "user"}], add_generation_prompt=True)
@@ -344,7 +344,7 @@ class ChatTemplateRenderer:
             return f"refuses tool turns ({error})"
         if between is None:
             return "drops tool turns"
-        turns = self._turn_texts(False)
+        turns = self._turn_delimiters(False)
         to_tool, to_assistant = between[2].removeprefix(turns.end_of_turn), between[3]
         if to_tool and to_assistant.endswith(to_tool):
             return "renders tool turns as the assistant's own"
@@ -352,7 +352,7 @@ class ChatTemplateRenderer:
 
 
 @dataclass
-class _TurnTexts:
+class _TurnDelimiters:
     # The text that a chat template writes around contents: after an assistant's content, the part of it up to the end
     # token, after the last turn, before a user's content, and between a user's content and the answer
     end_of_turn: str
@@ -378,7 +378,7 @@ def _written_spans(
     messages: list[dict[str, Any]],
     contents: list[tuple[int, int]],
     between: list[str],
-    turns: _TurnTexts,
+    turns: _TurnDelimiters,
     answer_start: int,
 ) -> dict[int, tuple[int, int]]:
     # The tokens of each turn that the model generates: the content, the text between the opening of the turn and the

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from reflection_trl.builder import ReflectionSequence, RolloutSettings
 from reflection_trl.builder.asserts import split_asserts
-from reflection_trl.builder.drawing import draw_seed
 from reflection_trl.builder.features import to_record
 from reflection_trl.builder.rollout import rollout
+from reflection_trl.builder.sampling import step_seed
 from reflection_trl.feedback import FeedbackKind
 from reflection_trl.generation.types import (
     BudgetExhaustedError,
@@ -707,8 +707,8 @@ def test_every_draw_has_a_seed_of_its_own_and_always_the_same():
 
 
 def test_seeds_do_not_change_between_versions():
-    assert draw_seed(0, "mbpp/602", 0, 0) == 4094615748
-    assert draw_seed(7, "mbpp/602", 1, "answer") == 2675414643
+    assert step_seed(0, "mbpp/602", 0, 0) == 4094615748
+    assert step_seed(7, "mbpp/602", 1, "answer") == 2675414643
 
 
 def test_each_stage_has_its_sampling():

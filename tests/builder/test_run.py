@@ -6,7 +6,7 @@ import pytest
 
 from reflection_trl.builder import RolloutSettings, RunError
 from reflection_trl.builder.run import latest_records, make_rollouts, share_of
-from reflection_trl.files.run_folder import RunFolder, Session
+from reflection_trl.files.run_folder import RunFolder, SessionUsage
 from reflection_trl.generation.types import BudgetExhaustedError, Completion, GenerationError, RequestRefusedError
 from reflection_trl.sandbox import SandboxError
 
@@ -33,7 +33,7 @@ class FailsAfter(Replies):
 
 def make(folder, model, execute=None, session=None, count=10, in_flight=4):
     tasks = share_of(make_problems(count), 1, 0, 1)
-    session = session or Session()
+    session = session or SessionUsage()
     settings = RolloutSettings(rounds=3, answer_draws=1, solve_rate_draws=0)
     asyncio.run(make_rollouts(tasks, model, execute or RunsHere(), settings, folder, session, in_flight))
     return session
@@ -80,7 +80,7 @@ def test_as_many_are_in_flight_as_wanted(folder, in_flight):
 )
 def test_a_model_that_cannot_be_asked_any_longer_ends_the_run_and_spoils_no_rollout(folder, error):
     model = FailsAfter(20, error)
-    session = Session()
+    session = SessionUsage()
     with pytest.raises(type(error), match=str(error)):
         make(folder, model, session=session)
     records = [*folder.records()]
@@ -144,7 +144,7 @@ def test_cancelled_rollouts_are_not_kept(folder):
         model = Stops(0.001)
         tasks = share_of(make_problems(10), 1, 0, 1)
         model.task = asyncio.create_task(
-            make_rollouts(tasks, model, RunsHere(), RolloutSettings(), folder, Session(), in_flight=4)
+            make_rollouts(tasks, model, RunsHere(), RolloutSettings(), folder, SessionUsage(), in_flight=4)
         )
         with pytest.raises(asyncio.CancelledError):
             await model.task

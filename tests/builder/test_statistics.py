@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from reflection_trl.builder.plot import plot_build
 from reflection_trl.builder.statistics import cost_of, measure
-from reflection_trl.files.run_folder import Session
+from reflection_trl.files.run_folder import SessionUsage
 
 
 DESCRIBED = {"models": ["m"], "problems": ["p"], "sampling": {}, "prompts": {}, "contamination": ""}
@@ -38,7 +38,7 @@ RECORDS = [
 
 def test_counts():
     rows = [RECORDS[1], RECORDS[2]]  # the first one was set aside
-    sessions = [Session(0, began=10.0, until=14.0, prompt_tokens=5, completion_tokens=20, runs=2)]
+    sessions = [SessionUsage(0, began=10.0, until=14.0, prompt_tokens=5, completion_tokens=20, runs=2)]
     found = measure(RECORDS, rows, sessions, **DESCRIBED)
     assert (found.rollouts, found.accepted, found.rows, found.set_aside, found.repaired) == (6, 3, 2, 1, 2)
     assert found.rejections == {"refused": 2, "rounds_exhausted": 1}
@@ -73,7 +73,7 @@ def test_counts():
 
 
 def test_the_whole_table():
-    sessions = [Session(0, began=1.0, until=1.8, prompt_tokens=1200, completion_tokens=40, runs=2)]
+    sessions = [SessionUsage(0, began=1.0, until=1.8, prompt_tokens=1200, completion_tokens=40, runs=2)]
     one = measure([RECORDS[1]], [RECORDS[1]], sessions, **DESCRIBED)
     assert one.table(1).splitlines() == [
         "|                             |                                 |",
@@ -94,7 +94,7 @@ def test_the_whole_table():
         "| time                        | 1 s                             |",
         "| cost                        | 0.0012                          |",
     ]
-    spared = measure(RECORDS, [], [*sessions, Session(1, began=2.0, until=2.25)], **DESCRIBED, spared=3)
+    spared = measure(RECORDS, [], [*sessions, SessionUsage(1, began=2.0, until=2.25)], **DESCRIBED, spared=3)
     assert "| 6 (3 more spared: problems given up) " in spared.table()
     assert "| 1 s in 2 sessions " in spared.table()
 
@@ -107,7 +107,7 @@ def test_reasons_and_kinds_are_listed_by_number_and_then_by_name():
 
 
 def test_shares_of_a_single_rollout():
-    found = measure([record("none")], [], [Session(0, began=1.0, until=2.23456)], **DESCRIBED)
+    found = measure([record("none")], [], [SessionUsage(0, began=1.0, until=2.23456)], **DESCRIBED)
     expected = {"first programs": 1, "all programs": 1, "rollouts accepted": 1, "answers after a sequence": 1 / 2}
     assert found.pass_rates == expected
     assert found.seconds == 1.235, "to the millisecond"
@@ -120,7 +120,7 @@ def test_rollouts_of_a_run_from_before_it_was_noted_are_not_unaided():
 
 def test_time_in_which_several_processes_were_at_work_counts_once():
     times = [(0, 10), (1, 4), (9, 12), (20, 25), (100, 100)]
-    sessions = [Session(number, began=float(a), until=float(b), runs=1) for number, (a, b) in enumerate(times)]
+    sessions = [SessionUsage(number, began=float(a), until=float(b), runs=1) for number, (a, b) in enumerate(times)]
     found = measure(RECORDS, [], sessions[::-1], **DESCRIBED)
     assert (found.seconds, found.sessions, found.runs) == (17.0, 3, 5)
     assert "17 s in 3 sessions" in found.table()
@@ -128,7 +128,9 @@ def test_time_in_which_several_processes_were_at_work_counts_once():
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 6)), max_size=8))
 def test_time_at_work_is_that_of_the_seconds_in_any_session(begun):
-    sessions = [Session(number, began=float(at), until=float(at + long)) for number, (at, long) in enumerate(begun)]
+    sessions = [
+        SessionUsage(number, began=float(at), until=float(at + long)) for number, (at, long) in enumerate(begun)
+    ]
     found = measure(RECORDS, [], sessions, **DESCRIBED)
     seconds = {second for at, long in begun for second in range(at, at + long)}
     # A stretch begins where a session does and no other was going on, or had just ended

@@ -23,9 +23,9 @@ def test_a_step_is_computing_exchanging_alone_and_waiting():
         [*TRACE, event("flash_fwd_kernel<cutlass::bfloat16_t>", 19_000, 1000), event("aten::mm", 0, 99_000, "cpu_op")],
         steps=2,
     )
-    assert (found.step, found.compute, found.exchange, found.exchange_alone, found.idle) == (10, 5.5, 3, 2, 2.5)
+    assert (found.step, found.compute, found.communication, found.exposed, found.idle) == (10, 5.5, 3, 2, 2.5)
     assert found.kinds == {"attention": 0.5, "matrix products": 4, "optimizer": 0, OTHER: 1}
-    assert found.step == found.compute + found.exchange_alone + found.idle
+    assert found.step == found.compute + found.exposed + found.idle
 
 
 def test_time_that_several_kernels_share_counts_once():

@@ -16,7 +16,7 @@ from pyarrow.parquet import read_table
 from reflection_trl.cli import study, train
 from reflection_trl.cli.study import report, runs, stages, training
 from reflection_trl.cli.study.arguments import parse, read_arms
-from reflection_trl.cli.study.runs import DRAWN, Run, best_rate, final_runs, search_runs
+from reflection_trl.cli.study.runs import ANSWERED, Run, best_rate, final_runs, search_runs
 from reflection_trl.evaluation import EvaluationRun, Outcome, Score
 from reflection_trl.generation.types import Completion
 from reflection_trl.problems import load_problems
@@ -292,10 +292,10 @@ def test_a_misspelt_key_in_the_file_of_an_arm_is_told_before_any_is_trained(plac
 
 def test_other_rows_are_not_taken_for_those_of_before(place, capsys):
     arguments = parse(["--config", "study.yaml"])
-    file = training.data_file(arguments, arguments.ways[0])
+    file = training.data_file(arguments, arguments.checked_arms[0])
     assert len(Path(file).read_text().splitlines()) == 3
     write_lines(Path("rows.jsonl"), [json.loads(Path("rows.jsonl").read_text().splitlines()[0])] * 2)
-    assert len(Path(training.data_file(arguments, arguments.ways[0])).read_text().splitlines()) == 2
+    assert len(Path(training.data_file(arguments, arguments.checked_arms[0])).read_text().splitlines()) == 2
     assert main() == 0
     write_lines(Path("rows.jsonl"), [json.loads(Path("rows.jsonl").read_text().splitlines()[0])])
     assert main() == 1 and "was made with `data`" in capsys.readouterr().err
@@ -328,7 +328,7 @@ def test_weights_that_another_process_has_removed_are_not_made_anew(place, monke
     runs = search_runs(arguments)
     stages.make(arguments, "search", runs)
     arguments.keep_models = False
-    marks = [run.folder / "held_out" / DRAWN for run in runs]
+    marks = [run.folder / "held_out" / ANSWERED for run in runs]
     texts = [mark.read_text() for mark in marks]
     marks[-1].unlink()
     claimed = Run.claimed
@@ -429,17 +429,17 @@ def test_every_study_parses(file, tmp_path, monkeypatch):
     monkeypatch.chdir(RECIPES.parent)
     arguments = parse(["--config", str(file), "--output_dir", str(tmp_path)])
     assert arguments.reference == "sft" and arguments.seeds[0] == 0
-    for arm in arguments.ways:
+    for arm in arguments.checked_arms:
         # As a run of the study would be started, fields of the arm's own included
         argv = training.training_command(arguments, runs.run_of(arguments, arm, 5e-6, 0))
         _, settings, *_ = train.parse([*argv[argv.index("--config") :], "--bf16", "false", "--use_cpu", "true"])
         for name, value in arm.train.items():
             assert getattr(settings, name) == value
-    names = [arm.name for arm in arguments.ways]
+    names = [arm.name for arm in arguments.checked_arms]
     if file.stem in ("qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"):
         assert names == ["sft", "sft-reflection", "distill-all", "distill"] and len(arguments.seeds) >= 3
     if file.stem.endswith("ablations"):
-        changed = [arm for arm in arguments.ways if arm.config.endswith("distill.yaml") and arm.train]
+        changed = [arm for arm in arguments.checked_arms if arm.config.endswith("distill.yaml") and arm.train]
         assert len(changed) == 10 and all(len(arm.train) == 1 for arm in changed)
 
 

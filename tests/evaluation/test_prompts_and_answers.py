@@ -5,9 +5,9 @@ import json
 import pytest
 from conftest import make_tokenizer, trl_template
 
-from reflection_trl.evaluation.answers import sanitize, without_own_examples
+from reflection_trl.evaluation.answers import sanitize, strip_usage_examples
 from reflection_trl.evaluation.benchmarks import load_tasks, make_prompt, parse_benchmarks, read_solution
-from reflection_trl.generation.templates import as_prompt
+from reflection_trl.generation.templates import render_prompt
 from reflection_trl.problems import load_problems
 
 from .conftest import DATA
@@ -97,7 +97,7 @@ def test_the_evalplus_prompt_is_evalplus_own(template, end, humaneval, mbpp):
             tokenizer,
         )
         prompt = make_prompt(task, "evalplus")
-        assert as_prompt(prompt.content, tokenizer, "m") == expected.removesuffix("\n") + end
+        assert render_prompt(prompt.content, tokenizer, "m") == expected.removesuffix("\n") + end
         assert "\n```\n" in prompt.stop
 
 
@@ -180,7 +180,7 @@ def test_drafts_in_the_thinking_are_no_answer(opening, humaneval):
 
 def test_setting_up_is_no_example():
     code = "import sys\nsys.setrecursionlimit(10**6)\ntry:\n    import numpy\nexcept ImportError:\n    numpy = None\nTABLE = [0] * 9\nfor i in range(9):\n    TABLE[i] = i\ndef f(x):\n    return TABLE[x]"
-    assert without_own_examples(code) == code
+    assert strip_usage_examples(code) == code
 
 
 @pytest.mark.parametrize(
@@ -193,30 +193,30 @@ def test_setting_up_is_no_example():
     ],
 )
 def test_setting_up_by_helpers_is_no_example(code):
-    assert without_own_examples(code, "f") == code
+    assert strip_usage_examples(code, "f") == code
     tried = "print(f(1))\nf(2)\nfor x in [1]:\n    assert f(x) == 2\nif f(1):\n    pass"
-    assert without_own_examples(f"{code}\n{tried}", "f") == code
-    assert without_own_examples(code) != code
+    assert strip_usage_examples(f"{code}\n{tried}", "f") == code
+    assert strip_usage_examples(code) != code
 
 
 @pytest.mark.parametrize("body", ["print(f(1))", "assert f(1) == 2", "return [f(x) for x in range(3)]", "print(3)"])
 def test_examples_in_functions_go(body):
     code = "def f(x):\n    return x"
     tried = f"def test():\n    {body}\ndef main():\n    test()"
-    assert without_own_examples(f"{code}\n{tried}\nmain()", "f") == f"{code}\n{tried}"
+    assert strip_usage_examples(f"{code}\n{tried}\nmain()", "f") == f"{code}\n{tried}"
 
 
 def test_examples_go_and_what_shares_a_line_stays():
     assert (
-        without_own_examples("def f(x):\n    return x\ny = 1; print(f(y))")
+        strip_usage_examples("def f(x):\n    return x\ny = 1; print(f(y))")
         == "def f(x):\n    return x\ny = 1; print(f(y))"
     )
     assert (
-        without_own_examples("def f(x):\n    return x\n\nassert (\n    f(1)\n    == 2\n)\n")
+        strip_usage_examples("def f(x):\n    return x\n\nassert (\n    f(1)\n    == 2\n)\n")
         == "def f(x):\n    return x"
     )
-    assert without_own_examples("def f(:\nassert f(1)") == "def f(:\nassert f(1)"
-    assert without_own_examples("print(1)") == "print(1)"
+    assert strip_usage_examples("def f(:\nassert f(1)") == "def f(:\nassert f(1)"
+    assert strip_usage_examples("print(1)") == "print(1)"
 
 
 def test_the_evalplus_style_reads_answers_as_evalplus_does(humaneval):

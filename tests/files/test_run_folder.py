@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reflection_trl.files import run_folder
-from reflection_trl.files.run_folder import RunError, RunFolder, Session
+from reflection_trl.files.run_folder import RunError, RunFolder, SessionUsage
 
 
 SETTINGS = {"model": "m", "rounds": 4, "first": {"temperature": 0.8}}
@@ -231,11 +231,11 @@ def test_rows_in_shards_replace_those_that_were_there(tmp_path, monkeypatch):
 
 def test_sessions_are_kept_up_to_their_last_figures(tmp_path):
     with RunFolder(tmp_path, SETTINGS) as folder:
-        session = Session(process=0, began=5.0)
+        session = SessionUsage(process=0, began=5.0)
         folder.keep_session(session)
         session.runs = 7
         folder.keep_session(session)
-        folder.keep_session(Session(process=1, began=5.0, prompt_tokens=3))
+        folder.keep_session(SessionUsage(process=1, began=5.0, prompt_tokens=3))
         first, second = folder.sessions()
         assert (first.runs, first.began, second.prompt_tokens, second.process) == (7, 5.0, 3, 1)
         assert first.until == session.until > 5.0

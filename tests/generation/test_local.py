@@ -18,7 +18,7 @@ from reflection_trl.generation import (
     Sampling,
     Usage,
 )
-from reflection_trl.generation.draws import DrawEach
+from reflection_trl.generation.batch_sampling import PerRowSampling
 from reflection_trl.generation.local import TransformersGenerator
 
 
@@ -128,7 +128,7 @@ def test_draws_follow_temperature_and_nucleus():
         Sampling(temperature=1.0, top_p=0.01, seed=4),
         Sampling(temperature=0.0),
     ]
-    draw, counts = DrawEach(samplings), torch.zeros(len(samplings), 5)
+    draw, counts = PerRowSampling(samplings), torch.zeros(len(samplings), 5)
     for _ in range(1000):
         counts[range(len(samplings)), draw(None, logits.repeat(len(samplings), 1)).argmax(-1)] += 1
     shares = counts / 1000
@@ -293,14 +293,14 @@ def test_an_answer_that_nobody_waits_for_is_not_finished(tiny_model):
         await generate("y", Sampling(max_tokens=2))
 
     steps = []
-    original = DrawEach.__call__
+    original = PerRowSampling.__call__
 
     def counted(self, ids, scores):
         steps.append(1)
         return original(self, ids, scores)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DrawEach, "__call__", counted)
+        patch.setattr(PerRowSampling, "__call__", counted)
         run(tiny_model, use)
     assert len(steps) < 1000
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from reflection_trl.generation.templates import as_prompt
+from reflection_trl.generation.templates import render_prompt
 from reflection_trl.rendering import (
     BLOCK_TOKEN_CHAT_TEMPLATE,
     BLOCK_TOKENS,
@@ -367,7 +367,7 @@ def test_a_model_that_goes_on_from_a_row_sees_what_the_teacher_sees(family, shap
     row, rendering = ROWS[shape], family_renderer(family).render(ROWS[shape])
     if row["messages"][0]["role"] == "system":
         return  # the builder has none
-    prompt = as_prompt(row["messages"][:-1], tokenizer, "m", FAMILIES[family][1])
+    prompt = render_prompt(row["messages"][:-1], tokenizer, "m", FAMILIES[family][1])
     assert prompt == rendering.text[: rendering.answer_start]
 
 

@@ -24,16 +24,16 @@ class GpuTime:
     Attributes:
         step (`float`): from its first kernel to the next step's.
         compute (`float`): in which the GPU computes or copies, whatever else it does.
-        exchange (`float`): in which it exchanges data with other GPUs, most of it beside computing.
-        exchange_alone (`float`): that part in which it does nothing else.
+        communication (`float`): in which it exchanges data with other GPUs, most of it beside computing.
+        exposed (`float`): that part in which it does nothing else.
         idle (`float`): in which it does nothing.
         kinds (`dict[str, float]`): sums of the computing kernels, by what they are.
     """
 
     step: float
     compute: float
-    exchange: float
-    exchange_alone: float
+    communication: float
+    exposed: float
     idle: float
     kinds: dict[str, float]
 
@@ -75,13 +75,13 @@ def account(events: Sequence[dict[str, Any]], steps: int) -> GpuTime:
             kinds[kind_of(event["name"])] += event["dur"]
     everything = spans[True] + spans[False]
     whole = max(end for _, end in everything) - min(start for start, _ in everything)
-    compute, exchange, both = covered(spans[False]), covered(spans[True]), covered(everything)
+    compute, communication, both = covered(spans[False]), covered(spans[True]), covered(everything)
     scale = 1e-3 / steps
     return GpuTime(
         step=whole * scale,
         compute=compute * scale,
-        exchange=exchange * scale,
-        exchange_alone=(both - compute) * scale,
+        communication=communication * scale,
+        exposed=(both - compute) * scale,
         idle=(whole - both) * scale,
         kinds={kind: duration * scale for kind, duration in kinds.items()},
     )
@@ -95,7 +95,7 @@ def read_trace(file: Path, steps: int) -> GpuTime:
 def time_table(times: dict[str, list[GpuTime]]) -> str:
     """A Markdown table of what `account` found: a row for each GPU of each arm."""
     lines = [
-        f"| arm | GPU | step | computing | exchanging | of it alone | idle | {' | '.join([*KINDS, OTHER])} |",
+        f"| arm | GPU | step | compute | communication | exposed | idle | {' | '.join([*KINDS, OTHER])} |",
         "|" + "---|" * (7 + len(KINDS) + 1),
     ]
     for arm, ranks in times.items():
@@ -103,8 +103,8 @@ def time_table(times: dict[str, list[GpuTime]]) -> str:
             cells = [
                 found.step,
                 found.compute,
-                found.exchange,
-                found.exchange_alone,
+                found.communication,
+                found.exposed,
                 found.idle,
                 *found.kinds.values(),
             ]

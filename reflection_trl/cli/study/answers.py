@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...generation import GenerationArguments
 from .arguments import StudyArguments
-from .runs import DRAWN, Run
+from .runs import ANSWERED, Run
 from .training import digest_of
 
 
@@ -32,7 +32,7 @@ def plans_of(study: StudyArguments, stage: str) -> "dict[str, tuple[list[str], E
     }
 
 
-def asked_of(
+def answer_settings(
     study: StudyArguments, plan: str, benchmarks: list[str], settings: "EvaluationSettings"
 ) -> dict[str, str]:
     """What the answers of a plan depend on beside the model."""
@@ -54,7 +54,7 @@ def generation_of(study: StudyArguments, run: Run) -> GenerationArguments:
     return GenerationArguments(**values)
 
 
-async def draw(study: StudyArguments, stage: str, runs: list[Run]) -> int:
+async def generate_answers(study: StudyArguments, stage: str, runs: list[Run]) -> int:
     """
     The answers of those models that have been trained and that nobody else is asking, one after the other. vLLM's engine goes on from
     one to the next, as long as they have the same shape: to start one takes longer than it then answers. Returns how many.
@@ -67,7 +67,7 @@ async def draw(study: StudyArguments, stage: str, runs: list[Run]) -> int:
     async with AsyncExitStack() as stack:
         for run in runs:
             with run.claimed() as ours:
-                missing = {name: plan for name, plan in plans_of(study, stage).items() if not run.is_drawn(name)}
+                missing = {name: plan for name, plan in plans_of(study, stage).items() if not run.has_answers(name)}
                 if not (ours and run.is_trained and missing):
                     continue
                 print(f"== answers of {run.folder}: {', '.join(missing)}", flush=True)
@@ -90,7 +90,7 @@ async def draw(study: StudyArguments, stage: str, runs: list[Run]) -> int:
                     )
                     record = {
                         "seconds": round(time.monotonic() - start, 1),
-                        "asked": asked_of(study, name, benchmarks, settings),
+                        "asked": answer_settings(study, name, benchmarks, settings),
                     }
-                    (run.folder / name / DRAWN).write_text(json.dumps(record, indent=1) + "\n")
+                    (run.folder / name / ANSWERED).write_text(json.dumps(record, indent=1) + "\n")
     return count

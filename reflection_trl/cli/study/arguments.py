@@ -42,7 +42,7 @@ class StudyArguments(GenerationArguments):
     keep_models: bool = False
     in_flight: int = 256
     output_dir: str = "out/study"
-    ways: list[Arm] = field(init=False)  # `arms`, checked
+    checked_arms: list[Arm] = field(init=False)  # `arms`, checked
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,9 +54,9 @@ class StudyArguments(GenerationArguments):
                 raise ValueError(f"`{name}`: the file {getattr(self, name)!r} does not exist.")
         if not isinstance(self.train, dict):
             raise ValueError(f"`train` is set in the YAML file, as fields and their values; it is {self.train!r}.")
-        self.ways = read_arms(self.arms)
-        self.reference = self.reference or self.ways[0].name
-        if self.reference not in (arm.name for arm in self.ways):
+        self.checked_arms = read_arms(self.arms)
+        self.reference = self.reference or self.checked_arms[0].name
+        if self.reference not in (arm.name for arm in self.checked_arms):
             raise ValueError(f"`reference` is {self.reference!r}, which is none of the arms.")
         for stage in self.stages:
             if stage not in STAGES:

@@ -35,7 +35,7 @@ def write_report(study: StudyArguments, searched: Sequence[Run], runs: Sequence[
     Returns:
         `str`: the text of `study.md`.
     """
-    arms = [BASE, *(arm.name for arm in study.ways)]
+    arms = [BASE, *(arm.name for arm in study.checked_arms)]
     parts = [f"# {study.model_name_or_path}: {' - '.join(arms)}"]
     record: dict[str, Any] = {"model": study.model_name_or_path, "dataset": study.dataset_name, "plans": {}}
     for plan, title in PLANS.items():

@@ -13,7 +13,7 @@ from .arguments import BASE, Arm, StudyArguments
 if TYPE_CHECKING:
     from ...evaluation import EvaluationRun
 
-DRAWN = "drawn"  # marks a plan whose answers are all there
+ANSWERED = "drawn"  # marks a plan whose answers are all there
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Run:
         """The files that they are in."""
         return [*(self.folder / "model").glob("*.safetensors")]
 
-    def is_drawn(self, plan: str) -> bool:
+    def has_answers(self, plan: str) -> bool:
         """Whether all answers of a plan are there."""
-        return (self.folder / plan / DRAWN).exists()
+        return (self.folder / plan / ANSWERED).exists()
 
     def is_judged(self, plan: str) -> bool:
         """Whether they have been judged."""
@@ -76,14 +76,14 @@ def search_runs(study: StudyArguments) -> list[Run]:
     """The base model, and each arm with each learning rate; with a single rate there is nothing to find."""
     if len(study.learning_rates) == 1:
         return []
-    trained = [run_of(study, arm, rate, study.seeds[0]) for rate in study.learning_rates for arm in study.ways]
+    trained = [run_of(study, arm, rate, study.seeds[0]) for rate in study.learning_rates for arm in study.checked_arms]
     return [base_run(study), *trained]
 
 
 def final_runs(study: StudyArguments) -> list[Run]:
     """The base model, and each arm with each seed at the rate that was found for it."""
     rates = best_rates(study)
-    trained = [run_of(study, arm, rates[arm.name], seed) for seed in study.seeds for arm in study.ways]
+    trained = [run_of(study, arm, rates[arm.name], seed) for seed in study.seeds for arm in study.checked_arms]
     return [base_run(study), *trained]
 
 
@@ -93,7 +93,7 @@ def best_rates(study: StudyArguments) -> dict[str, float]:
 
     runs = [run for run in search_runs(study) if run.arm is not None]
     if not runs:
-        return {arm.name: study.learning_rates[0] for arm in study.ways}
+        return {arm.name: study.learning_rates[0] for arm in study.checked_arms}
     shares: dict[str, dict[float, float]] = {}
     for run in runs:
         found = read_results(run, "held_out")

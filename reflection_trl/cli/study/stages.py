@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from .answers import draw, generation_of, plans_of
+from .answers import generate_answers, generation_of, plans_of
 from .arguments import StudyArguments
 from .runs import Run
 from .training import train
@@ -18,16 +18,16 @@ def make(study: StudyArguments, stage: str, runs: list[Run]) -> None:
     by whichever process.
     """
     plans = plans_of(study, stage)
-    while missing := [run for run in runs if not all(map(run.is_drawn, plans))]:
+    while missing := [run for run in runs if not all(map(run.has_answers, plans))]:
         done = 0
         for run in missing:
             with run.claimed() as lock:
                 # Another process may have drawn all answers meanwhile, and removed the weights
-                if lock and not run.is_trained and not all(map(run.is_drawn, plans)):
+                if lock and not run.is_trained and not all(map(run.has_answers, plans)):
                     print(f"== training of {run.folder}", flush=True)
                     train(study, run, lock)
                     done += 1
-        done += asyncio.run(draw(study, stage, missing))
+        done += asyncio.run(generate_answers(study, stage, missing))
         if not done:
             time.sleep(POLL_SECONDS)  # others are at the rest
 
@@ -38,9 +38,11 @@ def judge(study: StudyArguments, stage: str, runs: list[Run]) -> None:
 
     plans = plans_of(study, stage)
     for run in runs:
-        if not all(map(run.is_drawn, plans)):
+        if not all(map(run.has_answers, plans)):
             print(f"== {run.folder}: its answers have not been drawn yet", flush=True)
-    while missing := [(run, name) for name in plans for run in runs if run.is_drawn(name) and not run.is_judged(name)]:
+    while missing := [
+        (run, name) for name in plans for run in runs if run.has_answers(name) and not run.is_judged(name)
+    ]:
         done = 0
         for run, name in missing:
             with run.claimed() as ours:

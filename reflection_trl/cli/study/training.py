@@ -85,7 +85,7 @@ def check_arms(study: StudyArguments) -> None:
 
     assert isinstance(study.train, dict)
     parser = train_parser()
-    for arm in study.ways:
+    for arm in study.checked_arms:
         options = as_options(study.train | arm.train)
         try:
             check_options(parser, ["--config", arm.config, *options])

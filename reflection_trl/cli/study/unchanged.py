@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from .answers import asked_of, plans_of
+from .answers import answer_settings, plans_of
 from .arguments import StudyArguments
-from .runs import DRAWN, Run
+from .runs import ANSWERED, Run
 from .training import training_of
 
 
@@ -15,8 +15,8 @@ def check_unchanged(study: StudyArguments, stage: str, runs: list[Run]) -> None:
         if run.arm is not None:
             check_record(run.folder / "run.json", "training", training_of(study, run.arm), run.folder)
         for plan, (benchmarks, settings) in plans_of(study, stage).items():
-            asked = asked_of(study, plan, benchmarks, settings)
-            check_record(run.folder / plan / DRAWN, "asked", asked, run.folder / plan)
+            asked = answer_settings(study, plan, benchmarks, settings)
+            check_record(run.folder / plan / ANSWERED, "asked", asked, run.folder / plan)
 
 
 def check_record(file: Path, key: str, wanted: dict[str, str], folder: Path) -> None:

@@ -13,7 +13,7 @@ from ...feedback import Feedback
 from ...languages import get_language
 from ...languages.execution import Execute
 from ...sandbox import Limits
-from ..answers import without_own_examples
+from ..answers import strip_usage_examples
 from ..judging import judge_answers
 from ..prompts import Prompt, check_style
 from ..results import Score
@@ -229,7 +229,7 @@ class Benchmark(ABC):
         """
         code = read_answer(without_thoughts(text), task.language, task.entry_point).code
         if task.language == "python" and not self.judges_output(task):
-            return without_own_examples(code, task.entry_point)
+            return strip_usage_examples(code, task.entry_point)
         return code
 
     def judges_output(self, task: Task) -> bool:

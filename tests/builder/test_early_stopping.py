@@ -7,7 +7,7 @@ import pytest
 
 from reflection_trl.builder import RolloutSettings, build_reflection_dataset
 from reflection_trl.builder.build import Build, run_build
-from reflection_trl.builder.giving_up import Prospects
+from reflection_trl.builder.early_stopping import EarlyStopping
 from reflection_trl.builder.run import share_of
 from reflection_trl.generation.types import Completion, GenerationError
 
@@ -104,10 +104,10 @@ def test_processes_share_whole_problems(tmp_path):
 
 def test_a_rollout_without_an_answer_is_no_judgment():
     async def gone(*rejections):
-        prospects = Prospects(2)
+        early_stopping = EarlyStopping(2)
         for sample, rejection in enumerate(rejections):
-            await prospects.learn({"problem_id": "p", "sample": sample, "rejection": rejection})
-        return await prospects.are_gone("p", 2)
+            await early_stopping.add({"problem_id": "p", "sample": sample, "rejection": rejection})
+        return await early_stopping.should_skip("p", 2)
 
     assert asyncio.run(gone("rounds_exhausted", "no_code"))
     assert not asyncio.run(gone("rounds_exhausted", "generation_failed"))

@@ -13,7 +13,7 @@ from .asserts import split_asserts
 
 
 @dataclass(frozen=True)
-class Draw:
+class JudgedCompletion:
     """
     Holds a sampled answer and its score.
 
@@ -39,7 +39,7 @@ class Draw:
         return self.feedback is not None and self.feedback.passed
 
 
-async def judge_draw(problem: Problem, completion: Completion, execute: Execute) -> Draw:
+async def judge_completion(problem: Problem, completion: Completion, execute: Execute) -> JudgedCompletion:
     """
     Parses an answer and runs the problem's tests on its code, without any tests in the answer.
 
@@ -52,18 +52,18 @@ async def judge_draw(problem: Problem, completion: Completion, execute: Execute)
             Runs programs.
 
     Returns:
-        [`Draw`]
+        [`JudgedCompletion`]
     """
     answer = read_answer(completion.text, problem.language, problem.entry_point)
     if not answer.code:
-        return Draw(completion, answer)
+        return JudgedCompletion(completion, answer)
     parts = split_asserts(answer.code, problem.language)
     tests = bool(parts.tests or parts.asserts) and not problem.examples
     # A truncated answer may contain its complete program, unless a fence is open
     if completion.finish_reason == "length" and not answer.closed:
-        return Draw(completion, answer, tests=tests)
+        return JudgedCompletion(completion, answer, tests=tests)
     code = parts.solution if tests and parts.solution.strip() else answer.code
-    return Draw(completion, answer, await judge(problem, code, execute), tests)
+    return JudgedCompletion(completion, answer, await judge(problem, code, execute), tests)
 
 
 async def generate_after_runs(generate: Generate, chat: list[dict[str, Any]], sampling: Sampling) -> Completion:

@@ -8,7 +8,7 @@ from typing import Any
 from .acceptance import Rejection
 
 
-class Prospects:
+class EarlyStopping:
     """
     Tracks the first rollouts of each problem. The decision to give up a problem depends only on these, so a resumed
     run gives up the same problems.
@@ -27,9 +27,9 @@ class Prospects:
         for record in records:
             self.note((record["problem_id"], record["sample"]), record["rejection"])
 
-    def are_known(self, problem_id: str, sample: int) -> bool:
+    def is_decided(self, problem_id: str, sample: int) -> bool:
         """
-        Returns whether [`Prospects.are_gone`] can answer without waiting.
+        Returns whether [`EarlyStopping.should_skip`] can answer without waiting.
 
         Args:
             problem_id (`str`):
@@ -42,7 +42,7 @@ class Prospects:
         known = self._worthwhile[problem_id]
         return all(number in known for number in range(self._first))
 
-    async def are_gone(self, problem_id: str, sample: int) -> bool:
+    async def should_skip(self, problem_id: str, sample: int) -> bool:
         """
         Returns whether the problem of a rollout is given up. Waits for the first rollouts of this problem, which
         started earlier.
@@ -56,10 +56,10 @@ class Prospects:
         if self._first is None or sample < self._first:
             return False
         async with self._changed:
-            await self._changed.wait_for(lambda: self.are_known(problem_id, sample))
+            await self._changed.wait_for(lambda: self.is_decided(problem_id, sample))
         return not any(self._worthwhile[problem_id][number] for number in range(self._first))
 
-    async def learn(self, record: dict[str, Any]) -> None:
+    async def add(self, record: dict[str, Any]) -> None:
         """
         Records a rollout.
 

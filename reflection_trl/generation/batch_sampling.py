@@ -9,7 +9,7 @@ from transformers import LogitsProcessor, StoppingCriteria
 from .types import Sampling
 
 
-class DrawEach(LogitsProcessor):
+class PerRowSampling(LogitsProcessor):
     """
     Samples the next token of each row with the row's own sampling settings and random generator. Greedy search then
     selects it.
@@ -46,7 +46,7 @@ class DrawEach(LogitsProcessor):
                 return token
 
 
-class EndEach(StoppingCriteria):
+class PerRowStopping(StoppingCriteria):
     """
     Ends each row at an end token, at one of its stop texts, at its maximum length, or when its request is canceled.
 

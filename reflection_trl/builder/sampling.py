@@ -11,8 +11,8 @@ from ..fences import before_fences
 from ..generation.types import Completion, Generate, Sampling
 from ..problems import Problem
 from .acceptance import Rejected, Rejection, is_refusal
-from .draws import generate_after_runs
 from .settings import RolloutSettings
+from .single_turn import generate_after_runs
 
 
 # Rejections for which another sample may succeed
@@ -36,7 +36,7 @@ _HOTTER, _HOTTEST = 0.2, 2.0  # servers accept at most the latter
 _SENTENCES = re.compile(r"(.*[.!?](?=\s|$))?", re.DOTALL)
 
 
-def draw_seed(seed: int, problem_id: str, sample: int, step: str | int) -> int:
+def step_seed(seed: int, problem_id: str, sample: int, step: str | int) -> int:
     """
     Returns the seed of one sample: the same in every process and every run.
 
@@ -56,7 +56,7 @@ def draw_seed(seed: int, problem_id: str, sample: int, step: str | int) -> int:
     return zlib.crc32(f"{seed}\0{problem_id}\0{sample}\0{step}".encode("utf-8", "surrogatepass"))
 
 
-class Drawing:
+class RolloutSampler:
     """
     Samples the completions of one rollout, and counts their tokens.
 
@@ -78,7 +78,7 @@ class Drawing:
         self._generate = generate
         self._settings = settings
 
-    async def until_usable(self, draw: Callable[[int], Awaitable[Answer]]) -> Answer:
+    async def resample_until_usable(self, draw: Callable[[int], Awaitable[Answer]]) -> Answer:
         """Resamples unusable answers, as often as the settings allow. `draw` receives the number of the attempt."""
         for again in range(self._settings.redraws):
             try:
@@ -88,7 +88,7 @@ class Drawing:
                     raise
         return await draw(self._settings.redraws)
 
-    async def say(self, chat: list[dict[str, Any]], step: str) -> str:
+    async def sample_prose(self, chat: list[dict[str, Any]], step: str) -> str:
         """Samples prose in complete sentences; returns `""` if there is none."""
         completion = await self.complete(chat, self._settings.prose, step)
         prose = before_fences(completion.text).strip()
@@ -96,7 +96,7 @@ class Drawing:
             prose = whole[0]
         return "" if completion.finish_reason == "refused" or is_refusal(prose) else prose
 
-    async def draw(
+    async def sample_program(
         self,
         chat: list[dict[str, Any]],
         sampling: Sampling,
@@ -161,7 +161,7 @@ class Drawing:
 
     async def complete(self, chat: list[dict[str, Any]], sampling: Sampling, step: str | int) -> Completion:
         """Generates a completion without its thinking part, with a different seed for each step."""
-        seed = draw_seed(self._settings.seed, self._problem.id, self._sample, step)
+        seed = step_seed(self._settings.seed, self._problem.id, self._sample, step)
         completion = await generate_after_runs(self._generate, chat, dataclasses.replace(sampling, seed=seed))
         self.prompt_tokens += completion.prompt_tokens
         self.completion_tokens += completion.completion_tokens
