@@ -39,6 +39,25 @@ def quote(value: object, limit: int = 80) -> str:
     return " ".join(text.split())
 
 
+def quote_error(error: object, limit: int = 300) -> str:
+    """
+    Returns the reason that another library's error gives, as a message of this package quotes it.
+
+    Args:
+        error (`object`):
+            The error, or its text.
+        limit (`int`, *optional*, defaults to `300`):
+            Most characters.
+
+    Returns:
+        `str`: The first line with text, without the mark that ends it, so that the sentence around it may go on. The name of the
+        error's class where it has no text.
+    """
+    lines = (" ".join(line.split()).rstrip(" .:;,!") for line in str(error).splitlines())
+    text = next(filter(None, lines), type(error).__name__)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 def list_names(values: Iterable[Any], limit: int = 8) -> str:
     """
     Returns a list of names for an error message: the first names, and the number of the others.

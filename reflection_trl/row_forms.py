@@ -15,7 +15,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any, TypeGuard
 
-from .quoting import list_names, quote
+from .quoting import list_names, quote, quote_error
 
 
 # The columns of each form, in the order of the search
@@ -98,7 +98,7 @@ def _turns(value: Any, where: str, column: str) -> list[dict[str, Any]]:
             raise ValueError(f"{where}: `{column}` is JSON that is nested too deeply; give a list of turns.") from None
         except ValueError as error:  # also raised for numbers with more digits than Python converts
             raise ValueError(
-                f"{where}: `{column}` is a string that is not JSON ({error}); give a list of turns, or such a list as JSON."
+                f"{where}: `{column}` is a string that is not JSON ({quote_error(error)}); give a list of turns, or such a list as JSON."
             ) from None
     if not isinstance(value, list) or not value:
         raise ValueError(

@@ -9,6 +9,7 @@ from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ..languages import get_language
+from ..quoting import quote_error
 
 
 # Placeholders that each template must and may contain
@@ -101,7 +102,7 @@ class Prompts:
                 language=language, title=target.title, fence=target.fences[0], **values
             )
         except TemplateError as error:
-            raise ValueError(f"Template {key}.jinja cannot be filled in: {error}.") from error
+            raise ValueError(f"Template {key}.jinja cannot be filled in: {quote_error(error)}.") from error
         return text.strip()
 
 

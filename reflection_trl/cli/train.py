@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..files.rows import HUB_FIX
+from ..quoting import quote_error
 from .command_line import (
     check_model_name,
     check_options,
@@ -153,7 +154,7 @@ def check_model(model_args: "ModelConfig", training_args: "ReflectionDistillConf
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
         fix = "" if Path(name).is_dir() else f" {HUB_FIX}"
-        raise ValueError(f"the model {name!r} cannot be loaded: {str(error).splitlines()[0]}{fix}") from error
+        raise ValueError(f"the model {name!r} cannot be loaded: {quote_error(error)}.{fix}") from error
     if not (tokenizer.chat_template or training_args.chat_template_path or training_args.rendering == "block-token"):
         ChatTemplateRenderer(tokenizer)  # which says what to do
 
@@ -211,13 +212,13 @@ def make_trainer(
         )
     except SafetensorError as error:
         raise ValueError(
-            f"the weights of {name!r} are damaged or a pointer of git-lfs ({error}); download them again, such as with "
+            f"the weights of {name!r} are damaged or a pointer of git-lfs ({quote_error(error)}); download them again, such as with "
             f"`hf download`."
         ) from error
     except ValueError as error:
         if model_args.use_peft and "target" in str(error).lower():  # as PEFT says it, without the option's name
             raise ValueError(
-                f"`lora_target_modules` is {model_args.lora_target_modules!r}: {error} `all-linear` takes every linear layer."
+                f"`lora_target_modules` is {model_args.lora_target_modules!r}: {quote_error(error)}. `all-linear` takes every linear layer."
             ) from error
         raise
     # For the model cards, each once

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..quoting import quote_error
+
 
 @dataclass(frozen=True)
 class EvalPlusData:
@@ -43,7 +45,7 @@ class EvalPlusData:
         try:
             return read()
         except Exception as error:  # whatever the download library, a cut file or an incomplete one raises
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = quote_error(error)
             raise ValueError(
                 f"{self.title}+ cannot be read from {override!r}: {reason}."
                 if override

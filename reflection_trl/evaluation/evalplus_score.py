@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import sandbox
+from ..quoting import quote_error
 from ..sandbox import Sandbox, SandboxError
 from ..sandbox.bubblewrap import Bubblewrap
 from ..sandbox.cgroup import Cgroup
@@ -257,7 +258,7 @@ def _write_ground_truth(benchmark: str, file: Path, mode: str, source: str) -> N
         }
         done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if done.returncode:
-            reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+            reason = quote_error((done.stderr.strip() or "no reason given").splitlines()[-1])
             raise ValueError(f"The expected outputs of {EVALPLUS[benchmark].title}+ cannot be computed ({reason}).")
         (Path(partial) / file.name).replace(file)  # whole or absent
 

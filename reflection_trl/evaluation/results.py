@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..quoting import quote_error
+
 
 FORMAT_VERSION = 1
 
@@ -151,5 +153,5 @@ class EvaluationRun:
             raise ValueError(f"the results {os.fspath(path)!r} do not exist{where}.") from None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{path} holds no evaluation run of this package ({error}): give a results.json."
+                f"{path} holds no evaluation run of this package ({quote_error(error)}): give a results.json."
             ) from None

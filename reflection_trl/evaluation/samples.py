@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..quoting import quote
+from ..quoting import quote, quote_error
 from .benchmarks import benchmark_of_task, get_benchmark
 from .tasks import Sample, Task
 
@@ -108,7 +108,7 @@ def _records(file: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]
                 try:
                     record = json.loads(line)
                 except (ValueError, RecursionError) as error:
-                    reason = str(error) if isinstance(error, ValueError) else "nested too deeply"
+                    reason = quote_error(error) if isinstance(error, ValueError) else "nested too deeply"
                     raise ValueError(
                         f"{file}, line {number} is not JSON ({reason}); write each answer on a line."
                     ) from None

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ..quoting import list_names, quote
+from ..quoting import list_names, quote, quote_error
 from .model_folder import is_path
 
 
@@ -212,7 +212,7 @@ def read_json(file: str) -> Iterator[tuple[int, Any]]:
                     f"{where} is not JSON ({error.msg}, column {error.colno}); fix or remove it"
                 ) from error
             except (ValueError, RecursionError) as error:
-                reason = str(error) if isinstance(error, ValueError) else "nested too deeply"
+                reason = quote_error(error) if isinstance(error, ValueError) else "nested too deeply"
                 raise ValueError(f"line {number} of {file} is not JSON ({reason}); fix or remove it") from error
             yield from ((number, row) for row in (content if isinstance(content, list) else [content]))
 
@@ -236,12 +236,14 @@ def one_sentence(source: str, json_files: Sequence[str] = ()) -> Iterator[None]:
     except EOFError as error:
         raise RowsError(f"{source!r} is compressed and cut off: download or compress it again.") from error
     except (zlib.error, lzma.LZMAError) as error:
-        raise RowsError(f"{source!r} is compressed and damaged ({error}): download or compress it again.") from error
+        raise RowsError(
+            f"{source!r} is compressed and damaged ({quote_error(error)}): download or compress it again."
+        ) from error
     except (_datasets_error(), OSError, StopIteration, ValueError) as error:
         cause = error.__cause__ if isinstance(error, _datasets_error()) and error.__cause__ else error
         if isinstance(cause, StopIteration):  # what `datasets` makes of an empty file
             raise RowsError(f"{source!r} has no rows.") from error
-        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0].rstrip(".")[:_LONGEST_REASON]
+        reason = quote_error(cause, _LONGEST_REASON)
         if isinstance(cause, UnicodeError) or "utf-8" in reason.lower() or "utf8" in reason.lower():
             raise RowsError(f"{source!r} is not UTF-8 ({reason}); convert it to UTF-8 first.") from error
         reason = _bad_line(json_files) or reason

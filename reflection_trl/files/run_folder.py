@@ -23,6 +23,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..quoting import quote_error
+
 
 FORMAT_VERSION = 1
 ROWS_PER_SHARD = 2000
@@ -172,7 +174,7 @@ class RunFolder:
             before = json.loads(file.read_text())
             version = before.pop("format_version")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{file} cannot be read ({error}): give another folder.") from error
+            raise RunError(f"{file} cannot be read ({quote_error(error)}): give another folder.") from error
         if version != FORMAT_VERSION:
             raise RunError(
                 f"{self.path} holds a run of format {version}, and this version makes {FORMAT_VERSION}: give another folder."

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from ..quoting import quote_error
 from .templates import check_prompt_length, render_prompt
-from .types import Completion, GenerationError, Sampling, first_line
+from .types import Completion, GenerationError, Sampling
 from .usage import Usage
 
 
@@ -78,7 +79,7 @@ class TransformersGenerator:
             device = PartialState().device if self._continuous_batching else "cpu"
             self._model = self._model.to(device).eval()  # type: ignore[arg-type] # `to` is wrapped
         except Exception as error:  # files, formats, memory, packages, remote code
-            raise GenerationError(f"The model {model!r} cannot be loaded: {first_line(error)}") from error
+            raise GenerationError(f"The model {model!r} cannot be loaded: {quote_error(error)}") from error
         ends = self._model.generation_config.eos_token_id
         ends = {*(ends if isinstance(ends, list) else [ends]), self._tokenizer.eos_token_id} - {None}
         pad = next((one for one in (self._tokenizer.pad_token_id, *sorted(ends)) if one is not None), 0)
@@ -190,7 +191,7 @@ class TransformersGenerator:
             self._manager.cancel_request(name)
             raise
         if output.error:
-            raise GenerationError(f"Continuous batching failed: {first_line(output.error)}")
+            raise GenerationError(f"Continuous batching failed: {quote_error(output.error)}")
         return list(output.generated_tokens)
 
     # On the CPU
@@ -246,7 +247,7 @@ class TransformersGenerator:
             return self._generate(batch)
         except Exception as error:
             if len(batch) == 1:
-                return [GenerationError(f"The model failed with {type(error).__name__}: {first_line(error)}")]
+                return [GenerationError(f"The model failed with {type(error).__name__}: {quote_error(error)}")]
         return [self._answer([request])[0] for request in batch]
 
     def _generate(self, batch: list[_Request]) -> list[list[int]]:

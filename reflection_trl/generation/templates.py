@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ..quoting import quote_error
 from .types import GenerationError, RequestRefusedError
 
 
@@ -49,9 +50,11 @@ def render_prompt(
             **(variables or {}),
         )
     except (ImportError, TemplateSyntaxError) as error:
-        raise GenerationError(f"The chat template of {model!r} cannot be used: {error}") from error
+        raise GenerationError(f"The chat template of {model!r} cannot be used: {quote_error(error)}") from error
     except Exception as error:  # a template may raise anything
-        raise RequestRefusedError(f"The chat template of {model!r} refuses the conversation: {error}") from error
+        raise RequestRefusedError(
+            f"The chat template of {model!r} refuses the conversation: {quote_error(error)}"
+        ) from error
     return _encodable(text)
 
 

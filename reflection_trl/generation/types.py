@@ -86,8 +86,3 @@ class Generate(Protocol):
     """
 
     async def __call__(self, prompt: list[dict[str, Any]] | str, sampling: Sampling) -> Completion: ...
-
-
-def first_line(error: object) -> str:
-    """Returns the first line of an error message."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]

@@ -8,8 +8,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+from ..quoting import quote_error
 from .templates import check_prompt_length, render_prompt
-from .types import Completion, GenerationError, RequestRefusedError, Sampling, first_line
+from .types import Completion, GenerationError, RequestRefusedError, Sampling
 from .usage import Usage
 
 
@@ -90,12 +91,12 @@ class VLLMGenerator:
             from vllm.v1.engine.async_llm import AsyncLLM
         except ImportError as error:
             raise GenerationError(
-                f"vLLM cannot be imported ({error}): `pip install vllm`, or take another `backend`."
+                f"vLLM cannot be imported ({quote_error(error)}): `pip install vllm`, or take another `backend`."
             ) from None
         try:
             source = _served_model(model, revision)
         except Exception as error:  # files, formats, the Hub
-            raise GenerationError(f"The adapter {model!r} cannot be loaded: {first_line(error)}") from error
+            raise GenerationError(f"The adapter {model!r} cannot be loaded: {quote_error(error)}") from error
         self._adapter = source.pop("adapter")
         arguments = AsyncEngineArgs(
             **source,
@@ -115,7 +116,7 @@ class VLLMGenerator:
             # time, not 1024
             self._engine = AsyncLLM.from_engine_args(arguments, usage_context=UsageContext.LLM_CLASS)
         except Exception as error:  # files, formats, memory, drivers
-            raise GenerationError(f"vLLM cannot load {model!r}: {first_line(error)} (see its log above).") from error
+            raise GenerationError(f"vLLM cannot load {model!r}: {quote_error(error)} (see its log above).") from error
         self._tokenizer = self._engine.get_tokenizer()
         self._context = self._engine.model_config.max_model_len
 
@@ -162,7 +163,7 @@ class VLLMGenerator:
             await self._engine.collective_rpc("reload_weights", kwargs={"weights_path": model})
         except Exception as error:  # files and shapes
             raise GenerationError(
-                f"vLLM cannot go on with {model!r}: {first_line(error)} (see its log above)."
+                f"vLLM cannot go on with {model!r}: {quote_error(error)} (see its log above)."
             ) from error
         await self._engine.reset_prefix_cache()  # the cache was computed with the previous weights
         self.model, self._revision = model, None
@@ -189,10 +190,10 @@ class VLLMGenerator:
             try:
                 (output,) = [output async for output in request]
             except EngineDeadError as error:
-                raise GenerationError(f"vLLM's engine has died ({error}): see its log above.") from error
+                raise GenerationError(f"vLLM's engine has died ({quote_error(error)}): see its log above.") from error
             except (EngineGenerateError, ValueError) as error:
                 raise RequestRefusedError(
-                    f"vLLM cannot answer the request: {first_line(error.__cause__ or error)}"
+                    f"vLLM cannot answer the request: {quote_error(error.__cause__ or error)}"
                 ) from error
             answer = output.outputs[0]
             if answer.finish_reason not in ("stop", "length"):

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..hub_errors import redact
 from ..markdown import bar, cell, code_cell, fenced, render_message, section
+from ..quoting import quote_error
 from ..sequences import normalize_row
 
 
@@ -171,7 +172,7 @@ def make_dataset_card(
             section=section,
         )
     except (TemplateError, TypeError) as error:
-        raise ValueError(f"the card template {template} cannot be filled in ({error}).") from None
+        raise ValueError(f"the card template {template} cannot be filled in ({quote_error(error)}).") from None
     return DatasetCard(redact(str(card), token))
 
 

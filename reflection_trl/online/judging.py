@@ -15,6 +15,7 @@ from ..languages import Executor, get_language
 from ..languages.execution import Execute
 from ..problems import Problem
 from ..problems.judge import compare_output, judge
+from ..quoting import quote_error
 from ..sandbox import Limits, SandboxError
 from .partial import count_passed_tests
 
@@ -174,7 +175,7 @@ class AnswerJudge:
                 return outcomes
         if len(left) == len(texts):
             raise SandboxError(
-                f"The sandbox could not run any of {len(texts)} programs, so they have no reward ({error}); fix the machine, and resume "
+                f"The sandbox could not run any of {len(texts)} programs, so they have no reward ({quote_error(error)}); fix the machine, and resume "
                 f"training from its last checkpoint."
             ) from error
         logger.warning(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2.exceptions import TemplateError
 
+from ..quoting import quote_error
 from ..sequences import Block, split_blocks
 from .tokens import VISIBLE, Rendering, UnrenderableRow, check_tokenizer, tokenize
 
@@ -95,7 +96,7 @@ class ChatTemplateRenderer:
         try:
             text, contents, between = self._locate(messages)
         except TemplateError as error:
-            raise UnrenderableRow(f"the chat template refuses its turns ({error})") from None
+            raise UnrenderableRow(f"the chat template refuses its turns ({quote_error(error)})") from None
 
         last = len(messages) - 1
         if not between[last].startswith(turns.generation_prompt):
@@ -252,9 +253,11 @@ class ChatTemplateRenderer:
                 one_off = self._skeleton([*system, {"role": "user"}], add_generation_prompt=True)
             except TemplateError as error:
                 if has_system:
-                    raise UnrenderableRow(f"the chat template refuses its system turn ({error})") from None
+                    raise UnrenderableRow(
+                        f"the chat template refuses its system turn ({quote_error(error)})"
+                    ) from None
                 raise ValueError(
-                    f"The chat template of '{self.tokenizer.name_or_path}' refuses plain user and assistant turns ({error}); "
+                    f"The chat template of '{self.tokenizer.name_or_path}' refuses plain user and assistant turns ({quote_error(error)}); "
                     f"set `chat_template_path` to one that takes string contents and alternating turns."
                 ) from None
             if talk is None or one_off is None:
@@ -305,7 +308,7 @@ class ChatTemplateRenderer:
             alone = self._skeleton([{"role": "user"}], add_generation_prompt=True)
             both = self._skeleton([{"role": "system"}, {"role": "user"}], add_generation_prompt=True)
         except TemplateError as error:
-            raise UnrenderableRow(f"the chat template refuses its system turn ({error})") from None
+            raise UnrenderableRow(f"the chat template refuses its system turn ({quote_error(error)})") from None
         if not (alone and both and header and alone[0].endswith(header) and both[0].startswith(alone[0])):
             return messages
         system = f"{both[0].removeprefix(alone[0])}{messages[0]['content']}{both[1]}"
@@ -341,7 +344,7 @@ class ChatTemplateRenderer:
         try:
             between = self._skeleton([{"role": role} for role in roles])
         except (TemplateError, KeyError, TypeError) as error:
-            return f"refuses tool turns ({error})"
+            return f"refuses tool turns ({quote_error(error)})"
         if between is None:
             return "drops tool turns"
         turns = self._turn_delimiters(False)

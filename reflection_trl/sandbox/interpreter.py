@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from ..quoting import quote_error
 from .verdict import SandboxError
 
 
@@ -43,7 +44,7 @@ def find_interpreter(python: str | None) -> Interpreter:
         answer = subprocess.run([path, "-I", "-c", _ASK], capture_output=True, text=True, timeout=60, check=True)
         facts = json.loads(answer.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise SandboxError(f"`python` must be a Python interpreter, got {path!r} ({error}).") from None
+        raise SandboxError(f"`python` must be a Python interpreter, got {path!r} ({quote_error(error)}).") from None
     if facts["version"] < [3, 10]:
         raise SandboxError(f"`python` must be Python 3.10 or newer, got {path!r}.")
     # A path that leads through symbolic links needs both ends.

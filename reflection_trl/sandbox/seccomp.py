@@ -7,6 +7,7 @@ import errno
 import socket
 import tempfile
 
+from ..quoting import quote_error
 from .verdict import SandboxUnavailableError
 
 
@@ -116,7 +117,7 @@ def build_filter() -> bytes:
         import pyseccomp
     except (ImportError, OSError, RuntimeError) as error:
         raise SandboxUnavailableError(
-            f"The sandbox needs pyseccomp and libseccomp ({error}): run `pip install pyseccomp` and "
+            f"The sandbox needs pyseccomp and libseccomp ({quote_error(error)}): run `pip install pyseccomp` and "
             "`apt-get install libseccomp2`."
         ) from error
     deny, absent = pyseccomp.ERRNO(errno.EPERM), pyseccomp.ERRNO(errno.ENOSYS)

@@ -17,6 +17,7 @@ from transformers.integrations import is_fsdp_enabled
 from transformers.modeling_utils import is_local_dist_rank_0
 from transformers.utils import logging
 
+from ..quoting import quote_error
 from .attention import UnsupportedAttentionError, padding_reason, prepare_attention
 from .forward import LossInputs
 from .inputs import model_inputs
@@ -180,7 +181,7 @@ class _Trial:
         except (torch.OutOfMemoryError, UnsupportedAttentionError):
             raise
         except Exception as error:
-            return f"its forward pass fails on a packed batch ({_first_line(error)})"
+            return f"its forward pass fails on a packed batch ({_named(error)})"
         try:
             padded = self._states(pad(sequences), sequences)
         except Exception as error:
@@ -229,7 +230,7 @@ class _Trial:
 
     def _failure(self, what: str, error: Exception) -> ValueError:
         return ValueError(
-            f"{self.name} fails on {what} ({_first_line(error)}); load it with another `attn_implementation`, such as 'sdpa' or 'eager', "
+            f"{self.name} fails on {what} ({_named(error)}); load it with another `attn_implementation`, such as 'sdpa' or 'eager', "
             f"or use another model."
         )
 
@@ -282,6 +283,5 @@ def _undisturbed(model: PreTrainedModel) -> Iterator[None]:
         yield
 
 
-def _first_line(error: Exception) -> str:
-    line = next(iter(str(error).splitlines()), "")
-    return f"{type(error).__name__}: {line[:120]}".removesuffix(": ")
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {quote_error(error, 120)}" if str(error).strip() else type(error).__name__

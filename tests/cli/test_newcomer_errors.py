@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 import yaml
 from conftest import reflection_row, tiny_config
+from datasets.exceptions import DatasetNotFoundError
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from reflection_trl import ReflectionDistillConfig, ReflectionDistillTrainer
@@ -90,6 +92,8 @@ def said(run, argv, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert [line.startswith("error: ") for line in lines].count(True) == 1
     assert lines[-1].startswith("error: ")  # what stands before are bars of progress
+    # The end of a sentence of another library within ours
+    assert not re.search(r"(?<!\.)\.[.:;,](?!\.)|[.:;]\)[.:;]", lines[-1])
     return lines[-1]
 
 
@@ -119,6 +123,7 @@ TRAINING = {
         "'/gone/base', which does not exist here; put that model back",
     ),
     "no network": (["--model_name_or_path", "me/mine"], "Check the name and the connection"),
+    "no dataset": (["--dataset_name", "me/rows"], ". Check the name and the connection"),
     "git-lfs": (["--model_name_or_path", "lfs"], "the weights of 'lfs' are damaged or a pointer of git-lfs"),
     "no template": (["--model_name_or_path", "untemplated"], "has no chat template; use an instruct model"),
     "no such template": (["--chat_template_path", "none.jinja"], "the chat template 'none.jinja' does not exist"),
@@ -165,6 +170,18 @@ def test_training_says_what_to_do(case, files, capsys):
     line = said(train.main, argv, capsys)
     assert expected.replace("{folder}", os.getcwd()) in line
     assert contents(files) == before
+
+
+def test_a_dataset_that_the_hub_does_not_have(files, monkeypatch, capsys):
+    """The sentence of `datasets` ends in a full stop, and ours goes on."""
+    sentence = "Dataset 'me/rows' doesn't exist on the Hub or cannot be accessed."
+
+    def load_dataset(*args, **kwargs):
+        raise DatasetNotFoundError(sentence)
+
+    monkeypatch.setattr("reflection_trl.cli.train_data.load_dataset", load_dataset)
+    line = said(train.main, ["--config", "train.yaml", "--dataset_name", "me/rows"], capsys)
+    assert f"cannot be loaded: {sentence} {command_line.HUB_FIX}" in line
 
 
 def test_tracker_that_is_not_installed_is_told_before_the_model_is_loaded(monkeypatch, capsys):

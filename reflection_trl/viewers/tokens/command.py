@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ...files.model_folder import check_exists
 from ...files.rows import RowsError, read_rows
+from ...quoting import quote_error
 from ...sequences import BLOCK_TYPES
 from ..page import printable
 from .html import render_html
@@ -113,7 +114,7 @@ def load_renderer(args: argparse.Namespace) -> tuple["ChatTemplateRenderer | Blo
         check_exists("folder", args.tokenizer)
         tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
     except (OSError, ValueError) as error:
-        raise RowsError(f"The tokenizer '{args.tokenizer}' cannot be loaded: {_first_line(error)}.") from None
+        raise RowsError(f"The tokenizer '{args.tokenizer}' cannot be loaded: {quote_error(error)}.") from None
     name = Path(args.tokenizer).name if Path(args.tokenizer).is_dir() else args.tokenizer
     try:
         if args.rendering == "block-token":
@@ -137,11 +138,7 @@ def _read_template(path: str) -> str | None:
             return Path(path).read_text(encoding="utf-8")
         return AutoTokenizer.from_pretrained(path).chat_template
     except (OSError, ValueError) as error:
-        raise RowsError(f"The chat template '{path}' cannot be loaded: {_first_line(error)}.") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
+        raise RowsError(f"The chat template '{path}' cannot be loaded: {quote_error(error)}.") from None
 
 
 class CommandLine(argparse.ArgumentParser):
