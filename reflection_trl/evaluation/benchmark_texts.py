@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from ..files.rows import open_rows
+from ..row_forms import read_row
 from .benchmarks import find_benchmark
 
 
@@ -26,7 +27,7 @@ def benchmark_texts(names: Iterable[str]) -> dict[str, list[str]]:
         `dict[str, list[str]]`: The texts of each task, by its name.
 
     Raises:
-        ValueError: If a benchmark is neither on this machine nor to be had from the network.
+        ValueError: If a benchmark is neither on this machine nor to be had from the network, or a row has no prompt.
     """
     if isinstance(names, str):
         raise ValueError(f"Benchmarks are given as a list of names, got the text {names!r}.")
@@ -52,8 +53,13 @@ def _data_set_texts(source: str) -> dict[str, list[str]]:
                 f"`{_PROMPTS[-1]}`, only {', '.join(row)}."
             )
         name = next((str(row[column]) for column in _NAMES if row.get(column) is not None), f"{title}/{index}")
+        prompts = [prompt]
+        if not isinstance(prompt, str):  # a conversation, as TRL has it
+            prompts = [
+                turn["content"] for turn in read_row({"messages": prompt}, f"row {index} of {title}")["messages"]
+            ]
         solutions = [row[column] for column in _SOLUTIONS if row.get(column)]
-        texts.setdefault(name, []).extend([prompt, *solutions])
+        texts.setdefault(name, []).extend([*prompts, *solutions])
     if not texts:
         raise ValueError(f"The benchmark {title!r} has no rows.")
     return texts

@@ -21,7 +21,7 @@ def find_contamination(
 
     Args:
         source (`str`, `Dataset` or an iterable of `dict`):
-            A data set on the Hub, files, or rows, with `messages`.
+            A data set on the Hub, files, or rows, in any form of [`~reflection_trl.row_forms`].
         benchmarks (`Iterable[str]`):
             Such as `"humaneval"`, `"multipl-e:java"`, whose tasks are HumanEval's, and `"problems:FILE"`.
 
@@ -30,7 +30,7 @@ def find_contamination(
         and `found`: of the first ones, task, row (from 0) and the words in common.
 
     Raises:
-        ValueError: If the source cannot be read, or a row has no messages.
+        ValueError: If the source cannot be read, or a row is none that training reads.
     """
     names = sorted(set(benchmarks))
     files = benchmark_files or {}
@@ -82,8 +82,6 @@ def contamination_sentence(contamination: dict[str, Any]) -> str:
 
 def _texts(row: Any, where: str) -> list[str]:
     """The pieces of a row that belong together: each block of each message."""
-    if not isinstance(row, dict) or not row.get("messages"):
-        raise ValueError(f"{where} has no `messages`: give a training data set of conversations.")
     return [
         message["content"][block.start : block.end]
         for message in normalize_row(row, where)["messages"]

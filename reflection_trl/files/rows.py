@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ..quoting import list_names, quote, quote_error
+from ..row_forms import ROWS_NEED, find_form
 from .model_folder import is_path
 
 
@@ -97,7 +98,7 @@ def read_rows(
             Configuration of a dataset that has several.
 
     Returns:
-        `list[dict]`: At least one row, with `messages` and `type`.
+        `list[dict]`: At least one row. The first one has the columns of a form of [`~reflection_trl.row_forms`].
 
     Raises:
         RowsError: If there is no such file, dataset, split or row, or the columns are missing.
@@ -113,12 +114,8 @@ def read_rows(
         raise RowsError(
             f"{source!r} contains values that are not objects; a row is an object with `messages` and `type`."
         )
-    missing = [column for column in ("messages", "type") if column not in rows[0]]
-    if missing:
-        raise RowsError(
-            f"{source!r} has no column {' and no column '.join(f'`{c}`' for c in missing)}, only {', '.join(rows[0]) or 'none'}; "
-            f"rows need `messages` and `type` ('reflection', or 'generation' for plain instruction rows)."
-        )
+    if find_form(rows[0]) is None:
+        raise RowsError(f"{source!r} has no column `messages`, only {list_names(rows[0]) or 'none'}; {ROWS_NEED}.")
     return rows
 
 

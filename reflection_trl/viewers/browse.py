@@ -8,6 +8,7 @@ Heavy modules are imported where they are needed, so that `--help` is instant.
 """
 
 import argparse
+import contextlib
 import json
 import random
 import re
@@ -19,6 +20,7 @@ from typing import Any
 
 from ..fences import read_fence
 from ..files.rows import RowsError, read_rows
+from ..row_forms import read_row
 from ..sequences import normalize_row, split_blocks
 from .page import fill_page
 from .tokens.command import CommandLine
@@ -68,8 +70,8 @@ row. The page is one file that needs no network; open it, or send it to a collea
 
 DATASET is a .jsonl, .json or .parquet file, a dataset id, a folder with a saved dataset, or the output folder of
 `reflection-trl build`, for which rejected rollouts are shown with the reason, or of `reflection-trl online`, whose
-rollouts are shown with their test output. Rows may be in the form of this package or in the published one with typed
-blocks.
+rollouts are shown with their test output. Rows may have any form that training
+reads: `messages`, `prompt` and `completion`, or `conversations`.
 """
 
 EPILOG = f"""\
@@ -99,7 +101,7 @@ def page_row(row: dict[str, Any], key: str, status: str | None = None) -> dict[s
 
     Args:
         row (`dict`):
-            Row with `messages` and `type`, in either form. Other columns are shown unchanged.
+            Row in any form of [`~reflection_trl.row_forms`]. Other columns are shown unchanged.
         key (`str`):
             Key of the row in links.
         status (`str`, *optional*):
@@ -115,7 +117,7 @@ def page_row(row: dict[str, Any], key: str, status: str | None = None) -> dict[s
         row = normalize_row(row, "row")
     except ValueError as error:
         problem = str(error).removeprefix("row: ")
-        row = row | {"messages": _readable(row.get("messages"))}
+        row = _unchecked(row)
     blocks = list(_blocks(row))
     runs = [block for block in blocks if block["label"] == "execution"]
     for block, feedback in zip(runs, _feedback(row, runs), strict=True):
@@ -189,6 +191,13 @@ def _share(rate: Any) -> str | None:
     return f"{rate:.0%}" if isinstance(rate, (int, float)) else None
 
 
+def _unchecked(row: dict[str, Any]) -> dict[str, Any]:
+    """Returns an invalid row with the readable parts of its messages, in any form."""
+    with contextlib.suppress(ValueError):
+        row = read_row(row)
+    return row | {"messages": _readable(row.get("messages"))}
+
+
 def _readable(messages: Any) -> list[dict[str, str]]:
     """Returns the readable parts of invalid messages."""
     if not isinstance(messages, list):
@@ -245,9 +254,17 @@ def _language(blocks: Iterable[dict[str, Any]]) -> str:
 
 
 def _title(row: dict[str, Any], blocks: Sequence[dict[str, Any]]) -> str:
+    """The request; of a rejected row, which need not have one, its problem and the reason."""
     requests = [block["text"] for block in blocks if block["label"] in ("request", "instruction")]
     text = " ".join((requests[-1] if requests else _text(row.get("problem_id")))[: 4 * _LONGEST_TITLE].split())
-    return text if len(text) <= _LONGEST_TITLE else text[: _LONGEST_TITLE - 1] + "…"
+    reason = ""
+    if row.get("rejection"):
+        # The instruction of a sequence begins with the same words in every row
+        sample = f" (sample {row['sample']})" if row.get("sample") not in (None, "") else ""
+        text = " ".join(_text(row["problem_id"]).split()) + sample if row.get("problem_id") else text
+        reason = f" · {_text(row['rejection']).replace('_', ' ')}"[: _LONGEST_TITLE // 2]
+    most = _LONGEST_TITLE - len(reason)
+    return (text if len(text) <= most else text[: most - 1] + "…") + reason
 
 
 def _list(value: Any) -> list[Any]:

@@ -24,6 +24,7 @@ from reflection_trl.cli import (
     prepare_paper_data,
     train,
 )
+from reflection_trl.files.rows import HUB_FIX
 from reflection_trl.files.run_folder import RunError, RunFolder
 
 
@@ -179,9 +180,9 @@ def test_a_dataset_that_the_hub_does_not_have(files, monkeypatch, capsys):
     def load_dataset(*args, **kwargs):
         raise DatasetNotFoundError(sentence)
 
-    monkeypatch.setattr("reflection_trl.cli.train_data.load_dataset", load_dataset)
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
     line = said(train.main, ["--config", "train.yaml", "--dataset_name", "me/rows"], capsys)
-    assert f"cannot be loaded: {sentence} {command_line.HUB_FIX}" in line
+    assert f"'me/rows' cannot be read: {sentence} {HUB_FIX}" in line
 
 
 def test_tracker_that_is_not_installed_is_told_before_the_model_is_loaded(monkeypatch, capsys):

@@ -23,6 +23,10 @@ def test_a_file_is_a_benchmark(tmp_path):
     file = tmp_path / "humaneval-rs.jsonl"
     file.write_text(json.dumps({"name": "HumanEval_7_closest", "prompt": PROMPT, "tests": "}"}) + "\n")
     assert benchmark_texts([str(file)]) == {"HumanEval_7_closest": [PROMPT]}
+    turns = tmp_path / "turns.jsonl"
+    turns.write_text(json.dumps({"name": "one", "prompt": [{"role": "user", "content": PROMPT}]}) + "\n")
+    assert benchmark_texts([str(turns)]) == {"one": [PROMPT]}
+    turns.unlink()
     assert benchmark_texts([str(tmp_path / "*.jsonl"), str(file)]) == {"HumanEval_7_closest": [PROMPT]}
 
 

@@ -278,8 +278,37 @@ def test_rows_that_give_a_task_away_are_found():
     assert (found["found"][0]["task"], found["found"][0]["row"]) == ("HumanEval/0", 1)
     assert "1 of the 2 rows" in contamination_sentence(found)
     assert contamination_sentence(find_contamination([clean], ["mbpp"])).startswith("None of the 1 rows")
-    with pytest.raises(ValueError, match="row 1 of the given rows has no `messages`"):
+    with pytest.raises(ValueError, match="row 1 of the given rows: `messages` is missing or empty"):
         find_contamination([clean, {"text": "x"}], ["humaneval"])
+
+
+@pytest.mark.usefixtures("small_benchmarks")
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda user, answer: {
+            "messages": [{"role": "user", "content": user}, {"role": "assistant", "content": answer}]
+        },
+        lambda user, answer: {"prompt": user, "completion": answer},
+        lambda user, answer: {"conversations": [{"from": "human", "value": user}, {"from": "gpt", "value": answer}]},
+        lambda user, answer: {
+            "messages": json.dumps([{"role": "user", "content": user}, {"role": "assistant", "content": answer}]),
+            "type": "generation",
+        },
+        lambda user, answer: {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "content": user}]},
+                {"role": "assistant", "content": [{"type": "text", "content": answer}]},
+            ]
+        },
+    ],
+)
+@pytest.mark.parametrize("place", ["prompt", "answer"])
+def test_contamination_is_found_in_every_form_of_rows(form, place):
+    task = json.loads((DATA / "humaneval.jsonl").read_text().splitlines()[0])["prompt"]
+    row = form(task, "No.") if place == "prompt" else form("Add.", task)
+    found = find_contamination([form("Add.", "No."), row], ["humaneval"])
+    assert (found["contaminated_rows"], found["found"][0]["task"], found["found"][0]["row"]) == (1, "HumanEval/0", 1)
 
 
 def test_rows_that_give_a_problem_of_ones_own_away_are_found(tmp_path):

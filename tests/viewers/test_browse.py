@@ -156,6 +156,46 @@ def test_every_column_of_the_builder_is_shown_somewhere():
     assert set(row) - told <= {"messages", "feedback", "repaired"}
 
 
+def test_titles_of_rejected_rows_tell_them_apart():
+    """Their last turn of the user may be the instruction, which begins alike in all rows of a build."""
+    rows = [built_row(number, ("assertion",), rejection="rounds_exhausted") for number in range(3)]
+    rows.append(rows[2] | {"sample": 1, "rejection": "wrong_assert"})
+    for row in rows:
+        row["messages"] = [{"role": "user", "content": "Reflect. " * 60 + row["problem_id"]}]
+    assert [browse.page_row(row, "0")["title"] for row in rows] == [
+        "problem/0 (sample 0) · rounds exhausted",
+        "problem/1 (sample 0) · rounds exhausted",
+        "problem/2 (sample 0) · rounds exhausted",
+        "problem/2 (sample 1) · wrong assert",
+    ]
+    named = browse.page_row(rows[0] | {"problem_id": "x " * 100}, "0")["title"]
+    assert len(named) == 90 and named.endswith("… · rounds exhausted")
+    nameless = browse.page_row(rows[0] | {"problem_id": None}, "0")["title"]
+    assert nameless.startswith("Reflect.") and nameless.endswith(" · rounds exhausted")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "Add.", "completion": "```python\n1 + 1\n```"},
+        {"conversations": [{"from": "human", "value": "Add."}, {"from": "gpt", "value": "```python\n1 + 1\n```"}]},
+        {"messages": [{"role": "user", "content": "Add."}, {"role": "assistant", "content": "```python\n1 + 1\n```"}]},
+    ],
+)
+def test_every_form_of_rows_is_shown(row, tmp_path, capsys):
+    code, printed = main(capsys, write_rows(tmp_path / "rows.jsonl", [row]), "--output", tmp_path / "page.html")
+    assert (code, printed.err) == (0, "")
+    (shown,) = data_of(tmp_path / "page.html")["rows"]
+    assert (shown["title"], [block["text"] for block in shown["blocks"]]) == ("Add.", ["Add.", "1 + 1"])
+    assert shown["facets"]["type"] == ["generation"] and "problem" not in shown and shown["more"] == {}
+
+
+def test_a_row_that_training_refuses_is_shown_in_its_form():
+    row = {"conversations": [{"from": "gpt", "value": "First."}, {"from": "human", "value": "Second."}]}
+    shown = browse.page_row(row, "0")
+    assert [block["text"] for block in shown["blocks"]] == ["First.", "Second."] and shown["problem"]
+
+
 @pytest.mark.parametrize(
     ("kinds", "outcome"),
     [
@@ -386,7 +426,7 @@ def test_page_shows_rows_failures_first(browser, build, tmp_path, capsys):
     assert browser.count(".item") == 5
     # Rejected, then the one with most failures, then the others as they come
     first, *others = titles(browser)
-    assert first.startswith("Task 3")
+    assert first == "problem/3 (sample 0) · rounds exhausted"
     assert [title.rstrip(".").split()[-1] for title in others] == ["1", "2", "0", "4"]
     assert "rounds exhausted. No program passed in 1 round." in browser.text(".note")
     browser.press("ArrowRight")

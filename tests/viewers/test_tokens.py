@@ -413,7 +413,9 @@ def test_errors_of_sources(tmp_path, capsys):
     assert "there is no such file or folder" in fail(capsys, tmp_path / "none.jsonl")
     path = tmp_path / "rows.jsonl"
     path.write_text('{"prompt": "a", "answer": "b"}\n')
-    assert "has no column `messages` and no column `type`, only prompt, answer" in fail(capsys, path)
+    assert "has no column `messages`, only prompt, answer; rows need `messages`" in fail(capsys, path)
+    path.write_text('{"prompt": "a", "completion": "b"}\n')  # a form that is read
+    assert show.main([str(path)]) == 0 and "generation" in capsys.readouterr().out
     path.write_text("[1, 2]\n")
     assert "values that are not objects" in fail(capsys, path)
     path.write_text("not JSON\n")
