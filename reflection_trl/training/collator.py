@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from transformers import DataCollator
 
-from .masking import failed_attempts
+from .masking import failed_tokens
 from .packing import Row
 
 
@@ -71,9 +71,7 @@ class DataCollatorForReflectionDistillation:
 
 
 def _without_failed_attempts(row: Row) -> Row:
-    # Block 0 is the reflection instruction, -1 are tokens that are always visible
-    failed = np.concatenate([[False], failed_attempts(row.block_types), [False]])[row.block_ids]
-    return dataclasses.replace(row, loss_mask=row.loss_mask & ~failed)
+    return dataclasses.replace(row, loss_mask=row.loss_mask & ~failed_tokens(row.block_ids, row.block_types))
 
 
 def _row(example: dict[str, Any]) -> Row:

@@ -164,6 +164,23 @@ def failed_attempts(block_types: np.ndarray) -> np.ndarray:
     return ~is_execution & np.isin(turn, turns_with_code) & (turn < turns_with_code[-1])
 
 
+def failed_tokens(block_ids: np.ndarray, block_types: np.ndarray) -> np.ndarray:
+    """
+    Which tokens of a row belong to attempts that failed.
+
+    Args:
+        block_ids (`np.ndarray` of shape `(length,)`):
+            Of each token: its block as a number from 1, 0 for the reflection instruction, -1 for whatever is always visible.
+        block_types (`np.ndarray` of shape `(n,)`):
+            Of each block: its type, as an index into `BLOCK_TYPES`.
+
+    Returns:
+        `np.ndarray` of bool, shape `(length,)`
+    """
+    # Index 0 is the reflection instruction, index -1, the last, whatever is always visible
+    return np.concatenate([[False], failed_attempts(block_types), [False]])[block_ids]
+
+
 def row_generator(seed: int, step: int, row: int) -> np.random.Generator:
     """
     Returns the random generator of one row in one optimizer step: the same in every process, worker and resumed run.

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import generation_row, make_tokenizer, reflection_row
 
+from reflection_trl import DataCollatorForReflectionDistillation
 from reflection_trl.rendering import ChatTemplateRenderer
 from reflection_trl.sequences import BLOCK_TYPES, to_typed_blocks
 from reflection_trl.training.config import EXECUTION_ROLES, RENDERINGS
@@ -343,6 +344,32 @@ def test_page_says_what_is_trained_on(data, model, tokenizer, tmp_path, capsys):
         assert "".join(text for _, text in page.rows[row_id]) == tokenizer.decode(columns["input_ids"])
     labels = [names[1] for row, names in page.sections if row == 0]
     assert labels[:4] == ["prefix", "instruction", "text", "code"] and labels[-2:] == ["re-answer", "answer"]
+
+
+@pytest.mark.parametrize("setting", ["true", "false"])
+def test_failed_attempts_are_shown_as_training_takes_them(data, model, tokenizer, tmp_path, setting, capsys):
+    """The trained tokens of the page are the loss mask of the collator with the same setting."""
+    out = tmp_path / "page.html"
+    run(capsys, data, "--rows", 3, "--tokenizer", model, "--html", out, "--train_on_failed_attempts", setting)
+    collate = DataCollatorForReflectionDistillation(train_on_failed_attempts=setting == "true")
+    renderer = ChatTemplateRenderer(tokenizer)
+    rows = collate([{**renderer.tokenize(row), "row_id": index} for index, row in enumerate(ROWS)])["rows"]
+    shown = [np.array(row["trained"]) > 0 for row in Page(out.read_text()).data["rows"]]
+    for index, (trained, row) in enumerate(zip(shown, rows, strict=True)):
+        assert trained[1:].tolist() == row.loss_mask[1:].tolist(), index
+    everything = renderer.tokenize(ROWS[2])["loss_mask"]
+    assert (int(shown[2].sum()) == sum(everything)) == (setting == "true") and shown[2].any()
+    # Text and code of the first two of three attempts
+    assert out.read_text().count("failed attempt, not trained on") == (0 if setting == "true" else 2 + 4)
+
+
+def test_failed_attempts_in_the_terminal(data, capsys):
+    everything = run(capsys, data, "--row", 2, "--rate", 0)
+    assert [marks for _, marks, text in marked(everything, "code") if "return" in text] == ["T", "T", "T"]
+    lines = run(capsys, data, "--row", 2, "--rate", 0, "--train_on_failed_attempts", "false")
+    assert [marks for _, marks, text in marked(lines, "code") if "return" in text] == ["", "", "T"]
+    assert "-- 2 code, 62 characters, failed attempt, not trained on, seen; hidden from" in lines
+    assert "failed attempt" not in everything
 
 
 def test_page_is_self_contained_and_safe(tmp_path, capsys):

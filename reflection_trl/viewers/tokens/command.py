@@ -251,6 +251,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     masks.add_argument("--seed", type=_count, default=0, metavar="N", help="Seed of random masks (default: 0).")
     masks.add_argument("--step", type=_count, default=0, metavar="N", help="Completed optimizer steps (default: 0).")
+    masks.add_argument(
+        "--train_on_failed_attempts",
+        choices=("true", "false"),
+        default="true",
+        help="Whether the loss covers failed attempts, which are all but a row's last one (default: true).",
+    )
     output = parser.add_argument_group("output")
     output.add_argument("--html", metavar="OUT.html", help="Write a self-contained page instead of printing.")
     output.add_argument(
@@ -320,7 +326,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(
             f"argument --order: {' '.join(args.order)} names a type twice; name execution, text and code once each."
         )
-    masks = Masks(args.strategy, tuple(args.order), args.seed, args.step, args.rate)
+    on_failed = args.train_on_failed_attempts == "true"
+    masks = Masks(args.strategy, tuple(args.order), args.seed, args.step, args.rate, on_failed)
     try:
         views, how = _make_views(args, masks)
         _write(views, masks, how, args)

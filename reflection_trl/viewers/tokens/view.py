@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...row_forms import FORMS
 from ...sequences import BLOCK_TYPES, normalize_row
 
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from ...rendering import BlockTokenRenderer, ChatTemplateRenderer, Rendering
+
+_ROW_COLUMNS = {"type", *(column for form in FORMS for column in form)}
 
 # Ends a turn if no tokenizer is given
 END_MARK = "∎"
@@ -30,12 +33,15 @@ class Section:
             Index of its first piece.
         end (`int`):
             Index after its last piece.
+        context_only (`bool`, *optional*, defaults to `False`):
+            Whether it belongs to a failed attempt that is not trained on.
     """
 
     label: str
     number: int
     start: int
     end: int
+    context_only: bool = False
 
     @property
     def title(self) -> str:
@@ -144,7 +150,7 @@ class View:
 @dataclass
 class Masks:
     """
-    Settings that determine what is hidden; see [`~reflection_trl.training.masking.hidden_tokens`].
+    Settings that determine what is hidden and trained on; see [`~reflection_trl.training.masking.hidden_tokens`].
 
     Args:
         strategies (`list[str]`):
@@ -157,6 +163,8 @@ class Masks:
             Completed optimizer steps.
         rate (`float`):
             Mask rate to show.
+        train_on_failed_attempts (`bool`, *optional*, defaults to `True`):
+            Whether failed attempts are trained on; see [`~reflection_trl.ReflectionDistillConfig`].
     """
 
     strategies: list[str]
@@ -164,6 +172,7 @@ class Masks:
     seed: int
     step: int
     rate: float
+    train_on_failed_attempts: bool = True
 
     @property
     def grid(self) -> list[float]:
@@ -176,6 +185,28 @@ class Masks:
         words = [f"{s} ({', '.join(self.order)})" if s == "block-type" else s for s in self.strategies]
         drawn = len(words) > 1 or words[0].startswith("random")
         return " or ".join(words) + f", seed {self.seed}, step {self.step}" * drawn
+
+    def apply_to_loss(self, columns: dict[str, Any]) -> tuple[dict[str, Any], "np.ndarray"]:
+        """
+        Leaves failed attempts out of the loss mask where training does.
+
+        Args:
+            columns (`dict`):
+                Result of [`~reflection_trl.rendering.tokenize`].
+
+        Returns:
+            `tuple`: The columns with their `loss_mask`, and an array of bool which is True for blocks that are left out.
+        """
+        import numpy as np
+
+        from ...training.masking import failed_attempts, failed_tokens
+
+        block_types = np.asarray(columns["block_types"], dtype=np.int64)
+        if self.train_on_failed_attempts:
+            return columns, np.zeros(len(block_types), dtype=bool)
+        left_out = failed_tokens(np.asarray(columns["block_ids"], dtype=np.int64), block_types)
+        loss_mask = np.asarray(columns["loss_mask"], dtype=np.int64) * ~left_out
+        return {**columns, "loss_mask": loss_mask.tolist()}, failed_attempts(block_types)
 
     def hidden(self, columns: dict[str, Any], row_id: int, rate: float) -> "np.ndarray":
         """
@@ -246,7 +277,7 @@ def make_view(
 
     Args:
         row (`dict`):
-            Row with `messages` and `type`, in either form.
+            Row in any form of [`~reflection_trl.row_forms`].
         row_id (`int`):
             Index of the row in its dataset.
         renderer ([`~reflection_trl.rendering.ChatTemplateRenderer`] or [`~reflection_trl.rendering.BlockTokenRenderer`]):
@@ -262,7 +293,7 @@ def make_view(
     labels = {
         name: value
         for name, value in row.items()
-        if name not in ("messages", "type") and isinstance(value, str) and 0 < len(value) <= 40 and "\n" not in value
+        if name not in _ROW_COLUMNS and isinstance(value, str) and 0 < len(value) <= 40 and "\n" not in value
     }
     try:
         row = normalize_row(row, f"row {row_id}")
@@ -274,6 +305,8 @@ def make_view(
     changes, hidden_from = _changes(columns, row_id, masks)
     tokens = _tokens(rendering, renderer.tokenizer, columns, hidden_from, by_characters)
     pieces, sections = _group(tokens, columns, merge=by_characters)
+    for section in sections:
+        section.context_only = bool(section.number and left_out[section.number - 1])
     return View(row_id, row["type"], unit, pieces, sections, changes, labels)
 
 
@@ -365,6 +398,8 @@ def section_facts(view: View, section: Section, level: int) -> list[str]:
     trained = view.size(trained=1, section=section)
     if trained:
         facts.append(f"{trained:,} trained on")
+    elif section.context_only:
+        facts.append("failed attempt, not trained on")
     if view.row_type == "reflection":
         facts.append(visibility(view, section, level))
     return facts
