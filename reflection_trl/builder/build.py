@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -19,6 +20,7 @@ from ..coroutines import run_coroutine
 from ..files.run_folder import RunError, RunFolder, SessionUsage, write_json
 from ..files.work_queue import WorkQueue
 from ..generation import Generate, GenerationArguments, open_generator, with_served_name
+from ..generation.retries import describe_retries
 from ..languages import Executor, get_language
 from ..languages.execution import Execute
 from ..problems import Problem, load_problems, write_problems
@@ -342,7 +344,8 @@ async def run_build(
                         raise ValueError("No model specified: pass `generation`, or a generator as `generate`.")
                     folder.check_weights(generation.model, generation.weights)
                     generate = await stack.enter_async_context(open_generator(generation))
-                show = Progress(folder, build.keys, session, price) if bar and process == 0 else None
+                retries = functools.partial(describe_retries, generate)
+                show = Progress(folder, build.keys, session, price, retries) if bar and process == 0 else None
                 await stack.enter_async_context(_watched(folder, session, show))
                 settings, made = build.settings, False
                 while not made:

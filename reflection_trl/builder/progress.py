@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ..files.run_folder import RunFolder, SessionUsage
@@ -28,6 +28,8 @@ class Progress:
             SessionUsage of this process.
         price (`float`, *optional*):
             Price per million tokens; adds the cost of this session.
+        retries (`Callable`, *optional*):
+            Returns which requests are being repeated and until when, or an empty text.
     """
 
     def __init__(
@@ -36,12 +38,14 @@ class Progress:
         wanted: Collection[tuple[str, int]],
         session: SessionUsage,
         price: float | None = None,
+        retries: Callable[[], str] = str,
     ):
         from tqdm.auto import tqdm
 
         self._folder = folder
         self._session = session
         self._price = price
+        self._retries = retries
         self._left = set(wanted)
         self._counts: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
@@ -84,7 +88,9 @@ class Progress:
             sum(getattr(one, name) for one in at_work) for name in ("prompt_tokens", "completion_tokens", "runs")
         )
         seconds = max(time.time() - self._session.began, 1e-9)
+        # First, since it says why nothing moves
         parts = [
+            self._retries(),
             f"accepted {self._counts['accepted']:,} ({self._counts['repaired']:,} repaired) rejected {self._counts['rejected']:,}",
             f"{written / seconds:,.0f} tokens/s {runs / seconds:,.0f} runs/s",
         ]

@@ -10,12 +10,13 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..coroutines import run_coroutine
 from ..files.run_folder import RunFolder
 from ..files.work_queue import WorkQueue
 from ..generation import GenerationArguments, Sampling, open_generator, with_served_name
+from ..generation.retries import show_retries
 from ..generation.types import Generate
 from ..languages import Executor
 from ..languages.execution import Execute
@@ -26,6 +27,10 @@ from .prompts import MAX_TOKENS, check_style, needs_chat_template
 from .results import EvaluationRun, Score
 from .samples import benchmark_of, read_samples, write_samples
 from .tasks import Sample, Task
+
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 _POLL_SECONDS = 2.0
@@ -272,11 +277,13 @@ async def _draw_all(
         opened = generate if generate is not None else await stack.enter_async_context(open_generator(generation))
         for name, draws in left.items():
             total, keys = len(tasks[name]) * settings.samples, [(task.id, sample) for task, sample in draws]
-            with _bar(f"{name}: answers", total, total - len(draws), bar) as report:
-                queue = WorkQueue(keys, folders[name], processes, learn=lambda key, result, report=report: report())  # type: ignore[misc]
-                await draw_answers(
-                    draws, opened, settings.prompt, settings.sampling, folders[name], in_flight, report, queue
-                )
+            with _bar(f"{name}: answers", total, total - len(draws), bar) as shown:
+                report = _advance(shown)
+                queue = WorkQueue(keys, folders[name], processes, learn=report)
+                async with show_retries(shown, opened):
+                    await draw_answers(
+                        draws, opened, settings.prompt, settings.sampling, folders[name], in_flight, report, queue
+                    )
 
 
 @contextmanager
@@ -323,8 +330,8 @@ def _judge_all(
         folder = output_dir / _folder_name(benchmark)
         folder.mkdir(parents=True, exist_ok=True)
         write_samples(folder / "samples.jsonl", answers)
-        with _bar(f"{benchmark}: judged", len(answers), 0, bar) as report:
-            judging = Judging(folder, _executors(settings), settings.workers, settings.unsandboxed, report)
+        with _bar(f"{benchmark}: judged", len(answers), 0, bar) as shown:
+            judging = Judging(folder, _executors(settings), settings.workers, settings.unsandboxed, _advance(shown))
             scores += get_benchmark(benchmark).judge(tasks[benchmark], answers, judging)
     return scores
 
@@ -472,17 +479,20 @@ def _commit(generation: GenerationArguments) -> str | None:
     return Path(config).parent.name  # the cache keeps each commit in a folder of its name
 
 
-@contextmanager
-def _bar(title: str, total: int, done: int, shown: bool) -> Iterator[Callable[..., None]]:
-    """A progress bar with rate and remaining time, and what moves it on by one, whatever it is told."""
+def _bar(title: str, total: int, done: int, shown: bool) -> "tqdm":
+    """A progress bar with rate and remaining time."""
     from tqdm.auto import tqdm
 
-    with tqdm(desc=title, total=total, initial=done, unit="answer", dynamic_ncols=True, disable=not shown) as bar:
+    return tqdm(desc=title, total=total, initial=done, unit="answer", dynamic_ncols=True, disable=not shown)
 
-        def advance(*_: Any) -> None:
-            bar.update()
 
-        yield advance
+def _advance(bar: "tqdm") -> Callable[..., None]:
+    """Moves a bar on by one, whatever it is called with."""
+
+    def advance(*_: Any) -> None:
+        bar.update()
+
+    return advance
 
 
 def _versions() -> dict[str, str]:

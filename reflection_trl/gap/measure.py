@@ -12,6 +12,7 @@ from ..coroutines import run_coroutine
 from ..files.rows import read_rows
 from ..files.run_folder import RunFolder, write_json
 from ..generation import Generate, GenerationArguments, open_generator
+from ..generation.retries import show_retries
 from ..languages import Executor
 from ..languages.execution import Execute
 from ..sequences import normalize_row
@@ -125,7 +126,8 @@ async def _draw(
         if execute is None:
             execute = await stack.enter_async_context(Executor(languages=languages))
         with tqdm(total=len(tasks), initial=made, unit="answer", disable=not progress) as bar:
-            await draw_all(tasks, generate, execute, settings, folder, in_flight, bar.update)
+            async with show_retries(bar, generate):
+                await draw_all(tasks, generate, execute, settings, folder, in_flight, bar.update)
 
 
 def _fingerprint(

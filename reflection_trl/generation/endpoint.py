@@ -43,11 +43,24 @@ _T = TypeVar("_T")
 class _FailedAttempt(Exception):
     """Raised by an attempt that may succeed when it is repeated."""
 
-    def __init__(self, said: str, attempts: int = ATTEMPTS, pause: float | None = None, crowded: bool = False):
+    def __init__(
+        self,
+        said: str,
+        attempts: int = ATTEMPTS,
+        pause: float | None = None,
+        crowded: bool = False,
+        seconds: float = 0.0,
+    ):
         super().__init__(said)
         self.attempts = attempts
         self.pause = pause
         self.crowded = crowded
+        self.seconds = seconds  # of an attempt that fails in this way
+
+    def seconds_left(self, number: int, left: int) -> float:
+        """Returns how long `left` further attempts take after attempt `number`, if all of them fail like this one."""
+        pauses = [self.pause or min(FIRST_PAUSE * 2 ** (number + k - 1), LONGEST_PAUSE) for k in range(left)]
+        return sum(pauses) + left * self.seconds
 
 
 class EndpointGenerator:
@@ -165,6 +178,14 @@ class EndpointGenerator:
             [`RequestRefusedError`]: If the server rejects this request but answers others.
             [`GenerationError`]: If it answers none.
         """
+        try:
+            return await self._request(method, route, read, body)
+        finally:
+            self.usage.repeated.forget(asyncio.current_task())
+
+    async def _request(
+        self, method: str, route: str, read: Callable[[Any], _T], body: dict[str, Any] | None = None
+    ) -> _T:
         answered_before, number = self._answered, 1
         # Each kind of failure has its own limit: a timeout after two temporary errors counts as the first timeout
         failed: Counter[int] = Counter()
@@ -186,7 +207,8 @@ class EndpointGenerator:
                     raise kind(f"{self._url} {failure} ({number} attempts).") from None
                 pause = min(FIRST_PAUSE * 2 ** (number - 1), LONGEST_PAUSE)
                 pause = failure.pause if failure.pause is not None else pause * random.uniform(0.5, 1.0)
-                self._report(failure, number)
+                left = min(ATTEMPTS - number, failure.attempts - failed[failure.attempts])
+                self._report(failure, number, number + left)
             number += 1
             self.usage.retries += 1
             await asyncio.sleep(pause)
@@ -202,16 +224,22 @@ class EndpointGenerator:
             return False
         return True
 
-    def _report(self, failure: _FailedAttempt, number: int) -> None:
-        """Logs the repeated request and the time left, from the third attempt on and at most twice a minute."""
+    def _report(self, failure: _FailedAttempt, number: int, last: int) -> None:
+        """
+        Reports the repeated request and the time left from the third attempt on: beside the progress bar, and in the log at most
+        twice a minute.
+        """
+        if number < REPORTED_FROM and not failure.seconds:
+            return
+        seconds = failure.seconds_left(number, last - number)
+        self.usage.repeated.note(asyncio.current_task(), str(failure).rstrip("."), seconds)
         now = asyncio.get_running_loop().time()
-        if number < REPORTED_FROM or now < self._reported + REPORT_SECONDS:
+        if now < self._reported + REPORT_SECONDS:
             return
         self._reported = now
-        pauses = [min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE) for attempt in range(number, failure.attempts)]
         logger.warning(
-            "%s %s. Attempt %d of %d; giving up in %.0f s at the latest if it stays so.",
-            self._url, str(failure).rstrip("."), number, failure.attempts, sum(pauses),
+            "%s %s. Attempt %d of %d; giving up in about %.0f s if it stays so.",
+            self._url, str(failure).rstrip("."), number, last, seconds,
         )  # fmt: skip
 
     async def _attempt(self, method: str, route: str, body: dict[str, Any] | None) -> str:
@@ -229,7 +257,9 @@ class EndpointGenerator:
             ) from None
         except TimeoutError:
             raise _FailedAttempt(
-                f"has not answered within {self._timeout:g} seconds: is it overloaded?", FEW_ATTEMPTS
+                f"has not answered within {self._timeout:g} seconds: is it overloaded?",
+                FEW_ATTEMPTS,
+                seconds=self._timeout,
             ) from None
         except (aiohttp.ClientError, OSError) as error:
             raise _FailedAttempt(

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from .retries import Retries
 from .types import BudgetExhaustedError, Completion
 
 
@@ -23,6 +24,8 @@ class Usage:
             Tokens of all prompts.
         completion_tokens (`int`):
             Tokens of all completions.
+        repeated ([`Retries`]):
+            The requests that are being repeated now.
         max_requests (`int`, *optional*):
             Budget of completed requests; unlimited by default.
         max_tokens (`int`, *optional*):
@@ -33,6 +36,7 @@ class Usage:
     retries: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    repeated: Retries = field(default_factory=Retries)
     max_requests: int | None = None
     max_tokens: int | None = None
 

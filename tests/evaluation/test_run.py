@@ -21,6 +21,7 @@ from reflection_trl.evaluation.table import comparison_table, results_table
 from reflection_trl.files.run_folder import RunError
 from reflection_trl.generation import GenerationArguments
 from reflection_trl.generation.types import Completion
+from reflection_trl.generation.usage import Usage
 from reflection_trl.languages.swift import Swift
 
 from .conftest import DATA, canonical
@@ -140,6 +141,28 @@ def test_a_model_that_is_trained_again_is_asked_again(tmp_path, monkeypatch):
     assert draw("again") == 6
     weights.unlink()
     assert draw() == 6  # what is there can be judged without them
+
+
+def test_the_bar_says_which_requests_are_repeated(tmp_path, monkeypatch, capsys):
+    write_problems(tmp_path / "held-out.jsonl")
+    monkeypatch.setattr("reflection_trl.generation.retries._SHOW_SECONDS", 0.01)
+    asked = []
+
+    class Generator:
+        usage = Usage()
+
+        async def __call__(self, prompt, sampling):
+            if not asked:
+                asked.append(prompt)
+                self.usage.repeated.note("first", "says 503: loading the model", 60)
+                await asyncio.sleep(0.3)
+                self.usage.repeated.forget("first")
+            return Completion("x")
+
+    arguments = GenerationArguments(base_url="http://localhost:1/v1", model_name_or_path="m")
+    benchmark = f"problems:{tmp_path / 'held-out.jsonl'}"
+    asyncio.run(draw_model_answers(arguments, [benchmark], tmp_path / "out", generate=Generator()))
+    assert re.search(r"retrying 1 request until \S+ \(says 503", capsys.readouterr().err)
 
 
 def test_answers_with_and_without_thinking_are_not_mixed(tmp_path):
@@ -278,7 +301,7 @@ def test_rows_that_give_a_task_away_are_found():
     assert (found["found"][0]["task"], found["found"][0]["row"]) == ("HumanEval/0", 1)
     assert "1 of the 2 rows" in contamination_sentence(found)
     assert contamination_sentence(find_contamination([clean], ["mbpp"])).startswith("None of the 1 rows")
-    with pytest.raises(ValueError, match="row 1 of the given rows: `messages` is missing or empty"):
+    with pytest.raises(ValueError, match="row 1 of the given rows: `messages` and all other forms of it are missing"):
         find_contamination([clean, {"text": "x"}], ["humaneval"])
 
 
