@@ -298,7 +298,7 @@ def make_view(
     try:
         row = normalize_row(row, f"row {row_id}")
         rendering = renderer.render(row)
-        columns = renderer.tokenize(row)
+        columns, left_out = masks.apply_to_loss(renderer.tokenize(row))
     except ValueError as error:  # includes `UnrenderableRow`
         reason = str(error).removeprefix(f"row {row_id}: ")
         return View(row_id, str(row.get("type")), unit, [], [], [], labels, problem=reason)
