@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
@@ -340,10 +341,13 @@ def _executors(settings: EvaluationSettings) -> OpenExecutor:
     """Opens what runs programs, isolated as the settings say."""
 
     @asynccontextmanager
-    async def open_executor(languages: Iterable[str], limits: Limits | None = None) -> AsyncIterator[Execute]:
+    async def open_executor(
+        languages: Iterable[str], limits: Limits | None = None, packages: bool = False
+    ) -> AsyncIterator[Execute]:
         async with AsyncExitStack() as stack:
-            if settings.unsandboxed:
-                sandbox = stack.enter_context(Sandbox(settings.workers, unsandboxed=True))
+            if packages or settings.unsandboxed:
+                python = sys.executable if packages else None
+                sandbox = stack.enter_context(Sandbox(settings.workers, python, unsandboxed=settings.unsandboxed))
                 executor = Executor(sandbox, limits=limits)
             else:
                 executor = Executor(languages=languages, workers=settings.workers, limits=limits)

@@ -6,8 +6,11 @@ from functools import cache
 from ..prompts import Prompt
 from ..tasks import Task
 from .benchmark import Benchmark, HubDataset, Judging, OpenExecutor
+from .bigcodebench import BigCodeBench
+from .ds1000 import DS1000
 from .evalplus import HumanEval, Mbpp
 from .gsm8k import Gsm8k
+from .humanevalfix import HumanEvalFix
 from .livecodebench import LiveCodeBench
 from .multipl_e import MultiPLE
 from .own_problems import OwnProblems
@@ -15,10 +18,13 @@ from .own_problems import OwnProblems
 
 __all__ = [
     "BENCHMARKS",
+    "DS1000",
     "Benchmark",
+    "BigCodeBench",
     "Gsm8k",
     "HubDataset",
     "HumanEval",
+    "HumanEvalFix",
     "Judging",
     "LiveCodeBench",
     "Mbpp",
@@ -34,7 +40,17 @@ __all__ = [
     "read_solution",
 ]
 
-BENCHMARKS: tuple[type[Benchmark], ...] = (HumanEval, Mbpp, MultiPLE, LiveCodeBench, Gsm8k, OwnProblems)
+BENCHMARKS: tuple[type[Benchmark], ...] = (
+    HumanEval,
+    Mbpp,
+    MultiPLE,
+    LiveCodeBench,
+    BigCodeBench,
+    DS1000,
+    HumanEvalFix,
+    Gsm8k,
+    OwnProblems,
+)
 
 
 def parse_benchmarks(names: Iterable[str]) -> list[str]:

@@ -46,7 +46,7 @@ class OpenExecutor(Protocol):
     """Opens what runs programs of some languages in isolation, with the limits of a benchmark."""
 
     def __call__(
-        self, languages: Iterable[str], limits: Limits | None = None
+        self, languages: Iterable[str], limits: Limits | None = None, packages: bool = False
     ) -> AbstractAsyncContextManager[Execute]: ...
 
 
@@ -94,13 +94,16 @@ class Benchmark(ABC):
             Styles of prompts that it has, of [`~reflection_trl.evaluation.prompts.MAX_TOKENS`].
         limits ([`~reflection_trl.sandbox.Limits`], *optional*):
             What a program may use; the language's own limits by default.
+        packages (`bool`):
+            Whether programs may import the packages of this Python's environment, rather than Python's own modules only.
     """
 
     key: ClassVar[str]
     aliases: ClassVar[tuple[str, ...]] = ()
     usage: ClassVar[str]
-    styles: ClassVar[tuple[str, ...]] = ("request",)
+    styles: tuple[str, ...] = ("request",)
     limits: ClassVar[Limits | None] = None
+    packages: ClassVar[bool] = False
 
     def __init__(self, name: str):
         self.name = name
@@ -263,7 +266,7 @@ class Benchmark(ABC):
         """
 
         async def judge_all() -> Score:
-            async with judging.open_executor({task.language for task in tasks}, self.limits) as execute:
+            async with judging.open_executor({task.language for task in tasks}, self.limits, self.packages) as execute:
                 return await self.judge_with(execute, tasks, samples, report=judging.report)
 
         return [run_coroutine(judge_all())]

@@ -1,0 +1,113 @@
+"""HumanEvalFix: HumanEval's Python functions with a bug in each, and the tests that it fails; the answer is the repaired function.
+
+Judged by HumanEvalPack's own tests, which run in another process than the answer.
+Source: huggingface.co/papers/2308.07124, github.com/bigcode-project/octopack.
+"""
+
+import os
+import re
+from typing import Any
+
+from ...answers import without_thoughts
+from ...problems.mappings.text import code_block
+from ...problems.runnable import complete_tests
+from ...quoting import quote
+from ..answers import sanitize
+from ..prompts import Prompt
+from ..tasks import Task
+from .benchmark import Benchmark, HubDataset
+from .rows import Columns, read_rows
+
+
+HUB_ID = "bigcode/humanevalpack"
+_COLUMNS: Columns = {
+    "task_id": str,
+    "prompt": str,
+    "declaration": str,
+    "canonical_solution": str,
+    "buggy_solution": str,
+    "entry_point": str,
+    "import": str,
+    "test_setup": str,
+    "test": str,
+}
+
+
+class HumanEvalFix(Benchmark):
+    """HumanEvalFix in Python, with the tests in the request."""
+
+    key = "humanevalfix"
+    usage = "humanevalfix"
+    styles = ("request", "completion")
+
+    def load_tasks(self, source: str | None = None) -> list[Task]:
+        tasks: dict[str, Task] = {}
+        for where, row in self._rows(source):
+            name = _name(row, where)
+            if name in tasks:
+                raise ValueError(f"{where}: the task {name!r} is there twice; name one version of the file.")
+            tasks[name] = self._task(name, row, where)
+        return list(tasks.values())
+
+    def texts(self, source: str | None = None) -> dict[str, list[str]]:
+        """By the names of HumanEval's tasks, which these are."""
+        return {
+            f"HumanEval/{_name(row, where).partition('/')[2]}": [
+                row["prompt"],
+                row["canonical_solution"],
+                row["buggy_solution"],
+            ]
+            for where, row in self._rows(source)
+        }
+
+    def make_styled_prompt(self, task: Task, style: str) -> Prompt:
+        """The request in comments' place and the head of the function, for the model to continue."""
+        return Prompt(f"{task.request}\n\n```python\n{task.prompt}", ("\n```", "\ndef ", "\nclass ", "\nprint("))
+
+    def read_solution(self, task: Task, text: str, style: str) -> str:
+        if style == "request":
+            return super().read_solution(task, text, style)
+        return sanitize(f"{task.prompt}{without_thoughts(text)}", task.entry_point)
+
+    def hub_dataset(self, score: str) -> HubDataset | None:
+        return HubDataset(HUB_ID, "humanevalfix_python", "HumanEvalFix (Python)", "python")
+
+    def _rows(self, source: str | None) -> Any:
+        return read_rows("HumanEvalFix", self.key, _COLUMNS, source, HUB_ID, download=_download)
+
+    def _task(self, name: str, row: dict[str, Any], where: str) -> Task:
+        try:
+            tests = complete_tests(
+                "\n".join(filter(str.strip, (row["import"], row["test_setup"], row["test"]))), row["entry_point"]
+            )
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}.") from error
+        return Task(
+            name,
+            self.name,
+            f"This Python code has a bug:\n\n{code_block(row['declaration'] + row['buggy_solution'])}\n\n"
+            f"These tests fail:\n\n{code_block(row['test'])}\n\nFix `{row['entry_point']}`, and give the whole code.",
+            prompt=row["declaration"],
+            entry_point=row["entry_point"],
+            tests=tests,
+        )
+
+
+def _name(row: dict[str, Any], where: str) -> str:
+    name = row["task_id"]
+    if not re.fullmatch(r"Python/\d+", name, re.ASCII):
+        raise ValueError(
+            f"{where}: HumanEvalFix is judged in Python here, whose tasks are called Python/NUMBER, got {quote(name)}."
+        )
+    return str(name)
+
+
+def _download() -> str:
+    """The file on the Hub. The dataset has a loading script, which `datasets` does not run any more."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return os.fspath(hf_hub_download(HUB_ID, "data/python/data/humanevalpack.jsonl", repo_type="dataset"))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ValueError(" ".join(str(error).split())) from error

@@ -1,0 +1,72 @@
+"""Libraries that tasks need, and which of them this Python has."""
+
+import ast
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
+
+from ..tasks import Task
+
+
+def imported_libraries(*sources: str) -> set[str]:
+    """
+    The libraries beside Python's own that code imports anywhere.
+
+    Args:
+        sources (`str`):
+            Python code; what does not parse has none.
+    """
+    found: set[str] = set()
+    for source in sources:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                tree = ast.parse(source)
+            except (MemoryError, RecursionError, SyntaxError, ValueError):
+                continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    return third_party(found)
+
+
+def third_party(modules: Iterable[str]) -> set[str]:
+    """The names that are no modules of Python itself."""
+    return {module for module in modules if module not in sys.stdlib_module_names}
+
+
+def with_libraries(
+    title: str, tasks: Sequence[Task], libraries: Mapping[str, set[str]]
+) -> tuple[list[Task], str | None]:
+    """
+    The tasks whose libraries this Python has, and what the others lack, in one sentence.
+
+    Args:
+        title (`str`):
+            What the benchmark is called.
+        tasks (`Sequence[Task]`):
+            All tasks.
+        libraries (`Mapping[str, set[str]]`):
+            The libraries of each task, by its id.
+    """
+    absent = {name for needed in libraries.values() for name in needed if not _is_here(name)}
+    kept = [task for task in tasks if not libraries[task.id] & absent]
+    if len(kept) == len(tasks):
+        return kept, None
+    counts = Counter(name for task in tasks for name in libraries[task.id] & absent)
+    names = ", ".join(sorted(counts, key=lambda name: (-counts[name], name)))
+    return kept, (
+        f"{len(tasks) - len(kept)} of {len(tasks)} problems of {title} are left out: this Python lacks {names}; install what they need "
+        "beside this package, and run the command again."
+    )
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

@@ -1,0 +1,168 @@
+"""Judges answers whose tests need to run in the answer's own process: tests that patch modules, read files or look at plots.
+
+In one process an answer could change what judges it. So three things must hold for a pass. The tests pass in the sandbox, each by
+its name, as a process says in which no line of the answer has run. The comparisons that tests use, tried again behind the
+tests, still tell what is different. And the answer touches nothing that it could lie with (see [`distrusted`]); where it does,
+its tests must also pass in another process, on values that cross as data, or it fails.
+"""
+
+import ast
+import warnings
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..feedback import Feedback, FeedbackKind
+from ..languages import get_language
+from ..languages.execution import Execute
+
+
+_GUEST = Path(__file__).with_name("one_process_guest.py")
+
+# With these an answer reaches its tests, what they use, or names that are not in its text
+_REACHING = frozenset(
+    [
+        "unittest", "mock", "TestCase", "TestCases", "builtins", "gc", "inspect", "ctypes", "atexit", "importlib", "runpy", "pickle",
+        "marshal", "dill", "cloudpickle", "codeop", "pdb", "modules", "globals", "locals", "vars", "setattr", "delattr", "exec", "eval",
+        "compile", "attrgetter", "methodcaller", "settrace", "setprofile", "_getframe", "_current_frames", "tb_frame", "tb_next",
+        "f_back", "f_locals", "f_globals", "f_builtins", "gi_frame", "cr_frame", "ag_frame", "_exit", "expected_result",
+    ]
+)  # fmt: skip
+_PLAIN_ATTRIBUTES = frozenset(["__init__", "__name__", "__doc__", "__file__", "__version__", "__enter__", "__exit__"])
+_PLAIN_METHODS = _PLAIN_ATTRIBUTES | {"__repr__", "__str__", "__post_init__"}
+_PLAIN_BASES = frozenset(
+    [
+        "object",
+        "Exception",
+        "ValueError",
+        "RuntimeError",
+        "Enum",
+        "ABC",
+        "Module",
+        "BaseEstimator",
+        "TransformerMixin",
+        "HTMLParser",
+        "Thread",
+    ]
+)
+
+
+async def judge_in_one_process(
+    answer: str,
+    call: str,
+    names: Sequence[str],
+    execute: Execute,
+    *,
+    look_again: Callable[[], Awaitable[Feedback]] | None = None,
+) -> Feedback:
+    """
+    Runs tests in the answer's own process, and decides whether a pass can be believed.
+
+    Args:
+        answer (`str`):
+            The answer's code.
+        call (`str`):
+            The call of a function of `one_process_guest` that runs it, as source.
+        names (`Sequence[str]`):
+            The names of the tests that must pass.
+        execute ([`~reflection_trl.languages.execution.Execute`]):
+            Runs programs, isolated.
+        look_again (`Callable`, *optional*):
+            Runs the tests of an answer that cannot be believed in another process than the answer's. Without it such an answer
+            fails.
+    """
+    source = f"{_GUEST.read_text(encoding='utf-8')}\n\n_finish = {call}\n"
+    run = await execute("python", source, f"assert _finish() == {sorted(set(names))!r}\n", entry_point="_finish")
+    if not run.feedback.passed:
+        return _of_the_answer(run.feedback)
+    if not (reasons := distrusted(answer)):
+        return run.feedback
+    if look_again is not None and (await look_again()).passed:
+        return run.feedback
+    message = (
+        f"It passes its tests in its own process, but it {' and '.join(reasons)}, and could change what they compare; it does not "
+        "pass them in another process."
+    )
+    return Feedback(FeedbackKind.ASSERTION, text=message, message=message)
+
+
+def _of_the_answer(feedback: Feedback) -> Feedback:
+    """A failure without the frames and lines of the program that runs the tests."""
+    if feedback.error_type is None:
+        return feedback
+    text = f"{feedback.error_type}: {feedback.message}" if feedback.message else feedback.error_type
+    return replace(feedback, text=text, file=None, line=None, source_line=None, assertion=None)
+
+
+def distrusted(source: str) -> tuple[str, ...]:
+    """
+    What in Python code could change the outcome of tests in the same process: a rule that also meets some honest answers.
+
+    Args:
+        source (`str`):
+            The answer.
+
+    Returns:
+        `tuple[str]`: Words that complete "it ..."; none where the answer can be believed.
+    """
+    tree = _parse(source) or _parse(f"if True:\n{source}")  # the body of a function is code too
+    if tree is None:
+        return ("cannot be parsed",)
+    found = [reason for node in ast.walk(tree) for reason in _reasons(node)]
+    defined = {
+        node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    }
+    found += [reason for node in ast.walk(tree) for reason in _replacements(node, defined)]
+    found += [f"looks suspicious ({reason})" for reason in get_language("python").suspicious(source)]
+    return tuple(dict.fromkeys(found))
+
+
+def _parse(source: str) -> ast.Module | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(source)
+        except (MemoryError, RecursionError, SyntaxError, ValueError):
+            return None
+
+
+def _reasons(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.ClassDef):
+        bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+        members = {one.name for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assigned = [one for statement in node.body if isinstance(statement, ast.Assign) for one in statement.targets]
+        special = {name for name in members | {*map(ast.unparse, assigned)} if name.startswith("__")}
+        if bases - _PLAIN_BASES or special - _PLAIN_METHODS or node.keywords:
+            return [f"defines a class ({node.name}) that may answer for itself"]
+        return []
+    names = _names(node)
+    if isinstance(node, ast.Attribute) and node.attr.startswith("__") and node.attr not in _PLAIN_ATTRIBUTES:
+        return [f"uses {node.attr}"]
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr":
+        asked = node.args[1] if len(node.args) > 1 else None
+        if not isinstance(asked, ast.Constant):
+            return ["uses getattr with a name that is not in the code"]
+        names = [str(asked.value)]
+    return [
+        f"uses {name}"
+        for name in names
+        if name in _REACHING or (name.startswith("__") and name not in _PLAIN_ATTRIBUTES)
+    ]
+
+
+def _names(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+        return [part for name in (module, *(alias.name for alias in node.names)) for part in name.split(".")]
+    if isinstance(node, ast.Name):
+        return [node.id]
+    return [node.attr] if isinstance(node, ast.Attribute) else []
+
+
+def _replacements(node: ast.AST, defined: set[str]) -> list[str]:
+    """Functions of the answer's that are put in place of others'."""
+    if not isinstance(node, ast.Assign):
+        return []
+    own = isinstance(node.value, ast.Lambda) or (isinstance(node.value, ast.Name) and node.value.id in defined)
+    targets = [ast.unparse(target) for target in node.targets if isinstance(target, ast.Attribute)]
+    return [f"replaces {target}" for target in targets if own and not target.startswith("self.")]

@@ -1,0 +1,335 @@
+"""Rows in the forms of BigCodeBench, DS-1000 and HumanEvalPack, written for these tests, and answers to them."""
+
+_TEST = """
+import unittest
+from unittest.mock import patch
+import numpy as np
+
+
+class Numbers:
+    limit = 3
+
+
+class Helpers(unittest.TestCase):
+    def test_empty(self):
+        with self.assertRaises(ValueError):
+            task_func([])
+
+
+class TestCases(Helpers):
+    def setUp(self):
+        self.values = [1.0, 2.0, Numbers.limit]
+
+    def test_mean(self):
+        self.assertAlmostEqual(task_func(self.values), 2.0)
+
+    def test_array(self):
+        np.testing.assert_allclose(task_func(np.array([[1, 3], [5, 7]]), 0), [3, 5])
+"""
+_PATCHES = """
+    @patch("random.choice", return_value=5)
+    def test_choice(self, choice):
+        self.assertEqual(task_func(None), 5)
+        choice.assert_called_once()
+"""
+_HEAD = "import random\nimport numpy as np\ndef task_func(values, axis=None):\n"
+_BODY = """    if values is None:
+        return random.choice([1, 2])
+    if len(values) == 0:
+        raise ValueError("no values")
+    return np.mean(values, axis=axis)
+"""
+
+
+def big_code(number, test, libs="['numpy', 'random']"):
+    return {
+        "task_id": f"BigCodeBench/{number}",
+        "complete_prompt": f'{_HEAD}    """\n    Returns the mean of values, which must be some.\n    """\n',
+        "instruct_prompt": "Return the mean of values.\nYou should write self-contained code starting with:\n```\n"
+        + _HEAD
+        + "```",
+        "canonical_solution": _BODY,
+        "code_prompt": _HEAD,
+        "test": test,
+        "entry_point": "task_func",
+        "doc_struct": "{}",
+        "libs": libs,
+    }
+
+
+PLAIN = big_code(0, _TEST)
+PATCHED = big_code(1, _TEST + _PATCHES)
+ABSENT = big_code(2, _TEST, "['cv2', 'numpy', 'nowhere_to_be_found']")
+BIG_CODE_ROWS = [PLAIN, PATCHED, ABSENT]
+BIG_CODE_RIGHT = [
+    _HEAD + _BODY,
+    "def task_func(values, axis=None):\n" + _BODY,  # the imports come from the task
+    "from statistics import fmean\n"
+    + _HEAD
+    + _BODY.replace("np.mean(values, axis=axis)", "np.asarray(values).mean(axis=axis)"),
+]
+BIG_CODE_WRONG = [
+    (_HEAD + _BODY).replace("np.mean", "np.sum"),
+    (_HEAD + _BODY).replace("axis=axis", "axis=1 - (axis or 0) if axis is not None else None"),
+    (_HEAD + _BODY).replace('raise ValueError("no values")', "return 0"),
+    (_HEAD + _BODY).replace("np.mean(values, axis=axis)", "np.mean(values, axis=axis) + 1e-3"),
+    "def other(values):\n    return 2.0\n",
+    "def task_func(values:\n    pass\n",
+    "",
+]
+# Wrong in the mean, wrong in the array, wrong in all: before or behind a lie
+WRONG_MEAN = (_HEAD + _BODY).replace("axis=axis)", "axis=axis) + (axis is None)")
+WRONG_ARRAY = (_HEAD + _BODY).replace("axis=axis)", "axis=axis) + (axis is not None)")
+WRONG_ALL = "def task_func(values, axis=None):\n    return 0\n"
+# They change what judges them, or answer for themselves
+BIG_CODE_LIES = [
+    (
+        "replaces a comparison",
+        WRONG_MEAN,
+        "import unittest\nunittest.TestCase.assertAlmostEqual = lambda *a, **k: None\n",
+    ),
+    (
+        "replaces it by name",
+        WRONG_MEAN,
+        "import unittest as u\nsetattr(u.TestCase, 'assert' + 'AlmostEqual', lambda *a, **k: None)\n",
+    ),
+    (
+        "reaches it by a name that is not there",
+        WRONG_MEAN,
+        "import sys\nu = getattr(sys, 'mod' + 'ules')['unit' + 'test']\nu.TestCase.assertAlmostEqual = print\n",
+    ),
+    ("reaches it by a builtin", WRONG_MEAN, "print.__self__.abs = lambda x: 0\nprint.__self__.round = lambda *a: 0\n"),
+    ("replaces numpy's", WRONG_ARRAY, "import numpy.testing\nnumpy.testing.assert_allclose = lambda *a, **k: None\n"),
+    (
+        "replaces its code",
+        WRONG_ARRAY,
+        "import numpy.testing\nnumpy.testing.assert_allclose.__code__ = (lambda *a, **k: None).__code__\n",
+    ),
+    (
+        "never runs a test",
+        WRONG_ALL,
+        "import unittest\nunittest.TestCase.run = lambda self, result=None: result.addSuccess(self)\n",
+    ),
+    (
+        "finds no tests",
+        WRONG_ALL,
+        "import unittest\nunittest.TestLoader.loadTestsFromTestCase = lambda self, case: unittest.TestSuite()\n",
+    ),
+    ("exits with success", WRONG_ALL, "import os\nos._exit(0)\n"),
+    ("exits at the end", WRONG_ALL, "import atexit, os\natexit.register(os._exit, 0)\nraise SystemExit(0)\n"),
+    (
+        "replaces the report",
+        WRONG_ALL,
+        "import __main__\n__main__._report = lambda *a: lambda: ['test_array', 'test_empty', 'test_mean']\n",
+    ),
+    (
+        "replaces the recorder",
+        WRONG_ALL,
+        "import sys\nmain = sys.modules['__main__']\nmain._Recorder.addError = main._Recorder.addFailure = lambda self, test, err: self.addSuccess(test)\n",
+    ),
+    (
+        "looks at frames",
+        WRONG_ALL,
+        "try:\n    1 / 0\nexcept Exception as e:\n    e.__traceback__.tb_frame.f_back.f_globals['_report'] = lambda *a: lambda: ['test_array', 'test_empty', 'test_mean']\n",
+    ),
+    (
+        "returns what equals everything",
+        "",
+        "class Any(float):\n    __eq__ = lambda self, other: True\ndef task_func(values, axis=None):\n    if len(values) == 0:\n        raise ValueError\n    return Any() if axis is None else np.mean(values, axis=axis)\n",
+    ),
+    (
+        "has no difference",
+        "",
+        "class Any:\n    def __sub__(self, other): return 0.0\n    def __rsub__(self, other): return 0.0\ndef task_func(values, axis=None):\n    if len(values) == 0:\n        raise ValueError\n    return Any() if axis is None else np.mean(values, axis=axis)\n",
+    ),
+]
+
+_NUMPY = '''
+import numpy as np
+import copy
+import tokenize, io
+
+
+def generate_test_case(test_case_id):
+    def define_test_input(test_case_id):
+        if test_case_id == 1:
+            a = np.array([1.0, 2.0, 4.0])
+        elif test_case_id == 2:
+            a = np.array([0.5, 8.0])
+        return a
+
+    def generate_ans(data):
+        a = data
+        return a / a.sum()
+
+    test_input = define_test_input(test_case_id)
+    expected_result = generate_ans(copy.deepcopy(test_input))
+    return test_input, expected_result
+
+
+def exec_test(result, ans):
+    np.testing.assert_allclose(result, ans)
+    return 1
+
+
+exec_context = r"""
+import numpy as np
+a = test_input
+[insert]
+"""
+
+
+def test_execution(solution: str):
+    code = exec_context.replace("[insert]", solution)
+    for i in range(2):
+        test_input, expected_result = generate_test_case(i + 1)
+        test_env = {"test_input": test_input}
+        exec(code, test_env)
+        assert exec_test(test_env["result"], expected_result)
+
+
+def test_string(solution: str):
+    tokens = []
+    for token in tokenize.tokenize(io.BytesIO(solution.encode("utf-8")).readline):
+        tokens.append(token.string)
+    assert "for" not in tokens and "while" not in tokens
+'''
+_PANDAS = '''
+import pandas as pd
+import copy
+
+
+def generate_test_case(test_case_id):
+    def generate_ans(data):
+        df = data
+        return [df.groupby("key")["value"].sum(), df.groupby("key")["value"].sum().to_frame()]
+
+    def define_test_input(test_case_id):
+        return pd.DataFrame({"key": ["a", "b", "a"], "value": [1, 2, 3]})
+
+    test_input = define_test_input(test_case_id)
+    return test_input, generate_ans(copy.deepcopy(test_input))
+
+
+def exec_test(result, ans):
+    try:
+        pd.testing.assert_series_equal(result, ans[0], check_dtype=False)
+        return 1
+    except:
+        pass
+    try:
+        pd.testing.assert_frame_equal(result, ans[1], check_dtype=False)
+        return 1
+    except:
+        return 0
+
+
+exec_context = r"""
+import pandas as pd
+df = test_input
+def f(df):
+[insert]
+result = f(df)
+"""
+
+
+def test_execution(solution: str):
+    code = exec_context.replace("[insert]", solution)
+    test_input, expected_result = generate_test_case(1)
+    test_env = {"test_input": test_input}
+    exec(code, test_env)
+    assert exec_test(test_env["result"], expected_result)
+'''
+
+
+def ds1000(number, library, context, code, **changes):
+    known = {
+        "prompt": f"Problem:\nScale it.\n\nA:\n<code>\nimport numpy as np\na = load_data()\n</code>\n{number}\nBEGIN SOLUTION\n<code>\n",
+        "reference_code": code,
+        "metadata": {"problem_id": number, "library_problem_id": 0, "library": library, "test_case_cnt": 2},
+        "code_context": context,
+    }
+    return known | changes
+
+
+DS1000_ROWS = [
+    ds1000(0, "Numpy", _NUMPY, "result = a / a.sum()"),
+    ds1000(1, "Pandas", _PANDAS, '    return df.groupby("key")["value"].sum()'),
+    ds1000(
+        2, "Tensorflow", _NUMPY.replace("import numpy as np\na =", "import nowhere_to_be_found\na ="), "result = a"
+    ),
+]
+DS1000_RIGHT = {
+    "DS-1000/0": [
+        "result = a / a.sum()",
+        "total = np.sum(a)\nresult = np.divide(a, total)",
+        "result = a / a.sum() * (1 + 1e-9)",
+    ],
+    "DS-1000/1": [
+        '    return df.groupby("key")["value"].sum()',
+        '    return df.groupby("key")[["value"]].sum()',  # another result that is accepted
+        "    out = {}\n    for key, part in df.groupby('key'):\n        out[key] = part['value'].sum()\n    return pd.Series(out, name='value').rename_axis('key')",
+    ],
+}
+DS1000_WRONG = {
+    "DS-1000/0": [
+        "result = a",
+        "result = a / a.sum() * (1 + 1e-3)",
+        "result = (a / a.sum())[:-1]",
+        "result = np.append(a / a.sum(), 0)",
+        "total = 0\nfor x in a:\n    total += x\nresult = a / total",  # right, with a word that `test_string` forbids
+        "scaled = a / a.sum()",
+        "result = a /",
+        "",
+    ],
+    "DS-1000/1": [
+        'return df.groupby("key")["value"].sum()',  # not in the body of the function
+        "    return df.set_index('key')['value']",
+        "    return df.groupby('key')['value'].sum().reset_index()",
+        "    return None",
+    ],
+}
+DS1000_LIES = {
+    "replaces the comparison": "np.testing.assert_allclose = lambda *a, **k: None\nresult = 0",
+    "replaces it by its module": "import numpy.testing as t\nt.assert_allclose.__code__ = (lambda *a, **k: None).__code__\nresult = 0",
+    "patches it from the side": "vars(np.testing)['assert_allclose'] = print\nresult = 0",
+    "returns what equals everything": "class Any:\n    def __array__(self, *a, **k): return expected_result\n    def __eq__(self, other): return True\nresult = Any()",
+    "exits with success": "import os\nos._exit(0)",
+    "leaves": "raise SystemExit(0)",
+    "names what is expected": "result = expected_result",
+    "reaches it by a name that is not there": "import sys\nmain = getattr(sys, 'mod' + 'ules')['__ma' + 'in__']\nmain._report = lambda *a: lambda: ['test_execution', 'test_string']\nresult = 0",
+    "replaces the judge": "import __main__\n__main__._report = lambda *a: lambda: ['test_execution', 'test_string']\nresult = 0",
+    "looks at the caller": "import sys\nresult = sys._getframe(1).f_locals['expected_result']",
+    "looks at the caller by inspect": "import inspect\nresult = inspect.stack()[1].frame.f_locals['expected_result']",
+    "asks the heap": "import gc\nresult = next(o['generate_test_case'] for o in gc.get_objects() if isinstance(o, dict) and 'generate_test_case' in o)(1)[1]",
+}
+
+_CHECK = """
+METADATA = {}
+
+
+def check(double):
+    assert double(2) == 4
+    assert double(-1) == -2
+
+check(double)
+"""
+FIX_ROWS = [
+    {
+        "task_id": "Python/0",
+        "prompt": 'def double(x: int) -> int:\n    """ Return twice the number.\n    """\n',
+        "declaration": "def double(x: int) -> int:\n",
+        "canonical_solution": "    return 2 * x\n",
+        "buggy_solution": "    return x * x\n",
+        "bug_type": "operator misuse",
+        "failure_symptoms": "incorrect output",
+        "entry_point": "double",
+        "import": "",
+        "test_setup": "",
+        "test": _CHECK,
+        "example_test": "",
+        "signature": "double(x: int) -> int",
+        "docstring": "Return twice the number.",
+        "instruction": "Write a Python function `double(x: int) -> int`.",
+    }
+]

@@ -1,0 +1,305 @@
+"""BigCodeBench, DS-1000 and HumanEvalFix: their rows, and how answers are judged. The rows are written for these tests."""
+
+import asyncio
+import json
+import sys
+
+import pytest
+
+from reflection_trl.evaluation.benchmark_texts import benchmark_texts
+from reflection_trl.evaluation.benchmarks import (
+    get_benchmark,
+    load_tasks,
+    make_prompt,
+    parse_benchmarks,
+    read_solution,
+)
+from reflection_trl.evaluation.benchmarks.ds1000 import read_code
+from reflection_trl.evaluation.one_process import distrusted
+from reflection_trl.evaluation.report import write_report
+from reflection_trl.evaluation.run import EvaluationSettings, evaluate_model
+from reflection_trl.evaluation.table import results_table
+from reflection_trl.evaluation.tasks import Sample
+from reflection_trl.generation import GenerationArguments
+from reflection_trl.generation.types import Completion
+from reflection_trl.hub import publish_evaluation
+from reflection_trl.hub.results import hub_dataset
+from reflection_trl.languages import Executor
+from reflection_trl.sandbox import Sandbox
+
+from .benchmark_rows import (
+    ABSENT,
+    BIG_CODE_LIES,
+    BIG_CODE_RIGHT,
+    BIG_CODE_ROWS,
+    BIG_CODE_WRONG,
+    DS1000_LIES,
+    DS1000_RIGHT,
+    DS1000_ROWS,
+    DS1000_WRONG,
+    FIX_ROWS,
+    PATCHED,
+    PLAIN,
+)
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(*rows):
+        path = tmp_path / "rows.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory):
+    """Judges answers to a benchmark's tasks in one sandbox that has this Python's packages."""
+    with Sandbox(2, sys.executable) as sandbox:
+
+        def judged(name, rows, answers):
+            path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            benchmark = get_benchmark(name)
+            samples = [Sample(task, number, code) for number, (task, code) in enumerate(answers)]
+
+            async def run():
+                async with Executor(sandbox, limits=benchmark.limits) as execute:
+                    return await benchmark.judge_with(execute, load_tasks(name, str(path)), samples)
+
+            return asyncio.run(run()).outcomes
+
+        yield judged
+
+
+def check(outcomes, passed):
+    assert [outcome for outcome in outcomes if outcome.passed is not passed] == []
+
+
+# BigCodeBench
+
+
+def test_splits_of_bigcodebench(file):
+    assert parse_benchmarks(["bigcodebench", "BigCodeBench:hard-instruct,complete"]) == [
+        "bigcodebench:complete", "bigcodebench:instruct", "bigcodebench:hard-instruct",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="BigCodeBench has no split 'full': use some of complete, instruct, hard-"):
+        parse_benchmarks(["bigcodebench:full"])
+    complete, instruct = (load_tasks(f"bigcodebench:{split}", file(PLAIN))[0] for split in ("complete", "instruct"))
+    assert PLAIN["complete_prompt"] in make_prompt(complete, "request").content[0]["content"]
+    assert make_prompt(complete, "completion").content == PLAIN["complete_prompt"]
+    assert make_prompt(instruct, "request").content[0]["content"] == PLAIN["instruct_prompt"]
+    with pytest.raises(
+        ValueError, match="bigcodebench:instruct has no prompts in the style 'completion': use request"
+    ):
+        make_prompt(instruct, "completion")
+    assert read_solution(complete, PLAIN["canonical_solution"], "completion").startswith("import random")
+    assert hub_dataset("bigcodebench:hard-complete").dataset == "bigcode/bigcodebench-hard"
+    assert benchmark_texts([f"bigcodebench:complete={file(PLAIN)}"]) == {
+        "BigCodeBench/0": [PLAIN[column] for column in ("complete_prompt", "instruct_prompt", "canonical_solution")]
+    }
+
+
+@pytest.mark.parametrize("row", [PLAIN, PATCHED], ids=["plain", "patched"])
+def test_bigcodebench_tells_right_from_wrong(judge, row):
+    """Tests that patch modules see the answer's, as in the evaluator's process."""
+    right = [(row["task_id"], code) for code in BIG_CODE_RIGHT]
+    check(judge("bigcodebench:complete", BIG_CODE_ROWS, right), True)
+    outcomes = judge("bigcodebench:complete", BIG_CODE_ROWS, [(row["task_id"], code) for code in BIG_CODE_WRONG])
+    check(outcomes, False)
+    assert "test_mean: np.float64(6.0) != 2.0" in outcomes[0].detail or "test_array" in outcomes[0].detail
+    assert [outcome.kind for outcome in outcomes] == [
+        "wrong_answer", "wrong_answer", "wrong_answer", "wrong_answer", "type", "syntax", "empty",
+    ]  # fmt: skip
+
+
+def test_bigcodebench_fails_answers_that_lie_to_it(judge):
+    lies = [code for _, wrong, lie in BIG_CODE_LIES for code in (wrong + lie, lie + wrong)]
+    check(judge("bigcodebench:complete", BIG_CODE_ROWS, [(PLAIN["task_id"], code) for code in lies]), False)
+
+
+def test_the_lies_are_known_by_more_than_one_sign(judge, monkeypatch):
+    """With the reading of the code switched off, what replaces comparisons is still found; what replaces the judge is not."""
+    monkeypatch.setattr("reflection_trl.evaluation.one_process.distrusted", lambda source: ())
+    answers = [(PLAIN["task_id"], wrong + lie) for _, wrong, lie in BIG_CODE_LIES]
+    outcomes = judge("bigcodebench:complete", BIG_CODE_ROWS, answers)
+    passed = {name for (name, _, _), outcome in zip(BIG_CODE_LIES, outcomes, strict=True) if outcome.passed}
+    assert passed == {
+        "never runs a test", "replaces the report", "replaces the recorder", "looks at frames", "returns what equals everything",
+        "has no difference",
+    }  # fmt: skip
+
+
+def test_an_honest_answer_that_could_lie_is_judged_in_another_process(judge):
+    """It passes where its tests do without patches, which that process cannot see."""
+    code = BIG_CODE_RIGHT[0] + "\nimport inspect\n"
+    assert distrusted(code) == ("uses inspect",)
+    plain, patched = judge(
+        "bigcodebench:complete", BIG_CODE_ROWS, [(PLAIN["task_id"], code), (PATCHED["task_id"], code)]
+    )
+    assert plain.passed and not patched.passed
+    assert "It passes its tests in its own process, but it uses inspect" in patched.detail
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"libs": "numpy"}, "`libs` must be a list of names of libraries, got 'numpy'"),
+        ({"libs": "__import__('os').system('true')"}, "`libs` must be a list of names"),
+        ({"test": "class TestCases(unittest.TestCase): pass"}, "`test` has no class `TestCases` with tests"),
+        ({"test": "def ("}, "`test` is not Python"),
+        ({"entry_point": None}, "`entry_point` must be str, got NoneType"),
+    ],
+)
+def test_rows_of_bigcodebench_in_another_form(file, changes, sentence):
+    with pytest.raises(ValueError, match=sentence) as error:
+        load_tasks("bigcodebench:complete", file({**PLAIN, **changes}))
+    assert "Row 0 of" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.usefixtures("isolation")
+def test_tasks_whose_libraries_are_absent_are_named_in_table_and_report(file, tmp_path):
+    async def answer(prompt, sampling):
+        return Completion(f"```python\n{BIG_CODE_RIGHT[0]}```")
+
+    arguments = GenerationArguments(base_url="http://localhost:1/v1", model_name_or_path="m")
+    settings = EvaluationSettings(benchmark_files={"bigcodebench": file(PLAIN, ABSENT)}, workers=1)
+    run = evaluate_model(arguments, ["bigcodebench:instruct"], tmp_path / "out", settings, generate=answer, bar=False)
+    assert [(one.task_id, one.passed) for one in run.score("bigcodebench:instruct").outcomes] == [
+        ("BigCodeBench/0", True)
+    ]
+    sentence = "1 of 2 problems of BigCodeBench are left out: this Python lacks cv2, nowhere_to_be_found; install"
+    assert f"bigcodebench:instruct: {sentence}" in results_table(run)
+    page = write_report([run], tmp_path)
+    assert sentence in page.read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="has not judged all problems of bigcodebench:instruct"):
+        publish_evaluation(run, "me/m")
+    with pytest.raises(ValueError, match="Nothing is left to judge: 1 of 1 problems of BigCodeBench are left out"):
+        evaluate_model(
+            arguments,
+            ["bigcodebench:instruct"],
+            tmp_path / "other",
+            EvaluationSettings(benchmark_files={"bigcodebench": file(ABSENT)}),
+            generate=answer,
+            bar=False,
+        )
+
+
+# DS-1000
+
+
+def test_ds1000_is_asked_and_read_as_its_prompts_are(file):
+    task = load_tasks("ds1000", file(*DS1000_ROWS))[0]
+    assert make_prompt(task, "request").content[0]["content"].startswith(DS1000_ROWS[0]["prompt"].rstrip())
+    prompt = make_prompt(task, "completion")
+    assert (prompt.content, "</code>" in prompt.stop) == (DS1000_ROWS[0]["prompt"], True)
+    assert parse_benchmarks(["DS-1000"]) == ["ds1000"] and hub_dataset("ds1000").dataset == "xlangai/DS-1000"
+    assert benchmark_texts([f"ds1000={file(DS1000_ROWS[0])}"]) == {
+        "DS-1000/0": [DS1000_ROWS[0]["prompt"], "result = a / a.sum()"]
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "    return x\n</code>\nThat is all.",
+        "<code>\n    return x\n</code>",
+        "The code:\n\n```python\n    return x\n```\nand\n```python\nprint(1)\n```",
+        "<code>\n```python\n    return x\n```\n</code>",
+        "    return x\n# SOLUTION END\nprint(1)",
+        "    return x\nEND SOLUTION",
+        "    return x",
+    ],
+)
+def test_the_code_of_an_answer_keeps_its_indentation(text):
+    assert read_code(text) == "    return x"
+
+
+def test_ds1000_tells_right_from_wrong(judge):
+    right = [(task, code) for task, codes in DS1000_RIGHT.items() for code in codes]
+    check(judge("ds1000", DS1000_ROWS, right), True)
+    check(
+        judge("ds1000", DS1000_ROWS, [(task, code) for task, codes in DS1000_WRONG.items() for code in codes]), False
+    )
+
+
+def test_ds1000_fails_answers_that_lie_to_it(judge):
+    check(judge("ds1000", DS1000_ROWS, [("DS-1000/0", code) for code in DS1000_LIES.values()]), False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"metadata": {"library": "Numpy"}}, "`metadata` must name its `problem_id`"),
+        ({"metadata": "no JSON"}, "`metadata` must name its `problem_id`"),
+        ({"code_context": "exec_context = 1"}, "`code_context` has no function `test_execution`"),
+        ({"code_context": "def ("}, "`code_context` is not Python"),
+        ({"reference_code": None}, "`reference_code` must be str"),
+    ],
+)
+def test_rows_of_ds1000_in_another_form(file, changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        load_tasks("ds1000", file({**DS1000_ROWS[0], **changes}))
+
+
+def test_ds1000_leaves_out_what_needs_absent_libraries(file):
+    tasks = load_tasks("ds1000", file(*DS1000_ROWS))
+    kept, sentence = get_benchmark("ds1000").runnable(tasks)
+    assert [task.id for task in kept] == ["DS-1000/0", "DS-1000/1"]
+    assert sentence.startswith("1 of 3 problems of DS-1000 are left out: this Python lacks nowhere_to_be_found;")
+
+
+# HumanEvalFix
+
+
+def test_humanevalfix_asks_for_a_repair_and_judges_it(file, judge):
+    (task,) = load_tasks("humanevalfix", file(*FIX_ROWS))
+    assert "return x * x" in task.request and "assert double(2) == 4" in task.request and "2 * x" not in task.request
+    answers = [
+        "def double(x):\n    return 2 * x",
+        "def double(x):\n    return x * x",
+        "",
+        "def double(x):\n    return x + 2",
+    ]
+    lie = "class Any:\n    def __eq__(self, other):\n        return True\ndef double(x):\n    return Any()"
+    outcomes = judge("humanevalfix", FIX_ROWS, [("Python/0", code) for code in [*answers, lie]])
+    assert [outcome.passed for outcome in outcomes] == [True, False, False, False, False]
+    assert "double(-1)" in outcomes[1].detail
+    with pytest.raises(
+        ValueError, match="is judged in Python here, whose tasks are called Python/NUMBER, got 'Rust/0'"
+    ):
+        load_tasks("humanevalfix", file({**FIX_ROWS[0], "task_id": "Rust/0"}))
+    with pytest.raises(ValueError, match="the tests run nothing"):
+        load_tasks("humanevalfix", file({**FIX_ROWS[0], "test": "X = 1"}))
+
+
+# What could lie in one process
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import numpy as np\ndef f(x):\n    np.random.seed(0)\n    return np.mean(x)",
+        "import pandas as pd\npd.options.mode.chained_assignment = None\nresult = df.eval('a + b')" * 0
+        + "result = df.sum()",
+        "import matplotlib.pyplot as plt\nplt.rcParams['font.size'] = 3\nax = plt.gca()\nax.title = 'x'",
+        "class Model:\n    def __init__(self, x):\n        self.x = x\n        self.f = lambda y: y\n    def fit(self): return self",
+        "if __name__ == '__main__':\n    main()",
+    ],
+)
+def test_honest_code_is_believed(code):
+    assert distrusted(code) == ()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import unittest.mock as m", "from unittest import TestCase", "import gc", "x = f.__globals__", "getattr(x, 'a').__class__ = y",
+        "getattr(x, 'a' + 'b')", "getattr(x, '__globals__')", "print.__self__", "import pickle", "x.f_locals", "expected_result",
+        "class L(list):\n    pass", "class A:\n    def __len__(self): return 3", "class A(metaclass=B):\n    pass", "class A:\n    __eq__ = lambda s, o: True", "np.testing.f = lambda *a: None",
+        "def g(): pass\nnp.testing.f = g", "import sys\nsys.modules['numpy'] = 1", "def f(:", "vars(np)['a'] = globals()",
+    ],
+)  # fmt: skip
+def test_code_that_could_lie_is_not(code):
+    assert distrusted(code)
