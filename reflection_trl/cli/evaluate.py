@@ -1,4 +1,4 @@
-"""Evaluate one-off answers on HumanEval(+), MBPP(+) and MultiPL-E: draw them, judge them, say how sure the figures are.
+"""Evaluate one-off answers on benchmarks, from HumanEval(+) to LiveCodeBench and GSM8K: draw them, judge them, say how sure the figures are.
 
     reflection-trl evaluate --config smollm2-135m/evaluate
     reflection-trl evaluate --model Qwen/Qwen2.5-Coder-0.5B-Instruct --benchmarks humaneval mbpp multipl-e:java,js
@@ -14,6 +14,8 @@ judged anew.
     --benchmarks            humaneval, mbpp [both]; the + is always judged too
                             multipl-e:LANGUAGES      a language whose compiler is missing is named and skipped
                             livecodebench:FROM:TO    contests from one month or day to another, such as 2024-08:2025-02
+                            bigcodebench:SPLITS      complete, instruct, hard-complete, hard-instruct [the first two]
+                            ds1000, humanevalfix     data science to complete; HumanEval's functions to repair
                             gsm8k                    mathematics with final answers; needs math-verify, and no isolation
                             problems:FILE            a set of your own, with tests or final answers
     --samples               files of answers, JSON Lines with `task_id` and `solution` or `completion`, one a benchmark (for

@@ -81,7 +81,7 @@ class Benchmark(ABC):
 
     Args:
         name (`str`):
-            What results call it, such as `"humaneval"` or `"multipl-e:java"`. [`parse`] makes it.
+            What results call it, such as `"humaneval"` or `"multipl-e:java"`. `parse` makes it.
 
     Attributes:
         key (`str`):
@@ -121,7 +121,7 @@ class Benchmark(ABC):
 
     @property
     def score_names(self) -> tuple[str, ...]:
-        """The names of the scores that [`judge`] returns."""
+        """The names of the scores that `judge` returns."""
         return (self.name,)
 
     @property
@@ -159,7 +159,7 @@ class Benchmark(ABC):
 
         Args:
             tasks (`Sequence[Task]`):
-                Of [`load_tasks`].
+                Of `load_tasks`.
         """
         languages = dict.fromkeys(task.language for task in tasks)
         missing = next(filter(None, (get_language(language).missing() for language in languages)), None)
@@ -171,7 +171,7 @@ class Benchmark(ABC):
 
         Args:
             tasks (`Sequence[Task]`):
-                Of [`load_tasks`].
+                Of `load_tasks`.
         """
         return True
 
@@ -183,10 +183,10 @@ class Benchmark(ABC):
 
         Args:
             source (`str`, *optional*):
-                As in [`load_tasks`].
+                As in `load_tasks`.
 
         Raises:
-            ValueError: As [`load_tasks`].
+            ValueError: As `load_tasks`.
         """
 
     # Prompts and answers
@@ -251,7 +251,7 @@ class Benchmark(ABC):
 
         Args:
             tasks (`Sequence[Task]`):
-                Tasks of [`load_tasks`].
+                Tasks of `load_tasks`.
             samples (`Sequence[Sample]`):
                 Answers to them.
             judging ([`Judging`]):
@@ -281,13 +281,13 @@ class Benchmark(ABC):
         report: Callable[[int], None] = lambda judged: None,
     ) -> Score:
         """
-        Judges answers, each on its own, by [`run_tests`].
+        Judges answers, each on its own, by `run_tests`.
 
         Args:
             execute ([`~reflection_trl.languages.execution.Execute`]):
                 Runs programs.
             tasks (`Sequence[Task]`):
-                Tasks of [`load_tasks`].
+                Tasks of `load_tasks`.
             samples (`Sequence[Sample]`):
                 Answers to them.
             concurrency (`int`, *optional*):
