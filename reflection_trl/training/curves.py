@@ -3,18 +3,42 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .panels import BLUE, GRAY, GREEN, ORANGE, Curve, Panel, draw_panels
 
 
 # The plot is saved beside the card, which displays it
 CURVES_FILE = "training_curves.png"
 # Strategies that do not depend on the mask rate
 _STILL = {"all": "with every block hidden", "none": "with no block hidden"}
-BLUE, ORANGE, GREEN, GRAY = "#3465a4", "#d9730d", "#3d8a4e", "#6b6b6b"
+_PANELS = (
+    Panel(
+        "Cross-entropy, training",
+        (
+            Curve("loss/sequence", "whole sequences", BLUE),
+            Curve("loss/student", "student, final answer", ORANGE),
+            Curve("loss/teacher", "teacher, final answer", GREEN),
+        ),
+        "nats per token",
+    ),
+    Panel(
+        "Divergence of student and teacher",
+        (Curve("loss/distillation", "on the final answer", GREEN),),
+        "nats per token",
+        (0, None),
+    ),
+    Panel(
+        "What is hidden, and agreement",
+        (
+            Curve("mask/rate", "mask rate", GRAY, smoothed=False),
+            Curve("mask/hidden_share", "share of the sequence hidden", BLUE),
+            Curve("student/teacher_agreement", "student's top-1 token is the teacher's", GREEN),
+            Curve("student/mean_token_accuracy", "student's top-1 token is correct", ORANGE),
+        ),
+        ylim=(0, 1.02),
+    ),
+)
 
 
 def read_series(log_history: list[dict[str, Any]]) -> dict[str, tuple[list[int], list[float]]]:
@@ -36,11 +60,6 @@ def read_series(log_history: list[dict[str, Any]]) -> dict[str, tuple[list[int],
                 steps.append(entry["step"])
                 values.append(value)
     return series
-
-
-def smooth(values: list[float], window: int) -> list[float]:
-    """Returns the mean of each value and up to `window` values before it."""
-    return [sum(part) / len(part) for part in (values[max(0, i - window) : i + 1] for i in range(len(values)))]
 
 
 def summarize(
@@ -77,13 +96,13 @@ def summarize(
         ("loss/distillation", "train divergence from teacher", divergence),
     ):
         if name in series:
-            first, last = _quarters(series[name][1])
+            first, last = quarters(series[name][1])
             summary.append((label, first, last, note))
     return summary
 
 
-def _quarters(values: Sequence[float]) -> tuple[float, float]:
-    # Means of the first and the last quarter of the values
+def quarters(values: Sequence[float]) -> tuple[float, float]:
+    """Returns the means of the first and the last quarter of the values."""
     quarter = max(1, len(values) // 4)
     return sum(values[:quarter]) / quarter, sum(values[-quarter:]) / quarter
 
@@ -95,7 +114,7 @@ def _what_is_hidden(rates: Sequence[float], shares: Sequence[float], mask_strate
         return f"at mask rate {rates[-1]:.2f}"
     if not shares:  # a log without reflection rows
         return f"at mask rate {rates[0]:.2f} to {rates[-1]:.2f}"
-    first, last = _quarters(shares)
+    first, last = quarters(shares)
     return f"rises as more of the sequence is hidden: {first:.0%} to {last:.0%}"
 
 
@@ -112,48 +131,14 @@ def plot_training(log_history: list[dict[str, Any]], file: str | os.PathLike[str
     Returns:
         `Path`: The image.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     series = read_series(log_history)
-    figure = Figure(figsize=(10, 6.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(2, 2, sharex=True).flat
-
-    def draw(axes: "Axes", name: str, label: str, color: str | None, smoothed: bool = True) -> None:
-        if name not in series:
-            return
-        steps, values = series[name]
-        window = len(values) // 20 if smoothed else 0
-        if window:
-            axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
-        line = smooth(values, window)
-        axes.plot(steps, line, color=color, linewidth=1.6, marker="o" if len(steps) < 12 else "", label=label)
-
-    losses, divergence, rates, evaluation = panels
-    draw(losses, "loss/sequence", "whole sequences", BLUE)
-    draw(losses, "loss/student", "student, final answer", ORANGE)
-    draw(losses, "loss/teacher", "teacher, final answer", GREEN)
-    losses.set(title="Cross-entropy, training", ylabel="nats per token")
-    draw(divergence, "loss/distillation", "on the final answer", GREEN)
-    divergence.set(title="Divergence of student and teacher", ylabel="nats per token", ylim=(0, None))
-    draw(rates, "mask/rate", "mask rate", GRAY, smoothed=False)
-    draw(rates, "mask/hidden_share", "share of the sequence hidden", BLUE)
-    draw(rates, "student/teacher_agreement", "student's top-1 token is the teacher's", GREEN)
-    draw(rates, "student/mean_token_accuracy", "student's top-1 token is correct", ORANGE)
-    rates.set(title="What is hidden, and agreement", ylim=(0, 1.02))
-    for name in sorted(series):
-        if name.startswith("eval") and name.endswith("_loss"):
-            draw(evaluation, name, name, ORANGE if name == "eval_loss" else None, smoothed=False)
-    evaluation.set(title="One-off loss on held-out rows", ylabel="nats per token")
-    for axes in (losses, divergence, rates, evaluation):
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        if axes.lines:
-            axes.legend(frameon=False, fontsize="small")
-        else:
-            axes.text(0.5, 0.5, "not logged in this run", transform=axes.transAxes, ha="center", color=GRAY)
-    for axes in (rates, evaluation):
-        axes.set_xlabel("optimizer step")
-    figure.savefig(file, dpi=140)
-    return Path(file)
+    evaluations = [name for name in sorted(series) if name.startswith("eval") and name.endswith("_loss")]
+    panels = (
+        *_PANELS,
+        Panel(
+            "One-off loss on held-out rows",
+            [Curve(name, name, ORANGE if name == "eval_loss" else None, smoothed=False) for name in evaluations],
+            "nats per token",
+        ),
+    )
+    return draw_panels(series, panels, file)
