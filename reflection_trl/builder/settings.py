@@ -13,7 +13,24 @@ ANSWER_CHOICES = ("first", "random")
 
 
 @dataclass(frozen=True)
-class RolloutSettings:
+class RolloutOptions:
+    """The settings of rollouts that are also options of the command line: see [`RolloutSettings`]."""
+
+    rounds: int = 4
+    seed: int = 0
+    tell_tests: bool = True
+    repair_candidates: int = 1
+    answer_first: bool = False
+    answer_context: str = "sequence"
+    answer_draws: int = 4
+    answer_choice: str = "first"
+    solve_rate_draws: int = 4
+    redraws: int = 2
+    voters: int = 0
+
+
+@dataclass(frozen=True)
+class RolloutSettings(RolloutOptions):
     """
     Settings of rollouts.
 
@@ -67,21 +84,10 @@ class RolloutSettings:
         ValueError: If a number is out of range, or a template is invalid.
     """
 
-    rounds: int = 4
     first: Sampling = field(default_factory=lambda: Sampling(temperature=0.8, top_p=0.95, max_tokens=1024))
     repair: Sampling = field(default_factory=lambda: Sampling(temperature=0.6, top_p=0.95, max_tokens=1536))
     prose: Sampling = field(default_factory=lambda: Sampling(temperature=0.6, top_p=0.95, max_tokens=160))
     answer: Sampling = field(default_factory=lambda: Sampling(temperature=0.2, top_p=0.95, max_tokens=1024))
-    seed: int = 0
-    tell_tests: bool = True
-    repair_candidates: int = 1
-    answer_first: bool = False
-    answer_context: str = "sequence"
-    answer_draws: int = 4
-    answer_choice: str = "first"
-    solve_rate_draws: int = 4
-    redraws: int = 2
-    voters: int = 0
     max_chars: int = 32_000
     templates: str | Path | None = None
 

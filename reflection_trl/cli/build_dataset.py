@@ -61,10 +61,11 @@ only in the sandbox: reflection_trl.sandbox.
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..builder.settings import RolloutOptions
 from .command_line import check_name, check_token, make_parser, parse_options, run_command
 
 
@@ -80,13 +81,12 @@ SOURCE_KEYS = (
 )
 
 
-@dataclass
-class BuildArguments:
+@dataclass(frozen=True)
+class BuildArguments(RolloutOptions):
     problems: list[str] = field(default_factory=list)
     decontaminate_against: list[str] = field(default_factory=lambda: ["humaneval", "mbpp"])
     near_duplicates: float = 0.8
     held_out_share: float = 0.0
-    rounds: int = 4
     samples_per_problem: int = 1
     give_up_after: int | None = None
     temperature: float = 0.8
@@ -94,16 +94,6 @@ class BuildArguments:
     answer_temperature: float = 0.2
     max_tokens: int = 1024
     templates: str | None = None
-    repair_candidates: int = 1
-    answer_first: bool = False
-    answer_context: str = "sequence"
-    answer_draws: int = 4
-    answer_choice: str = "first"
-    solve_rate_draws: int = 4
-    redraws: int = 2
-    voters: int = 0
-    tell_tests: bool = True
-    seed: int = 0
     in_flight: int = 128
     output_dir: str = "out/build"
     min_repaired_share: float = 0.0
@@ -158,20 +148,10 @@ def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> 
     from ..problems import hold_out
 
     settings = RolloutSettings(
-        rounds=arguments.rounds,
+        **{option.name: getattr(arguments, option.name) for option in fields(RolloutOptions)},
         first=Sampling(arguments.temperature, 0.95, arguments.max_tokens),
         repair=Sampling(arguments.repair_temperature, 0.95, arguments.max_tokens * 3 // 2),
         answer=Sampling(arguments.answer_temperature, 0.95, arguments.max_tokens),
-        seed=arguments.seed,
-        tell_tests=arguments.tell_tests,
-        repair_candidates=arguments.repair_candidates,
-        answer_first=arguments.answer_first,
-        answer_context=arguments.answer_context,
-        answer_draws=arguments.answer_draws,
-        answer_choice=arguments.answer_choice,
-        solve_rate_draws=arguments.solve_rate_draws,
-        redraws=arguments.redraws,
-        voters=arguments.voters,
         templates=arguments.templates,
     )
     benchmarks = [name for name in arguments.decontaminate_against if name != "none"]

@@ -24,15 +24,22 @@ The YAML file sets fields; the command line overrides them. Common options:
 REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 
-import shutil
 import time
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .command_line import check_model_name, make_parser, parse_options, run_command
-from .train import USER_ERRORS, end, find_checkpoint, run_training, what_is_kept
+from .training_run import (
+    USER_ERRORS,
+    end,
+    find_checkpoint,
+    hide_renamed_option,
+    output_dir_of,
+    output_folder,
+    run_training,
+    set_model_options,
+)
 
 
 if TYPE_CHECKING:
@@ -173,12 +180,7 @@ def make_trainer(
     from .. import OnlineReflectionDistillTrainer, execution_reward
     from ..sandbox import Limits
 
-    training_args.model_init_kwargs = {
-        "revision": model_args.model_revision,
-        "attn_implementation": model_args.attn_implementation,
-        "dtype": model_args.dtype,
-        **(training_args.model_init_kwargs or {}),  # type: ignore[dict-item] # no string any longer
-    }
+    set_model_options(training_args, model_args)
     train_dataset, eval_dataset = load_data(online_args)
     timeout = online_args.program_timeout
     reward = execution_reward(
@@ -205,7 +207,7 @@ def finish(trainer: "OnlineReflectionDistillTrainer", seconds: float) -> None:
     """Prints what changed, and saves model, card, curves and state."""
     from ..online.curves import summarize_online
 
-    output_dir = trainer.args.output_dir or "."
+    output_dir = output_dir_of(trainer.args)
     trainer.save_state()
     trainer.save_model(output_dir)
     if trainer.args.push_to_hub:
@@ -226,24 +228,15 @@ def run(argv: list[str]) -> None:
     if "--help-all" in argv:
         online_parser().print_help()
         return
-    # TRL sets it by default, under the name that transformers calls old
-    warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing` is deprecated", FutureWarning)
+    hide_renamed_option()
     online_args, training_args, model_args = parse(argv)
     check(online_args, training_args, model_args)
-    output_dir = Path(training_args.output_dir or ".")
-    is_new = not output_dir.exists()
-    try:
+    output_dir = Path(output_dir_of(training_args))
+    with output_folder(output_dir):
         checkpoint = find_checkpoint(training_args)
         trainer = make_trainer(online_args, training_args, model_args)
         start = time.monotonic()
         run_training(trainer, checkpoint)
-    except BaseException as error:
-        # Nothing was trained if nothing was written
-        if is_new and not any(path.is_file() for path in output_dir.rglob("*")):
-            shutil.rmtree(output_dir, ignore_errors=True)
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(what_is_kept(output_dir)) from None
-        raise
     finish(trainer, time.monotonic() - start)
     end(trainer)
 

@@ -27,9 +27,7 @@ REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 
 import os
-import shutil
 import time
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,17 +44,23 @@ from .command_line import (
     run_command,
     split_config,
 )
+from .training_run import (
+    USER_ERRORS,
+    end,
+    find_checkpoint,
+    hide_renamed_option,
+    output_dir_of,
+    output_folder,
+    run_training,
+    set_model_options,
+)
 
 
 if TYPE_CHECKING:
-    from transformers import Trainer, TrainingArguments
     from trl import ModelConfig, ScriptArguments, TrlParser
 
     from .. import ReflectionDistillConfig, ReflectionDistillTrainer
     from .train_data import MixtureArguments
-
-# No RuntimeError: what goes wrong inside training shows where
-USER_ERRORS = (ImportError, OSError, TypeError, ValueError)
 
 
 @dataclass
@@ -116,10 +120,6 @@ def check_names(argv: list[str]) -> None:
         check_source(script_args.dataset_name)
 
 
-def output_dir_of(training_args: "TrainingArguments") -> str:
-    return training_args.output_dir  # type: ignore[return-value] # `TrainingArguments` sees to it
-
-
 def check_setup(training_args: "ReflectionDistillConfig") -> None:
     """Checks what would else be told after the model has been loaded."""
     from ..files.model_folder import check_exists
@@ -159,27 +159,6 @@ def check_model(model_args: "ModelConfig", training_args: "ReflectionDistillConf
         ChatTemplateRenderer(tokenizer)  # which says what to do
 
 
-def find_checkpoint(training_args: "TrainingArguments") -> str | bool | None:
-    """The checkpoint's folder, or `True` for the newest complete one, which the processes agree on."""
-    from reflection_trl.training.checkpoints import find_last_checkpoint, nothing_to_resume
-
-    checkpoint = training_args.resume_from_checkpoint
-    if checkpoint is None or str(checkpoint).lower() == "false":
-        return None
-    if str(checkpoint).lower() != "true":
-        if not Path(checkpoint).is_dir():
-            raise ValueError(
-                f"the checkpoint {str(checkpoint)!r} does not exist; give a folder such as {training_args.output_dir}/checkpoint-10, "
-                f"or `true` for the last one."
-            )
-        return str(checkpoint)
-    output_dir = output_dir_of(training_args)
-    last, incomplete = find_last_checkpoint(output_dir)
-    if last is None:
-        raise nothing_to_resume(output_dir, incomplete)
-    return True
-
-
 def make_trainer(
     script_args: "ScriptArguments",
     training_args: "ReflectionDistillConfig",
@@ -192,12 +171,7 @@ def make_trainer(
     from .. import ReflectionDistillTrainer
     from .train_data import data_sources, load_data
 
-    training_args.model_init_kwargs = {
-        "revision": model_args.model_revision,
-        "attn_implementation": model_args.attn_implementation,
-        "dtype": model_args.dtype,
-        **(training_args.model_init_kwargs or {}),  # type: ignore[dict-item] # no string any longer
-    }
+    set_model_options(training_args, model_args)
     train_dataset, eval_dataset = load_data(script_args, dataset_args, training_args)
     name = model_args.model_name_or_path
     assert name is not None  # see `check_names`
@@ -302,12 +276,10 @@ def run(argv: list[str]) -> None:
         train_parser().print_help()
         return
     check_names(argv)
-    # TRL sets it by default, under the name that transformers calls old: whatever a recipe says, the notice would come
-    warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing` is deprecated", FutureWarning)
+    hide_renamed_option()
     script_args, training_args, model_args, dataset_args, merge_args = parse(argv)
     output_dir = Path(output_dir_of(training_args))
-    is_new = not output_dir.exists()
-    try:
+    with output_folder(output_dir):
         checkpoint = find_checkpoint(training_args)
         check_setup(training_args)
         check_merge(merge_args, model_args, str(output_dir))
@@ -315,52 +287,8 @@ def run(argv: list[str]) -> None:
         trainer = make_trainer(script_args, training_args, model_args, dataset_args)
         start = time.monotonic()
         run_training(trainer, checkpoint)
-    except BaseException as error:
-        # Nothing was trained if nothing was written
-        if is_new and not any(path.is_file() for path in output_dir.rglob("*")):
-            shutil.rmtree(output_dir, ignore_errors=True)
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(what_is_kept(output_dir)) from None
-        raise
     finish(trainer, time.monotonic() - start, merge_args.merge)
     end(trainer)
-
-
-def run_training(trainer: "Trainer", checkpoint: str | bool | None) -> None:
-    import torch
-
-    from reflection_trl.training.checkpoints import CheckpointError
-
-    try:
-        trainer.train(resume_from_checkpoint=checkpoint)
-    except torch.OutOfMemoryError as error:
-        raise ValueError(
-            f"out of GPU memory at step {trainer.state.global_step + 1}; set `gradient_checkpointing: true`, lower "
-            f"`per_device_train_batch_size` and raise `gradient_accumulation_steps`, lower `max_length`, or set `use_peft: true`."
-        ) from error
-    except CheckpointError:
-        raise
-    except USER_ERRORS as error:
-        if trainer.state.global_step:  # no longer about the input: show where
-            raise RuntimeError(f"training failed after step {trainer.state.global_step}") from error
-        raise
-
-
-def what_is_kept(output_dir: Path) -> str:
-    from reflection_trl.training.checkpoints import find_last_checkpoint
-
-    checkpoint, _ = find_last_checkpoint(output_dir)
-    if checkpoint is None:
-        return "There was no checkpoint yet (see `save_steps`), so nothing is kept."
-    return f"The same command with `--resume_from_checkpoint true` resumes from {checkpoint}."
-
-
-def end(trainer: "Trainer") -> None:
-    import transformers
-    from packaging.version import Version
-
-    if Version(transformers.__version__) >= Version("5.18.0"):
-        trainer.end()
 
 
 def main(argv: list[str] | None = None) -> int:

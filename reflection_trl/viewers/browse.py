@@ -22,8 +22,8 @@ from ..fences import read_fence
 from ..files.rows import RowsError, read_rows
 from ..row_forms import read_row
 from ..sequences import normalize_row, split_blocks
+from .command_line import CommandLine, write_page
 from .page import fill_page
-from .tokens.command import CommandLine
 
 
 DEFAULT_LIMIT = 5000
@@ -354,19 +354,14 @@ def _positive(value: str) -> int:
     return int(value)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandLine:
     """
     Builds the argument parser.
 
     Returns:
-        `argparse.ArgumentParser`: The parser.
+        [`~reflection_trl.viewers.command_line.CommandLine`]: The parser.
     """
-    parser = CommandLine(
-        prog="reflection-trl browse",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandLine("browse", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("dataset", help="File, dataset id, or folder of a dataset, of a build or of online training.")
     parser.add_argument("--split", default="train", help="Split of a dataset (default: train).")
     parser.add_argument("--config", metavar="NAME", help="Configuration of a dataset that has several.")
@@ -418,22 +413,15 @@ def main(argv: list[str] | None = None) -> int:
     name = source.resolve().name if source.exists() else args.dataset
     stem = source.stem if source.is_file() else name
     output = Path(args.output or f"{_NOT_IN_NAMES.sub('-', stem).strip('-.') or 'rows'}.html")
-    try:
+
+    def show() -> None:
         rows, note = _choose(args)
         page = render_page([page_row(row, key, status) for key, status, row in rows], name, note)
-        try:
-            output.write_text(page, encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
-            raise RowsError(f"'{output}' cannot be written ({error.strerror}).") from None
-    except RowsError as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return 1
-    print(
-        f"Wrote {output}: {len(rows):,} row{'s' * (len(rows) > 1)}{f' ({note})' * bool(note)}, {len(page) / 1e6:.1f} MB"
-    )
-    if args.open:
-        webbrowser.open(output.resolve().as_uri())
-    return 0
+        write_page(output, page, len(rows), note)
+        if args.open:
+            webbrowser.open(output.resolve().as_uri())
+
+    return parser.run(show)
 
 
 if __name__ == "__main__":

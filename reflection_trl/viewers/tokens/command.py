@@ -20,12 +20,13 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from ...files.model_folder import check_exists
 from ...files.rows import RowsError, read_rows
 from ...quoting import quote_error
 from ...sequences import BLOCK_TYPES
+from ..command_line import CommandLine, write_page
 from ..page import printable
 from .html import render_html
 from .terminal import Terminal
@@ -141,13 +142,6 @@ def _read_template(path: str) -> str | None:
         raise RowsError(f"The chat template '{path}' cannot be loaded: {quote_error(error)}.") from None
 
 
-class CommandLine(argparse.ArgumentParser):
-    """Prints errors on one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(1, f"{self.prog}: error: {message}\n")
-
-
 def _rate(value: str) -> float:
     try:
         rate = float(value)
@@ -185,19 +179,14 @@ def _json_object(value: str) -> dict[str, Any]:
     return kwargs
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandLine:
     """
     Builds the argument parser.
 
     Returns:
-        `argparse.ArgumentParser`: The parser.
+        [`~reflection_trl.viewers.command_line.CommandLine`]: The parser.
     """
-    parser = CommandLine(
-        prog="reflection-trl show",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandLine("show", description=DESCRIPTION, epilog=EPILOG)
     data = parser.add_argument_group("data")
     data.add_argument("dataset", help="Dataset id, directory, or a .json, .jsonl or .parquet file.")
     data.add_argument("--split", default="train", help="Split of a dataset id or directory (default: train).")
@@ -291,11 +280,7 @@ def _make_views(args: argparse.Namespace, masks: Masks) -> tuple[list[View], str
 def _write(views: list[View], masks: Masks, how: str, args: argparse.Namespace) -> None:
     if args.html:
         page = render_html(views, masks, how, Path(args.dataset).name if Path(args.dataset).exists() else args.dataset)
-        try:
-            Path(args.html).write_text(page, encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
-            raise RowsError(f"'{args.html}' cannot be written ({error.strerror}).") from None
-        print(f"Wrote {args.html}: {len(views)} row{'s' * (len(views) > 1)}, {len(page) / 1e6:.1f} MB")
+        write_page(Path(args.html), page, len(views))
         return
     encoding = (sys.stdout.encoding or "ascii").lower()
     if hasattr(sys.stdout, "reconfigure"):
@@ -328,15 +313,12 @@ def main(argv: list[str] | None = None) -> int:
         )
     on_failed = args.train_on_failed_attempts == "true"
     masks = Masks(args.strategy, tuple(args.order), args.seed, args.step, args.rate, on_failed)
-    try:
+
+    def show() -> None:
         views, how = _make_views(args, masks)
         _write(views, masks, how, args)
-    except RowsError as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+
+    return parser.run(show)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,70 @@
+"""What the commands of the viewers share: a parser, errors on one line, and the writing of a page."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..files.rows import RowsError
+
+
+class CommandLine(argparse.ArgumentParser):
+    """
+    Prints errors on one line.
+
+    Args:
+        name (`str`):
+            Subcommand of `reflection-trl`.
+        kwargs:
+            Arguments of [`argparse.ArgumentParser`].
+    """
+
+    def __init__(self, name: str, **kwargs: Any):
+        super().__init__(prog=f"reflection-trl {name}", formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(1, f"{self.prog}: error: {message}\n")
+
+    def run(self, show: Callable[[], None]) -> int:
+        """
+        Runs a viewer.
+
+        Args:
+            show (`Callable`):
+                Shows or writes the rows.
+
+        Returns:
+            `int`: Exit code: 0, or 1 after invalid input.
+        """
+        try:
+            show()
+        except RowsError as error:
+            print(f"{self.prog}: error: {error}", file=sys.stderr)
+            return 1
+        except BrokenPipeError:  # `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def write_page(file: Path, page: str, number: int, note: str = "") -> None:
+    """
+    Writes a page and prints what it holds.
+
+    Args:
+        file (`Path`):
+            File to write.
+        page (`str`):
+            Its content.
+        number (`int`):
+            Number of its rows.
+        note (`str`, *optional*):
+            Which rows they are.
+    """
+    try:
+        file.write_text(page, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise RowsError(f"'{file}' cannot be written ({error.strerror}).") from None
+    note = f" ({note})" if note else ""
+    print(f"Wrote {file}: {number:,} row{'s' * (number > 1)}{note}, {len(page) / 1e6:.1f} MB")
