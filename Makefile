@@ -26,10 +26,13 @@ PYTEST = $(VENV)/bin/python -m pytest -n $(JOBS) --maxprocesses 8 --dist workste
 quickstart: $(VENV)/installed-recipes
 	@$(VENV)/bin/reflection-trl quickstart --model $(MODEL) --output_dir $(OUTPUT)
 
+SPELLED = reflection_trl recipes docs metrics dataset_cards $(wildcard *.md *.toml *.yml)
+
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports --no-cache
+	$(VENV)/bin/codespell $(SPELLED)
 	$(VENV)/bin/mypy
 	$(PYTEST) $(PYTEST_ARGS)
 

@@ -45,8 +45,10 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Turns links to files of the repository into links to their pages."""
+    """Converts links to files of the repository to links to their pages, and sets the link to edit the page."""
     source = _pages[page.file.src_uri]
+    edit_url = (config.extra["edit_url"] or "").rstrip("/")
+    page.edit_url = f"{edit_url}/{source}" if edit_url else None
     if not _is_page(source):
         return markdown
 

@@ -53,7 +53,7 @@ class Rejected(Exception):
 
 _REFUSAL = re.compile(
     r"(i'?m|i am) (really |very |so )?(sorry|unable|afraid|not able)|(i )?(can'?t|cannot|can not|won'?t) "
-    r"(help|assist|do|provide|fulfil|comply|answer|create|write)|as an ai\b|i apologi[sz]e",
+    r"(help|assist|do|provide|fulfil|comply|answer|create|write)|as an ai\b|i apologi[sz]e",  # codespell:ignore fulfil
     re.IGNORECASE,
 )
 _THING = r"(version|code|program|function|implementation|solution|answer|script|class|method)"

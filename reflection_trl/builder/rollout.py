@@ -293,7 +293,7 @@ class _Rollout:
             return answer
         parts = set_tests_apart(answer.code, self.problem.language)
         if parts is None:
-            detail = f"The tests of round {number + 1} cannot be told from its solution."
+            detail = f"The tests of round {number + 1} cannot be separated from its solution."
             raise Rejected(Rejection.TESTS_NOT_APART, detail)
         return dataclasses.replace(answer, code=parts.program)
 

@@ -7,7 +7,7 @@
 
 The YAML file sets fields; the command line overrides them. Everything is kept in --output_dir as it is made: whatever ends
 a run, the same command resumes where it stopped. With more --samples_per_problem, another --min_repaired_share
-or --by_difficulty, it builds on the rollouts that are there; a finished run only writes its outcome anew (and publishes it,
+or --by_difficulty, it builds on the rollouts that are there; a finished run only writes its outcome again (and publishes it,
 with --push_to_hub).
 
   problems
@@ -43,7 +43,7 @@ with --push_to_hub).
     --redraws               further draws where an answer cannot be used [2]
     --voters                answers that vote on the model's asserts where a problem has no tests [0]
     --tell_tests            whether the model sees how it fails the problem's own tests [true]
-    --seed                  [0]; vLLM in this process heeds none, and draws anew each time
+    --seed                  [0]; vLLM in this process ignores it, and samples differently each time
     --in_flight             rollouts at a time [128]
   outcome
     --output_dir            folder of the run [out/build]

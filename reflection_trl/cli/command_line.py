@@ -189,7 +189,7 @@ def run_command(
         run(argv)
     except KeyboardInterrupt as interrupt:
         if not rank:
-            kept = str(interrupt) or "What was made is kept; the same command goes on."
+            kept = str(interrupt) or "Results are kept: run the same command to resume."
             print(f"\nInterrupted. {kept}", file=sys.stderr)
         return 130
     except user_errors as error:

@@ -8,7 +8,7 @@
     accelerate launch --num_processes 8 recipes/evaluate.py --config FILE           one model on each GPU, sharing the answers
 
 The YAML file sets fields; the command line overrides them. The same command resumes where it stopped; answers are always
-judged anew.
+judged again.
 
   what
     --benchmarks            humaneval, mbpp [both]; the + is always judged too
@@ -32,7 +32,7 @@ judged anew.
     --gpu_memory_utilization --kv_cache_memory_bytes --tensor_parallel_size    for vLLM
   answers
     --prompt                request: as a user would put it, the prompt that training ends at; evalplus: EvalPlus's own chat
-                            prompt; published: ReflectionCoder's; completion: the code to go on from, for base models [request]
+                            prompt; published: ReflectionCoder's; completion: the code to continue, for base models [request]
     --samples_per_task      answers to each problem [1]; pass@1, pass@10 and pass@100 as far as they reach
     --temperature --top_p   [0, 0.95]
     --max_tokens            longest answer [that of the prompt: 1024 or 768]

@@ -121,7 +121,7 @@ def check_names(argv: list[str]) -> None:
 
 
 def check_setup(training_args: "ReflectionDistillConfig") -> None:
-    """Checks what would else be told after the model has been loaded."""
+    """Checks arguments that would otherwise fail after the model has been loaded."""
     from ..files.model_folder import check_exists
     from ..training.checks import check_trackers
 
@@ -141,7 +141,7 @@ def check_setup(training_args: "ReflectionDistillConfig") -> None:
 
 
 def check_model(model_args: "ModelConfig", training_args: "ReflectionDistillConfig") -> None:
-    """Checks that the model can be had, and talks, before its weights are loaded."""
+    """Checks that the model exists and has a chat template before its weights are loaded."""
     from transformers import AutoConfig, AutoTokenizer
 
     from ..rendering import ChatTemplateRenderer

@@ -27,7 +27,7 @@ def benchmark_texts(names: Iterable[str]) -> dict[str, list[str]]:
         `dict[str, list[str]]`: The texts of each task, by its name.
 
     Raises:
-        ValueError: If a benchmark is neither on this machine nor to be had from the network, or a row has no prompt.
+        ValueError: If a benchmark is neither on this machine nor available from the network, or a row has no prompt.
     """
     if isinstance(names, str):
         raise ValueError(f"Benchmarks are given as a list of names, got the text {names!r}.")

@@ -37,7 +37,7 @@ class EvalPlusData:
         Reads the tasks by their ids.
 
         Raises:
-            ValueError: If evalplus is not installed, or the tasks are neither on this machine nor to be had from the network.
+            ValueError: If evalplus is not installed, or the tasks are neither on this machine nor available from the network.
         """
         module = self._module()
         override = getattr(module, self.variable)

@@ -124,14 +124,14 @@ def judge_evalplus(
         unsandboxed (`bool`, *optional*, defaults to `False`):
             Run them with **no isolation at all**. Refused for root.
         report (`Callable`, *optional*):
-            Is told how many have been judged so far.
+            Called with the number of judged answers.
 
     Returns:
         `list[Judgment]`: one for each answer.
 
     Raises:
         ValueError: If the benchmark cannot be read, or an answer belongs to none of its tasks.
-        [`~reflection_trl.sandbox.SandboxError`]: If no isolation is to be had, or the evaluator does not run in it.
+        [`~reflection_trl.sandbox.SandboxError`]: If no isolation mechanism works, or the evaluator does not run in it.
     """
     tasks = EVALPLUS[benchmark].read()
     for sample in samples:
@@ -211,7 +211,7 @@ def write_eval_results(
     if file.exists():
         kept = file.with_name(f"{file.name}.bak")
         file.replace(kept)
-        logger.info("%s was there already: the answers were judged anew, and it is kept as %s.", file, kept.name)
+        logger.info("%s was there already: the answers were judged again, and it is kept as %s.", file, kept.name)
     partial = file.with_name(f".{file.name}.partial")
     content = {
         "date": datetime.now().strftime("%Y-%m-%d %H:%M"),

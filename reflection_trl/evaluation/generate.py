@@ -1,4 +1,4 @@
-"""Draws the answers to a benchmark, each kept as soon as it is there; run again, it resumes where it stopped."""
+"""Samples the answers to a benchmark, and saves each immediately. A second run resumes where the first stopped."""
 
 import asyncio
 import hashlib
@@ -40,7 +40,7 @@ async def draw_answers(
     queue: WorkQueue | None = None,
 ) -> None:
     """
-    Draws answers and keeps each one, word for word.
+    Samples answers, and saves each one unchanged.
 
     Args:
         draws (`Sequence`):

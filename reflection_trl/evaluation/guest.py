@@ -100,7 +100,9 @@ class Judge:
 
     @functools.lru_cache(maxsize=1)  # noqa: B019 # there is one judge, as long as the process lives
     def expected(self, task_id: str) -> dict[str, Any]:
-        with zipfile.ZipFile(self._ground_truth_file) as archive:  # opened anew: workers would share its position
+        with zipfile.ZipFile(
+            self._ground_truth_file
+        ) as archive:  # opened in each worker, because workers would share its position
             return pickle.loads(archive.read(task_id))
 
     def check(self, index: int, part: str, patience: float, solution: str | None = None) -> list[Any]:
@@ -124,7 +126,7 @@ class Judge:
         return [status, [bool(detail) for detail in details]]
 
     def report(self, index: int, result: dict[str, Any]) -> dict[str, Any]:
-        """What the host is told: the statuses, and of the first input that failed its source and what it should give."""
+        """Returns the result for the host: the statuses, and the first failing input with its expected output."""
         task_id, _ = self.answers[index]
         problem, expected = self.problems[task_id], self.expected(task_id)
         report: dict[str, Any] = {"index": index}
@@ -283,7 +285,7 @@ def end(child: int) -> None:
 
 
 def work(judge: Judge, cells: Cells, pipe: Connection, foreign: Sequence[Connection], results: int) -> None:
-    """A worker: judges what it is told to, one answer after another."""
+    """Runs a worker, which judges the answers that it receives, one after another."""
     os.close(results)
     for other in foreign:
         other.close()

@@ -33,7 +33,7 @@ async def judge_answers(
         concurrency (`int`, *optional*):
             Answers in flight at a time; twice the number of processors by default.
         report (`Callable`, *optional*):
-            Is told how many have been judged so far.
+            Called with the number of judged answers.
 
     Returns:
         [`~reflection_trl.evaluation.results.Score`]: one outcome for each answer, in their order.
@@ -78,7 +78,7 @@ async def judge_answers(
     try:
         outcomes = await asyncio.gather(*running)
     finally:
-        for one in running:  # where one has failed, the others would go on
+        for one in running:  # after a failure, the others would continue
             one.cancel()
     return Score(tasks[0].benchmark, outcomes)
 

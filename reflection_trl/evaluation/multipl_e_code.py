@@ -142,7 +142,7 @@ def _braces(language: str, code: str) -> Iterator[tuple[int, int]]:
 
 
 def _leaves_function(language: str, code: str) -> bool:
-    """Whether code that begins in the middle of a function goes on to its end."""
+    """Returns whether code that begins in the middle of a function continues to its end."""
     if language == "bash":
         return re.search(r"^\}", code, re.MULTILINE) is not None
     return any(depth < 0 for _, depth in _braces(language, code))

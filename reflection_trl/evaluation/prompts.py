@@ -5,7 +5,7 @@
 | `request` | the request as a user would put it, through the model's chat template: the prompt that our training ends at |
 | `evalplus` | EvalPlus's own chat prompt, whose answer has been begun; for figures to be held against its leaderboard |
 | `published` | the block-token prompts with which ReflectionCoder's figures were made |
-| `completion` | the benchmark's code, to go on from: for base models |
+| `completion` | the benchmark's code, to be continued: for base models |
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Prompt:
 
     Args:
         content (`list[dict]` or `str`):
-            Conversation, or text to go on from.
+            Conversation, or text to continue.
         stop (`tuple[str]`, *optional*):
             Texts at which the answer ends.
     """

@@ -126,7 +126,7 @@ def evaluate_model(
         settings ([`EvaluationSettings`], *optional*):
             How.
         generate ([`~reflection_trl.generation.Generate`], *optional*):
-            Draws answers, in place of what `generation` opens.
+            Generates completions, in place of `generation`.
         in_flight (`int`, *optional*, defaults to 128):
             Requests at a time.
         process, processes (`int`, *optional*):
@@ -461,8 +461,8 @@ def _require_chat_template(model: str, revision: str | None) -> None:
         return  # opening the model tells
     if not tokenizer.chat_template:
         raise ValueError(
-            f"The tokenizer of {model!r} has no chat template, which prompts in conversations need: take a model that was tuned "
-            "for them, or have it go on from the benchmark's code with --prompt completion."
+            f"The tokenizer of {model!r} has no chat template, which prompts in conversations need: use a model that was tuned "
+            "for them, or let it continue the benchmark's code with --prompt completion."
         )
 
 
@@ -484,14 +484,14 @@ def _commit(generation: GenerationArguments) -> str | None:
 
 
 def _bar(title: str, total: int, done: int, shown: bool) -> "tqdm":
-    """A progress bar with rate and remaining time."""
+    """Returns a progress bar with rate and remaining time."""
     from tqdm.auto import tqdm
 
     return tqdm(desc=title, total=total, initial=done, unit="answer", dynamic_ncols=True, disable=not shown)
 
 
 def _advance(bar: "tqdm") -> Callable[..., None]:
-    """Moves a bar on by one, whatever it is called with."""
+    """Returns a callback that advances a bar by one and ignores its arguments."""
 
     def advance(*_: Any) -> None:
         bar.update()

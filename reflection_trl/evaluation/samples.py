@@ -15,7 +15,7 @@ from .tasks import Sample, Task
 def read_samples(file: str | os.PathLike[str], tasks: Sequence[Task], known: Iterable[str] = ()) -> list[Sample]:
     """
     Reads answers that were made elsewhere. Each line holds `task_id` and either `solution` (the whole code) or `completion`
-    (what goes on from the benchmark's prompt); several answers to a problem are several lines.
+    (the continuation of the benchmark's prompt); several answers to a problem are several lines.
 
     Args:
         file (`str` or `Path`):

@@ -20,7 +20,7 @@ from .results import Score
 
 _RESAMPLES = 10_000
 _LEVEL = 0.05
-# Draws that are held at a time: a set of one's own may have many more tasks than a benchmark
+# Random samples that are held in memory at a time: your own set may have many more tasks than a benchmark
 _MOST_NUMBERS = 20_000_000
 
 
@@ -86,7 +86,7 @@ def pass_at_k(answers: int, right: int, k: int) -> float:
             At most `answers`.
     """
     if not 0 <= right <= answers or not 1 <= k <= answers:
-        raise ValueError(f"pass@{k} cannot be told from {right} right ones among {answers} answers.")
+        raise ValueError(f"pass@{k} cannot be estimated from {right} correct ones among {answers} answers.")
     return 1.0 - comb(answers - right, k) / comb(answers, k)
 
 
@@ -260,7 +260,7 @@ def majority(score: Score) -> Rate | None:
     """
     Returns maj@k, where k is the number of answers to each problem: the share of problems whose most frequent final answer is right.
 
-    Answers that are right are one answer, however they are written; the others are told apart by [`~reflection_trl.checking.answer_key`].
+    Answers that are right are one answer, however they are written; the others are distinguished by [`~reflection_trl.checking.answer_key`].
     Texts without a final answer do not vote. Where several answers are the most frequent ones, a problem counts by the chance that the right
     one is drawn among them.
 

@@ -18,7 +18,7 @@ class Task:
         request (`str`):
             The one-off request, as a user would put it.
         prompt (`str`, *optional*, defaults to `""`):
-            Code that the answer goes on from, in benchmarks of completions.
+            Code that the answer continues, in benchmarks of completions.
         language (`str`, *optional*, defaults to `"python"`):
             A name of [`reflection_trl.languages.LANGUAGES`].
         entry_point (`str`, *optional*):
@@ -59,7 +59,7 @@ class Sample:
         sample (`int`):
             Number of the answer among those of the task, from 0.
         solution (`str`):
-            Code that is judged: complete, the task's prompt included where the answer goes on from it. The whole text where a final
+            Code that is judged: complete, the task's prompt included where the answer continues it. The whole text where a final
             answer is judged.
         text (`str`, *optional*, defaults to `""`):
             What the model wrote, word for word; empty where it is not known.

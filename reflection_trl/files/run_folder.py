@@ -317,7 +317,7 @@ class RunFolder:
 
         Args:
             line (`dict`):
-                What it took, has finished, or that it begins anew.
+                Task that it took or finished, or the mark of a new start.
 
         Raises:
             [`RunError`]: If the disk is full.

@@ -122,7 +122,7 @@ class Gap:
             return f"Train with distillation: the teacher solves more than the student, {points} points."
         if self.high < 0:
             return f"Do not distill these rows: the teacher solves less than the student, {points} points; train on the answers alone (SFT)."
-        return f"SFT on the answers will do as well: no gap can be told from none, {points} points."
+        return f"SFT on the answers will do as well: the gap is not significant, {points} points."
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the gap as plain data, including the advice."""

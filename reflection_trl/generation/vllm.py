@@ -163,7 +163,7 @@ class VLLMGenerator:
             await self._engine.collective_rpc("reload_weights", kwargs={"weights_path": model})
         except Exception as error:  # files and shapes
             raise GenerationError(
-                f"vLLM cannot go on with {model!r}: {quote_error(error)} (see its log above)."
+                f"vLLM cannot load the weights of {model!r}: {quote_error(error)} (see its log above)."
             ) from error
         await self._engine.reset_prefix_cache()  # the cache was computed with the previous weights
         self.model, self._revision = model, None

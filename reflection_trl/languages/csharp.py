@@ -73,7 +73,7 @@ class CSharp(CommandLanguage):
         "-out:main.exe",
         "Main.cs",
     )
-    # Mono's asserts write where they are told to and go on
+    # Mono's asserts write to the configured place and continue
     command = ("env", "MONO_TRACE_LISTENER=Console.Error", "mono", "--debug", "--optimize=-inline", "main.exe")
     limits = Limits(timeout=60.0, memory=2 << 30, processes=128)
     compile_error = re.compile(
@@ -150,11 +150,11 @@ class CSharp(CommandLanguage):
                 f"static void EndOfChecks{signature} {{"
             )
 
-        # An assert that ends the tests: Mono's own goes on
+        # An assert that ends the tests, because Mono's own continues
         return re.sub(r"(?<![\w.])Debug\.Assert\(", "AssertOfChecks(", _MAIN.sub(two, tests, count=1))
 
     def failed_quietly(self, verdict: Verdict, tests: str) -> bool:
-        # Without tests it is Mono's own assert, which goes on
+        # Without tests it is Mono's own assert, which continues
         return verdict.passed and not tests and re.search(r"^Fail:?", verdict.stderr, re.MULTILINE) is not None
 
     def assertion(self, output: str) -> dict[str, str]:

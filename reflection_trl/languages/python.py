@@ -25,7 +25,7 @@ _KINDS = {
     FeedbackKind.MEMORY: ("MemoryError",),
 }  # fmt: skip
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
-_PLACE = re.compile(r" \((?:main|checks)\.py, line \d+\)$")  # of a syntax error, told in fields of its own
+_PLACE = re.compile(r" \((?:main|checks)\.py, line \d+\)$")  # of a syntax error, which has separate fields for it
 _FILES = {"main.py": "program", "checks.py": "tests"}
 # The first traceback that the program has printed
 _PRINTED = re.compile(

@@ -35,7 +35,7 @@ def hold_out(problems: Iterable[Problem], share: float) -> tuple[list[Problem], 
 
 def write_problems(problems: Sequence[Problem], path: str | os.PathLike[str]) -> None:
     """
-    Write problems as JSON Lines, in the form that [`load_problems`] reads without being told of columns.
+    Writes problems as JSON Lines, in the form that [`load_problems`] reads without any setting.
 
     Args:
         problems (`Sequence[Problem]`): the problems.

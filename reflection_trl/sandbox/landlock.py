@@ -21,7 +21,7 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"
 
 # Runs outside our process: sandlock keeps threads that watch the sandbox, and ends with it. Without a process namespace,
 # what a program has started in a session of its own would live on, so the process that stays here adopts all of it, and
-# ends it when the sandbox has ended, when it is told to, and when we die.
+# ends it when the sandbox has ended, on request, and when we die.
 _LAUNCHER = """
 import ctypes, json, os, signal, sys, time
 parent, config = int(sys.argv[1]), json.loads(sys.argv[2])

@@ -61,7 +61,7 @@ def run_pair(
 def _await(
     future: Future[dict[str, Any]], partner: Worker, verdict: Verdict, ended_at: float
 ) -> dict[str, Any] | None:
-    """The partner's outcome; `None` where it goes on although its pipe is closed."""
+    """Returns the partner's outcome, or `None` if it continues although its pipe is closed."""
     if verdict.passed:
         seconds = _AFTER_PASS
     elif verdict.step == "compile" or verdict.exit_code == PARTNER_ENDED:

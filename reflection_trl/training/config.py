@@ -307,7 +307,7 @@ class ReflectionDistillConfig(SFTConfig):
         if os.environ.get("ACCELERATE_MIXED_PRECISION") == "fp8":
             if self.bf16:
                 raise ValueError(
-                    "`bf16` is on, which overrides the fp8 that `accelerate launch` was told: set `bf16=False` (`--bf16 false`) "
+                    "`bf16` is on, which overrides the fp8 of `accelerate launch`: set `bf16=False` (`--bf16 false`) "
                     "to train in fp8."
                 )
             self.bf16 = False  # not `None`, which TRL would replace with `True`

@@ -161,7 +161,7 @@ def test_killed_and_gone_on_with(place, server):
         process.send_signal(how)
         err = process.communicate()[1]
         assert process.returncode == code and "Traceback" not in err
-    assert err.endswith("\nInterrupted. What was made is kept; the same command goes on.\n")
+    assert err.endswith("\nInterrupted. Results are kept: run the same command to resume.\n")
     assert 4 <= made(place) < 10
     server.answer = server.right_answer
     assert main("--config", "build.yaml") == 0

@@ -485,7 +485,7 @@ def test_tests_that_cannot_be_told_from_the_solution_are_refused():
     )
     made, _ = roll(PROBLEM, [tangled])
     assert made.rejection == "tests_not_apart"
-    assert made.detail == "The tests of round 1 cannot be told from its solution."
+    assert made.detail == "The tests of round 1 cannot be separated from its solution."
 
 
 def test_a_sequence_may_start_from_an_answer_to_the_request_alone():

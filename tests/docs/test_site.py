@@ -4,6 +4,7 @@ import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -28,6 +29,7 @@ class Page(HTMLParser):
 
     def __init__(self, file):
         super().__init__()
+        self.file = file
         self.links, self.loads, self.ids, self.text = [], [], {""}, []
         html = file.read_text(encoding="utf-8")
         self.prose = re.sub(r"<pre>.*?</pre>", "", html, flags=re.DOTALL)
@@ -55,6 +57,36 @@ def site(tmp_path_factory):
     config.plugins.on_startup(command="build", dirty=False)
     build(config)  # raises where there was a warning
     return {file.relative_to(folder): Page(file) for file in folder.rglob("*.html") if file.name != "404.html"}
+
+
+def test_pages_have_search_copy_buttons_and_a_dark_mode(site):
+    page = site[Path("start.html")]
+    html = page.file.read_text(encoding="utf-8")
+    assert (page.file.parent / "search" / "search_index.json").is_file()
+    assert 'data-md-component="search"' in html and "content.code.copy" in html
+    assert {'data-md-color-scheme="default"', 'data-md-color-scheme="slate"'} <= set(
+        re.findall(r'data-md-color-scheme="\w+"', html)
+    )
+    assert "method.svg" in "".join(site[Path("index.html")].loads)
+
+
+@pytest.mark.parametrize(
+    ("edit_url", "page", "edited"),
+    [
+        ("", "start.md", None),
+        ("https://host/me/name/edit/main/", "start.md", "https://host/me/name/edit/main/docs/start.md"),
+        ("https://host/me/name/edit/main", "repository/README.md", "https://host/me/name/edit/main/README.md"),
+    ],
+)
+def test_the_edit_button_leads_to_the_source(monkeypatch, edit_url, page, edited):
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_site")
+    import hooks
+
+    source = page.removeprefix("repository/") if page.startswith("repository/") else f"docs/{page}"
+    monkeypatch.setattr(hooks, "_pages", {page: source})
+    shown = SimpleNamespace(file=SimpleNamespace(src_uri=page), edit_url="edit/main/docs/start.md")
+    hooks.on_page_markdown("Text.", shown, SimpleNamespace(extra={"edit_url": edit_url}), [])
+    assert shown.edit_url == edited
 
 
 def test_every_link_arrives(site):

@@ -274,7 +274,7 @@ def test_an_engine_goes_on_with_other_weights_of_the_same_shape(vllm, tiny_model
         await generate.load_weights(str(tmp_path / "trained"))
         assert generate.model == str(tmp_path / "trained")
         with pytest.raises(
-            GenerationError, match=r"cannot go on with 'broken': size mismatch for lm_head.weight \(see"
+            GenerationError, match=r"cannot load the weights of 'broken': size mismatch for lm_head.weight \(see"
         ):
             await generate.load_weights("broken")
         return fits

@@ -134,7 +134,7 @@ def load_tasks(benchmark: str, source: str | None = None) -> list[Task]:
             File, folder or Hub id with its tasks; the benchmark's own by default.
 
     Raises:
-        ValueError: If it is neither on this machine nor to be had from the network, or problems have no tests.
+        ValueError: If it is neither on this machine nor available from the network, or problems have no tests.
     """
     return get_benchmark(benchmark).load_tasks(source)
 

@@ -150,7 +150,7 @@ class Benchmark(ABC):
                 File, pattern, folder or Hub id to read them from; the benchmark's own by default.
 
         Raises:
-            ValueError: If they are neither on this machine nor to be had from the network, or are no such tasks.
+            ValueError: If they are neither on this machine nor available from the network, or are no such tasks.
         """
 
     def runnable(self, tasks: Sequence[Task]) -> tuple[list[Task], str | None]:

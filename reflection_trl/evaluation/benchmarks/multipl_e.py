@@ -100,7 +100,7 @@ class MultiPLE(Benchmark):
             if source is not None:
                 raise
             raise ValueError(
-                f"MultiPL-E is neither on this machine nor to be had from the Hub ({str(error).rstrip('.')}): with no network, get "
+                f"MultiPL-E is neither on this machine nor available from the Hub ({str(error).rstrip('.')}): with no network, get "
                 f"its file (`humaneval-{code}.jsonl`) elsewhere and give its path."
             ) from error
         if not tasks:

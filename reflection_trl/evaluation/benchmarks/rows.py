@@ -62,7 +62,7 @@ def read_rows(
         if source is not None:
             raise
         raise ValueError(
-            f"{title} is neither on this machine nor to be had from the Hub ({str(error).rstrip('.')}): with no network, get its "
+            f"{title} is neither on this machine nor available from the Hub ({str(error).rstrip('.')}): with no network, get its "
             f"files elsewhere and name them, as in --benchmark_files {key}=FILE."
         ) from error
     if first is None:

@@ -1,4 +1,4 @@
-"""Mostly Basic Python Problems, the original columns (`text`) and the sanitised ones (`prompt`, `test_imports`).
+"""Mostly Basic Python Problems, the original columns (`text`) and the sanitized ones (`prompt`, `test_imports`).
 
 The statement of a row does not say what the function is called, nor what its arguments look like: the request says both with
 one call from the first test. The other tests stay hidden.

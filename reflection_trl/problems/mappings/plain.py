@@ -33,7 +33,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "entry_point": ("entry_point", "function_name", "fn_name", "func_name", "method_name"),
     "reference": ("reference", "canonical_solution", "reference_solution", "solution", "solutions", "code"),
     "source": ("source",),
-    "license": ("license", "licence"),
+    "license": ("license", "licence"),  # codespell:ignore licence
     "tolerance": ("tolerance",),
     "answer": ("answer", "final_answer"),
     "checker": ("checker",),

@@ -78,7 +78,7 @@ class Runs:
         return run
 
     def run_unittest(self, *_: Any, verbosity: int = 1, **__: Any) -> Any:
-        """`unittest.main`, which runs all test cases of the checks, raises the first failure and goes on where there is none."""
+        """`unittest.main`, which runs all test cases of the checks, raises the first failure and returns if there is none."""
         import unittest
 
         cases = [
