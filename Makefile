@@ -43,7 +43,7 @@ test-fast: $(VENV)/installed-test
 
 docs: $(VENV)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
-	@echo "The site is in site/index.html; $(VENV)/bin/mkdocs serve shows it while it is written."
+	@echo "The site is in site/. To read and search it, run $(VENV)/bin/mkdocs serve."
 
 slow: $(VENV)/installed-test
 	$(PYTEST) -m "slow and not gpu" $(PYTEST_ARGS)

@@ -50,7 +50,7 @@ def quote_error(error: object, limit: int = 300) -> str:
             Most characters.
 
     Returns:
-        `str`: The first line with text, without the mark that ends it, so that the sentence around it may go on. The name of the
+        `str`: The first line with text, without the mark that ends it, so that the surrounding sentence can continue. The name of the
         error's class where it has no text.
     """
     lines = (" ".join(line.split()).rstrip(" .:;,!") for line in str(error).splitlines())

@@ -54,7 +54,7 @@ class EvalPlusData:
             ) from error
 
     def file(self) -> Path:
-        """The file that evalplus reads the tasks from. `read` has seen to it that it is there."""
+        """The file from which evalplus reads the tasks. [`EvalPlusData.read`] ensures that it exists."""
         ready: Callable[[], str] = getattr(self._module(), f"_ready_{self.function}_plus_path")
         return Path(ready()).resolve()
 

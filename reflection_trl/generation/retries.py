@@ -44,7 +44,7 @@ class Retries:
 
         Args:
             request (`Hashable`):
-                As in [`note`].
+                As in [`Retries.note`].
         """
         self.waiting.pop(request, None)
 

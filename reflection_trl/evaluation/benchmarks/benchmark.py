@@ -46,7 +46,7 @@ class OpenExecutor(Protocol):
     """Opens what runs programs of some languages in isolation, with the limits of a benchmark."""
 
     def __call__(
-        self, languages: Iterable[str], limits: Limits | None = None, packages: bool = False
+        self, languages: Iterable[str], limits: Limits | None = None
     ) -> AbstractAsyncContextManager[Execute]: ...
 
 
@@ -81,7 +81,7 @@ class Benchmark(ABC):
 
     Args:
         name (`str`):
-            What results call it, such as `"humaneval"` or `"multipl-e:java"`. `parse` makes it.
+            What results call it, such as `"humaneval"` or `"multipl-e:java"`. [`parse`] makes it.
 
     Attributes:
         key (`str`):
@@ -94,16 +94,13 @@ class Benchmark(ABC):
             Styles of prompts that it has, of [`~reflection_trl.evaluation.prompts.MAX_TOKENS`].
         limits ([`~reflection_trl.sandbox.Limits`], *optional*):
             What a program may use; the language's own limits by default.
-        packages (`bool`):
-            Whether programs may import the packages of this Python's environment, rather than Python's own modules only.
     """
 
     key: ClassVar[str]
     aliases: ClassVar[tuple[str, ...]] = ()
     usage: ClassVar[str]
-    styles: tuple[str, ...] = ("request",)
+    styles: ClassVar[tuple[str, ...]] = ("request",)
     limits: ClassVar[Limits | None] = None
-    packages: ClassVar[bool] = False
 
     def __init__(self, name: str):
         self.name = name
@@ -121,7 +118,7 @@ class Benchmark(ABC):
 
     @property
     def score_names(self) -> tuple[str, ...]:
-        """The names of the scores that `judge` returns."""
+        """The names of the scores that [`judge`] returns."""
         return (self.name,)
 
     @property
@@ -159,7 +156,7 @@ class Benchmark(ABC):
 
         Args:
             tasks (`Sequence[Task]`):
-                Of `load_tasks`.
+                Of [`load_tasks`].
         """
         languages = dict.fromkeys(task.language for task in tasks)
         missing = next(filter(None, (get_language(language).missing() for language in languages)), None)
@@ -171,7 +168,7 @@ class Benchmark(ABC):
 
         Args:
             tasks (`Sequence[Task]`):
-                Of `load_tasks`.
+                Of [`load_tasks`].
         """
         return True
 
@@ -183,10 +180,10 @@ class Benchmark(ABC):
 
         Args:
             source (`str`, *optional*):
-                As in `load_tasks`.
+                As in [`load_tasks`].
 
         Raises:
-            ValueError: As `load_tasks`.
+            ValueError: As [`load_tasks`].
         """
 
     # Prompts and answers
@@ -251,7 +248,7 @@ class Benchmark(ABC):
 
         Args:
             tasks (`Sequence[Task]`):
-                Tasks of `load_tasks`.
+                Tasks of [`load_tasks`].
             samples (`Sequence[Sample]`):
                 Answers to them.
             judging ([`Judging`]):
@@ -266,7 +263,7 @@ class Benchmark(ABC):
         """
 
         async def judge_all() -> Score:
-            async with judging.open_executor({task.language for task in tasks}, self.limits, self.packages) as execute:
+            async with judging.open_executor({task.language for task in tasks}, self.limits) as execute:
                 return await self.judge_with(execute, tasks, samples, report=judging.report)
 
         return [run_coroutine(judge_all())]
@@ -281,13 +278,13 @@ class Benchmark(ABC):
         report: Callable[[int], None] = lambda judged: None,
     ) -> Score:
         """
-        Judges answers, each on its own, by `run_tests`.
+        Judges answers one by one with [`Benchmark.run_tests`].
 
         Args:
             execute ([`~reflection_trl.languages.execution.Execute`]):
                 Runs programs.
             tasks (`Sequence[Task]`):
-                Tasks of `load_tasks`.
+                Tasks of [`load_tasks`].
             samples (`Sequence[Sample]`):
                 Answers to them.
             concurrency (`int`, *optional*):
