@@ -99,7 +99,7 @@ class Benchmark(ABC):
     key: ClassVar[str]
     aliases: ClassVar[tuple[str, ...]] = ()
     usage: ClassVar[str]
-    styles: ClassVar[tuple[str, ...]] = ("request",)
+    styles: tuple[str, ...] = ("request",)
     limits: ClassVar[Limits | None] = None
 
     def __init__(self, name: str):
