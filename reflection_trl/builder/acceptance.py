@@ -39,6 +39,8 @@ class Rejection(enum.StrEnum):
     UNDEFINED_NAMES = "undefined_names"
     LEANS_ON_REFLECTION = "leans_on_reflection"
     ECHOES_PROMPT = "echoes_prompt"
+    NO_ANSWER = "no_answer"  # of a problem with a final answer: none, or several that differ
+    WRONG_ANSWER = "wrong_answer"
 
 
 class Rejected(Exception):
@@ -70,6 +72,7 @@ _LEANING = re.compile(
     r"|\b(now|all( of)? the|your|my|its|own) (asserts?|assertions?|tests?)( now)? (pass|hold|succeed)"
     r"|\bno longer (fails?|raises?|crash(es)?)\b"
     r"|\bassertion ?error\b|\btraceback\b|\bthe output of the run\b"
+    r"|\bthe (checker|verdict)\b"
     r"|\bi (have |'ve )?(fixed|corrected|repaired|changed|modified|updated)\b",
     re.IGNORECASE,
 )

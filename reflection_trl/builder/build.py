@@ -11,18 +11,19 @@ import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checking import require_checker
 from ..coroutines import run_coroutine
 from ..files.run_folder import RunError, RunFolder, SessionUsage, write_json
 from ..files.work_queue import WorkQueue
 from ..generation import Generate, GenerationArguments, open_generator, with_served_name
 from ..generation.retries import describe_retries
 from ..languages import Executor, get_language
-from ..languages.execution import Execute
+from ..languages.execution import Execute, run_nothing
 from ..problems import Problem, load_problems, write_problems
 from .acceptance import Rejection
 from .early_stopping import EarlyStopping
@@ -100,6 +101,8 @@ class Build:
         if self.by_difficulty and not self.settings.solve_rate_draws:
             raise ValueError("`by_difficulty` needs solve rates: set `solve_rate_draws` to at least 1.")
         select([], self.min_repaired_share)
+        for checker in {problem.checker for problem in self.problems if problem.answer is not None}:
+            require_checker(checker)
         for language in {problem.language for problem in self.problems}:
             if (missing := get_language(language).missing()) is not None:
                 raise ValueError(missing)
@@ -119,10 +122,10 @@ class Build:
     def fingerprint(self) -> dict[str, Any]:
         """Returns the content of `run.json`."""
         settings = dataclasses.asdict(self.settings)
-        settings["templates"] = _digest(self.settings.prompts.sources)
+        settings["templates"] = _digest(self.prompts)
         settings["give_up_after"] = self.give_up_after
         settings["chat_template_kwargs"] = self.chat_template_kwargs
-        for later in ("give_up_after", "chat_template_kwargs", "answer_first"):
+        for later in ("give_up_after", "chat_template_kwargs", "answer_first", "tell_answer", "compute"):
             if not settings[later]:  # so that runs from before this setting can be resumed
                 del settings[later]
         return {
@@ -130,6 +133,19 @@ class Build:
             "problems": f"{len(self.problems)} problems, {_digest(list(map(_content, self.problems)))}",
             **settings,
         }
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """Returns the templates of the kinds of problems that there are."""
+        kinds = {problem.answer is not None for problem in self.problems}
+        return {name: text for kind in sorted(kinds) for name, text in self.settings.prompts.of_kind(kind).items()}
+
+    def open_executor(self) -> AbstractAsyncContextManager[Execute]:
+        """Returns what runs programs, as a context manager. It opens no sandbox if there is nothing to run."""
+        runs = [problem for problem in self.problems if problem.runs_programs or self.settings.compute]
+        if not runs:
+            return contextlib.nullcontext(run_nothing)
+        return Executor(languages={problem.language for problem in runs})
 
     @property
     def untested(self) -> str:
@@ -337,8 +353,7 @@ async def run_build(
             )
             async with AsyncExitStack() as stack:
                 if execute is None:
-                    languages = {problem.language for problem in build.problems}
-                    execute = await stack.enter_async_context(Executor(languages=languages))
+                    execute = await stack.enter_async_context(build.open_executor())
                 if generate is None:
                     if generation is None:
                         raise ValueError("No model specified: pass `generation`, or a generator as `generate`.")
@@ -429,7 +444,7 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
         models=[build.model],
         problems=_sources(build.problems),
         sampling=build.sampling(),
-        prompts=build.settings.prompts.sources,
+        prompts=build.prompts,
         contamination=_preparation(build),
         untested=build.untested,
         spared=len(made) - len(ordered),
@@ -561,6 +576,9 @@ def _content(problem: Problem) -> dict[str, Any]:
     content = dataclasses.asdict(problem)
     if content["tolerance"] is None:  # so that runs from before this field can be resumed
         del content["tolerance"]
+    if content["answer"] is None:
+        for field in ("answer", "checker", "choices"):
+            del content[field]
     return content
 
 

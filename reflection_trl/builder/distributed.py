@@ -30,7 +30,6 @@ from ..generation import (
     open_generator,
 )
 from ..generation.endpoint import EndpointGenerator, read_completion, request_fields
-from ..languages import Executor
 from .build import Build, write_outcome
 from .early_stopping import EarlyStopping
 from .run import Task, make_rollouts
@@ -157,7 +156,7 @@ class RolloutRunner(InferenceRunner):
                 super().run(_documents(tasks), rank, world_size)
 
     async def run_async(self, data_gen: Iterator[Document], rank: int = 0) -> None:
-        async with Executor(languages={problem.language for problem in self.build.problems}) as execute:
+        async with self.build.open_executor() as execute:
             self.shared_context["execute"] = execute
             await super().run_async(data_gen, rank)
 

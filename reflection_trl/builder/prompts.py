@@ -21,29 +21,33 @@ _REQUIRED = {
     "conclusion": {"feedback"},
     "request": {"instruction"},
     "answer": {"instruction", "program"},
+    "output": {"feedback"},
 }
 _ALLOWED = {
-    "reflection": {"examples", "tests", "asserts"},
+    "reflection": {"examples", "tests", "asserts", "compute"},
     "feedback": {"instruction", "examples", "further"},
     "further": set(),
     "analysis": {"instruction"},
     "conclusion": {"instruction", "repaired"},
     "request": set(),
     "answer": {"examples"},
+    "output": {"instruction"},
 }
 _COMMON = {"title", "fence", "language"}
+SOLUTION = "solution"  # in place of a language, for problems with a final answer
 _OWN = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
 class Prompts:
     """
-    The prompts of a rollout, from files `<language>.<name>.jinja`, where `default` applies to every language.
+    The prompts of a rollout, from files `<language>.<name>.jinja`, where `default` applies to every language,
+    and `solution` to problems with a final answer.
 
     | name | use | required | optional |
     |---|---|---|---|
     | `reflection` | first user turn, stored | `instruction` | `examples`, `tests` (whether the problem has any),
-    `asserts` |
+    `asserts`, `compute` (whether solutions may compute) |
     | `feedback` | user turn with the output of a failed run; the sequence stores the output alone | `feedback` |
     `instruction`, `examples`, `further` |
     | `further` | output of the problem's own tests, stored | `feedback` | |
@@ -52,6 +56,8 @@ class Prompts:
     | `conclusion` | user turn with the output of the last run; likewise | `feedback` | `instruction`, `repaired` |
     | `request` | the one-off request, stored | `instruction` | |
     | `answer` | prompt for the answer to the request | `instruction`, `program` | `examples` |
+    | `output` | user turn with the output of a computation (`solution` only); the sequence stores the output alone |
+    `feedback` | `instruction` |
 
     All may contain `language` (`"cpp"`), `title` (`"C++"`) and `fence` (the info string of a code block).
 
@@ -79,9 +85,25 @@ class Prompts:
         if directory is not None:
             own = _read(Path(directory))
             replaced = {name.split(".")[1] for name in own if name.startswith("default.")}
-            # A default template of the user applies to all languages, including those with a template in the package
-            sources = {name: text for name, text in sources.items() if name.split(".")[1] not in replaced} | own
+            # A default template of the user applies to all languages, including those with a template in the package,
+            # but not to solutions
+            kept = {
+                name: text
+                for name, text in sources.items()
+                if name.startswith(f"{SOLUTION}.") or name.split(".")[1] not in replaced
+            }
+            sources = kept | own
         return cls(sources)
+
+    def of_kind(self, solutions: bool) -> dict[str, str]:
+        """
+        Returns the templates of one kind of problems.
+
+        Args:
+            solutions (`bool`):
+                Whether those of problems with a final answer.
+        """
+        return {name: text for name, text in self.sources.items() if name.startswith(f"{SOLUTION}.") == solutions}
 
     def render(self, name: str, language: str, **values: Any) -> str:
         """
@@ -91,11 +113,11 @@ class Prompts:
             name (`str`):
                 Name of the template, such as `"reflection"`.
             language (`str`):
-                Language of the problem. Its own template is used if there is one.
+                Language of the problem, or `SOLUTION`. Its own template is used if there is one.
             **values (`Any`):
                 Values of the placeholders.
         """
-        target = get_language(language)
+        target = get_language("python" if language == SOLUTION else language)  # computations are in Python
         key = f"{language}.{name}" if f"{language}.{name}" in self.sources else f"default.{name}"
         try:
             text = _compile(self.sources[key]).render(

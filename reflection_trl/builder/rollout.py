@@ -23,27 +23,28 @@ Stage one may also start from the model's answer to the one-off request, to whic
 The stored sequence differs from the sent conversation. It contains only the output of a run, without the request to
 continue. Prose after a program is removed, because it was written before the program ran. Asserts that are known to be
 wrong are removed (see `asserts`).
+
+Problems with a final answer have a rollout of their own: see [`reflection_trl.builder.answer_rollout`].
 """
 
 import asyncio
 import contextlib
 import dataclasses
 import functools
-import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..answers import Answer
 from ..feedback import Feedback, FeedbackKind
 from ..fences import fence_code
-from ..generation.types import BudgetExhaustedError, Generate, GenerationError
+from ..generation.types import Generate
 from ..languages import get_language
-from ..languages.execution import Execute, Run
+from ..languages.execution import Execute
 from ..problems import Problem
 from ..problems.judge import judge
-from .acceptance import Rejected, Rejection, check_standalone, echoed_words
+from .acceptance import Rejected, Rejection, check_standalone
+from .answer_rollout import AnswerRollout
 from .asserts import (
     Assert,
     assert_hint,
@@ -53,14 +54,13 @@ from .asserts import (
     set_tests_apart,
     split_asserts,
 )
-from .sampling import RolloutSampler, step_seed
+from .rollout_base import Rollout, brief, refuse_echo, shown
 from .sequence import Attempt, ReflectionSequence
 from .settings import RolloutSettings
-from .single_turn import JudgedCompletion, judge_completion
+from .single_turn import JudgedCompletion
 
 
 _TESTS = "Tests:"  # between a solution and its asserts if both are in one message
-_NO_OUTPUT = "(no output)"
 # For example "Here is the corrected program:"
 _ANNOUNCEMENT = re.compile(
     r"^(here|below|the following|sure|certainly|corrected|the corrected)[^.!?\n]*[:!]|^#.*", re.I | re.M
@@ -94,7 +94,8 @@ async def rollout(
         [`~reflection_trl.generation.BudgetExhaustedError`]: If the budget of requests or tokens is used up.
         [`~reflection_trl.sandbox.SandboxError`]: If the sandbox fails. This never counts against a program.
     """
-    return await _Rollout(problem, generate, execute, settings or RolloutSettings(), sample).make()
+    kind = _CodeRollout if problem.answer is None else AnswerRollout
+    return await kind(problem, generate, execute, settings or RolloutSettings(), sample).make()
 
 
 @dataclass
@@ -141,51 +142,18 @@ class _Outcome:
     alone: Feedback | None = None
 
 
-class _Rollout:
-    """Holds the state of one rollout: the sequence so far, and the conversation that was sent to the model."""
+class _CodeRollout(Rollout):
+    """The rollout of a problem that a program solves."""
 
     def __init__(self, problem: Problem, generate: Generate, execute: Execute, settings: RolloutSettings, sample: int):
-        self.problem = problem
-        self.settings = settings
-        self._sampler = RolloutSampler(problem, sample, generate, settings)
-        self._execute = execute
-        self._chat: list[dict[str, Any]] = []
+        super().__init__(problem, generate, execute, settings, sample)
         self._votes: list[str] | None = None
         self._found = _Findings()
         self._first_answer: Answer | None = None  # with `answer_first`
-        self.sequence = ReflectionSequence(
-            problem,
-            sample,
-            instruction=self._instruction(problem.instruction),
-            request=self._prompt("request", instruction=problem.instruction),
-        )
 
     async def make(self) -> ReflectionSequence:
-        try:
-            await self._measure_difficulty()
-            await self._reflect()
-            await self._reconsider_asserts()
-            if self.settings.answer_context == "sequence":
-                await self._conclude()
-                await self._answer_in_sequence()
-            else:
-                await self._answer()
-                await self._conclude()  # last, because only accepted sequences need it
-            if sum(len(turn["content"]) for turn in self.sequence.messages()) > self.settings.max_chars:
-                raise Rejected(
-                    Rejection.TOO_LONG, f"The conversation is longer than {self.settings.max_chars} characters."
-                )
-        except Rejected as rejected:
-            self._note(rejection=rejected.reason.value, detail=rejected.detail, unusable=rejected.text)
-        except BudgetExhaustedError:
-            raise
-        except GenerationError as error:
-            self._note(rejection=Rejection.GENERATION_FAILED.value, detail=str(error))
-        self._note(
-            wrong_asserts=tuple(self._found.wrong),
-            prompt_tokens=self._sampler.prompt_tokens,
-            completion_tokens=self._sampler.completion_tokens,
-        )
+        await super().make()
+        self._note(wrong_asserts=tuple(self._found.wrong))
         return self.sequence
 
     async def _reflect(self) -> None:
@@ -202,14 +170,15 @@ class _Rollout:
             if feedback.passed:
                 if not self._tests_itself(code):
                     raise Rejected(Rejection.ASSERTS_MISSING, f"The program of round {number + 1} contains no tests.")
+                await self._reconsider_asserts()
                 return
             if further and not self.settings.tell_tests:
-                raise Rejected(Rejection.TESTS_FAILED, f"The program fails the problem's tests: {_brief(feedback)}")
+                raise Rejected(Rejection.TESTS_FAILED, f"The program fails the problem's tests: {brief(feedback)}")
             request = self._feedback(self.problem.instruction, feedback.text, further)
             self._chat.append({"role": "user", "content": request})
         raise Rejected(
             Rejection.ROUNDS_EXHAUSTED,
-            f"No program passed in {self.settings.rounds} rounds; the last one: {_brief(self.sequence.attempts[-1].feedback)}",
+            f"No program passed in {self.settings.rounds} rounds; the last one: {brief(self.sequence.attempts[-1].feedback)}",
         )
 
     async def _attempt(self, number: int, failed: set[str]) -> tuple[Answer, Attempt, bool]:
@@ -266,7 +235,7 @@ class _Rollout:
                 answer = await self._write_from_answer(again)
             else:
                 answer = await self._sampler.sample_program(self._chat, sampling, step, again)
-            _refuse_echo(answer, orders)
+            refuse_echo(f"{answer.lead}\n{answer.tail}", orders)
             answer = self._with_tests_apart(answer, number)
             if answer.code in failed:
                 raise Rejected(Rejection.NO_PROGRESS, f"Round {number + 1} repeats a program that has failed.")
@@ -332,7 +301,7 @@ class _Rollout:
         problem, tests = self.problem, split_asserts(code, self.problem.language)
         code = self._drop(code, await self._refuted(tests.asserts))
         if problem.examples and (judged := await judge(problem, code, self._run)):
-            return _Outcome(code, _shown(judged))
+            return _Outcome(code, shown(judged))
         alone = await self._run_alone(code)
         if alone is not None and not alone.passed:
             return _Outcome(split_asserts(code, problem.language).solution.strip("\n").rstrip(), alone)
@@ -349,13 +318,13 @@ class _Rollout:
         self._found.asserts |= {one.source: one for one in tests.asserts}
         if not feedback.passed:
             self._found.shown |= _blamed(feedback, tests.asserts)
-            return _Outcome(code, _shown(feedback), alone=alone)
+            return _Outcome(code, shown(feedback), alone=alone)
         # In other languages the tests have a `main`. Python keeps its lines, since the output names them
         judged = await judge(problem, code if problem.language == "python" else tests.solution, self._run)
         if judged is None or judged.passed:
-            return _Outcome(code, _shown(feedback), alone=alone)
+            return _Outcome(code, shown(feedback), alone=alone)
         if self.settings.tell_tests:
-            judged = dataclasses.replace(judged, text=self._prompt("further", feedback=_shown(judged).text))
+            judged = dataclasses.replace(judged, text=self._prompt("further", feedback=shown(judged).text))
         return _Outcome(code, judged, True, alone)
 
     async def _run_alone(self, code: str) -> Feedback | None:
@@ -365,7 +334,7 @@ class _Rollout:
         parts = split_asserts(code, self.problem.language)
         if self.problem.language != "python" or not parts.tests:
             return None
-        return _shown((await self._run(self.problem.language, parts.solution)).feedback)
+        return shown((await self._run(self.problem.language, parts.solution)).feedback)
 
     def _tests_itself(self, code: str) -> bool:
         """Returns whether a program contains the tests that the prompt asked for."""
@@ -430,74 +399,6 @@ class _Rollout:
         if shown := [source for source in self._found.wrong if source in self._found.shown]:
             raise Rejected(Rejection.WRONG_ASSERT, f"The model was shown a failure of `{shown[0]}`, which is wrong.")
 
-    async def _measure_difficulty(self) -> None:
-        """Measures how many answers to the request alone pass the problem's tests, once per problem."""
-        if self.sequence.sample or not self.problem.has_tests:
-            return
-        draws = await self._single_turn_completions(
-            self._request_alone(), self.settings.solve_rate_draws, "one-off answer"
-        )
-        self._note(solved=tuple(draw.solved for draw in draws))
-
-    async def _answer_in_sequence(self) -> None:
-        """Runs stage two in the conversation of the row. One of several sampled answers is kept unchanged."""
-        draws = await self._single_turn_completions(
-            self.sequence.messages()[:-1], self.settings.answer_draws, "answer"
-        )
-        if self.problem.has_tests:
-            self._note(taught=tuple(draw.solved for draw in draws))
-        await self._take_one(draws)
-
-    async def _answer(self) -> None:
-        """Runs stage two in a separate conversation."""
-        if self._first_answer is not None and not self.sequence.repaired:
-            with contextlib.suppress(Rejected):
-                await self._accept(self._first_answer)
-                self._note(unaided=True)
-                return
-        if self.settings.answer_context == "program":
-            await self._sampler.resample_until_usable(self._aided_answer)
-            return
-        await self._take_one(
-            await self._single_turn_completions(self._request_alone(), self.settings.answer_draws, "answer")
-        )
-        self._note(unaided=True)
-
-    def _request_alone(self) -> list[dict[str, Any]]:
-        return [{"role": "user", "content": self.sequence.request}]
-
-    async def _single_turn_completions(
-        self, chat: list[dict[str, Any]], count: int, step: str
-    ) -> list[JudgedCompletion]:
-        """Samples answers to the request concurrently, and scores them with the problem's tests."""
-
-        async def draw(number: int) -> JudgedCompletion:
-            completion = await self._sampler.complete(
-                chat, self.settings.answer, f"{step} {number}" if number else step
-            )
-            return await judge_completion(self.problem, completion, self._run)
-
-        drawn = await asyncio.gather(*(draw(number) for number in range(count)), return_exceptions=True)
-        for outcome in drawn:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return [outcome for outcome in drawn if isinstance(outcome, JudgedCompletion)]
-
-    async def _take_one(self, draws: Sequence[JudgedCompletion]) -> None:
-        """Selects the first usable answer, or a random one."""
-        order = [*draws]
-        if self.settings.answer_choice == "random":
-            seed = step_seed(self.settings.seed, self.problem.id, self.sequence.sample, "choice")
-            random.Random(seed).shuffle(order)
-        refused: list[Rejected] = []
-        for draw in order:
-            try:
-                await self._accept_completion(draw)
-                return
-            except Rejected as rejected:
-                refused.append(rejected)
-        raise refused[0]
-
     async def _accept_completion(self, draw: JudgedCompletion) -> None:
         """Checks an answer that is kept unchanged, and records it."""
         completion, answer = draw.completion, draw.answer
@@ -510,6 +411,17 @@ class _Rollout:
             raise Rejected(Rejection.TESTS_IN_ANSWER, "The answer contains tests, which the request did not ask for.")
         await self._judge_answer(completion.text, answer.code, draw.feedback)
 
+    async def _answer(self) -> None:
+        if self._first_answer is not None and not self.sequence.repaired:
+            with contextlib.suppress(Rejected):
+                await self._accept(self._first_answer)
+                self._note(unaided=True)
+                return
+        await super()._answer()
+
+    async def _answer_from_program(self) -> None:
+        await self._sampler.resample_until_usable(self._aided_answer)
+
     async def _aided_answer(self, again: int) -> Answer:
         """Samples an answer of the model, given the program that passed."""
         problem = self.problem
@@ -519,7 +431,7 @@ class _Rollout:
         answer = await self._sampler.sample_program(
             [{"role": "user", "content": request}], self.settings.answer, "answer", again, program
         )
-        _refuse_echo(answer, self._prompt("answer", instruction="", program="", **flags))
+        refuse_echo(f"{answer.lead}\n{answer.tail}", self._prompt("answer", instruction="", program="", **flags))
         return await self._accept(answer)
 
     async def _accept(self, answer: Answer) -> Answer:
@@ -548,7 +460,7 @@ class _Rollout:
         check_standalone(text, code, programs, problem)
         judged = judged or await judge(problem, code, self._run)
         if judged is not None and not judged.passed:
-            raise Rejected(Rejection.TESTS_FAILED, f"The answer fails the problem's tests: {_brief(judged)}")
+            raise Rejected(Rejection.TESTS_FAILED, f"The answer fails the problem's tests: {brief(judged)}")
         tests = [one for one in self._found.asserts.values() if one.source not in self._found.wrong]
         failed = await self._contradicted(tests, code)
         if failed:
@@ -560,29 +472,8 @@ class _Rollout:
             run = await self._run(problem.language, code, _joined(tests), entry_point=problem.entry_point)
             if not run.feedback.passed:
                 raise Rejected(
-                    Rejection.OWN_ASSERTS_FAILED, f"The answer fails its own asserts: {_brief(run.feedback)}"
+                    Rejection.OWN_ASSERTS_FAILED, f"The answer fails its own asserts: {brief(run.feedback)}"
                 )
-
-    async def _conclude(self) -> None:
-        """Asks the model for its conclusion at the end of stage one."""
-        request = self._prompt(
-            "conclusion",
-            instruction=self.problem.instruction,
-            feedback=self.sequence.attempts[-1].feedback.text,
-            repaired=self.sequence.repaired,
-        )
-        self._note(
-            conclusion=await self._sampler.sample_prose(
-                [*self._chat, {"role": "user", "content": request}], "conclusion"
-            )
-        )
-
-    async def _run(
-        self, language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""
-    ) -> Run:
-        """Counts."""
-        self._note(runs=self.sequence.runs + 1)
-        return await self._execute(language, source, tests, entry_point=entry_point, stdin=stdin)
 
     async def _contradicted(self, asserts: Sequence[Assert], program: str) -> tuple[Assert, ...]:
         movable = [one for one in asserts if one.source]
@@ -608,13 +499,6 @@ class _Rollout:
             further=further,
         )
 
-    def _prompt(self, name: str, **values: Any) -> str:
-        language = self.problem.language
-        return self.settings.prompts.render(name, language, **values)
-
-    def _note(self, **changes: Any) -> None:
-        self.sequence = dataclasses.replace(self.sequence, **changes)
-
 
 def _whole_message(answer: Answer, language: str) -> str:
     """Returns a program as one message, with its tests in a separate code block."""
@@ -623,16 +507,6 @@ def _whole_message(answer: Answer, language: str) -> str:
         return answer.message(language)
     solution = dataclasses.replace(answer, code=parts.solution.strip("\n").rstrip()).message(language)
     return f"{solution}\n\n{_TESTS}\n\n{fence_code(parts.tests, get_language(language).fences[0])}"
-
-
-def _refuse_echo(answer: Answer, prompt: str) -> None:
-    if repeated := echoed_words(f"{answer.lead}\n{answer.tail}", prompt):
-        raise Rejected(Rejection.ECHOES_PROMPT, f"The model repeats its prompt: {repeated!r}.")
-
-
-def _shown(feedback: Feedback) -> Feedback:
-    """Returns the feedback, with a text if it has none."""
-    return feedback if feedback.text.strip() else dataclasses.replace(feedback, text=_NO_OUTPUT)
 
 
 def _blamed(feedback: Feedback, asserts: Sequence[Assert]) -> set[str]:
@@ -649,9 +523,3 @@ def _joined(asserts: Sequence[Assert]) -> str:
 def _has_analysis(lead: str) -> bool:
     """Returns whether the prose is more than an announcement of the program."""
     return len(_ANNOUNCEMENT.sub("", lead).split()) >= 5
-
-
-def _brief(feedback: Feedback) -> str:
-    """Returns the failure on one line."""
-    parts = [part for part in (feedback.error_type, feedback.message) if part]
-    return ": ".join(parts).split("\n")[0][:200] or f"{feedback.kind.value}."

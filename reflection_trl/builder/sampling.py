@@ -4,7 +4,7 @@ import dataclasses
 import re
 import zlib
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ..answers import Answer, read_answer, without_thoughts
 from ..fences import before_fences
@@ -15,6 +15,7 @@ from .settings import RolloutSettings
 from .single_turn import generate_after_runs
 
 
+T = TypeVar("T")
 # Rejections for which another sample may succeed
 _WORTH_ANOTHER = frozenset(
     {
@@ -30,6 +31,8 @@ _WORTH_ANOTHER = frozenset(
         Rejection.TESTS_NOT_APART,
         Rejection.TESTS_FAILED,
         Rejection.OWN_ASSERTS_FAILED,
+        Rejection.NO_ANSWER,
+        Rejection.WRONG_ANSWER,
     }
 )
 _HOTTER, _HOTTEST = 0.2, 2.0  # servers accept at most the latter
@@ -78,7 +81,7 @@ class RolloutSampler:
         self._generate = generate
         self._settings = settings
 
-    async def resample_until_usable(self, draw: Callable[[int], Awaitable[Answer]]) -> Answer:
+    async def resample_until_usable(self, draw: Callable[[int], Awaitable[T]]) -> T:
         """Resamples unusable answers, as often as the settings allow. `draw` receives the number of the attempt."""
         for again in range(self._settings.redraws):
             try:
@@ -122,9 +125,7 @@ class RolloutSampler:
             begun (`str`, *optional*):
                 Beginning of the answer, which the model continues.
         """
-        if again:
-            hotter = min(sampling.temperature + _HOTTER * again, _HOTTEST)
-            sampling = dataclasses.replace(sampling, temperature=hotter)
+        sampling = self.heated(sampling, again)
         chat = [*chat, {"role": "assistant", "content": begun}] if begun else chat
         completion = await self.complete(chat, sampling, f"{step} again {again}" if again else step)
         text, cut = begun + completion.text, completion.finish_reason == "length"
@@ -140,9 +141,30 @@ class RolloutSampler:
         # Prose that ends in the middle of a sentence is removed
         return dataclasses.replace(answer, tail="") if cut else answer
 
-    def check_readable(self, answer: Answer, completion: Completion, where: str, known: str = "") -> None:
+    def heated(self, sampling: Sampling, again: int) -> Sampling:
         """
-        Rejects an answer without a program in the requested language, unless its prose explains the `known` program.
+        Returns the sampling of another attempt, at a higher temperature.
+
+        Args:
+            sampling ([`~reflection_trl.generation.Sampling`]):
+                Sampling of the first attempt.
+            again (`int`):
+                Number of earlier attempts.
+        """
+        hotter = min(sampling.temperature + _HOTTER * again, _HOTTEST)
+        return dataclasses.replace(sampling, temperature=hotter) if again else sampling
+
+    def check_text(self, completion: Completion, where: str, declined: bool) -> None:
+        """
+        Rejects a completion that is no answer.
+
+        Args:
+            completion ([`~reflection_trl.generation.Completion`]):
+                The completion.
+            where (`str`):
+                The step, for the message.
+            declined (`bool`):
+                Whether words of a refusal count as one.
         """
         text = completion.text
         if completion.finish_reason == "refused":
@@ -151,11 +173,18 @@ class RolloutSampler:
             raise Rejected(Rejection.EMPTY_ANSWER, f"The model wrote nothing in {where}.")
         if len(text) > self._settings.max_chars:
             raise Rejected(Rejection.TOO_LONG, f"The model wrote {len(text)} characters in {where}.")
+        if declined and is_refusal(text):
+            raise Rejected(Rejection.REFUSED, f"The model declined in {where}.", text)
+
+    def check_readable(self, answer: Answer, completion: Completion, where: str, known: str = "") -> None:
+        """
+        Rejects an answer without a program in the requested language, unless its prose explains the `known` program.
+        """
+        self.check_text(completion, where, declined=not answer.code and not answer.foreign)
+        text = completion.text
         if answer.foreign:
             detail = f"The model wrote {answer.foreign} instead of {self._problem.language} in {where}."
             raise Rejected(Rejection.WRONG_LANGUAGE, detail, text)
-        if not answer.code and is_refusal(text):
-            raise Rejected(Rejection.REFUSED, f"The model declined in {where}.", text)
         if not answer.code and not known:
             raise Rejected(Rejection.NO_CODE, f"The model wrote no code in {where}.", text)
 

@@ -9,6 +9,25 @@ from ..problems import Problem
 
 
 @dataclass(frozen=True)
+class Computation:
+    """
+    Part of a solution that computes.
+
+    Args:
+        text (`str`):
+            The assistant's message: prose, and a fenced program at its end.
+        code (`str`):
+            The program.
+        feedback ([`~reflection_trl.feedback.Feedback`]):
+            Its outcome.
+    """
+
+    text: str
+    code: str
+    feedback: Feedback
+
+
+@dataclass(frozen=True)
 class Attempt:
     """
     Holds one round: the message of the model, its code, and the result of running it.
@@ -24,6 +43,8 @@ class Attempt:
             Fenced tests, if they are a separate message.
         alone ([`~reflection_trl.feedback.Feedback`], *optional*):
             Outcome of the solution without its tests, if these are separate.
+        computed (`tuple[Computation]`, *optional*):
+            What a solution with a final answer computed before it gave the answer.
     """
 
     text: str
@@ -31,19 +52,22 @@ class Attempt:
     feedback: Feedback
     tests: str = ""
     alone: Feedback | None = None
+    computed: tuple[Computation, ...] = ()
 
     @property
     def runs(self) -> tuple[Feedback, ...]:
         """Returns the outcome of each run, in the order of the conversation's tool turns."""
-        return (self.feedback,) if self.alone is None else (self.alone, self.feedback)
+        own = (self.feedback,) if self.alone is None else (self.alone, self.feedback)
+        return (*(computation.feedback for computation in self.computed), *own)
 
     def messages(self) -> list[dict[str, str]]:
         """
         Returns the turns of the round: solution, output, tests, output; or program and output if the tests are not
-        separate.
+        separate; or computations with their output, then solution and verdict.
         """
         turns = []
-        for text, run in zip((self.text, self.tests), self.runs, strict=False):
+        texts = [*(computation.text for computation in self.computed), self.text, self.tests]
+        for text, run in zip(texts, self.runs, strict=False):
             turns += [{"role": "assistant", "content": text}, {"role": "tool", "content": run.text}]
         return turns
 

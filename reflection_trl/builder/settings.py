@@ -27,6 +27,8 @@ class RolloutOptions:
     solve_rate_draws: int = 4
     redraws: int = 2
     voters: int = 0
+    tell_answer: bool = False
+    compute: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,10 @@ class RolloutSettings(RolloutOptions):
             Maximum length of the conversation, and of each answer, in characters.
         templates (`str` or `Path`, *optional*):
             Folder with your own prompts: see [`~reflection_trl.builder.prompts.Prompts`].
+        tell_answer (`bool`, *optional*, defaults to `False`):
+            Whether the model is shown the expected answer when its final answer is wrong. Repairs are then easily made up.
+        compute (`bool`, *optional*, defaults to `False`):
+            Whether solutions of problems with a final answer may contain programs, which are run in the sandbox.
 
     Raises:
         ValueError: If a number is out of range, or a template is invalid.

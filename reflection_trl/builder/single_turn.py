@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ..answers import Answer, read_answer
-from ..feedback import Feedback
+from ..answers import Answer, read_answer, without_thoughts
+from ..feedback import Feedback, FeedbackKind
 from ..generation.types import Completion, Generate, RequestRefusedError, Sampling
 from ..languages.execution import Execute
 from ..problems import Problem
+from ..problems.final_answer import judge_answer
 from ..problems.judge import judge
 from .asserts import split_asserts
 
@@ -21,7 +22,7 @@ class JudgedCompletion:
         completion ([`~reflection_trl.generation.Completion`]):
             The completion.
         answer ([`~reflection_trl.answers.Answer`]):
-            The parsed answer.
+            The parsed answer. Its `code` is the final answer if the problem has one.
         feedback ([`~reflection_trl.feedback.Feedback`], *optional*):
             Feedback of the problem's tests; `None` if there are none, or there is no code.
         tests (`bool`):
@@ -33,6 +34,20 @@ class JudgedCompletion:
     feedback: Feedback | None = None
     tests: bool = False
 
+    @classmethod
+    def of_final_answer(cls, completion: Completion, feedback: Feedback) -> "JudgedCompletion":
+        """
+        Returns a text whose final answer has been compared.
+
+        Args:
+            completion ([`~reflection_trl.generation.Completion`]):
+                The completion.
+            feedback ([`~reflection_trl.feedback.Feedback`]):
+                Feedback of the comparison.
+        """
+        read = "" if feedback.kind is FeedbackKind.NO_ANSWER else feedback.actual or ""
+        return cls(completion, Answer(read, lead=completion.text.strip()), feedback)
+
     @property
     def solved(self) -> bool:
         """Returns whether the code passes the problem's tests, regardless of other text."""
@@ -41,7 +56,8 @@ class JudgedCompletion:
 
 async def judge_completion(problem: Problem, completion: Completion, execute: Execute) -> JudgedCompletion:
     """
-    Parses an answer and runs the problem's tests on its code, without any tests in the answer.
+    Parses an answer and runs the problem's tests on its code, without any tests in the answer; or compares its final
+    answer.
 
     Args:
         problem ([`~reflection_trl.problems.Problem`]):
@@ -54,6 +70,9 @@ async def judge_completion(problem: Problem, completion: Completion, execute: Ex
     Returns:
         [`JudgedCompletion`]
     """
+    if problem.answer is not None:
+        feedback = await judge_answer(problem, without_thoughts(completion.text), execute)
+        return JudgedCompletion.of_final_answer(completion, feedback)
     answer = read_answer(completion.text, problem.language, problem.entry_point)
     if not answer.code:
         return JudgedCompletion(completion, answer)

@@ -41,6 +41,8 @@ with --push_to_hub).
     --answer_first          start from an answer to the request alone, to which asserts are added; when it passes, it is the
                             final answer too, unless that is drawn in the sequence [false]
     --redraws               further draws where an answer cannot be used [2]
+    --tell_answer           show the expected answer of a problem with a final answer when the model's is wrong
+    --compute               solutions of such problems may contain programs, which are run in the sandbox
     --voters                answers that vote on the model's asserts where a problem has no tests [0]
     --tell_tests            whether the model sees how it fails the problem's own tests [true]
     --seed                  [0]; vLLM in this process ignores it, and samples differently each time

@@ -34,3 +34,10 @@ class Execute(Protocol):
     async def __call__(
         self, language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""
     ) -> Run: ...
+
+
+async def run_nothing(
+    language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""
+) -> Run:
+    """An [`Execute`] for problems whose answers are not run, so that no sandbox is opened for them."""
+    raise AssertionError(f"a program in {language} was to be run where none is expected")

@@ -81,6 +81,11 @@ class Problem:
         return bool(self.tests or self.examples or self.answer is not None)
 
     @property
+    def runs_programs(self) -> bool:
+        """Whether a program has to be run to judge an answer."""
+        return self.answer is None or is_checker_source(self.checker)
+
+    @property
     def request(self) -> str:
         r"""
         What a model is asked: the instruction, and for a final answer the choices and the form in which the answer is read. An instruction

@@ -58,7 +58,8 @@ def test_an_accepted_row():
     assert row["feedback"] == [FAILED.to_dict(), PASSED.to_dict()]
     expected = {
         "type": "reflection", "problem_id": "t/1", "sample": 1, "language": "python", "tests": "assert f(1) == 2",
-        "examples": [], "entry_point": "f", "source": "s", "license": "MIT", "rounds": 2, "repaired": True,
+        "examples": [], "entry_point": "f", "answer": None, "checker": None, "choices": [],
+        "source": "s", "license": "MIT", "rounds": 2, "repaired": True,
         "wrong_asserts": ["assert f(2) == 5"], "model": "m", "sampling": '{"first": "temperature 0.8"}', "prompt_tokens": 10,
         "completion_tokens": 5,
         "solve_rate": 0.25, "teacher_solve_rate": 0.5,

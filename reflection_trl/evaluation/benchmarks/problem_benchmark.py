@@ -6,11 +6,10 @@ from ...answers import without_thoughts
 from ...checking import CheckerUnavailableError, require_checker
 from ...coroutines import run_coroutine
 from ...feedback import Feedback
-from ...languages.execution import Execute, Run
+from ...languages.execution import Execute, run_nothing
 from ...problems import Problem
 from ...problems.final_answer import judge_answer
 from ...problems.judge import judge
-from ...problems.problem import is_checker_source
 from ..results import Score
 from ..tasks import Sample, Task
 from .benchmark import Benchmark, Judging
@@ -59,7 +58,7 @@ class ProblemBenchmark(Benchmark):
         return {problem.id: [problem.instruction, problem.reference or ""] for problem in problems}
 
     def runs_programs(self, tasks: Sequence[Task]) -> bool:
-        return any(task.problem is None or _runs_program(task.problem) for task in tasks)
+        return any(task.problem is None or task.problem.runs_programs for task in tasks)
 
     def runnable(self, tasks: Sequence[Task]) -> tuple[list[Task], str | None]:
         try:
@@ -81,7 +80,7 @@ class ProblemBenchmark(Benchmark):
     def judge(self, tasks: Sequence[Task], samples: Sequence[Sample], judging: Judging) -> list[Score]:
         if self.runs_programs(tasks):
             return super().judge(tasks, samples, judging)
-        return [run_coroutine(self.judge_with(_runs_nothing, tasks, samples, report=judging.report))]
+        return [run_coroutine(self.judge_with(run_nothing, tasks, samples, report=judging.report))]
 
     async def run_tests(self, task: Task, solution: str, execute: Execute) -> Feedback:
         problem = task.problem
@@ -91,13 +90,3 @@ class ProblemBenchmark(Benchmark):
         if feedback is None:
             raise ValueError(f"The task {task.id!r} has no tests that an answer can be judged by.")
         return feedback
-
-
-def _runs_program(problem: Problem) -> bool:
-    return problem.answer is None or is_checker_source(problem.checker)
-
-
-async def _runs_nothing(
-    language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""
-) -> Run:
-    raise AssertionError("no answer to these problems is run")
