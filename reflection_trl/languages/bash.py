@@ -8,6 +8,11 @@ from ..sandbox import END_MARK, CommandProgram, Limits, Partner, Status, Verdict
 from .command import CommandLanguage, closed, protocol_files
 
 
+# Where the shell evaluates text as a number, which may name variables and run commands, and where it takes its words for operators
+_NUMBERS = re.compile(
+    r"\[\[[^\n]*\s-(?:eq|ne|lt|le|gt|ge)\s|\(\(|\$\[|\blet\s|\b(?:declare|local|typeset)\s+-\w*i|\$\{\w+\[[^]@*]*\$|\bprintf\b[^\n]*%[-+ 0-9]*[diouxX]"
+)
+_WORDS = re.compile(r"(?:(?<!\[)\[|\btest)\s[^\n\"']*(?<![\"'\w])\$[({\w]")
 _WORD = re.compile(r"[A-Za-z_][\w.:-]*")
 
 
@@ -50,7 +55,8 @@ class Bash(CommandLanguage):
         used = dict.fromkeys(name for name in re.findall(r"\$\{?([A-Za-z_]\w*)", tests) if name in words)
         # What the tests set themselves stays theirs
         variables = [name for name in used if not _sets(name, tests)]
-        head = f"source ./judge.sh {shlex.quote(entry_point)} {shlex.join(variables)} -- {shlex.join(names)}; "
+        evaluated = "n" * bool(_NUMBERS.search(tests)) + "w" * bool(_WORDS.search(tests)) or "-"
+        head = f"source ./judge.sh {shlex.quote(entry_point)} {evaluated} {shlex.join(variables)} -- {shlex.join(names)}; "
         return CommandProgram(
             argv=("bash", "tests.sh"),
             files={

@@ -7,20 +7,33 @@ import pytest
 from reflection_trl.languages import LANGUAGES
 from reflection_trl.sandbox import Sandbox
 
-from .lying_answers import Lie, cpp, java, python, python_flow, python_objects, rust, scripts
+from .lying_answers import (
+    Lie,
+    bash,
+    cpp,
+    java,
+    javascript,
+    python,
+    python_flow,
+    python_objects,
+    rust,
+    scripts,
+    typescript,
+)
 
 
 TABLE: dict[str, list[Lie]] = {
     "python": [*python.LYING, *python_objects.LYING, *python_flow.LYING],
     "cpp": cpp.LYING,
     "java": java.LYING,
-    "javascript": scripts.JAVASCRIPT,
+    "javascript": [*scripts.JAVASCRIPT, *javascript.LYING],
+    "typescript": typescript.LYING,
     "php": scripts.PHP,
-    "bash": scripts.BASH,
+    "bash": [*scripts.BASH, *bash.LYING],
     "rust": rust.RUST,
     "csharp": rust.CSHARP,
 }
-_SLOW = ("cpp", "java", "rust", "csharp")  # two compilers for each program: beyond the first few
+_SLOW = ("cpp", "java", "rust", "csharp", "typescript")  # a compiler or two for each program: beyond the first few
 
 
 def cases(lies: dict[str, list[Lie]]) -> list[pytest.param]:

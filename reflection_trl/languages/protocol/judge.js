@@ -5,6 +5,7 @@
 const assert = require("node:assert");
 const fs = require("node:fs");
 const { SourceMap } = require("node:module");
+const util = require("node:util");
 const vm = require("node:vm");
 const { Gone, Peer } = require("./peer.js");
 
@@ -41,6 +42,11 @@ process.on("uncaughtExceptionMonitor", (error) => {
   }
 });
 
+// By itself it only prints
+console.assert = (value, ...message) => {
+  if (!value) assert.fail(message.length ? util.format(...message) : "console.assert does not hold");
+};
+
 const builtins = require("node:module").builtinModules.filter((name) => /^\w+$/.test(name));
 const scope = Object.create(null);
 const found = peer.request("names", null, names);
@@ -63,6 +69,10 @@ const run = vm.compileFunction(`${head}${text}\n} }`, ["scope", "assert", "requi
   columnOffset: -head.length,
 });
 process.on("exit", (code) => {
-  if (!code) fs.writeSync(1, `\n${mark}\n`);
+  if (code) return;
+  const error = peer.unchecked();
+  if (error === undefined) return void fs.writeSync(1, `\n${mark}\n`);
+  fs.writeSync(2, `${(error && error.stack) || String(error)}\n`);
+  process.exitCode = 1;
 });
 run(scope, assert, require, module, exports);

@@ -1,12 +1,26 @@
 # The side of the tests: defines a function for each one of the answer that the tests name, and asks the answer's side to run it.
-# `source judge.sh ENTRY VARIABLES... -- NAMES...`
+# `source judge.sh ENTRY EVALUATED VARIABLES... -- NAMES...`, where EVALUATED says how the tests use output: n as numbers, w as words, or -
 
-__gone=$PWD/.gone
-trap '[[ ! -e $__gone ]] || exit 97' EXIT
+__gone=$PWD/.gone __refused=$PWD/.refused
+trap '[[ ! -e $__gone ]] || exit 97; [[ ! -e $__refused ]] || exit 1' EXIT
 
 __end() {
     : >"$__gone"
     exit 97
+}
+
+__is_evaluated() { # OUTPUT: whether the tests would run it, or take it for a name or an operator of theirs
+    local name
+    if [[ $__evaluated == *n* ]]; then
+        [[ $1 != *'$('* && $1 != *'`'* && $1 != *'${'* ]] || return 0
+        # Names with operators between them
+        if [[ $1 =~ ^[^A-Za-z0-9_]*[A-Za-z0-9_]+([^A-Za-z0-9_]*[]+*/%\<\>=!\&|^?:,\(\)[-][^A-Za-z0-9_]*[A-Za-z0-9_]+)*[^A-Za-z0-9_]*$ ]]; then
+            for name in ${1//[!A-Za-z0-9_]/ }; do
+                [[ ! $name =~ ^[A-Za-z_] || ! -v $name ]] || return 0
+            done
+        fi
+    fi
+    [[ $__evaluated == *w* && " ${1//$'\n'/ } " =~ ' '(-[oa]|-[gln][et]|-eq|=|==|!=|!)' ' ]]
 }
 
 __ask() { # OPERATION ARGUMENTS...
@@ -30,6 +44,11 @@ __answer() { # prints what the call has printed, and returns its status
         ((length == 0)) || IFS='' read -r -N "$length" value <&3 || __end
         [[ $set == 1 ]] && printf -v "$name" %s "$value"
     done
+    if __is_evaluated "$output"; then
+        printf 'The answer printed an expression where the tests evaluate what it prints: %s\n' "${output:0:200}" >&2
+        : >"$__refused"
+        return 1
+    fi
     printf %s "$output"
     return "$status"
 }
@@ -42,8 +61,8 @@ __run() { # NAME ARGUMENTS...
     __answer
 }
 
-__variables=() __entry=$1
-shift
+__variables=() __entry=$1 __evaluated=$2
+shift 2
 trap '' PIPE
 while [[ $1 != -- ]]; do
     [[ -v $1 || $1 =~ ^(BASH|LC_|LANG|LD_|POSIX|GLOB|EXEC|PROMPT|TIME|CDPATH|ENV|_) ]] || __variables+=("$1")

@@ -18,6 +18,11 @@ class Peer {
     this.standIns = new WeakMap();
     this.known = new Map();
     this.failure = undefined;
+    this.broken = undefined; // a check within a function of the tests that did not hold, whether the answer caught it or not
+    this.called = new Set();
+    this.waiting = []; // what settles a promise of the tests, by the call that it was passed in
+    this.own = new WeakSet(); // objects of the answer that the tests use as more than data
+    this.converted = new WeakMap(); // what the others became, by the name of the conversion
   }
 
   // Messages: four bytes of length, then JSON
@@ -76,13 +81,26 @@ class Peer {
     const received = [];
     try {
       const values = this.decode(message.values, [], received);
+      this.called.add(this.mine[message.target]);
       const result = this.perform(message.op, this.mine[message.target], message.key, values);
       return { values: this.encode([result, values], [], new Map(received.map((one, place) => [one, place]))) };
     } catch (error) {
       if (error instanceof Gone) throw error;
       this.failure = { error };
+      const own = error === null || typeof error !== "object" || !this.standIns.has(error);
+      const check = own ? error && error.code === "ERR_ASSERTION" : CHECKS.test(text(this.mine[message.target]));
+      if (check && this.broken === undefined) this.broken = error;
       return { error: this.encode(error, []) };
     }
+  }
+
+  // What the answer has kept from being checked: the error, or undefined
+  unchecked() {
+    if (this.broken !== undefined) return this.broken;
+    const missed = this.mine.find((one) => !this.called.has(one) && CHECKS.test(text(one)));
+    if (missed) return new Error(`The answer never called the function ${missed.name || "that it was passed"}, which checks what it is called with.`);
+    if (this.waiting.some((group) => !group.some((one) => this.called.has(one)))) return new Error("A promise of the answer was never settled.");
+    return undefined;
   }
 
   perform(op, target, key, values) {
@@ -179,7 +197,7 @@ class Peer {
     } else if (node.t === "o" || node.t === "E") {
       const pairs = node.t === "o" ? node.v : node.o;
       if (node.t === "o") for (const key of Object.keys(value)) delete value[key];
-      for (const [key, one] of pairs) if (node.t === "o" || !["stack", "message", "name"].includes(key)) define(value, key, inner(one));
+      for (const [key, one] of pairs) if (node.t === "o" || !["stack", "message", "name"].includes(key)) define(value, key, this.asked(value, key, inner(one)));
     }
     return value;
   }
@@ -212,6 +230,31 @@ class Peer {
     throw new Gone();
   }
 
+  // A method of an object of the answer. What data is asked with an argument may be what the tests expect, so that the answer may not
+  // reply; and a conversion is made once, for a number that is another one each time is between any two.
+  asked(owner, key, method) {
+    if (!this.trusted || typeof method !== "function" || !this.standIns.has(method) || this.own.has(owner)) return method;
+    const peer = this;
+    const wrapped = function (...values) {
+      if (key === "then") {
+        const settling = values.filter((one) => SETTLES.test(text(one)));
+        if (settling.length) peer.waiting.push(settling);
+      }
+      if (CONVERSIONS.has(key) && !values.length && !peer.own.has(owner)) {
+        const made = peer.converted.get(owner) || new Map();
+        peer.converted.set(owner, made);
+        if (!made.has(key)) made.set(key, method.apply(owner, values));
+        return made.get(key);
+      }
+      if (!DATA.has(key)) peer.own.add(owner);
+      const result = method.apply(owner, values);
+      if (!QUERIES.has(key) || !values.length || result === undefined || peer.own.has(owner)) return result;
+      throw new TypeError(`The answer returned an object of its own where the tests need data (${key}).`);
+    };
+    this.standIns.set(wrapped, this.standIns.get(method));
+    return wrapped;
+  }
+
   promise(target) {
     const wait = () => this.request("await", target);
     const promise = Object.create(Promise.prototype);
@@ -232,7 +275,11 @@ class Peer {
     else Object.setPrototypeOf(base, this.prototype(name));
     const traps = {
       apply: (_, self, values) => peer.request("call", target, "", [self, values]),
-      construct: (_, values) => peer.request("new", target, "", [undefined, values]),
+      construct: (_, values) => {
+        const made = peer.request("new", target, "", [undefined, values]);
+        if (made !== null && typeof made === "object") peer.own.add(made);
+        return made;
+      },
       get(_, key) {
         if (key === Symbol.hasInstance && callable) return (value) => peer.standIns.has(value) && peer.request("is", target, "", [value]) === true;
         if (key === Symbol.iterator && !callable) {
@@ -241,7 +288,8 @@ class Peer {
         }
         if (typeof key === "symbol") return undefined;
         if (callable && ["call", "apply", "bind", "name"].includes(key)) return Reflect.get(base, key);
-        return peer.request("get", target, key);
+        if (!DATA.has(key)) peer.own.add(proxy);
+        return peer.asked(proxy, key, peer.request("get", target, key));
       },
       set: (_, key, value) => (peer.request("set", target, String(key), [value]), true),
       has: (_, key) => (typeof key === "symbol" ? false : peer.request("has", target, key) === true),
@@ -270,6 +318,27 @@ class Peer {
     }
     return this.known.get(id);
   }
+}
+
+// Methods that say something of data and an argument
+const QUERIES = new Set(
+  "includes indexOf lastIndexOf has hasOwnProperty startsWith endsWith every some find findIndex findLast findLastIndex test match exec search equals localeCompare".split(" "),
+);
+const CONVERSIONS = new Set(["valueOf", "toString", "toJSON"]);
+// Names of data; who asks for another one, or adds to it, means an object of its own kind
+const CHANGES = new Set(["push", "unshift", "add", "set"]);
+const DATA = new Set(
+  [Array, String, Number, Boolean, Map, Set, Date, RegExp, Object, Promise, Error, Function]
+    .flatMap((type) => Object.getOwnPropertyNames(type.prototype))
+    .concat("length", "size", "equals", "then")
+    .filter((name) => !CHANGES.has(name)),
+);
+// By their text: functions of the tests that check something, and those that settle a promise
+const CHECKS = /\bassert(?:\.(?!fail\b)\w+)*\s*\((?!\s*false\b)|\bexpect\s*\(/;
+const SETTLES = /^function \(\) \{ \[native code\] \}$/;
+
+function text(value) {
+  return typeof value === "function" ? Function.prototype.toString.call(value) : "";
 }
 
 const ERRORS = ["TypeError", "RangeError", "SyntaxError", "ReferenceError", "EvalError", "URIError"];
