@@ -1,4 +1,4 @@
-"""Which of several blocks of code are the program: [`reflection_trl.answers`] states the rule."""
+"""Selects the blocks of code that form the program: see [`reflection_trl.answers`] for the rule."""
 
 import ast
 import builtins
@@ -10,8 +10,8 @@ from ..fences import Fence
 from ..python_code import defined_names, parse_python
 
 
-# Where a function or a class is defined, rather than used. Patterns meet what models write, endless repetition too: none of them may take
-# more than linear time
+# Where a function or a class is defined, not used. Models write arbitrary text, including endless repetition, so every
+# pattern must run in linear time
 _TYPED = (
     r"^[ \t]*+(?:[\w:<>,\[\]*&?~]++[ \t]++)++[*&]*+(?P<name>\w+)[ \t]*+\([^;{}]{0,1000}?\)[^;{}()]{0,200}\{"
     r"|\b(?:class|struct|interface|record|enum)\s+(?P<type>\w+)"
@@ -42,12 +42,15 @@ _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 @dataclass(frozen=True)
 class Program:
     """
-    The program in an answer.
+    Represents the program in an answer.
 
     Args:
-        code (`str`): all of it.
-        base (`Fence`): the block that defines the entry point.
-        joined (`list[Fence]`): the blocks that it was put together from, in order.
+        code (`str`):
+            The complete code.
+        base (`Fence`):
+            The block that defines the entry point.
+        joined (`list[Fence]`):
+            The blocks that form the program, in order.
     """
 
     code: str
@@ -57,12 +60,15 @@ class Program:
 
 def choose(fences: Sequence[Fence], language: str, entry_point: str | None) -> Program:
     """
-    Returns the program among blocks of one language.
+    Selects the program from blocks of one language.
 
     Args:
-        fences (`Sequence[Fence]`): at least one, none of them empty.
-        language (`str`): their language.
-        entry_point (`str`, *optional*): name of the function or class that is asked for.
+        fences (`Sequence[Fence]`):
+            Non-empty blocks, at least one.
+        language (`str`):
+            Their language.
+        entry_point (`str`, *optional*):
+            Name of the requested function or class.
     """
     if len(fences) == 1:
         return Program(fences[0].code, fences[0], [fences[0]])
@@ -75,11 +81,13 @@ def choose(fences: Sequence[Fence], language: str, entry_point: str | None) -> P
 
 def defines(code: str, language: str) -> set[str]:
     """
-    Returns the names of the functions and classes that some code defines.
+    Returns the names of the functions and classes that code defines.
 
     Args:
-        code (`str`): the code.
-        language (`str`): its language.
+        code (`str`):
+            The code.
+        language (`str`):
+            Its language.
     """
     if language == "python":
         tree = parse_python(code)
@@ -96,14 +104,19 @@ def _base(
     entry_point: str | None,
 ) -> int:
     """
-    Number of the block that defines the entry point.
+    Returns the index of the block that defines the entry point.
 
     Args:
-        fences (`Sequence[Fence]`): the blocks.
-        names (`Sequence[set[str]]`): what each defines.
-        complete (`Sequence[set[str]]`): what of that is no stub.
-        roots (`Sequence[set[str]]`): what of that nothing else in the block uses.
-        entry_point (`str`, *optional*): its name.
+        fences (`Sequence[Fence]`):
+            The blocks.
+        names (`Sequence[set[str]]`):
+            Names that each block defines.
+        complete (`Sequence[set[str]]`):
+            Those of them that are not stubs.
+        roots (`Sequence[set[str]]`):
+            Those of them that nothing else in the block uses.
+        entry_point (`str`, *optional*):
+            Name of the entry point.
     """
     numbers = range(len(fences))
     for defined in (complete, names):
@@ -116,7 +129,7 @@ def _base(
 
 
 class _Blocks:
-    """Blocks of Python, some of which make a program."""
+    """Represents blocks of Python, some of which form a program."""
 
     def __init__(self, fences: Sequence[Fence], entry_point: str | None):
         self.fences = fences
@@ -146,7 +159,7 @@ class _Blocks:
         return Program(_future_first(code) if len(pieces) > 1 else code, base, joined)
 
     def _joined(self, number: int) -> str:
-        """What the program takes of a block as a whole: helpers, imports, asserts, the driver."""
+        """Returns the part of a block that the program uses as it is: helpers, imports, asserts, the driver."""
         body, names, code = self.trees[number], self.names[number], self.fences[number].code
         if not body:
             return ""
@@ -154,7 +167,7 @@ class _Blocks:
             earlier_version = number < self.base and names & self.names[self.base]
             if earlier_version or not again <= _complete(body) or self.entry_point in names:
                 return ""
-            # A helper that is defined again counts as it is there
+            # For a helper that is defined again, the later definition is used
             return _source(code, [node for node in body if isinstance(node, _Definition)])
         behind = number > self.base
         imports = all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in body)
@@ -165,7 +178,7 @@ class _Blocks:
         return ""
 
     def _drives(self, body: list[ast.stmt]) -> bool:
-        """Whether a block runs what the base defines, as a program that reads its input does."""
+        """Returns whether a block runs the definitions of the base, as a program that reads its input does."""
         base = self.trees[self.base] or []
         if self.entry_point or any(map(_runs, base)):
             return False
@@ -177,14 +190,14 @@ class _Blocks:
         return bool(_used(body) & _INPUT) or (hands_nothing_over and bool(_used(base) & _INPUT))
 
     def _needed(self, pieces: dict[int, str]) -> set[str]:
-        """Names that the program uses, and nothing in it defines."""
+        """Returns the names that the program uses but does not define."""
         bodies = [tree.body for piece in pieces.values() if (tree := parse_python(piece))]
         used: set[str] = set().union(*map(_used, bodies))
         bound: set[str] = set().union(*map(_bound, bodies))
         return used - bound - set(dir(builtins))
 
     def _taken(self, number: int, needed: set[str]) -> str:
-        """The statements of a block before the base that bind names which the program needs."""
+        """Returns the statements of a block before the base that bind names which the program needs."""
         body, taken = self.trees[number] or [], list[ast.stmt]()
         for node in reversed(body):
             if isinstance(node, _Definition | ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign):
@@ -197,7 +210,7 @@ class _Blocks:
 
 
 def _defining(body: list[ast.stmt] | None) -> bool:
-    """Whether a block defines a function or a class, be it as `double = lambda x: 2 * x`."""
+    """Returns whether a block defines a function or a class, also as `double = lambda x: 2 * x`."""
     return any(
         isinstance(node, _Definition) or (isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda))
         for node in body or []
@@ -216,19 +229,19 @@ def _assigned(body: list[ast.stmt]) -> set[str]:
 
 
 def _binds(node: ast.stmt) -> set[str]:
-    """The names that a statement at the top of a module binds there."""
+    """Returns the names that a statement at the top of a module binds there."""
     return {node.name} if isinstance(node, _Definition) else _bound([node])
 
 
 def _runs(node: ast.stmt) -> bool:
-    """Whether a statement does more than to define."""
+    """Returns whether a statement does more than define something."""
     if isinstance(node, ast.Assign | ast.AnnAssign):
         return bool(_used([node]) & _INPUT)
     return not isinstance(node, _Definition | ast.Import | ast.ImportFrom) and not _is_text(node)
 
 
 def _complete(body: list[ast.stmt]) -> set[str]:
-    """What a block defines that is more than a stub."""
+    """Returns the definitions of a block that are not stubs."""
     stubs = {node.name for node in body if isinstance(node, _Definition) and _is_stub(node)}
     return _assigned(body) - stubs
 
@@ -243,7 +256,7 @@ def _is_stub(node: ast.stmt) -> bool:
 
 
 def _is_text(node: ast.stmt) -> bool:
-    """A docstring, or `...`."""
+    """Returns whether a statement is a docstring or `...`."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
@@ -252,7 +265,7 @@ def _not_implemented(node: ast.stmt) -> bool:
 
 
 def _roots(body: list[ast.stmt]) -> set[str]:
-    """What a block defines and does not use itself; all that it defines, where everything is used."""
+    """Returns the definitions of a block that it does not use itself, or all of them if it uses all."""
     names = _complete(body)
     used: set[str] = set()
     for node in body:
@@ -262,14 +275,14 @@ def _roots(body: list[ast.stmt]) -> set[str]:
 
 
 def _used(body: list[ast.stmt]) -> set[str]:
-    """Names that are read, and attributes: `sys.stdin`."""
+    """Returns the names and attributes that are read, such as `sys.stdin`."""
     inside = [inner for node in body for inner in ast.walk(node)]
     names = {inner.id for inner in inside if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load)}
     return names | {inner.attr for inner in inside if isinstance(inner, ast.Attribute) and inner.attr in _INPUT}
 
 
 def _bound(body: list[ast.stmt]) -> set[str]:
-    """Names that are bound anywhere in some code: parameters and local names too."""
+    """Returns the names that code binds anywhere, including parameters and local names."""
     bound: set[str] = set()
     for node in (inner for statement in body for inner in ast.walk(statement)):
         if isinstance(node, _Definition):
@@ -286,7 +299,7 @@ def _bound(body: list[ast.stmt]) -> set[str]:
 
 
 def _source(code: str, nodes: Sequence[ast.stmt]) -> str:
-    """The lines of some statements of a module, decorators included."""
+    """Returns the lines of statements of a module, including decorators."""
     lines = code.split("\n")
     pieces = []
     for node in nodes:
@@ -296,9 +309,9 @@ def _source(code: str, nodes: Sequence[ast.stmt]) -> str:
 
 
 def _future_first(code: str) -> str:
-    """Python with its `from __future__ import` at the top, where alone it may stand."""
+    """Moves `from __future__ import` to the top of Python code, the only place where it is allowed."""
     lines, future = code.split("\n"), []
-    tree = parse_python(code)  # only a compiler minds the place
+    tree = parse_python(code)  # only a compiler checks the place
     for node in tree.body if tree else []:
         if isinstance(node, ast.ImportFrom) and node.module == "__future__" and node.lineno == node.end_lineno:
             future.append(lines[node.lineno - 1])

@@ -1,4 +1,7 @@
-"""What stands around and in an answer and is none of it: thoughts, tokens of chat formats, and characters that no editor shows."""
+"""
+Removes parts around and in an answer that do not belong to it: thoughts, tokens of chat formats, and invisible
+characters.
+"""
 
 import bisect
 import doctest
@@ -10,7 +13,7 @@ from ..fences import find_fences
 from ..python_code import MAX_PARSED, defined_names, parse_python
 
 
-# What opens a model's thinking, and what closes it
+# Marks that open and close a model's thinking
 _THOUGHTS = (
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -22,7 +25,8 @@ _THOUGHTS = (
     ("<|START_THINKING|>", "<|END_THINKING|>"),
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
 )
-# Some templates open the thinking themselves, so that only its end is in the answer: at the end of a line or the beginning of one
+# Some templates open the thinking themselves, so the answer contains only its end, at the end or the beginning of a
+# line
 _THOUGHTS_END = re.compile(
     r"(?<![`'\"])(?:</(?:think|thinking|seed:think)>|\[/THINK\])(?=[ \t]*$)|^[ \t]*+(?:</(?:think|thinking)>|\[/THINK\])",
     re.MULTILINE,
@@ -37,10 +41,10 @@ _TURN_STARTS = re.compile(
     rf"\A\s*(?:(?:<s>(?=\s)|{_TURN_TOKEN})\s*+(?:(?:assistant|model)(?=<|[ \t]*$)\s*+)?)+", re.MULTILINE
 )
 _TURN_ENDS = re.compile(rf"(?:{_TURN_TOKEN}\s*)+\Z")
-_LONGEST_END = 200  # characters at the end of code in which such tokens are looked for
+_LONGEST_END = 200  # characters at the end of code that are searched for such tokens
 _ESCAPES = re.compile(r"\x1b\[[0-9;]{0,20}m")
 
-# Spaces that languages do not take for one, and characters without any width
+# Spaces that programming languages do not accept, and characters without width
 _ODD_SPACE = re.compile(r"[\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _UNSEEN = re.compile(r"[\u200b-\u200d\u2060\ufeff\xad]")
 _ODD_INDENT = re.compile(
@@ -51,13 +55,14 @@ _ODD_INDENT = re.compile(
 
 def without_thoughts(text: str) -> str:
     """
-    Returns what a thinking model says when it has thought: drafts of code before that are no answer.
+    Returns the answer of a thinking model after its thinking. Drafts of code in the thinking are not an answer.
 
     Args:
-        text (`str`): what the model wrote.
+        text (`str`):
+            Completion.
 
     Returns:
-        `str`: What stands behind the thinking; empty where it was cut off in the middle of it, the text itself where there is none.
+        `str`: The text after the thinking; `""` if the thinking was truncated, the whole text if there is none.
     """
     if final := list(_FINAL_CHANNEL.finditer(text)):
         return text[final[-1].end() :].lstrip("\n")
@@ -73,11 +78,12 @@ def without_thoughts(text: str) -> str:
 
 def one_turn(text: str) -> str:
     """
-    Returns an answer up to the first token that ends a turn, with `\\n` alone as line ends. Such tokens in quotes, or within a block of code
-    that was closed, are text like any other.
+    Returns an answer up to the first end-of-turn token, with `\\n` as line ends. Such tokens in quotes, or in a closed
+    code block, are ordinary text.
 
     Args:
-        text (`str`): what the model wrote.
+        text (`str`):
+            Completion.
     """
     text = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).lstrip("\ufeff")
     if start := _TURN_STARTS.match(text):
@@ -106,12 +112,14 @@ def one_turn(text: str) -> str:
 
 def tidy_code(code: str, language: str) -> str:
     """
-    Returns code from a fence without what no editor shows. Python is changed only where it is none as it stands: indented as a whole,
-    with odd spaces, or written as a session of the interpreter.
+    Removes invisible characters from code. Python is changed only if it does not parse: if it is indented as a whole,
+    has unusual spaces, or is an interpreter session.
 
     Args:
-        code (`str`): the code.
-        language (`str`): its language.
+        code (`str`):
+            The code.
+        language (`str`):
+            Its language.
     """
     code = code.strip("\n").rstrip()
     if ends := _TURN_ENDS.search(code, max(0, len(code) - _LONGEST_END)):
@@ -130,7 +138,7 @@ def _versions(code: str) -> Iterator[str]:
     if ">>> " in code and len(code) <= MAX_PARSED:
         try:
             session = "".join(example.source for example in doctest.DocTestParser().get_examples(dedented))
-        except ValueError:  # not indented alike
+        except ValueError:  # not indented equally
             return
         if (tree := parse_python(session)) and defined_names(tree.body):
             yield session.rstrip()

@@ -1,4 +1,4 @@
-"""Takes an answer apart into its program and the prose around it."""
+"""Splits an answer into its program and the prose around it."""
 
 import ast
 import html
@@ -15,7 +15,7 @@ from .choosing import Program, choose, defines
 from .cleaning import one_turn, tidy_code
 
 
-# What code without any fence starts with
+# Beginnings of code without a fence
 _STARTS = {
     "python": r"def |class |import |from \w+(\.\w+)* import |@\w|async def ",
     "cpp": r"#include|using namespace |template ?<",
@@ -30,7 +30,7 @@ _STARTS = {
 }
 # Info strings that name no language
 _NO_LANGUAGE = frozenset(["answer", "code", "plaintext", "program", "solution", "text", "txt"])
-# What some models put around code in place of a fence
+# Marks around code that some models use instead of a fence
 _MARKS = [
     (re.compile(opening, re.MULTILINE), re.compile(closing, re.MULTILINE))
     for opening, closing in (
@@ -39,7 +39,7 @@ _MARKS = [
         (r"\[BEGIN\]", r"\[DONE\]|\[END\]"),
         (r"\[(?:ANSWER|SOLUTION)\]", r"\[/(?:ANSWER|SOLUTION)\]|\[DONE\]"),
         (r"<pre>\s{0,9}<code[^>\n]{0,99}>", r"</code>"),
-        # Alone on a line: within prose they mark a word
+        # Only alone on a line: in prose they mark a word
         (r"^[ \t]*<(?:code|python|solution|answer)>[ \t]*$", r"</(?:code|python|solution|answer)>"),
         (
             r"\\begin\{(?:lstlisting|minted|python|verbatim)\}.{0,99}$",
@@ -56,14 +56,19 @@ _LAST_MARK = re.compile(r"^\[DONE\]|^\[END\]", re.MULTILINE)
 @dataclass(frozen=True)
 class Answer:
     """
-    What a model wrote, taken apart.
+    Holds an answer that is split into its parts.
 
     Args:
-        code (`str`): the program; empty where there is none.
-        lead (`str`): the prose before it.
-        tail (`str`): the prose behind it; empty where the program was put together from several blocks.
-        closed (`bool`): whether the program's fence was closed, so that nothing of it can be missing.
-        foreign (`str`): the language of the fences, where none is of the language asked for.
+        code (`str`):
+            The program, or `""` if there is none.
+        lead (`str`):
+            The prose before it.
+        tail (`str`):
+            The prose after it; empty if the program consists of several blocks.
+        closed (`bool`):
+            Whether the program's fence was closed. The code of an unclosed fence may be truncated.
+        foreign (`str`):
+            The language of the fences, if none has the requested language.
     """
 
     code: str
@@ -73,22 +78,23 @@ class Answer:
     foreign: str = ""
 
     def message(self, language: str, tail: bool = False) -> str:
-        """The answer as a message: prose, and the program in one fence of its own."""
+        """Returns the answer as a message: the prose, and the program in one fence."""
         parts = [self.lead, fence_code(self.code, get_language(language).fences[0]), self.tail if tail else ""]
         return "\n\n".join(part for part in parts if part)
 
 
 def read_answer(text: str, language: str = "python", entry_point: str | None = None) -> Answer:
     """
-    Takes an answer apart: [`reflection_trl.answers`] says which code is the program. Takes time in proportion to the text.
+    Splits an answer into program and prose: see [`reflection_trl.answers`] for the selection of the program. The run
+    time is linear in the length of the text.
 
     Args:
         text (`str`):
-            What the model wrote.
+            Completion.
         language (`str`, *optional*, defaults to `"python"`):
             Language of the program.
         entry_point (`str`, *optional*):
-            Name of the function or class that is asked for.
+            Name of the requested function or class.
 
     Returns:
         [`Answer`]
@@ -111,10 +117,10 @@ def read_answer(text: str, language: str = "python", entry_point: str | None = N
 
 
 def _tidied(fences: Iterable[Fence], language: str) -> list[Fence]:
-    """The fences, or none where all of them are empty."""
+    """Returns the fences, or none if all of them are empty."""
     fences = [replace(fence, code=tidy_code(fence.code, language)) for fence in fences]
     if language == "python" and fences and not fences[-1].closed and parse_python(fences[-1].code) is None:
-        # A fence that was never closed may hold the prose behind the code
+        # An unclosed fence may contain the prose after the code
         code = _python_prefix(fences[-1].code)
         if code and _SENTENCE.match(fences[-1].code, len(code)):
             fences[-1] = replace(fences[-1], code=code)
@@ -126,7 +132,7 @@ def _of_language(fences: list[Fence], language: str, entry_point: str | None) ->
     own = [fence for fence in fences if fence.language in names]
     unnamed = [fence for fence in fences if not fence.language]
     if own and entry_point and not any(entry_point in defines(fence.code, language) for fence in own):
-        # Only some of the blocks have a language, and the answer is none of these
+        # Only some of the blocks have a language, and the answer is in none of them
         more = [fence for fence in unnamed if entry_point in defines(fence.code, language)]
         own = [fence for fence in fences if fence in own or fence in more]
     plain = (fence for fence in fences if fence.language in _NO_LANGUAGE and defines(fence.code, language))
@@ -134,7 +140,10 @@ def _of_language(fences: list[Fence], language: str, entry_point: str | None) ->
 
 
 def _lead(text: str, fences: list[Fence], program: Program) -> str:
-    """The prose before the program. A quoted fragment stays in it as an indented block: only the program stands in a fence."""
+    """
+    Returns the prose before the program. Quoted fragments become indented blocks, so that only the program is in a
+    fence.
+    """
     lines: list[str] = []
     start = 0
     for fence in fences:
@@ -151,7 +160,10 @@ def _lead(text: str, fences: list[Fence], program: Program) -> str:
 
 
 def _marked(text: str, language: str) -> list[Fence]:
-    """Code in the marks of a kind, the last of which may be open. Answers that are no code stand in some of them too."""
+    """
+    Returns code in the marks of one kind, the last of which may be open. Some of them can also contain answers without
+    code.
+    """
     for opening, closing in _MARKS:
         found, start = [], 0
         while opened := opening.search(text, start):
@@ -166,7 +178,7 @@ def _marked(text: str, language: str) -> list[Fence]:
 
 
 def _unfenced(text: str, language: str) -> Answer:
-    """An answer without a fence is code where it looks like it from some line on."""
+    """Parses an answer without a fence, which is code if it looks like it from some line on."""
     if end := _LAST_MARK.search(text):
         text = text[: end.start()]
     if language == "python" and _is_program(text):
@@ -185,7 +197,9 @@ def _unfenced(text: str, language: str) -> Answer:
 
 
 def _is_program(text: str) -> bool:
-    """Whether a whole text is Python that does something: a word or two of prose may be Python too."""
+    """
+    Returns whether a whole text is Python that does something; one or two words of prose may also be valid Python.
+    """
     body = tree.body if (tree := parse_python(text.strip())) else []
     return not any(isinstance(node, ast.Return) for node in body) and any(
         not isinstance(node, ast.Expr) or isinstance(node.value, ast.Call | ast.Await) for node in body
@@ -193,7 +207,7 @@ def _is_program(text: str) -> bool:
 
 
 def _first_constant(lines: list[str], first: int) -> int:
-    """The first line of the constants and comments right before a line of Python."""
+    """Returns the first line of the constants and comments right before a line of Python."""
     for number in reversed(range(first)):
         line = lines[number]
         tree = parse_python(line) if len(line) < 1000 else None
@@ -204,7 +218,7 @@ def _first_constant(lines: list[str], first: int) -> int:
 
 
 def _python_prefix(code: str) -> str:
-    """The part of `code` before the prose that follows it: up to the first line at the margin that is no Python."""
+    """Returns the part of `code` before the following prose: up to the first unindented line that is not Python."""
     for _ in range(_MAX_CUTS):
         if not code or len(code) > MAX_PARSED:
             break

@@ -76,7 +76,7 @@ class Comparison:
 
     @property
     def right(self) -> bool:
-        """Whether the answer is the expected one."""
+        """Returns whether the answer is the expected one."""
         return self.kind is FeedbackKind.NONE
 
 
@@ -99,7 +99,7 @@ async def compare_answers(
             Whether the feedback holds the expected answer.
 
     Returns:
-        [`~reflection_trl.feedback.Feedback`]: its `actual` is the answer that was read.
+        [`~reflection_trl.feedback.Feedback`]: Its `actual` is the answer that was read.
 
     Raises:
         [`CheckerUnavailableError`]: If math-verify is needed and not installed, or its process cannot be started.
@@ -359,7 +359,7 @@ def _clock(text: str) -> tuple[int, int, str] | None:
 
 
 def _latex(text: str, number: Number | None) -> str:
-    """A number without separators, units and percent signs; anything else as it is."""
+    """Returns a number without separators, units and percent signs; anything else as it is."""
     if number is None:
         return text
     value = number.value / 100 if number.percent else number.value

@@ -223,7 +223,7 @@ def _value(match: re.Match[str]) -> tuple[Fraction | None, int | None]:
 
 
 def _unit(rest: str, glued: bool) -> str | None:
-    """The unit behind a number: empty if nothing is there, `None` if what is there is no unit."""
+    """Returns the unit behind a number: empty if nothing is there, `None` if what is there is no unit."""
     if not rest:
         return ""
     match = _UNIT.fullmatch(rest)
@@ -260,7 +260,7 @@ def _same(first: Number, one: Fraction, second: Number, other: Fraction) -> bool
 
 
 def _stands_for(decimal: Number, value: Fraction, wanted: Fraction) -> bool:
-    """Whether a decimal number is a fraction without end, rounded or cut off."""
+    """Returns whether a decimal number is a fraction without end, rounded or cut off."""
     if decimal.decimals is None or decimal.decimals < _ROUNDED or not _has_no_end(wanted):
         return False
     unit = Fraction(1, 10**decimal.decimals)

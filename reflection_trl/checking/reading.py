@@ -68,7 +68,7 @@ def read_final_answer(text: str) -> Reading:
             What the model wrote, without its reasoning between `<think>` tags.
 
     Returns:
-        [`Reading`]: without answers if the text gives none.
+        [`Reading`]: Without answers if the text gives none.
 
     Example:
 
@@ -125,7 +125,7 @@ def tidy(answer: str) -> str:
 
 
 def _boxes(text: str) -> list[str]:
-    """The contents of all boxes, the outer ones of nested ones alone."""
+    """Returns the contents of all boxes, the outer ones of nested ones alone."""
     found, start = [], 0
     while match := _BOX.search(text, start):
         if match["bare"] is not None:
@@ -148,7 +148,7 @@ def _boxes(text: str) -> list[str]:
 
 
 def _without_code(text: str) -> str:
-    """The text without fenced code in a language; LaTeX and plain text stay."""
+    """Returns the text without fenced code in a language; LaTeX and plain text stay."""
     if "```" not in text and "~~~" not in text:
         return text
     pieces, start = [], 0

@@ -75,7 +75,10 @@ def _parse(text: str):  # type: ignore[no-untyped-def] # whatever SymPy makes of
 
 
 def _close(wanted, got) -> bool:  # type: ignore[no-untyped-def]
-    """Whether two numeric values are the same relative to their size: math-verify rounds to six decimals, which makes all small ones equal."""
+    """
+    Returns whether two numeric values are the same relative to their size: math-verify rounds to six decimals, which
+    makes all small ones equal.
+    """
     from sympy import Eq, Expr
 
     values = [value.rhs if isinstance(value, Eq) else value for value in (wanted, got)]

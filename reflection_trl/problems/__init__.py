@@ -1,5 +1,5 @@
 """
-Problems, solved by code or by a final answer: where they come from, and which of them may be trained on.
+Loads problems that are solved by code or by a final answer, and checks which of them may be trained on.
 
 ```python
 >>> from reflection_trl.builder import prepare_problems

@@ -1,10 +1,10 @@
-"""Whether a text shares a run of words with the tasks of a benchmark: the one rule for builder and evaluation.
+"""Finds texts that share a run of words with the tasks of a benchmark. Builder and evaluation use the same rule.
 
-Text and code are cut into words alike (see `words`), so that a translated or renamed copy of a task is still found by its
-prose, and a solution by its code. A single n-gram in common is enough when it tells something: three of its words are rare
-among the tasks ("write a python function to find the sum of", `for i in range(len(s))` and `[1, 2, 3, 4]` are everybody's).
-Where nothing does, as in short and bland tasks, the text must hold more than half of the n-grams of one text of the task. A
-text of a task that is shorter than an n-gram must stand in a paragraph of its own, as a whole.
+Text and code are split into words in the same way (see `words`), so that a translated or renamed copy of a task is
+found by its prose, and a solution by its code. A single common n-gram is enough if it is distinctive: three of its
+words are rare among the tasks ("write a python function to find the sum of", `for i in range(len(s))` and `[1, 2, 3,
+4]` are common). Without a distinctive n-gram, as in short tasks, the text must contain more than half of the n-grams
+of one text of the task. A text of a task that is shorter than an n-gram must be a complete paragraph.
 """
 
 import itertools
@@ -28,11 +28,13 @@ _BLANK_LINES = re.compile(r"\n\s*\n")
 @dataclass(frozen=True)
 class Overlap:
     """
-    What a text has in common with a task.
+    Represents an overlap of a text with a task.
 
     Args:
-        name (`str`): the task, e.g. `"HumanEval/0"`.
-        ngram (`str`): the common words; empty where the task is known by its name alone.
+        name (`str`):
+            Name of the task, such as `"HumanEval/0"`.
+        ngram (`str`):
+            The common words; empty if the task is recognized by its name alone.
     """
 
     name: str
@@ -41,7 +43,7 @@ class Overlap:
 
 class NgramIndex:
     """
-    The word n-grams of a benchmark's tasks.
+    Indexes the word n-grams of a benchmark's tasks.
 
     ```python
     >>> from reflection_trl.evaluation.benchmark_texts import benchmark_texts
@@ -53,13 +55,15 @@ class NgramIndex:
     ```
 
     Args:
-        texts (`list[tuple[str, str]]`): the name of a task and one of its texts, as often as need be.
-        n (`int`, *optional*, defaults to `10`): words of an n-gram.
+        texts (`list[tuple[str, str]]`):
+            Name of a task and one of its texts, for all texts.
+        n (`int`, *optional*, defaults to `10`):
+            Number of words of an n-gram.
     """
 
     def __init__(self, texts: Iterable[tuple[str, str]], *, n: int = 10):
         if n < 4:
-            raise ValueError(f"An n-gram that tells anything needs at least 4 words, got n={n}.")
+            raise ValueError(f"A distinctive n-gram needs at least 4 words, got n={n}.")
         self.n = n
         parts = [(name, words(text)) for name, text in texts]
         self.tasks = {task_key(name): name for name, _ in reversed(parts)}
@@ -73,11 +77,13 @@ class NgramIndex:
     @classmethod
     def from_texts(cls, texts: Mapping[str, str | Iterable[str]], *, n: int = 10) -> "NgramIndex":
         """
-        Index the texts of a benchmark.
+        Indexes the texts of a benchmark.
 
         Args:
-            texts (`Mapping[str, str | Iterable[str]]`): by the name of a task its text, or several: prompt, solution.
-            n (`int`, *optional*, defaults to `10`): words of an n-gram.
+            texts (`Mapping[str, str | Iterable[str]]`):
+                Text or texts (prompt, solution) by the name of the task.
+            n (`int`, *optional*, defaults to `10`):
+                Number of words of an n-gram.
 
         Returns:
             [`NgramIndex`]
@@ -87,13 +93,14 @@ class NgramIndex:
 
     def overlaps(self, text: str) -> list[Overlap]:
         """
-        The tasks that a text gives away.
+        Returns the tasks that a text overlaps with.
 
         Args:
-            text (`str`): one text or piece of code; pieces that do not belong together are asked for one by one.
+            text (`str`):
+                One text or piece of code. Check unrelated pieces one by one.
 
         Returns:
-            `list[Overlap]`: One for each task, with an n-gram in common.
+            `list[Overlap]`: One per task, with a common n-gram.
         """
         tokens = words(text)
         paragraphs = map(words, _BLANK_LINES.split(text))
@@ -111,7 +118,7 @@ class NgramIndex:
         return list(found.values())
 
     def _ngrams(self, tokens: list[str]) -> list[tuple[str, ...]]:
-        """The n-grams that do more than count; of a shorter text the whole, if that is more than half as long."""
+        """Returns the distinctive n-grams, or a shorter text as a whole if it is more than half as long."""
         grams = ngrams(tokens, self.n) if len(tokens) > self.n / 2 else []
         return [gram for gram in grams if not _counts_up(gram)]
 
@@ -124,7 +131,7 @@ def _counts_up(gram: tuple[str, ...]) -> bool:
 
 
 def _rare_words(parts: list[tuple[str, list[str]]]) -> set[str]:
-    """Words, no numbers or letters, that at most one task in twenty uses."""
+    """Returns words, without numbers and letters, that at most one task in twenty uses."""
     vocabularies: dict[str, set[str]] = {}
     for name, tokens in parts:
         vocabularies.setdefault(task_key(name), set()).update(tokens)
@@ -134,24 +141,26 @@ def _rare_words(parts: list[tuple[str, list[str]]]) -> set[str]:
 
 
 def task_key(name: str) -> str:
-    """One key for a task and its translations: `"HumanEval/23"` and MultiPL-E's `"HumanEval_23_strlen"`."""
+    """Returns one key for a task and its translations: `"HumanEval/23"` and MultiPL-E's `"HumanEval_23_strlen"`."""
     match = _TASK.match(name.lower())
     return f"{match[1]}/{match[2]}" if match else name
 
 
 def find_contamination(problem: Problem, index: NgramIndex) -> Overlap | None:
     """
-    The benchmark task that a problem is, or gives away.
+    Returns the benchmark task that a problem is equal to, or overlaps with.
 
-    A problem is contaminated when its instruction, its reference or its tests share an n-gram with a task, when its id is
-    that of a task (`"mbpp/2"`), or when its source says that it was made from the benchmark.
+    A problem is contaminated if its instruction, reference or tests share an n-gram with a task, if its id is that of
+    a task (`"mbpp/2"`), or if its source says that it was made from the benchmark.
 
     Args:
-        problem ([`Problem`]): the problem.
-        index ([`NgramIndex`]): of the benchmarks.
+        problem ([`Problem`]):
+            The problem.
+        index ([`NgramIndex`]):
+            Index of the benchmarks.
 
     Returns:
-        [`Overlap`], *optional*: The first that was found.
+        [`Overlap`], *optional*: The first overlap.
     """
     key = task_key(problem.id)
     if key in index.tasks:

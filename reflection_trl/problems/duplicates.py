@@ -1,8 +1,9 @@
-"""Which texts say the same: exactly, or nearly (Jaccard similarity of their word n-grams, numbers left out).
+"""Finds duplicates: texts that are equal, or nearly equal (Jaccard similarity of their word n-grams, without numbers).
 
-Near duplicates are found exactly, without MinHash's chance: two sets with a similarity of at least t share an element among
-the rarest `len - ceil(t * len) + 1` elements of each, so that only texts with a rare n-gram in common are compared (prefix
-filtering, Chaudhuri et al. 2006). Groups are the connected components of "nearly the same": they do not depend on the order.
+Near duplicates are found exactly, without the errors of MinHash. Two sets with a similarity of at least t share an
+element among the rarest `len - ceil(t * len) + 1` elements of each, so only texts with a common rare n-gram are
+compared (prefix filtering, Chaudhuri et al. 2006). Groups are the connected components of near duplicates and do not
+depend on the order.
 """
 
 import hashlib
@@ -19,15 +20,18 @@ SHINGLE = 5
 
 def group_duplicates(texts: list[str], threshold: float | None) -> list[int]:
     """
-    Group texts that say the same. Case, punctuation and white space do not count.
+    Groups texts that are equal or nearly equal. Case, punctuation and whitespace do not count.
 
     Args:
-        texts (`list[str]`): the texts.
-        threshold (`float`, *optional*): share of common word 5-grams, above 0 and up to 1, from which two texts are near
-            duplicates; `None` to look for exact ones alone.
+        texts (`list[str]`):
+            The texts.
+        threshold (`float`, *optional*):
+            Share of common word 5-grams, above 0 and up to 1, from which two texts are near duplicates; `None` finds
+            only exact ones.
 
     Returns:
-        `list[int]`: For each text the index of the first text of its group: its own, where nothing before is like it.
+        `list[int]`: For each text, the index of the first text of its group, which is its own if there is no earlier
+        one.
     """
     if threshold is not None and not 0 < threshold <= 1:
         raise ValueError(f"The threshold of near duplicates must be above 0 and at most 1, got {threshold}.")
@@ -51,18 +55,18 @@ def _root(parents: list[int], index: int) -> int:
 
 
 def _shingles(tokens: list[str]) -> np.ndarray:
-    """The set of a text's word n-grams, hashed and sorted."""
+    """Returns the set of a text's word n-grams, hashed and sorted."""
     tokens = [token for token in tokens if not token.isdigit()] or tokens
     hashes = {hashlib.blake2b(" ".join(gram).encode(), digest_size=8).digest() for gram in ngrams(tokens, SHINGLE)}
     return np.sort(np.frombuffer(b"".join(hashes), dtype=np.uint64))
 
 
 def _similar_pairs(sets: list[np.ndarray], threshold: float) -> Iterator[tuple[int, int]]:
-    """Pairs of indices whose sets have at least this Jaccard similarity."""
+    """Yields pairs of indices whose sets have at least this Jaccard similarity."""
     if not sets:
         return
     elements, counts = np.unique(np.concatenate(sets), return_counts=True)
-    holders: dict[int, list[int]] = {}  # by element: the sets seen so far that have it among their rarest
+    holders: dict[int, list[int]] = {}  # by element: earlier sets that have it among their rarest
     for index, items in enumerate(sets):
         rarity = counts[np.searchsorted(elements, items)]
         rarest = items[np.argsort(rarity, kind="stable")][: len(items) - math.ceil(threshold * len(items)) + 1]

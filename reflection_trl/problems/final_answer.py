@@ -1,4 +1,4 @@
-"""The final answer of a problem, compared with the one that a text gives."""
+"""Compares the final answer of a text with that of a problem."""
 
 from ..checking import compare_answers, read_final_answer
 from ..checking.compare import contradictory, no_answer
@@ -7,7 +7,7 @@ from ..languages.execution import Execute
 from .problem import Problem, is_checker_source
 
 
-# The answer goes into the process of the checks, and the source of the checker is the program that they call
+# The answer is passed to the process of the checks, and the source of the checker is the program that they call
 _CALL = """_verdict = check({answer!r}, {expected!r})
 if _verdict is not True and _verdict is not False:
     raise TypeError("the checker must return True or False, not " + type(_verdict).__name__)
@@ -24,12 +24,13 @@ async def judge_answer(problem: Problem, text: str, execute: Execute, tell_expec
         text (`str`):
             What the model wrote, without its reasoning between `<think>` tags.
         execute ([`~reflection_trl.languages.execution.Execute`]):
-            Runs the checker where it is a function in Python; nothing else is run.
+            Runs the checker if it is a Python function. Nothing else runs.
         tell_expected (`bool`, *optional*, defaults to `False`):
-            Whether the feedback holds the expected answer.
+            Whether the feedback contains the expected answer.
 
     Returns:
-        [`~reflection_trl.feedback.Feedback`]: its `actual` is the answer that was read; of kind `NO_ANSWER` if there is none.
+        [`~reflection_trl.feedback.Feedback`]: Feedback with the parsed answer as `actual`; of kind `NO_ANSWER` if
+        there is none.
 
     Raises:
         [`~reflection_trl.checking.CheckerUnavailableError`]: If math-verify is needed and not installed.

@@ -1,4 +1,4 @@
-"""Problems that no training data comes from, to choose settings by."""
+"""Holds out problems from the training data, for choosing settings."""
 
 import dataclasses
 import hashlib
@@ -12,14 +12,17 @@ from .problem import Problem
 
 def hold_out(problems: Iterable[Problem], share: float) -> tuple[list[Problem], list[Problem]]:
     """
-    Set problems aside. Which ones depends on their ids alone, so that a problem stays on its side whatever else is in the set.
+    Holds out problems. The choice depends only on their ids, so a problem stays on its side when others are added.
 
     Args:
-        problems (`Iterable[Problem]`): of [`~reflection_trl.builder.prepare_problems`], so that no duplicate of a problem is on the other side.
-        share (`float`): of the problems that are set aside, about; from 0 on, and below 1.
+        problems (`Iterable[Problem]`):
+            Output of [`~reflection_trl.builder.prepare_problems`], so that no duplicate of a problem is on the other
+            side.
+        share (`float`):
+            Approximate share of held-out problems; at least 0, and below 1.
 
     Returns:
-        `tuple[list[Problem], list[Problem]]`: The problems to train on, and those set aside, each in their order.
+        `tuple[list[Problem], list[Problem]]`: The training problems and the held-out problems, each in order.
 
     Raises:
         ValueError: If `share` is out of range.
@@ -38,8 +41,10 @@ def write_problems(problems: Sequence[Problem], path: str | os.PathLike[str]) ->
     Writes problems as JSON Lines, in the form that [`load_problems`] reads without any setting.
 
     Args:
-        problems (`Sequence[Problem]`): the problems.
-        path (`str` or `Path`): the file; its folder is made.
+        problems (`Sequence[Problem]`):
+            The problems.
+        path (`str` or `Path`):
+            File to write. Its folder is created.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,5 +56,5 @@ def write_problems(problems: Sequence[Problem], path: str | os.PathLike[str]) ->
 
 
 def _fraction(text: str) -> float:
-    """A number from 0 to 1 that is the same for the same text everywhere."""
+    """Maps a text to a number from 0 to 1, deterministically."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

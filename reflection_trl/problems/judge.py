@@ -1,4 +1,4 @@
-"""A problem's own tests, examples or final answer, held against what a model answered."""
+"""Scores an answer with the tests, examples or final answer of its problem."""
 
 import re
 from collections.abc import Callable
@@ -10,24 +10,27 @@ from .problem import Example, Problem
 from .tolerance import is_same_line
 
 
-_SHOWN = 1000  # characters of an example that a model is shown
-# What programs write at the end of a line. `str.splitlines` also splits at form feeds, U+2028 and others, which are characters of a line
+_SHOWN = 1000  # characters of an example in a feedback text
+# Line ends that programs write. `str.splitlines` also splits at form feeds, U+2028 and others, which are characters of a line
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _BLANK = " \t\r\n\f\v"
 
 
 async def judge(problem: Problem, code: str, execute: Execute) -> Feedback | None:
     """
-    Runs a problem's own tests and examples against an answer, or compares its final answer.
+    Runs a problem's tests and examples on an answer, or compares its final answer.
 
     Args:
-        problem ([`Problem`]): the problem.
-        code (`str`): the answer's code; the whole answer where the problem has a final answer.
-        execute ([`~reflection_trl.languages.execution.Execute`]): runs programs.
+        problem ([`Problem`]):
+            The problem.
+        code (`str`):
+            Code of the answer, or the whole answer if the problem has a final answer.
+        execute ([`~reflection_trl.languages.execution.Execute`]):
+            Runs programs.
 
     Returns:
-        [`~reflection_trl.feedback.Feedback`], *optional*: that of the first failure, or of the last run where all passed; `None` where the
-        problem has neither tests nor examples nor a final answer.
+        [`~reflection_trl.feedback.Feedback`], *optional*: Feedback of the first failure, or of the last run if all
+        passed; `None` if the problem has neither tests nor examples nor a final answer.
     """
     feedback = None
     if problem.answer is not None:
@@ -45,17 +48,21 @@ async def judge(problem: Problem, code: str, execute: Execute) -> Feedback | Non
 
 def compare_output(example: Example, stdout: str, tolerance: float | None = None) -> Feedback:
     """
-    Compares what a program printed with what it should have printed, line by line, without white space at the ends of lines and
-    blank lines at the end. A line ends with `\\n`, `\\r\\n` or `\\r`.
+    Compares the output of a program with the expected output, line by line, ignoring whitespace at the ends of lines
+    and blank lines at the end. A line ends with `\\n`, `\\r\\n` or `\\r`.
 
     Args:
-        example ([`Example`]): the input and the expected output.
-        stdout (`str`): what was printed.
-        tolerance (`float`, *optional*): absolute or relative error that numbers may have; by default they must be printed as
-            expected, but for the rounding of those with six decimals or more.
+        example ([`Example`]):
+            Input and expected output.
+        stdout (`str`):
+            Output of the program.
+        tolerance (`float`, *optional*):
+            Absolute or relative error of numbers. By default they must be printed as expected, except that numbers
+            with six or more decimals may be rounded.
 
     Returns:
-        [`~reflection_trl.feedback.Feedback`]: of kind `ASSERTION` where they differ; its line is that of the output.
+        [`~reflection_trl.feedback.Feedback`]: Feedback of kind `ASSERTION` if the outputs differ. Its line is the line
+        of the output.
     """
     return compare_lines(example, stdout, _lines, lambda expected, got: is_same_line(expected, got, tolerance))
 
@@ -64,20 +71,21 @@ def compare_lines(
     example: Example, stdout: str, split: Callable[[str], list[str]], is_same: Callable[[str, str], bool]
 ) -> Feedback:
     """
-    Compares two outputs line by line, by rules of the caller's.
+    Compares two outputs line by line with given rules.
 
     Args:
         example ([`Example`]):
-            The input and the expected output.
+            Input and expected output.
         stdout (`str`):
-            What was printed.
+            Output of the program.
         split (`Callable`):
             Returns the lines of an output.
         is_same (`Callable`):
-            Returns whether an expected line and a printed one say the same.
+            Returns whether an expected line and an output line are equivalent.
 
     Returns:
-        [`~reflection_trl.feedback.Feedback`]: Of kind `ASSERTION` where the outputs differ; its line is that of the output.
+        [`~reflection_trl.feedback.Feedback`]: Feedback of kind `ASSERTION` if the outputs differ. Its line is the line
+        of the output.
     """
     actual, expected = split(stdout), split(example.stdout)
     pairs = enumerate(zip([*actual, None], [*expected, None], strict=False), 1)
@@ -114,7 +122,7 @@ def _quote(line: str | None) -> str:
 
 
 def _clip(text: str) -> str:
-    """The text, or its two ends."""
+    """Returns the text, or its beginning and end."""
     if len(text) <= _SHOWN:
         return text
     half = _SHOWN // 2

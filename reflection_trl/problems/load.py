@@ -1,4 +1,4 @@
-"""From the rows of any data set to problems, each of them checked."""
+"""Loads problems from the rows of any dataset, and checks each of them."""
 
 import dataclasses
 import itertools
@@ -39,53 +39,53 @@ def load_problems(
     skip_invalid: bool = False,
 ) -> Iterator[Problem]:
     """
-    Read problems from any data set.
+    Loads problems from any dataset.
 
     ```python
     >>> from reflection_trl.problems import load_problems
 
-    >>> problems = load_problems("google-research-datasets/mbpp")  # the mapping is known by the columns
+    >>> problems = load_problems("google-research-datasets/mbpp")  # the columns determine the mapping
     >>> problems = load_problems("my/*.jsonl", columns={"instruction": "task", "tests": "asserts"}, language="javascript")
     ```
 
     Args:
         source (`str`, `PathLike`, `Dataset`, `IterableDataset`, `DatasetDict` or an iterable of `dict` or [`Problem`]):
-            A data set on the Hub; local JSON, JSON lines, Parquet or CSV (a file, or a pattern such as `"data/*.jsonl"`); a
-            folder that `datasets` can read; or rows in memory.
+            A dataset on the Hub; local JSON, JSON lines, Parquet or CSV (a file, or a pattern such as
+            `"data/*.jsonl"`); a folder that `datasets` can read; or rows in memory.
         mapping (`str` or `Callable[[dict], Problem | None]`, *optional*):
-            How a row becomes a problem: one of `MAPPINGS` (`"mbpp"`, `"apps"`, `"leetcode"`, `"puzzles"`, `"exercism"`,
-            `"code_feedback"`, `"gsm8k"`, `"math"`, `"multiple_choice"`, `"plain"`), or a function of yours, which may return `None` to leave a row out. Defaults to
-            the one that fits the columns, or to `"plain"`, which knows the usual names of columns: see
-            [Your own problems](../problems.md).
+            Converts a row to a problem: one of `MAPPINGS` (`"mbpp"`, `"apps"`, `"leetcode"`, `"puzzles"`,
+            `"exercism"`, `"code_feedback"`, `"gsm8k"`, `"math"`, `"multiple_choice"`, `"plain"`), or your own
+            function, which may return `None` to skip a row. Defaults to the mapping that fits the columns, or to
+            `"plain"`, which knows common column names: see [Your own problems](../problems.md).
         columns (`dict[str, str]`, *optional*):
-            In place of a mapping, the column that holds each field of a [`Problem`]: `instruction`, and any others. `None` in
-            place of a column leaves a field empty: with `"tests": None`, a column that looks like tests is no error.
+            In place of a mapping, the column of each field of a [`Problem`]: `instruction`, and any others. `None`
+            leaves a field empty: with `"tests": None`, a column that looks like tests is not an error.
         split (`str`, *optional*, defaults to `"train"`):
-            Split of the data set. Local files have none.
+            Split of the dataset. Local files have none.
         name (`str`, *optional*):
-            Configuration of a data set on the Hub.
+            Configuration of a dataset on the Hub.
         revision (`str`, *optional*):
-            Revision of a data set on the Hub.
+            Revision of a dataset on the Hub.
         streaming (`bool`, *optional*, defaults to `False`):
-            Read the data set while it is being downloaded.
+            Whether to read the dataset while it is downloaded.
         language (`str`, *optional*):
-            Language of the problems whose rows name none. Defaults to `"python"`.
+            Language of problems whose rows have none. Defaults to `"python"`.
         license (`str`, *optional*):
-            SPDX identifier for the problems whose rows and mapping name none.
+            SPDX identifier for problems whose rows and mapping have none.
         limit (`int`, *optional*):
-            Stop after so many problems.
+            Maximum number of problems.
         skip_invalid (`bool`, *optional*, defaults to `False`):
-            Leave out rows that make no valid problem, with a warning, instead of raising.
+            Whether to skip rows that are not valid problems, with a warning, instead of raising an error.
 
     Returns:
-        `Iterator[Problem]`: The problems, in the order of the rows. A problem without an id of its own is called by the
-        source and the number of its row.
+        `Iterator[Problem]`: The problems, in the order of the rows. The id of a problem without one is the source and
+        the index of its row.
 
     Raises:
-        ValueError: If the source cannot be read, a column is missing, an option is wrong or no row makes a problem; and,
-            unless `skip_invalid`, if a row has an empty instruction, an id that was there before, an unknown language, a column
-            that looks like tests and is not read, Python tests that cannot be parsed or run nothing, both tests and a final answer, or a
-            final answer that cannot be compared with. Rows count from 0.
+        ValueError: If the source cannot be read, a column is missing, an option is wrong or no row is a problem.
+        Unless `skip_invalid` is set, also if a row has an empty instruction, a duplicate id, an unknown language, an
+        unread column that looks like tests, Python tests that cannot be parsed or run nothing, both tests and a final
+        answer, or an invalid final answer. Rows count from 0.
     """
     _check_options(mapping, columns, limit)
     title, rows = open_rows(source, split=split, name=name, streaming=streaming, revision=revision)
@@ -107,7 +107,7 @@ def _check_options(mapping: str | Mapping | None, columns: Columns | None, limit
         if column is not None and not isinstance(column, str):
             raise ValueError(f"`columns` must name a column for `{field}`, got {quote(column)}.")
     if columns is not None and columns.get("instruction") is None:
-        raise ValueError("`columns` has to say which column holds the `instruction`.")
+        raise ValueError("`columns` must contain the column of the `instruction`.")
 
 
 def _problems(
@@ -167,7 +167,7 @@ def _reason(error: Exception) -> str:
 
 
 def _resolve(mapping: str | Mapping | None, columns: Columns | None, row: dict[str, Any], title: str) -> Mapping:
-    """The mapping for rows like this one."""
+    """Returns the mapping for rows of this form."""
     present = list(row)
     if callable(mapping):
         return mapping
@@ -200,7 +200,7 @@ def _detect(row: dict[str, Any], title: str) -> Mapping:
 
 
 def _complete(problem: Problem, title: str, index: int, defaults: dict[str, str]) -> Problem:
-    """Fills in what neither row nor mapping said."""
+    """Sets the fields that neither row nor mapping have set."""
     _check_types(problem)
     source = problem.source or title
     language = get_language(problem.language or defaults.get("language", "python")).name
@@ -222,7 +222,7 @@ def _complete(problem: Problem, title: str, index: int, defaults: dict[str, str]
 
 
 def _check_types(problem: Problem) -> None:
-    """Mappings that callers wrote may put anything into a problem."""
+    """Checks the types of all fields, because a custom mapping may return any values."""
     for field in FIELDS:
         value = getattr(problem, field)
         if field == "examples":

@@ -1,4 +1,4 @@
-"""What a problem is: one that code solves, or one with a final answer."""
+"""Defines problems, which are solved by code or by a final answer."""
 
 import re
 from dataclasses import dataclass
@@ -10,11 +10,13 @@ from ..checking.compare import CHECKERS, LABELS
 @dataclass(frozen=True)
 class Example:
     """
-    One run of a whole program: what it reads and what it must print.
+    Represents one run of a whole program: its input and its expected output.
 
     Args:
-        stdin (`str`): standard input.
-        stdout (`str`): the expected standard output; compared line by line without trailing white space, see
+        stdin (`str`):
+            Standard input.
+        stdout (`str`):
+            Expected standard output. It is compared line by line without trailing whitespace, see
             [`~reflection_trl.problems.judge.compare_output`].
     """
 
@@ -29,34 +31,35 @@ class Problem:
 
     Args:
         id (`str`):
-            Name that is unique in its set, such as `"mbpp/602"`.
+            Unique id, such as `"mbpp/602"`.
         instruction (`str`):
-            The request, as a user would put it. Everything that an answer needs to know stands here, the names that the
-            tests call included.
+            The request, as a user would write it. It contains everything that an answer needs, including the names
+            that the tests call.
         language (`str`, *optional*, defaults to `"python"`):
             Language of the answer: a name of [`reflection_trl.languages.LANGUAGES`].
         tests (`str`, *optional*, defaults to `""`):
-            Code that, placed behind an answer, ends normally when the answer is right. Empty where there are none.
+            Code that runs after an answer, and ends normally if the answer is correct. Empty if there are no tests.
         examples (`tuple[Example]`, *optional*):
             Runs of the whole program, for problems that read standard input and print.
         entry_point (`str`, *optional*):
             Name of the function or class under test.
         reference (`str`, *optional*):
-            A right answer (code). Never shown to the model; it tells wrong asserts from wrong code.
+            A correct answer (code). It is never shown to the model, and distinguishes wrong asserts from wrong code.
         source (`str`, *optional*, defaults to `""`):
-            The data set that it comes from.
+            Name of its dataset.
         license (`str`, *optional*, defaults to `""`):
             SPDX identifier of the license of the problem.
         tolerance (`float`, *optional*):
-            Absolute or relative error that numbers in the output of `examples` may have; by default the one that the
-            instruction states, see [`~reflection_trl.problems.judge.compare_output`].
+            Absolute or relative error of numbers in the output of `examples`; by default the error in the instruction,
+            see [`~reflection_trl.problems.judge.compare_output`].
         answer (`str`, *optional*):
-            The final answer, in place of tests and examples. Never shown to the model. For `checker="choice"` the letter of the right
-            choice, for `"regex"` a regular expression that the whole answer must match.
+            The final answer, in place of tests and examples. It is never shown to the model. For `checker="choice"` it
+            is the letter of the correct choice, for `"regex"` a regular expression that the whole answer must match.
         checker (`str`, *optional*, defaults to `"math"`):
-            How a final answer is compared: `"math"` (numbers, expressions, sets and words: see [`reflection_trl.checking`]), `"exact"`,
-            `"regex"`, `"choice"`, or the source of a Python function `check(answer, expected)` that returns whether the answer is right. It
-            is run in the sandbox, and gets both as strings.
+            Comparison of a final answer: `"math"` (numbers, expressions, sets and words: see
+            [`reflection_trl.checking`]), `"exact"`, `"regex"`, `"choice"`, or the source of a Python function
+            `check(answer, expected)` that returns whether the answer is correct. The function runs in the sandbox, and
+            its arguments are strings.
         choices (`tuple[str]`, *optional*):
             The choices of a multiple-choice problem, in the order of their letters.
     """
@@ -77,7 +80,7 @@ class Problem:
 
     @property
     def has_tests(self) -> bool:
-        """Whether anything of the problem's own can judge an answer: tests, examples, or a final answer."""
+        """Returns whether the problem has tests, examples or a final answer, which can score an answer."""
         return bool(self.tests or self.examples or self.answer is not None)
 
     @property
@@ -88,8 +91,8 @@ class Problem:
     @property
     def request(self) -> str:
         r"""
-        What a model is asked: the instruction, and for a final answer the choices and the form in which the answer is read. An instruction
-        that speaks of `\boxed` itself is asked as it is.
+        Returns the request for a model: the instruction, and for a final answer the choices and the form of the
+        answer. An instruction that mentions `\boxed` is unchanged.
         """
         if self.answer is None or r"\boxed" in self.instruction:
             return self.instruction
@@ -102,7 +105,7 @@ class Problem:
 
     @property
     def expected_form(self) -> str:
-        """Which form the final answer must have, in words, such as `"a number"`."""
+        """Returns the form of the final answer in words, such as `"a number"`."""
         if self.answer is None:
             return ""
         known = self.checker if self.checker in CHECKERS else "exact"
@@ -110,5 +113,5 @@ class Problem:
 
 
 def is_checker_source(checker: str) -> bool:
-    """Returns whether a problem's `checker` is the source of a function `check`, and no name."""
+    """Returns whether a problem's `checker` is the source of a function `check`, and not a name."""
     return re.search(r"^def check\(", checker, re.MULTILINE) is not None

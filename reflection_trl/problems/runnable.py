@@ -1,4 +1,4 @@
-"""Python tests that run what they define: placed behind an answer as they are, functions that nothing calls would pass every answer."""
+"""Completes Python tests that only define functions: without calls, they would pass every answer."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .mappings.text import join_code, parse
 
 
-# What tests written for a file beside them call the file with the answer
+# Common names of the answer's module in tests for a separate file
 _ANSWER_MODULES = frozenset(["answer", "main", "my_solution", "program", "solution", "submission", "your_module"])
 _DEFINITIONS = (
     ast.FunctionDef,
@@ -25,18 +25,21 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def complete_tests(tests: str, entry_point: str | None) -> str:
     """
-    Returns Python tests with calls of what they only define: `check(candidate)` as HumanEval has it, functions and classes as pytest
-    collects them, and unittest's cases. Imports of the answer as a module are left out, since tests are run behind it.
+    Adds calls of tests that are only defined: `check(candidate)` in the form of HumanEval, functions and classes that
+    pytest collects, and unittest's cases. Imports of the answer as a module are removed, because the tests run after
+    it.
 
     Args:
-        tests (`str`): the tests.
-        entry_point (`str`, *optional*): what `check` is called with.
+        tests (`str`):
+            The tests.
+        entry_point (`str`, *optional*):
+            Argument of `check`.
 
     Returns:
-        `str`: The tests themselves where they run something already.
+        `str`: The tests; unchanged if they already run something.
 
     Raises:
-        ValueError: If they are no Python, or nothing in them can be run.
+        ValueError: If they are not Python, or contain nothing to run.
     """
     try:
         statements = parse(tests).body
@@ -67,7 +70,7 @@ def _imports_answer(node: ast.stmt) -> bool:
 
 
 def _starts_runner(node: ast.stmt) -> bool:
-    """`unittest.main()` or `pytest.main()`, guarded or not: they leave the process, whatever the tests gave."""
+    """Returns whether a statement is `unittest.main()` or `pytest.main()`, guarded or not: these end the process."""
     calls = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]
     return isinstance(node, ast.If | ast.Expr) and any(
         isinstance(function, ast.Attribute)

@@ -1,11 +1,11 @@
-"""How far off the numbers in a program's output may be, and whether they are."""
+"""Determines the allowed error of numbers in a program's output, and compares them."""
 
 import math
 import re
 
 
 # "relative or absolute error does not exceed $10^{-6}$", "within 1e-5 of the actual answer", "an absolute error of at most 0.001".
-# Statements that were copied from web pages have lost the caret ("10 - 6") or have another minus sign
+# Statements that were copied from web pages lack the caret ("10 - 6") or have another minus sign
 _POWER = r"10\s*(?:\^|\*\*)?\s*\{?\s*[-\u2212\u2013]\s*(?P<power>\d{1,2})"
 _STATED = re.compile(
     r"(?:(?:absolute|relative)\s+(?:error|difference)|answers?\s+within).{0,120}?"
@@ -16,19 +16,20 @@ _NUMBER = re.compile(
     r"[-+]?(\d{1,400}(?:\.(?P<decimals>\d{0,400}))?|\.\d{1,400})(?P<exponent>[eE][-+]?\d{1,4})?", re.ASCII
 )
 _INTEGER = re.compile(r"[-+]?\d+", re.ASCII)
-# A number with so many decimals is a rounded one, whether the statement says so or not: "0.333333333"
+# A number with this many decimals is rounded, even if the statement does not say so: "0.333333333"
 _ROUNDED_DECIMALS, _ROUNDING = 6, 1e-6
 
 
 def stated_tolerance(instruction: str) -> float | None:
     """
-    Returns the error that a problem's statement allows, as those of programming contests do.
+    Returns the error that the statement of a problem allows, as in programming contests.
 
     Args:
-        instruction (`str`): the statement, such as one with "the absolute or relative error must not exceed 10^{-6}".
+        instruction (`str`):
+            The statement, such as one with "the absolute or relative error must not exceed 10^{-6}".
 
     Returns:
-        `float`, *optional*: The largest error; `None` where the statement names none.
+        `float`, *optional*: The maximum error; `None` if the statement has none.
     """
     match = _STATED.search(instruction)
     if match is None:
@@ -41,18 +42,20 @@ def stated_tolerance(instruction: str) -> float | None:
 
 def is_same_line(expected: str, got: str, tolerance: float | None) -> bool:
     """
-    Returns whether two lines of output say the same, word by word.
+    Compares two lines of output word by word.
 
     Args:
-        expected (`str`): the line that should have been printed.
-        got (`str`): the line that was printed.
-        tolerance (`float`, *optional*): the error, absolute or relative, that numbers may have; two integers must be equal all the
-            same. By default numbers must be printed as expected, but for those that are expected with six decimals or more, which
-            may be off by 1e-6: they are rounded.
+        expected (`str`):
+            Expected line.
+        got (`str`):
+            Line of the output.
+        tolerance (`float`, *optional*):
+            Absolute or relative error of numbers; two integers must still be equal. By default numbers must be printed
+            as expected, except that those with six or more expected decimals are rounded and may differ by 1e-6.
     """
     wanted, words = expected.split(), got.split()
     if expected == got or wanted == words or len(wanted) != len(words):
-        return expected == got  # the same words with other white space are another line
+        return expected == got  # the same words with other whitespace are a different line
     return all(one == other or _is_close(one, other, tolerance) for one, other in zip(wanted, words, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""Text and code as sequences of words, the common ground of deduplication and decontamination."""
+"""Splits text and code into words, for deduplication and decontamination."""
 
 import re
 
@@ -8,10 +8,10 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+")
 
 
 def words(text: str) -> list[str]:
-    """The words and numbers of a text in lower case, identifiers taken apart, without punctuation."""
+    """Returns the words and numbers of a text in lower case, with identifiers split, without punctuation."""
     return [word.lower() for word in _WORD.findall(text)]
 
 
 def ngrams(tokens: list[str], n: int) -> list[tuple[str, ...]]:
-    """All runs of `n` tokens; of a shorter text, the whole of it."""
+    """Returns all runs of `n` tokens, or the whole of a shorter text."""
     return [tuple(tokens[start : start + n]) for start in range(max(1, len(tokens) - n + 1))] if tokens else []

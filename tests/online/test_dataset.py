@@ -36,7 +36,7 @@ def test_examples_are_a_column_where_any_problem_has_some():
 
 def test_plain_prompts_are_text():
     assert load_problems_for_rl([ADD], conversational=False)[0]["prompt"] == "Write a function `add`."
-    with pytest.raises(ValueError, match="`system_prompt` needs messages"):
+    with pytest.raises(ValueError, match="`system_prompt` needs prompts of messages"):
         load_problems_for_rl([ADD], conversational=False, system_prompt="You write Python.")
 
 

@@ -1,7 +1,7 @@
-"""Ready-made mappings: pure functions from one row of a well-known data set to a [`Problem`].
+"""Defines mappings for well-known datasets: pure functions from one row to a [`Problem`].
 
-A mapping returns `None` for a row that holds nothing to ask for, and raises `ValueError` for one that is broken. It need not
-set `id`, `source` and `license`: whoever loads the rows knows better.
+A mapping returns `None` for a row without a request, and raises `ValueError` for an invalid row. It does not need to
+set `id`, `source` and `license`, which the caller sets.
 """
 
 from collections.abc import Callable
@@ -24,12 +24,15 @@ Mapping = Callable[[dict[str, Any]], Problem | None]
 @dataclass(frozen=True)
 class ReadyMapping:
     """
-    A mapping, and by what its rows are known.
+    Describes a mapping, and how to recognize its rows.
 
     Args:
-        columns (`tuple[str]`): columns that every such data set has.
-        map (`Callable`): the mapping.
-        fits (`Callable`, *optional*): whether a row with these columns is one of this mapping, where other data sets have them too.
+        columns (`tuple[str]`):
+            Columns that every such dataset has.
+        map (`Callable`):
+            The mapping.
+        fits (`Callable`, *optional*):
+            Returns whether a row with these columns belongs to this mapping, if other datasets have them too.
     """
 
     columns: tuple[str, ...]
@@ -53,11 +56,12 @@ MAPPINGS = {
 
 def find_mapping(row: dict[str, Any]) -> list[str]:
     """
-    Returns the names of the mappings that fit a data set: by the columns that only it has and what they hold, else `"plain"` where a column
-    is called as requests often are, such as TRL's `prompt`.
+    Returns the names of the mappings that fit a dataset, from its characteristic columns and their content. Otherwise
+    `"plain"`, if a column has a common name of requests, such as TRL's `prompt`.
 
     Args:
-        row (`dict`): its first row.
+        row (`dict`):
+            First row of the dataset.
     """
     fitting = [name for name, ready in MAPPINGS.items() if set(ready.columns) <= row.keys() and ready.fits(row)]
     return fitting or ["plain"] * any(name in row for name in ALIASES["instruction"])

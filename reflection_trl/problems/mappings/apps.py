@@ -1,6 +1,6 @@
-"""APPS and its like (TACO): a question with `input_output`, for whole programs or for one function.
+"""Maps APPS and similar datasets (TACO): a question with `input_output`, for whole programs or for one function.
 
-`input_output` is JSON: `inputs`, `outputs` and, where a function is under test, `fn_name`.
+`input_output` is JSON with `inputs`, `outputs` and, for tests of a function, `fn_name`.
 """
 
 import json
@@ -14,11 +14,12 @@ from .text import Row, code_block, name_of, parses, text_of, unix_lines
 
 def apps(row: Row) -> Problem:
     """
-    Map a row of APPS.
+    Maps a row of APPS.
 
     Args:
-        row (`dict`): with `question` and `input_output` (JSON or a dict; empty for a problem without tests); `problem_id`
-            or `id`, `solutions` (JSON or a list) and `starter_code` are optional.
+        row (`dict`):
+            Row with `question` and `input_output` (JSON or a dict; empty for a problem without tests); `problem_id` or
+            `id`, `solutions` (JSON or a list) and `starter_code` are optional.
     """
     question, starter = text_of(row, "question").strip(), text_of(row, "starter_code").strip()
     inputs, outputs, function = read_cases(_json(row, "input_output"), "input_output")
@@ -45,7 +46,7 @@ def apps(row: Row) -> Problem:
 
 
 def _reference(row: Row) -> str | None:
-    """The first solution that is Python 3."""
+    """Returns the first solution that is Python 3."""
     solutions = _json(row, "solutions")
     if solutions is None:
         return None
@@ -55,7 +56,7 @@ def _reference(row: Row) -> str | None:
 
 
 def _json(row: Row, column: str) -> Any:
-    """The value of a column that may be JSON; `None` where it is empty."""
+    """Returns the value of a column that may be JSON; `None` if it is empty."""
     value = row.get(column)
     if not isinstance(value, str):
         return value or None

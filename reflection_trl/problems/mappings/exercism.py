@@ -1,7 +1,7 @@
-"""Exercism's problem specifications: a description and cases in JSON, one problem an exercise.
+"""Maps Exercism's problem specifications: a description and cases in JSON, one problem per exercise.
 
-The cases belong to no language. A case becomes a call of a Python function with the case's values as arguments. Cases that are
-no such call are left out: operations on an object, functions or random numbers described in prose, files.
+The cases are independent of a language. A case becomes a call of a Python function with the case's values as
+arguments. Other cases are skipped: operations on an object, functions or random numbers described in prose, files.
 """
 
 import builtins
@@ -16,7 +16,7 @@ from ..problem import Problem
 from .text import Row, code_block, join_code, text_of
 
 
-# Their values are expressions ("pi/2", "strength == strength") or sets in no order
+# Exercises whose values are expressions ("pi/2", "strength == strength") or sets without order
 _NOT_DATA = frozenset(["complex-numbers", "custom-set", "dnd-character", "simple-cipher"])
 _NO_ARGUMENTS = frozenset(["commands", "files", "function", "operations", "predicate"])
 _NO_CASES = ("immutable", "random")
@@ -29,13 +29,14 @@ Case = dict[str, Any]
 
 def exercism(row: Row) -> Problem | None:
     """
-    Map an exercise.
+    Maps an exercise.
 
     Args:
-        row (`dict`): with `slug`, `description` (Markdown) and `canonical_data` (its `cases` may be nested).
+        row (`dict`):
+            Row with `slug`, `description` (Markdown) and `canonical_data` (its `cases` may be nested).
 
     Returns:
-        `Problem`, *optional*: `None` where no case is a function call.
+        `Problem`, *optional*: `None` if no case is a function call.
     """
     slug, data = text_of(row, "slug"), row.get("canonical_data")
     if not isinstance(data, dict) or "cases" not in data:
@@ -91,7 +92,7 @@ def _by_property(cases: list[Case]) -> dict[str, list[Case]]:
 
 
 def _parameters(cases: list[Case]) -> dict[str, bool]:
-    """The parameters of a function, and whether every case gives them: required ones first."""
+    """Returns the parameters of a function, required ones first, and whether every case has them."""
     every = dict.fromkeys(itertools.chain.from_iterable(case["input"] for case in cases))
     required = {name: all(name in case["input"] for case in cases) for name in every}
     return dict(sorted(required.items(), key=lambda item: not item[1]))

@@ -1,4 +1,7 @@
-r"""Problems with a final answer: GSM8K's `####`, MATH's `\boxed`, multiple choice, and any row with an `answer` that is one."""
+r"""
+Maps problems with a final answer: GSM8K's `####`, MATH's `\boxed`, multiple choice, and other rows with a final
+`answer`.
+"""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +17,7 @@ from .tests import refuse_unread_tests
 from .text import Row, name_of, text_of
 
 
-# GSM8K's notes for a calculator
+# GSM8K's calculator annotations
 _CALCULATION = re.compile(r"<<[^<>\n]*>>")
 _LABELED = re.compile(r"[(\[]?([A-Z])[)\].:]\s*(.+)", re.DOTALL)
 _CHOICES = ("choices", "options")
@@ -27,7 +30,7 @@ def gsm8k(row: Row) -> Problem:
 
     Args:
         row (`dict`):
-            With `question`, and `answer`: the solution, whose last line is `#### 72`.
+            Row with `question`, and `answer`: the solution, whose last line is `#### 72`.
     """
     refuse_unread_tests(row, used=("question", "answer"))
     solution = text_of(row, "answer")
@@ -45,11 +48,12 @@ def gsm8k(row: Row) -> Problem:
 
 def math(row: Row) -> Problem:
     r"""
-    Maps a row of MATH and its like.
+    Maps a row of MATH and similar datasets.
 
     Args:
         row (`dict`):
-            With `problem` and `solution`, whose `\boxed{...}` is the final answer, unless `answer` holds it; `unique_id` is optional.
+            Row with `problem` and `solution`, whose `\boxed{...}` is the final answer, unless `answer` has it;
+            `unique_id` is optional.
     """
     refuse_unread_tests(row, used=("problem", "solution", "answer"))
     solution = text_of(row, "solution")
@@ -64,12 +68,13 @@ def math(row: Row) -> Problem:
 
 def multiple_choice(row: Row) -> Problem:
     """
-    Maps a row of MMLU, MMLU-Pro, ARC, CommonsenseQA, AQuA and their like.
+    Maps a row of MMLU, MMLU-Pro, ARC, CommonsenseQA, AQuA and similar datasets.
 
     Args:
         row (`dict`):
-            With `question`; `choices` or `options`: texts, with or without their letters, or a dict of `text` and `label`; and the
-            right one in `answerKey`, `answer`, `correct`, `label` or `answer_index`: a letter, a number from 0 on, or the text.
+            Row with `question`; `choices` or `options`: texts, with or without their letters, or a dict of `text` and
+            `label`; and the correct one in `answerKey`, `answer`, `correct`, `label` or `answer_index`: a letter, an
+            index from 0, or the text.
     """
     refuse_unread_tests(row, used=("question", *_CHOICES, *_RIGHT_CHOICE))
     column = next((name for name in _CHOICES if row.get(name)), None)
@@ -97,23 +102,25 @@ def has_final_answer(row: Row) -> bool:
 
 
 def has_boxed_answer(row: Row) -> bool:
-    r"""Returns whether a row is one of MATH's kind: its solution has a `\boxed` answer, or its `answer` is one by itself."""
+    r"""Returns whether a row has MATH's form: its solution has a `\boxed` answer, or its `answer` is one."""
     solution = row.get("solution")
     boxed = isinstance(solution, str) and read_final_answer(solution).form == "boxed"
     return boxed or is_final(row.get("answer"))
 
 
 def has_choices(row: Row) -> bool:
-    """Returns whether a row has choices, and says which of them is right."""
+    """Returns whether a row has choices and the correct one."""
     return any(row.get(name) for name in _CHOICES) and any(row.get(name) not in (None, "") for name in _RIGHT_CHOICE)
 
 
 def is_final(value: Any) -> bool:
     r"""
-    Returns whether a value is a final answer and no prose: a number, or a text that is one, or that has a `\boxed` or `####` answer.
+    Returns whether a value is a final answer and not prose: a number, a text that is a number, or a text with a
+    `\boxed` or `####` answer.
 
     Args:
-        value: what a row holds.
+        value (`Any`):
+            Value of a row.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return False
@@ -126,14 +133,14 @@ def final_answer_of(value: Any, column: str, boxed: bool = False) -> str:
 
     Args:
         value (`str`, `int` or `float`):
-            The answer, or a solution that marks it by `\boxed` or `####`.
+            The answer, or a solution that marks it with `\boxed` or `####`.
         column (`str`):
-            The column, which errors name.
+            Name of the column, for errors.
         boxed (`bool`, *optional*, defaults to `False`):
             Whether a text must mark its answer.
 
     Raises:
-        ValueError: If there is none, or there are several.
+        ValueError: If there is none, or there are several different ones.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"`{column}` must hold a final answer, as text or a number, got {quote(value)}")
@@ -154,13 +161,13 @@ def final_answer_of(value: Any, column: str, boxed: bool = False) -> str:
 
 def read_choices(value: Any, column: str) -> tuple[list[str], list[str]]:
     """
-    Returns the texts of choices, and their labels as the row has them.
+    Returns the texts of choices, and their labels in the row.
 
     Args:
         value (`list` or `dict`):
             Texts; or a dict of `text` and `label`, two lists.
         column (`str`):
-            The column, which errors name.
+            Name of the column, for errors.
     """
     labels: Any = None
     if isinstance(value, dict):
@@ -181,17 +188,17 @@ def read_choices(value: Any, column: str) -> tuple[list[str], list[str]]:
 
 def right_choice(value: Any, column: str, choices: Sequence[str], labels: Sequence[str]) -> str:
     """
-    Returns the letter of the right choice.
+    Returns the letter of the correct choice.
 
     Args:
         value (`str` or `int`):
-            Its label, its number from 0 on, or its text.
+            Its label, its index from 0, or its text.
         column (`str`):
-            The column, which errors name.
+            Name of the column, for errors.
         choices (`Sequence[str]`):
             The texts.
         labels (`Sequence[str]`):
-            The labels, as the row has them.
+            The labels in the row.
 
     Raises:
         ValueError: If it is none of the choices.

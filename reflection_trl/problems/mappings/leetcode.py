@@ -1,7 +1,8 @@
-"""Problems with a `check(candidate)` function and starter code, as LeetCodeDataset publishes them.
+"""Maps problems with a `check(candidate)` function and starter code, in the form of LeetCodeDataset.
 
-The tests of these rows lean on a preamble (star imports, `ListNode`, helpers that build trees). An answer has to stand alone,
-so the request shows what the starter code needs: the imports of its annotations, and its node classes as real code.
+The tests of these rows depend on a preamble (star imports, `ListNode`, helpers that build trees). An answer must be
+complete, so the request contains what the starter code needs: the imports of its annotations, and its node classes as
+code.
 """
 
 import ast
@@ -34,10 +35,11 @@ _TYPING = frozenset(
 
 def leetcode(row: Row) -> Problem:
     """
-    Map a row with `check()` tests.
+    Maps a row with `check()` tests.
 
     Args:
-        row (`dict`): with `task_id`, `prompt` (the preamble), `completion`, `entry_point` (an expression such as
+        row (`dict`):
+            Row with `task_id`, `prompt` (the preamble), `completion`, `entry_point` (an expression such as
             `"Solution().twoSum"`), `test`, and either `query` (statement and fenced starter code) or
             `problem_description` and `starter_code`.
     """

@@ -1,7 +1,8 @@
-"""Mostly Basic Python Problems, the original columns (`text`) and the sanitized ones (`prompt`, `test_imports`).
+"""Maps Mostly Basic Python Problems, with the original columns (`text`) or the sanitized ones (`prompt`,
+`test_imports`).
 
-The statement of a row does not say what the function is called, nor what its arguments look like: the request says both with
-one call from the first test. The other tests stay hidden.
+The statement of a row contains neither the name of the function nor the form of its arguments. The request adds both,
+with one call from the first test. The other tests stay hidden.
 """
 
 import ast
@@ -12,10 +13,11 @@ from .text import Row, code_block, join_code, name_of, names, parse_column, text
 
 def mbpp(row: Row) -> Problem:
     """
-    Map a row of MBPP.
+    Maps a row of MBPP.
 
     Args:
-        row (`dict`): with `task_id`, `code`, `test_list` and either `text` or `prompt`; `test_setup_code`, `test_imports`
+        row (`dict`):
+            Row with `task_id`, `code`, `test_list` and either `text` or `prompt`; `test_setup_code`, `test_imports`
             and `challenge_test_list` are optional.
     """
     tests = [test.strip() for test in [*texts_of(row, "test_list"), *texts_of(row, "challenge_test_list")]]
@@ -36,7 +38,7 @@ def mbpp(row: Row) -> Problem:
 
 
 def _function_under_test(reference: str, tests: list[str]) -> str:
-    """The function of the reference that the first test calls."""
+    """Returns the function of the reference that the first test calls."""
     defined = {
         node.name for node in parse_column(reference, "code").body if isinstance(node, ast.FunctionDef | ast.ClassDef)
     }
@@ -52,7 +54,7 @@ def _request(text: str, entry_point: str, setup: str, tests: list[str], referenc
     built = names(parse_column(setup, "test_setup_code"))
     definitions = [node for node in parse_column(reference, "code").body if isinstance(node, ast.ClassDef)]
     classes = [ast.unparse(node) for node in definitions if node.name in built]
-    if classes:  # the tests build their arguments from a class that the answer has to bring
+    if classes:  # the tests build their arguments from a class that the answer must contain
         return (
             f"{text}\n\nThe function must be named `{entry_point}`. Include this class in your code:\n\n"
             + code_block("\n\n".join(classes))

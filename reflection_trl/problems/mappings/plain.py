@@ -1,8 +1,8 @@
-"""Rows whose columns say what they hold by their names: Evol-Instruct's `instruction`, CodeFeedback's `query`, TRL's `prompt`, rows of
-our own [`Problem`].
+"""Maps rows by the names of their columns: Evol-Instruct's `instruction`, CodeFeedback's `query`, TRL's `prompt`, rows
+of [`Problem`].
 
-The answers that come with instruction data (`output`, `answer`, `response`, `completion`) are nobody's proof: they are no references,
-and are left out. An `answer` that is a final one (a number, or what a `checker` is named for) takes the place of tests.
+The answers of instruction data (`output`, `answer`, `response`, `completion`) are not verified, so they are not
+references and are ignored. An `answer` that is a final answer (a number, or the input of a `checker`) replaces tests.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from .text import Row, join_code, name_of, parses
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Problem))
 
-# Names under which data sets publish a field, the field's own first
+# Common column names of each field, starting with the name of the field
 ALIASES: dict[str, tuple[str, ...]] = {
     "id": ("id", "task_id", "problem_id", "question_id"),
     "instruction": ("instruction", "prompt", "question", "query", "problem", "problem_statement", "messages"),
@@ -39,7 +39,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "checker": ("checker",),
     "choices": ("choices", "options"),
 }  # fmt: skip
-# What stands before the tests
+# Columns with code before the tests
 _SETUP = ("test_setup", "test_setup_code", "test_imports")
 
 Columns = Mapping[str, str | None]
@@ -47,13 +47,13 @@ Columns = Mapping[str, str | None]
 
 def from_columns(columns: Columns) -> Callable[[Row], Problem]:
     """
-    Returns a mapping that takes each field of a problem from a column.
+    Returns a mapping that reads each field of a problem from a column.
 
     Args:
-        columns (`Mapping[str, str]`): the column of each field: `instruction`, and any of `id`, `language`, `tests` (code, a list
-            of it, or whatever [`read_tests`] reads), `examples`, `entry_point`, `reference`, `source`, `license`, `tolerance`, `answer`,
-            `checker` and `choices`.
-            `None` in place of a column leaves the field empty, also where a column looks like it.
+        columns (`Mapping[str, str]`):
+            Column of each field: `instruction`, and any of `id`, `language`, `tests` (code, a list of it, or any form
+            for [`read_tests`]), `examples`, `entry_point`, `reference`, `source`, `license`, `tolerance`, `answer`,
+            `checker` and `choices`. `None` leaves the field empty, even if a column looks like it.
     """
 
     def map_row(row: Row) -> Problem:
@@ -67,11 +67,12 @@ def from_columns(columns: Columns) -> Callable[[Row], Problem]:
 
 def plain(row: Row) -> Problem:
     """
-    Maps a row whose columns are called like the fields of a [`Problem`], or by one of `ALIASES`; only the instruction has to be
-    there.
+    Maps a row whose columns have the names of the fields of a [`Problem`], or those in `ALIASES`. Only the instruction
+    is required.
 
     Args:
-        row (`dict`): with `instruction`; an `input` (Alpaca's form) is put below it.
+        row (`dict`):
+            Row with `instruction`. An `input` (Alpaca's form) is appended to it.
     """
     columns = {field: column for field in FIELDS if (column := _find(field, row)) is not None}
     if not {"checker", "choices"} & columns.keys() and not is_final(row.get(columns.get("answer", ""))):
@@ -95,13 +96,14 @@ def code_feedback(row: Row) -> Problem:
     Maps a row of CodeFeedback.
 
     Args:
-        row (`dict`): with `query`; `lang` names the language.
+        row (`dict`):
+            Row with `query`, and its language in `lang`.
     """
     return from_columns({"instruction": "query", "language": "lang", "id": "id"})(row)
 
 
 def _find(field: str, row: Row) -> str | None:
-    """The column that holds a field."""
+    """Returns the column of a field."""
     holding = [name for name in ALIASES[field] if row.get(name) not in (None, "", [], {})]
     if field in ("instruction", "tests") and len(holding) > 1 and holding[0] != field:
         raise ValueError(
@@ -122,7 +124,7 @@ def _problem(row: Row, columns: Mapping[str, str]) -> Problem:
     if column := columns.get("tests"):
         tests, examples = read_tests(row.get(column), column)
     if column := columns.get("examples"):
-        # What a function returns for given arguments is code, and joins the tests
+        # Expected return values for given arguments are code, and belong to the tests
         code, read = read_tests(row.get(column), column, code=False)
         tests, examples = join_code(tests, code) if code else tests, (*examples, *read)
     instruction = (
@@ -145,7 +147,7 @@ def _problem(row: Row, columns: Mapping[str, str]) -> Problem:
 
 
 def _final_answer(row: Row, columns: Mapping[str, str]) -> tuple[tuple[str, ...], str | None, str]:
-    """Choices, final answer and checker."""
+    """Returns choices, final answer and checker."""
     column = columns.get("answer")
     value = row.get(column) if column else None
     if column is None or value is None or value == "":
@@ -170,7 +172,10 @@ def _text(value: Any, column: str) -> str:
 
 
 def _instruction(value: Any, column: str) -> str:
-    """A text, or a conversation in which a user asks for one thing, as TRL's `prompt` may be. A system turn is put before it."""
+    """
+    Returns a text, or the request of a conversation with one user turn, such as TRL's `prompt`. A system turn is put
+    before it.
+    """
     if value is None:
         return ""
     if isinstance(value, str):
@@ -180,7 +185,7 @@ def _instruction(value: Any, column: str) -> str:
     for turn in turns:
         role, content = (turn.get("role"), turn.get("content")) if isinstance(turn, dict) else (None, None)
         if role == "assistant" and contents.get("user") and turn is turns[-1]:
-            break  # an answer, which is nobody's proof
+            break  # an answer, which is not verified
         if role not in ("system", "user") or role in contents or not isinstance(content, str):
             contents = {}
             break
@@ -191,7 +196,10 @@ def _instruction(value: Any, column: str) -> str:
 
 
 def _reference(value: Any, column: str, instruction: str) -> str | None:
-    """A program, or the first of several that is Python; the rest of one where it continues the code of the instruction."""
+    """
+    Returns a program, or the first of several that is Python. If it only continues the code of the instruction, both
+    are joined.
+    """
     if isinstance(value, list | tuple) and all(isinstance(text, str) for text in value):
         return next(filter(parses, value), None) or next(iter(value), None)
     reference = _text(value, column) if value is not None else None

@@ -1,4 +1,4 @@
-"""Python Programming Puzzles: find an input that makes a checker return `True`."""
+"""Maps Python Programming Puzzles: find an input for which a checker returns `True`."""
 
 import ast
 import inspect
@@ -17,14 +17,15 @@ _IMPORT = "from typing import List"
 
 def puzzles(row: Row) -> Problem | None:
     """
-    Map a puzzle. Its checker `sat` judges what the answer's function `sol` returns, type included.
+    Maps a puzzle. Its checker `sat` scores the return value of the answer's function `sol`, including its type.
 
     Args:
-        row (`dict`): with `name`, `sat`, `ans_type`, `sol_header` and `sol_bodies`; `sol_docstring` and `module` are
+        row (`dict`):
+            Row with `name`, `sat`, `ans_type`, `sol_header` and `sol_bodies`; `sol_docstring` and `module` are
             optional.
 
     Returns:
-        `Problem`, *optional*: `None` where the checker holds a number that Python refuses to read.
+        `Problem`, *optional*: `None` if the checker contains a number that is too long for Python.
     """
     sat, header, answer_type = (text_of(row, column).strip() for column in ("sat", "sol_header", "ans_type"))
     if re.search(rf"\d{{{sys.int_info.default_max_str_digits + 1}}}", sat):
@@ -67,11 +68,13 @@ def _request(task: str, sat: str, header: str, answer_type: str) -> str:
 
 def type_check(annotation: str, value: str) -> str:
     """
-    An expression that tells whether a value is of a type, exactly: a `bool` is no `int`.
+    Returns an expression that checks the exact type of a value: a `bool` is not an `int`.
 
     Args:
-        annotation (`str`): such as `"List[List[int]]"`.
-        value (`str`): the expression that gives the value.
+        annotation (`str`):
+            Type, such as `"List[List[int]]"`.
+        value (`str`):
+            Expression for the value.
     """
     fresh = (f"item{n}" if n else "item" for n in itertools.count())
 

@@ -1,4 +1,4 @@
-"""Tests in the forms in which data sets hold them."""
+"""Reads tests in the forms of common datasets."""
 
 import json
 import math
@@ -26,14 +26,14 @@ _TEST_WORDS = frozenset(
         "checker",
     ]
 )
-# `test_info`, `num_tests`, `tests_passed`
+# Columns such as `test_info`, `num_tests`, `tests_passed`
 _ABOUT_TESTS = frozenset(
     [
         "count", "framework", "id", "info", "kind", "log", "meta", "metadata", "n", "name", "num", "number", "output", "outputs", "passed",
         "rate", "result", "results", "score", "status", "type",
     ]
 )  # fmt: skip
-# They may hold tests because tests were asked for
+# These columns may contain tests because the request asked for them
 _ANSWERS = frozenset(["answer", "completion", "input", "output", "response"])
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 _ASSERT = re.compile(r"\s*assert\b")
@@ -45,11 +45,13 @@ _PLAIN = '''def plain(value):
 
 def looks_like_tests(column: str, value: Any) -> bool:
     """
-    Returns whether a column holds tests, by its name or by what it holds: nothing but asserts.
+    Returns whether a column contains tests, by its name or by its content of only asserts.
 
     Args:
-        column (`str`): name of the column.
-        value: what a row holds there.
+        column (`str`):
+            Name of the column.
+        value (`Any`):
+            Value of a row.
     """
     if not value or not isinstance(value, str | list | tuple | dict):
         return False
@@ -66,14 +68,16 @@ def looks_like_tests(column: str, value: Any) -> bool:
 
 def refuse_unread_tests(row: Row, used: Collection[str | None]) -> None:
     """
-    Refuses a row with a column that looks like tests and was not read: its problem would be one that nothing checks.
+    Rejects a row with an unread column that looks like tests: nothing would check its answers.
 
     Args:
-        row (`dict`): the row.
-        used (`Collection[str]`): the columns that were read.
+        row (`dict`):
+            The row.
+        used (`Collection[str]`):
+            Columns that were read.
 
     Raises:
-        ValueError: If there is such a column; the sentence names it.
+        ValueError: If there is such a column. The message names it.
     """
     for column, value in row.items():
         if column not in used and looks_like_tests(column, value):
@@ -86,14 +90,17 @@ def refuse_unread_tests(row: Row, used: Collection[str | None]) -> None:
 
 def read_tests(value: Any, column: str, code: bool = True) -> tuple[str, tuple[Example, ...]]:
     """
-    Reads tests from whatever form they have.
+    Reads tests in any supported form.
 
     Args:
-        value (`str`, `list` or `dict`): code, or a list of it; runs of a whole program: a list of `{"stdin": ..., "stdout": ...}`,
-            of `{"input": ..., "output": ...}` or of pairs, or a dict of two lists, `inputs` and `outputs`, beside which `fn_name`
-            may name the function that they are given to. Any of these may be JSON.
-        column (`str`): the column, which errors name.
-        code (`bool`, *optional*, defaults to `True`): whether a text that is not JSON is code.
+        value (`str`, `list` or `dict`):
+            Code, or a list of it; runs of a whole program: a list of `{"stdin": ..., "stdout": ...}`, of `{"input":
+            ..., "output": ...}` or of pairs, or a dict with the lists `inputs` and `outputs`, and optionally the
+            function name `fn_name`. Any of these may be JSON.
+        column (`str`):
+            Name of the column, for errors.
+        code (`bool`, *optional*, defaults to `True`):
+            Whether a text that is not JSON is code.
 
     Returns:
         `tuple[str, tuple[Example, ...]]`: Code, and runs of a whole program.
@@ -124,11 +131,13 @@ def read_tests(value: Any, column: str, code: bool = True) -> tuple[str, tuple[E
 
 def read_cases(cases: Any, column: str) -> tuple[list[Any], list[Any], str | None]:
     """
-    Returns inputs, outputs and the function under test, where it is not a whole program, from the form that APPS has.
+    Returns inputs, outputs and the function under test, or `None` for a whole program, from the form of APPS.
 
     Args:
-        cases (`dict`): with `inputs`, `outputs` and perhaps `fn_name`; `None` where there are none.
-        column (`str`): the column, which errors name.
+        cases (`dict`):
+            Dict with `inputs`, `outputs` and optionally `fn_name`; `None` if there are none.
+        column (`str`):
+            Name of the column, for errors.
 
     Raises:
         ValueError: If it has another form.
@@ -156,26 +165,30 @@ def to_examples(inputs: list[Any], outputs: list[Any]) -> tuple[Example, ...]:
     Returns runs of a whole program.
 
     Args:
-        inputs, outputs (`list`): standard input and output of each; a list stands for the lines of a text.
+        inputs, outputs (`list`):
+            Standard input and output of each run. A list contains the lines of a text.
     """
     return tuple(Example(_lines(stdin), _lines(stdout)) for stdin, stdout in zip(inputs, outputs, strict=True))
 
 
 def call_tests(callee: str, inputs: list[Any], outputs: list[Any]) -> str:
     """
-    Returns asserts that call a function, as Python code; empty where there are no cases.
+    Returns Python asserts that call a function, or `""` if there are no cases.
 
     Args:
-        callee (`str`): an expression for the function, such as `"Solution().add"`.
-        inputs (`list[list]`): the arguments of each call.
-        outputs (`list`): what it must return.
+        callee (`str`):
+            Expression for the function, such as `"Solution().add"`.
+        inputs (`list[list]`):
+            Arguments of each call.
+        outputs (`list`):
+            Expected return values.
     """
     asserts = "\n".join(_assert(callee, *case) for case in zip(inputs, outputs, strict=True))
     return join_code(_PLAIN, asserts, blank_lines=2) if asserts else ""
 
 
 def _parsed(text: str) -> Any:
-    """A list or an object in JSON; `None` where the text is something else."""
+    """Parses a JSON list or object; returns `None` for other text."""
     if not text.lstrip().startswith(("[", "{")):
         return None
     try:
@@ -199,13 +212,13 @@ def _lines(text: Any) -> str:
 
 def _assert(callee: str, arguments: list[Any], expected: Any) -> str:
     call = f"plain({callee}({', '.join(map(_literal, arguments))}))"
-    if isinstance(expected, list) and len(expected) == 1:  # most rows wrap the value in a list, some do not
+    if isinstance(expected, list) and len(expected) == 1:  # most rows wrap the value in a list, but not all
         return f"assert {call} in ({_literal(expected[0])}, {_literal(expected)})"
     return f"assert {call} == {_literal(expected)}"
 
 
 def _literal(value: Any) -> str:
-    """A value of JSON as Python code."""
+    """Returns a value of JSON as Python code."""
     if isinstance(value, list):
         return f"[{', '.join(map(_literal, value))}]"
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Pieces of text and code that several mappings need, and the values of a row with their types checked."""
+"""Provides text and code helpers for mappings, and reads values of a row with type checks."""
 
 import ast
 import re
@@ -12,21 +12,23 @@ Row = dict[str, Any]
 
 
 def unix_lines(text: str | None) -> str:
-    """The text with `\\n` alone as line ends, no trailing white space and no space that breaks tokenizers."""
+    """Normalizes line ends to `\\n`, and removes trailing whitespace and spaces that break tokenizers."""
     text = (text or "").replace("\r\n", "\n").replace("\r", "\n").replace("\xa0", " ")
     return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
 
 
 def text_of(row: Row, column: str) -> str:
     """
-    Returns the text in a column, as [`unix_lines`] leaves it; empty where the row has none.
+    Returns the text in a column, normalized by [`unix_lines`], or `""` if the row has none.
 
     Args:
-        row (`dict`): the row.
-        column (`str`): name of the column.
+        row (`dict`):
+            The row.
+        column (`str`):
+            Name of the column.
 
     Raises:
-        ValueError: If the column holds something else.
+        ValueError: If the column has another type.
     """
     value = row.get(column)
     if value is not None and not isinstance(value, str):
@@ -36,14 +38,16 @@ def text_of(row: Row, column: str) -> str:
 
 def texts_of(row: Row, column: str) -> list[str]:
     """
-    Returns the list of texts in a column; empty where the row has none.
+    Returns the list of texts in a column, or an empty list if the row has none.
 
     Args:
-        row (`dict`): the row.
-        column (`str`): name of the column.
+        row (`dict`):
+            The row.
+        column (`str`):
+            Name of the column.
 
     Raises:
-        ValueError: If the column holds something else.
+        ValueError: If the column has another type.
     """
     value = row.get(column)
     if value is None:
@@ -55,14 +59,16 @@ def texts_of(row: Row, column: str) -> list[str]:
 
 def name_of(row: Row, *columns: str) -> str:
     """
-    Returns the name or number in the first of these columns that holds one; empty where none does.
+    Returns the first name or number in these columns, or `""` if there is none.
 
     Args:
-        row (`dict`): the row.
-        columns (`str`): names of columns.
+        row (`dict`):
+            The row.
+        columns (`str`):
+            Names of columns.
 
     Raises:
-        ValueError: If a column holds something else.
+        ValueError: If a column has another type.
     """
     for column in columns:
         value = row.get(column)
@@ -79,16 +85,16 @@ def code_block(code: str) -> str:
 
 
 def join_code(*parts: str | None, blank_lines: int = 0) -> str:
-    """Pieces of a program below each other, empty ones left out."""
+    """Joins pieces of a program, without empty ones."""
     return ("\n" * (blank_lines + 1)).join(part.strip("\n") for part in parts if part and part.strip()) + "\n"
 
 
 def parse(code: str) -> ast.Module:
     """
-    Python code as a syntax tree, without the interpreter's warnings.
+    Parses Python code to a syntax tree, without the interpreter's warnings.
 
     Raises:
-        SyntaxError: If it cannot be parsed, whatever the reason.
+        SyntaxError: If it cannot be parsed, for any reason.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -100,11 +106,13 @@ def parse(code: str) -> ast.Module:
 
 def parse_column(code: str, column: str) -> ast.Module:
     """
-    Returns Python code from a column as a syntax tree.
+    Parses the Python code of a column to a syntax tree.
 
     Args:
-        code (`str`): the code.
-        column (`str`): the column that it comes from, for the message.
+        code (`str`):
+            The code.
+        column (`str`):
+            Name of the column, for errors.
 
     Raises:
         ValueError: If it is not Python.
@@ -125,5 +133,5 @@ def parses(code: str) -> bool:
 
 
 def names(tree: ast.AST) -> set[str]:
-    """All names that the code reads or writes."""
+    """Returns all names that the code reads or writes."""
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
