@@ -186,7 +186,7 @@ async def _make(
     task = document.metadata["problem"], document.metadata["sample"]
     try:
         served = _Served(generate, template_variables)
-        await make_rollouts([task], served, execute, settings, folder, session, early_stopping=early_stopping)  # type: ignore[arg-type] # asked in conversations alone
+        await make_rollouts([task], served, execute, settings, folder, session, early_stopping=early_stopping)
     finally:
         folder.keep_session(session)
 
@@ -198,7 +198,8 @@ class _Served:
         self._generate = generate
         self._variables = template_variables
 
-    async def __call__(self, prompt: list[dict[str, Any]], sampling: Sampling) -> Completion:
+    async def __call__(self, prompt: list[dict[str, Any]] | str, sampling: Sampling) -> Completion:
+        assert not isinstance(prompt, str)  # rollouts send conversations
         try:
             result = await self._generate(request_fields(prompt, sampling, self._variables))
         except ServerError as error:
@@ -222,7 +223,9 @@ class _Endpoint(InferenceServer):
 
     def __init__(self, config: InferenceConfig, rank: int, generation: GenerationArguments):
         super().__init__(config, rank)
-        self._client: EndpointGenerator = open_generator(generation)  # type: ignore[assignment] # no other has an endpoint
+        client = open_generator(generation)
+        assert isinstance(client, EndpointGenerator)  # no other has an endpoint
+        self._client = client
 
     async def start_server(self) -> None:
         pass  # it is running already

@@ -29,7 +29,7 @@ PROMPT = "Write a Python function `unique(items)` that removes duplicates from a
 def answer(name: str, prompt: str, max_new_tokens: int, chat_template_kwargs: dict[str, Any]) -> int:
     """Print the model's answer as it comes, and return the number of new tokens."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BatchEncoding, TextStreamer
     from transformers.utils import logging
 
     logging.set_verbosity_error()
@@ -38,15 +38,16 @@ def answer(name: str, prompt: str, max_new_tokens: int, chat_template_kwargs: di
     tokenizer = AutoTokenizer.from_pretrained(name)
     if tokenizer.chat_template is None:
         raise ValueError("its tokenizer has no chat template; give an instruct model.")
-    model = AutoModelForCausalLM.from_pretrained(name, dtype="auto")
-    model = model.to(device).eval()  # type: ignore[arg-type] # `to` is wrapped
-    inputs = tokenizer.apply_chat_template(  # type: ignore[union-attr] # with `return_dict`
+    model = AutoModelForCausalLM.from_pretrained(name, dtype="auto", device_map=device).eval()
+    inputs = tokenizer.apply_chat_template(
         [{"role": "user", "content": prompt}],
         add_generation_prompt=True,
         return_tensors="pt",
         return_dict=True,
         **chat_template_kwargs,
-    ).to(device)
+    )
+    assert isinstance(inputs, BatchEncoding)  # with `return_dict`
+    inputs = inputs.to(device)
     with torch.no_grad():
         output = model.generate(
             **inputs,

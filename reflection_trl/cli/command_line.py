@@ -31,6 +31,7 @@ FIXES = {
 def make_parser(fields: type | tuple[type, ...], prog: str) -> "TrlParser":
     """A parser of a dataclass, or of several, that raises instead of printing its usage."""
     import yaml
+    from transformers.hf_argparser import DataClassType
     from trl import TrlParser
 
     class OptionsParser(TrlParser):
@@ -48,7 +49,8 @@ def make_parser(fields: type | tuple[type, ...], prog: str) -> "TrlParser":
         def error(self, message: str) -> NoReturn:
             fail(message)
 
-    return OptionsParser(fields, prog=prog, allow_abbrev=False)  # type: ignore[arg-type] # annotated with a type of its own
+    classes = fields if isinstance(fields, tuple) else (fields,)
+    return OptionsParser([DataClassType(one) for one in classes], prog=prog, allow_abbrev=False)
 
 
 class Parser(argparse.ArgumentParser):

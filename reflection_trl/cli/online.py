@@ -27,7 +27,7 @@ REFLECTION_TRL_DEBUG=1 for the traceback.
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .command_line import check_model_name, make_parser, parse_options, run_command
 from .training_run import (
@@ -92,11 +92,10 @@ class OnlineArguments:
         default_factory=lambda: ["humaneval", "mbpp"],
         metadata={"help": "Benchmarks whose tasks are removed from the problems; 'none' to keep everything."},
     )
-    credit: str = field(
+    credit: Literal["all", "fraction"] = field(
         default="all",
         metadata={
             "help": "Reward: 'all', 1 where all tests pass, or 'fraction', the fraction that passes.",
-            "choices": ("all", "fraction"),
         },
     )
     format_weight: float = field(
@@ -184,7 +183,7 @@ def make_trainer(
     train_dataset, eval_dataset = load_data(online_args)
     timeout = online_args.program_timeout
     reward = execution_reward(
-        online_args.credit,  # type: ignore[arg-type] # one of the choices
+        online_args.credit,
         format_weight=online_args.format_weight,
         length_weight=online_args.length_weight,
         max_completion_length=training_args.max_completion_length if online_args.length_weight else None,

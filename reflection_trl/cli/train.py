@@ -221,6 +221,7 @@ def merge(trainer: "ReflectionDistillTrainer") -> None:
     from peft import PeftModel
 
     from ..training.adapters import merge_adapter
+    from ..training.model_parts import base_model
 
     output_dir = output_dir_of(trainer.args)
     model = trainer.model
@@ -229,7 +230,7 @@ def merge(trainer: "ReflectionDistillTrainer") -> None:
         merge_adapter(
             output_dir,
             merged_dir(output_dir),
-            model.get_base_model().generation_config,  # type: ignore[arg-type] # of a `PreTrainedModel`
+            base_model(model).generation_config,
             trainer.args.trust_remote_code,
         )
     trainer.accelerator.wait_for_everyone()

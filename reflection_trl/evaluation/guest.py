@@ -400,7 +400,8 @@ def _judged(
         if not ready:
             for process, _ in busy.values():
                 # An answer may have stopped its judge
-                os.kill(process.pid, signal.SIGCONT)  # type: ignore[arg-type] # it has been started
+                assert process.pid is not None  # it has been started
+                os.kill(process.pid, signal.SIGCONT)
         for pipe in [pipe for pipe in busy if pipe in ready]:
             process, index = busy.pop(pipe)
             try:

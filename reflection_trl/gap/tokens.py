@@ -237,9 +237,11 @@ def _load(generation: GenerationArguments) -> tuple[Any, Any]:
 
     options: dict[str, Any] = {"revision": generation.model_revision} if generation.model_revision else {}
     tokenizer = AutoTokenizer.from_pretrained(generation.model, **options)
-    model = AutoModelForCausalLM.from_pretrained(generation.model, dtype=generation.dtype, **options)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.to(device).eval(), tokenizer  # type: ignore[arg-type] # `to` is wrapped
+    model = AutoModelForCausalLM.from_pretrained(
+        generation.model, dtype=generation.dtype, device_map=device, **options
+    )
+    return model.eval(), tokenizer
 
 
 def _group(sums: np.ndarray) -> TokenGroup:

@@ -75,9 +75,10 @@ class TransformersGenerator:
             dtype = "float32"
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
-            self._model = AutoModelForCausalLM.from_pretrained(model, revision=revision, dtype=dtype)
             device = PartialState().device if self._continuous_batching else "cpu"
-            self._model = self._model.to(device).eval()  # type: ignore[arg-type] # `to` is wrapped
+            self._model = AutoModelForCausalLM.from_pretrained(
+                model, revision=revision, dtype=dtype, device_map=device
+            ).eval()
         except Exception as error:  # files, formats, memory, packages, remote code
             raise GenerationError(f"The model {model!r} cannot be loaded: {quote_error(error)}") from error
         ends = self._model.generation_config.eos_token_id
@@ -136,7 +137,8 @@ class TransformersGenerator:
             self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
             for tokens in (ids[-1:], ids[-1:] + answer)
         )
-        return both[len(before) :]  # type: ignore[return-value] # of one answer
+        assert isinstance(before, str) and isinstance(both, str)  # lists come of batches
+        return both[len(before) :]
 
     # On a GPU
 

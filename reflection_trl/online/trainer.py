@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
 from accelerate.utils import gather_object
@@ -36,6 +36,20 @@ from .teacher_context import Rollout, TeacherContext, passing_peers
 
 
 logger = logging.get_logger(__name__)
+
+TAGS = ["trl", "online-reflection-distill", "reflection-trl"]
+PAPER = {
+    "title": "Reinforcement Learning via Self-Distillation",
+    "id": "2601.20802",
+    # docstyle-ignore
+    "citation": """\
+@article{hubotter2026sdpo,
+title  = {{Reinforcement Learning via Self-Distillation}},
+author = {Jonas H\\"ubotter and others},
+year   = 2026,
+eprint = {arXiv:2601.20802},
+}""",
+}
 
 
 class EpochSampler(RepeatSampler):
@@ -115,21 +129,9 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
     num_generations: int
     num_generations_eval: int
 
-    # These are instance attributes in TRL, which does not annotate them
-    _tag_names: ClassVar[list[str]] = ["trl", "online-reflection-distill", "reflection-trl"]  # type: ignore[misc]
+    _tag_names = TAGS
     _name = "Online ReflectionDistill"
-    _paper: ClassVar[dict[str, str]] = {  # type: ignore[misc]
-        "title": "Reinforcement Learning via Self-Distillation",
-        "id": "2601.20802",
-        # docstyle-ignore
-        "citation": """\
-@article{hubotter2026sdpo,
-    title  = {{Reinforcement Learning via Self-Distillation}},
-    author = {Jonas H\\"ubotter and others},
-    year   = 2026,
-    eprint = {arXiv:2601.20802},
-}""",
-    }
+    _paper = PAPER
 
     def __init__(
         self,

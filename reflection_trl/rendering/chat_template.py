@@ -207,9 +207,11 @@ class ChatTemplateRenderer:
 
     def _apply(self, messages: list[dict[str, Any]], add_generation_prompt: bool = False) -> str:
         turns = [{"role": message["role"], "content": message["content"]} for message in messages]
-        return self.tokenizer.apply_chat_template(  # type: ignore[return-value] # with `tokenize=False`
+        text = self.tokenizer.apply_chat_template(
             turns, tokenize=False, add_generation_prompt=add_generation_prompt, **self.chat_template_kwargs
         )
+        assert isinstance(text, str)  # with `tokenize=False`
+        return text
 
     def _skeleton(self, messages: list[dict[str, Any]], add_generation_prompt: bool = False) -> list[str] | None:
         # The texts before, between and after the contents; `None` if the template loses or reorders a content

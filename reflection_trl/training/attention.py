@@ -4,7 +4,7 @@ The model's `attn_implementation` selects the method:
 
 | `attn_implementation` | packed attention |
 |---|---|
-| `sdpa` (default of most models) | torch's `varlen_attn` on CUDA from torch 2.10 in half precision, else one causal sdpa call per sequence |
+| `sdpa` (default of most models) | torch's `varlen_attn` on CUDA in half precision, else one causal sdpa call per sequence |
 | `flash_attention_2`, `flash_attention_3` | the variable-length form of the kernel |
 | `flex_attention` | a block mask |
 | `eager` | a `[T, T]` mask: slow, for models with logit soft-capping and for checks |
@@ -24,16 +24,12 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import pad, scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig, PreTrainedModel
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-
-try:
-    from torch.nn.attention.varlen import varlen_attn
-except ImportError:  # torch < 2.10
-    varlen_attn = None  # type: ignore[assignment]
 
 PACKED_SDPA = "reflection_sdpa"
 
@@ -100,6 +96,7 @@ def packed_sdpa_attention_forward(
     dtype = torch.get_autocast_dtype(device_type) if torch.is_autocast_enabled(device_type) else value.dtype
     query, key, value = (x.to(dtype) for x in (query, key, value))
     if _uses_varlen(query, value, dropout):
+        assert max_length_q is not None  # given with the boundaries
         query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))  # (T, heads, head_dim)
         options: dict[str, Any] = {"scale": scaling} if "scale" in _VARLEN_PARAMETERS else {}
         # The default window, (-1, -1), is bidirectional
@@ -117,8 +114,8 @@ def packed_sdpa_attention_forward(
             pad(value, (0, missing)) if missing else value,
             cu_seq_lens_q,
             cu_seq_lens_q,
-            max_length_q,  # type: ignore[arg-type] # given with the boundaries
-            max_length_q,  # type: ignore[arg-type]
+            max_length_q,
+            max_length_q,
             **options,
         )
         return output[None, ..., : value.shape[-1]].contiguous(), None
@@ -147,7 +144,7 @@ def _sequence_by_sequence(
     return torch.cat(outputs, dim=1)  # contiguous, as some models require
 
 
-_VARLEN_PARAMETERS = inspect.signature(varlen_attn).parameters if varlen_attn is not None else {}
+_VARLEN_PARAMETERS = inspect.signature(varlen_attn).parameters
 
 AttentionInterface.register(PACKED_SDPA, packed_sdpa_attention_forward)
 AttentionMaskInterface.register(PACKED_SDPA, sdpa_mask)
@@ -272,8 +269,7 @@ def _attention_window(config: PreTrainedConfig, layer_types: set[str]) -> int | 
 def _uses_varlen(query: torch.Tensor, value: torch.Tensor, dropout: float) -> bool:
     # The kernel is FlashAttention, which needs CUDA, half precision and no dropout
     return (
-        varlen_attn is not None
-        and query.is_cuda
+        query.is_cuda
         and query.dtype in (torch.float16, torch.bfloat16)
         and dropout == 0.0
         and value.shape[-1] <= query.shape[-1] <= 256

@@ -17,6 +17,7 @@ from transformers.utils import logging
 from trl.trainer.utils import get_config_model_id
 
 from ..rendering import BLOCK_TOKEN_CHAT_TEMPLATE, BLOCK_TOKENS
+from .model_parts import base_model, input_embeddings
 from .modeling import add_eos_token_id
 
 
@@ -67,7 +68,7 @@ def add_block_tokens(
     new_ids = [vocabulary[token] for token in new]
     tokenizer.chat_template = BLOCK_TOKEN_CHAT_TEMPLATE
 
-    if new_ids and max(new_ids) >= model.get_input_embeddings().num_embeddings:  # type: ignore[operator] # an `nn.Embedding`
+    if new_ids and max(new_ids) >= input_embeddings(model).num_embeddings:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     embeddings: list[Any] = [model.get_input_embeddings()]
     if model.get_output_embeddings().weight is not embeddings[0].weight:
@@ -120,7 +121,7 @@ def _check_adapted(model: PeftModel, tokenizer: PreTrainedTokenizerBase) -> None
             "`rendering='block-token'` adds tokens, which must happen before a model is wrapped with PEFT; pass the base "
             "model and `peft_config`."
         )
-    base: PreTrainedModel = model.get_base_model()  # type: ignore[assignment] # a module to PEFT
+    base = base_model(model)
     trained_rows: set[int] = set()
     for config in model.peft_config.values():
         indices = getattr(config, "trainable_token_indices", None) or []

@@ -16,6 +16,7 @@ from transformers.utils import logging
 from ..files.model_folder import check_model_folder
 from .config import ReflectionDistillConfig
 from .dataset import check_not_empty
+from .model_parts import input_embeddings
 
 
 logger = logging.get_logger(__name__)
@@ -122,7 +123,7 @@ def check_loaded_model(
         ValueError: If the vocabulary or the number of positions is too small, rows of one batch would change each
         other's rotary frequencies, or the model adds its own loss.
     """
-    embeddings: nn.Embedding = model.get_input_embeddings()  # type: ignore[assignment] # a module to transformers
+    embeddings = input_embeddings(model)
     if 0 < embeddings.weight.shape[0] < len(tokenizer):
         raise ValueError(
             f"The tokenizer has {len(tokenizer)} tokens but the model has embeddings for {embeddings.weight.shape[0]}; pass the "

@@ -5,7 +5,7 @@ import functools
 import json
 import os
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from transformers import TrainingArguments
 from transformers.utils import is_torch_bf16_gpu_available, is_torch_xla_available
@@ -18,6 +18,8 @@ from .masking import MASK_SCHEDULES, MASK_STRATEGIES
 RENDERINGS = ("chat", "block-token")
 EXECUTION_ROLES = ("auto", "tool", "user")
 LOSS_NORMALIZATIONS = ("per-term", "joint")
+# Fields that the command line takes as JSON
+_DICT_FIELDS = [*SFTConfig._VALID_DICT_FIELDS, "chat_template_kwargs"]
 TEACHERS = ("live", "ema", "base")
 
 # The settings of the published code, as it intends them: see `docs/method.md` for the remaining differences. Use them
@@ -140,7 +142,7 @@ class ReflectionDistillConfig(SFTConfig):
     > - `max_length`: Defaults to `4096` instead of `1024`.
     """
 
-    _VALID_DICT_FIELDS: ClassVar[list[str]] = [*SFTConfig._VALID_DICT_FIELDS, "chat_template_kwargs"]  # type: ignore[misc]
+    _VALID_DICT_FIELDS = _DICT_FIELDS
 
     # Rows, their fingerprint and the packages' versions, from the trainer
     run_facts: dict[str, Any] = field(default_factory=dict, init=False, repr=False)

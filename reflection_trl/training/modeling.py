@@ -35,7 +35,8 @@ def load_model(
         `tuple`: Model and tokenizer.
     """
     if isinstance(model, str):
-        model_init_kwargs = dict(args.model_init_kwargs or {})  # type: ignore[arg-type] # no string any longer
+        assert not isinstance(args.model_init_kwargs, str)  # `TrainingArguments` has parsed it
+        model_init_kwargs = dict(args.model_init_kwargs or {})
         if quantization_config is not None:
             model_init_kwargs["quantization_config"] = quantization_config
         if args.distributed_state.distributed_type in ["MULTI_GPU", "DEEPSPEED"]:

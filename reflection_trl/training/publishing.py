@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from huggingface_hub import CommitInfo, HfApi
 from peft import PeftModel
@@ -20,6 +20,8 @@ from .model_card import PAPER, make_model_card
 
 logger = logging.get_logger(__name__)
 
+TAGS = ["trl", "reflection-distill", "reflection-trl"]
+
 
 class PublishingTrainer(SFTTrainer):
     """Extends TRL's `SFTTrainer` with this package's model card, and with one-line errors for failed uploads."""
@@ -29,10 +31,9 @@ class PublishingTrainer(SFTTrainer):
     # Hub id of the dataset, or of each dataset of a mixture, for the cards
     dataset_name: str | list[str] | None = None
 
-    # These are instance attributes in TRL, which does not annotate them
-    _tag_names: ClassVar[list[str]] = ["trl", "reflection-distill", "reflection-trl"]  # type: ignore[misc]
+    _tag_names = TAGS
     _name = "ReflectionDistill"
-    _paper: ClassVar[dict[str, str]] = PAPER  # type: ignore[misc]
+    _paper = PAPER
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         # Called before training, so that a model that cannot be published, or that others cannot load, fails early
@@ -83,7 +84,8 @@ class PublishingTrainer(SFTTrainer):
 
     @property
     def _output_dir(self) -> str:
-        return self.args.output_dir  # type: ignore[return-value] # `TrainingArguments` sees to it
+        assert self.args.output_dir is not None  # `TrainingArguments` sets it
+        return self.args.output_dir
 
     def _repo_name(self) -> str:
         return self.hub_model_id or self.args.hub_model_id or Path(self._output_dir).absolute().name

@@ -18,6 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import DataCollator, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin, TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, TrainOutput
+from trl import SFTConfig
 from trl.trainer.utils import get_config_model_id, global_then_local_main_first
 
 from ..rendering import BlockTokenRenderer, ChatTemplateRenderer
@@ -203,7 +204,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         self,
         dataset: Dataset | IterableDataset,
         processing_class: PreTrainedTokenizerBase | ProcessorMixin,
-        args: ReflectionDistillConfig,  # type: ignore[override] # that of this trainer
+        args: SFTConfig,
         packing: bool,
         formatting_func: Callable[[dict], str] | None,
         dataset_name: str,
@@ -211,6 +212,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         trains = (
             self._renderer is None
         )  # true for the first dataset only; an evaluation dataset may be called "train" as well
+        assert isinstance(args, ReflectionDistillConfig)
         if self._renderer is None:
             self._renderer = make_renderer(self._tokenizer, args)
         with global_then_local_main_first():
@@ -297,7 +299,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         model: nn.Module,
         inputs: dict[str, Any],
         return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | None = None,  # type: ignore[override] # of `_get_num_items_in_batch`
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor | tuple[torch.Tensor, DistillationLossOutput]:
         rows: list[Row] = inputs["rows"]
         if not self.model.training:
@@ -311,6 +313,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         batch = self._batch(sequences)
         if num_items_in_batch is None:
             num_items_in_batch = self._get_num_items_in_batch([inputs], self.accelerator.device)
+        assert isinstance(num_items_in_batch, torch.Tensor)  # of `_get_num_items_in_batch`
         loss_inputs = make_loss_inputs(batch, num_items_in_batch, self.args, self.accelerator.device)
         if self.args.teacher != "live" and self._has_student:
             reflections = [row for row in rows if row.is_reflection]

@@ -39,8 +39,7 @@ def make_model(arguments: BenchmarkArguments, device: str, dtype: torch.dtype) -
     """Returns a new model with the same weights at each call."""
     torch.manual_seed(arguments.seed)
     if arguments.model_name_or_path:
-        model = AutoModelForCausalLM.from_pretrained(arguments.model_name_or_path, dtype=dtype)
-        return model.to(device)  # type: ignore[arg-type] # `to` is wrapped
+        return AutoModelForCausalLM.from_pretrained(arguments.model_name_or_path, dtype=dtype, device_map=device)
     shape = arguments.shape
     settings: dict[str, Any] = {
         **SHAPES[shape],
