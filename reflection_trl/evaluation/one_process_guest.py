@@ -155,8 +155,8 @@ def _accepts_anything(namespace: dict[str, Any]) -> bool:
         return False
 
 
-def _check_tools() -> None:
-    """Raises an error if a comparison that tests use lets pass what is different."""
+def _comparisons() -> tuple[list[Callable[[], Any]], list[Callable[[], bool]]]:
+    """Returns calls of comparisons that tests use: some that must fail, and some that must hold."""
     case: Any = unittest.TestCase()
     must_fail: list[Callable[[], Any]] = [
         lambda: case.assertEqual(1, 2),
@@ -219,6 +219,12 @@ def _check_tools() -> None:
         one, two = torch.tensor([1.0]), torch.tensor([2.0])
         must_fail.append(lambda: torch.testing.assert_close(one, two))
         must_hold += [lambda: not torch.allclose(one, two), lambda: not torch.equal(one, two)]
+    return must_fail, must_hold
+
+
+def _check_tools() -> None:
+    """Raises an error if a comparison that tests use lets pass what is different."""
+    must_fail, must_hold = _comparisons()
     for tried in must_fail:
         try:
             tried()
