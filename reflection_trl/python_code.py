@@ -40,3 +40,18 @@ def defined_names(statements: list[ast.stmt]) -> set[str]:
     return {
         node.name for node in statements if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
     }
+
+
+def canonical_form(code: str) -> str:
+    """
+    Returns a text that is the same for programs which differ only in comments, blank lines and layout.
+
+    Args:
+        code (`str`):
+            Python, or any other text, which is returned as it is.
+    """
+    tree = parse_python(code)
+    try:
+        return code if tree is None else ast.dump(tree)
+    except RecursionError:
+        return code

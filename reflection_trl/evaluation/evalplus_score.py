@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import sandbox
+from ..python_code import canonical_form
 from ..quoting import quote_error
 from ..sandbox import Sandbox, SandboxError
 from ..sandbox.bubblewrap import Bubblewrap
@@ -145,9 +146,12 @@ def judge_evalplus(
             pass  # attacks the isolation before anybody else does, and refuses where it does not hold
     workers = workers or len(os.sched_getaffinity(0))
     judged: dict[int, Judgment] = {}
-    # Of many answers to a task some are alike to the letter: those are judged once
+    # Of many answers to a task some are alike up to their layout: those are judged once
     first: dict[tuple[str, str], int] = {}
-    alike = [first.setdefault((sample.task_id, sample.solution), index) for index, sample in enumerate(samples)]
+    alike = [
+        first.setdefault((sample.task_id, canonical_form(sample.solution)), index)
+        for index, sample in enumerate(samples)
+    ]
     counts, done = Counter(alike), 0
 
     def keep(index: int, judgment: Judgment) -> None:

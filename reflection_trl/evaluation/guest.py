@@ -38,6 +38,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 
+PARTS = ("base", "plus")
 # Longer inputs are no use to a reader
 MAX_SHOWN = 50_000
 # A machine at work on other things makes answers slow; one that is right once is right
@@ -50,7 +51,7 @@ DISK, PROCESSES, MEMORY, LONGEST = 256 << 20, 32, 4 << 30, 1 << 30
 CONFIRMATION = 10.0
 # An answer that runs elsewhere, for evalplus to judge in its place
 STAND_IN = "from answer_of_another_process import load\n{name} = load({name!r})\n"
-PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
 
 
 def ground_truth(benchmark: str, file: str) -> None:
@@ -78,6 +79,40 @@ def read_problems(benchmark: str) -> dict[str, dict[str, Any]]:
     return get_human_eval_plus() if benchmark == "humaneval" else get_mbpp_plus()
 
 
+def packed_problems(benchmark: str) -> dict[str, bytes]:
+    """The benchmark's problems, each pickled, with its inputs also as evalplus's results show them."""
+    problems = read_problems(benchmark)
+    if benchmark == "mbpp":
+        from evalplus.data.mbpp import mbpp_serialize_inputs
+    for name, problem in problems.items():
+        for part in PARTS:
+            inputs = problem[f"{part}_input"]
+            problem[f"{part}_shown"] = mbpp_serialize_inputs(name, inputs) if benchmark == "mbpp" else inputs
+    return {name: pickle.dumps(problem) for name, problem in problems.items()}
+
+
+def elsewhere(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The outcome of a function, run in a process of its own: what it imports and reads makes every later fork of this one slower."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with open(write, "wb") as target:
+                pickle.dump(function(*arguments), target)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    os.close(write)
+    with open(read, "rb") as source:
+        data = source.read()
+    if os.waitpid(child, 0)[1]:
+        sys.exit(1)  # it has said why
+    return pickle.loads(data)
+
+
 class Judge:
     """
     All that is needed to judge the answers; workers inherit it.
@@ -93,12 +128,16 @@ class Judge:
         memory = evaluator.query_maximum_memory_bytes()
         evaluator.query_maximum_memory_bytes = lambda: memory
         self.benchmark = benchmark
-        self.problems = read_problems(benchmark)
+        self._problems = elsewhere(packed_problems, benchmark)
         self._ground_truth_file = ground_truth_file
         with open(answers_file, encoding="utf-8") as file:
             self.answers = [json.loads(line) for line in file]
 
     @functools.lru_cache(maxsize=1)  # noqa: B019 # there is one judge, as long as the process lives
+    def problem(self, task_id: str) -> dict[str, Any]:
+        return pickle.loads(self._problems[task_id])
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019
     def expected(self, task_id: str) -> dict[str, Any]:
         with zipfile.ZipFile(
             self._ground_truth_file
@@ -110,7 +149,7 @@ class Judge:
         from evalplus.eval import untrusted_check
 
         task_id, answer = self.answers[index]
-        problem, expected = self.problems[task_id], self.expected(task_id)
+        problem, expected = self.problem(task_id), self.expected(task_id)
         status, details = untrusted_check(
             self.benchmark,
             answer if solution is None else solution,
@@ -128,9 +167,9 @@ class Judge:
     def report(self, index: int, result: dict[str, Any]) -> dict[str, Any]:
         """Returns the result for the host: the statuses, and the first failing input with its expected output."""
         task_id, _ = self.answers[index]
-        problem, expected = self.problems[task_id], self.expected(task_id)
+        problem, expected = self.problem(task_id), self.expected(task_id)
         report: dict[str, Any] = {"index": index}
-        for part in ("base", "plus"):
+        for part in PARTS:
             status, details = result[part]
             inputs = problem[f"{part}_input"]
             report[part] = {"status": status, "slow": result["seconds"] >= MIN_TIME_LIMIT}
@@ -138,11 +177,7 @@ class Judge:
                 report[part]["deceived"] = True
             if status == "pass":
                 continue
-            report[part]["fail_tests"] = [inputs[len(details) - 1]] if details else []
-            if self.benchmark == "mbpp":
-                from evalplus.data.mbpp import mbpp_serialize_inputs
-
-                report[part]["fail_tests"] = mbpp_serialize_inputs(task_id, report[part]["fail_tests"])
+            report[part]["fail_tests"] = [problem[f"{part}_shown"][len(details) - 1]] if details else []
             # Details end with the input that failed; where the process was ended, the one behind them was at work
             at = len(details) - 1 if details and not details[-1] else len(details)
             if at < len(inputs):
@@ -191,16 +226,21 @@ class Cells:
             with open(filter, "rb") as file:
                 self._filter = file.read()
             self._proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+        # Beside the sandbox's guest lie the benchmark, with its solutions, and what is expected
+        limits = {"disk": DISK, "processes": PROCESSES, "keep": [*keep, folder], "hidden": os.path.dirname(folder)}
+        self._settings = {"filter": self._filter, "apart": limits, "memory": MEMORY, "longest_message": LONGEST}
+        self._answers: Any = None
+
+    def open(self) -> int:
+        """Starts, once for a worker, the interpreter that answers are forked from, and returns its process."""
+        self._answers = Answers(self._folder, self._settings)
+        return self._answers.pid
 
     def _fork(self) -> int:
-        if not self._filter:
-            return os.fork()
-        # Beside the sandbox's guest lie the benchmark, with its solutions, and what is expected
-        limits = {"disk": DISK, "processes": PROCESSES, "keep": [*self._keep, self._folder]}
-        return self._job.fork_apart(self._proc, self._filter, **limits, hidden=os.path.dirname(self._folder))
+        return self._job.fork_apart(self._proc, self._filter, **self._settings["apart"]) if self._filter else os.fork()
 
-    def run(self, check: Callable[[], list[Any]], *kept: int) -> list[Any] | None:
-        """The outcome of `check`, in a process of its own that holds these descriptors; `None` where it did not live to tell."""
+    def run(self, check: Callable[[str], list[Any]], parts: Sequence[str], *kept: int) -> dict[str, list[Any]]:
+        """The outcomes of `check`, in a process that holds these descriptors; without those that it did not live to tell."""
         read, write = os.pipe()
         child = self._fork()
         if child == 0:
@@ -214,60 +254,91 @@ class Cells:
 
                 # In the process of the answer, before it runs
                 util.register_after_fork(self, confine)
-                outcome = json.dumps(check()).encode()
-                while outcome:
-                    outcome = outcome[os.write(write, outcome) :]
+                for part in parts:
+                    line = json.dumps([part, check(part)]).encode() + b"\n"
+                    while line:
+                        line = line[os.write(write, line) :]
             except BaseException:
                 traceback.print_exc()
             finally:
                 os._exit(0)
         os.close(write)
         said = b""
-        while part := os.read(read, 1 << 16):
-            said += part
+        while some := os.read(read, 1 << 16):
+            said += some
         os.close(read)
         end(child)
-        try:
-            return json.loads(said)
-        except ValueError:
-            return None
+        return dict(map(json.loads, said[: said.rfind(b"\n") + 1].splitlines()))
 
-    def confirm(self, check: Callable[[str], list[Any]], source: str, name: str) -> list[Any] | None:
-        """The outcome of `check` on a stand-in for an answer that runs in another interpreter."""
-        ours, theirs = socket.socketpair()
-        program = self._fork()
-        if program == 0:
-            try:
-                os.dup2(theirs.fileno(), 3)
-                close_all_but(3)
-                if (child := os.fork()) == 0:
-                    code = f"import sys; sys.path.append({os.path.dirname(self._folder)!r})\n"
-                    code += f"from {self._guest}.answer import main\nmain({MEMORY}, {LONGEST})"
-                    os.execv(sys.executable, [sys.executable, "-s", "-B", "-P", "-c", code])
-                os.close(3)
-                os.waitpid(child, 0)
-            finally:
-                os._exit(0)
-        theirs.close()
+    def confirm(
+        self, check: Callable[[str, str], list[Any]], inputs: dict[str, list[Any]], source: str, name: str
+    ) -> dict[str, list[Any]]:
+        """
+        The outcomes of `check` on stand-ins for an answer that runs in other processes, one for each part. `check` calls the
+        function `name` with the inputs of the part, in their order.
+        """
+        pairs = {part: socket.socketpair() for part in inputs}
+        self._answers.start([theirs for _, theirs in pairs.values()])
 
-        def load(name: str) -> Any:
-            channel = self._remote.Channel(ours)
-            channel.send({"source": source})
-            if channel.receive().get("end") != "finished":
-                raise RuntimeError("the answer does not run")
-            return self._checks.Checks(channel, name).lookup(name)
+        def judge(part: str) -> list[Any]:
+            def load(name: str) -> Any:
+                channel = self._remote.Channel(pairs[part][0], reads_ahead=True)
+                channel.send({"source": source})
+                if channel.receive().get("end") != "finished":
+                    raise RuntimeError("the answer does not run")
+                found = self._checks.Checks(channel, name).lookup(name)
+                is_function = isinstance(found, self._remote.Remote) and found._kind == "function"
+                return self._checks.CallsInOrder(found, inputs[part]) if is_function else found
 
-        def judge() -> list[Any]:
             stand_in: Any = types.ModuleType("answer_of_another_process")
             stand_in.load = load
             sys.modules[stand_in.__name__] = stand_in
-            return check(STAND_IN.format(name=name))
+            return check(part, STAND_IN.format(name=name))
 
         try:
-            return self.run(judge, ours.fileno())
+            return self.run(judge, [*inputs], *(ours.fileno() for ours, _ in pairs.values()))
         finally:
-            ours.close()
-            end(program)
+            for ours, _ in pairs.values():
+                ours.close()
+            self._answers.end()
+
+
+class Answers:
+    """
+    A worker's end of the interpreter that answers are forked from, which holds no memory of a judge's: see `answer` in the
+    sandbox's guest.
+
+    Args:
+        folder (`str`): of the sandbox's guest.
+        settings (`dict`): of [`Cells`], as `answer` takes them.
+    """
+
+    def __init__(self, folder: str, settings: dict[str, Any]):
+        self._ours, theirs = socket.socketpair()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+                os.dup2(theirs.fileno(), 3)
+                close_all_but(3)
+                code = f"import sys; sys.path.append({os.path.dirname(folder)!r})\n"
+                code += f"from {os.path.basename(folder)}.answer import main\nmain({settings!r})"
+                os.execv(sys.executable, [sys.executable, "-s", "-B", "-P", "-c", code])
+            finally:
+                os._exit(1)
+        theirs.close()
+
+    def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Starts a process of an answer for each of these sockets, which are closed here."""
+        socket.send_fds(self._ours, [b"s"], [one.fileno() for one in sockets])
+        for one in sockets:
+            one.close()
+
+    def end(self) -> None:
+        """Ends them, and what they have started. Returns when they have ended."""
+        self._ours.sendall(b"e")
+        if not self._ours.recv(1):
+            raise RuntimeError("the interpreter that answers are forked from has ended")
 
 
 def close_all_but(*descriptors: int) -> None:
@@ -293,29 +364,33 @@ def work(judge: Judge, cells: Cells, pipe: Connection, foreign: Sequence[Connect
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(null, descriptor)
+    answers = cells.open()
     while True:
         index, patience = json.loads(pipe.recv_bytes())
         result = judge_one(judge, cells, index, patience)
-        end_descendants()
-        pipe.send_bytes(json.dumps(result).encode())
+        end_descendants({answers})
+        pipe.send_bytes(json.dumps({**result, "report": judge.report(index, result)}).encode())
 
 
 def judge_one(judge: Judge, cells: Cells, index: int, patience: float) -> dict[str, Any]:
     """What evalplus says of an answer, and where that is not so when its results are data."""
     task_id, source = judge.answers[index]
     judge.expected(task_id)  # once for all that are forked off
-    name, start = judge.problems[task_id]["entry_point"], time.monotonic()
-    result: dict[str, Any] = {"deceived": []}
-    for part in ("base", "plus"):
-        result[part] = cells.run(functools.partial(judge.check, index, part, patience)) or ["timeout", []]
-    result["seconds"] = time.monotonic() - start
-    for part in ("base", "plus"):
-        if result[part][0] == "pass":
-            confirm = functools.partial(judge.check, index, part, CONFIRMATION * patience)
-            confirmed = cells.confirm(confirm, source, name)
-            if confirmed is None or confirmed[0] != "pass":
-                result["deceived"].append(part)
-                result[part] = ["fail", confirmed[1] if confirmed is not None else []]
+    name, start = judge.problem(task_id)["entry_point"], time.monotonic()
+    outcomes = cells.run(lambda part: judge.check(index, part, patience), PARTS)
+    result: dict[str, Any] = {part: outcomes.get(part, ["timeout", []]) for part in PARTS}
+    result |= {"seconds": time.monotonic() - start, "deceived": []}
+    passed = [part for part in PARTS if result[part][0] == "pass"]
+    confirmed = {}
+    if passed:
+        check = functools.partial(judge.check, index, patience=CONFIRMATION * patience)
+        inputs = {part: judge.problem(task_id)[f"{part}_input"] for part in passed}
+        confirmed = cells.confirm(lambda part, solution: check(part, solution=solution), inputs, source, name)
+    for part in passed:
+        status, details = confirmed.get(part, ["fail", []])
+        if status != "pass":
+            result["deceived"].append(part)
+            result[part] = ["fail", details]
     return result
 
 
@@ -350,13 +425,13 @@ def judge_all(judge: Judge, cells: Cells, workers: int, emit: Callable[[dict[str
             if doubtful and attempts:
                 again.append(index)
             else:
-                emit(judge.report(index, result or LOST))
+                emit(result["report"] if result else judge.report(index, LOST))
         # As much more time as the machine is busier than it has processors
         waiting, workers, patience = again, 1, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def _failed(result: dict[str, Any]) -> bool:
-    return any(result[part][0] != "pass" for part in ("base", "plus"))
+    return any(result[part][0] != "pass" for part in PARTS)
 
 
 def _judged(
@@ -440,7 +515,7 @@ def main() -> None:
         os.write(results, json.dumps(message).encode() + b"\n")
 
     judge, cells = Judge(benchmark, file, answers), Cells(sandbox, filter, json.loads(keep))
-    if cells.run(lambda: ["works"]) != ["works"]:
+    if cells.run(lambda part: ["works"], ["base"]) != {"base": ["works"]}:
         sys.exit("no process can be started in namespaces of its own")
     judge_all(judge, cells, int(workers), emit, results)
     emit({"end": True})

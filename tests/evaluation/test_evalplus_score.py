@@ -74,6 +74,32 @@ def test_answers_that_are_alike_are_judged_once():
     assert told == [1, 2, 3, 4, 5]
 
 
+def test_no_state_goes_from_one_set_of_inputs_to_another():
+    """The sets are run in processes of their own, also by the one that judges the results as data."""
+    from evalplus.data import get_human_eval_plus
+
+    problem = get_human_eval_plus()["HumanEval/53"]
+    most = max(len(problem["base_input"]), len(problem["plus_input"]))
+    code = f"calls = []\n\ndef add(x, y):\n    calls.append(x)\n    assert len(calls) <= {most}\n    return x + y"
+    assert passed(judge_evalplus("humaneval", samples({"HumanEval/53": code}))) == [(True, True)]
+    code = code.replace(f"{most}", f"{most - 1}")
+    (judgment,) = judge_evalplus("humaneval", samples({"HumanEval/53": code}))
+    assert judgment.base.passed != judgment.plus.passed
+
+
+def test_answers_that_differ_in_layout_alone_are_judged_once():
+    right = "def strlen(s):\n    return len(s)"
+    codes = [
+        right,
+        f"# Counts.\n\n{right}  # so\n",
+        "def strlen(s): return len( s )",
+        right.replace("len(s)", "len (s) + 1"),
+    ]
+    judgments = judge_evalplus("humaneval", [Sample("HumanEval/23", n, code) for n, code in enumerate(codes)])
+    assert passed(judgments) == [(True, True)] * 3 + [(False, False)]
+    assert judgments[0] is judgments[1] is judgments[2]
+
+
 def test_published_answers_are_judged_as_by_evalplus_itself(tmp_path):
     """Its own command on the same file says the same; the results differ in nothing but the date."""
     evaluate = pytest.importorskip("evalplus.evaluate")

@@ -1,35 +1,91 @@
 """
-An answer in a process of its own, which the one that judges it calls over descriptor 3.
+Answers in processes of their own, which the one that judges them calls over a socket.
 
-Run as a new interpreter, so that no memory of the judge's is in it.
+This is a new interpreter, so that no memory of the judge's is in it, and no line of an answer runs in it: each answer is a fork
+of it in namespaces of its own, ended before the next one.
 """
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import importlib
 import os
 import resource
+import signal
 import socket
 import sys
+from typing import Any, NoReturn
 
-from . import remote
+from . import errors, job, remote, zygote  # noqa: F401  (`errors` is loaded once, inherited by each fork)
 from .program import leave, run_program
 
 
 # Calls of ours below the answer's
 _OWN_DEPTH = 100
+_PR_SET_DUMPABLE = 4
 
 
-def main(memory: int, longest_message: int) -> None:
-    """The answer's source arrives as the first message."""
-    remote.MAX_MESSAGE = longest_message
-    channel = remote.Channel(socket.socket(fileno=3))
+def main(settings: dict[str, Any]) -> None:
+    """
+    Starts answers on request, over descriptor 3: `s` with a socket for each process, then `e` to end them.
+
+    Args:
+        settings (`dict`):
+            `filter` (the seccomp program; empty for no isolation at all), `apart` (further arguments of [`job.fork_apart`]), `memory`
+            (bytes of address space) and `longest_message` (bytes).
+    """
+    control = socket.socket(fileno=3)
+    remote.MAX_MESSAGE = settings["longest_message"]
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(null, descriptor)
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    sys.setrecursionlimit(sys.getrecursionlimit() + _OWN_DEPTH)
+    os.close(null)
+    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+    for name in zygote.PRELOADED:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    while True:
+        request, sockets, _, _ = socket.recv_fds(control, 1, 2)
+        if not request:
+            return
+        filter, limits = settings["filter"], settings["apart"]
+        if (child := job.fork_apart(proc, filter, **limits) if filter else os.fork()) == 0:
+            _become_init(sockets, settings["memory"])
+        for descriptor in sockets:
+            os.close(descriptor)
+        ended = not control.recv(1)
+        os.kill(child, signal.SIGKILL)  # and with it all that is in its namespaces
+        os.waitpid(child, 0)
+        if ended:
+            return
+        control.sendall(b"e")
+
+
+def _become_init(sockets: list[int], memory: int) -> NoReturn:
+    """Process 1 of the namespaces: starts a process for each socket, which receives its answer's source as the first message."""
+    try:
+        for descriptor in sockets:
+            if os.fork() == 0:
+                _become_answer(descriptor, memory)
+        os.closerange(3, 1 << 16)
+        while True:
+            os.wait()
+    finally:
+        os._exit(0)
+
+
+def _become_answer(descriptor: int, memory: int) -> NoReturn:
     code = 1
     try:
+        os.dup2(descriptor, 3)
+        os.closerange(4, 1 << 16)
+        os.setsid()
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1)
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        sys.setrecursionlimit(sys.getrecursionlimit() + _OWN_DEPTH)
+        channel = remote.Channel(socket.socket(fileno=3), reads_ahead=True)
         code = run_program(channel.receive()["source"], channel, checked=True)
     finally:
         leave(code)

@@ -19,12 +19,14 @@ in Python, whatever the program made of them.
 from __future__ import annotations
 
 import builtins
+import collections
 import contextlib
 import functools
 import importlib
 import re
 import sys
 import types
+from collections.abc import Sequence
 from typing import Any
 
 from . import errors, runners, texts
@@ -44,6 +46,8 @@ from .remote import (
 from .usage import ALIASES, FROM, LIBRARIES, Usage, home_of, is_module
 
 
+# Calls that are sent before the ones before them have returned, and their bytes: as many as the socket holds
+_CALLS_AHEAD, _BYTES_AHEAD = 64, 1 << 16
 # What a class of the program answers like a container: an enumeration has members
 _OF_CLASSES = frozenset({"__iter__", "__getitem__", "__len__"})
 _OF_ITERATORS = frozenset({"__iter__", "__next__"})
@@ -363,9 +367,9 @@ class Checks(Peer):
             return False
         return value
 
-    def request(self, what: list[Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+    def outcome(self, what: list[Any], encoder: Any) -> Any:
         try:
-            value = super().request(what, args, kwargs)
+            value = super().outcome(what, encoder)
             if self.texts is not None and what[0] not in ("name", "names"):
                 self.texts.note(value)
             return value
@@ -507,3 +511,37 @@ def _in_a_sequence() -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+class CallsInOrder:
+    """
+    A function of the program that will be called with known arguments in their order. Each call is sent while the program is still at
+    work on those before it, so that neither side waits for the other.
+
+    Args:
+        function (`Remote`):
+            The function.
+        arguments (`Sequence[Sequence]`):
+            Of each call. They must not be changed before it.
+    """
+
+    def __init__(self, function: Remote, arguments: Sequence[Sequence[Any]]):
+        self._peer, self._what = function._peer, ["call", function._number]
+        self._requests = (self._peer.encode_request(self._what, tuple(args)) for args in arguments)
+        self._next = next(self._requests, None)
+        self._sent: collections.deque[tuple[int, Any]] = collections.deque()
+        self._bytes = 0
+
+    def __call__(self, *args: Any) -> Any:
+        while self._next is not None and self._has_room(len(self._next[0])):
+            message, encoder = self._next
+            self._peer.channel.send_encoded(message)
+            self._sent.append((len(message), encoder))
+            self._bytes += len(message)
+            self._next = next(self._requests, None)
+        size, encoder = self._sent.popleft()
+        self._bytes -= size
+        return self._peer.outcome(self._what, encoder)
+
+    def _has_room(self, size: int) -> bool:
+        return not self._sent or (len(self._sent) < _CALLS_AHEAD and self._bytes + size <= _BYTES_AHEAD)

@@ -477,7 +477,7 @@ def _run_python(job: dict[str, Any]) -> dict[str, Any]:
             _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             resource.setrlimit(resource.RLIMIT_AS, (memory + (512 << 20), memory + (512 << 20)))
-            code = run_program(job["source"], Channel(theirs), job["checked"])
+            code = run_program(job["source"], Channel(theirs, reads_ahead=True), job["checked"])
         except BaseException:
             code = 1
         finally:
@@ -486,7 +486,7 @@ def _run_python(job: dict[str, Any]) -> dict[str, Any]:
     null = os.open("/dev/null", os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    channel = Channel(mine)
+    channel = Channel(mine, reads_ahead=True)
     result: dict[str, Any] = {"completed": False, "error": None}
     try:
         outcome = channel.receive()

@@ -18,7 +18,7 @@ from typing import Any
 from . import checks, job, program, remote  # noqa: F401  (loaded once, inherited by each fork)
 
 
-_PRELOADED = [
+PRELOADED = [
     "abc",
     "bisect",
     "collections",
@@ -50,7 +50,7 @@ def main() -> None:
     os.dup2(null, 0)
     settings = channel.receive()
     if sys.argv[1] == "zygote":
-        for name in _PRELOADED:
+        for name in PRELOADED:
             importlib.import_module(name)
         gc.collect()
         gc.freeze()
