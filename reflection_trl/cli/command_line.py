@@ -150,6 +150,18 @@ def parse_options(parser: "TrlParser", argv: list[str]) -> list[Any]:
     return filled
 
 
+def keep_compiled_code() -> None:
+    """
+    Has torch keep what it compiles beside the cached models, unless `TORCHINDUCTOR_CACHE_DIR` is set. To be called before torch is
+    imported.
+
+    torch finds it again by the code, its own version and the device. Its default place is the temporary folder, which a container loses.
+    """
+    from huggingface_hub.constants import HF_HOME
+
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(HF_HOME, "torchinductor"))
+
+
 def check_token(option: str) -> None:
     """
     Raises an error before the work, not after it, where this machine has no token of the Hub or one that the Hub refuses.

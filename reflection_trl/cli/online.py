@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .command_line import check_model_name, make_parser, parse_options, run_command
+from .command_line import check_model_name, keep_compiled_code, make_parser, parse_options, run_command
 from .training_run import (
     USER_ERRORS,
     end,
@@ -227,6 +227,7 @@ def run(argv: list[str]) -> None:
     if "--help-all" in argv:
         online_parser().print_help()
         return
+    keep_compiled_code()
     hide_renamed_option()
     online_args, training_args, model_args = parse(argv)
     check(online_args, training_args, model_args)

@@ -38,6 +38,7 @@ from .command_line import (
     check_model_name,
     check_options,
     check_token,
+    keep_compiled_code,
     make_parser,
     parse_options,
     read_config_file,
@@ -276,6 +277,7 @@ def run(argv: list[str]) -> None:
     if "--help-all" in argv:
         train_parser().print_help()
         return
+    keep_compiled_code()
     check_names(argv)
     hide_renamed_option()
     script_args, training_args, model_args, dataset_args, merge_args = parse(argv)

@@ -13,6 +13,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from reflection_trl.cli.benchmark import main
 from reflection_trl.cli.benchmark.arguments import ARM_NAMES, SHAPE_NAMES, BenchmarkArguments
 from reflection_trl.cli.benchmark.arms import ARMS
+from reflection_trl.cli.benchmark.command import chosen_arms
 from reflection_trl.cli.benchmark.flop import useful_flop
 from reflection_trl.cli.benchmark.measure import Workload, run_arm
 from reflection_trl.cli.benchmark.models import SHAPES, VOCABULARY
@@ -76,7 +77,10 @@ def test_arms_agree_and_are_written_down(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("--arms theirs", "--arms theirs: use some of ours ours-compiled ours-fp8 published sft sft-compiled sdft."),
+        (
+            "--arms theirs",
+            "--arms theirs: use some of ours ours-compiled ours-fp8 published sft sft-compiled sft-liger sdft, or all.",
+        ),
         ("--profild_steps 3", "unknown option: `profild_steps`; did you mean `profiled_steps`?"),
         ("--steps", "--steps: expected one argument; write its value behind it."),
         ("--steps many", "--steps: invalid int value: 'many'; give a whole number."),
@@ -119,6 +123,20 @@ def test_traced_steps_are_not_timed(tmp_path, monkeypatch):
     assert result.source_tokens == taken
     assert result.gpu_time == ["found"]
     assert traces == [(tmp_path / "ours" / "trace-0.json", 2)] and traces[0][0].exists()
+
+
+def test_all_arms_are_those_that_run_here(monkeypatch, capsys):
+    monkeypatch.setattr("accelerate.utils.is_torchao_available", lambda: True)
+    monkeypatch.setattr("transformers.utils.is_liger_kernel_available", lambda: True)
+    everything = BenchmarkArguments(arms=["all"])
+    assert chosen_arms(everything, "cuda") == list(ARM_NAMES) and capsys.readouterr().out == ""
+    monkeypatch.setattr("accelerate.utils.is_torchao_available", lambda: False)
+    assert set(ARM_NAMES) - set(chosen_arms(everything, "cpu")) == {"ours-fp8", "sft-liger"}
+    assert capsys.readouterr().out == (
+        "ours-fp8 is left out: it needs torchao: pip install torchao.\nsft-liger is left out: it needs a GPU.\n"
+    )
+    assert chosen_arms(BenchmarkArguments(arms=["sft"]), "cpu") == ["sft"]
+    assert set(ARMS) == set(ARM_NAMES)
 
 
 def test_float8_needs_torchao(monkeypatch, capsys):

@@ -20,6 +20,24 @@ def test_help_lists_every_command(capsys):
         assert command.does in text
 
 
+@pytest.mark.parametrize("given", [None, "/elsewhere"])
+@pytest.mark.parametrize("command", ["train", "online", "benchmark"])
+def test_compiled_code_is_kept_where_models_are(command, given, tmp_path):
+    """torch, once imported, has chosen the temporary folder, which another container does not have."""
+    code = f"""
+from reflection_trl.cli.main import main
+
+assert main([{command!r}, "--no_such_option", "1"]) == 1
+from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+print(cache_dir())
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
+    environment |= {"HF_HOME": str(tmp_path)} | ({"TORCHINDUCTOR_CACHE_DIR": given} if given else {})
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout.splitlines()[-1:] == [given or str(tmp_path / "torchinductor")], done.stderr
+
+
 def test_every_help_has_two_examples_and_loads_nothing():
     """One process for all of them: what one loads, the next would not show, so the union is asserted."""
     code = """

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 
-ARM_NAMES = ("ours", "ours-compiled", "ours-fp8", "published", "sft", "sft-compiled", "sdft")
+ARM_NAMES = ("ours", "ours-compiled", "ours-fp8", "published", "sft", "sft-compiled", "sft-liger", "sdft")
 SHAPE_NAMES = ("tiny", "0.5b", "1.5b", "7b")
 
 
@@ -14,7 +14,7 @@ class BenchmarkArguments:
     )
     model_name_or_path: str | None = field(default=None, metadata={"help": "A real model instead of a shape."})
     arms: list[str] = field(
-        default_factory=lambda: ["ours", "published", "sft"], metadata={"help": f"Of {ARM_NAMES}."}
+        default_factory=lambda: ["ours", "published", "sft"], metadata={"help": f"Of {ARM_NAMES}, or `all`."}
     )
     batch_size: int = field(default=8, metadata={"help": "Rows per optimizer step, over all processes."})
     micro_batch_size: int | None = field(

@@ -118,12 +118,12 @@ class SFTArm(Arm):
 
     has_student = False
 
-    def __init__(self, name: str, compiled: bool = False):
+    def __init__(self, name: str, compiled: bool = False, liger: bool = False):
         super().__init__(name)
-        self.compiled = compiled
+        self.compiled, self.liger = compiled, liger
 
     def settings(self) -> dict[str, Any]:
-        return {"padding_free": True, "shuffle_dataset": False}
+        return {"padding_free": True, "shuffle_dataset": False} | ({"use_liger_kernel": True} if self.liger else {})
 
     def make_trainer(
         self,
@@ -178,6 +178,7 @@ ARMS = {
         PublishedArm("published"),
         SFTArm("sft"),
         SFTArm("sft-compiled", compiled=True),
+        SFTArm("sft-liger", liger=True),
         SDFTArm("sdft"),
     )
 }

@@ -1,7 +1,7 @@
 """Time and measure whole training steps of this trainer beside those of its alternatives, on the same rows and weights.
 
     reflection-trl benchmark                                   a tiny model on the CPU, in a minute
-    reflection-trl benchmark --shape 1.5b --batch_size 8 --arms ours ours-compiled published sft
+    reflection-trl benchmark --shape 1.5b --arms all           under five minutes on one GPU
     accelerate launch --config_file recipes/accelerate/fsdp2.yaml --num_processes 2 recipes/benchmark.py --shape 1.5b --arms ours
 
 Arms:
@@ -14,6 +14,7 @@ Arms:
     sft             TRL's SFTTrainer, packed, on the teacher's sample only: what one would run without the method. It is given
                     this package's attention over packed sequences, since its own needs flash-attn
     sft-compiled    the same, compiled layer by layer as `ours-compiled` is: the arm to compare that one with
+    sft-liger       the same with Liger's kernels (norm, rope, swiglu and the fused loss) in place of compilation
     sdft            the loss of TRL's SDFTTrainer, its nearest relative, on the same rows: the divergence alone, over the answer
                     alone, in padded batches; the answers that it would generate are given
 
@@ -29,7 +30,7 @@ Options:
 
     --shape                   tiny, 0.5b, 1.5b or 7b: random weights of that shape [tiny]
     --model_name_or_path      a real model instead
-    --arms                    [ours published sft]
+    --arms                    `all`, or some of them [ours published sft]
     --batch_size              rows per optimizer step, over all processes [8]
     --micro_batch_size        rows per forward pass of one process [batch_size]; halved for an arm that runs out of memory
     --row_tokens              mean length of a row, in tokens [1600]
@@ -42,25 +43,49 @@ Options:
 
 from pathlib import Path
 
-from ..command_line import make_parser, parse_options, run_command
+from ..command_line import keep_compiled_code, make_parser, parse_options, run_command
 from .arguments import ARM_NAMES, SHAPE_NAMES, BenchmarkArguments
 
 
 def check_arguments(arguments: BenchmarkArguments) -> None:
     """Rejects names that are unknown, before torch is loaded."""
-    unknown = [arm for arm in arguments.arms if arm not in ARM_NAMES]
+    unknown = [arm for arm in arguments.arms if arm not in (*ARM_NAMES, "all")]
     if unknown:
-        raise ValueError(f"--arms {' '.join(unknown)}: use some of {' '.join(ARM_NAMES)}.")
+        raise ValueError(f"--arms {' '.join(unknown)}: use some of {' '.join(ARM_NAMES)}, or all.")
     if arguments.shape not in SHAPE_NAMES:
         raise ValueError(f"--shape {arguments.shape}: use one of {', '.join(SHAPE_NAMES)}.")
 
 
+def missing_packages(device: str) -> dict[str, str]:
+    """Returns why arms cannot run on this machine."""
+    from accelerate.utils import is_torchao_available
+    from transformers.utils import is_liger_kernel_available
+
+    missing = {}
+    if not is_torchao_available():
+        missing["ours-fp8"] = "needs torchao: pip install torchao"
+    if not is_liger_kernel_available():
+        missing["sft-liger"] = "needs Liger: pip install liger-kernel"
+    elif device == "cpu":
+        missing["sft-liger"] = "needs a GPU"
+    return missing
+
+
+def chosen_arms(arguments: BenchmarkArguments, device: str) -> list[str]:
+    """Returns the arms to run. `all` leaves out, and names, those that cannot run here; asked for by name, they are refused."""
+    missing = missing_packages(device)
+    if "all" not in arguments.arms:
+        for arm in arguments.arms:
+            if arm in missing:
+                raise ValueError(f"--arms {arm} {missing[arm]}.")
+        return arguments.arms
+    for arm, reason in missing.items():
+        print(f"{arm} is left out: it {reason}.", flush=True)
+    return [arm for arm in ARM_NAMES if arm not in missing]
+
+
 def check_machine(arguments: BenchmarkArguments, device: str, num_processes: int) -> None:
     """Rejects what this machine cannot run."""
-    from accelerate.utils import is_torchao_available
-
-    if "ours-fp8" in arguments.arms and not is_torchao_available():
-        raise ValueError("--arms ours-fp8 needs torchao: pip install torchao.")
     if arguments.profiled_steps and device == "cpu":
         raise ValueError(
             f"--profiled_steps {arguments.profiled_steps} needs a GPU, whose kernels it traces; there is none."
@@ -73,6 +98,7 @@ def check_machine(arguments: BenchmarkArguments, device: str, num_processes: int
 
 
 def run(argv: list[str]) -> None:
+    keep_compiled_code()
     (arguments,) = parse_options(make_parser(BenchmarkArguments, "benchmark"), argv)
     check_arguments(arguments)
     import torch
@@ -82,6 +108,7 @@ def run(argv: list[str]) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     state = PartialState(cpu=device == "cpu")
     check_machine(arguments, device, state.num_processes)
+    arms = chosen_arms(arguments, device)
 
     from .arms import ARMS
     from .flop import matrix_rate
@@ -101,7 +128,7 @@ def run(argv: list[str]) -> None:
     rows = synthetic_rows(number, arguments.row_tokens, vocabulary_size(arguments), arguments.seed)
     rate = matrix_rate(device, dtype)
     results = []
-    for name in arguments.arms:
+    for name in arms:
         state.print(f"== {name}", flush=True)
         result = run_arm(ARMS[name], Workload(arguments, rows, device, dtype))
         if result is None:
