@@ -228,7 +228,12 @@ class Cells:
             self._proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
         # Beside the sandbox's guest lie the benchmark, with its solutions, and what is expected
         limits = {"disk": DISK, "processes": PROCESSES, "keep": [*keep, folder], "hidden": os.path.dirname(folder)}
-        self._settings = {"filter": self._filter, "apart": limits, "memory": MEMORY, "longest_message": LONGEST}
+        self._settings: dict[str, Any] = {
+            "filter": self._filter,
+            "apart": limits,
+            "memory": MEMORY,
+            "longest_message": LONGEST,
+        }
         self._answers: Any = None
 
     def open(self) -> int:
