@@ -76,7 +76,7 @@ def _become_init(sockets: list[int], memory: int) -> NoReturn:
         os._exit(0)
 
 
-def _become_answer(descriptor: int, memory: int) -> NoReturn:
+def _become_answer(descriptor: int, memory: int) -> None:
     code = 1
     try:
         os.dup2(descriptor, 3)
