@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..evaluation.benchmark_texts import benchmark_texts
+from ..evaluation.benchmark_texts import benchmark_texts, split_source
 from ..problems import NgramIndex, Overlap, Problem, find_contamination
 from ..problems.duplicates import group_duplicates
 from ..problems.words import words
@@ -172,7 +172,7 @@ def prepare_problems(
         total=len(problems),
         kept=len(kept),
         removed=removed,
-        benchmarks=benchmarks,
+        benchmarks=[split_source(name)[0] for name in benchmarks],  # cards show no paths of this machine
         ngram_size=ngram_size,
         near_duplicate_threshold=near_duplicate_threshold,
         with_tests=sum(problem.has_tests for problem in kept),

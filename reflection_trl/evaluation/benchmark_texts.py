@@ -33,12 +33,27 @@ def benchmark_texts(names: Iterable[str]) -> dict[str, list[str]]:
         raise ValueError(f"Benchmarks are given as a list of names, got the text {names!r}.")
     texts: dict[str, list[str]] = {}
     for name in names:
-        chosen, _, source = name.partition("=")
+        chosen, source = split_source(name)
         benchmark = find_benchmark(chosen)
-        for task, parts in (benchmark.texts(source or None) if benchmark else _data_set_texts(name)).items():
+        for task, parts in (benchmark.texts(source) if benchmark else _data_set_texts(name)).items():
             known = texts.setdefault(task, [])
             known += [part for part in parts if part not in known]
     return texts
+
+
+def split_source(name: str) -> tuple[str, str | None]:
+    """
+    Splits the name of a benchmark from the place of its files: `"ds1000=my/file.jsonl"`.
+
+    Args:
+        name (`str`):
+            As [`benchmark_texts`] takes it.
+
+    Returns:
+        `tuple[str, str | None]`: The name and the place, or the whole and `None` where it is no benchmark's name.
+    """
+    chosen, _, source = name.partition("=")
+    return (chosen, source or None) if find_benchmark(chosen) else (name, None)
 
 
 def _data_set_texts(source: str) -> dict[str, list[str]]:

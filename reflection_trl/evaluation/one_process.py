@@ -53,6 +53,7 @@ async def judge_in_one_process(
     names: Sequence[str],
     execute: Execute,
     *,
+    reference: str = "",
     look_again: Callable[[], Awaitable[Feedback]] | None = None,
 ) -> Feedback:
     """
@@ -67,6 +68,8 @@ async def judge_in_one_process(
             The names of the tests that must pass.
         execute ([`~reflection_trl.languages.execution.Execute`]):
             Runs programs, isolated.
+        reference (`str`, *optional*, defaults to `""`):
+            A right answer. What it touches itself is no reason to doubt others.
         look_again (`Callable`, *optional*):
             Runs the tests of an answer that cannot be believed in another process than the answer's. Without it such an answer
             fails.
@@ -75,7 +78,9 @@ async def judge_in_one_process(
     run = await execute("python", source, f"assert _finish() == {sorted(set(names))!r}\n", entry_point="_finish")
     if not run.feedback.passed:
         return _of_the_answer(run.feedback)
-    if not (reasons := distrusted(answer)):
+    excused = distrusted(reference)
+    reasons = [reason for reason in distrusted(answer) if reason not in excused]
+    if not reasons:
         return run.feedback
     if look_again is not None and (await look_again()).passed:
         return run.feedback
@@ -90,7 +95,10 @@ def _of_the_answer(feedback: Feedback) -> Feedback:
     """A failure without the frames and lines of the program that runs the tests."""
     if feedback.error_type is None:
         return feedback
-    text = f"{feedback.error_type}: {feedback.message}" if feedback.message else feedback.error_type
+    message = feedback.message or (
+        "The result is not the expected one." if feedback.error_type == "AssertionError" else ""
+    )
+    text = f"{feedback.error_type}: {message}" if message else feedback.error_type
     return replace(feedback, text=text, file=None, line=None, source_line=None, assertion=None)
 
 
@@ -133,7 +141,7 @@ def _reasons(node: ast.AST) -> list[str]:
         assigned = [one for statement in node.body if isinstance(statement, ast.Assign) for one in statement.targets]
         special = {name for name in members | {*map(ast.unparse, assigned)} if name.startswith("__")}
         if bases - _PLAIN_BASES or special - _PLAIN_METHODS or node.keywords:
-            return [f"defines a class ({node.name}) that may answer for itself"]
+            return ["defines a class that may answer for itself"]
         return []
     names = _names(node)
     if isinstance(node, ast.Attribute) and node.attr.startswith("__") and node.attr not in _PLAIN_ATTRIBUTES:

@@ -152,7 +152,7 @@ def evaluate_model(
     if generate is None:
         generation = with_served_name(generation)
     judge_here = process == 0
-    tasks, skipped = _possible_tasks(benchmarks, settings)
+    tasks, skipped, _ = _possible_tasks(benchmarks, settings)
     if judge_here:
         _require_isolation(tasks, settings)
     tasks = {benchmark: some[: settings.limit] for benchmark, some in tasks.items()}
@@ -248,9 +248,8 @@ def evaluate_samples(
         raise ValueError(
             "Two files hold answers to the same benchmark: put them into one, or judge them one after another."
         )
-    tasks, skipped = _possible_tasks(by_benchmark, settings)
+    tasks, skipped, known = _possible_tasks(by_benchmark, settings)
     _require_isolation(tasks, settings)
-    known = {benchmark: [task.id for task in some] for benchmark, some in tasks.items()}
     tasks = {benchmark: some[: settings.limit] for benchmark, some in tasks.items()}
     samples = {name: read_samples(by_benchmark[name], tasks[name], known[name]) for name in tasks}
     scores = _judge_all(tasks, samples, Path(output_dir), settings, bar)
@@ -363,23 +362,26 @@ def _load_tasks(name: str, settings: EvaluationSettings) -> list[Task]:
 
 def _possible_tasks(
     benchmarks: Iterable[str], settings: EvaluationSettings
-) -> tuple[dict[str, list[Task]], dict[str, str]]:
-    """The tasks of the benchmarks that this machine can judge, and why not the others."""
+) -> tuple[dict[str, list[Task]], dict[str, str], dict[str, list[str]]]:
+    """The tasks of the benchmarks that this machine can judge, why not the others, and the ids of all."""
     tasks: dict[str, list[Task]] = {}
     skipped: dict[str, str] = {}
+    known: dict[str, list[str]] = {}
     for name in benchmarks:
         benchmark = get_benchmark(name)
         found: list[Task] = []
         missing = benchmark.missing_toolchain()
         if missing is None:
-            found, missing = benchmark.runnable(_load_tasks(name, settings))
+            loaded = _load_tasks(name, settings)
+            known[name] = [task.id for task in loaded]
+            found, missing = benchmark.runnable(loaded)
         if missing is not None:
             skipped[name] = missing
         if found:
             tasks[name] = found
     if not tasks:
         raise ValueError(f"Nothing is left to judge: {' '.join(skipped.values())}")
-    return tasks, skipped
+    return tasks, skipped, known
 
 
 def _check_prompts(
@@ -425,6 +427,8 @@ def _finished(
 ) -> EvaluationRun:
     kept = ("limit",) if "files" in details else ("prompt", "samples", "temperature", "top_p", "seed", "limit")
     record: dict[str, Any] = {name: value for name in kept if (value := getattr(settings, name)) is not None}
+    if settings.benchmark_files:
+        record["benchmark_files"] = dict(settings.benchmark_files)
     if "files" not in details:
         record["max_tokens"] = settings.sampling.max_tokens
     record |= {name: value for name, value in details.items() if value is not None}

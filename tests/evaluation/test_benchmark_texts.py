@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from reflection_trl.evaluation.benchmark_texts import benchmark_texts
+from reflection_trl.evaluation.benchmark_texts import benchmark_texts, split_source
 
 
 PROMPT = '''def closest_pair(lots: list[float]) -> tuple[float, float]:
@@ -28,6 +28,15 @@ def test_a_file_is_a_benchmark(tmp_path):
     assert benchmark_texts([str(turns)]) == {"one": [PROMPT]}
     turns.unlink()
     assert benchmark_texts([str(tmp_path / "*.jsonl"), str(file)]) == {"HumanEval_7_closest": [PROMPT]}
+
+
+def test_a_benchmark_may_have_its_files_elsewhere(tmp_path):
+    (tmp_path / "own.jsonl").write_text('{"instruction": "Say hello.", "tests": "assert 1"}\n')
+    assert split_source("problems:x=my/file.jsonl") == ("problems:x", "my/file.jsonl")
+    assert split_source("humaneval") == ("humaneval", None)
+    assert split_source("my/a=b.jsonl") == ("my/a=b.jsonl", None)
+    texts = benchmark_texts([f"problems:held-out={tmp_path / 'own.jsonl'}"])
+    assert ["Say hello.", ""] in texts.values()
 
 
 def test_a_file_without_prompts_is_none(tmp_path):

@@ -15,11 +15,12 @@ from reflection_trl.evaluation.benchmarks import (
     read_solution,
 )
 from reflection_trl.evaluation.benchmarks.ds1000 import read_code
+from reflection_trl.evaluation.benchmarks.libraries import with_libraries
 from reflection_trl.evaluation.one_process import distrusted
 from reflection_trl.evaluation.report import write_report
-from reflection_trl.evaluation.run import EvaluationSettings, evaluate_model
+from reflection_trl.evaluation.run import EvaluationSettings, evaluate_model, evaluate_samples
 from reflection_trl.evaluation.table import results_table
-from reflection_trl.evaluation.tasks import Sample
+from reflection_trl.evaluation.tasks import Sample, Task
 from reflection_trl.generation import GenerationArguments
 from reflection_trl.generation.types import Completion
 from reflection_trl.hub import publish_evaluation
@@ -142,6 +143,16 @@ def test_an_honest_answer_that_could_lie_is_judged_in_another_process(judge):
     assert "It passes its tests in its own process, but it uses inspect" in patched.detail
 
 
+def test_what_a_task_needs_itself_is_no_reason_to_doubt(judge):
+    body = "    return pickle.loads(pickle.dumps(random.choice([1, 2])))\n"
+    row = PATCHED | {"canonical_solution": body, "code_prompt": "import pickle\n" + PATCHED["code_prompt"]}
+    honest = BIG_CODE_RIGHT[0].replace(
+        "return random.choice([1, 2])", "return pickle.loads(pickle.dumps(random.choice([1, 2])))"
+    )
+    both = [(row["task_id"], "import pickle\n" + honest), (row["task_id"], "import inspect\n" + honest)]
+    assert [outcome.passed for outcome in judge("bigcodebench:complete", [row], both)] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -171,6 +182,7 @@ def test_tasks_whose_libraries_are_absent_are_named_in_table_and_report(file, tm
     ]
     sentence = "1 of 2 problems of BigCodeBench are left out: this Python lacks cv2, nowhere_to_be_found; install"
     assert f"bigcodebench:instruct: {sentence}" in results_table(run)
+    assert run.settings["benchmark_files"] == settings.benchmark_files
     page = write_report([run], tmp_path)
     assert sentence in page.read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="has not judged all problems of bigcodebench:instruct"):
@@ -184,6 +196,24 @@ def test_tasks_whose_libraries_are_absent_are_named_in_table_and_report(file, tm
             generate=answer,
             bar=False,
         )
+
+
+@pytest.mark.usefixtures("isolation")
+def test_answers_in_files_to_what_is_left_out_are_skipped(file, tmp_path):
+    answers = [{"task_id": row["task_id"], "solution": BIG_CODE_RIGHT[0]} for row in (PLAIN, ABSENT)]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(answer) + "\n" for answer in answers))
+    settings = EvaluationSettings(benchmark_files={"bigcodebench": file(PLAIN, ABSENT)}, workers=1)
+    names = ["bigcodebench:complete"]
+    run = evaluate_samples([tmp_path / "answers.jsonl"], tmp_path / "out", settings, benchmarks=names, bar=False)
+    assert [one.passed for one in run.score("bigcodebench:complete").outcomes] == [True]
+
+
+def test_libraries_that_the_sandbox_does_not_see_are_absent(tmp_path, monkeypatch):
+    (tmp_path / "only_on_the_path.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    task = Task("a", "ds1000", "")
+    assert with_libraries("DS-1000", [task], {"a": {"only_on_the_path"}})[0] == []
+    assert with_libraries("DS-1000", [task], {"a": {"numpy", "yaml"}}) == ([task], None)
 
 
 # DS-1000

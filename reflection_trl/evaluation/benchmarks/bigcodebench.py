@@ -114,7 +114,9 @@ class BigCodeBench(Benchmark):
             return run.feedback
 
         call = f"run_unittest({answer!r}, {stored['test']!r})"
-        return await judge_in_one_process(solution, call, stored["names"], execute, look_again=look_again)
+        return await judge_in_one_process(
+            solution, call, stored["names"], execute, reference=stored["reference"], look_again=look_again
+        )
 
     def hub_dataset(self, score: str) -> HubDataset | None:
         split = self.name.partition(":")[2]
@@ -129,6 +131,7 @@ class BigCodeBench(Benchmark):
         request = f"Complete this Python code:\n\n{code_block(prompt)}" if self.is_completion else prompt
         stored = {
             "head": row["code_prompt"],
+            "reference": row["code_prompt"] + row["canonical_solution"],
             "test": row["test"],
             "names": _test_names(row["test"], where),
             "libraries": sorted(libraries),

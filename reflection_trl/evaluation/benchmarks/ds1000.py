@@ -80,7 +80,7 @@ class DS1000(Benchmark):
     async def run_tests(self, task: Task, solution: str, execute: Execute) -> Feedback:
         stored = json.loads(task.tests)
         call = f"run_context({solution!r}, {stored['context']!r})"
-        return await judge_in_one_process(solution, call, stored["names"], execute)
+        return await judge_in_one_process(solution, call, stored["names"], execute, reference=stored["reference"])
 
     def hub_dataset(self, score: str) -> HubDataset | None:
         return HubDataset(HUB_ID, "ds1000", "DS-1000")
@@ -90,6 +90,7 @@ class DS1000(Benchmark):
         names, inserted = _read_context(context, where)
         stored = {
             "context": context,
+            "reference": row["reference_code"],
             "names": names,
             "libraries": sorted(imported_libraries(context, inserted)),
         }

@@ -1,6 +1,7 @@
 """Libraries that tasks need, and which of them this Python has."""
 
 import ast
+import os
 import sys
 import warnings
 from collections import Counter
@@ -66,7 +67,15 @@ def with_libraries(
 
 
 def _is_here(module: str) -> bool:
+    """Whether programs in the sandbox can import it: it sees this Python's environment, and no folders of `PYTHONPATH` or of a user."""
     try:
-        return find_spec(module) is not None
+        spec = find_spec(module)
     except (ImportError, ValueError):
         return False
+    if spec is None:
+        return False
+    places = [*(spec.submodule_search_locations or []), *([spec.origin] if spec.has_location and spec.origin else [])]
+    seen = [os.path.realpath(prefix) for prefix in (sys.prefix, sys.base_prefix)]
+    return any(
+        f"{os.path.realpath(place)}/".startswith((*(f"{prefix}/" for prefix in seen), "/usr/")) for place in places
+    )
