@@ -129,7 +129,10 @@ def check_sources(sources: Sequence[str | dict[str, Any]]) -> None:
 
 
 def read_problems(sources: Sequence[str | dict[str, Any]]) -> "list[Problem]":
-    """The problems of all sources. One that has the id of a problem of another source is called by its own source too."""
+    """
+    Returns the problems of all sources. One that has the id of a problem of another source is called by its own source
+    too.
+    """
     from ..problems import load_problems
 
     problems, ids = [], set()

@@ -130,7 +130,7 @@ def run(argv: list[str]) -> None:
 
 
 def load_comparisons(arguments: Any, benchmarks: list[str]) -> "list[EvaluationRun]":
-    """The runs to compare with. What cannot be compared is refused before the work, not after it."""
+    """Returns the runs to compare with. What cannot be compared is refused before the work, not after it."""
     from ..evaluation import EvaluationRun
     from ..evaluation.benchmarks import get_benchmark
 

@@ -81,7 +81,7 @@ def load_part(source: RowsConfig, split: str, streaming: bool) -> Dataset | Iter
 
 
 def data_sources(script_args: ScriptArguments, dataset_args: MixtureArguments) -> list[RowsConfig]:
-    """The datasets of the mixture, or the one dataset."""
+    """Returns the datasets of the mixture, or the one dataset."""
     if dataset_args.datasets:
         return dataset_args.datasets
     name = script_args.dataset_name
@@ -92,7 +92,7 @@ def data_sources(script_args: ScriptArguments, dataset_args: MixtureArguments) -
 def load_data(
     script_args: ScriptArguments, dataset_args: MixtureArguments, training_args: ReflectionDistillConfig
 ) -> tuple[Dataset | IterableDataset, Dataset | IterableDataset | None]:
-    """The rows to train on and, if there is evaluation, the rows to evaluate on."""
+    """Returns the rows to train on and, if there is evaluation, the rows to evaluate on."""
     sources = data_sources(script_args, dataset_args)
     streaming = dataset_args.streaming if dataset_args.datasets else script_args.dataset_streaming
     evaluates = training_args.eval_strategy != "no" or training_args.eval_on_start

@@ -55,7 +55,7 @@ def output_folder(folder: Path) -> Iterator[None]:
 
 
 def find_checkpoint(training_args: "TrainingArguments") -> str | bool | None:
-    """The checkpoint's folder, or `True` for the newest complete one, which the processes agree on."""
+    """Returns the checkpoint's folder, or `True` for the newest complete one, which the processes agree on."""
     from reflection_trl.training.checkpoints import find_last_checkpoint, nothing_to_resume
 
     checkpoint = training_args.resume_from_checkpoint

@@ -94,7 +94,9 @@ def _is_example(node: ast.stmt, own: Mapping[str, ast.stmt], entry_point: str | 
 
 
 def _reached(node: ast.stmt, own: Mapping[str, ast.stmt]) -> set[str]:
-    """The names in a statement and in the functions that it leads to, with `assert` where one of them has any."""
+    """
+    Returns the names in a statement and in the functions that it leads to, with `assert` where one of them has any.
+    """
     reached: set[str] = set()
     pending = [node]
     while pending:

@@ -81,7 +81,7 @@ def contamination_sentence(contamination: dict[str, Any]) -> str:
 
 
 def _texts(row: Any, where: str) -> list[str]:
-    """The pieces of a row that belong together: each block of each message."""
+    """Returns the pieces of a row that belong together: each block of each message."""
     return [
         message["content"][block.start : block.end]
         for message in normalize_row(row, where)["messages"]

@@ -29,7 +29,7 @@ class EvalPlusData:
 
     @property
     def variable(self) -> str:
-        """The environment variable that names a file to read instead of downloading one."""
+        """Returns the environment variable that names a file to read instead of downloading one."""
         return f"{self.title.upper()}_OVERRIDE_PATH"
 
     def read(self) -> dict[str, dict[str, Any]]:
@@ -54,12 +54,12 @@ class EvalPlusData:
             ) from error
 
     def file(self) -> Path:
-        """The file from which evalplus reads the tasks. [`EvalPlusData.read`] ensures that it exists."""
+        """Returns the file from which evalplus reads the tasks. [`EvalPlusData.read`] ensures that it exists."""
         ready: Callable[[], str] = getattr(self._module(), f"_ready_{self.function}_plus_path")
         return Path(ready()).resolve()
 
     def checksum(self) -> str:
-        """The checksum of the file, by which evalplus names the expected outputs in its cache."""
+        """Returns the checksum of the file, by which evalplus names the expected outputs in its cache."""
         checksum: Callable[[], str] = getattr(self._module(), f"get_{self.function}_plus_hash")
         return checksum()
 

@@ -23,7 +23,7 @@ async def score_evalplus(
     benchmark: str, tasks: Sequence[Task], samples: Sequence[Sample], judgments: Sequence[Judgment], execute: Execute
 ) -> list[Score]:
     """
-    The scores of a benchmark and of its `+`, with the reason of each failure.
+    Returns the scores of a benchmark and of its `+`, with the reason of each failure.
 
     Args:
         benchmark (`str`):
@@ -38,7 +38,7 @@ async def score_evalplus(
             Runs the answers that failed, isolated.
 
     Returns:
-        `list[Score]`: of the benchmark, and of the `+`, where both sets of inputs have to pass.
+        `list[Score]`: Of the benchmark, and of the `+`, where both sets of inputs have to pass.
     """
     by_id = {task.id: task for task in tasks}
     runs: dict[tuple[str, str], asyncio.Future[Run]] = {}

@@ -35,7 +35,7 @@ def missing_answer(sample: Sample) -> tuple[str, str] | None:
 
 def failure_kind(sample: Sample, feedback: Feedback) -> str:
     """
-    The kind of a failure, in one word.
+    Returns the kind of a failure, in one word.
 
     Args:
         sample ([`Sample`]):
@@ -53,7 +53,7 @@ def failure_kind(sample: Sample, feedback: Feedback) -> str:
 
 def cut(text: str) -> str:
     """
-    The beginning of a text, as long as a person reads of it.
+    Returns the beginning of a text, as long as a person reads of it.
 
     Args:
         text (`str`):

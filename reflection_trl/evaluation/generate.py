@@ -103,7 +103,7 @@ async def draw_answers(
 
 def read_answers(tasks: Sequence[Task], samples: int, style: str, folder: RunFolder) -> list[Sample]:
     """
-    The answers that were drawn, with their code, in the order of the tasks.
+    Returns the answers that were drawn, with their code, in the order of the tasks.
 
     Args:
         tasks (`Sequence[Task]`):

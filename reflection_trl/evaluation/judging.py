@@ -36,7 +36,7 @@ async def judge_answers(
             Called with the number of judged answers.
 
     Returns:
-        [`~reflection_trl.evaluation.results.Score`]: one outcome for each answer, in their order.
+        [`~reflection_trl.evaluation.results.Score`]: One outcome for each answer, in their order.
 
     Raises:
         ValueError: If an answer belongs to none of the tasks, or the tasks to several benchmarks.
@@ -84,7 +84,7 @@ async def judge_answers(
 
 
 def _detail(feedback: Feedback) -> str:
-    """The test that failed, then what was said of it."""
+    """Returns the test that failed, then what was said of it."""
     test = feedback.source_line.strip() if feedback.file == "tests" and feedback.source_line else ""
     said = feedback.text.strip()
     parts = [test, said] if test not in said else [said]

@@ -64,7 +64,7 @@ _UNION = re.compile(r"\bunion\s+\w+\s*\{(?:[^{}]|\{[^{}]*\})*\}\s*;")
 
 def solution_of(task: Task, text: str) -> str:
     """
-    The code to be judged, read from what a model wrote.
+    Returns the code to be judged, read from what a model wrote.
 
     A completion is cut at the first stop token, as the official evaluation does, and put behind the prompt. An answer that
     defines the function, in a fenced block or bare, stands for itself: what it lacks of the prompt (includes, imports, the class)
@@ -103,7 +103,7 @@ def _find_definition(task: Task, code: str) -> re.Match[str] | None:
 
 
 def _is_head(code: str, found: re.Match[str]) -> bool:
-    """Whether `type name(` begins a function: its body comes before any statement ends."""
+    """Returns whether `type name(` begins a function: its body comes before any statement ends."""
     words = found.group().rstrip("( \t").split()[:-1]
     rest = code[found.end() : found.end() + _LONGEST_HEAD]
     signature = re.split(r"[;{}]", rest, maxsplit=1)[0]
@@ -112,7 +112,7 @@ def _is_head(code: str, found: re.Match[str]) -> bool:
 
 
 def _bare(language: str, text: str, definition: int) -> str:
-    """The code in an answer without fences, from its first line to the last brace."""
+    """Returns the code in an answer without fences, from its first line to the last brace."""
     start = _START.search(text, 0, definition)
     end = (
         max((brace.end() for brace in re.finditer(r"^\}", text, re.MULTILINE)), default=0)
@@ -123,7 +123,7 @@ def _bare(language: str, text: str, definition: int) -> str:
 
 
 def _goes_on(task: Task, text: str, bare: bool) -> bool:
-    """Whether text is a completion of the prompt: code from inside the function."""
+    """Returns whether text is a completion of the prompt: code from inside the function."""
     definition = _find_definition(task, text)
     if _leaves_function(task.language, text[: definition.start()] if definition else text):
         return True
@@ -150,8 +150,8 @@ def _leaves_function(language: str, code: str) -> bool:
 
 def _completed(task: Task, completion: str, close: bool = False) -> str:
     """
-    The prompt and its completion, up to the first stop token. The tests close the function in most languages; `close` does it in
-    the others where it is open.
+    Returns the prompt and its completion, up to the first stop token. The tests close the function in most languages;
+    `close` does it in the others where it is open.
     """
     if not completion.strip():
         return ""
@@ -174,7 +174,7 @@ def _closing(task: Task) -> str:
 
 
 def _whole(task: Task, code: str) -> str:
-    """Code that defines the function, made to stand for itself."""
+    """Returns code that defines the function, made to stand for itself."""
     language = task.language
     code = code.strip("\n")
     if language == "php":
@@ -231,7 +231,8 @@ def _depth_at(language: str, code: str, place: int) -> int:
 
 def program_of(task: Task, solution: str) -> tuple[str, str]:
     """
-    The solution and the tests, which close its function, and its class in Java and C#, where it does not close them itself.
+    Returns the solution and the tests, which close its function, and its class in Java and C#, where it does not close
+    them itself.
 
     Args:
         task ([`~reflection_trl.evaluation.tasks.Task`]):
@@ -250,7 +251,9 @@ def program_of(task: Task, solution: str) -> tuple[str, str]:
 
 
 def _is_closed(language: str, solution: str) -> bool:
-    """Whether a solution ends its function, as ours do; those that others have made may leave it to the tests."""
+    """
+    Returns whether a solution ends its function, as ours do; those that others have made may leave it to the tests.
+    """
     if re.search(r"^\}\s*\Z", solution, re.MULTILINE):
         return True  # whatever else may be open, as the official evaluation has it
     if language == "bash":

@@ -50,13 +50,14 @@ def check_style(style: str) -> None:
 
 
 def needs_chat_template(style: str) -> bool:
-    """Whether prompts of a style are conversations."""
+    """Returns whether prompts of a style are conversations."""
     return style in ("request", "evalplus")
 
 
 def make_published_prompt(request: str, opening: str, stop: tuple[str, ...]) -> Prompt:
     """
-    A prompt of the style `"published"`: block tokens around a request, and the beginning of the answer's code block.
+    Returns a prompt of the style `"published"`: block tokens around a request, and the beginning of the answer's code
+    block.
 
     Args:
         request (`str`):

@@ -101,7 +101,7 @@ class EvaluationRun:
     problems: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def score(self, benchmark: str) -> Score | None:
-        """The score of one benchmark, or `None` where it was not run."""
+        """Returns the score of one benchmark, or `None` where it was not run."""
         return next((score for score in self.scores if score.benchmark == benchmark), None)
 
     def trial_sentence(self, name: str | None = None) -> str:

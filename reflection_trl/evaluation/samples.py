@@ -26,7 +26,7 @@ def read_samples(file: str | os.PathLike[str], tasks: Sequence[Task], known: Ite
             Further tasks of the benchmark, whose answers are passed over.
 
     Returns:
-        `list[Sample]`: in the order of the tasks.
+        `list[Sample]`: In the order of the tasks.
 
     Raises:
         ValueError: If the file cannot be read or does not hold just that; the sentence names the place.
@@ -67,7 +67,7 @@ def read_samples(file: str | os.PathLike[str], tasks: Sequence[Task], known: Ite
 
 def benchmark_of(file: str | os.PathLike[str]) -> str | None:
     """
-    The benchmark that a file's first answer is to, by the name of its task; `None` where that does not tell.
+    Returns the benchmark that a file's first answer is to, by the name of its task; `None` where that does not tell.
 
     Args:
         file (`str` or `Path`):
@@ -98,7 +98,7 @@ def write_samples(file: str | os.PathLike[str], samples: Iterable[Sample]) -> No
 
 
 def _records(file: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The records of a file with the numbers of their lines, from 1."""
+    """Yields the records of a file with the numbers of their lines, from 1."""
     empty = True
     try:
         with open(file, "rb") as lines:

@@ -75,7 +75,7 @@ class Comparison:
 
 def pass_at_k(answers: int, right: int, k: int) -> float:
     """
-    The unbiased estimate of how likely one of `k` answers is right.
+    Returns the unbiased estimate of how likely one of `k` answers is right.
 
     Args:
         answers (`int`):
@@ -109,7 +109,7 @@ def wilson_interval(share: float, tasks: int) -> tuple[float, float]:
 
 def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
     """
-    The 95 % interval of the mean of `values`, one a task, from means over tasks drawn with replacement.
+    Returns the 95 % interval of the mean of `values`, one a task, from means over tasks drawn with replacement.
 
     Args:
         values (`Sequence[float]`):
@@ -289,7 +289,7 @@ def majority(score: Score) -> Rate | None:
 
 def task_differences(first: Score, second: Score) -> list[float]:
     """
-    The share of right answers of one run less that of the other, for each task that both have answers to.
+    Returns the share of right answers of one run less that of the other, for each task that both have answers to.
 
     Args:
         first ([`Score`]):
@@ -411,12 +411,12 @@ def failure_kinds(score: Score) -> dict[str, int]:
 
 
 def _agree(low: float, high: float, p_value: float) -> bool:
-    """Whether an interval has a width and leaves out 0 exactly where the test rejects."""
+    """Returns whether an interval has a width and leaves out 0 exactly where the test rejects."""
     return high > low and (low > 0 or high < 0) == (p_value < _LEVEL)
 
 
 def _clopper_pearson(successes: int, trials: int) -> tuple[float, float]:
-    """The exact 95 % interval of a share, by bisection of the binomial distribution's tails."""
+    """Returns the exact 95 % interval of a share, by bisection of the binomial distribution's tails."""
     counts = np.arange(trials + 1)
     log_ways = np.array([lgamma(trials + 1) - lgamma(k + 1) - lgamma(trials - k + 1) for k in counts])
 

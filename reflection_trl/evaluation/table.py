@@ -41,7 +41,7 @@ def results_table(run: EvaluationRun) -> str:
 
 def suspicion(score: Score) -> str:
     """
-    A sentence on answers that touch what honest ones do not; empty where there are none.
+    Returns a sentence on answers that touch what honest ones do not; empty where there are none.
 
     Args:
         score ([`~reflection_trl.evaluation.results.Score`]):

@@ -44,7 +44,7 @@ class Task:
 
     @property
     def has_final_answer(self) -> bool:
-        """Whether an answer is judged by the final answer that it states, and not run."""
+        """Returns whether an answer is judged by the final answer that it states, and not run."""
         return self.problem is not None and self.problem.answer is not None
 
 

@@ -81,7 +81,7 @@ class Bash(CommandLanguage):
 
 
 def _sets(name: str, tests: str) -> bool:
-    """Whether the tests set a variable of this name."""
+    """Returns whether the tests set a variable of this name."""
     return bool(
         re.search(
             rf"(?<![$\w]){name}(?:\[[^]]*\])?[-+*/%]?=|\b(?:for|select)\s+{name}\b|\(\([^)]*(?<!\$)\b{name}\b"

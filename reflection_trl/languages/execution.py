@@ -12,10 +12,14 @@ class Run:
     One run of one program.
 
     Args:
-        feedback ([`~reflection_trl.feedback.Feedback`]): how it ended.
-        stdout (`str`): what it printed.
-        seconds (`float`): wall clock.
-        suspicious (`tuple[str]`): what the program touches that honest ones do not ([`Language.suspicious`]).
+        feedback ([`~reflection_trl.feedback.Feedback`]):
+            How it ended.
+        stdout (`str`):
+            What it printed.
+        seconds (`float`):
+            Wall clock.
+        suspicious (`tuple[str]`):
+            What the program touches that honest ones do not ([`Language.suspicious`]).
     """
 
     feedback: Feedback
@@ -39,5 +43,5 @@ class Execute(Protocol):
 async def run_nothing(
     language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""
 ) -> Run:
-    """An [`Execute`] for problems whose answers are not run, so that no sandbox is opened for them."""
+    """Returns an [`Execute`] for problems whose answers are not run, so that no sandbox is opened for them."""
     raise AssertionError(f"a program in {language} was to be run where none is expected")

@@ -24,7 +24,8 @@ class Executor:
             What each program may use; the language's own by default.
 
     Attributes:
-        runs (`int`): programs that have been run.
+        runs (`int`):
+            Programs that have been run.
 
     Raises:
         [`~reflection_trl.sandbox.SandboxUnavailableError`]: When entered on a machine where no isolation holds.

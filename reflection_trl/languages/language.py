@@ -13,10 +13,14 @@ class Language(ABC):
     How programs of one language are run, and how their failures are read.
 
     Attributes:
-        name (`str`): as problems and command lines name it, e.g. `"python"`, `"cpp"`, `"javascript"`.
-        title (`str`): as prose names it, e.g. `"C++"`.
-        fences (`tuple[str]`): info strings of Markdown fences that hold it; the first is the one that prompts ask for.
-        suspects (`tuple[tuple[str, str]]`): what honest answers do not touch: words for it, and the expression that finds it.
+        name (`str`):
+            As problems and command lines name it, e.g. `"python"`, `"cpp"`, `"javascript"`.
+        title (`str`):
+            As prose names it, e.g. `"C++"`.
+        fences (`tuple[str]`):
+            Info strings of Markdown fences that hold it; the first is the one that prompts ask for.
+        suspects (`tuple[tuple[str, str]]`):
+            What honest answers do not touch: words for it, and the expression that finds it.
     """
 
     name: ClassVar[str]
@@ -33,7 +37,8 @@ class Language(ABC):
         What an answer touches that honest answers do not, such as "ends processes". A reason to look at it, and no verdict.
 
         Args:
-            source (`str`): the answer.
+            source (`str`):
+                The answer.
         """
         return by_patterns(source, self.suspects)
 
@@ -53,14 +58,19 @@ class Language(ABC):
         limits: Limits | None = None,
     ) -> Program:
         """
-        The program as the sandbox takes it.
+        Returns the program as the sandbox takes it.
 
         Args:
-            source (`str`): the program. Hostile.
-            tests (`str`, *optional*): code placed behind it, whose end is reached only when it is right.
-            entry_point (`str`, *optional*): name of the function under test.
-            stdin (`str`, *optional*): standard input.
-            limits ([`~reflection_trl.sandbox.Limits`], *optional*): defaults to what the language's compiler needs.
+            source (`str`):
+                The program. Hostile.
+            tests (`str`, *optional*):
+                Code placed behind it, whose end is reached only when it is right.
+            entry_point (`str`, *optional*):
+                Name of the function under test.
+            stdin (`str`, *optional*):
+                Standard input.
+            limits ([`~reflection_trl.sandbox.Limits`], *optional*):
+                Defaults to what the language's compiler needs.
         """
 
     @abstractmethod
@@ -69,8 +79,10 @@ class Language(ABC):
         Reads a verdict on [`Language.program`].
 
         Args:
-            verdict ([`~reflection_trl.sandbox.Verdict`]): any but `Status.INFRASTRUCTURE`, which is no judgment: callers
-                deal with it before.
-            source (`str`): the program.
-            tests (`str`, *optional*): the tests behind it.
+            verdict ([`~reflection_trl.sandbox.Verdict`]):
+                Any but `Status.INFRASTRUCTURE`, which is no judgment: callers deal with it before.
+            source (`str`):
+                The program.
+            tests (`str`, *optional*):
+                The tests behind it.
         """

@@ -87,7 +87,7 @@ class Python(Language):
 
 
 def kind_of(error_type: str) -> FeedbackKind:
-    """The kind of an exception class, such as `"ZeroDivisionError"` or `"decimal.InvalidOperation"`."""
+    """Returns the kind of an exception class, such as `"ZeroDivisionError"` or `"decimal.InvalidOperation"`."""
     return _KIND_OF.get(error_type.rpartition(".")[2], FeedbackKind.RUNTIME)
 
 
@@ -118,7 +118,7 @@ def _clean(text: str | None) -> str | None:
 
 
 def _failure(error: ErrorInfo) -> str:
-    """The traceback, and the values that an assert has compared."""
+    """Returns the traceback, and the values that an assert has compared."""
     text = normalized(error.text or f"{error.type}: {error.message}").rstrip("\n")
     for inside, name in _FILES.items():
         text = text.replace(f'File "{inside}"', f'File "{name}.py"')

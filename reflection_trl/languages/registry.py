@@ -22,10 +22,11 @@ _ALIASES = {fence: language.name for language in LANGUAGES.values() for fence in
 
 def get_language(name: str) -> Language:
     """
-    The language of a name, an alias or a file extension, such as `"c++"`, `"js"` or `"sh"`.
+    Returns the language of a name, an alias or a file extension, such as `"c++"`, `"js"` or `"sh"`.
 
     Args:
-        name (`str`): in any case.
+        name (`str`):
+            In any case.
 
     Raises:
         ValueError: If there is no such language; the sentence names those there are.

@@ -41,12 +41,14 @@ _UNPRINTABLE = re.compile(
 
 def normalized(text: str) -> str:
     """
-    Text without what differs from run to run: directories, addresses, the time of the run, process numbers, colors.
+    Returns text without what differs from run to run: directories, addresses, the time of the run, process numbers,
+    colors.
 
     What a program works on must stay: a path of another directory, a hexadecimal number and a date of another day do.
 
     Args:
-        text (`str`): what an interpreter or a compiler printed.
+        text (`str`):
+            What an interpreter or a compiler printed.
     """
     for pattern, replacement in _NOISE:
         text = pattern.sub(replacement, text)
@@ -58,22 +60,26 @@ def normalized(text: str) -> str:
 
 def printable(text: str) -> str:
     """
-    Text without control characters, marks of direction and lone surrogates, which read `\\xNN` and `\\uNNNN`.
+    Returns text without control characters, marks of direction and lone surrogates, which read `\\xNN` and `\\uNNNN`.
 
     Args:
-        text (`str`): any text.
+        text (`str`):
+            Any text.
     """
     return _UNPRINTABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def shortened(text: str, limit: int = MAX_TEXT, longest_line: int = _LONGEST_LINE) -> str:
     """
-    Text of at most `limit` characters, cut in the middle, with a note of how much is missing.
+    Returns text of at most `limit` characters, cut in the middle, with a note of how much is missing.
 
     Args:
-        text (`str`): any text, megabytes of it too.
-        limit (`int`, *optional*, defaults to 2000): characters.
-        longest_line (`int`, *optional*, defaults to 400): characters of a line.
+        text (`str`):
+            Any text, megabytes of it too.
+        limit (`int`, *optional*, defaults to 2000):
+            Characters.
+        longest_line (`int`, *optional*, defaults to 400):
+            Characters of a line.
     """
     if len(text) > 4 * limit:  # what is thrown away needs no work
         dropped = len(text) - 2 * limit
@@ -94,8 +100,10 @@ def with_output(stdout: str, failure: str) -> str:
     What a program printed, and below it how it failed.
 
     Args:
-        stdout (`str`): standard output.
-        failure (`str`): the failure; empty where there is none.
+        stdout (`str`):
+            Standard output.
+        failure (`str`):
+            The failure; empty where there is none.
     """
     limit = MAX_TEXT // 4 if failure else MAX_TEXT
     printed = shortened(normalized(shortened(stdout, 4 * limit)).strip("\n"), limit)
@@ -103,7 +111,9 @@ def with_output(stdout: str, failure: str) -> str:
 
 
 def _collapsed(text: str) -> str:
-    """A line that is repeated over and over, as a traceback of a recursion does, is shown three times and counted."""
+    """
+    Shortens lines that repeat, as in a traceback of a recursion, to three copies and a count.
+    """
     lines: list[str] = []
     for line, same in itertools.groupby(text.split("\n")):
         times = len(list(same))

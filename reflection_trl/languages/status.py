@@ -14,13 +14,14 @@ _KINDS = {
 
 def feedback_of_status(verdict: Verdict) -> Feedback | None:
     """
-    The feedback where the verdict needs no look at what was printed.
+    Returns the feedback where the verdict needs no look at what was printed.
 
     Args:
-        verdict ([`~reflection_trl.sandbox.Verdict`]): the verdict.
+        verdict ([`~reflection_trl.sandbox.Verdict`]):
+            The verdict.
 
     Returns:
-        [`~reflection_trl.feedback.Feedback`], *optional*: for a pass, and for a limit that was reached; else `None`.
+        [`~reflection_trl.feedback.Feedback`], *optional*: For a pass, and for a limit that was reached; else `None`.
     """
     if verdict.status is Status.OK:
         return Feedback(FeedbackKind.NONE, with_output(verdict.stdout, ""))

@@ -42,8 +42,10 @@ def by_patterns(source: str, suspects: Iterable[tuple[str, str]]) -> tuple[str, 
     What a source touches, by regular expressions.
 
     Args:
-        source (`str`): the answer.
-        suspects (`Iterable[tuple[str, str]]`): words for it, and the expression that finds it.
+        source (`str`):
+            The answer.
+        suspects (`Iterable[tuple[str, str]]`):
+            Words for it, and the expression that finds it.
     """
     return tuple(dict.fromkeys(words for words, pattern in suspects if re.search(pattern, source)))
 
@@ -53,7 +55,8 @@ def of_python(source: str) -> tuple[str, ...]:
     What Python code touches that honest answers do not.
 
     Args:
-        source (`str`): the answer.
+        source (`str`):
+            The answer.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -68,7 +71,7 @@ def of_python(source: str) -> tuple[str, ...]:
 
 
 def _defined(statement: ast.stmt) -> list[str]:
-    """Names that a statement defines without importing them."""
+    """Returns names that a statement defines without importing them."""
     if isinstance(statement, ast.FunctionDef | ast.ClassDef):
         return [statement.name]
     targets = statement.targets if isinstance(statement, ast.Assign) else []
@@ -105,7 +108,7 @@ def _of_node(node: ast.AST) -> Iterator[str]:
 
 
 def _is_foreign(target: ast.expr) -> bool:
-    """Whether an assignment is to an attribute or an item of a module that tests rely on."""
+    """Returns whether an assignment is to an attribute or an item of a module that tests rely on."""
     return isinstance(target, ast.Attribute | ast.Subscript) and ast.unparse(target.value) in _TEST_MODULES
 
 

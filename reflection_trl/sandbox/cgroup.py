@@ -20,7 +20,8 @@ class Cgroup:
     processes each of them has.
 
     Args:
-        directories (`list[Path]`): one directory in version 2, one for each controller in version 1.
+        directories (`list[Path]`):
+            One directory in version 2, one for each controller in version 1.
     """
 
     def __init__(self, directories: list[Path]):
@@ -48,9 +49,12 @@ class Cgroup:
         Sets the limits.
 
         Args:
-            memory (`int`): bytes.
-            processes (`int`): how many.
-            share (`int`, *optional*, defaults to 1): of busy processors, as many times that of another group.
+            memory (`int`):
+                Bytes.
+            processes (`int`):
+                How many.
+            share (`int`, *optional*, defaults to 1):
+                Of busy processors, as many times that of another group.
         """
         for directory in self.directories:
             for name, one in (("cpu.shares", 1024), ("cpu.weight", 100)):

@@ -25,10 +25,14 @@ class Interpreter:
     A Python interpreter.
 
     Args:
-        path (`str`): its executable.
-        prefixes (`tuple[str, ...]`): the directories that it needs beside the system's.
-        shared (`bool`): whether it needs a shared library of its prefix.
-        relocatable (`bool`): whether it also runs when its one prefix is mounted elsewhere.
+        path (`str`):
+            Its executable.
+        prefixes (`tuple[str, ...]`):
+            The directories that it needs beside the system's.
+        shared (`bool`):
+            Whether it needs a shared library of its prefix.
+        relocatable (`bool`):
+            Whether it also runs when its one prefix is mounted elsewhere.
     """
 
     path: str
@@ -38,7 +42,7 @@ class Interpreter:
 
 
 def find_interpreter(python: str | None) -> Interpreter:
-    """The interpreter `python`, or the one that we run on, without its virtual environment."""
+    """Returns the interpreter `python`, or the one that we run on, without its virtual environment."""
     path = os.path.realpath(sys._base_executable) if python is None else os.path.abspath(python)  # type: ignore[attr-defined]
     try:
         answer = subprocess.run([path, "-I", "-c", _ASK], capture_output=True, text=True, timeout=60, check=True)

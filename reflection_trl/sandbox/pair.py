@@ -33,17 +33,22 @@ def run_pair(
     Runs two jobs side by side, connected by two pipes.
 
     Args:
-        worker (`Worker`): runs the program that judges.
-        partner (`Worker`): runs its partner. Stopped where the partner does not end by itself.
-        job, partner_job (`dict`): the jobs.
-        pool (`ThreadPoolExecutor`): runs the partner's thread.
-        judge (`Callable`): makes a verdict of the outcome of the job that judges.
+        worker (`Worker`):
+            Runs the program that judges.
+        partner (`Worker`):
+            Runs its partner. Stopped where the partner does not end by itself.
+        job, partner_job (`dict`):
+            The jobs.
+        pool (`ThreadPoolExecutor`):
+            Runs the partner's thread.
+        judge (`Callable`):
+            Makes a verdict of the outcome of the job that judges.
 
     Returns:
-        `tuple`: the verdict, and the outcome of the partner's job, or `None` where it had to be stopped.
+        `tuple`: The verdict, and the outcome of the partner's job, or `None` where it had to be stopped.
 
     Raises:
-        `WorkerError`: when the sandbox, and not a job, failed.
+        `WorkerError`: When the sandbox, and not a job, failed.
     """
     to_partner, from_partner = os.pipe(), os.pipe()
     ended_at = time.monotonic() + job["limits"]["timeout"] * BACKSTOP
@@ -85,9 +90,12 @@ def combine(program: CommandProgram, verdict: Verdict, partner: Verdict | None) 
     where the partner could not be compiled.
 
     Args:
-        program ([`CommandProgram`]): the program that judges.
-        verdict ([`Verdict`]): its verdict.
-        partner ([`Verdict`], *optional*): its partner's; `None` where the partner had to be stopped.
+        program ([`CommandProgram`]):
+            The program that judges.
+        verdict ([`Verdict`]):
+            Its verdict.
+        partner ([`Verdict`], *optional*):
+            Its partner's; `None` where the partner had to be stopped.
     """
     if partner is not None:
         partner = dataclasses.replace(partner, duration=max(partner.duration, verdict.duration))

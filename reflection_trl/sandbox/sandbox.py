@@ -59,7 +59,7 @@ class Sandbox:
             Run programs with **no isolation at all**. Refused for root.
 
     Raises:
-        [`SandboxUnavailableError`]: when entered on a machine where no mechanism holds. The message says how to fix it.
+        [`SandboxUnavailableError`]: When entered on a machine where no mechanism holds. The message says how to fix it.
 
     Example:
 
@@ -163,10 +163,11 @@ class Sandbox:
         Runs one program.
 
         Args:
-            program ([`PythonProgram`] or [`CommandProgram`]): the program.
+            program ([`PythonProgram`] or [`CommandProgram`]):
+                The program.
 
         Returns:
-            [`Verdict`]: how it ended. A failure of the sandbox itself is tried again, and when it stays the status is
+            [`Verdict`]: How it ended. A failure of the sandbox itself is tried again, and when it stays the status is
             `Status.INFRASTRUCTURE`, never a failure of the program.
         """
         self._require_open()
@@ -219,7 +220,10 @@ class Sandbox:
 
     @contextlib.contextmanager
     def _worker(self, idle: queue.LifoQueue[Worker | None], limits: Limits, alone: bool = False) -> Iterator[Worker]:
-        """A started process: one from `idle`, which goes back there, or, if it must be `alone`, one for this job only."""
+        """
+        Yields a started process: one from `idle`, which goes back there, or, if it must be `alone`, one for this job
+        only.
+        """
         single = alone or not self._mechanism.fork_server
         zygote = idle.get()
         worker = None if single else zygote
@@ -255,7 +259,7 @@ class Sandbox:
 
 
 def _job(program: Program, patience: float) -> tuple[dict[str, Any], str, str | None]:
-    """The program as the guest takes it, its checks, and the mark that it must print."""
+    """Returns the program as the guest takes it, its checks, and the mark that it must print."""
     mark = None
     files = {
         name: content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
@@ -344,7 +348,7 @@ def _text(data: str) -> str:
 
 
 def _error(record: Any) -> ErrorInfo | None:
-    """The error, checked field by field: it comes from inside."""
+    """Returns the error, checked field by field: it comes from inside."""
     if not isinstance(record, dict):
         return None
     values: dict[str, Any] = {}

@@ -111,7 +111,7 @@ def build_filter() -> bytes:
     any namespace).
 
     Returns:
-        `bytes`: the program, as `prctl` and `bwrap --seccomp` take it.
+        `bytes`: The program, as `prctl` and `bwrap --seccomp` take it.
     """
     try:
         import pyseccomp

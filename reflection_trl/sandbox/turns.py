@@ -54,16 +54,20 @@ class Turns:
 
 def is_doubtful(outcome: dict[str, Any], limit: float, patience: float, waits: bool) -> bool:
     """
-    Whether a job's neighbors, and not the job, may be why it took too long. It is then run again, alone.
+    Returns whether a job's neighbors, and not the job, may be why it took too long. It is then run again, alone.
 
     A timeout is beyond doubt where the job's own time on a processor accounts for it, several times over, or where it has only
     slept.
 
     Args:
-        outcome (`dict`): what `guest.job.watch` reported.
-        limit (`float`): seconds that the job might use.
-        patience (`float`): times that limit that it might use a processor.
-        waits (`bool`): whether another job ran beside it, which it may have waited for.
+        outcome (`dict`):
+            What `guest.job.watch` reported.
+        limit (`float`):
+            Seconds that the job might use.
+        patience (`float`):
+            Times that limit that it might use a processor.
+        waits (`bool`):
+            Whether another job ran beside it, which it may have waited for.
     """
     if patience == 1.0:
         return False

@@ -84,7 +84,8 @@ class PythonProgram:
             checks, a pass says no more than that the program reached its own end and exited with 0, by its own account.
         entry_point (`str`, *optional*):
             Name of the function under test. Needed only where it is the name of a built-in (`def sum(a, b)`) or of a
-            common module (`def bisect(a, x)`): the checks take no other such name from the program.
+        common module (`def bisect(a, x)`):
+            The checks take no other such name from the program.
         stdin (`str` or `bytes`, *optional*, defaults to `""`):
             Standard input of the program.
         files (`Mapping[str, str | bytes]`, *optional*):
@@ -110,9 +111,12 @@ class Partner:
     descriptor 4. What the partner prints is part of the verdict's output, and it gets the standard input.
 
     Args:
-        argv (`Sequence[str]`): the command that runs it.
-        compile (`Sequence[str]`, *optional*): the command that comes before it.
-        files (`Mapping[str, str | bytes]`, *optional*): its files, by relative path.
+        argv (`Sequence[str]`):
+            The command that runs it.
+        compile (`Sequence[str]`, *optional*):
+            The command that comes before it.
+        files (`Mapping[str, str | bytes]`, *optional*):
+            Its files, by relative path.
     """
 
     argv: Sequence[str]
@@ -170,18 +174,30 @@ class ErrorInfo:
     A Python exception as plain data. Lines and columns count from 1; what is not known is `None`.
 
     Args:
-        type (`str`): name of the exception's class.
-        message (`str`): its text, cut when it is very long.
-        file (`str`, *optional*): `"main.py"` (the program) or `"checks.py"`.
-        line (`int`, *optional*): line of the last frame in that file.
-        column (`int`, *optional*): first column of the failing expression.
-        end_line (`int`, *optional*): last line of it.
-        end_column (`int`, *optional*): first column behind it.
-        source_line (`str`, *optional*): that line of the source.
-        assertion (`str`, *optional*): source of the assert that failed.
-        actual (`str`, *optional*): `repr` of the value that it compared, shortened.
-        expected (`str`, *optional*): what it compared that with.
-        text (`str`): the traceback as the interpreter prints it.
+        type (`str`):
+            Name of the exception's class.
+        message (`str`):
+            Its text, cut when it is very long.
+        file (`str`, *optional*):
+            `"main.py"` (the program) or `"checks.py"`.
+        line (`int`, *optional*):
+            Line of the last frame in that file.
+        column (`int`, *optional*):
+            First column of the failing expression.
+        end_line (`int`, *optional*):
+            Last line of it.
+        end_column (`int`, *optional*):
+            First column behind it.
+        source_line (`str`, *optional*):
+            That line of the source.
+        assertion (`str`, *optional*):
+            Source of the assert that failed.
+        actual (`str`, *optional*):
+            `repr` of the value that it compared, shortened.
+        expected (`str`, *optional*):
+            What it compared that with.
+        text (`str`):
+            The traceback as the interpreter prints it.
     """
 
     type: str
@@ -204,18 +220,29 @@ class Verdict:
     The outcome of a job.
 
     Args:
-        status ([`Status`]): how it ended.
-        stdout (`str`): standard output, capped; bytes that are not UTF-8 read `\\xNN`.
-        stderr (`str`): standard error, likewise. For a Python program it ends with the traceback.
-        exit_code (`int`, *optional*): of the last step, when it exited.
-        signal (`int`, *optional*): that killed the last step.
-        duration (`float`): seconds of wall clock.
-        error ([`ErrorInfo`], *optional*): the Python exception that ended the program or the checks.
-        step (`str`): `"run"`, or `"compile"` when that step was the last.
-        completed (`bool`): whether the end of the checks was reached. A program without checks that leaves through
+        status ([`Status`]):
+            How it ended.
+        stdout (`str`):
+            Standard output, capped; bytes that are not UTF-8 read `\\xNN`.
+        stderr (`str`):
+            Standard error, likewise. For a Python program it ends with the traceback.
+        exit_code (`int`, *optional*):
+            Of the last step, when it exited.
+        signal (`int`, *optional*):
+            That killed the last step.
+        duration (`float`):
+            Seconds of wall clock.
+        error ([`ErrorInfo`], *optional*):
+            The Python exception that ended the program or the checks.
+        step (`str`):
+            `"run"`, or `"compile"` when that step was the last.
+        completed (`bool`):
+            Whether the end of the checks was reached. A program without checks that leaves through
             `sys.exit(0)` has exit code 0 and is not completed: callers that judge by the output alone may accept it.
-        left (`bool`): whether a Python program has left through `sys.exit` or its like, by its own account.
-        reason (`str`): one sentence on what went wrong, where no other field says it.
+        left (`bool`):
+            Whether a Python program has left through `sys.exit` or its like, by its own account.
+        reason (`str`):
+            One sentence on what went wrong, where no other field says it.
     """
 
     status: Status
@@ -232,5 +259,5 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether the program exited with 0 and every check held."""
+        """Returns whether the program exited with 0 and every check held."""
         return self.status is Status.OK

@@ -68,11 +68,15 @@ class Worker:
     One sandboxed process: a zygote that takes one job after another, or (`single`) a process for one job.
 
     Args:
-        mechanism ([`Mechanism`]): how the process gets into isolation.
-        filter (`bytes`): the seccomp program.
-        spawner (`ThreadPoolExecutor`): the thread that starts processes. The kernel kills a sandbox when the thread that
-            started it ends, so that thread must live as long as the sandbox.
-        single (`bool`, *optional*, defaults to `False`): whether it is for one job.
+        mechanism ([`Mechanism`]):
+            How the process gets into isolation.
+        filter (`bytes`):
+            The seccomp program.
+        spawner (`ThreadPoolExecutor`):
+            The thread that starts processes. The kernel kills a sandbox when the thread that started it ends, so that
+            thread must live as long as the sandbox.
+        single (`bool`, *optional*, defaults to `False`):
+            Whether it is for one job.
     """
 
     def __init__(self, mechanism: Mechanism, filter: bytes, spawner: ThreadPoolExecutor, single: bool = False):
@@ -151,12 +155,15 @@ class Worker:
         Runs one job and returns what `job.watch` reported.
 
         Args:
-            job (`dict`): the job, as `sandbox._job` makes it.
-            checks (`str`): source of the checks of a Python program.
-            channel (`Sequence[int]`, *optional*): descriptors of the pipes from and to the partner. They are closed here.
+            job (`dict`):
+                The job, as `sandbox._job` makes it.
+            checks (`str`):
+                Source of the checks of a Python program.
+            channel (`Sequence[int]`, *optional*):
+                Descriptors of the pipes from and to the partner. They are closed here.
 
         Raises:
-            `WorkerError`: when the sandbox, and not the job, failed.
+            `WorkerError`: When the sandbox, and not the job, failed.
         """
         limits = job["limits"]
         kills = 0
@@ -243,7 +250,7 @@ class Worker:
         return b"".join(parts)
 
     def _failure(self, what: str) -> WorkerError:
-        """An error that ends with what the process said last."""
+        """Returns an error that ends with what the process said last."""
         self.log.seek(0)
         said = self.log.read(2000).decode("utf-8", "replace").strip()
         return WorkerError(f"{what}: {said}" if said else what)

@@ -24,10 +24,13 @@ def useful_flop(lengths: Sequence[int], predictions: int, config: PreTrainedConf
     Returns the arithmetic that a step needs when nothing is padded, hidden or recomputed.
 
     Args:
-        lengths (`list[int]`): tokens of each sequence that is attended to by itself.
-        predictions (`int`): positions at which logits are needed.
+        lengths (`list[int]`):
+            Tokens of each sequence that is attended to by itself.
+        predictions (`int`):
+            Positions at which logits are needed.
         config: the model's.
-        products (`int`): operations for each weight and token: 6 forward and backward, 4 where the weights themselves need no
+        products (`int`):
+            Operations for each weight and token: 6 forward and backward, 4 where the weights themselves need no
             gradient (LoRA), 2 forward alone.
     """
     head_dim = config.hidden_size // config.num_attention_heads

@@ -22,12 +22,18 @@ class GpuTime:
     Milliseconds of a step, the mean of those that were traced.
 
     Attributes:
-        step (`float`): from its first kernel to the next step's.
-        compute (`float`): in which the GPU computes or copies, whatever else it does.
-        communication (`float`): in which it exchanges data with other GPUs, most of it beside computing.
-        exposed (`float`): that part in which it does nothing else.
-        idle (`float`): in which it does nothing.
-        kinds (`dict[str, float]`): sums of the computing kernels, by what they are.
+        step (`float`):
+            From its first kernel to the next step's.
+        compute (`float`):
+            In which the GPU computes or copies, whatever else it does.
+        communication (`float`):
+            In which it exchanges data with other GPUs, most of it beside computing.
+        exposed (`float`):
+            That part in which it does nothing else.
+        idle (`float`):
+            In which it does nothing.
+        kinds (`dict[str, float]`):
+            Sums of the computing kernels, by what they are.
     """
 
     step: float
@@ -57,8 +63,10 @@ def account(events: Sequence[dict[str, Any]], steps: int) -> GpuTime:
     Sums up the events of one GPU.
 
     Args:
-        events (`Sequence[dict[str, Any]]`): `traceEvents` of a trace in Chrome's format; times in microseconds.
-        steps (`int`): how many steps were traced.
+        events (`Sequence[dict[str, Any]]`):
+            `traceEvents` of a trace in Chrome's format; times in microseconds.
+        steps (`int`):
+            How many steps were traced.
 
     Raises:
         ValueError: If no GPU did anything.
@@ -93,7 +101,7 @@ def read_trace(file: Path, steps: int) -> GpuTime:
 
 
 def time_table(times: dict[str, list[GpuTime]]) -> str:
-    """A Markdown table of what `account` found: a row for each GPU of each arm."""
+    """Returns a Markdown table of what `account` found: a row for each GPU of each arm."""
     lines = [
         f"| arm | GPU | step | compute | communication | exposed | idle | {' | '.join([*KINDS, OTHER])} |",
         "|" + "---|" * (7 + len(KINDS) + 1),

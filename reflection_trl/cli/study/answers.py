@@ -56,8 +56,9 @@ def generation_of(study: StudyArguments, run: Run) -> GenerationArguments:
 
 async def generate_answers(study: StudyArguments, stage: str, runs: list[Run]) -> int:
     """
-    The answers of those models that have been trained and that nobody else is asking, one after the other. vLLM's engine continues from
-    one to the next, as long as they have the same shape: to start one takes longer than it then answers. Returns how many.
+    Returns the answers of those models that have been trained and that nobody else is asking, one after the other.
+    vLLM's engine continues from one to the next, as long as they have the same shape: to start one takes longer than
+    it then answers. Returns how many.
     """
     from ...evaluation.run import draw_model_answers
     from ...generation import open_generator

@@ -75,7 +75,7 @@ def parse(argv: list[str]) -> StudyArguments:
 
 
 def read_arms(arms: Any) -> list[Arm]:
-    """The arms of a YAML file: `{name: {config: FILE, data: rows, train: {FIELD: VALUE}}}`."""
+    """Returns the arms of a YAML file: `{name: {config: FILE, data: rows, train: {FIELD: VALUE}}}`."""
     if not isinstance(arms, dict):
         raise ValueError("`arms` are set in the YAML file: a name, and under it `config`, `data` and `train`.")
     found = []

@@ -29,11 +29,13 @@ def write_report(study: StudyArguments, searched: Sequence[Run], runs: Sequence[
 
     Args:
         study: arguments of `reflection-trl study`.
-        searched (`Sequence[Run]`): runs of the search for learning rates.
-        runs (`Sequence[Run]`): the base model, and each arm with each seed. Those that have not been judged are left out.
+        searched (`Sequence[Run]`):
+            Runs of the search for learning rates.
+        runs (`Sequence[Run]`):
+            The base model, and each arm with each seed. Those that have not been judged are left out.
 
     Returns:
-        `str`: the text of `study.md`.
+        `str`: The text of `study.md`.
     """
     arms = [BASE, *(arm.name for arm in study.checked_arms)]
     parts = [f"# {study.model_name_or_path}: {' - '.join(arms)}"]
@@ -70,13 +72,13 @@ def results_of(arm: str, runs: Sequence[Run], plan: str) -> list[EvaluationRun]:
 
 
 def extended(scores: Sequence[Score]) -> list[Score]:
-    """The scores that count: where there are extended tests, those."""
+    """Returns the scores that count: where there are extended tests, those."""
     names = {score.benchmark for score in scores}
     return [score for score in scores if f"{score.benchmark}+" not in names]
 
 
 def score_of(found: EvaluationRun, benchmark: str) -> Score:
-    """The score of a benchmark that others were judged on."""
+    """Returns the score of a benchmark that others were judged on."""
     score = found.score(benchmark)
     if score is None:
         reason = found.skipped.get(benchmark, "It is not in its results.json.")
@@ -107,13 +109,13 @@ def means(found: Sequence[EvaluationRun]) -> list[float]:
 
 
 def over_seeds(values: Sequence[float]) -> str:
-    """Mean and standard deviation over seeds, in per cent."""
+    """Returns mean and standard deviation over seeds, in per cent."""
     spread = f" ± {100 * stdev(values):.1f}" if len(values) > 1 else ""
     return f"{100 * fmean(values):.1f}{spread}"
 
 
 def comparisons(found: Sequence[EvaluationRun], reference: Sequence[EvaluationRun]) -> dict[str, Comparison]:
-    """Each benchmark, and their mean, with the answers of all seeds together."""
+    """Returns each benchmark, and their mean, with the answers of all seeds together."""
     mine, theirs = pooled(found), pooled(reference)
     by_benchmark = {score.benchmark: compare(score, other) for score, other in zip(mine, theirs, strict=True)}
     return by_benchmark | {"mean of the extended": compare_means(extended(mine), extended(theirs))}
@@ -149,7 +151,10 @@ def failures_table(by_arm: dict[str, list[EvaluationRun]]) -> str:
 
 
 def search_table(searched: Sequence[Run]) -> str:
-    """Shares of the held-out problems that are solved; of the base model, which has no learning rate, in each column."""
+    """
+    Returns shares of the held-out problems that are solved; of the base model, which has no learning rate, in each
+    column.
+    """
     rates = sorted({run.learning_rate for run in searched if run.arm is not None})
     rows = [["", *(f"{one:g}" for one in rates)]]
     base = next(run for run in searched if run.arm is None)

@@ -32,27 +32,27 @@ class Run:
 
     @property
     def is_trained(self) -> bool:
-        """Whether its weights are there."""
+        """Returns whether its weights are there."""
         return self.arm is None or ((self.folder / "run.json").exists() and bool(self.weights))
 
     @property
     def weights(self) -> list[Path]:
-        """The files that they are in."""
+        """Returns the files that they are in."""
         return [*(self.folder / "model").glob("*.safetensors")]
 
     def has_answers(self, plan: str) -> bool:
-        """Whether all answers of a plan are there."""
+        """Returns whether all answers of a plan are there."""
         return (self.folder / plan / ANSWERED).exists()
 
     def is_judged(self, plan: str) -> bool:
-        """Whether they have been judged."""
+        """Returns whether they have been judged."""
         return (self.folder / plan / "results.json").exists()
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[TextIO | None]:
         """
-        The lock by which this process may work on it; `None` where another does. A process that ends, however it does, leaves its runs to
-        others, but for a training that it has left behind, which has the lock too.
+        Yields the lock by which this process may work on it; `None` where another does. A process that ends, however
+        it does, leaves its runs to others, but for a training that it has left behind, which has the lock too.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / ".lock", "w") as lock:
@@ -73,7 +73,7 @@ def run_of(study: StudyArguments, arm: Arm, rate: float, seed: int) -> Run:
 
 
 def search_runs(study: StudyArguments) -> list[Run]:
-    """The base model, and each arm with each learning rate; with a single rate there is nothing to find."""
+    """Returns the base model, and each arm with each learning rate; with a single rate there is nothing to find."""
     if len(study.learning_rates) == 1:
         return []
     trained = [run_of(study, arm, rate, study.seeds[0]) for rate in study.learning_rates for arm in study.checked_arms]
@@ -81,7 +81,7 @@ def search_runs(study: StudyArguments) -> list[Run]:
 
 
 def final_runs(study: StudyArguments) -> list[Run]:
-    """The base model, and each arm with each seed at the rate that was found for it."""
+    """Returns the base model, and each arm with each seed at the rate that was found for it."""
     rates = best_rates(study)
     trained = [run_of(study, arm, rates[arm.name], seed) for seed in study.seeds for arm in study.checked_arms]
     return [base_run(study), *trained]
@@ -106,7 +106,10 @@ def best_rates(study: StudyArguments) -> dict[str, float]:
 
 
 def best_rate(shares: dict[float, float]) -> float:
-    """The learning rate with the largest share; of several the lowest, which changes least of what held-out problems do not show."""
+    """
+    Returns the learning rate with the largest share; of several the lowest, which changes least of what held-out
+    problems do not show.
+    """
     return max(shares, key=lambda one: (shares[one], -one))
 
 

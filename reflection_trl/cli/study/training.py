@@ -17,7 +17,7 @@ from .runs import Run
 
 
 def data_file(study: StudyArguments, arm: Arm) -> str:
-    """The rows as they are, or their requests and final answers as plain rows, made here, or the arm's own."""
+    """Returns the rows as they are, or their requests and final answers as plain rows, made here, or the arm's own."""
     if arm.data not in DATA:
         return arm.data
     if arm.data == "rows":

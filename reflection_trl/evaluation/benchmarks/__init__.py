@@ -55,7 +55,7 @@ BENCHMARKS: tuple[type[Benchmark], ...] = (
 
 def parse_benchmarks(names: Iterable[str]) -> list[str]:
     """
-    The benchmarks that names on a command line stand for.
+    Returns the benchmarks that names on a command line stand for.
 
     ```python
     >>> parse_benchmarks(["HumanEval+", "multipl-e:java,js", "problems:my/held-out.jsonl"])
@@ -81,7 +81,7 @@ def parse_benchmarks(names: Iterable[str]) -> list[str]:
 @cache
 def get_benchmark(name: str) -> Benchmark:
     """
-    The benchmark of a name.
+    Returns the benchmark of a name.
 
     Args:
         name (`str`):
@@ -100,7 +100,8 @@ def get_benchmark(name: str) -> Benchmark:
 
 def find_benchmark(name: str) -> Benchmark | None:
     """
-    The benchmark of a name, or `None` where it is none of a benchmark, such as a file or the name of a score from elsewhere.
+    Returns the benchmark of a name, or `None` where it is none of a benchmark, such as a file or the name of a score
+    from elsewhere.
 
     Args:
         name (`str`):
@@ -114,7 +115,7 @@ def find_benchmark(name: str) -> Benchmark | None:
 
 def benchmark_of_task(task_id: str) -> Benchmark | None:
     """
-    The benchmark that a task belongs to by its id alone; `None` where that does not tell.
+    Returns the benchmark that a task belongs to by its id alone; `None` where that does not tell.
 
     Args:
         task_id (`str`):
@@ -125,7 +126,7 @@ def benchmark_of_task(task_id: str) -> Benchmark | None:
 
 def load_tasks(benchmark: str, source: str | None = None) -> list[Task]:
     """
-    All tasks of a benchmark.
+    Returns all tasks of a benchmark.
 
     Args:
         benchmark (`str`):
@@ -141,7 +142,7 @@ def load_tasks(benchmark: str, source: str | None = None) -> list[Task]:
 
 def make_prompt(task: Task, style: str) -> Prompt:
     """
-    The prompt of a task, by its benchmark: see [`Benchmark.make_prompt`].
+    Returns the prompt of a task, by its benchmark: see [`Benchmark.make_prompt`].
 
     Args:
         task ([`~reflection_trl.evaluation.tasks.Task`]):
@@ -157,7 +158,7 @@ def make_prompt(task: Task, style: str) -> Prompt:
 
 def read_solution(task: Task, text: str, style: str) -> str:
     """
-    The code in an answer, by the task's benchmark: see [`Benchmark.read_solution`].
+    Returns the code in an answer, by the task's benchmark: see [`Benchmark.read_solution`].
 
     Args:
         task ([`~reflection_trl.evaluation.tasks.Task`]):

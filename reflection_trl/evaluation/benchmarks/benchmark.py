@@ -108,7 +108,8 @@ class Benchmark(ABC):
     @classmethod
     def parse(cls, argument: str) -> list[Self]:
         """
-        The benchmarks that `key:argument` on the command line stands for; none where it needs another argument.
+        Returns the benchmarks that `key:argument` on the command line stands for; none where it needs another
+        argument.
 
         Args:
             argument (`str`):
@@ -118,17 +119,17 @@ class Benchmark(ABC):
 
     @property
     def score_names(self) -> tuple[str, ...]:
-        """The names of the scores that [`judge`] returns."""
+        """Returns the names of the scores that [`judge`] returns."""
         return (self.name,)
 
     @property
     def language(self) -> str:
-        """The language of its answers, for highlighting; problems may be in several."""
+        """Returns the language of its answers, for highlighting; problems may be in several."""
         return "python"
 
     @classmethod
     def owns(cls, task_id: str) -> bool:
-        """Whether the id of a task alone says that it belongs to this benchmark."""
+        """Returns whether the id of a task alone says that it belongs to this benchmark."""
         return False
 
     # Tasks
@@ -152,7 +153,7 @@ class Benchmark(ABC):
 
     def runnable(self, tasks: Sequence[Task]) -> tuple[list[Task], str | None]:
         """
-        The tasks whose answers this machine can judge, and what it lacks for the others, in one sentence.
+        Returns the tasks whose answers this machine can judge, and what it lacks for the others, in one sentence.
 
         Args:
             tasks (`Sequence[Task]`):
@@ -164,7 +165,7 @@ class Benchmark(ABC):
 
     def runs_programs(self, tasks: Sequence[Task]) -> bool:
         """
-        Whether answers to these tasks are run, which needs isolation.
+        Returns whether answers to these tasks are run, which needs isolation.
 
         Args:
             tasks (`Sequence[Task]`):
@@ -190,7 +191,7 @@ class Benchmark(ABC):
 
     def make_prompt(self, task: Task, style: str) -> Prompt:
         """
-        The prompt of a task.
+        Returns the prompt of a task.
 
         Args:
             task ([`~reflection_trl.evaluation.tasks.Task`]):
@@ -209,12 +210,15 @@ class Benchmark(ABC):
         return self.make_styled_prompt(task, style)
 
     def make_styled_prompt(self, task: Task, style: str) -> Prompt:
-        """The prompt of a task in a style other than `"request"`: continues the benchmark's code unless a subclass says otherwise."""
+        """
+        Returns the prompt of a task in a style other than `"request"`: continues the benchmark's code unless a
+        subclass says otherwise.
+        """
         return Prompt(task.prompt, task.stop)
 
     def read_solution(self, task: Task, text: str, style: str) -> str:
         """
-        The code in an answer: read as the builder reads it, and without the examples that it runs on itself.
+        Returns the code in an answer: read as the builder reads it, and without the examples that it runs on itself.
 
         Args:
             task ([`~reflection_trl.evaluation.tasks.Task`]):
@@ -233,11 +237,11 @@ class Benchmark(ABC):
         return code
 
     def judges_output(self, task: Task) -> bool:
-        """Whether a task judges what a whole program prints, rather than what a function returns."""
+        """Returns whether a task judges what a whole program prints, rather than what a function returns."""
         return False
 
     def complete(self, task: Task, completion: str) -> str:
-        """The code to be judged, of a completion of the task's prompt that was made elsewhere."""
+        """Returns the code to be judged, of a completion of the task's prompt that was made elsewhere."""
         return task.prompt + completion
 
     # Judgments
@@ -255,7 +259,7 @@ class Benchmark(ABC):
                 What they are judged with.
 
         Returns:
-            `list[Score]`: one for each of `score_names`, with an outcome for each answer, in their order.
+            `list[Score]`: One for each of `score_names`, with an outcome for each answer, in their order.
 
         Raises:
             ValueError: If an answer belongs to none of the tasks.

@@ -56,11 +56,11 @@ class EvalPlus(Benchmark):
         ]
 
     def request(self, task: dict[str, Any]) -> str:
-        """The request for one of evalplus's tasks, as a user would put it."""
+        """Returns the request for one of evalplus's tasks, as a user would put it."""
         raise NotImplementedError
 
     def published_request(self, task: Task) -> str:
-        """The request for a task as ReflectionCoder's figures were made with it."""
+        """Returns the request for a task as ReflectionCoder's figures were made with it."""
         raise NotImplementedError
 
     def make_styled_prompt(self, task: Task, style: str) -> Prompt:
@@ -162,6 +162,6 @@ class Mbpp(EvalPlus):
 
 
 def split_statement(prompt: str) -> tuple[str, str]:
-    """The sentence of a prompt of MBPP+, and what its assert claims. Both stand in a string."""
+    """Returns the sentence of a prompt of MBPP+, and what its assert claims. Both stand in a string."""
     text, _, test = prompt.strip().removeprefix('"""').removesuffix('"""').partition("\nassert ")
     return text.strip(), test.strip()

@@ -61,7 +61,7 @@ class HumanEvalFix(Benchmark):
         }
 
     def make_styled_prompt(self, task: Task, style: str) -> Prompt:
-        """The request in comments' place and the head of the function, for the model to continue."""
+        """Returns the request in comments' place and the head of the function, for the model to continue."""
         return Prompt(f"{task.request}\n\n```python\n{task.prompt}", ("\n```", "\ndef ", "\nclass ", "\nprint("))
 
     def read_solution(self, task: Task, text: str, style: str) -> str:
@@ -103,7 +103,7 @@ def _name(row: dict[str, Any], where: str) -> str:
 
 
 def _download() -> str:
-    """The file on the Hub. The dataset has a loading script, which `datasets` does not run any more."""
+    """Returns the file on the Hub. The dataset has a loading script, which `datasets` does not run any more."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 

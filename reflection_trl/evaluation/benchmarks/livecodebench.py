@@ -105,7 +105,7 @@ class LiveCodeBench(Benchmark):
 
     @property
     def window(self) -> tuple[datetime.date, datetime.date]:
-        """The first and the last day of the contests."""
+        """Returns the first and the last day of the contests."""
         _, _, argument = self.name.partition(":")
         first, _, last = argument.partition(":")
         return (
@@ -130,7 +130,7 @@ class LiveCodeBench(Benchmark):
         return list(tasks.values())
 
     def texts(self, source: str | None = None) -> dict[str, list[str]]:
-        """The statements and the code to complete; solutions are not published."""
+        """Returns the statements and the code to complete; solutions are not published."""
         return {
             row["question_id"]: [row["question_content"], *filter(str.strip, [row["starter_code"]])]
             for _, row in read_rows("LiveCodeBench", self.key, _COLUMNS, source, HUB_ID, download=_download)
@@ -184,7 +184,7 @@ class LiveCodeBench(Benchmark):
 
 def read_tests(packed: Any, where: str) -> list[Case]:
     """
-    The tests of a problem: a list, its JSON, or that JSON as pickled text, compressed and in base64.
+    Returns the tests of a problem: a list, its JSON, or that JSON as pickled text, compressed and in base64.
 
     Args:
         packed (`str` or `list`):
@@ -224,7 +224,7 @@ def _unpack(packed: str, where: str) -> str:
 
 def read_pickled_text(pickled: bytes, where: str) -> str:
     """
-    The text in a pickle of one text. The pickle is read opcode by opcode and never executed.
+    Returns the text in a pickle of one text. The pickle is read opcode by opcode and never executed.
 
     Args:
         pickled (`bytes`):
@@ -267,12 +267,14 @@ async def _run_program(solution: str, tests: list[Case], execute: Execute) -> Fe
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines of an output, without white space around the output and around each of its lines."""
+    """Returns the lines of an output, without white space around the output and around each of its lines."""
     return [line.strip() for line in text.strip().split("\n")]
 
 
 def is_same_line(expected: str, got: str) -> bool:
-    """Whether two lines are the same, or hold the same decimal numbers: `1.50` is `1.5`, and nothing is rounded."""
+    """
+    Returns whether two lines are the same, or hold the same decimal numbers: `1.50` is `1.5`, and nothing is rounded.
+    """
     if expected == got:
         return True
     try:
@@ -350,7 +352,10 @@ def _date(text: str, last: bool) -> datetime.date:
 
 
 def _download() -> str:
-    """The pattern of the files on the Hub. The dataset has a loading script, which `datasets` does not run any more."""
+    """
+    Returns the pattern of the files on the Hub. The dataset has a loading script, which `datasets` does not run any
+    more.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 

@@ -12,10 +12,14 @@ class RateBar:
     pass@1 of a run on a benchmark.
 
     Args:
-        label (`str`): name of the run, as short as it can be.
-        title (`str`): full name and figures.
-        value, low, high (`float`): the rate and its 95 % interval, from 0 to 1.
-        reported (`bool`): whether it is the run that is reported, and no baseline.
+        label (`str`):
+            Name of the run, as short as it can be.
+        title (`str`):
+            Full name and figures.
+        value, low, high (`float`):
+            The rate and its 95 % interval, from 0 to 1.
+        reported (`bool`):
+            Whether it is the run that is reported, and no baseline.
     """
 
     label: str
@@ -32,10 +36,14 @@ class Segment:
     The failures of one kind within a bar.
 
     Args:
-        kind (`str`): the kind.
-        share (`float`): their share of all answers of the run.
-        title (`str`): the same in words.
-        color (`str`): color in CSS.
+        kind (`str`):
+            The kind.
+        share (`float`):
+            Their share of all answers of the run.
+        title (`str`):
+            The same in words.
+        color (`str`):
+            Color in CSS.
     """
 
     kind: str
@@ -50,9 +58,12 @@ class FailureBar:
     Failures of a run on a benchmark.
 
     Args:
-        label (`str`): name of the run, as short as it can be.
-        segments (`list[Segment]`): its failures by kind.
-        largest (`float`): the largest share of failures in any bar of the chart.
+        label (`str`):
+            Name of the run, as short as it can be.
+        segments (`list[Segment]`):
+            Its failures by kind.
+        largest (`float`):
+            The largest share of failures in any bar of the chart.
     """
 
     label: str
@@ -74,8 +85,10 @@ class Group(Generic[BarType]):
     The bars of one benchmark.
 
     Args:
-        benchmark (`str`): the benchmark.
-        bars (`list[RateBar]` or `list[FailureBar]`): one for each run that was scored on it.
+        benchmark (`str`):
+            The benchmark.
+        bars (`list[RateBar]` or `list[FailureBar]`):
+            One for each run that was scored on it.
     """
 
     benchmark: str
@@ -87,7 +100,8 @@ def rate_bars(content: Content) -> list[Group[RateBar]]:
     Returns pass@1 with intervals.
 
     Args:
-        content ([`Content`]): of a report with at least one benchmark.
+        content ([`Content`]):
+            Of a report with at least one benchmark.
     """
 
     def bar(benchmark: str, run: int) -> RateBar:
@@ -107,7 +121,8 @@ def failure_bars(content: Content) -> list[Group[FailureBar]]:
     Returns shares of failed answers by kind.
 
     Args:
-        content ([`Content`]): of a report with at least one failed answer.
+        content ([`Content`]):
+            Of a report with at least one failed answer.
     """
     largest = max(sum(kinds.values()) / total for kinds, total in content.failures.values())
 

@@ -37,8 +37,10 @@ class Cell(NamedTuple):
     One cell of a table.
 
     Args:
-        text (`str`): what the cell says.
-        note (`str`, *optional*, defaults to `""`): what stands beside or below it, in smaller type.
+        text (`str`):
+            What the cell says.
+        note (`str`, *optional*, defaults to `""`):
+            What stands beside or below it, in smaller type.
     """
 
     text: str
@@ -51,9 +53,12 @@ class Table:
     A table in plain text.
 
     Args:
-        head (`Sequence[str]`): the first row.
-        body (`Sequence[Sequence[Cell]]`): the others.
-        kind (`str`, *optional*, defaults to `"numbers"`): `"numbers"`, `"rates"` (with their intervals below them) or `"words"`.
+        head (`Sequence[str]`):
+            The first row.
+        body (`Sequence[Sequence[Cell]]`):
+            The others.
+        kind (`str`, *optional*, defaults to `"numbers"`):
+            `"numbers"`, `"rates"` (with their intervals below them) or `"words"`.
     """
 
     head: Sequence[str]
@@ -66,8 +71,10 @@ class Content:
     Computes what a report shows.
 
     Args:
-        runs (`Sequence[EvaluationRun]`): the run to report, then its baselines.
-        names (`Sequence[str]`): their names, all different.
+        runs (`Sequence[EvaluationRun]`):
+            The run to report, then its baselines.
+        names (`Sequence[str]`):
+            Their names, all different.
     """
 
     def __init__(self, runs: Sequence[EvaluationRun], names: Sequence[str]):
@@ -208,7 +215,8 @@ def name_runs(runs: Sequence[EvaluationRun]) -> list[str]:
     Names the models of some runs, with a number where two are alike.
 
     Args:
-        runs (`Sequence[EvaluationRun]`): some runs.
+        runs (`Sequence[EvaluationRun]`):
+            Some runs.
     """
     names: list[str] = []
     for run in runs:
@@ -233,7 +241,7 @@ def percent(count: int, total: int) -> str:
 
 
 def _label_runs(names: Sequence[str], runs: Sequence[EvaluationRun]) -> list[str]:
-    """Names for charts: without the owners where the rest tells them apart, and with the limit of a trial."""
+    """Returns names for charts: without the owners where the rest tells them apart, and with the limit of a trial."""
     bare = [name.rpartition("/")[2] or name for name in names]
     short = bare if len(set(bare)) == len(bare) else names
     return [
@@ -255,7 +263,7 @@ def _comparison_row(benchmark: str, one: Comparison) -> list[Cell]:
 
 
 def _plain(value: Any) -> str:
-    """A setting as text."""
+    """Returns a setting as text."""
     if isinstance(value, dict):
         return ", ".join(f"{name}: {_plain(one)}" for name, one in value.items())
     if isinstance(value, (list, tuple)):

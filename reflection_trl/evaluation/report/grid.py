@@ -31,7 +31,8 @@ def grid_data(content: Content) -> dict[str, Any]:
     with `id`, `problem` and one side for each run) and `texts`, to which numbers refer.
 
     Args:
-        content ([`Content`]): of the report.
+        content ([`Content`]):
+            Of the report.
     """
     texts = _Texts()
     benchmarks = []
@@ -57,7 +58,8 @@ def grid_help(content: Content) -> str:
     Returns a sentence on what the cells of the grid mean.
 
     Args:
-        content ([`Content`]): of the report.
+        content ([`Content`]):
+            Of the report.
     """
     several = any(
         answers > 1
@@ -74,7 +76,9 @@ def grid_help(content: Content) -> str:
 
 
 def _problem_texts(content: Content, benchmark: str) -> dict[str, str]:
-    """The texts of a benchmark's problems, of the first run that has them: results of earlier versions have none."""
+    """
+    Returns the texts of a benchmark's problems, of the first run that has them: results of earlier versions have none.
+    """
     return {task: text for run in reversed(content.runs) for task, text in run.problems.get(benchmark, {}).items()}
 
 

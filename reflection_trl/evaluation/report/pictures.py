@@ -26,11 +26,13 @@ def draw_pictures(content: Content, directory: Path) -> dict[str, str]:
     Draws the charts where there is matplotlib.
 
     Args:
-        content ([`Content`]): of the report.
-        directory (`Path`): folder for `pass_rates.png` and `failures.png`.
+        content ([`Content`]):
+            Of the report.
+        directory (`Path`):
+            Folder for `pass_rates.png` and `failures.png`.
 
     Returns:
-        `dict[str, str]`: the files that were written, and what each shows.
+        `dict[str, str]`: The files that were written, and what each shows.
     """
     if not content.benchmarks:
         return {}
@@ -75,11 +77,13 @@ def draw_figure(groups: Sequence[Group[Any]], xlabel: str) -> tuple[Any, Any, li
     Draws empty axes with a line for each benchmark and each bar, as high as its name needs.
 
     Args:
-        groups (`Sequence[Group]`): the chart.
-        xlabel (`str`): what the axis shows.
+        groups (`Sequence[Group]`):
+            The chart.
+        xlabel (`str`):
+            What the axis shows.
 
     Returns:
-        `tuple`: the figure, its axes, and the height of each bar.
+        `tuple`: The figure, its axes, and the height of each bar.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -127,5 +131,5 @@ def _write_beside(axes: Any, text: str, place: float) -> None:
 
 
 def _drawable(text: str) -> str:
-    """Text that matplotlib can draw, and that is no formula."""
+    """Returns text that matplotlib can draw, and that is no formula."""
     return printable(text).replace("$", r"\$")

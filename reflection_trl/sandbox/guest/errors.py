@@ -94,8 +94,9 @@ def _keep_value(place: tuple[int, int], value: Any) -> Any:
 
 def compiled(source: str, filename: str, *, as_module: bool = False) -> CodeType:
     """
-    The code of `source`, without the body of `if __name__ == "__main__":` where it is to serve `as_module`, in which each `assert left == right` (or another comparison, or a plain value) keeps what it
-    looks at until it holds, so that [`describe`] can tell the values without asking the program a second time.
+    Returns the code of `source`, without the body of `if __name__ == "__main__":` where it is to serve `as_module`, in
+    which each `assert left == right` (or another comparison, or a plain value) keeps what it looks at until it holds,
+    so that [`describe`] can tell the values without asking the program a second time.
 
     The program cannot tell: no name is bound, and no frame of ours is on the stack while its code runs. `operator.eq` and
     its like are called as constants of the code, not by name.
@@ -186,7 +187,7 @@ def _is_negated_value(test: ast.expr) -> TypeGuard[ast.UnaryOp]:
 
 
 def own_traceback(trace: TracebackType | None) -> TracebackType | None:
-    """The part of a traceback from the program's first frame on: what lies above is ours."""
+    """Returns the part of a traceback from the program's first frame on: what lies above is ours."""
     while trace is not None and trace.tb_frame.f_code.co_filename not in _OWN_FILES:
         trace = trace.tb_next
     return trace
@@ -201,13 +202,13 @@ def _without_ours(summary: traceback.TracebackException | None) -> None:
 
 
 def format_frames(trace: TracebackType | None) -> str:
-    """The frames of a traceback as text, without our own."""
+    """Returns the frames of a traceback as text, without our own."""
     frames = [frame for frame in traceback.extract_tb(trace) if os.path.dirname(frame.filename) != _HERE]
     return "".join(traceback.format_list(frames[-5:]))
 
 
 def from_program(record: dict[str, Any]) -> dict[str, Any]:
-    """The record of an error that the program has sent: it may claim any place, but not one in the checks."""
+    """Returns the record of an error that the program has sent: it may claim any place, but not one in the checks."""
     if record.get("file") != "main.py":
         record |= dict.fromkeys(("file", "line", "column", "end_line", "end_column", "source_line", "assertion"))
     return record
@@ -215,14 +216,16 @@ def from_program(record: dict[str, Any]) -> dict[str, Any]:
 
 def describe(error: BaseException, trace: TracebackType | None) -> dict[str, Any]:
     """
-    The structure of an exception.
+    Returns the structure of an exception.
 
     Args:
-        error (`BaseException`): the exception.
-        trace (`TracebackType`, *optional*): its traceback, from the program's first frame on.
+        error (`BaseException`):
+            The exception.
+        trace (`TracebackType`, *optional*):
+            Its traceback, from the program's first frame on.
 
     Returns:
-        `dict`: type, message, file, line, column, end_line, end_column, source_line, text, and for an assert its source
+        `dict`: Type, message, file, line, column, end_line, end_column, source_line, text, and for an assert its source
         with the actual and the expected value. Lines and columns count from 1, columns in characters; what is not known
         is `None`. The place is the last frame in the program's (or the checks') own file, since a line of the standard
         library helps nobody.

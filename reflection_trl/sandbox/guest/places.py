@@ -14,7 +14,8 @@ class Places:
     The asserts of the checks, by line.
 
     Args:
-        source (`str`): the checks.
+        source (`str`):
+            The checks.
     """
 
     def __init__(self, source: str):
@@ -35,7 +36,7 @@ class Places:
                 self._contexts.append((node.lineno, node.end_lineno or node.lineno, checks, raises))
 
     def in_function(self, function: object) -> bool:
-        """Whether a function of the checks checks something."""
+        """Returns whether a function of the checks checks something."""
         code = getattr(function, "__code__", None)
         return (
             isinstance(code, CodeType)
@@ -45,11 +46,13 @@ class Places:
 
     def behind(self, trace: TracebackType | None, remote: bool) -> bool:
         """
-        Whether something would be checked behind the line of a `with` block that an error has left.
+        Returns whether something would be checked behind the line of a `with` block that an error has left.
 
         Args:
-            trace (`TracebackType`, *optional*): the traceback of the error, from the block's frame on.
-            remote (`bool`): whether the program has raised it; what the checks raise themselves is meant to be caught.
+            trace (`TracebackType`, *optional*):
+                The traceback of the error, from the block's frame on.
+            remote (`bool`):
+                Whether the program has raised it; what the checks raise themselves is meant to be caught.
         """
         if trace is None:
             return False

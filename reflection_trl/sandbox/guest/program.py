@@ -25,8 +25,10 @@ def run_program(source: str, channel: Channel, checked: bool) -> int:
     `pickle`, `inspect`, `unittest` and `multiprocessing` all look for `__main__` and its file, so both exist.
 
     Args:
-        source (`str`): the program.
-        channel (`Channel`): leads to the checks.
+        source (`str`):
+            The program.
+        channel (`Channel`):
+            Leads to the checks.
         checked (`bool`):
             Whether there are checks. They use the program as a module, so what it does only as a script is left out, and its own
             `unittest.main()` does not end it.
@@ -89,7 +91,7 @@ def _exit_code(exit: SystemExit) -> int:
 
 
 def _from_unittest(exit: SystemExit) -> bool:
-    """Whether `unittest.main()` of the program itself has raised this."""
+    """Returns whether `unittest.main()` of the program itself has raised this."""
     trace = exit.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -13,8 +13,10 @@ def install(source: str, namespace: dict[str, Any]) -> Runs:
     Prepares the modules for checks that run in `namespace`, where they are mentioned.
 
     Args:
-        source (`str`): the checks.
-        namespace (`dict`): their globals.
+        source (`str`):
+            The checks.
+        namespace (`dict`):
+            Their globals.
     """
     runs = Runs(namespace)
     if "unittest" in source:
@@ -38,7 +40,8 @@ class Runs:
     Runs of test runners within the checks.
 
     Args:
-        namespace (`dict`): globals of the checks.
+        namespace (`dict`):
+            Globals of the checks.
     """
 
     def __init__(self, namespace: dict[str, Any]):
@@ -51,7 +54,7 @@ class Runs:
             raise self.failure
 
     def recording(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """A method of test results that also keeps the first failure here."""
+        """Returns a method of test results that also keeps the first failure here."""
 
         def record(result: Any, test: Any, *args: Any) -> Any:
             error = args[-1] if args else AssertionError(f"{test} succeeded and should not have")

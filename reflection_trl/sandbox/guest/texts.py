@@ -44,10 +44,14 @@ def install(source: str, peer: Peer, namespace: dict[str, Any], may_set: Callabl
     Prepares checks that evaluate text, or read pickles.
 
     Args:
-        source (`str`): the checks.
-        peer (`Peer`): their end of the conversation.
-        namespace (`dict`): their globals.
-        may_set (`Callable[[str], bool]`): whether text of the program may give a global name a meaning.
+        source (`str`):
+            The checks.
+        peer (`Peer`):
+            Their end of the conversation.
+        namespace (`dict`):
+            Their globals.
+        may_set (`Callable[[str], bool]`):
+            Whether text of the program may give a global name a meaning.
     """
     if _LOADS.search(source):
         sys.addaudithook(_Guard(namespace))
@@ -72,9 +76,12 @@ class Texts:
     `eval`, `exec` and `compile` as the checks see them.
 
     Args:
-        peer (`Peer`): leads to the program.
-        may_set (`Callable[[str], bool]`): whether text of the program may give a global name a meaning.
-        known (`bool`): whether all text is the checks' own, as long as the program has sent none.
+        peer (`Peer`):
+            Leads to the program.
+        may_set (`Callable[[str], bool]`):
+            Whether text of the program may give a global name a meaning.
+        known (`bool`):
+            Whether all text is the checks' own, as long as the program has sent none.
     """
 
     def __init__(self, peer: Peer, may_set: Callable[[str], bool], known: bool):
@@ -156,7 +163,8 @@ class _Guard:
     An audit hook: pickles hold data, and no file that the program can write is imported or run.
 
     Args:
-        namespace (`dict`): globals of the checks, whose own classes pickles may name.
+        namespace (`dict`):
+            Globals of the checks, whose own classes pickles may name.
     """
 
     def __init__(self, namespace: dict[str, Any]):

@@ -56,7 +56,7 @@ def is_module(name: str) -> bool:
 
 
 def home_of(name: str) -> str | None:
-    """The module that has a public `name` which checks use."""
+    """Returns the module that has a public `name` which checks use."""
     if name in LIBRARIES:
         return LIBRARIES[name]
     if name.startswith("_"):
@@ -69,7 +69,8 @@ class Usage:
     How the checks use names that they do not define.
 
     Args:
-        source (`str`): the checks.
+        source (`str`):
+            The checks.
     """
 
     def __init__(self, source: str):
@@ -131,15 +132,18 @@ class Usage:
             self._as_class.add(value.func.id)
 
     def tests_class(self, name: str) -> bool:
-        """Whether the checks test the class `name`: they name it as classes are named, or treat it as one."""
+        """Returns whether the checks test the class `name`: they name it as classes are named, or treat it as one."""
         return bool(_CLASS_NAME.fullmatch(name)) or name in self._as_class or name in self._asked
 
     def means_module(self, name: str) -> bool:
-        """Whether `name` is that of a module and is never called."""
+        """Returns whether `name` is that of a module and is never called."""
         return is_module(name) and (name in self._asked or name not in self._called)
 
     def means_helper(self, name: str, entry_point: str | None) -> bool:
-        """Whether `name` is a function or a constant of Python to the checks, although the program has one of that name."""
+        """
+        Returns whether `name` is a function or a constant of Python to the checks, although the program has one of
+        that name.
+        """
         home = home_of(name)
         if home is None:
             return False
