@@ -4,8 +4,9 @@ import re
 
 from ..feedback import FeedbackKind
 from ..sandbox import END_MARK, CommandProgram, Limits, Partner, Verdict
-from .command import CommandLanguage, closed, protocol_files, shared_names
-from .heads import Head, blanked, class_of, depth, heads
+from .command import CommandLanguage, closed, protocol_files
+from .csharp_pair import stubs
+from .heads import blanked, class_of, depth
 
 
 _MAIN = re.compile(r"(?:\bpublic\s+)?\bstatic\s+void\s+Main\s*(\(\s*(?:string\s*\[\s*\]\s*(\w+)\s*)?\))\s*\{")
@@ -13,39 +14,6 @@ _MAIN = re.compile(r"(?:\bpublic\s+)?\bstatic\s+void\s+Main\s*(\(\s*(?:string\s*
 
 # Namespaces of the framework, which the tests may lean on
 _USING = re.compile(r"^[ \t]*(using\s+(?:static\s+)?System[\w.\s]*;)", re.MULTILINE)
-_TYPE = re.compile(r"[\w<>,.?\s\[\]()]+")
-_DEFAULT = re.compile(r"-?[\w.]+|\"[^\"\\]*\"|'[^'\\]'")
-# What tests mean by a type of this name is never taken from an answer
-_TYPES = frozenset(
-    [
-        "List",
-        "Dictionary",
-        "HashSet",
-        "Tuple",
-        "Queue",
-        "Stack",
-        "LinkedList",
-        "SortedSet",
-        "SortedDictionary",
-        "Nullable",
-        "Math",
-        "Console",
-        "Convert",
-        "Enumerable",
-        "String",
-        "Debug",
-        "Array",
-        "Object",
-        "Random",
-        "StringBuilder",
-        "Regex",
-        "BigInteger",
-        "DateTime",
-        "Exception",
-        "Func",
-        "Action",
-    ]
-)
 _IDLE = re.compile(
     r"  at (?:System\.|ReflectionTrl\.|\(wrapper|\S*AssertOfChecks |\S+<Main>)|--- End of|mscorlib\.dll \(Location|Compilation failed: |Unhandled Exception:$"
 )
@@ -70,6 +38,7 @@ class CSharp(CommandLanguage):
         "-d:DEBUG",
         "-warn:0",
         "-r:System.Numerics.dll",
+        "-r:System.Core.dll",
         "-out:main.exe",
         "Main.cs",
     )
@@ -103,42 +72,38 @@ class CSharp(CommandLanguage):
     def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
         source, tests = closed(source, tests)
         source += "}" * depth(source)
-        if not _MAIN.search(tests) or _constructs_types(source, tests):
-            return self.together(source, tests)
+        if not _MAIN.search(tests):
+            tests += "\n#error the tests have no Main, whose end is a pass\n"
         continued = depth(tests) < 0
         class_name = class_of(source, entry_point)
         usings = " ".join(" ".join(one.split()) for one in _USING.findall(blanked(source)))
         head = f"{usings} class {class_name} : {class_name}__Answer {{ " if continued else f"{usings} "
-        stub = f"{class_name}__Answer" if continued or class_name in _TYPES else class_name
+        both = stubs(source, tests, class_name, continued, entry_point)
         options = [option for option in self.compiler if option not in ("-out:main.exe", "Main.cs")]
         return CommandProgram(
             argv=(*self.command[:-1], "tests.exe"),
-            compile=(*options, "-out:tests.exe", "tests.cs", "Stubs.cs", "Judge.cs", "Wire.cs"),
+            compile=(*options, "-out:tests.exe", "tests.cs", "Stubs.cs", "Names.cs", "Judge.cs", "Wire.cs"),
             files={
                 "tests.cs": head + self.with_end(tests),
-                "Stubs.cs": f"{usings}\n{_stubs(source, tests, class_name, stub)}\n",
+                "Stubs.cs": f"{usings}\n{both.stubs}\n",
+                "Names.cs": both.names,
                 **protocol_files("Judge.cs", "Wire.cs"),
             },
             end_mark=True,
             partner=Partner(
                 argv=self.command,
-                compile=(*options, "-main:ReflectionTrl.Serve", "-out:main.exe", "Main.cs", "Serve.cs", "Wire.cs"),
-                files={"Main.cs": source, **protocol_files("Serve.cs", "Wire.cs")},
+                compile=(
+                    *options,
+                    "-main:ReflectionTrl.Serve",
+                    "-out:main.exe",
+                    "Main.cs",
+                    "Serve.cs",
+                    "Names.cs",
+                    "Wire.cs",
+                ),
+                files={"Main.cs": source, "Names.cs": both.names, **protocol_files("Serve.cs", "Wire.cs")},
             ),
         )
-
-    def together(self, source: str, tests: str) -> CommandProgram:
-        """
-        Tests that construct the answer's own types, in one process with it: their objects cannot cross. An answer to these may cheat.
-        """
-        if depth(tests) < 0:
-            source = source[: source.rindex("}")]
-        stub = (
-            "namespace ReflectionTrl { public static class Judge { public static void Run(System.Action tests, string mark) "
-            '{ tests(); System.Console.WriteLine("\\n" + mark); } } }'
-        )
-        text = f"{source.replace(END_MARK, '')}\n{self.with_end(tests)} {stub}"
-        return CommandProgram(self.command, self.compiler, {self.file: text}, end_mark=_MAIN.search(tests) is not None)
 
     def with_end(self, tests: str) -> str:
         def two(main: re.Match[str]) -> str:
@@ -176,53 +141,3 @@ class CSharp(CommandLanguage):
         output = re.sub(r"\n\n+", "\n", output)
         lines = [re.sub(r" \[0x[0-9a-f]+\] in (?:<[0-9a-f]+>:0)?", " ", line).rstrip() for line in output.split("\n")]
         return "\n".join(line for line in lines if not _IDLE.match(line)).strip("\n")
-
-
-def _constructs_types(source: str, tests: str) -> bool:
-    """Whether the tests construct objects of classes of the answer. The tests alone decide."""
-    tests = blanked(tests)
-    pattern = r"\b(?:class|struct|enum|interface|record)\s+(\w+)"
-    types = set(re.findall(pattern, blanked(source))) - _TYPES - set(re.findall(pattern, tests))
-    return any(
-        re.search(rf"\bnew\s+{name}\b|[<,]\s*{name}\s*[>,]", tests)
-        for name in types & set(shared_names(source, tests))
-    )
-
-
-def _stubs(source: str, tests: str, class_name: str, name: str) -> str:
-    """The tests' side: a class with the answer's static functions that the tests name, which call them."""
-    own = {head.name for head in heads(blanked(tests))} | {"Main"}
-    wanted = set(shared_names(source, tests)) - own
-    functions = [
-        _stub(head, class_name)
-        for head in heads(blanked(source, keep_strings=True))
-        if head.depth and head.name in wanted and re.search(r"\bstatic\b", head.before)
-    ]
-    return f"class {name} {{ {' '.join(dict.fromkeys(functions))} }}"
-
-
-def _stub(head: Head, class_name: str) -> str:
-    result = re.sub(
-        r"\[[A-Z][^\]]*\]|\b(?:public|private|internal|protected|static|unsafe|extern|sealed|new)\b", " ", head.before
-    ).strip()
-    parameters, values, changed = [], [], []
-    for place, text in enumerate(head.parameters):
-        found = re.fullmatch(r"((?:ref|out|in|params)\s+)?(.+?)\s+@?\w+\s*(?:=\s*(.+))?", text, re.DOTALL)
-        if found is None or not _TYPE.fullmatch(found.group(2)):
-            return ""
-        how, type, default = (found.group(1) or "").strip(), found.group(2), found.group(3) or ""
-        usual = f" = {default}" if _DEFAULT.fullmatch(default) else ""
-        parameters.append(f"{how} {type} a{place}{usual}")
-        values.append(f"default({type})" if how == "out" else f"a{place}")
-        if how in ("ref", "out"):
-            changed.append(f"a{place} = ({type}) values[{place}];")
-    if not _TYPE.fullmatch(result):
-        return ""
-    call = f'ReflectionTrl.Judge.Call("{class_name}", "{head.name}", values);'
-    body = (
-        f"{call} {' '.join(changed)}"
-        if result == "void"
-        else f"var result = ({result}) {call} {' '.join(changed)} return result;"
-    )
-    listed = f"new object[] {{ {', '.join(values)} }}"
-    return f"public static {result} {head.name}({', '.join(parameters)}) {{ var values = {listed}; {body} }}"

@@ -63,7 +63,10 @@ def heads(source: str) -> Iterator[Head]:
             start = found.end()
         else:
             end = closing(source, found.end() - 1)
-            if end is None:
+            before = source[start : found.start()]
+            if end is None or before.count("<") > before.count(
+                ">"
+            ):  # a function type: `std::function<int(int)> f(...)`
                 continue
             body = re.compile(r"(?:\[[^\]{}]*\]|[^;{}=\[])*").match(source, end + 1)
             place = end
@@ -71,7 +74,7 @@ def heads(source: str) -> Iterator[Head]:
                 continue
             yield Head(
                 name=found.group(1),
-                before=source[start : found.start()].strip(),
+                before=before.strip(),
                 parameters=tuple(split(source[found.end() : end])),
                 after=body.group().strip(),
                 depth=depth,

@@ -3,10 +3,39 @@ namespace ReflectionTrl
 {
     using System;
     using System.Collections;
+    using System.Collections.Generic;
+    using System.Linq;
 
-    public static class Judge
+    // A stand-in for an object of the answer's own class: another object is equal to it only if it is one, too
+    public abstract class Remote
     {
-        static readonly Wire wire = new Wire();
+        public sealed class Existing { }
+        public static readonly Existing EXISTING = new Existing();
+
+        internal int Number = -1;
+
+        protected Remote() { }
+        protected Remote(Existing existing) { }
+
+        protected void Adopt(object made)
+        {
+            Number = ((Remote)made).Number;
+            Judge.Keep(this);
+        }
+
+        public override bool Equals(object other)
+        {
+            return other is Remote && other.GetType() == GetType() && (bool)Judge.Call(GetType(), "Equals", this, new[] { other });
+        }
+
+        public override int GetHashCode() { return (int)Judge.Call(GetType(), "GetHashCode", this, new object[0]); }
+        public override string ToString() { return (string)Judge.Call(GetType(), "ToString", this, new object[0]); }
+    }
+
+    public class Judge : Wire
+    {
+        static readonly Judge wire = new Judge();
+        static readonly Dictionary<int, Remote> live = new Dictionary<int, Remote>();
         static Exception failure;
 
         // Runs the tests, and prints the mark when they have ended
@@ -22,18 +51,57 @@ namespace ReflectionTrl
             Console.WriteLine("\n" + mark);
         }
 
-        // Calls a function of the answer, and brings its arguments up to date
-        public static object Call(string type, string name, object[] arguments)
+        internal static void Keep(Remote made) { live[made.Number] = made; }
+
+        // Calls a method or (`new`) a constructor of the answer, and brings its arguments up to date
+        public static object Call(Type type, string name, object self, object[] arguments, params object[] types)
         {
             try
             {
-                wire.Send("call", type, name, arguments);
-                var reply = wire.Receive();
-                if ((string)reply[0] == "error") throw failure = Error((string)reply[1], (string)reply[2]);
+                wire.Send("call", type, name, self, arguments, types);
+                var reply = wire.Await();
                 var changed = (object[])reply[2];
                 for (var place = 0; place < arguments.Length; place++)
-                    if (!Update(arguments[place], changed[place])) arguments[place] = changed[place];
+                    if (changed[place] != null && !Update(arguments[place], changed[place])) arguments[place] = changed[place];
                 return reply[1];
+            }
+            catch (Exception error) when (!ReferenceEquals(error, failure))
+            {
+                Environment.Exit(97);
+                throw;
+            }
+        }
+
+        public static T Call<T>(Type type, string name, object self, object[] arguments, params object[] types)
+        {
+            return (T)Adapted(Call(type, name, self, arguments, types), typeof(T));
+        }
+
+        object[] Await()
+        {
+            while (true)
+            {
+                var reply = Receive();
+                if ((string)reply[0] == "result") return reply;
+                if ((string)reply[0] == "error") throw failure = Error((string)reply[1], (string)reply[2]);
+                object result;
+                try { result = InvokeLent((int)reply[1], (object[])reply[2]); }
+                catch (Exception thrown)
+                {
+                    if (Bare(thrown) is Gone) throw new Gone();
+                    Send("error", Bare(thrown).GetType().FullName, Bare(thrown).Message);
+                    continue;
+                }
+                Send("result", result);
+            }
+        }
+
+        protected override object Invoke(int number, object[] arguments)
+        {
+            try
+            {
+                Send("invoke", number, arguments);
+                return Await()[1];
             }
             catch (Exception error) when (!ReferenceEquals(error, failure))
             {
@@ -44,16 +112,46 @@ namespace ReflectionTrl
 
         static Exception Error(string name, string message)
         {
-            var type = Type.GetType(name) ?? typeof(Uri).Assembly.GetType(name) ?? typeof(System.Linq.Enumerable).Assembly.GetType(name);
+            var own = wire.Named(name);
+            var type = own ?? Type.GetType(name) ?? typeof(Uri).Assembly.GetType(name) ?? typeof(Enumerable).Assembly.GetType(name);
             if (type == null || !typeof(Exception).IsAssignableFrom(type)) return new Exception(message);
             try { return (Exception)Activator.CreateInstance(type, message); }
             catch (Exception) { return new Exception(message); }
+        }
+
+        protected override bool IsOwn(Type type)
+        {
+            return type.Assembly == typeof(Judge).Assembly && Names.Own.Contains(NameOf(type));
+        }
+
+        protected override string NameOf(Type type)
+        {
+            return type.Name == Names.Continued || type.Name == Names.Continued + "__Answer" ? Names.Continued : type.Name;
+        }
+
+        protected override Type Named(string name)
+        {
+            return !Names.Own.Contains(name) ? null
+                : typeof(Judge).Assembly.GetTypes().FirstOrDefault(type => type.Name == (name == Names.Continued ? name + "__Answer" : name));
+        }
+
+        protected override int NumberOf(object value) { return ((Remote)value).Number; }
+
+        protected override object ObjectOf(int number, Type type)
+        {
+            Remote known;
+            if (live.TryGetValue(number, out known)) return known;
+            if (!typeof(Remote).IsAssignableFrom(type) || type.IsAbstract) throw new Gone();
+            var made = (Remote)Activator.CreateInstance(type, Remote.EXISTING);
+            made.Number = number;
+            return live[number] = made;
         }
 
         // What the call has done to a container, done to the one that the tests hold
         static bool Update(object old, object changed)
         {
             if (old == null || changed == null || old is string || old.GetType() != changed.GetType()) return false;
+            if (old is Remote) return ReferenceEquals(old, changed);
             if (old is Array)
             {
                 if (((Array)old).Length != ((Array)changed).Length) return false;

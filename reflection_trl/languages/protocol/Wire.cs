@@ -1,5 +1,6 @@
-// Values and calls between two .NET processes: the tests, and the answer that they call. Only values of the framework's own types
-// cross; an object of the answer's own class cannot be compared by the tests.
+// Values and calls between two .NET processes: the tests, and the answer that they call. Values of the framework's own types are
+// copied. An object of the answer's own class stays where it is, and a delegate too: what crosses is a number, and the other side
+// has a stand-in whose calls travel back.
 namespace ReflectionTrl
 {
     using System;
@@ -7,6 +8,7 @@ namespace ReflectionTrl
     using System.Collections.Generic;
     using System.IO;
     using System.Linq;
+    using System.Linq.Expressions;
     using System.Numerics;
     using System.Reflection;
     using System.Runtime.InteropServices;
@@ -53,7 +55,7 @@ namespace ReflectionTrl
         public override void SetLength(long value) { throw new NotSupportedException(); }
     }
 
-    public class Wire
+    public abstract class Wire
     {
         static readonly Type[] Simple = {
             typeof(object), typeof(bool), typeof(byte), typeof(sbyte), typeof(short), typeof(ushort), typeof(int), typeof(uint), typeof(long),
@@ -61,11 +63,31 @@ namespace ReflectionTrl
         static readonly Type[] Generic = {
             typeof(List<>), typeof(Dictionary<,>), typeof(HashSet<>), typeof(Queue<>), typeof(Stack<>), typeof(LinkedList<>), typeof(SortedSet<>),
             typeof(SortedDictionary<,>), typeof(KeyValuePair<,>), typeof(Nullable<>), typeof(Tuple<>), typeof(Tuple<,>), typeof(Tuple<,,>),
-            typeof(Tuple<,,,>), typeof(Tuple<,,,,>), typeof(Tuple<,,,,,>), typeof(ValueTuple<,>), typeof(ValueTuple<,,>), typeof(ValueTuple<,,,>) };
+            typeof(Tuple<,,,>), typeof(Tuple<,,,,>), typeof(Tuple<,,,,,>), typeof(ValueTuple<,>), typeof(ValueTuple<,,>), typeof(ValueTuple<,,,>),
+            typeof(IEnumerable<>), typeof(IList<>), typeof(ICollection<>), typeof(IDictionary<,>) };
         const int Sequences = 8;
+        const byte Array_ = 200, Own = 201, Function = 202, TypeItself = 203;
 
         readonly BinaryReader reader = new BinaryReader(new BufferedStream(new Pipe(3)));
         readonly BinaryWriter writer = new BinaryWriter(new Pipe(4));
+        readonly List<Delegate> lent = new List<Delegate>();
+
+        // What the two sides differ in: the classes of the answer, or stand-ins for them
+
+        protected abstract bool IsOwn(Type type);
+        protected abstract string NameOf(Type type);
+        protected abstract Type Named(string name);
+        protected abstract int NumberOf(object value);
+        protected abstract object ObjectOf(int number, Type type);
+
+        // Asks the other side to run a function of its own
+        protected abstract object Invoke(int number, object[] arguments);
+
+        public object InvokeLent(int number, object[] arguments)
+        {
+            if (number < 0 || number >= lent.Count) throw new Gone();
+            return lent[number].DynamicInvoke(arguments);
+        }
 
         public void Send(params object[] values)
         {
@@ -100,26 +122,37 @@ namespace ReflectionTrl
             return size;
         }
 
-        static Type Known(object value)
+        Type Known(object value)
         {
             var type = value.GetType();
             if (Crosses(type)) return type;
+            for (var one = type.BaseType; one != null; one = one.BaseType)
+                if (IsOwn(one)) return one;
             foreach (var one in type.GetInterfaces())
                 if (one.IsGenericType && one.GetGenericTypeDefinition() == typeof(IEnumerable<>) && Crosses(one.GetGenericArguments()[0]))
                     return typeof(List<>).MakeGenericType(one.GetGenericArguments());
             throw new InvalidOperationException("An object of the class " + type.Name + " cannot be compared by the tests.");
         }
 
-        static bool Crosses(Type type)
+        bool Crosses(Type type)
         {
             if (type.IsArray) return type.GetArrayRank() == 1 && Crosses(type.GetElementType());
+            if (IsOwn(type)) return !type.IsGenericType || type.GetGenericArguments().All(Crosses);
             if (type.IsGenericType) return Generic.Contains(type.GetGenericTypeDefinition()) && type.GetGenericArguments().All(Crosses);
             return Simple.Contains(type);
         }
 
-        static void PutType(BinaryWriter into, Type type)
+        void PutType(BinaryWriter into, Type type)
         {
-            if (type.IsArray) { into.Write((byte)200); PutType(into, type.GetElementType()); }
+            if (type.IsArray) { into.Write(Array_); PutType(into, type.GetElementType()); }
+            else if (IsOwn(type))
+            {
+                into.Write(Own);
+                into.Write(NameOf(type));
+                var arguments = type.IsGenericType ? type.GetGenericArguments() : Type.EmptyTypes;
+                into.Write((byte)arguments.Length);
+                foreach (var argument in arguments) PutType(into, argument);
+            }
             else if (type.IsGenericType)
             {
                 into.Write((byte)(100 + Array.IndexOf(Generic, type.GetGenericTypeDefinition())));
@@ -130,21 +163,50 @@ namespace ReflectionTrl
 
         Type GetType(int depth = 0)
         {
-            int code = reader.ReadByte();
+            return GetType(reader.ReadByte(), depth);
+        }
+
+        Type GetType(byte code, int depth)
+        {
             if (depth > 30) throw new Gone();
-            if (code == 200) return GetType(depth + 1).MakeArrayType();
+            if (code == Array_) return GetType(depth + 1).MakeArrayType();
+            if (code == Own)
+            {
+                var own = Named(reader.ReadString());
+                var count = reader.ReadByte();
+                if (own == null || count != (own.IsGenericTypeDefinition ? own.GetGenericArguments().Length : 0)) throw new Gone();
+                return count == 0 ? own : own.MakeGenericType(own.GetGenericArguments().Select(_ => GetType(depth + 1)).ToArray());
+            }
             if (code < 100) return Simple[code];
             var type = Generic[code - 100];
             return type.MakeGenericType(type.GetGenericArguments().Select(_ => GetType(depth + 1)).ToArray());
         }
 
-        static void Put(BinaryWriter into, object value)
+        void Put(BinaryWriter into, object value)
         {
             into.Write(value != null);
             if (value == null) return;
+            if (value is Delegate)
+            {
+                into.Write(Function);
+                into.Write(lent.Count);
+                lent.Add((Delegate)value);
+                return;
+            }
+            if (value is Type)
+            {
+                into.Write(TypeItself);
+                PutType(into, (Type)value);
+                return;
+            }
             var type = Known(value);
             PutType(into, type);
             if (type == typeof(object)) return;
+            if (IsOwn(type))
+            {
+                into.Write(type.IsEnum ? Convert.ToInt32(value) : NumberOf(value));
+                return;
+            }
             if (Simple.Contains(type))
             {
                 if (type == typeof(BigInteger)) into.Write(value.ToString());
@@ -172,8 +234,12 @@ namespace ReflectionTrl
         object Get()
         {
             if (!reader.ReadBoolean()) return null;
-            var type = GetType();
+            var code = reader.ReadByte();
+            if (code == Function) return new Callback { Number = reader.ReadInt32(), Wire = this };
+            if (code == TypeItself) return GetType();
+            var type = GetType(code, 0);
             if (type == typeof(object)) return new object();
+            if (IsOwn(type)) return type.IsEnum ? Enum.ToObject(type, reader.ReadInt32()) : ObjectOf(reader.ReadInt32(), type);
             if (type == typeof(BigInteger)) return BigInteger.Parse(reader.ReadString());
             if (type == typeof(DateTime)) return DateTime.FromBinary(reader.ReadInt64());
             if (type == typeof(string)) return new string(Enumerable.Range(0, Size()).Select(_ => (char)reader.ReadUInt16()).ToArray());
@@ -200,6 +266,36 @@ namespace ReflectionTrl
                 else add.Invoke(made, new[] { item });
             }
             return made;
+        }
+
+        // A function of the other side, until it is known what delegate is asked for
+        public sealed class Callback
+        {
+            public int Number;
+            public Wire Wire;
+
+            public object Run(object[] arguments) { return Wire.Invoke(Number, arguments); }
+
+            public Delegate As(Type type)
+            {
+                var method = type.GetMethod("Invoke");
+                var parameters = method.GetParameters().Select(one => Expression.Parameter(one.ParameterType)).ToArray();
+                var values = Expression.NewArrayInit(typeof(object), parameters.Select(one => Expression.Convert(one, typeof(object))));
+                Expression body = Expression.Call(Expression.Constant(this), typeof(Callback).GetMethod("Run"), values);
+                if (method.ReturnType != typeof(void)) body = Expression.Convert(body, method.ReturnType);
+                return Expression.Lambda(type, body, parameters).Compile();
+            }
+        }
+
+        public static object Adapted(object value, Type type)
+        {
+            return value is Callback && typeof(Delegate).IsAssignableFrom(type) ? ((Callback)value).As(type) : value;
+        }
+
+        public static Exception Bare(Exception thrown)
+        {
+            while (thrown is TargetInvocationException && thrown.InnerException != null) thrown = thrown.InnerException;
+            return thrown;
         }
     }
 }

@@ -3,6 +3,7 @@
 
 #include <cassert>
 #include <iostream>
+#include <ostream>
 
 #include "wire.hpp"
 
@@ -10,9 +11,167 @@ namespace reflection_trl {
 
 constexpr int ENDED = 97;
 
-// What the answer has thrown, as an exception of the same standard class
+// A stand-in for an object of the answer's own class
+
+struct Existing {};
+constexpr Existing EXISTING;
+
+struct Remote;
+
+inline ::std::map<long, Remote *> &live() {
+    static auto &all = *new ::std::map<long, Remote *>;
+    return all;
+}
+
+// Fields of objects that the answer has told and no stand-in has yet
+inline ::std::map<long, ::std::string> &pending() {
+    static auto &all = *new ::std::map<long, ::std::string>;
+    return all;
+}
+
+struct Remote {
+    long number = 0;
+    ::std::string known;  // fields as both sides have seen them last
+
+    Remote() = default;
+    Remote(const Remote &) = delete;
+    Remote &operator=(const Remote &) = delete;
+    virtual ~Remote() {
+        auto found = live().find(number);
+        if (found != live().end() && found->second == this) live().erase(found);
+    }
+    // Fields of other stand-ins may point to one that is deleted
+    static void operator delete(void *) {}
+
+    virtual void put_fields(Message &) const {}
+    virtual void get_fields(Message &) {}
+
+    void adopt(long given) {
+        if (given <= 0) gone(ENDED);
+        number = given;
+        live()[number] = this;
+        refresh();
+    }
+    void take_over(Remote &other) {
+        number = other.number;
+        known = ::std::move(other.known);
+        other.number = 0;
+        live()[number] = this;
+    }
+    void refresh() {
+        auto found = pending().find(number);
+        if (found == pending().end()) return;
+        Message fields(ENDED);
+        known = fields.data = ::std::move(found->second);
+        pending().erase(found);
+        get_fields(fields);
+    }
+};
+
+template <class T> T *stand_in(long number) {
+    if (!number) return nullptr;
+    auto found = live().find(number);
+    if (found != live().end()) {
+        auto known = dynamic_cast<T *>(found->second);
+        return known ? known : (gone(ENDED), nullptr);
+    }
+    auto made = new ::std::remove_cv_t<T>(EXISTING);
+    made->adopt(number);
+    return made;
+}
+
+template <class T> struct Wire<T, ::std::enable_if_t<own<T>>> {
+    static void put(Message &message, const T &value) { message.put_raw(value.number); }
+    static T get(Message &message) {
+        T made(EXISTING);
+        made.adopt(message.get_raw<long>());
+        return made;
+    }
+};
+
+template <class T> struct Wire<T *, ::std::enable_if_t<own<T>>> {
+    static void put(Message &message, const T *value) { message.put_raw<long>(value ? value->number : 0); }
+    static T *get(Message &message) { return stand_in<T>(message.get_raw<long>()); }
+};
+
+template <class T> struct Wire<::std::unique_ptr<T>, ::std::enable_if_t<own<T>>> {
+    static void put(Message &message, const ::std::unique_ptr<T> &value) { Wire<T *>::put(message, value.get()); }
+    static ::std::unique_ptr<T> get(Message &message) { return ::std::unique_ptr<T>(Wire<T *>::get(message)); }
+};
+
+template <class T> struct Wire<::std::shared_ptr<T>, ::std::enable_if_t<own<T>>> {
+    static void put(Message &message, const ::std::shared_ptr<T> &value) { Wire<T *>::put(message, value.get()); }
+    static ::std::shared_ptr<T> get(Message &message) { return ::std::shared_ptr<T>(Wire<T *>::get(message), [](T *) {}); }
+};
+
+// Values of the answer that the tests have a reference to, such as `list[0]`: the last ones, which they may have changed
+inline ::std::deque<::std::function<bool(Message &)>> &cells() {
+    static auto &all = *new ::std::deque<::std::function<bool(Message &)>>;
+    return all;
+}
+
+template <class T> void add_cell(int number, T &value) {
+    auto text = [](const T &one) {
+        Message message(ENDED);
+        Wire<T>::put(message, one);
+        return message.data;
+    };
+    cells().push_back([number, &value, text, known = text(value)](Message &message) mutable {
+        auto now = text(value);
+        if (now == known) return false;
+        known = now;
+        message.put_raw(number);
+        message.put(now.data(), now.size());
+        return true;
+    });
+    if (cells().size() > 64) cells().pop_front();
+}
+
+inline void give_fields(Message &message) {
+    Message set(message.code);
+    ::std::uint64_t cells_set = 0;
+    for (auto &cell : cells()) cells_set += cell(set);
+    message.put_raw(cells_set);
+    message.put(set.data.data(), set.data.size());
+    Message changed(message.code);
+    ::std::uint64_t count = 0;
+    for (auto [number, object] : live()) {
+        Message fields(message.code);
+        object->put_fields(fields);
+        if (fields.data == object->known) continue;
+        object->known = fields.data;
+        changed.put_raw(number);
+        changed.put_text(fields.data);
+        count++;
+    }
+    message.put_raw(count);
+    message.put(changed.data.data(), changed.data.size());
+}
+
+inline void take_fields(Message &message) {
+    ::std::vector<long> numbers;
+    for (auto left = message.get_size(); left; --left) {
+        numbers.push_back(message.get_raw<long>());
+        pending()[numbers.back()] = message.get_text();
+    }
+    for (auto number : numbers) {
+        auto found = live().find(number);
+        if (found != live().end()) found->second->refresh();
+    }
+}
+
+// What the answer has thrown
+
+[[noreturn]] void throw_own(int kind, long number, const ::std::string &what);
+
 [[noreturn]] inline void throw_again(Message &message) {
     auto kind = message.get_text(), what = message.get_text();
+    if (kind == "own") {
+        auto type = message.get_raw<int>();
+        auto number = message.get_raw<long>();
+        take_fields(message);
+        throw_own(type, number, what);
+    }
     if (kind == "out_of_range") throw ::std::out_of_range(what);
     if (kind == "invalid_argument") throw ::std::invalid_argument(what);
     if (kind == "domain_error") throw ::std::domain_error(what);
@@ -23,26 +182,152 @@ constexpr int ENDED = 97;
     if (kind == "range_error") throw ::std::range_error(what);
     if (kind == "bad_alloc") throw ::std::bad_alloc();
     if (kind == "int") throw ::std::atoi(what.c_str());
+    if (kind == "string") throw what;
     if (kind == "text") throw static_cast<const char *>(::strdup(what.c_str()));
     throw ::std::runtime_error(what);
 }
 
-// `P` are the types of the parameters as they are declared
-template <class R, class... P> R call(int function, bool guarded, P... values) {
-    Message message(ENDED);
-    message.put_raw(function);
-    message.put_raw<char>(guarded);
-    (put_value<Value<P>>(message, values), ...);
-    message.send();
-    message.receive();
-    if (!message.get_raw<char>()) throw_again(message);
-    auto update = [&](auto &value, auto change) {
-        if constexpr (decltype(change)::value) value = get_value<::std::decay_t<decltype(value)>>(message);
+// A function of the tests has thrown, which the answer may catch
+inline void report_thrown(Message &reply) {
+    auto put = [&](const char *kind, const char *what) {
+        reply.put_text(kind);
+        reply.put_text(what);
     };
-    (update(values, ::std::bool_constant<changes<P>>()), ...);
-    if constexpr (!::std::is_void_v<R>) {
-        if constexpr (::std::is_reference_v<R>) return *new Value<R>(get_value<Value<R>>(message));
-        else return get_value<Value<R>>(message);
+    try {
+        throw;
+    } catch (const ::std::invalid_argument &error) { put("invalid_argument", error.what());
+    } catch (const ::std::out_of_range &error) { put("out_of_range", error.what());
+    } catch (const ::std::exception &error) { put("exception", error.what());
+    } catch (...) { put("exception", "unknown"); }
+}
+
+// Templates: the instances that the tests use, which the answer's side is compiled with
+
+inline ::std::string &instances() {
+    static auto &all = *new ::std::string;
+    return all;
+}
+
+inline int &next_instance() {
+    static int number = 0;
+    return number;
+}
+
+template <int F, class... T> struct Instance {
+    static inline const int number = [] {
+        ::std::string names;
+        ((names += (names.empty() ? "" : ", ") + type_name<T>()), ...);
+        instances() += "::reflection_trl_entry_" + ::std::to_string(F) + "<" + names + ">(),\n";
+        return next_instance()++;
+    }();
+};
+
+// Sends them, once, where the answer waits for them
+struct Hello {
+    static inline bool waited = false;
+    static void say() {
+        if (!waited) return;
+        waited = false;
+        auto head = ::std::to_string(instances().size()) + "\n" + instances();
+        for (auto from = head.data(), end = from + head.size(); from < end;) {
+            auto count = ::write(4, from, end - from);
+            if (count <= 0) gone(ENDED);
+            from += count;
+        }
+    }
+};
+
+// Arguments
+
+template <class T> ::std::size_t as_count(const T &value) {
+    if constexpr (::std::is_integral_v<T> && !::std::is_same_v<T, bool> && !::std::is_same_v<T, char>)
+        return value > 0 && ::std::uint64_t(value) < (::std::uint64_t(1) << 28) ? ::std::size_t(value) : 0;
+    else return 0;
+}
+
+template <class T> constexpr bool counts = ::std::is_integral_v<T> && !::std::is_same_v<T, bool> && !::std::is_same_v<T, char>;
+
+// How many elements a pointer points to, by the custom of C: the next whole number among the arguments says so, else the one before
+template <::std::size_t N, class... V> ::std::size_t count_of(const ::std::tuple<V...> &values) {
+    ::std::size_t before = 1, after = 0;
+    bool found = false, earlier = false;
+    ::std::size_t place = 0;
+    auto look = [&](const auto &value) {
+        if constexpr (counts<::std::decay_t<decltype(value)>>) {
+            if (place < N) before = as_count(value), earlier = true;
+            if (place > N && !found) after = as_count(value), found = true;
+        }
+        place++;
+    };
+    ::std::apply([&](const auto &...value) { (look(value), ...); }, values);
+    return found ? after : earlier ? before : 1;
+}
+
+template <class P, ::std::size_t N, class... V> void put_argument(Message &message, const ::std::tuple<V...> &values) {
+    auto &value = ::std::get<N>(values);
+    if constexpr (elements<P>) {
+        using Element = ::std::remove_cv_t<::std::remove_pointer_t<Value<P>>>;
+        ::std::size_t size = value ? count_of<N>(values) : 0;
+        message.put_raw<::std::uint64_t>(size);
+        message.put_raw<char>(value != nullptr);
+        for (::std::size_t place = 0; place < size; place++) Items<Element>::put(message, value[place]);
+    } else if constexpr (own<Value<P>>) {
+        message.put_raw(value.number);
+    } else {
+        put_value<Value<P>>(message, value);
+    }
+}
+
+template <class P, ::std::size_t N, class... V> void update_argument(Message &message, ::std::tuple<V...> &values) {
+    auto &value = ::std::get<N>(values);
+    if constexpr (elements<P>) {
+        using Element = ::std::remove_pointer_t<Value<P>>;
+        if constexpr (!::std::is_const_v<Element>)
+            for (::std::size_t place = 0, size = value ? count_of<N>(values) : 0; place < size; place++) Items<Element>::get(message, value[place]);
+    } else if constexpr (own<Value<P>>) {
+    } else if constexpr (changes<P>) {
+        value = get_value<Value<P>>(message);
+    } else if constexpr (::std::is_same_v<Value<P>, char *>) {
+        ::std::string text = get_value<char *>(message);
+        if (value && text.size() <= ::std::strlen(value)) ::std::strcpy(value, text.c_str());
+    }
+}
+
+template <class R, class... P, ::std::size_t... N>
+R call_with(int function, bool guarded, ::std::tuple<P &&...> values, ::std::index_sequence<N...>) {
+    Hello::say();
+    Message message(ENDED);
+    begin(message, function, guarded);
+    give_fields(message);
+    (put_argument<P, N>(message, values), ...);
+    converse(message);
+    (update_argument<P, N>(message, values), ...);
+    if constexpr (::std::is_void_v<R>) {
+        take_fields(message);
+    } else {
+        using T = Value<R>;
+        if (message.get_text() != typeid(T).name()) gone(ENDED);
+        if constexpr (own<T>) {
+            auto number = message.get_raw<long>();
+            take_fields(message);
+            if constexpr (::std::is_reference_v<R>) {
+                auto found = stand_in<T>(number);
+                return found ? static_cast<R>(*found) : (gone(ENDED), static_cast<R>(*found));
+            } else {
+                T made(EXISTING);
+                made.adopt(number);
+                return made;
+            }
+        } else if constexpr (::std::is_reference_v<R>) {
+            auto &kept = *new T(Wire<T>::get(message));
+            if constexpr (changes<R>) add_cell(message.get_raw<int>(), kept);
+            take_fields(message);
+            return static_cast<R>(kept);
+        } else {
+            T result = Wire<T>::get(message);
+            take_fields(message);
+            return result;
+        }
     }
 }
 
@@ -53,13 +338,14 @@ template <class R, class... P> struct Stub<R(P...)> {
     template <::std::size_t N> using Parameter = ::std::tuple_element_t<N, ::std::tuple<P...>>;
     using Result = R;
     static R call(int function, bool guarded, P... values) {
-        return ::reflection_trl::call<R, P...>(function, guarded, static_cast<P>(values)...);
+        return call_with<R, P...>(function, guarded, ::std::tuple<P &&...>(static_cast<P &&>(values)...), ::std::index_sequence_for<P...>());
     }
 };
 
 // Destroyed when `main` returns
 struct EndOfChecks {
     const char *mark;
+    explicit EndOfChecks(const char *mark) : mark(mark) { Hello::say(); }
     ~EndOfChecks() {
         ::std::cout << ::std::flush;
         ::std::printf("\n%s\n", mark);

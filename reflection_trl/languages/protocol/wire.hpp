@@ -1,7 +1,8 @@
 // Values and calls between two C++ processes: the tests, and the answer that they call.
 //
-// A value crosses as its bytes behind the name of its type, and only values of the standard library's own types cross: an
-// object of the answer's own type, which could claim to equal everything, cannot be compared by the tests.
+// A value crosses as its bytes behind the name of its type, and only values of the standard library's own types are copied. An
+// object of the answer's own class stays where it is, and a function too: what crosses is a number, and the other side has a
+// stand-in whose calls travel back.
 #pragma once
 
 #include <any>
@@ -12,8 +13,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
+#include <memory>
 #include <new>
 #include <optional>
 #include <set>
@@ -107,8 +110,39 @@ struct Message {
     }
 };
 
+// What the answer's own classes are is said for each answer
+template <class T> struct Own {
+    static constexpr bool value = false;
+};
+template <class T> constexpr bool own = Own<::std::remove_cv_t<T>>::value;
+
+// A new object of the answer, of which only the number crosses
+template <class T> struct New {
+    long number;
+};
+
 template <class T, class = void> struct Wire {
     static_assert(sizeof(T) == 0, "only values of the standard library's types cross between the answer and its tests");
+};
+
+template <class T> struct Wire<T, ::std::enable_if_t<::std::is_enum_v<T>>> {
+    static void put(Message &message, T value) { message.put_raw(value); }
+    static T get(Message &message) { return message.get_raw<T>(); }
+};
+
+template <class T> struct Wire<New<T>> {
+    static void put(Message &message, New<T> value) { message.put_raw(value); }
+    static New<T> get(Message &message) { return message.get_raw<New<T>>(); }
+};
+
+template <class T> struct Wire<::std::unique_ptr<T>, ::std::enable_if_t<!own<T>>> {
+    static void put(Message &message, const ::std::unique_ptr<T> &value) {
+        message.put_raw<char>(value != nullptr);
+        if (value) Wire<T>::put(message, *value);
+    }
+    static ::std::unique_ptr<T> get(Message &message) {
+        return message.get_raw<char>() ? ::std::make_unique<T>(Wire<T>::get(message)) : nullptr;
+    }
 };
 
 template <class T> struct Wire<T, ::std::enable_if_t<::std::is_arithmetic_v<T>>> {
@@ -284,9 +318,163 @@ template <class T> T get_value(Message &message) {
     return Wire<T>::get(message);
 }
 
+template <class T> void get_into(Message &message, T &value) {
+    if constexpr (::std::is_const_v<T>) get_value<::std::remove_const_t<T>>(message);
+    else value = get_value<T>(message);
+}
+
+template <class P> using Value = ::std::remove_cv_t<::std::remove_reference_t<P>>;
+
 // A parameter that the call may change
 template <class P> constexpr bool changes = ::std::is_lvalue_reference_v<P> && !::std::is_const_v<::std::remove_reference_t<P>>;
 
-template <class P> using Value = ::std::remove_cv_t<::std::remove_reference_t<P>>;
+// A pointer to elements of data, such as an array of C decays to
+template <class P, class T = ::std::remove_pointer_t<Value<P>>>
+constexpr bool elements = ::std::is_pointer_v<Value<P>> && !own<T> && !::std::is_same_v<::std::remove_cv_t<T>, char>
+    && !::std::is_void_v<T> && !::std::is_pointer_v<T> && !::std::is_function_v<T>;
+
+// An element of an array, which may be an array
+template <class T> struct Items {
+    static void put(Message &message, const T &value) { Wire<T>::put(message, value); }
+    static void get(Message &message, T &value) { value = Wire<T>::get(message); }
+};
+template <class T, ::std::size_t N> struct Items<T[N]> {
+    static void put(Message &message, const T (&values)[N]) {
+        for (auto &one : values) Items<::std::remove_cv_t<T>>::put(message, one);
+    }
+    static void get(Message &message, T (&values)[N]) {
+        for (auto &one : values) Items<T>::get(message, one);
+    }
+};
+
+// Calls, in both directions
+
+enum Kind : char { FAILED, RETURNED, INVOKED };
+
+[[noreturn]] void throw_again(Message &message);
+void report_thrown(Message &reply);
+
+// Runs a function of this side for the other: reads its arguments from the first message, and puts the result into the second
+using Function = ::std::function<void(Message &, Message &)>;
+
+// Functions of this side that the other may call, by number
+inline ::std::vector<Function> &functions() {
+    static ::std::vector<Function> all;
+    return all;
+}
+
+inline void begin(Message &message, int function, bool guarded) {
+    message.put_raw(INVOKED);
+    message.put_raw(function);
+    message.put_raw<char>(guarded);
+}
+
+// Does what the other side asks for, and answers
+inline void respond(Message &message) {
+    Message reply(message.code);
+    auto number = message.get_raw<int>();
+    if (number < 0 || ::std::size_t(number) >= functions().size()) gone(message.code);
+    auto function = functions()[number];
+    reply.put_raw(RETURNED);
+    if (message.get_raw<char>()) {  // who calls catches what is thrown
+        try {
+            function(message, reply);
+        } catch (...) {
+            reply = Message(message.code);
+            reply.put_raw(FAILED);
+            report_thrown(reply);
+        }
+    } else {
+        function(message, reply);
+    }
+    reply.send();
+}
+
+// Sends a call and leaves the result in the message, when all has been done that the other side asks for meanwhile
+inline void converse(Message &message) {
+    message.send();
+    for (;;) {
+        Message reply(message.code);
+        reply.receive();
+        auto kind = reply.get_raw<Kind>();
+        if (kind == FAILED) throw_again(reply);
+        if (kind == RETURNED) return void(message = ::std::move(reply));
+        if (kind != INVOKED) gone(message.code);
+        respond(reply);
+    }
+}
+
+// A function crosses as a number; the other side gets one that calls it
+template <class R, class... A> struct Wire<::std::function<R(A...)>> {
+    static void put(Message &message, const ::std::function<R(A...)> &value) {
+        message.put_raw<int>(value ? functions().size() : -1);
+        if (!value) return;
+        functions().push_back([value](Message &call, Message &reply) {
+            ::std::tuple<Value<A>...> values{get_value<Value<A>>(call)...};
+            if constexpr (::std::is_void_v<R>) ::std::apply([&](auto &...one) { value(static_cast<A>(one)...); }, values);
+            else put_value<Value<R>>(reply, ::std::apply([&](auto &...one) -> R { return value(static_cast<A>(one)...); }, values));
+        });
+    }
+    static ::std::function<R(A...)> get(Message &message) {
+        auto number = message.get_raw<int>();
+        if (number < 0) return nullptr;
+        return [number, code = message.code](A... values) -> R {
+            Message call(code);
+            begin(call, number, true);
+            (put_value<Value<A>>(call, values), ...);
+            converse(call);
+            if constexpr (!::std::is_void_v<R>) return get_value<Value<R>>(call);
+        };
+    }
+};
+
+// A pointer to a function has no place for a number: it is one of a few functions that have one
+template <class R, class... A> struct Wire<R (*)(A...)> {
+    using Any = ::std::function<R(A...)>;
+    static constexpr int SLOTS = 16;
+    static inline Any slots[SLOTS];
+    static inline int next = 0;
+    template <int N> static R slot(A... values) { return slots[N](static_cast<A>(values)...); }
+    template <int... N> static R (*pick(int place, ::std::integer_sequence<int, N...>))(A...) {
+        R (*all[])(A...) = {&slot<N>...};
+        return all[place];
+    }
+    static void put(Message &message, R (*value)(A...)) { Wire<Any>::put(message, value ? Any(value) : Any()); }
+    static R (*get(Message &message))(A...) {
+        auto function = Wire<Any>::get(message);
+        if (!function) return nullptr;
+        auto place = next++ % SLOTS;
+        slots[place] = function;
+        return pick(place, ::std::make_integer_sequence<int, SLOTS>());
+    }
+};
+
+// What the other side gets of an argument: itself, or a function that has a type to name
+template <class T, class = void> struct Crossing {
+    using type = T;
+};
+template <class F> struct Signature;
+template <class F, class R, class... A> struct Signature<R (F::*)(A...)> { using type = ::std::function<R(A...)>; };
+template <class F, class R, class... A> struct Signature<R (F::*)(A...) const> { using type = ::std::function<R(A...)>; };
+template <class F> struct Crossing<F, ::std::void_t<decltype(&F::operator())>> {
+    using type = ::std::conditional_t<own<F>, F, typename Signature<decltype(&F::operator())>::type>;
+};
+template <class R, class... A> struct Crossing<::std::function<R(A...)>> {
+    using type = ::std::function<R(A...)>;
+};
+
+// The name of a type, as the compiler writes it
+template <class T> ::std::string type_name() {
+    ::std::string text = __PRETTY_FUNCTION__;
+    auto start = text.find("T = ") + 4;
+    int depth = 0;
+    for (auto place = start; place < text.size(); place++) {
+        if (text[place] == '<' || text[place] == '(' || text[place] == '[') depth++;
+        if (text[place] == '>' || text[place] == ')') depth--;
+        if (depth == 0 && text[place] == ';') return text.substr(start, place - start);
+        if (text[place] == ']' && depth-- == 0) return text.substr(start, place - start);
+    }
+    return text.substr(start);
+}
 
 }  // namespace reflection_trl

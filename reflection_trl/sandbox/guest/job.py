@@ -519,9 +519,8 @@ def _run_steps(job: dict[str, Any]) -> dict[str, Any]:
                     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
                     os.dup2(streams[0].fileno(), 1)
                     os.dup2(streams[1].fileno(), 2)
-                else:
-                    for target, descriptor in enumerate(job["channel"], start=_REPORT):
-                        os.dup2(descriptor, target)
+                for target, descriptor in enumerate(job["channel"], start=_REPORT):
+                    os.dup2(descriptor, target)
                 os.setsid()
                 os.execvpe(argv[0], argv, {**os.environ, **job["environment"]})
             except BaseException as error:

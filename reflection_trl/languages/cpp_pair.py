@@ -1,0 +1,731 @@
+"""The two programs that judge an answer in C++: the tests with stand-ins, and the answer behind numbered entries."""
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from .classes import ClassText, Member, classes, members
+from .command import shared_names
+from .heads import Head, blanked, heads, split
+
+
+_QUALIFIERS = re.compile(
+    r"\[\[[^\]]*\]\]|\b(?:static|inline|constexpr|extern|virtual|friend|explicit|mutable)\b|\"[^\"]*\""
+)
+_TYPE = re.compile(r"[\w:<>,*&\s\[\]()]+")
+# A default of a parameter is evaluated by the tests: constants alone
+_DEFAULT = re.compile(
+    r"-?[\d.]\w*|true|false|nullptr|NULL|-?(?:[A-Z]+_MAX|INT_MIN|LONG_MIN)|\{\}|\"[^\"\\]*\"|'[^'\\]'|(?:std::)?string(?:\(\)|\{\})|(?:std::)?nullopt"
+)
+_TEMPLATE = re.compile(r"^template\s*<((?:\s*(?:typename|class)\s+\w+\s*,?)+)>\s*")
+# A union of MultiPL-E, which the tests' side has from its prompt
+_UNION = re.compile(r"\bunion\s+(\w+)\s*\{((?:[^{}]|\{[^{}]*\})*)\}\s*;")
+_MEMBER = re.compile(r"([\w:<>,\s]+?)\s+f\d+\s*;")
+_INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<([a-z_0-9]+(?:\.h)?|bits/stdc\+\+\.h)>", re.MULTILINE)
+_USING = re.compile(r"^[ \t]*(using\s+namespace\s+std\s*;|using\s+std::\w+\s*;)", re.MULTILINE)
+# Names for types: `#define ll long long`, `typedef long long ll;`, `using ll = long long;`
+_ALIASES = (
+    re.compile(r"^[ \t]*#[ \t]*define[ \t]+(?P<name>\w+)[ \t]+(?P<type>[\w:<>,*& \t]+)$", re.MULTILINE),
+    re.compile(r"\btypedef\s+(?P<type>[\w:<>,*&\s]+?)\s*\b(?P<name>\w+)\s*;"),
+    re.compile(r"\busing\s+(?P<name>\w+)\s*=\s*(?P<type>[\w:<>,*&\s]+?)\s*;"),
+)
+# Words of headers that `judge.hpp` leaves out, for they are slow to compile
+_RARE = re.compile(
+    r"\b(?:regex|thread|mutex|chrono|filesystem|random|mt19937|future|async|atomic|valarray|bitset|locale|ratio)\b"
+)
+_ALWAYS = ("algorithm", "cctype", "climits", "cmath", "functional", "iomanip", "iterator", "limits", "memory", "numeric", "queue",
+           "sstream", "stack", "string_view")  # fmt: skip
+_QUICK = frozenset(
+    "assert.h math.h stdio.h stdlib.h string.h ctype.h limits.h float.h stdint.h cassert cstdio cstdlib cstring cfloat cstdint "
+    "cstddef iostream fstream bitset forward_list initializer_list".split()
+)
+_WORDS_OF_TYPES = frozenset("int long short char bool float double unsigned signed const".split())
+_COMPARISONS = frozenset(["==", "!=", "<", ">", "<=", ">="])
+_OF_DATA = frozenset(
+    "at back begin c_str capacity cbegin cend compare contains count crbegin crend data empty end ends_with equal_range equals find "
+    "find_first_of find_last_of front get has_value index length lower_bound max_size operator() rbegin rend rfind size starts_with str substr "
+    "test to_string top upper_bound value value_or".split()
+)
+_ARITHMETIC = frozenset(["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>", "&&", "||", ","])
+# Exceptions of the library that classes derive from, and how a stand-in makes one
+_EXCEPTIONS = {
+    name: f'::std::{name}("")' if name not in ("exception", "bad_alloc") else f"::std::{name}()"
+    for name in ("exception", "bad_alloc", "logic_error", "runtime_error", "invalid_argument", "out_of_range", "domain_error",
+                 "length_error", "overflow_error", "underflow_error", "range_error")
+}  # fmt: skip
+
+
+@cache
+def library() -> frozenset[str]:
+    """
+    Names of the standard library of C++ and of C, which tests mean by them whatever an answer defines. Made by universal-ctags from
+    the headers of GCC 12: what stands at the top or in `std`, in lowercase.
+    """
+    return frozenset((resources.files(__package__) / "library" / "cpp.txt").read_text(encoding="utf-8").split())
+
+
+@dataclass(frozen=True)
+class Function:
+    """
+    A function, method or constructor of the answer, as the tests' side declares it.
+
+    Args:
+        name (`str`): its name.
+        result (`str`): the type of its result; of a constructor empty.
+        parameters (`tuple[str]`): the types of its parameters.
+        defaults (`tuple[str]`): their defaults; empty texts where there are none.
+        variables (`tuple[str]`): the parameters of a template.
+        fixed (`bool`): whether it is a method that belongs to no object.
+        constant (`bool`): whether it is a method that objects keep constant for.
+    """
+
+    name: str
+    result: str
+    parameters: tuple[str, ...]
+    defaults: tuple[str, ...]
+    variables: tuple[str, ...] = ()
+    fixed: bool = False
+    constant: bool = False
+
+    @property
+    def type(self) -> str:
+        return f"{self.result}({', '.join(self.parameters)})"
+
+
+@dataclass(frozen=True)
+class Class:
+    """
+    A class of the answer, or an instance of a template of classes, as the tests' side declares it.
+
+    Args:
+        name (`str`): its name, without arguments of a template.
+        type (`str`): its name with them.
+        template (`str`): the parameters of the template.
+        bases (`tuple[str]`): those of its bases that are the answer's own.
+        exception (`str`): the exception of the library that it derives from; empty for most.
+        named (`bool`): whether the tests name it. Of one that they do not name objects are neither made, nor compared or reckoned
+            with: what a function returns in place of data could claim to equal everything.
+        constructors, methods (`tuple[Function]`): those that are public.
+        operators (`tuple[Function]`): operators beside the class.
+        fields (`tuple[tuple[str, str]]`): types and names of the public fields.
+        printed (`bool`): whether it can be written to a stream.
+    """
+
+    name: str
+    type: str
+    template: str
+    bases: tuple[str, ...]
+    exception: str
+    named: bool
+    constructors: tuple[Function, ...]
+    methods: tuple[Function, ...]
+    operators: tuple[Function, ...]
+    fields: tuple[tuple[str, str], ...]
+    printed: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the tests take from an answer."""
+
+    functions: tuple[Function, ...]
+    classes: tuple[Class, ...]
+    enums: tuple[str, ...]
+    unions: dict[str, list[str]]
+    doubtful: tuple[str, ...]
+
+    @classmethod
+    def read(cls, source: str, tests: str, entry_point: str) -> "Answer":
+        """
+        Args:
+            source (`str`): the answer. Hostile: only names, types and constants are taken from it, and stand-ins made of them.
+            tests (`str`): the tests.
+            entry_point (`str`): name of the function or class under test; may be empty.
+        """
+        reader = _Reader(source, tests, entry_point)
+        functions = reader.functions()
+        unions = {found.group(1): re.findall(_MEMBER, found.group(2)) for found in _UNION.finditer(tests)}
+        own, enums = reader.classes(functions)
+        return cls(tuple(functions), tuple(own), tuple(enums), unions, tuple(reader.doubtful))
+
+
+class _Reader:
+    """Reads what the tests name from the text of an answer."""
+
+    def __init__(self, source: str, tests: str, entry_point: str):
+        self.code, self.tests = blanked(source, keep_strings=True), blanked(tests)
+        self.bare = blanked(source)
+        self.entry_point = entry_point
+        self.names = {found["name"]: found["type"] for pattern in _ALIASES for found in pattern.finditer(self.code)}
+        self.declared = {one.name: one for one in classes(self.bare) if one.name != "reflection_trl"}
+        self.heads = [head for head in heads(self.code) if head.depth == 0]
+        self.operators = [one for one in members(self.bare) if one.name.startswith("operator")]
+        self.doubtful: list[str] = []
+        self.wanted = self._wanted()
+
+    def _wanted(self) -> set[str]:
+        """Names that the tests mean by the answer's."""
+        own = {head.name for head in heads(self.tests) if head.depth == 0} | {one.name for one in classes(self.tests)}
+        defined = {head.name for head in self.heads} | set(self.declared)
+        shared = [name for name in shared_names(self.bare, self.tests) if name in defined - own - {"main"}]
+        wanted = {name for name in shared if name not in library()} | {self.entry_point}
+        if self.entry_point in defined:
+            return wanted
+        of_library = [
+            name for name in shared if name in library() and not re.search(rf"\bstd\s*::\s*{name}\b", self.tests)
+        ]
+        if of_library and len(shared) == 1:
+            return wanted | set(of_library)
+        self.doubtful = [name for name in of_library if re.search(rf"\b{name}\s*[(<{{]", self.tests)]
+        return wanted
+
+    def plain(self, text: str) -> str:
+        """A type in the language's own words."""
+        for _ in range(5):
+            text = re.sub(r"(?<!::)\b\w+\b", lambda word: self.names.get(word.group(), word.group()), text)
+        return " ".join(text.split())
+
+    def functions(self) -> list[Function]:
+        found = [self._of_head(head) for head in self.heads if head.name in self.wanted]
+        return list(dict.fromkeys(one for one in found if one is not None))
+
+    def _of_head(self, head: Head) -> Function | None:
+        template = _TEMPLATE.match(head.before)
+        variables = tuple(re.findall(r"(?:typename|class)\s+(\w+)", template.group(1))) if template else ()
+        before = head.before[template.end() :] if template else head.before
+        return self.function(head.name, before, head.parameters, head.after, variables)
+
+    def function(
+        self,
+        name: str,
+        before: str,
+        texts: tuple[str, ...],
+        after: str,
+        variables: tuple[str, ...] = (),
+        constructor: bool = False,
+    ) -> Function | None:
+        """A function with its types in the language's own words; `None` where they are something else."""
+        result = _QUALIFIERS.sub(" ", before).strip()
+        if (trailing := re.search(r"->([^{]*)$", after)) is not None and not constructor:
+            result = re.sub(r"\b(?:override|final|noexcept)\b", "", trailing.group(1)).strip()
+        if name.startswith("operator ") and not result:
+            result = name.removeprefix("operator ")
+        parts = [text.partition("=") for text in texts if texts != ("void",)]
+        types = [self.plain(re.sub(r"\[\[[^\]]*\]\]", "", part[0])) for part in parts]
+        defaults = [part[2].strip() for part in parts]
+        result = self.plain(result)
+        if result.startswith("template") or not all(
+            _is_type(text) for text in (*([] if constructor else [result]), *types)
+        ):
+            return None
+        if not all(not text or _DEFAULT.fullmatch(text) for text in defaults):
+            defaults = [""] * len(defaults)
+        return Function(
+            name, result, tuple(types), tuple(defaults), variables,
+            fixed=re.search(r"\bstatic\b", before) is not None, constant=re.match(r"\s*const\b", after) is not None,
+        )  # fmt: skip
+
+    # Classes
+
+    def classes(self, functions: list[Function]) -> tuple[list[Class], list[str]]:
+        """Classes that the tests name, those that their functions have to do with, and enums."""
+        named = [name for name in self.declared if name in self.wanted]
+        found: dict[str, list[Class]] = {}
+        enums: dict[str, str] = {}
+        todo = [*named, *(word for one in functions for word in self._words(one))]
+        while todo:
+            name = todo.pop()
+            if name in found or name in enums:
+                continue
+            text = self.declared[name]
+            if text.keyword.startswith("enum"):
+                enums[name] = _enum(text)
+                continue
+            found[name] = [self._class(text, arguments) for arguments in self._instances(text)]
+            for one in found[name]:
+                todo += [base for base in (re.sub(r"<.*", "", base) for base in one.bases) if base in self.declared]
+                for function in (*one.constructors, *one.methods, *one.operators):
+                    todo += self._words(function)
+                todo += [word for type, _ in one.fields for word in re.findall(r"\w+", type) if word in self.declared]
+        ordered = [one for name in self.declared for one in found.get(name, ())]
+        return ordered, [text for text in enums.values() if text]
+
+    def _words(self, function: Function) -> list[str]:
+        return [word for word in re.findall(r"\w+", function.type) if word in self.declared and word not in library()]
+
+    def _instances(self, text: ClassText) -> list[str]:
+        """Arguments of a template of classes that the tests name; one that is empty for a class."""
+        if not text.template:
+            return [""]
+        found = []
+        for start in re.finditer(rf"\b{text.name}\s*<", self.tests):
+            depth, place = 1, start.end()
+            while depth and place < len(self.tests):
+                depth += {"<": 1, ">": -1}.get(self.tests[place], 0)
+                place += 1
+            arguments = self.tests[start.end() : place - 1]
+            if _is_type(arguments) and arguments not in found:
+                found.append(arguments)
+        return found
+
+    def _class(self, text: ClassText, arguments: str) -> Class:
+        type = f"{text.name}<{arguments}>" if arguments else text.name
+        variables = re.findall(r"(\w+)\s*(?:=[^,]*)?(?:,|$)", text.template)
+        values = dict(zip(variables, split(arguments), strict=False))
+
+        def instance(words: str) -> str:
+            words = re.sub(r"\b\w+\b", lambda word: values.get(word.group(), word.group()), words)
+            return re.sub(rf"\b{text.name}\b(?!\s*<)", type, words) if arguments else words
+
+        body = [dataclasses.replace(one, access=one.access or ("public" if text.keyword == "struct" else "private"))
+                for one in members(instance(text.body))]  # fmt: skip
+        public = [one for one in body if one.access == "public"]
+        constructors, methods = self._methods(text.name, type, body)
+        fields = [(self.plain(_QUALIFIERS.sub(" ", one.before)), one.name) for one in public if self._is_field(one)]
+        plain = all(one.access == "public" for one in body if one.parameters is None)
+        if not constructors and not any(one.name.partition("<")[0] == text.name for one in body):
+            constructors = self._of_fields(text.name, [] if text.bases or not plain else fields)
+        bases = [
+            instance(re.sub(r"\b(?:public|virtual|private|protected)\b", "", base)).strip() for base in text.bases
+        ]
+        named = text.name in self.wanted and re.search(rf"\b{text.name}\b", self.tests) is not None
+        friends = [one for one in body if re.search(r"\bfriend\b", one.before) and one.name.startswith("operator")]
+        beside = [
+            one for member in (*self.operators, *friends) if member.parameters is not None and "ostream" not in member.before
+            and (one := self.function(member.name, member.before, member.parameters, member.after)) is not None
+            and one.parameters and _bare(one.parameters[0]) == type
+        ]  # fmt: skip
+        printed = any(
+            "ostream" in one.before and text.name in " ".join(one.parameters or ())
+            for one in (*self.operators, *friends)
+        )
+        return Class(
+            name=text.name, type=type, template=text.template,
+            bases=tuple(base for base in bases if re.sub(r"<.*", "", base) in self.declared),
+            exception=next((name for base in bases if (name := base.removeprefix("std::")) in _EXCEPTIONS), ""),
+            named=named,
+            constructors=tuple(constructors) if named else (),
+            methods=tuple(one for one in methods if _crosses(one, type, named)),
+            operators=tuple(one for one in beside if _crosses(one, type, named)),
+            fields=tuple((type, name) for type, name in fields if _is_type(type)),
+            printed=printed,
+        )  # fmt: skip
+
+    def _methods(self, name: str, type: str, body: Iterable[Member]) -> tuple[list[Function], list[Function]]:
+        constructors, methods = [], []
+        for one in body:
+            if (
+                one.parameters is None
+                or one.access != "public"
+                or re.search(r"=\s*delete", one.after)
+                or one.name.startswith("~")
+            ):
+                continue
+            if re.search(r"\bfriend\b", one.before):
+                continue
+            constructor = one.name.replace(" ", "") in (name, type.replace(" ", ""))
+            after = "" if constructor else one.after
+            made = self.function(
+                one.name, "" if constructor else one.before, one.parameters, after, constructor=constructor
+            )
+            if made is None or (constructor and [_bare(parameter) for parameter in made.parameters] == [type]):
+                continue
+            (constructors if constructor else methods).append(made)
+        return constructors, methods
+
+    def _is_field(self, one: Member) -> bool:
+        """Whether both sides can keep a field alike: data, and pointers to objects."""
+        type = self.plain(one.before)
+        if one.parameters is not None or "[" in one.after or re.search(r"\bstatic\b|&|unique_ptr", one.before):
+            return False
+        own = [
+            word
+            for word in re.findall(r"\b\w+\b", type)
+            if word in self.declared and not self.declared[word].keyword.startswith("enum")
+        ]
+        return not own or "*" in type or "shared_ptr" in type
+
+    def _of_fields(self, name: str, fields: list[tuple[str, str]]) -> list[Function]:
+        """Constructors of a class that declares none: of its first fields."""
+        types = [type for type, _ in fields]
+        return [Function(name, "", tuple(types[:count]), ("",) * count) for count in range(len(types) + 1)]
+
+
+def _is_type(text: str) -> bool:
+    return (
+        bool(text.strip())
+        and _TYPE.fullmatch(text) is not None
+        and text.count("(") == text.count(")")
+        and ("(" not in text or "function<" in text or "(*" in text)
+        and not re.search(r"\b(?:decltype|sizeof|typename|operator|reflection_trl)\b", text)
+    )
+
+
+def _bare(type: str) -> str:
+    """The type that a parameter refers to, without its name."""
+    found = re.fullmatch(r"(?:const\s+)?(\w+(?:\s*<.*>)?)\s*(?:const\b)?\s*&{0,2}\s*\w*", type)
+    return found.group(1) if found else type
+
+
+def _crosses(one: Function, type: str, named: bool) -> bool:
+    """
+    Whether the tests' side has a method or an operator.
+
+    Objects are compared with objects of the class, and never with data: an object that stands in place of a number could equal
+    all. For the same reason what is reckoned of an object and data is an object, objects do not turn into data (which could change
+    from use to use), and those of classes that the tests do not name lack methods that data has (`f(1).count(2)`).
+    """
+    sign = one.name.removeprefix("operator").strip()
+    if sign == one.name:
+        return named or one.name not in _OF_DATA
+    if not named or (sign.isidentifier() and sign != "bool"):
+        return False
+    others = one.parameters if len(one.parameters) < 2 else one.parameters[1:]
+    if sign == "=" or (len(one.parameters) == 0):
+        return sign != "="
+    if sign in _COMPARISONS:
+        return all(_bare(parameter) == type for parameter in others)
+    if sign in _ARITHMETIC:
+        return all(_bare(parameter) == type for parameter in others) or _bare(one.result) == type
+    return True
+
+
+def _enum(text: ClassText) -> str:
+    """The declaration of an enum of plain constants; empty for others."""
+    if not re.fullmatch(r"[\w\s,=-]*", text.body) or not all(re.fullmatch(r"[\w:\s]+", base) for base in text.bases):
+        return ""
+    values = [part.partition("=") for part in split(text.body)]
+    known = {name.strip() for name, _, _ in values}
+    if not all(not value.strip() or re.fullmatch(r"-?\w+", value.strip()) and (re.match(r"-?\d", value.strip()) or value.strip() in known)
+               for _, _, value in values):  # fmt: skip
+        return ""
+    base = f" : {text.bases[0]}" if text.bases else ""
+    return f"{text.keyword} {text.name}{base} {{ {' '.join(text.body.split())} }};"
+
+
+def without_unions(tests: str) -> str:
+    """The tests without the unions that both sides know, line for line."""
+    return _UNION.sub(lambda found: "\n" * found.group().count("\n"), tests)
+
+
+# The two sides
+
+
+class _Sides:
+    """Writes the two sides, entry by entry."""
+
+    def __init__(self, answer: Answer, tests: str):
+        self.answer = answer
+        self.guarded = "true" if re.search(r"\bcatch\b", tests) else "false"
+        self.entries: list[str] = []
+        self.templates = [one for one in answer.functions if one.variables]
+
+    def entry(self, expression: str) -> int:
+        """The number of a function of the answer's side, which an expression makes."""
+        self.entries.append(expression)
+        return len(self.entries) - 1
+
+    def call(self, type: str, number: int, values: Iterable[str]) -> str:
+        """A call of it on the side of the tests."""
+        return f"::reflection_trl::Stub<{type}>::call({', '.join((str(number), self.guarded, *values))})"
+
+
+def both_sides(answer: Answer, source: str, tests: str) -> tuple[str, str, bool]:
+    """
+    The side of the tests, and the side of the answer behind the answer.
+
+    Returns:
+        `tuple`: the two texts, and whether the answer's side waits for the instances of templates that the tests use.
+    """
+    sides = _Sides(answer, tests)
+    lines = [*_classes(sides), *_unions(sides)]
+    lines += [line for one in answer.functions if not one.variables for line in _function(sides, one)]
+    first = len(sides.entries)
+    lines += [_template(sides, one, number, first) for number, one in enumerate(sides.templates)]
+    waits = bool(sides.templates)
+    code = blanked(source)
+    included = dict.fromkeys(_INCLUDE.findall(code))
+    if not _RARE.search(tests):
+        included = {name: None for name in included if name in _QUICK}
+    head = ['#include "judge.hpp"', *(f"#include <{name}>" for name in (*_ALWAYS, *included))]
+    head += dict.fromkeys(" ".join(line.split()) for line in _USING.findall(code))
+    if waits:
+        head.append("static const bool reflection_trl_waits = ::reflection_trl::Hello::waited = true;")
+    head += [
+        f'static_assert(false, "the tests call `{name}`, a name of the standard library, and the answer defines it: name it as the entry point");'
+        for name in answer.doubtful
+    ]
+    return "\n".join([*head, *lines, '#include "tests.h"', ""]), _serving(sides, source), waits
+
+
+def _declared(one: Function, type: str, skipped: int = 0) -> tuple[str, list[str]]:
+    """Parameters as the tests' side declares them, and what it passes on; `skipped` parameters of the type come before."""
+    stub = f"::reflection_trl::Stub<{type}>"
+    types = [f"{stub}::Parameter<{place + skipped}>" for place in range(len(one.parameters))]
+    declared = [
+        f"{kind} a{place}" + (f" = {one.defaults[place]}" if one.defaults[place] else "")
+        for place, kind in enumerate(types)
+    ]
+    return ", ".join(declared), [f"static_cast<{kind} &&>(a{place})" for place, kind in enumerate(types)]
+
+
+def _function(sides: _Sides, one: Function) -> list[str]:
+    unions, name = sides.answer.unions, one.name
+    if one.result in unions:
+        type = f"long({', '.join(one.parameters)})"
+        number = sides.entry(
+            f"::reflection_trl::function<{type}>([](auto &&...a) -> long {{ return (long)new {one.result}({name}(static_cast<decltype(a) &&>(a)...)); }})"
+        )
+    else:
+        type = one.type
+        alone = name not in library() and sum(other.name == name for other in sides.answer.functions) == 1
+        number = sides.entry(
+            f"::reflection_trl::bind(&{name})"
+            if alone
+            else f"::reflection_trl::bind(static_cast<{one.result}(*)({', '.join(one.parameters)})>(&{name}))"
+        )
+    declared, values = _declared(one, type)
+    result, call = f"::reflection_trl::Stub<{type}>::Result", sides.call(type, number, values)
+    if one.result in unions:
+        result, call = one.result, f"{one.result}{{{call}}}"
+    return [f"inline {result} {name}({declared}) {{ return {call}; }}"]
+
+
+def _template(sides: _Sides, one: Function, number: int, first: int) -> str:
+    """A template: its instances are compiled on the side of the answer when the tests have been compiled."""
+    crossing = re.compile(rf"\b({'|'.join(one.variables)})\b")
+    types = [_unnamed(text) for text in one.parameters]
+    type = crossing.sub(r"\1_crossing", f"{one.result}({', '.join(types)})")
+    usings = " ".join(
+        f"using {name}_crossing = typename ::reflection_trl::Crossing<::std::remove_cv_t<::std::remove_reference_t<{name}>>>::type;"
+        for name in one.variables
+    )
+    instance = (
+        f"::reflection_trl::Instance<{number}, {', '.join(f'{name}_crossing' for name in one.variables)}>::number"
+    )
+    values = "".join(
+        f", static_cast<typename S::template Parameter<{place}>>(a{place})" for place in range(len(types))
+    )
+    body = f"{usings} using S = ::reflection_trl::Stub<{type}>; return S::call({first} + {instance}, {sides.guarded}{values});"
+    declared = ", ".join(f"{text} a{place}" for place, text in enumerate(types))
+    return f"template <{', '.join(f'typename {name}' for name in one.variables)}> auto {one.name}({declared}) {{ {body} }}"
+
+
+def _unnamed(text: str) -> str:
+    """The type of a parameter, which may be written with a name."""
+    text = re.sub(r"\s*\b\w+\s*\[\w*\]$", " *", text.strip())
+    found = re.fullmatch(r"(.*[\s>*&])(\w+)", text, re.DOTALL)
+    if found is None or found.group(1).strip() == "const" or found.group(2) in _WORDS_OF_TYPES:
+        return text
+    return found.group(1).strip()
+
+
+def _unions(sides: _Sides) -> list[str]:
+    lines = []
+    for union, fields in sides.answer.unions.items():
+        # Nobody knows which member is set: the one that the tests compare is asked for
+        compared = []
+        for place, member in enumerate(fields):
+            number = sides.entry(
+                f"::reflection_trl::function<{member}(long)>([](long handle) -> {member} {{ return (({union} *)handle)->f{place}; }})"
+            )
+            call = f"::reflection_trl::Stub<{member}(long)>::call({number}, false, +handle)"
+            compared.append(f"bool operator==({member} value) const {{ return {call} == value; }}")
+        lines.append(f"struct {union} {{ long handle; {' '.join(compared)} }};")
+    return lines
+
+
+def _classes(sides: _Sides) -> list[str]:
+    own = sides.answer.classes
+    templates = {one.name: one.template for one in own if one.template}
+    forward = [f"template <{parameters}> struct {name};" for name, parameters in templates.items()]
+    forward += [f"template <> struct {one.type};" if one.name in templates else f"struct {one.type};" for one in own]
+    kinds = [
+        f"namespace reflection_trl {{ template <> struct Own<::{one.type}> {{ static constexpr bool value = true; }}; }}"
+        for one in own
+    ]
+    declared, defined = [], []
+    for one in own:
+        inside, outside = _class(sides, one)
+        declared.append(inside)
+        defined += outside
+    thrown = " ".join(
+        f"if (kind == {kind}) {{ ::{one.type} thrown(::reflection_trl::EXISTING); thrown.adopt(number);"
+        f"{' thrown.reflection_trl_what = what;' if one.exception else ''} throw thrown; }}"
+        for kind, one in enumerate(own)
+    )
+    defined.append(
+        "namespace reflection_trl { void throw_own(int kind, long number, const ::std::string &what) "
+        f"{{ {thrown} (void)kind, (void)number, (void)what; gone(ENDED); }} }}"
+    )
+    return [*sides.answer.enums, *forward, *kinds, *declared, *defined]
+
+
+def _class(sides: _Sides, one: Class) -> tuple[str, list[str]]:
+    """The declaration of a stand-in, and the definitions of what it does."""
+    bases = [*one.bases, *([f"::std::{one.exception}"] if one.exception else ())]
+    started = [f"{base}(::reflection_trl::EXISTING)" for base in one.bases] + (
+        [_EXCEPTIONS[one.exception]] if one.exception else []
+    )
+    start = f" : {', '.join(started)}" if started else ""
+    copied = f"::reflection_trl::New<{one.type}>(const {one.type} &)"
+    assigned = f"void({one.type} &, {one.type} &)"
+    copy = sides.call(copied, sides.entry(f"::reflection_trl::bind(&::reflection_trl::copied<{one.type}>)"), ["other"])
+    assign = sides.call(
+        assigned,
+        sides.entry(f"::reflection_trl::bind(&::reflection_trl::assigned<{one.type}>)"),
+        ["*this", f"const_cast<{one.type} &>(other)"],
+    )
+    what = " reflection_trl_what = other.reflection_trl_what;" if one.exception else ""
+    moves = "".join(f" {name} = ::std::move(other.{name});" for _, name in one.fields) + what
+    inside = [
+        *(f"{re.sub(r'^const (?=[^*]*$)', '', type)} {name}{{}};" for type, name in one.fields),
+        f"explicit {one.name}(::reflection_trl::Existing){start} {{}}",
+        f"{one.name}(const {one.name} &other);",
+        f"{one.name}({one.name} &&other) noexcept{start} {{ take_over(other);{moves} }}",
+        f"{one.name} &operator=(const {one.name} &other);",
+        "void put_fields(::reflection_trl::Message &message) const override;",
+        "void get_fields(::reflection_trl::Message &message) override;",
+    ]
+    if one.exception:
+        inside.append(
+            "::std::string reflection_trl_what; const char *what() const noexcept override { return reflection_trl_what.c_str(); }"
+        )
+    puts, gets = _fields(one)
+    outside = [
+        f"inline {one.type}::{one.name}(const {one.name} &other){start} {{ adopt({copy}.number);{what} }}",
+        f"inline {one.type} &{one.type}::operator=(const {one.name} &other) {{ {assign}; return *this; }}",
+        f"inline void {one.type}::put_fields(::reflection_trl::Message &message) const {{{puts} (void)message; }}",
+        f"inline void {one.type}::get_fields(::reflection_trl::Message &message) {{{gets} (void)message; }}",
+    ]
+    for function in one.constructors:
+        for arity in _arities(function):
+            _constructor(sides, one, arity, start, inside, outside)
+    for function in one.methods:
+        for arity in _arities(function):
+            _method(sides, one, arity, inside, outside)
+    outside += [_operator(sides, function) for function in one.operators]
+    if one.printed:
+        number = sides.entry(f"::reflection_trl::bind(&::reflection_trl::written<{one.type}>)")
+        text = sides.call(f"::std::string(const {one.type} &)", number, ["value"])
+        outside.append(
+            f"inline ::std::ostream &operator<<(::std::ostream &out, const {one.type} &value) {{ return out << {text}; }}"
+        )
+    template = "template <> " if one.type != one.name else ""
+    return (
+        f"{template}struct {one.type} : {', '.join(['virtual ::reflection_trl::Remote', *bases])} {{ {' '.join(inside)} }};",
+        outside,
+    )
+
+
+def _fields(one: Class, self: str = "") -> tuple[str, str]:
+    """How the public fields are written to a message, and read from it."""
+    puts = "".join(f" {base}::put_fields(message);" for base in one.bases if not self)
+    gets = "".join(f" {base}::get_fields(message);" for base in one.bases if not self)
+    puts += "".join(f" ::reflection_trl::put_value(message, {self}{name});" for _, name in one.fields)
+    gets += "".join(f" ::reflection_trl::get_into(message, {self}{name});" for _, name in one.fields)
+    return puts, gets
+
+
+def _arities(one: Function) -> list[Function]:
+    """The function without those of its last parameters that have defaults, which only the answer knows."""
+    least = len(one.parameters)
+    while least and one.defaults[least - 1]:
+        least -= 1
+    return [
+        dataclasses.replace(one, parameters=one.parameters[:count], defaults=("",) * count)
+        for count in range(least, len(one.parameters) + 1)
+    ]
+
+
+def _constructor(
+    sides: _Sides, one: Class, function: Function, start: str, inside: list[str], outside: list[str]
+) -> None:
+    type = f"::reflection_trl::New<{one.type}>({', '.join(function.parameters)})"
+    number = sides.entry(
+        f"::reflection_trl::bind(&::reflection_trl::Construct<{one.type}, void({', '.join(function.parameters)})>::call)"
+    )
+    declared, values = _declared(function, type)
+    # No value of another type becomes an object unasked: `f(1) == 2` must not compare objects
+    explicit = "explicit " if len(function.parameters) == 1 else ""
+    inside.append(f"{explicit}{one.name}({declared});")
+    outside.append(
+        f"inline {one.type}::{one.name}({declared}){start} {{ adopt({sides.call(type, number, values)}.number); }}"
+    )
+
+
+def _method(sides: _Sides, one: Class, function: Function, inside: list[str], outside: list[str]) -> None:
+    constant = " const" if function.constant else ""
+    if function.fixed:
+        type = function.type
+        number = sides.entry(
+            f"::reflection_trl::bind(static_cast<{function.result}(*)({', '.join(function.parameters)})>(&{one.type}::{function.name}))"
+        )
+        declared, values = _declared(function, type)
+        inside.append(f"static ::reflection_trl::Stub<{type}>::Result {function.name}({declared});")
+    else:
+        self = f"{'const ' if function.constant else ''}{one.type} &"
+        type = f"{function.result}({', '.join((self, *function.parameters))})"
+        number = sides.entry(
+            f"::reflection_trl::function<{type}>([](auto &self, auto &&...a) -> decltype(auto) {{ return self.{function.name}(static_cast<decltype(a) &&>(a)...); }})"
+        )
+        declared, values = _declared(function, type, skipped=1)
+        values = ["*this", *values]
+    result = f"::reflection_trl::Stub<{type}>::Result"
+    head = function.name if function.name.startswith("operator ") else f"{result} {function.name}"
+    if not function.fixed:
+        explicit = "explicit " if function.name.startswith("operator ") else ""
+        inside.append(f"{explicit}{head}({declared}){constant};")
+    call = sides.call(type, number, values)
+    defined = f"{one.type}::{function.name}({declared}){constant}"
+    outside.append(f"inline {'' if function.name.startswith('operator ') else result} {defined} {{ return {call}; }}")
+
+
+def _operator(sides: _Sides, function: Function) -> str:
+    number = sides.entry(
+        f"::reflection_trl::function<{function.type}>([](auto &&...a) -> decltype(auto) {{ return {function.name}(static_cast<decltype(a) &&>(a)...); }})"
+    )
+    declared, values = _declared(function, function.type)
+    return f"inline ::reflection_trl::Stub<{function.type}>::Result {function.name}({declared}) {{ return {sides.call(function.type, number, values)}; }}"
+
+
+def _serving(sides: _Sides, source: str) -> str:
+    """The answer's side, behind the answer: its macros end here."""
+    own = sides.answer.classes
+    macros = dict.fromkeys(re.findall(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", source, re.MULTILINE))
+    lines = [*(f"#undef {name}" for name in macros), '#include "answer.hpp"']
+    for kind, one in enumerate(own):
+        ups = "".join(
+            f" if (auto found = Own<::{base}>::up(static_cast<::{base} *>(self), wanted)) return found;"
+            for base in one.bases
+        )
+        puts, gets = _fields(one, "self->")
+        base_puts = "".join(f" Own<::{base}>::put(static_cast<::{base} *>(self), message);" for base in one.bases)
+        base_gets = "".join(f" Own<::{base}>::get(static_cast<::{base} *>(self), message);" for base in one.bases)
+        self = f"auto self = static_cast<::{one.type} *>(place); (void)self;"
+        lines.append(
+            f"namespace reflection_trl {{ template <> struct Own<::{one.type}> {{ static constexpr bool value = true; static constexpr int kind = {kind}; "
+            f"static void *up(void *place, int wanted) {{ {self} if (wanted == kind) return place;{ups} return nullptr; }} "
+            f"static void put(void *place, Message &message) {{ {self} (void)message;{base_puts}{puts} }} "
+            f"static void get(void *place, Message &message) {{ {self} (void)message;{base_gets}{gets} }} }}; }}"
+        )
+    # Derived classes stand behind their bases, and are caught before them
+    caught = "".join(
+        f" catch (const ::{one.type} &error) {{ return report_object(reply, error); }}" for one in reversed(own)
+    )
+    lines.append(
+        f"namespace reflection_trl {{ bool report_own(Message &reply) {{ try {{ throw; }}{caught} catch (...) {{ (void)reply; return false; }} }} }}"
+    )
+    for number, one in enumerate(sides.templates):
+        variables = ", ".join(f"typename {name}" for name in one.variables)
+        names = ", ".join(one.variables)
+        lines.append(
+            f"template <{variables}> ::reflection_trl::Function reflection_trl_entry_{number}() "
+            f"{{ return ::reflection_trl::bind(static_cast<{one.result}(*)({', '.join(one.parameters)})>(&{one.name}<{names}>)); }}"
+        )
+    entries = "".join(f"{entry}, " for entry in sides.entries)
+    instances = '\n#include "instances.h"\n' if sides.templates else ""
+    return "\n".join([*lines, f"int main() {{ return ::reflection_trl::serve({{{entries}{instances}}}); }}", ""])
