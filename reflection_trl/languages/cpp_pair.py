@@ -39,15 +39,77 @@ _RARE = re.compile(
 _ALWAYS = ("algorithm", "cctype", "climits", "cmath", "functional", "iomanip", "iterator", "limits", "memory", "numeric", "queue",
            "sstream", "stack", "string_view")  # fmt: skip
 _QUICK = frozenset(
-    "assert.h math.h stdio.h stdlib.h string.h ctype.h limits.h float.h stdint.h cassert cstdio cstdlib cstring cfloat cstdint "
-    "cstddef iostream fstream bitset forward_list initializer_list".split()
+    [
+        "assert.h",
+        "math.h",
+        "stdio.h",
+        "stdlib.h",
+        "string.h",
+        "ctype.h",
+        "limits.h",
+        "float.h",
+        "stdint.h",
+        "cassert",
+        "cstdio",
+        "cstdlib",
+        "cstring",
+        "cfloat",
+        "cstdint",
+        "cstddef",
+        "iostream",
+        "fstream",
+        "bitset",
+        "forward_list",
+        "initializer_list",
+    ]
 )
-_WORDS_OF_TYPES = frozenset("int long short char bool float double unsigned signed const".split())
+_WORDS_OF_TYPES = frozenset(["int", "long", "short", "char", "bool", "float", "double", "unsigned", "signed", "const"])
 _COMPARISONS = frozenset(["==", "!=", "<", ">", "<=", ">="])
 _OF_DATA = frozenset(
-    "at back begin c_str capacity cbegin cend compare contains count crbegin crend data empty end ends_with equal_range equals find "
-    "find_first_of find_last_of front get has_value index length lower_bound max_size operator() rbegin rend rfind size starts_with str substr "
-    "test to_string top upper_bound value value_or".split()
+    [
+        "at",
+        "back",
+        "begin",
+        "c_str",
+        "capacity",
+        "cbegin",
+        "cend",
+        "compare",
+        "contains",
+        "count",
+        "crbegin",
+        "crend",
+        "data",
+        "empty",
+        "end",
+        "ends_with",
+        "equal_range",
+        "equals",
+        "find",
+        "find_first_of",
+        "find_last_of",
+        "front",
+        "get",
+        "has_value",
+        "index",
+        "length",
+        "lower_bound",
+        "max_size",
+        "operator()",
+        "rbegin",
+        "rend",
+        "rfind",
+        "size",
+        "starts_with",
+        "str",
+        "substr",
+        "test",
+        "to_string",
+        "top",
+        "upper_bound",
+        "value",
+        "value_or",
+    ]
 )
 _ARITHMETIC = frozenset(["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>", "&&", "||", ","])
 # Exceptions of the library that classes derive from, and how a stand-in makes one
@@ -315,7 +377,8 @@ class _Reader:
         )  # fmt: skip
 
     def _methods(self, name: str, type: str, body: Iterable[Member]) -> tuple[list[Function], list[Function]]:
-        constructors, methods = [], []
+        constructors: list[Function] = []
+        methods: list[Function] = []
         for one in body:
             if (
                 one.parameters is None
@@ -399,7 +462,7 @@ def _enum(text: ClassText) -> str:
         return ""
     values = [part.partition("=") for part in split(text.body)]
     known = {name.strip() for name, _, _ in values}
-    if not all(not value.strip() or re.fullmatch(r"-?\w+", value.strip()) and (re.match(r"-?\d", value.strip()) or value.strip() in known)
+    if not all(not value.strip() or (re.fullmatch(r"-?\w+", value.strip()) and (re.match(r"-?\d", value.strip()) or value.strip() in known))
                for _, _, value in values):  # fmt: skip
         return ""
     base = f" : {text.bases[0]}" if text.bases else ""
@@ -719,12 +782,12 @@ def _serving(sides: _Sides, source: str) -> str:
     lines.append(
         f"namespace reflection_trl {{ bool report_own(Message &reply) {{ try {{ throw; }}{caught} catch (...) {{ (void)reply; return false; }} }} }}"
     )
-    for number, one in enumerate(sides.templates):
-        variables = ", ".join(f"typename {name}" for name in one.variables)
-        names = ", ".join(one.variables)
+    for number, template in enumerate(sides.templates):
+        variables = ", ".join(f"typename {name}" for name in template.variables)
+        names = ", ".join(template.variables)
         lines.append(
             f"template <{variables}> ::reflection_trl::Function reflection_trl_entry_{number}() "
-            f"{{ return ::reflection_trl::bind(static_cast<{one.result}(*)({', '.join(one.parameters)})>(&{one.name}<{names}>)); }}"
+            f"{{ return ::reflection_trl::bind(static_cast<{template.result}(*)({', '.join(template.parameters)})>(&{template.name}<{names}>)); }}"
         )
     entries = "".join(f"{entry}, " for entry in sides.entries)
     instances = '\n#include "instances.h"\n' if sides.templates else ""

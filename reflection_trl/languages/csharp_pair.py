@@ -26,22 +26,175 @@ _UNARY = {"-": "op_UnaryNegation", "+": "op_UnaryPlus", "!": "op_LogicalNot", "~
 _COMPARISONS = frozenset(["==", "!=", "<", ">", "<=", ">="])
 # Names of the framework that tests mean by them whatever an answer defines
 LIBRARY = frozenset(
-    "Action Activator AggregateException AppDomain ArgumentException ArgumentNullException ArgumentOutOfRangeException ArithmeticException "
-    "Array ArrayList ArraySegment Assembly Attribute BigInteger BitArray BitConverter Boolean Buffer Byte Char Collection Comparer Comparison "
-    "Complex ConcurrentDictionary Console Convert Converter DateTime DateTimeOffset DayOfWeek Debug Decimal Delegate Dictionary DivideByZeroException "
-    "Double Encoding Enum Enumerable Environment EqualityComparer EventArgs Exception FormatException Func Guid HashSet Hashtable ICollection "
-    "IComparable IComparer IDictionary IDisposable IEnumerable IEnumerator IEqualityComparer IEquatable IList IReadOnlyCollection IReadOnlyDictionary "
-    "IReadOnlyList ISet IndexOutOfRangeException Int16 Int32 Int64 InvalidCastException InvalidOperationException KeyNotFoundException KeyValuePair "
-    "Lazy LinkedList LinkedListNode List Lookup Match Math MathF NotImplementedException NotSupportedException Nullable NullReferenceException "
-    "Object ObservableCollection OutOfMemoryException OverflowException Predicate Process Queue Random ReadOnlyCollection Regex SByte Single "
-    "SortedDictionary SortedList SortedSet Span Stack StackTrace Stopwatch String StringBuilder StringComparer StringComparison StringReader "
-    "StringWriter Task Thread TimeSpan Trace Tuple Type UInt16 UInt32 UInt64 Uri ValueTuple Vector Version ReflectionTrl Names Judge Wire Remote".split()
+    [
+        "Action",
+        "Activator",
+        "AggregateException",
+        "AppDomain",
+        "ArgumentException",
+        "ArgumentNullException",
+        "ArgumentOutOfRangeException",
+        "ArithmeticException",
+        "Array",
+        "ArrayList",
+        "ArraySegment",
+        "Assembly",
+        "Attribute",
+        "BigInteger",
+        "BitArray",
+        "BitConverter",
+        "Boolean",
+        "Buffer",
+        "Byte",
+        "Char",
+        "Collection",
+        "Comparer",
+        "Comparison",
+        "Complex",
+        "ConcurrentDictionary",
+        "Console",
+        "Convert",
+        "Converter",
+        "DateTime",
+        "DateTimeOffset",
+        "DayOfWeek",
+        "Debug",
+        "Decimal",
+        "Delegate",
+        "Dictionary",
+        "DivideByZeroException",
+        "Double",
+        "Encoding",
+        "Enum",
+        "Enumerable",
+        "Environment",
+        "EqualityComparer",
+        "EventArgs",
+        "Exception",
+        "FormatException",
+        "Func",
+        "Guid",
+        "HashSet",
+        "Hashtable",
+        "ICollection",
+        "IComparable",
+        "IComparer",
+        "IDictionary",
+        "IDisposable",
+        "IEnumerable",
+        "IEnumerator",
+        "IEqualityComparer",
+        "IEquatable",
+        "IList",
+        "IReadOnlyCollection",
+        "IReadOnlyDictionary",
+        "IReadOnlyList",
+        "ISet",
+        "IndexOutOfRangeException",
+        "Int16",
+        "Int32",
+        "Int64",
+        "InvalidCastException",
+        "InvalidOperationException",
+        "KeyNotFoundException",
+        "KeyValuePair",
+        "Lazy",
+        "LinkedList",
+        "LinkedListNode",
+        "List",
+        "Lookup",
+        "Match",
+        "Math",
+        "MathF",
+        "NotImplementedException",
+        "NotSupportedException",
+        "Nullable",
+        "NullReferenceException",
+        "Object",
+        "ObservableCollection",
+        "OutOfMemoryException",
+        "OverflowException",
+        "Predicate",
+        "Process",
+        "Queue",
+        "Random",
+        "ReadOnlyCollection",
+        "Regex",
+        "SByte",
+        "Single",
+        "SortedDictionary",
+        "SortedList",
+        "SortedSet",
+        "Span",
+        "Stack",
+        "StackTrace",
+        "Stopwatch",
+        "String",
+        "StringBuilder",
+        "StringComparer",
+        "StringComparison",
+        "StringReader",
+        "StringWriter",
+        "Task",
+        "Thread",
+        "TimeSpan",
+        "Trace",
+        "Tuple",
+        "Type",
+        "UInt16",
+        "UInt32",
+        "UInt64",
+        "Uri",
+        "ValueTuple",
+        "Vector",
+        "Version",
+        "ReflectionTrl",
+        "Names",
+        "Judge",
+        "Wire",
+        "Remote",
+    ]
 )
 # Methods that data has: an object of a class that the tests do not name lacks them (`F(1).Contains(2)`)
 _OF_DATA = frozenset(
-    "Add All Any BinarySearch CompareTo Contains ContainsKey ContainsValue Count EndsWith Equals Exists Find FindIndex First Get GetEnumerator "
-    "IndexOf IsSubsetOf IsSupersetOf Last LastIndexOf Max Min Overlaps SequenceEqual SetEquals StartsWith Sum ToArray ToList ToString TrueForAll "
-    "TryGetValue GetHashCode CompareOrdinal".split()
+    [
+        "Add",
+        "All",
+        "Any",
+        "BinarySearch",
+        "CompareTo",
+        "Contains",
+        "ContainsKey",
+        "ContainsValue",
+        "Count",
+        "EndsWith",
+        "Equals",
+        "Exists",
+        "Find",
+        "FindIndex",
+        "First",
+        "Get",
+        "GetEnumerator",
+        "IndexOf",
+        "IsSubsetOf",
+        "IsSupersetOf",
+        "Last",
+        "LastIndexOf",
+        "Max",
+        "Min",
+        "Overlaps",
+        "SequenceEqual",
+        "SetEquals",
+        "StartsWith",
+        "Sum",
+        "ToArray",
+        "ToList",
+        "ToString",
+        "TrueForAll",
+        "TryGetValue",
+        "GetHashCode",
+        "CompareOrdinal",
+    ]
 )
 
 
@@ -205,10 +358,8 @@ class _Writer:
             return
         plain, _, variables = one.name.partition("<")
         own = [part.strip() for part in variables.rstrip("> ").split(",")] if variables else []
-        if (
-            plain in ("Main", "ToString", "GetHashCode")
-            and (plain == "Main" or not one.parameters)
-            or (not named and plain in _OF_DATA)
+        if (plain in ("Main", "ToString", "GetHashCode") and (plain == "Main" or not one.parameters)) or (
+            not named and plain in _OF_DATA
         ):
             return
         if plain == "Equals" and not all(re.match(rf"{text.name}\b", parameter) for parameter in one.parameters):
@@ -264,7 +415,7 @@ class _Writer:
             writes = f'ReflectionTrl.Judge.Call({type}, "set_Item", {self_}, {values});'
             yield f"public {result} this[{', '.join(parts.declared)}] {{ {_accessors(one, reads, writes)} }}"
             return
-        is_property = one.body is not None and re.search(r"\b(?:get|set)\b", one.body) or "=>" in one.after
+        is_property = (one.body is not None and re.search(r"\b(?:get|set)\b", one.body)) or "=>" in one.after
         get, set = (
             (f"get_{one.name}", f"set_{one.name}") if is_property else (f"field {one.name}", f"field {one.name}")
         )

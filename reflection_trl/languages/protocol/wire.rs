@@ -319,7 +319,19 @@ tuples! {
     (A 0, B 1, C 2, D 3, E 4, F 5, G 6) (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7)
 }
 
+// Calls. Both sides answer what the other asks for while they wait: the tests may pass functions, which the answer calls
+
 pub type Function = fn(&mut Message, &mut Message);
+type Lent = *mut dyn FnMut(&mut Message, &mut Message);
+
+const FAILED: u8 = 0;
+const RETURNED: u8 = 1;
+const INVOKED: u8 = 2;
+
+thread_local! {
+    static LENT: std::cell::RefCell<Vec<Lent>> = std::cell::RefCell::new(Vec::new());
+    static OBJECTS: std::cell::RefCell<Vec<(*mut (), std::any::TypeId)>> = std::cell::RefCell::new(Vec::new());
+}
 
 // The side of the answer. A panic ends it, unless the tests catch panics
 pub fn serve(functions: &[Function]) {
@@ -330,24 +342,94 @@ pub fn serve(functions: &[Function]) {
         if bool::get(&mut message) {
             let done = std::panic::catch_unwind(|| {
                 let (mut message, mut reply) = (message, Message::new(0));
-                true.put(&mut reply);
+                RETURNED.put(&mut reply);
                 function(&mut message, &mut reply);
                 reply
             });
             reply = done.unwrap_or_else(|_| {
                 let mut failed = Message::new(0);
-                false.put(&mut failed);
+                FAILED.put(&mut failed);
                 failed
             });
         } else {
-            true.put(&mut reply);
+            RETURNED.put(&mut reply);
             function(&mut message, &mut reply);
         }
         reply.send();
     }
 }
 
+// Calls of functions that the tests have passed
+
+pub fn invoke(number: usize) -> Message {
+    let mut message = Message::new(0);
+    INVOKED.put(&mut message);
+    number.put(&mut message);
+    message
+}
+
+pub fn invoked(mut message: Message) -> Message {
+    message.send();
+    message.receive();
+    message
+}
+
+// Values of the answer's own types that stay where they are: the tests have numbers of them
+
+pub fn keep<T: 'static>(value: &T, message: &mut Message) {
+    let place = value as *const T as *mut ();
+    let number = OBJECTS.with(|objects| {
+        let mut objects = objects.borrow_mut();
+        objects.push((place, std::any::TypeId::of::<T>()));
+        objects.len() - 1
+    });
+    number.put(message);
+}
+
+pub fn object<'a, T: 'static>(message: &mut Message) -> &'a mut T {
+    let number = usize::get(message);
+    let found = OBJECTS.with(|objects| objects.borrow().get(number).copied());
+    match found {
+        Some((place, kind)) if kind == std::any::TypeId::of::<T>() => unsafe { &mut *(place as *mut T) },
+        _ => message.gone(),
+    }
+}
+
+macro_rules! kept {
+    ($name:ident) => {
+        impl reflection_trl_wire::Put for $name {
+            fn put(&self, message: &mut reflection_trl_wire::Message) {
+                reflection_trl_wire::keep(self, message);
+            }
+        }
+        impl reflection_trl_wire::Get for $name {
+            // The tests have given it away: nobody uses the place that it is taken from
+            fn get(message: &mut reflection_trl_wire::Message) -> Self {
+                unsafe { ::std::ptr::read(reflection_trl_wire::object::<$name>(message)) }
+            }
+        }
+    };
+}
+pub(crate) use kept;
+
+macro_rules! stand_in {
+    ($name:ident) => {
+        impl reflection_trl_wire::Put for $name {
+            fn put(&self, message: &mut reflection_trl_wire::Message) {
+                reflection_trl_wire::Put::put(&self.number, message);
+            }
+        }
+        impl reflection_trl_wire::Get for $name {
+            fn get(message: &mut reflection_trl_wire::Message) -> Self {
+                $name { number: reflection_trl_wire::Get::get(message) }
+            }
+        }
+    };
+}
+pub(crate) use stand_in;
+
 // The side of the tests
+
 pub fn begin(function: usize, guarded: bool) -> Message {
     let mut message = Message::new(97);
     function.put(&mut message);
@@ -355,11 +437,40 @@ pub fn begin(function: usize, guarded: bool) -> Message {
     message
 }
 
+// Functions of the tests that the answer may call until the call has returned
+
+pub fn lent() -> usize {
+    LENT.with(|lent| lent.borrow().len())
+}
+
+pub fn lend<'a>(function: &'a mut (dyn FnMut(&mut Message, &mut Message) + 'a), message: &mut Message) {
+    let function: Lent = unsafe { std::mem::transmute(function) };
+    lent().put(message);
+    LENT.with(|lent| lent.borrow_mut().push(function));
+}
+
+pub fn give_back(count: usize) {
+    LENT.with(|lent| lent.borrow_mut().truncate(count));
+}
+
 pub fn finish(mut message: Message) -> Message {
     message.send();
-    message.receive();
-    if !bool::get(&mut message) {
-        panic!("the answer panicked");
+    loop {
+        message.receive();
+        match u8::get(&mut message) {
+            RETURNED => return message,
+            FAILED => panic!("the answer panicked"),
+            INVOKED => {
+                let number = usize::get(&mut message);
+                let function = LENT.with(|lent| lent.borrow().get(number).copied());
+                let mut reply = Message::new(97);
+                match function {
+                    Some(function) => unsafe { (*function)(&mut message, &mut reply) },
+                    None => message.gone(),
+                }
+                reply.send();
+            }
+            _ => message.gone(),
+        }
     }
-    message
 }
