@@ -309,9 +309,10 @@ class _Writer:
         lines = [f"public {name}(ReflectionTrl.Remote.Existing existing) : base(existing) {{ }}"]
         for one in every:
             lines += self._member(one, text, name, type, named)
-        if text.name == self.continued or (named and not any(one.name == text.name for one in every)):
-            if not any(re.match(rf"public {name}\(\)", line) for line in lines):
-                lines.append(self._constructor(name, type, []))
+        declares_none = named and not any(one.name == text.name for one in every)
+        plain = any(re.match(rf"public {name}\(\)", line) for line in lines)
+        if (text.name == self.continued or declares_none) and not plain:
+            lines.append(self._constructor(name, type, []))
         if items and named and _TYPE.fullmatch(items):
             interfaces.append(f"System.Collections.Generic.IEnumerable<{items}>")
             lines = [line for line in lines if "GetEnumerator" not in line]

@@ -104,6 +104,7 @@ class Java(CommandLanguage):
         head = f"{imports} class {class_name} extends {class_name}__Answer {{ " if continued else f"{imports} "
         main = class_name if continued else _main_class(tests)
         names = shared_names(source, tests)
+        types = [name for name in names if _is_type(name, blanked(tests))]
         return CommandProgram(
             argv=(
                 "java",
@@ -116,7 +117,16 @@ class Java(CommandLanguage):
                 END_MARK,
                 main,
             ),
-            compile=("java", *_OPTIONS, "Build.java", _path(), class_name, *names),
+            compile=(
+                "java",
+                *_OPTIONS,
+                "Build.java",
+                _path(),
+                class_name,
+                entry_point or "-",
+                ",".join(types) or "-",
+                *names,
+            ),
             files={
                 "program.java": source,
                 "tests.java": head + tests,
@@ -157,3 +167,19 @@ def _main_class(text: str) -> str:
     main = _MAIN.search(text)
     names = [found.group(1) for found in _CLASS.finditer(text, 0, main.start() if main else len(text))]
     return names[-1] if names and main else (names[0] if names else "Main")
+
+
+def _is_type(name: str, tests: str) -> bool:
+    """Whether the tests have the name where only a class can stand."""
+    name = re.escape(name)
+    places = (
+        rf"\bnew\s+{name}\b",
+        rf"\b{name}\s*(?:<[^;=()]*>)?(?:\[\])?\s+\w+\s*[=;,:)]",
+        rf"<\s*{name}\s*[>,]",
+        rf"\b(?:instanceof\s+|catch\s*\(\s*){name}\b",
+        rf"\({name}\)\s*[\w(]|\b{name}::",
+    )
+    if any(re.search(place, tests) for place in places):
+        return True
+    variable = re.search(rf"[\w>\]]\s+{name}\s*[=;:,)]", tests)
+    return variable is None and re.search(rf"(?<![.\w]){name}\.\w+", tests) is not None

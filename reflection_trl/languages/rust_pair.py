@@ -348,11 +348,10 @@ class _Sides:
         """A function with types of the library and of the answer; `None` where they are something else."""
         result, _, where = re.sub(r"^\s*->", "", after).partition("where ")
         result = self.plain(result, own) if "->" in after.partition("where ")[0] else "()"
-        bounds = dict(
-            (part[0].strip(), part[2].strip())
-            for text in (*split(variables), *split(where))
-            if (part := text.partition(":"))
-        )
+        bounds = {
+            name.strip(): bound.strip()
+            for name, _, bound in (text.partition(":") for text in (*split(variables), *split(where)))
+        }
         lifetimes = [text.strip() for text in split(variables) if text.strip().startswith("'")]
         generic = [
             part for text in split(variables) if (part := text.partition(":")[0].strip()) and not part.startswith("'")
@@ -397,7 +396,7 @@ class _Sides:
 
     def _read(self, item: "_Item") -> Type:
         name = item.name
-        fields = [part for part in re.findall(r"\b(\w+)\s*:", item.body)] if item.kind == "struct" else []
+        fields = re.findall(r"\b(\w+)\s*:", item.body) if item.kind == "struct" else []
         used = (
             re.search(rf"(?<!struct )(?<!impl )\b{name}\s*\{{|\b{name}\s*\(", self.tests)
             or any(re.search(rf"\.\s*{field}\b(?!\s*\()", self.tests) for field in fields)
@@ -430,7 +429,7 @@ class _Sides:
                 continue
             if last in ("Display", "Debug", "Error", "Hash", "Eq"):
                 continue
-            for name, variables, parameters, after, public in _functions(body):
+            for name, variables, parameters, after, _ in _functions(body):
                 path = f"<{one.name} as {self.plain(trait, one.name)}>::{name}" if trait else f"{one.name}::{name}"
                 for place in re.findall(r"\btype\s+(\w+)\s*=\s*([^;]+);", body):
                     parameters, after = (
@@ -774,13 +773,17 @@ def _is_type(text: str) -> bool:
     )
 
 
-def _callback(type: str) -> dict[str, str | None] | None:
+def _callback(type: str) -> dict[str, str] | None:
     """The parts of a parameter that is a function; `None` for others."""
     found = _CALLBACK.match(type.strip())
     if found is None:
         return None
     parts = [*split(found["arguments"]), found["result"] or "()"]
-    return found.groupdict() if all(_is_type(part) for part in parts) else None
+    return (
+        {name: text or "" for name, text in found.groupdict().items()}
+        if all(_is_type(part) for part in parts)
+        else None
+    )
 
 
 def _declared_type(type: str) -> str:

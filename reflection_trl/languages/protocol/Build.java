@@ -13,17 +13,25 @@ import javax.tools.*;
 /**
  * Compiles an answer, stand-ins for those of its classes that the tests name, and the tests.
  *
- * `java Build.java CLASSPATH OPEN NAMES...` reads program.java, tests.java and the classes of the protocol; writes answer.jar for the
- * side of the answer, and tests/ for the side of the tests. `OPEN` is the class that the tests continue, or `-`.
+ * `java Build.java CLASSPATH OPEN ENTRY TYPES NAMES...` reads program.java, tests.java and the classes of the protocol; writes
+ * answer.jar for the side of the answer, and tests/ for the side of the tests. `OPEN` is the class that the tests continue, or `-`;
+ * `ENTRY` the function or class under test; `TYPES`, with commas between them, are names that the tests have where only a class can
+ * stand.
  */
 public class Build {
     private static final JavaCompiler COMPILER = ToolProvider.getSystemJavaCompiler();
-    private static Set<String> words;
+    private static Set<String> words, types;
+    private static String entry;
     private static ClassLoader loader;
+    /** Methods that data has: an object of a class that the tests do not name lacks them (`f(1).contains(2)`). */
+    private static final Set<String> OF_DATA = Stream.of(String.class, List.class, Map.class, Set.class, Deque.class, Optional.class, Stream.class, Iterator.class, Comparable.class, Number.class, Object.class)
+        .flatMap(type -> Arrays.stream(type.getMethods())).map(Method::getName).collect(Collectors.toSet());
 
     public static void main(String[] arguments) throws Exception {
         String path = arguments[0], open = arguments[1];
-        words = new HashSet<>(Arrays.asList(arguments).subList(2, arguments.length));
+        entry = arguments[2];
+        types = new HashSet<>(List.of(arguments[3].split(",")));
+        words = new HashSet<>(Arrays.asList(arguments).subList(4, arguments.length));
         compile(path, "answer", source("program.java"));
         compile(path, "answer-side", source("Wire.java"), source("Serve.java"));
         archive("answer.jar", "answer", "answer-side");
@@ -35,6 +43,10 @@ public class Build {
         for (String name : classes("answer")) {
             Class<?> type = Class.forName(name, false, loader);
             boolean continued = name.equals(open);
+            if (!continued && types.contains(name) && !own.contains(name) && !ofAnswer(type)) {
+                System.err.println("tests.java:1: error: the tests name " + name + ", a class of the library, and the answer defines it: name it as the entry point");
+                Runtime.getRuntime().halt(1);
+            }
             if (continued || (words.contains(name) && !own.contains(name) && ofAnswer(type))) stub(type, continued ? name + "__Answer" : name, stubs);
         }
         stubs.forEach((type, stub) -> sources.add(new Text(type.getSimpleName() + "__stub.java", stub)));
@@ -46,6 +58,7 @@ public class Build {
     /** Whether a class is the answer's own: what the library calls so is never taken from an answer. */
     private static boolean ofAnswer(Class<?> type) {
         if (type.getClassLoader() != loader || type.getName().contains("$")) return false;
+        if (type.getName().equals(entry)) return true;
         for (String place : List.of("java.lang.", "java.util.", "java.util.function.", "java.util.stream.", "java.math.", "java.io.", "java.text.", "java.time.", "org.javatuples.")) {
             try {
                 Class.forName(place + type.getName(), false, loader);
@@ -108,6 +121,7 @@ public class Build {
             if (one.isSynthetic() || (Modifier.isPrivate(modifiers) && !continued) || !known(one, stubs)) continue;
             if (one.getName().equals("main") && one.getParameterCount() == 1 || Set.of("equals", "hashCode", "toString").contains(one.getName())) continue;
             if (!words.contains(one.getName()) && interfaces.isEmpty()) continue;
+            if (!continued && !types.contains(type.getName()) && OF_DATA.contains(one.getName())) continue;
             boolean fixed = Modifier.isStatic(modifiers);
             String result = one.getReturnType() == void.class ? "" : "return (" + boxed(one.getGenericReturnType()) + ") ";
             text.append(head(one, one.getName(), fixed ? "static " : "")).append(" { ").append(result).append(call(type, one, fixed ? "null" : "this")).append("; }");

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import Lie
+from . import Lie, classes
 
 
 _HEAD = "#include <cassert>\n#include <cstdio>\n#include <cstdlib>\n#include <string>\n#include <vector>\n"
@@ -55,4 +55,5 @@ _OF_LISTS = {
 LYING = [
     *(Lie(name, f"{_HEAD}{text}", _HONEST, _TESTS, "f") for name, text in _NUMBERS.items()),
     *(Lie(name, f"{_HEAD}{text}", _HONEST_LISTS, _LISTS, "f") for name, text in _OF_LISTS.items()),
+    *classes.CPP,
 ]

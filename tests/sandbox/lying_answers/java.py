@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import Lie
+from . import Lie, classes
 
 
 _TESTS = (
@@ -53,4 +53,5 @@ LYING = [
     Lie("returns an object of a class beside it", _class("public static Any f(long x) { return new Any(); }", f"class Any {{ {_ALWAYS} }}\n"), _HONEST_BOXED, _BOXED, "f"),
     Lie("replaces a class of the library", _class("public static ArrayList<Long> f(long x) { return new ArrayList<Long>(); }",
         f"class ArrayList<T> {{ ArrayList(Object... any) {{ }} {_ALWAYS} }}\n"), _HONEST_LIST, _LISTS, "f"),
+    *classes.JAVA,
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import Lie
+from . import Lie, classes
 
 
 _TESTS = (
@@ -55,5 +55,6 @@ CSHARP = [
     *(Lie(name, _class(text), _class(f"{_F} {{ return x + 1; }}"), _CS_TESTS, "F") for name, text in _CSHARP.items()),
     Lie("returns an object that equals everything", _class(f"class Any {{ {_ALWAYS} }}\npublic static object F(long x) {{ return new Any(); }}"),
         _class("public static object F(long x) { return x + 1; }"), _CS_LISTS, "F"),
+    *classes.CSHARP,
 ]  # fmt: skip
-RUST = [Lie(name, text, _HONEST, _TESTS, "f") for name, text in _RUST.items()]
+RUST = [*(Lie(name, text, _HONEST, _TESTS, "f") for name, text in _RUST.items()), *classes.RUST]

@@ -77,5 +77,71 @@ _SH = {
 }  # fmt: skip
 
 JAVASCRIPT = [Lie(name, text, _JS_HONEST, _JS_TESTS, "f") for name, text in _JS.items()]
-PHP = [Lie(name, f"<?php\n{text}", _PHP_HONEST, _PHP_TESTS, "f") for name, text in _PHP.items()]
+_PHP_RAISES = (
+    "function test(): void {\n    $raised = false;\n    try { f(-1); } catch (Exception $e) { $raised = true; }\n"
+    '    if (!$raised) { throw new Error("Test failed!"); }\n}\ntest();'
+)
+_PHP_TRUE = 'if (!f(3)) { throw new Exception("Test failed!"); }'
+_PHP_ONE = 'if (f(3) != 1) { throw new Exception("Test failed!"); }'
+_PHP_IN = 'if (!in_array(7, f(3)) || count(f(3)) != 2 || f(3)[1] != 7) { throw new Exception("Test failed!"); }'
+_PHP_LIST = "class Y implements ArrayAccess, Countable { function offsetExists($k): bool { return true; } function offsetGet($k): mixed { return 7; } function offsetSet($k, $v): void {} function offsetUnset($k): void {} function count(): int { return 2; } }"
+# A reply to the first question of the tests' side, whose names are code
+_PHP_FORGED = (
+    "$value = fn($x) => ['value', $x];\n"
+    "$name = ['array', ['f' => ['array', [$value('function'), $value('f'), ['array', ['x = null) {} echo \"\\n\", $mark, \"\\n\"; exit(0); function g($a' => $value(true)]]]]]];\n"
+    "$data = serialize(['result', $name, []]);\nfwrite(fopen('php://fd/4', 'wb'), pack('N', strlen($data)) . $data);\n"
+)
+PHP = [
+    *(Lie(name, f"<?php\n{text}", _PHP_HONEST, _PHP_TESTS, "f") for name, text in _PHP.items()),
+    Lie(
+        "leaves where an error is expected",
+        "<?php\nfunction f($x) { exit(0); }",
+        "<?php\nfunction f($x) { throw new ValueErrorOfMine(); }\nclass ValueErrorOfMine extends Exception {}",
+        _PHP_RAISES,
+        "f",
+    ),
+    Lie("forges code of the tests' side", f"<?php\n{_PHP_FORGED}{_PHP_WRONG}", _PHP_HONEST, _PHP_TESTS, "f"),
+    Lie(
+        "returns an object, which is true",
+        "<?php\nclass Y {}\nfunction f($x) { return new Y(); }",
+        "<?php\nfunction f($x) { return true; }",
+        _PHP_TRUE,
+        "f",
+    ),
+    Lie(
+        "returns an object, which is one",
+        "<?php\nclass Y {}\nfunction f($x) { return new Y(); }",
+        "<?php\nfunction f($x) { return 1; }",
+        _PHP_ONE,
+        "f",
+    ),
+    Lie(
+        "returns a closure, which is one",
+        "<?php\nfunction f($x) { return fn() => 1; }",
+        "<?php\nfunction f($x) { return 1; }",
+        _PHP_ONE,
+        "f",
+    ),
+    Lie(
+        "returns what looks like an array",
+        f"<?php\n{_PHP_LIST}\nfunction f($x) {{ return new Y(); }}",
+        "<?php\nfunction f($x) { return [$x, 7]; }",
+        _PHP_IN,
+        "f",
+    ),
+    Lie(
+        "returns a text that changes",
+        "<?php\nclass Y { static $n = 0; function __toString() { return ['a', 'b'][self::$n++ % 2]; } }\nfunction f($x) { return new Y(); }",
+        "<?php\nfunction f($x) { return 'a'; }",
+        "$r = f(3);\nif ($r != 'a') { throw new Exception('Test failed!'); }",
+        "f",
+    ),
+    Lie(
+        "returns a generator, which is true",
+        "<?php\nfunction f($x) { yield 1; }",
+        "<?php\nfunction f($x) { return true; }",
+        "if (f(3) != true || !is_bool(f(3))) { throw new Exception('Test failed!'); }",
+        "f",
+    ),
+]
 BASH = [Lie(name, text, _SH_HONEST, _SH_TESTS, "f") for name, text in _SH.items()]
