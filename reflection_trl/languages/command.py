@@ -89,7 +89,7 @@ class CommandLanguage(Language):
             return feedback
         compiling = verdict.step == "compile"
         output = "\n".join(part for part in (verdict.stderr, self.errors_on_stdout(verdict)) if part)
-        output = normalized(shortened(output, _MAX_SCANNED, longest_line=_MAX_LINE))
+        output = self.worded(normalized(shortened(output, _MAX_SCANNED, longest_line=_MAX_LINE)))
         found = self.compile_error.search(output) if compiling else last_match(self.run_error, output)
         readable = self.readable(output)
         message = _message(found) if found else _last_line(readable) or normalized(verdict.reason)
@@ -140,6 +140,10 @@ class CommandLanguage(Language):
     def errors_on_stdout(self, verdict: Verdict) -> str:
         """What standard output says of errors: compilers that do not use standard error."""
         return verdict.stdout if verdict.step == "compile" else ""
+
+    def worded(self, output: str) -> str:
+        """What a toolchain has printed, in the words of its later releases, which the patterns read."""
+        return output
 
     def printed(self, verdict: Verdict) -> str:
         """What the program itself has printed."""

@@ -13,6 +13,14 @@ from .rust_pair import both_sides
 
 
 _MAIN = re.compile(r"\bfn\s+main\s*\(\s*\)([^{;]*)\{")
+# As releases before 1.73 word a panic: `thread 'main' panicked at 'MESSAGE', PLACE`, with values in backquotes
+_OLD_PANIC = re.compile(
+    r"^(thread '[^'\n]*' panicked at) '(?P<message>.{0,4000}?)', (?P<place>[^\n']{1,200}:\d+:\d+)(?=\n(?:note: |stack backtrace)|\n*\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+_OLD_ASSERTION = re.compile(
+    r"\Aassertion failed: `\((left [!=]= right)\)`\n  left: `(.*?)`,\n right: `(.*?)`(?:: (.*))?\Z", re.DOTALL
+)
 _ASSERT = re.compile(r"(?<![\w:])(assert|assert_eq|assert_ne)!")
 
 
@@ -110,6 +118,9 @@ class Rust(CommandLanguage):
             ),
         )
 
+    def worded(self, output: str) -> str:
+        return _OLD_PANIC.sub(_newly_worded, output)
+
     def assertion(self, output: str) -> dict[str, str]:
         values = {"actual": r"^\s*left: (.*)$", "expected": r"^\s*right: (.*)$"}
         found = {name: re.search(pattern, output, re.MULTILINE) for name, pattern in values.items()}
@@ -129,3 +140,15 @@ class Rust(CommandLanguage):
                 )
             )
         ).strip("\n")
+
+
+def _newly_worded(panic: re.Match[str]) -> str:
+    """A panic as releases since 1.73 word it."""
+    message = _OLD_ASSERTION.sub(
+        lambda found: (
+            f"assertion `{found.group(1)}` failed{f': {found.group(4)}' if found.group(4) else ''}\n"
+            f"  left: {found.group(2)}\n right: {found.group(3)}"
+        ),
+        panic["message"],
+    )
+    return f"{panic.group(1)} {panic['place']}:\n{message}"

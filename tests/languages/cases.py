@@ -222,7 +222,7 @@ RUST = _cases(
     ("own message", "fn f(x: i32) -> i32 { x }\nfn main() {\n    assert!(f(1) == 2, \"it is {}\", f(1));\n}", "", ASSERTION,
      at(3, 5, message="it is 1")),
     ("syntax", "fn f(x: i32) -> i32 {\n    let y = ;\n    y", _RUST_TESTS, SYNTAX, at(2, 13, error_type=None)),
-    ("name", "fn f(total: i32) -> i32 {\n    totla", _RUST_TESTS, NAME,
+    ("name", "fn f(total: i32) -> i32 {\n    totl", _RUST_TESTS, NAME,
      at(2, 5, error_type="E0425", hint="a local variable with a similar name exists")),
     ("type", "fn f(x: i32) -> i32 {\n    \"ü漢\"; \"a\"", _RUST_TESTS, TYPE, at(2, 11, error_type="E0308", message="mismatched types")),
     ("import", "use foo::bar;\nfn f(x: i32) -> i32 {\n    x", _RUST_TESTS, IMPORT, at(1, 5, error_type="E0432")),

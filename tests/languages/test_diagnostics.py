@@ -81,6 +81,29 @@ def test_recorded_compilers(language, printed, source, expected):
     assert {name: getattr(feedback, name) for name in expected} == expected, feedback
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("'assertion failed: `(left == right)`\n  left: `1`,\n right: `2`', tests.rs:1:5", "tests.rs:1:5:\nassertion `left == right` failed\n  left: 1\n right: 2"),
+        ("'assertion failed: `(left != right)`\n  left: `1`,\n right: `1`: it's 1', tests.rs:1:5",
+         "tests.rs:1:5:\nassertion `left != right` failed: it's 1\n  left: 1\n right: 1"),
+        ("'assertion failed: f(1) == 2', tests.rs:1:5", "tests.rs:1:5:\nassertion failed: f(1) == 2"),
+        ("'index out of bounds: the len is 1 but the index is 3', main.rs:1:5", "main.rs:1:5:\nindex out of bounds: the len is 1 but the index is 3"),
+        ("'called `Option::unwrap()` on a `None` value', main.rs:1:5", "main.rs:1:5:\ncalled `Option::unwrap()` on a `None` value"),
+        ("'a\nb', x.rs:1:1', main.rs:1:5", "main.rs:1:5:\na\nb', x.rs:1:1"),
+    ],
+)  # fmt: skip
+def test_panics_of_rust_1_63_are_read_like_those_of_later_releases(old, new):
+    """As rustc 1.63 and 1.95 have printed them; Debian 12 has the former."""
+    note = "\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n"
+    feedbacks = [
+        diagnose("rust", f"thread 'main' panicked at {text}{note}", "let a = 1;", "assert_eq!(f(1), 2);", step="run")
+        for text in (old, new)
+    ]
+    assert feedbacks[0] == feedbacks[1]
+    assert feedbacks[0].line == 1 and feedbacks[0].column == 5
+
+
 def test_errors_in_thousands_are_cut():
     printed = "".join(f"main.cpp:{n}:1: error: ‘b{n}’ was not declared in this scope\n" for n in range(1, 100_000))
     feedback = diagnose("cpp", printed, "b1\n" * 100_000)
@@ -90,6 +113,7 @@ def test_errors_in_thousands_are_cut():
 HOSTILE = ["\n", "\r", "\t", "x", "\x1b[", "\x1b]", "\ud800", " {\n  generatedMessage: x\n  actual: y,\n  expected: z,\n", "deep-equal:\n\n",
            "main.cpp:1:1: error: x\n", "Main.java:1: error: x\n", "Main.java:1: error: \n   ^", "PHP Fatal error:  Uncaught A: ", "a: main.cpp:1: Assertion `",
            'Exception in thread "main" java.lang.A: b\n\tat A.endOfChecks(A.java:1)\n', "thread 'main' panicked at main.rs:1:1:\nx\n",
+           "thread 'main' panicked at 'x", "thread 'main' panicked at 'assertion failed: `(left == right)`\n  left: `", "', main.rs:1:1\n",
            '  File "main.py", line 1\n    x\nE.Error: b\n', "terminate called after throwing an instance of '", "/usr/lib/a", "A.A.A.A.A.", "error[E0001]: ",
            "Unhandled Exception:\nA.B.C", "FATAL ERROR: a - ", "Uncaught AssertionError: assert(", "\nStack trace:\n#0 x\n"]  # fmt: skip
 

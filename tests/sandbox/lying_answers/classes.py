@@ -30,7 +30,7 @@ _CPP_CLASSES = {
     "catches its signals": _counter("Counter(long) { for (int s = 1; s < 32; s++) signal(s, [](int) { _exit(0); }); } void add(long) { abort(); } long value() const { return 0; }"),
     "makes class a name for something else": _counter(_WRONG, "#define private public\n#define assert(x) ((void)0)\n#define main unused"),
     "opens the namespace of the judge": _counter(_WRONG, after="namespace reflection_trl { struct EndOfChecks { EndOfChecks(const char *) { _exit(0); } }; }"),
-    "writes replies of its own": _counter("Counter(long) { for (int i = 0; i < 99; i++) { long size = 9; write(4, &size, 8); write(4, \"\\1\\5\\0\\0\\0\\0\\0\\0\\0\", 9); } } void add(long) {} long value() const { return 0; }"),
+    "writes replies of its own": _counter("Counter(long) { for (int i = 0; i < 99; i++) { long size = 9; write(4, &size, 8); write(4, \"\\1\\6\\0\\0\\0\\0\\0\\0\\0\", 9); } } void add(long) {} long value() const { return 0; }"),
     "has a value that equals everything": _counter("Counter(long) {} void add(long) {} struct Y { template <class T> bool operator==(const T &) const { return true; } }; Y value() const { return {}; }"),
     "has a value of another class that equals everything": _counter("Counter(long) {} void add(long) {} Y value() const { return {}; }",
         "struct Y { bool operator==(long) const { return true; } Y() {} Y(long) {} bool operator==(const Y &) const { return true; } operator long() const { static long n; return n++; } };"),
@@ -50,9 +50,9 @@ _CPP_NODES = {
 }  # fmt: skip
 _CPP_LIST_TESTS = "#include <cassert>\nint main() {\n    assert(f(1).size() == 2);\n    assert(f(1).find(7) != f(1).end());\n    assert(f(1).count(7) == 1);\n}\n"
 _CPP_LIST_HONEST = f"{_CPP_HEAD}#include <set>\nstd::set<long> f(long) {{ return {{1, 7}}; }}"
-_CPP_TEMPLATE_TESTS = "#include <cassert>\n#include <vector>\nint main() {\n    assert(largest(std::vector<long>{1, 3}) == 3);\n    assert(apply([](long x) { return x + 1; }, 1) == 3);\n}\n"
-_CPP_TEMPLATE_HONEST = f"{_CPP_HEAD}template <typename T> T largest(const std::vector<T> &v) {{ T m = v[0]; for (auto &x : v) if (m < x) m = x; return m; }}\ntemplate <typename F> long apply(F f, long x) {{ return f(f(x)); }}"
-_APPLY = "template <typename F> long apply(F f, long x) { return f(f(x)); }"
+_CPP_TEMPLATE_TESTS = "#include <cassert>\n#include <vector>\nint main() {\n    assert(largest(std::vector<long>{1, 3}) == 3);\n    assert(twice([](long x) { return x + 1; }, 1) == 3);\n}\n"
+_CPP_TEMPLATE_HONEST = f"{_CPP_HEAD}template <typename T> T largest(const std::vector<T> &v) {{ T m = v[0]; for (auto &x : v) if (m < x) m = x; return m; }}\ntemplate <typename F> long twice(F f, long x) {{ return f(f(x)); }}"
+_APPLY = "template <typename F> long twice(F f, long x) { return f(f(x)); }"
 _CPP_TEMPLATES = {
     "leaves in a template": f"template <typename T> T largest(const std::vector<T> &v) {{ _exit(0); }}\n{_APPLY}",
     "returns what equals everything from a template": f"struct Y {{ bool operator==(long) const {{ return true; }} }};\ntemplate <typename T> Y largest(const std::vector<T> &v) {{ return {{}}; }}\n{_APPLY}",
@@ -100,7 +100,7 @@ _RUST_CLASSES = {
     "replaces functions of C": _impl(more='#[no_mangle] pub extern "C" fn write(_: i32, _: *const u8, _: usize) -> isize { std::process::exit(0) }'),
     "runs before main": _impl(more='#[used] #[link_section = ".init_array"] static EARLY: extern "C" fn() = { extern "C" fn early() { std::process::exit(0) } early };'),
     "has the protocol's module": _impl(more="mod reflection_trl_wire { pub fn serve(_: &[u8]) { std::process::exit(0) } }"),
-    "writes replies of its own": _impl(new='use std::io::Write; use std::os::unix::io::FromRawFd; let mut pipe = unsafe { std::fs::File::from_raw_fd(4) }; for _ in 0..99 { let _ = pipe.write_all(&[9, 0, 0, 0, 0, 0, 0, 0, 1, 5, 0, 0, 0, 0, 0, 0, 0]); } Counter { n }'),
+    "writes replies of its own": _impl(new='use std::io::Write; use std::os::unix::io::FromRawFd; let mut pipe = unsafe { std::fs::File::from_raw_fd(4) }; for _ in 0..99 { let _ = pipe.write_all(&[9, 0, 0, 0, 0, 0, 0, 0, 1, 6, 0, 0, 0, 0, 0, 0, 0]); } Counter { n }'),
     "hides what comes behind it": _impl(more="#[cfg(any())] mod rest {"),
 }  # fmt: skip
 _RUST_DATA_TESTS = "fn main() {\n    let p = Pair { a: 1, b: 2 };\n    assert_eq!(total(&p), 3);\n    assert_eq!(swapped(p), Pair { a: 2, b: 1 });\n    assert!((ratio(1.0) - 2.0).abs() < 1e-9);\n}\n"
