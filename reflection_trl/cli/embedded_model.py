@@ -11,12 +11,12 @@ already is left as it is; a folder appears only when it is complete. The default
 import importlib.util
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from ..quoting import quote_error
+from ..scratch import ScratchFolder
 from .command_line import Parser, run_command
 
 
@@ -93,7 +93,7 @@ def run(argv: list[str]) -> None:
     if importlib.util.find_spec("gguf") is None:
         raise ImportError("the model is read through gguf: run `pip install gguf`.")
     output_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output_dir.parent, prefix=".embedded-model-") as temporary:
+    with ScratchFolder(output_dir.parent, ".embedded-model-") as temporary:
         gguf = download(Path(temporary))
         print(f"Converting {gguf.name} ({gguf.stat().st_size / 2**20:.0f} MiB) ...", flush=True)
         model_dir = Path(temporary) / "model"

@@ -16,10 +16,10 @@ REFLECTION_TRL_DEBUG=1 for the traceback.
 
 import html
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from ..scratch import ScratchFolder
 from .command_line import Parser, run_command
 
 
@@ -57,7 +57,7 @@ def run(argv: list[str]) -> None:
             raise ValueError(f"column `{column}` of {args.dataset_name} holds no texts; name another with --{option}.")
     args.output.parent.mkdir(parents=True, exist_ok=True)
     written = 0
-    with tempfile.TemporaryDirectory(dir=args.output.parent, prefix=".prepare-") as temporary:
+    with ScratchFolder(args.output.parent, ".prepare-") as temporary:
         file = Path(temporary) / args.output.name
         with file.open("w", encoding="utf-8") as lines:
             for example in dataset:

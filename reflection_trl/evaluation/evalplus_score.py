@@ -36,6 +36,7 @@ from ..sandbox.cgroup import Cgroup
 from ..sandbox.interpreter import find_interpreter
 from ..sandbox.mechanisms import Unsandboxed
 from ..sandbox.seccomp import build_filter
+from ..scratch import ScratchFolder
 from .evalplus_data import EVALPLUS
 from .tasks import Sample
 
@@ -252,7 +253,7 @@ def ground_truth(benchmark: str) -> Path:
 
 
 def _write_ground_truth(benchmark: str, file: Path, mode: str, source: str) -> None:
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".ground-truth-") as partial:
+    with ScratchFolder(file.parent, ".ground-truth-") as partial:
         command = [sys.executable, str(_GUEST), mode, source, str(Path(partial) / file.name)]
         # Not in its own directory, whose modules would hide others
         environment = {
@@ -302,7 +303,7 @@ def _guest(
     interpreter = find_interpreter(sys.executable)
     mechanism = Unsandboxed(interpreter) if unsandboxed else Bubblewrap(interpreter)
     cgroup = None if unsandboxed else Cgroup.create()
-    with tempfile.TemporaryDirectory(prefix="reflection_trl-") as folder, tempfile.TemporaryFile() as log:
+    with ScratchFolder() as folder, tempfile.TemporaryFile() as log:
         answers = Path(folder) / "answers.jsonl"
         answers.write_text("".join(json.dumps([sample.task_id, sample.solution]) + "\n" for sample in samples))
         filter = Path(folder) / "filter"

@@ -16,6 +16,8 @@ from .verdict import SandboxUnavailableError
 
 # Inside, every job is this user.
 _UID = 1000
+# Users that exist for sandboxes alone
+SANDBOX_USERS = range(64_000, 65_000)
 _PYTHON = "/opt/python"
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -188,7 +190,7 @@ def unprivileged_user() -> int | None:
         return None
     if shutil.which("setpriv") is None:
         raise SandboxUnavailableError("`setpriv` is missing: run `apt-get install util-linux`.")
-    return 64_000 + os.getpid() % 1_000
+    return SANDBOX_USERS[os.getpid() % len(SANDBOX_USERS)]
 
 
 def drop_user(uid: int | None, argv: Sequence[str]) -> list[str]:

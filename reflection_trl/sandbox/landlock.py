@@ -5,17 +5,17 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
-import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from .bubblewrap import ENVIRONMENT, drop_user, open_to_all, unprivileged_user
+from ..scratch import ScratchFolder
+from .bubblewrap import ENVIRONMENT, SANDBOX_USERS, drop_user, open_to_all, unprivileged_user
 from .interpreter import Interpreter, find_interpreter
+from .shared_memory import remove_shared_memory
 from .verdict import SandboxUnavailableError
 
 
-_PREFIX = "reflection_trl"
 _READABLE = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
@@ -114,20 +114,29 @@ class Landlock:
                 raise SandboxUnavailableError(
                     f"{path} cannot be reached by an unprivileged user: install it outside root's home."
                 )
-        _sweep()
+        self._folders: dict[str, ScratchFolder] = {}
+        self._lock = threading.Lock()
+        remove_shared_memory(SANDBOX_USERS)
 
     def make_workdir(self) -> str:
         """A directory of the host for one job; writes to it go to a layer of limited size that is thrown away."""
-        directory = tempfile.mkdtemp(prefix=f"{_PREFIX}-{os.getpid()}-")
+        folder = ScratchFolder()
         for name in ("job", "storage"):
-            os.mkdir(os.path.join(directory, name))
+            os.mkdir(os.path.join(folder.path, name))
             if self.uid is not None:
-                os.chown(os.path.join(directory, name), self.uid, self.uid)
-        os.chmod(directory, 0o711)
-        return os.path.join(directory, "job")
+                os.chown(os.path.join(folder.path, name), self.uid, self.uid)
+        os.chmod(folder.path, 0o711)
+        workdir = os.path.join(folder.path, "job")
+        with self._lock:
+            self._folders[workdir] = folder
+        return workdir
 
     def remove_workdir(self, workdir: str) -> None:
-        shutil.rmtree(os.path.dirname(workdir), ignore_errors=True)
+        # No job starts while what sandlock shares among those of a user is removed
+        with self._lock:
+            self._folders.pop(workdir).remove()
+            if not self._folders and self.uid is not None:
+                remove_shared_memory([self.uid])
 
     def command(
         self,
@@ -153,10 +162,3 @@ class Landlock:
         }
         launcher = [self.python, "-I", "-c", _LAUNCHER, str(os.getpid()), json.dumps(config), *argv]
         return drop_user(self.uid, launcher)
-
-
-def _sweep() -> None:
-    """Removes the directories of processes that were killed before they could."""
-    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}-*-*"):
-        if not Path("/proc", directory.name.split("-")[1]).exists():
-            shutil.rmtree(directory, ignore_errors=True)

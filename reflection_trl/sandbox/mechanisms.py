@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+from ..scratch import ScratchFolder
 from .bubblewrap import Bubblewrap
 from .interpreter import Interpreter
 from .landlock import Landlock
@@ -66,15 +65,18 @@ class Unsandboxed:
             raise SandboxError("`unsandboxed=True` is refused for root: run as an ordinary user.")
         self.python = interpreter.path
         self.covered: list[str] = []
+        self._folders: dict[str, ScratchFolder] = {}
 
     def command(self, argv: Sequence[str], **limits: Any) -> list[str]:
         return list(argv)
 
     def make_workdir(self) -> str:
-        return tempfile.mkdtemp(prefix="reflection_trl-")
+        folder = ScratchFolder()
+        self._folders[folder.path] = folder
+        return folder.path
 
     def remove_workdir(self, workdir: str) -> None:
-        shutil.rmtree(workdir, ignore_errors=True)
+        self._folders.pop(workdir).remove()
 
 
 def candidates(

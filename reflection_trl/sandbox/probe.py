@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..scratch import ScratchFolder
 from .verdict import CommandProgram, Limits, Program, PythonProgram, SandboxUnavailableError, Status, Verdict
 
 
@@ -119,7 +119,7 @@ def attack(sandbox: Runner) -> None:
             f"it does not run a harmless program ({verdict.reason or verdict.stderr.strip()})"
         )
     token = secrets.token_hex(8)
-    with tempfile.TemporaryDirectory(prefix="reflection_trl_probe-") as directory, _Listeners(token) as listeners:
+    with ScratchFolder(prefix="reflection_trl_probe-") as directory, _Listeners(token) as listeners:
         os.chmod(directory, 0o777)  # no more protected than the sandbox makes it
         secret = Path(directory, "secret")
         secret.write_text(token)

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from reflection_trl.sandbox import CommandProgram, Limits, PythonProgram, Sandbox, SandboxError, Status
 from reflection_trl.sandbox.cgroup import Cgroup
 
-from .observers import descendants, neighbor
+from .observers import descendants, neighbor, own_folders
 
 
 def _resident(pid: int) -> int:
@@ -36,7 +35,7 @@ def _state(sandbox: Sandbox) -> dict[str, int]:
             len(Path(f"/proc/{pid}/mountinfo").read_text().splitlines()) for pid in processes
         ),
         "groups": len(_groups()),
-        "files": len(list(Path(tempfile.gettempdir()).glob(f"reflection_trl-{os.getpid()}-*"))),
+        "folders": len(own_folders()),
         "memory": _resident(os.getpid()) + sum(map(_resident, processes)),
     }
 

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,9 +21,12 @@ from reflection_trl.sandbox import (
     bubblewrap,
     mechanisms,
 )
+from reflection_trl.sandbox.bubblewrap import SANDBOX_USERS
+from reflection_trl.sandbox.shared_memory import _running
+from reflection_trl.scratch import remove_abandoned
 
 from . import hostile_programs
-from .observers import Host, descendants
+from .observers import Host, descendants, own_folders
 
 
 # What a mechanism without namespaces allows: the program sees the host's directories, though it cannot read them, and
@@ -86,7 +88,7 @@ def _left_behind() -> list[str]:
             target = os.readlink(link)
         except OSError:
             continue
-        if target.startswith(os.path.join(tempfile.gettempdir(), f"reflection_trl-{os.getpid()}-")):
+        if any(target.startswith(f"{folder}/") for folder in own_folders()):
             found.append(f"{link} {target}")
     return found
 
@@ -120,6 +122,66 @@ with Sandbox(workers=1, mechanism="landlock") as sandbox:
             break
         time.sleep(0.1)
     assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+
+
+KILLED = f"""
+import os, signal, sys, threading, time
+sys.path[:] = {sys.path!r}
+from reflection_trl.sandbox import Limits, PythonProgram, Sandbox, probe
+probe.attack = lambda sandbox: None
+sandbox = Sandbox(workers=1, mechanism="landlock")
+sandbox.start()
+program = PythonProgram("open('answer', 'w').write('secret')\\nimport time\\ntime.sleep(600)", limits=Limits(timeout=600))
+threading.Thread(target=sandbox.run, args=[program], daemon=True).start()
+sandbox_folders = []
+while not sandbox_folders or not os.listdir(sandbox_folders[0] + "/storage"):
+    links = [os.readlink(link.path) for link in os.scandir("/proc/self/fd") if os.path.islink(link.path)]
+    sandbox_folders = [link for link in links if "/reflection_trl-" in link]
+    time.sleep(0.1)
+time.sleep(1)
+print(*sandbox_folders, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+CLOSED = """
+from reflection_trl.sandbox import PythonProgram, Sandbox, probe
+probe.attack = lambda sandbox: None
+with Sandbox(workers=2, mechanism="landlock") as sandbox:
+    assert all(verdict.passed for verdict in sandbox.run_many([PythonProgram("x = 1")] * 2))
+"""
+
+
+def _objects(*processes: int) -> list[str]:
+    """System V objects of the users that sandboxes of these processes have."""
+    users = {str(SANDBOX_USERS[process % len(SANDBOX_USERS)]) for process in processes}
+    found = []
+    for kind in ("shm", "sem", "msg"):
+        head, *rows = (line.split() for line in Path("/proc/sysvipc", kind).read_text().splitlines())
+        found += [f"{kind}: {' '.join(row)}" for row in rows if row[head.index("uid")] in users]
+    return found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has users for sandboxes alone")
+def test_landlock_leaves_nothing(landlock: Sandbox, monkeypatch: pytest.MonkeyPatch):
+    """Neither after its end nor, once another one has begun, after it was killed. A live one keeps what is its own."""
+    monkeypatch.setattr("reflection_trl.scratch._YOUNG_SECONDS", -1.0)
+    process = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True)
+    folders = process.communicate()[0].split()
+    assert folders and all(map(os.path.isdir, folders))
+    assert _objects(process.pid)
+    user = SANDBOX_USERS[process.pid % len(SANDBOX_USERS)]
+    for _ in range(100):  # its sandbox ends by itself, and until then keeps what it uses
+        if user not in _running():
+            break
+        time.sleep(0.1)
+    remove_abandoned.cache_clear()
+    script = f"import sys\nsys.path[:] = {sys.path!r}\n" + CLOSED
+    closed = subprocess.Popen([sys.executable, "-c", script])
+    assert closed.wait(120) == 0
+    assert _objects(closed.pid, process.pid) == []
+    assert landlock.run(PythonProgram("x = 1")).passed
+    assert not any(map(os.path.exists, folders))
 
 
 def test_first_mechanism_that_holds(monkeypatch: pytest.MonkeyPatch, landlock: Sandbox):
