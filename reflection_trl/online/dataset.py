@@ -7,7 +7,9 @@ from typing import Any
 
 from datasets import Dataset
 
+from ..checking import require_checker
 from ..problems import Example, Problem, load_problems
+from ..problems.mappings.final_answers import final_answer_of
 
 
 logger = logging.getLogger(__name__)
@@ -72,9 +74,11 @@ def load_problems_for_rl(
         )
         if not skip_invalid or len(untested) == len(problems):
             raise ValueError(
-                f"{message} Add `tests` or `examples`, or pass `skip_invalid=True` to train on the others."
+                f"{message} Add `tests`, `examples` or `answer`, or pass `skip_invalid=True` to train on the others."
             )
         logger.warning("%s They are skipped.", message)
+    for checker in {problem.checker for problem in problems if problem.answer is not None}:
+        require_checker(checker)
     return to_dataset([problem for problem in problems if problem.has_tests], system_prompt, conversational)
 
 
@@ -93,7 +97,7 @@ def to_dataset(problems: Sequence[Problem], system_prompt: str | None = None, co
     system = [{"role": "system", "content": system_prompt}] if system_prompt is not None else []
     rows = []
     for problem in problems:
-        prompt: Any = problem.instruction
+        prompt: Any = problem.request
         if conversational:
             prompt = [*system, {"role": "user", "content": prompt}]
         rows.append({"prompt": prompt, **problem_to_columns(problem)})
@@ -116,6 +120,9 @@ def problem_to_columns(problem: Problem) -> dict[str, Any]:
         if field.name not in (*_NOT_IN_ROWS, "id")
     }
     fields["examples"] = [dataclasses.asdict(example) for example in problem.examples]
+    fields["choices"] = list(problem.choices)
+    if problem.answer is None:
+        fields["checker"] = None
     return {"problem_id": problem.id, **fields}
 
 
@@ -131,7 +138,7 @@ def columns_to_problems(columns: dict[str, Sequence[Any]], num_rows: int) -> lis
             Number of rows.
 
     Raises:
-        ValueError: If a row has neither tests nor examples.
+        ValueError: If a row has neither tests nor examples nor a final answer.
     """
     names = [field.name for field in dataclasses.fields(Problem) if field.name not in (*_NOT_IN_ROWS, "id")]
     present = [name for name in names if name in columns]
@@ -143,10 +150,15 @@ def columns_to_problems(columns: dict[str, Sequence[Any]], num_rows: int) -> lis
             values["examples"] = tuple(
                 example if isinstance(example, Example) else Example(**example) for example in values["examples"]
             )
+        if values.get("tests") or values.get("examples"):
+            values.pop("answer", None)  # of whatever else the rows hold
+        elif "answer" in values:
+            values["answer"] = final_answer_of(values["answer"], "answer")
+        values["choices"] = tuple(values.get("choices", ()))
         problem = Problem(id=str(ids[number]), instruction="", **values)
         if not problem.has_tests:
             raise ValueError(
-                f"The problem {problem.id!r} has neither `tests` nor `examples`, so its answers have no reward: the dataset needs "
+                f"The problem {problem.id!r} has neither `tests` nor `examples` nor `answer`, so its answers have no reward: the dataset needs "
                 f"these columns (it has {', '.join(sorted(columns)) or 'none'}); `load_problems_for_rl` makes them."
             )
         problems.append(problem)

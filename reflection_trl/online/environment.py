@@ -71,6 +71,10 @@ class RepairEnvironment:
             **row (`Any`):
                 Columns of the problem.
         """
+        if row.get("answer") and not (row.get("tests") or row.get("examples")):
+            raise ValueError(
+                "`repair_environment` runs programs, but the dataset has problems with a final answer: leave `environment_factory` out."
+            )
         self._row = row
 
     def run_tests(self, code: str) -> str:

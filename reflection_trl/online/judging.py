@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from ..answers import read_answer, without_thoughts
+from ..checking import read_final_answer, require_checker
 from ..coroutines import run_coroutine
-from ..feedback import Feedback
+from ..feedback import Feedback, FeedbackKind
 from ..languages import Executor, get_language
 from ..languages.execution import Execute
 from ..problems import Problem
+from ..problems.final_answer import judge_answer
 from ..problems.judge import compare_output, judge
 from ..quoting import quote_error
 from ..sandbox import Limits, SandboxError
@@ -53,6 +55,8 @@ class Outcome:
             Complete feedback, if a program ran.
         suspicious (`tuple[str]`):
             Names in the program that legitimate programs do not use, whether it passed or not.
+        is_solution (`bool`):
+            Whether the final answer of a solution was compared, rather than a program run. `code` is the answer that was read.
     """
 
     kind: str
@@ -62,6 +66,7 @@ class Outcome:
     well_formed: bool = False
     feedback: Feedback | None = None
     suspicious: tuple[str, ...] = ()
+    is_solution: bool = False
 
     @property
     def passed(self) -> bool:
@@ -93,6 +98,8 @@ class AnswerJudge:
             Resource limits of each program; by default those of its language.
         execute ([`~reflection_trl.languages.execution.Execute`], *optional*):
             Runs programs in place of a new sandbox, for tests.
+        tell_answer (`bool`, *optional*, defaults to `False`):
+            Whether the feedback on a wrong final answer contains the expected one.
 
     Raises:
         [`~reflection_trl.sandbox.SandboxUnavailableError`]: If no isolation mechanism works on this machine.
@@ -104,12 +111,14 @@ class AnswerJudge:
         workers: int | None = None,
         limits: Limits | None = None,
         execute: Execute | None = None,
+        tell_answer: bool = False,
     ):
         if credit not in ("all", "fraction"):
             raise ValueError(f"`credit` must be 'all' or 'fraction', got {credit!r}.")
         self.credit = credit
         self.workers = workers
         self.limits = limits
+        self.tell_answer = tell_answer
         self._given = execute
         self._executor: Executor | None = None
         self._owner = 0
@@ -146,8 +155,11 @@ class AnswerJudge:
 
         Raises:
             ValueError: If the machine lacks a compiler of a language.
+            [`~reflection_trl.checking.CheckerUnavailableError`]: If math-verify is needed and not installed.
             [`~reflection_trl.sandbox.SandboxError`]: If the sandbox could not run any program.
         """
+        for checker in {problem.checker for problem in problems if problem.answer is not None}:
+            require_checker(checker)
         for language in {problem.language for problem in problems}:
             if (missing := get_language(language).missing()) is not None:
                 raise ValueError(missing)
@@ -190,7 +202,10 @@ class AnswerJudge:
         self._executor = None
 
     async def _judge_one(self, problem: Problem, text: str, execute: Execute) -> Outcome:
-        answer = read_answer(without_thoughts(text), problem.language, problem.entry_point)
+        text = without_thoughts(text)
+        if problem.answer is not None:
+            return await self._compare(problem, text, execute)
+        answer = read_answer(text, problem.language, problem.entry_point)
         fence = get_language(problem.language).fences[0]
         if not answer.code.strip():
             return Outcome(NO_CODE, text=f"The answer has no ```{fence} code block.")
@@ -203,6 +218,19 @@ class AnswerJudge:
             feedback, score = found, float(found.passed)
         suspicious = get_language(problem.language).suspicious(answer.code)
         return Outcome(feedback.kind.value, score, feedback.text, answer.code, well_formed, feedback, suspicious)
+
+    async def _compare(self, problem: Problem, text: str, execute: Execute) -> Outcome:
+        feedback = await judge_answer(problem, text, execute, tell_expected=self.tell_answer)
+        read = feedback.kind is not FeedbackKind.NO_ANSWER
+        return Outcome(
+            feedback.kind.value,
+            float(feedback.passed),
+            feedback.text,
+            code=(feedback.actual or "") if read else "",
+            well_formed=read and read_final_answer(text).form == "boxed",
+            feedback=feedback,
+            is_solution=True,
+        )
 
     async def _open(self) -> Execute:
         if self._given is not None:

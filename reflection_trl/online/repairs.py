@@ -19,6 +19,7 @@ from .teacher_context import Rollout, clip_feedback, load_template
 
 
 FOLDER = "reflections"
+_RULE = "---"  # between what was wrong and the corrected solution
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Repair:
         outcome ([`Outcome`]):
             Result of running it.
         language (`str`):
-            Language of its program.
+            Language of its program; empty for a solution with a final answer.
     """
 
     text: str
@@ -41,7 +42,13 @@ class Repair:
 
     @property
     def answer(self) -> str:
-        """Returns the corrected program in a code block, without the text before it."""
+        """
+        Returns the corrected program in a code block, or the corrected solution, without the text before it; empty if
+        the solution is not set apart.
+        """
+        if not self.language:
+            _, rule, solution = f"\n{without_thoughts(self.text)}".rpartition(f"\n{_RULE}\n")
+            return solution.strip() if rule else ""
         return fence_code(self.outcome.code.strip(), get_language(self.language).fences[0])
 
 
@@ -63,7 +70,7 @@ def repair_prompt(rollout: Rollout, max_feedback_length: int) -> Any | None:
     if not outcome.is_judged or outcome.passed or not outcome.text.strip() or not attempt:
         return None
     feedback = clip_feedback(outcome.text.strip(), max_feedback_length)
-    template = load_template("repair")
+    template = load_template("repair_solution" if outcome.is_solution else "repair")
     if isinstance(rollout.prompt, str):
         return template.render(request=rollout.prompt, attempt=attempt, feedback=feedback)
     asked = template.render(request="", attempt="", feedback=feedback)
@@ -83,9 +90,11 @@ def reflection_row(rollout: Rollout, repair: Repair, step: int) -> dict[str, Any
             Optimizer step for which both were sampled.
 
     Returns:
-        `dict`, *optional*: The row, whose final answer is the corrected program alone; `None` if the prompt is a
-        conversation with several user turns, which a reflection row cannot contain.
+        `dict`, *optional*: The row, whose final answer is the corrected program or solution alone; `None` if there is
+        none apart, or the prompt is a conversation with several user turns, which a reflection row cannot contain.
     """
+    if not repair.answer:
+        return None
     prompt = rollout.prompt
     asked = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
     if [message["role"] for message in asked] not in (["user"], ["system", "user"]):
@@ -102,7 +111,7 @@ def reflection_row(rollout: Rollout, repair: Repair, step: int) -> dict[str, Any
         ],
         "type": "reflection",
         "problem_id": rollout.problem_id,
-        "language": repair.language,
+        "language": repair.language or None,
         "step": step,
         "feedback": [{"kind": rollout.outcome.kind} if feedback is None else feedback.to_dict()],
     }
@@ -160,5 +169,5 @@ def sample_repairs(
     problems = columns_to_problems({name: [row[name] for row in rows] for name in rows[0]}, len(rows))
     outcomes = judge.judge(problems, texts)
     for (number, _), text, outcome, problem in zip(fitting, texts, outcomes, problems, strict=True):
-        repairs[number] = Repair(text, outcome, problem.language)
+        repairs[number] = Repair(text, outcome, "" if outcome.is_solution else problem.language)
     return repairs

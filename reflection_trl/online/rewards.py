@@ -17,7 +17,13 @@ from .judging import NO_CODE, SANDBOX_FAILED, AnswerJudge, Credit, Outcome
 logger = logging.getLogger(__name__)
 
 # Failure types with a separate metric
-_KINDS = (NO_CODE, FeedbackKind.SYNTAX.value, FeedbackKind.ASSERTION.value, FeedbackKind.TIMEOUT.value)
+_KINDS = (
+    NO_CODE,
+    FeedbackKind.NO_ANSWER.value,
+    FeedbackKind.SYNTAX.value,
+    FeedbackKind.ASSERTION.value,
+    FeedbackKind.TIMEOUT.value,
+)
 _WATCHED = 20  # calls after which a constant reward is reported
 _MOST = 0.5  # share of answers from which a failure type is named as the cause
 
@@ -33,6 +39,7 @@ def execution_reward(
     limits: Limits | None = None,
     run_async: bool = False,
     execute: Execute | None = None,
+    tell_answer: bool = False,
 ) -> "ExecutionReward":
     """
     Returns a reward function that runs each completion's code against its problem's tests in the local sandbox.
@@ -55,13 +62,16 @@ def execution_reward(
 
         reward = execution + format_weight * format + length_weight * length
 
+    Of a problem with a final answer, such as one of mathematics, the completion's answer is compared with it, and nothing is run (see
+    [`reflection_trl.checking`]): the reward is 1 if it is right.
+
     If the sandbox fails to run a completion three times, the completion has no reward (`None`): `GRPOTrainer` and
     `RLOOTrainer` leave it out of its group, and `SDPOTrainer` treats it as 0.
 
     Each call logs through `log_metric`, if the trainer provides it: `execution/pass_rate`, `execution/score`,
     `execution/format`, `execution/suspicious` (share of answers, passed or not, that use names which legitimate
     programs do not), `execution/length`, `execution/sandbox_failed`, and the share of answers with each failure type
-    as `execution/failed/no_code`, `/syntax`, `/assertion`, `/timeout` and `/other`. Through `log_extra` it logs
+    as `execution/failed/no_code`, `/no_answer`, `/syntax`, `/assertion`, `/timeout` and `/other`. Through `log_extra` it logs
     `outcome` and `feedback` for the table of completions.
 
     Args:
@@ -70,7 +80,8 @@ def execution_reward(
             tests counts, and each example of a program that reads standard input. Tests in other languages count as
             one. A failed answer runs once more for this.
         format_weight (`float`, *optional*, defaults to `0.0`):
-            Weight of the format term, which is 1 for code in one closed fence of the problem's language, else 0.
+            Weight of the format term, which is 1 for code in one closed fence of the problem's language, and for a boxed
+            final answer, else 0.
         length_weight (`float`, *optional*, defaults to `0.0`):
             Weight of DAPO's soft overlong punishment (https://huggingface.co/papers/2503.14476): 0 up to `soft_length`
             tokens, then falling to -1 at `max_completion_length`.
@@ -88,6 +99,8 @@ def execution_reward(
             ones.
         execute ([`~reflection_trl.languages.execution.Execute`], *optional*):
             Runs programs in place of a new sandbox.
+        tell_answer (`bool`, *optional*, defaults to `False`):
+            Whether the feedback on a wrong final answer contains the expected one.
 
     Raises:
         ValueError: If a setting is wrong.
@@ -96,7 +109,7 @@ def execution_reward(
     """
     reward = AsyncExecutionReward if run_async else ExecutionReward
     return reward(
-        AnswerJudge(credit, workers, limits, execute),
+        AnswerJudge(credit, workers, limits, execute, tell_answer),
         format_weight=format_weight,
         length_weight=length_weight,
         max_completion_length=max_completion_length,
@@ -287,6 +300,12 @@ def _reason(outcomes: Sequence[Outcome]) -> str:
         return (
             f"{no_code:.0%} of the answers have no code in the problem's language; ask for a fenced code block in the prompt or "
             f"`system_prompt`, raise `max_completion_length`, or set `format_weight`."
+        )
+    no_answer = sum(outcome.kind == FeedbackKind.NO_ANSWER for outcome in outcomes) / len(outcomes)
+    if no_answer > _MOST:
+        return (
+            f"{no_answer:.0%} of the answers state no single final answer; ask for it in \\boxed{{}} in the prompt or `system_prompt`, raise "
+            f"`max_completion_length`, or set `format_weight`."
         )
     kind, number = Counter(outcome.kind for outcome in outcomes).most_common(1)[0]
     return (

@@ -83,7 +83,13 @@ class TeacherContext:
         if not (peer or feedback or attempt):
             return None
         feedback = clip_feedback(feedback, self.max_feedback_length) if feedback else ""
-        values, template = {"peer": peer, "feedback": feedback, "attempt": attempt}, load_template("teacher")
+        values: dict[str, Any] = {
+            "peer": peer,
+            "feedback": feedback,
+            "attempt": attempt,
+            "solution": outcome.is_solution,
+        }
+        template = load_template("teacher")
         if isinstance(rollout.prompt, str):
             return template.render(request=rollout.prompt, **values)
         *before, last = rollout.prompt

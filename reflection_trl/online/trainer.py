@@ -222,7 +222,9 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
             )
         # From all processes, since a group may be spread over several
         rollouts, repairs = gather_object(self._rollouts), gather_object(repairs)
-        corrected = [repair.answer if repair is not None and repair.outcome.passed else None for repair in repairs]
+        corrected = [
+            repair.answer or None if repair is not None and repair.outcome.passed else None for repair in repairs
+        ]
         peers = passing_peers(rollouts, num_generations, corrected)
         contexts = [self._context.build(rollout, passed) for rollout, passed in zip(rollouts, peers, strict=True)]
         if not (mode == "train" and self.args.distillation_weight > 0):

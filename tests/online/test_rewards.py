@@ -123,6 +123,7 @@ def test_format_and_length_are_terms_of_their_own_and_each_is_logged(execute):
         "execution/format": 0.5,
         "execution/length": pytest.approx((0 - 0.5 - 1 - 1) / 4),
         "execution/failed/no_code": 0.25,
+        "execution/failed/no_answer": 0.0,
         "execution/failed/syntax": 0.0,
         "execution/failed/assertion": 0.25,
         "execution/failed/timeout": 0.0,
