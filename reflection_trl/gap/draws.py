@@ -119,6 +119,9 @@ def row_problem(row: dict[str, Any]) -> Problem:
         tests=row.get("tests") or "",
         examples=examples,
         entry_point=row.get("entry_point"),
+        answer=row.get("answer") if row.get("checker") else None,
+        checker=row.get("checker") or "math",
+        choices=tuple(row.get("choices") or ()),
     )
 
 
@@ -175,7 +178,8 @@ async def draw_one(task: Task, generate: Generate, execute: Execute, settings: G
     draw = await judge_completion(problem, completion, execute)
     judged_by = "tests" if problem.has_tests else "agreement"
     solved = draw.solved if problem.has_tests else agrees(draw.answer, task.row)
-    code = parse_python(draw.answer.code) if problem.language == "python" and draw.answer.code else None
+    is_python = problem.language == "python" and problem.answer is None
+    code = parse_python(draw.answer.code) if is_python and draw.answer.code else None
     return {
         "context": task.context,
         "key": task.key,

@@ -14,9 +14,9 @@ from ..files.run_folder import RunFolder, write_json
 from ..generation import Generate, GenerationArguments, open_generator
 from ..generation.retries import show_retries
 from ..languages import Executor
-from ..languages.execution import Execute
+from ..languages.execution import Execute, run_nothing
 from ..sequences import normalize_row
-from .draws import Task, choose_rows, draw_all, make_tasks
+from .draws import Task, choose_rows, draw_all, make_tasks, row_problem
 from .report import Gap, summarize
 from .settings import GapSettings
 from .tokens import measure_tokens
@@ -122,12 +122,18 @@ async def _draw(
             assert generation is not None  # checked above
             folder.check_weights(generation.model, generation.weights)
             generate = await stack.enter_async_context(open_generator(generation))
-        languages = {task.row.get("language") or "python" for task in tasks}
         if execute is None:
-            execute = await stack.enter_async_context(Executor(languages=languages))
+            problems = [row_problem(task.row) for task in tasks]
+            languages = {problem.language for problem in problems if problem.runs_programs}
+            execute = await stack.enter_async_context(Executor(languages=languages)) if languages else run_nothing
         with tqdm(total=len(tasks), initial=made, unit="answer", disable=not progress) as bar:
             async with show_retries(bar, generate):
                 await draw_all(tasks, generate, execute, settings, folder, in_flight, bar.update)
+
+
+def _final_answer(row: dict[str, Any]) -> list[Any]:
+    """Returns what a final answer is compared with; nothing for rows of programs, so that their gaps can be resumed."""
+    return [row.get("answer"), row["checker"], row.get("choices")] if row.get("checker") else []
 
 
 def _fingerprint(
@@ -137,7 +143,9 @@ def _fingerprint(
     settings: GapSettings,
 ) -> dict[str, Any]:
     """Returns the content of `run.json`, which distinguishes this gap from others."""
-    content = json.dumps([[number, row["messages"], row.get("tests")] for number, row in rows], sort_keys=True)
+    content = json.dumps(
+        [[number, row["messages"], row.get("tests"), *_final_answer(row)] for number, row in rows], sort_keys=True
+    )
     wanted = dataclasses.asdict(settings)
     del wanted["token_rows"]  # these are compared again in each run
     return {

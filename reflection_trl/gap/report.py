@@ -32,7 +32,7 @@ class Side:
         leaning (`float`):
             Share of answers that refer to earlier attempts ("corrected version").
         no_code (`float`):
-            Share of answers without a program.
+            Share of answers without a program, or without a final answer where there is one.
         cut (`float`):
             Share of truncated answers.
         docstring (`float`):
@@ -107,7 +107,7 @@ class Gap:
             what = {
                 "tests": "hold tests of themselves",
                 "leaning": "speak of earlier attempts",
-                "no_code": "hold no program",
+                "no_code": "hold no program or final answer",
                 "cut": "come to no end",
             }[worst]
             return (
@@ -142,7 +142,7 @@ class Gap:
             line("right", lambda side: _rate(side.solved)),
             line("with tests of their own", lambda side: f"{side.tests:.1%}"),
             line("speak of earlier attempts", lambda side: f"{side.leaning:.1%}"),
-            line("without a program", lambda side: f"{side.no_code:.1%}"),
+            line("without a program or final answer", lambda side: f"{side.no_code:.1%}"),
             line("cut off", lambda side: f"{side.cut:.1%}"),
             line("with a docstring", lambda side: f"{side.docstring:.1%}"),
             line("with prose", lambda side: f"{side.prose:.1%}"),

@@ -23,6 +23,8 @@ from ..sequences import split_blocks
 
 # Comments of other languages, and of Python that does not parse
 _REMARK = re.compile(r"(?:#|//)[^\n]*|/\*.*?\*/|\"{3}.*?\"{3}|'{3}.*?'{3}", re.DOTALL)
+# Numbers, operators and LaTeX of a solution in prose
+_FORMULA = re.compile(r"\$[^$\n]{1,200}\$|\\[A-Za-z]+|\d[\d.,]*(?<=\d)|[-+*/=^<>{}%]")
 
 
 @dataclass
@@ -83,7 +85,7 @@ class TokenGap:
             "| tokens of the answers | number | teacher's loss | student's loss | divergence | teacher's entropy | student's entropy |",
             "|---|---|---|---|---|---|---|",
         ]
-        for name, group in (("content (code)", self.content), ("style (all other tokens)", self.style)):
+        for name, group in (("content (code, formulas)", self.content), ("style (all other tokens)", self.style)):
             values = (
                 group.teacher_loss, group.student_loss, group.divergence, group.teacher_entropy, group.student_entropy,
             )  # fmt: skip
@@ -137,6 +139,25 @@ def measure_tokens(
     if not used:
         raise ValueError(f"The chat template cannot express any of the rows: {refused}.")
     return TokenGap(used, _group(sums[True]), _group(sums[False]))
+
+
+def formula_tokens(answer: str, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """
+    Returns which tokens of a solution with a final answer are content: numbers, operators and LaTeX.
+
+    Args:
+        answer (`str`):
+            The solution.
+        starts, ends (`np.ndarray`, shape `(tokens,)`):
+            Characters of each token.
+
+    Returns:
+        `np.ndarray`: Booleans, shape `(tokens,)`.
+    """
+    is_content = np.zeros(len(answer) + 1, dtype=bool)
+    for match in _FORMULA.finditer(answer):
+        is_content[match.start() : match.end()] = [not character.isspace() for character in match[0]]
+    return np.array([is_content[start:end].any() for start, end in zip(starts, ends, strict=True)], dtype=bool)
 
 
 def content_tokens(answer: str, starts: np.ndarray, ends: np.ndarray, language: str = "python") -> np.ndarray:
@@ -199,7 +220,10 @@ def _columns(row: dict[str, Any], renderer: ChatTemplateRenderer) -> tuple[dict[
     prompt = [
         token for token, block in zip(ids[:start], columns["block_ids"][:start], strict=True) if block == VISIBLE
     ]
-    content = content_tokens(answer, starts, ends, row.get("language") or "python")
+    if row.get("checker"):
+        content = formula_tokens(answer, starts, ends)
+    else:
+        content = content_tokens(answer, starts, ends, row.get("language") or "python")
     return {"teacher": ids[:start], "student": prompt, "answer": ids[start:]}, content
 
 

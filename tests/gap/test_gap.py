@@ -111,7 +111,7 @@ def test_a_teacher_that_solves_more(tmp_path):
             lambda number, taught, draw: Completion(right(number), "length") if taught and draw else right(number),
             "Repair these rows first: 50% of the teacher's answers come to no end, against 0%",
         ),
-        (lambda number, taught, draw: "No." if taught and draw else right(number), "Repair these rows first: 50% of the teacher's answers hold no program"),
+        (lambda number, taught, draw: "No." if taught and draw else right(number), "Repair these rows first: 50% of the teacher's answers hold no program or final answer"),
     ],
 )  # fmt: skip
 def test_advice(tmp_path, say, advice):
