@@ -1,5 +1,5 @@
 r"""
-Final answers: which one a text gives, and whether it is the expected one.
+Parses the final answer of a text, and compares it with the expected one.
 
 **Which of several answers in a text is read.** Reasoning between `<think>` tags and code blocks do not count. The first of these that a text
 has is read, and nothing else:

@@ -56,7 +56,7 @@ _LETTERS = re.compile(r"[(\[]?[A-Z][)\]]?(?:\s*(?:,|/|&|and|or)\s*[(\[]?[A-Z][)\
 @dataclass(frozen=True)
 class Comparison:
     """
-    One answer, compared with the expected one.
+    Holds the result of comparing an answer with the expected one.
 
     Args:
         kind ([`~reflection_trl.feedback.FeedbackKind`]):

@@ -107,7 +107,7 @@ _SHORT_UNITS = {
 @dataclass(frozen=True)
 class Number:
     """
-    A number as it was written.
+    Represents a number as it was written.
 
     Args:
         value (`Fraction`):

@@ -25,11 +25,11 @@ _WALL_SECONDS = 120.0  # of one that sleeps, or waits for a processor
 
 
 class CheckerUnavailableError(RuntimeError):
-    """Answers cannot be compared on this machine. The message says how to fix that."""
+    """Raised when answers cannot be compared on this machine. The message gives the fix."""
 
 
 class CheckerTimeoutError(Exception):
-    """A comparison took longer than its limit, or crashed its process."""
+    """Raised when a comparison took longer than its limit, or crashed its process."""
 
 
 def require_math_verify() -> None:
@@ -47,7 +47,7 @@ def require_math_verify() -> None:
 
 class CheckerProcesses:
     """
-    A pool of processes for comparisons, each started when it is first needed. Thread-safe.
+    Manages a pool of processes for comparisons, each started when it is first needed. Thread-safe.
 
     Args:
         workers (`int`, *optional*):

@@ -1,4 +1,4 @@
-"""Which final answer a text gives, and how it is tidied before it is compared: the rules are in [`reflection_trl.checking`]."""
+"""Parses the final answer of a text, and normalizes it for comparison. The rules are in [`reflection_trl.checking`]."""
 
 import re
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ _REPLACED = (
 @dataclass(frozen=True)
 class Reading:
     """
-    The final answers that a text gives.
+    Holds the final answers of a text.
 
     Args:
         answers (`tuple[str]`):

@@ -1,1 +1,1 @@
-"""The commands, each a module with `main`; `recipes/*.py` are scripts of a few lines over them."""
+"""Implements the commands, each in a module with `main`. The scripts `recipes/*.py` call them."""

@@ -1,4 +1,4 @@
-"""`python -m reflection_trl.cli`, which is what `accelerate launch` starts."""
+"""Runs `python -m reflection_trl.cli`, which `accelerate launch` starts."""
 
 import sys
 

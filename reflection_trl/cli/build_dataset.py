@@ -146,7 +146,7 @@ def read_problems(sources: Sequence[str | dict[str, Any]]) -> "list[Problem]":
 
 
 def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> "Build":
-    """What the arguments ask to make."""
+    """Reads the arguments, and returns the build that they describe."""
     from ..builder import RolloutSettings, prepare_problems
     from ..builder.build import Build, model_name
     from ..generation import Sampling

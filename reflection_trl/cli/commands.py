@@ -1,4 +1,4 @@
-"""The subcommands of `reflection-trl`: their modules, what each does, and the help that lists them."""
+"""Lists the subcommands of `reflection-trl`: their modules, descriptions, and the help text."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Command:
     """
-    A subcommand.
+    Describes a subcommand.
 
     Args:
         module (`str`):

@@ -46,7 +46,7 @@ def accelerate_settings() -> str:
 
 
 def sandbox() -> str:
-    """What isolates model-written code here, found by attacking it."""
+    """Returns the isolation of model-written code on this machine, determined by a test attack."""
     from ..sandbox import Sandbox, SandboxError
 
     try:

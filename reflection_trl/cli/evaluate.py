@@ -174,7 +174,7 @@ def evaluate(
 
 
 def benchmark_files(given: list[str]) -> dict[str, str]:
-    """`NAME=FILE`, as often as given, as a mapping."""
+    """Parses repeated `NAME=FILE` arguments to a mapping."""
     from ..evaluation.benchmarks import BENCHMARKS
 
     files = dict(one.partition("=")[::2] for one in given)

@@ -1,4 +1,4 @@
-"""The command `reflection-trl`: one subcommand for each step from problems to published results."""
+"""Implements the command `reflection-trl`, with one subcommand for each step from problems to published results."""
 
 import difflib
 import importlib

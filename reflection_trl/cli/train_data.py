@@ -1,4 +1,4 @@
-"""The rows of a training: files, folders and Hub ids, mixed, and split for evaluation."""
+"""Loads the rows of a training from files, folders and Hub ids, mixes them, and splits them for evaluation."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ from .command_line import check_name
 @dataclass
 class RowsConfig(DatasetConfig):
     """
-    A dataset of the mixture.
+    Describes a dataset of the mixture.
 
     Args:
         type (`str`, *optional*):

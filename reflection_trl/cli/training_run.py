@@ -1,4 +1,4 @@
-"""What the commands that train share: settings of the model, the run itself, and what an interruption leaves behind."""
+"""Shares code of the commands that train: model settings, the run, and its state after an interruption."""
 
 import contextlib
 import shutil

@@ -1,4 +1,4 @@
-"""One-off answers on HumanEval(+), MBPP(+) and MultiPL-E: drawn, judged, compared, shown."""
+"""Evaluates one-off answers on benchmarks: samples, scores, compares and reports them."""
 
 from .results import EvaluationRun, Outcome, Score
 

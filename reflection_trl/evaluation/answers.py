@@ -1,4 +1,4 @@
-"""From what a model wrote to the code that is judged.
+"""Extracts the code to score from a completion.
 
 Answers to our own prompt are conversations, so their code is read as the builder reads it: fenced code of the language, joined
 where it is in pieces, without the examples that the answer runs on itself. Where figures are to be held against evalplus's,
@@ -20,7 +20,7 @@ _MAX_LINES = 200
 
 def sanitize(text: str, entry_point: str | None) -> str:
     """
-    evalplus's `sanitize`, which takes any text.
+    Calls evalplus's `sanitize` safely on any text.
 
     Args:
         text (`str`):

@@ -1,4 +1,4 @@
-"""What a training data set gives away of the benchmarks: the builder's comparison, for rows that are there already."""
+"""Finds benchmark tasks in existing training data, with the builder's rule."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -64,7 +64,7 @@ def find_contamination(
 
 def contamination_sentence(contamination: dict[str, Any]) -> str:
     """
-    What was found, in one sentence.
+    Returns the result in one sentence.
 
     Args:
         contamination (`dict`):

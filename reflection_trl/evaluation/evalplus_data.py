@@ -1,4 +1,4 @@
-"""HumanEval+ and MBPP+ as evalplus holds them: the tasks, their file and its checksum."""
+"""Loads HumanEval+ and MBPP+ from evalplus: the tasks, their file and its checksum."""
 
 import importlib
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from ..quoting import quote_error
 @dataclass(frozen=True)
 class EvalPlusData:
     """
-    One of evalplus's two data sets. It holds the original tasks, with their inputs and those that the `+` adds.
+    Represents one of evalplus's two datasets, with the original tasks, their inputs and those that the `+` adds.
 
     Args:
         name (`str`):

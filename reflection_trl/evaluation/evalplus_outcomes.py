@@ -1,4 +1,4 @@
-"""From evalplus's judgments to outcomes: evalplus says that an answer failed, and on which input; running it on that input says why."""
+"""Determines failure reasons of evalplus answers: runs an answer again on the failing input to classify the error."""
 
 import asyncio
 from collections.abc import Sequence
@@ -99,5 +99,5 @@ def _describe(feedback: Feedback, call: str, check: Check) -> str:
 
 
 def _argument_list(arguments: str) -> str:
-    """`(1,)` as a call has it: `(1)`."""
+    """Formats `(1,)` as the arguments of a call: `(1)`."""
     return f"{arguments[:-2]})" if arguments.endswith(",)") else arguments

@@ -16,7 +16,7 @@ _KINDS_OF_ANSWERS = {
 
 def missing_answer(sample: Sample) -> tuple[str, str] | None:
     """
-    Kind and detail of an answer that failed before it could run: refused, empty or without code. `None` if it can run.
+    Returns kind and detail of an answer that cannot run: refused, empty or without code. `None` if it can run.
 
     Args:
         sample ([`Sample`]):

@@ -1,4 +1,4 @@
-"""Judging many answers at a time."""
+"""Scores many answers concurrently."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""MultiPL-E: from what a model wrote to the code that is judged, and from that to a program with the official tests."""
+"""Extracts MultiPL-E code from completions, and builds programs with the official tests."""
 
 import re
 from collections.abc import Iterator
@@ -166,7 +166,7 @@ def _completed(task: Task, completion: str, close: bool = False) -> str:
 
 
 def _closing(task: Task) -> str:
-    """What the tests begin with in order to close the function, and end with in order to close its class."""
+    """Returns the text before the tests that closes the function, and the text after them that closes its class."""
     braces = re.match(r"\s*\}\n?", task.tests)
     return (braces.group().rstrip() if braces else "") + (
         "\n}\n" if task.language in ("java", "csharp") else "\n" if braces else ""
@@ -191,7 +191,7 @@ def _whole(task: Task, code: str) -> str:
 
 
 def _preamble(task: Task, code: str) -> str:
-    """What the prompt declares ahead of its function, less what the code declares again and may not."""
+    """Returns the declarations before the function of the prompt, without those that the code repeats but must not."""
     lines = [line for line in task.prompt.rstrip("\n").split("\n")[:-1] if not re.match(r"\s*(//|$)", line)]
     if "class Problem {" in lines:
         lines.remove("class Problem {")
@@ -211,7 +211,7 @@ def _without_main(language: str, code: str) -> str:
 
 
 def _in_class(task: Task, code: str) -> str:
-    """Java and C#: the function in a class that no file has to be named for."""
+    """Wraps a Java or C# function in a class that does not determine the file name."""
     code = re.sub(r"^\s*package\s[^;\n]*;[ \t]*\n?", "", code)
     code = re.sub(r"^((?:[a-z]+[ \t]+)*?)public[ \t]+((?:[a-z]+[ \t]+)*class\b)", r"\1\2", code, flags=re.MULTILINE)
     definition = _find_definition(task, code)

@@ -1,4 +1,4 @@
-"""What a model is asked, in four styles.
+"""Renders prompts in four styles.
 
 | style | what it is |
 |---|---|
@@ -21,7 +21,7 @@ MAX_TOKENS = {"request": 1024, "evalplus": 768, "published": 1024, "completion":
 @dataclass(frozen=True)
 class Prompt:
     """
-    A prompt as [`~reflection_trl.generation.Generate`] takes it.
+    Holds a prompt for [`~reflection_trl.generation.Generate`].
 
     Args:
         content (`list[dict]` or `str`):

@@ -1,4 +1,4 @@
-"""What an evaluation found, and the file that keeps it."""
+"""Defines the results of an evaluation, and saves them to a file."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ DECEIVED = "passes evalplus only by an object of its own or by what it does to i
 @dataclass(frozen=True)
 class Outcome:
     """
-    The judgment on one answer.
+    Holds the result of one answer.
 
     Args:
         task_id (`str`):
@@ -54,7 +54,7 @@ class Outcome:
 @dataclass(frozen=True)
 class Score:
     """
-    All judgments of one benchmark.
+    Holds the results of one benchmark.
 
     Args:
         benchmark (`str`):
@@ -70,7 +70,7 @@ class Score:
 @dataclass(frozen=True)
 class EvaluationRun:
     """
-    One model (or one file of answers) on some benchmarks.
+    Holds the results of one model (or one file of answers) on several benchmarks.
 
     Args:
         model (`str`):

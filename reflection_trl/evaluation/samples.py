@@ -1,4 +1,4 @@
-"""Answers in files: JSON Lines as evalplus reads them, with what else is known of an answer beside it."""
+"""Reads and writes answers as JSON Lines in evalplus's format, with additional fields."""
 
 import json
 import os

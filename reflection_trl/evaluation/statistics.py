@@ -1,4 +1,4 @@
-"""How sure a figure is: pass@k, its interval, and whether two runs differ. Pure functions on plain numbers.
+"""Computes pass@k, its interval, and the significance of differences between runs, as pure functions of plain numbers.
 
 Benchmarks are small, so that a difference of some tasks is often chance. Tasks are what is sampled: answers to one task
 are not independent of each other, so every interval and test here is over tasks.
@@ -27,7 +27,7 @@ _MOST_NUMBERS = 20_000_000
 @dataclass(frozen=True)
 class Rate:
     """
-    A share with its 95 % interval, all from 0 to 1.
+    Holds a share with its 95 % interval, all from 0 to 1.
 
     Args:
         value (`float`):
@@ -46,7 +46,7 @@ class Rate:
 @dataclass(frozen=True)
 class Comparison:
     """
-    Two runs on the same tasks of one benchmark.
+    Compares two runs on the same tasks of one benchmark.
 
     Args:
         tasks (`int`):
@@ -92,7 +92,7 @@ def pass_at_k(answers: int, right: int, k: int) -> float:
 
 def wilson_interval(share: float, tasks: int) -> tuple[float, float]:
     """
-    Wilson's 95 % interval of a share of `tasks` that succeed or fail.
+    Returns Wilson's 95 % interval of a share of `tasks` that succeed or fail.
 
     Args:
         share (`float`):
@@ -123,7 +123,7 @@ def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, f
 
 def mcnemar_p(won: int, lost: int) -> float:
     """
-    McNemar's exact test, two-sided: how likely so uneven a split of the tasks that only one side solves is by chance.
+    Returns the two-sided p-value of McNemar's exact test, for the tasks that only one side solves.
 
     Args:
         won (`int`):
@@ -204,7 +204,7 @@ def permutation_interval(
 
 def permutation_p(differences: Sequence[float], seed: int = 0) -> float:
     """
-    How likely a mean as far from 0 is when the sign of each task's difference is chance.
+    Returns the p-value of the mean difference, by a permutation test with random signs of the tasks' differences.
 
     Args:
         differences (`Sequence[float]`):
@@ -223,7 +223,7 @@ def permutation_p(differences: Sequence[float], seed: int = 0) -> float:
 
 def right_answers(score: Score) -> dict[str, tuple[int, int]]:
     """
-    For each task, how many answers it has and how many of them are right.
+    Returns, for each task, the number of answers and of correct answers.
 
     Args:
         score ([`Score`]):
@@ -238,7 +238,7 @@ def right_answers(score: Score) -> dict[str, tuple[int, int]]:
 
 def rate(score: Score, k: int = 1) -> Rate:
     """
-    pass@k of a score with its interval: Wilson's where each task has one answer, else by the bootstrap over tasks (Wilson's
+    Returns pass@k of a score with its interval: Wilson's where each task has one answer, else by the bootstrap over tasks (Wilson's
     where all tasks agree, of which the bootstrap would make an interval of no width).
 
     Args:
@@ -335,7 +335,7 @@ def compare(first: Score, second: Score) -> Comparison:
 
 def pool(scores: Sequence[Score]) -> Score:
     """
-    One score out of several of the same benchmark, such as those of models trained with different seeds: the answers of each are
+    Combines several scores of the same benchmark into one, such as those of models trained with different seeds: the answers of each are
     further answers to the same tasks.
 
     Args:
@@ -397,7 +397,7 @@ def compare_means(first: Sequence[Score], second: Sequence[Score]) -> Comparison
 
 def failure_kinds(score: Score) -> dict[str, int]:
     """
-    How many answers failed for each reason, the most frequent first.
+    Returns the number of answers for each failure type, the most frequent first.
 
     Args:
         score ([`Score`]):

@@ -1,4 +1,4 @@
-"""What an evaluation found, as text for a terminal."""
+"""Formats the results of an evaluation for a terminal."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ _KS = (1, 10, 100)
 
 def results_table(run: EvaluationRun) -> str:
     """
-    One line for each benchmark: pass@k in per cent with its 95 % interval, maj@k of final answers, and why answers failed.
+    Returns one line per benchmark: pass@k in per cent with its 95 % interval, maj@k of final answers, and why answers failed.
 
     Args:
         run ([`EvaluationRun`]):
@@ -59,7 +59,7 @@ def suspicion(score: Score) -> str:
 
 def comparison_table(run: EvaluationRun, other: EvaluationRun) -> str:
     """
-    One line for each benchmark that both were run on, problem by problem.
+    Returns one line per common benchmark, compared problem by problem.
 
     Args:
         run ([`EvaluationRun`]):

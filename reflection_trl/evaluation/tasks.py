@@ -8,7 +8,7 @@ from ..problems import Problem
 @dataclass(frozen=True)
 class Task:
     """
-    One task of a benchmark, whichever it is.
+    Represents one task of any benchmark.
 
     Args:
         id (`str`):
@@ -51,7 +51,7 @@ class Task:
 @dataclass(frozen=True)
 class Sample:
     """
-    One answer to a task.
+    Represents one answer to a task.
 
     Args:
         task_id (`str`):

@@ -1,4 +1,4 @@
-"""Programming languages: how their programs run in the sandbox, and how their failures become feedback."""
+"""Runs programs of all supported languages in the sandbox, and converts their failures to feedback."""
 
 from .executor import Executor
 from .language import Language

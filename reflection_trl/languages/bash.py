@@ -1,4 +1,4 @@
-"""Bash. A program that fails says so by its exit code; tests should begin with `set -e`."""
+"""Runs Bash programs. A program fails with its exit code, so tests should begin with `set -e`."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ _WORD = re.compile(r"[A-Za-z_][\w.:-]*")
 
 
 class Bash(CommandLanguage):
-    """Bash, with the system's usual commands."""
+    """Runs Bash, with the usual commands of the system."""
 
     name = "bash"
     title = "Bash"

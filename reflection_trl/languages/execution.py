@@ -9,7 +9,7 @@ from ..feedback import Feedback
 @dataclass(frozen=True)
 class Run:
     """
-    One run of one program.
+    Holds one run of one program.
 
     Args:
         feedback ([`~reflection_trl.feedback.Feedback`]):

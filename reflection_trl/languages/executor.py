@@ -11,7 +11,7 @@ from .registry import LANGUAGES, get_language
 
 class Executor:
     """
-    An [`Execute`] on a [`~reflection_trl.sandbox.Sandbox`]: an asynchronous context manager.
+    Implements [`Execute`] with a [`~reflection_trl.sandbox.Sandbox`]. Use it as an asynchronous context manager.
 
     Args:
         sandbox ([`~reflection_trl.sandbox.Sandbox`], *optional*):

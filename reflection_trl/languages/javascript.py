@@ -1,4 +1,4 @@
-"""JavaScript by Node.js, and TypeScript, checked and translated by tsc."""
+"""Runs JavaScript with Node.js, and TypeScript, which tsc checks and translates."""
 
 import re
 import shutil
@@ -83,7 +83,7 @@ _THROWN_BY_NODE = re.compile(
 
 
 class JavaScript(CommandLanguage):
-    """JavaScript, as Node.js runs it."""
+    """Runs JavaScript with Node.js."""
 
     name = "javascript"
     title = "JavaScript"
@@ -168,14 +168,14 @@ class JavaScript(CommandLanguage):
 
 
 def _error_object(output: str) -> tuple[int, int]:
-    """Where the properties of the error stand that Node.js prints behind its stack, braces included."""
+    """Finds the properties of the error that Node.js prints after its stack, including braces."""
     start = max(output.rfind(name) for name in _OBJECTS)
     end = output.find("\n}", start)
     return (start, end + 2) if 0 <= start < end else (len(output), len(output))
 
 
 class TypeScript(JavaScript):
-    """TypeScript: types are checked first, then what is left of it runs."""
+    """Runs TypeScript: checks the types first, then runs the translated code."""
 
     name = "typescript"
     title = "TypeScript"
@@ -243,5 +243,5 @@ def _names(source: str, tests: str) -> list[str]:
 
 
 def _epilogue(names: Sequence[str]) -> str:
-    """What stands behind an answer: it hands its names to the side of the answer."""
+    """Returns the code after an answer that passes its names to the process of the answer."""
     return f"serveTests({{ {', '.join(f'{name}: () => {name}' for name in names)} }});"

@@ -1,4 +1,4 @@
-"""What this package needs to know of a programming language."""
+"""Defines the interface of a programming language."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -10,7 +10,7 @@ from .suspicion import by_patterns
 
 class Language(ABC):
     """
-    How programs of one language are run, and how their failures are read.
+    Runs programs of one language, and parses their failures.
 
     Attributes:
         name (`str`):
@@ -30,11 +30,11 @@ class Language(ABC):
 
     @abstractmethod
     def missing(self) -> str | None:
-        """What this machine lacks to run the language, and how to get it, in one sentence; `None` if nothing."""
+        """Returns what this machine lacks to run the language, with the fix, in one sentence; `None` if nothing is missing."""
 
     def suspicious(self, source: str) -> tuple[str, ...]:
         """
-        What an answer touches that honest answers do not, such as "ends processes". A reason to look at it, and no verdict.
+        Returns what an answer uses that legitimate answers do not, such as "ends processes". This is a reason to inspect it, not a verdict.
 
         Args:
             source (`str`):

@@ -1,4 +1,4 @@
-"""PHP, by its command-line interpreter. Asserts throw."""
+"""Runs PHP with its command-line interpreter. Asserts throw."""
 
 import re
 
@@ -8,7 +8,7 @@ from .command import CommandLanguage, protocol_files, shared_names
 
 
 class PHP(CommandLanguage):
-    """PHP. A program may leave out its opening tag."""
+    """Runs PHP. The opening tag of a program is optional."""
 
     name = "php"
     title = "PHP"

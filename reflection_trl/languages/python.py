@@ -1,4 +1,4 @@
-"""Python: run by the sandbox's interpreter, the tests in a process of their own."""
+"""Runs Python with the sandbox's interpreter, with the tests in a separate process."""
 
 import re
 
@@ -38,7 +38,7 @@ _HINT = re.compile(r"(Did you (?:mean|forget)[^\n]*?\?|Perhaps you forgot [^\n]*
 
 
 class Python(Language):
-    """Python 3, as the sandbox's interpreter speaks it."""
+    """Runs Python 3, in the version of the sandbox's interpreter."""
 
     name = "python"
     title = "Python"

@@ -1,4 +1,4 @@
-"""All programming languages, by name."""
+"""Lists all programming languages by name."""
 
 from ..quoting import quote
 from .bash import Bash

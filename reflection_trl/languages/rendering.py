@@ -97,7 +97,7 @@ def shortened(text: str, limit: int = MAX_TEXT, longest_line: int = _LONGEST_LIN
 
 def with_output(stdout: str, failure: str) -> str:
     """
-    What a program printed, and below it how it failed.
+    Joins the output of a program and the text of its failure.
 
     Args:
         stdout (`str`):

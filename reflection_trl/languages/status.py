@@ -1,4 +1,4 @@
-"""Feedback on programs that were ended from outside: what is the same in every language."""
+"""Makes feedback on programs that were stopped from outside, for all languages."""
 
 from ..feedback import Feedback, FeedbackKind
 from ..sandbox import Status, Verdict

@@ -1,4 +1,4 @@
-"""What honest answers do not touch: a reason to look at an answer, whether it passes or not."""
+"""Finds what legitimate answers do not use: a reason to inspect an answer, whether it passes or not."""
 
 import ast
 import re
@@ -39,7 +39,7 @@ _COMPARISONS = frozenset(
 
 def by_patterns(source: str, suspects: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """
-    What a source touches, by regular expressions.
+    Finds suspicious parts of a source with regular expressions.
 
     Args:
         source (`str`):
@@ -52,7 +52,7 @@ def by_patterns(source: str, suspects: Iterable[tuple[str, str]]) -> tuple[str, 
 
 def of_python(source: str) -> tuple[str, ...]:
     """
-    What Python code touches that honest answers do not.
+    Finds parts of Python code that legitimate answers do not use.
 
     Args:
         source (`str`):

@@ -1,4 +1,4 @@
-"""Swift, by swiftc."""
+"""Runs Swift, compiled by swiftc."""
 
 import re
 
@@ -8,7 +8,7 @@ from .command import CommandLanguage
 
 
 class Swift(CommandLanguage):
-    """Swift, unoptimized, so that asserts hold."""
+    """Runs Swift without optimization, so that asserts are checked."""
 
     name = "swift"
     title = "Swift"

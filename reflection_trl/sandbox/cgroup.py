@@ -15,7 +15,7 @@ _counter = itertools.count()
 
 class Cgroup:
     """
-    A control group below our own (version 1 or 2), for one worker. Resource limits bind each process, a cgroup binds
+    Manages a control group below our own (version 1 or 2), for one worker. Resource limits bind each process, a cgroup binds
     all of them together, `tmpfs` and kernel memory included. Groups get equal shares of busy processors, however many
     processes each of them has.
 
@@ -70,7 +70,7 @@ class Cgroup:
                 (directory / "pids.max").write_text(str(processes))
 
     def kills(self) -> int:
-        """How many processes of the group the kernel has killed for want of memory."""
+        """Returns the number of processes of the group that the kernel has killed for lack of memory."""
         for directory in self.directories:
             for name in ("memory.events", "memory.oom_control"):
                 if (directory / name).exists():
@@ -93,7 +93,7 @@ class Cgroup:
 
 
 def _parents() -> list[Path]:
-    """Where a group of ours can be made: the directories of our own groups."""
+    """Returns the directories in which we can create a group: those of our own groups."""
     own = {}
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)

@@ -1,4 +1,4 @@
-"""Which Python runs the programs."""
+"""Selects the Python that runs the programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ print(json.dumps({"prefixes": [sys.prefix, sys.exec_prefix, sys.base_prefix, sys
 @dataclass(frozen=True)
 class Interpreter:
     """
-    A Python interpreter.
+    Describes a Python interpreter.
 
     Args:
         path (`str`):

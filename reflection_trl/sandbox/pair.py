@@ -1,4 +1,4 @@
-"""A command and its partner: two sandboxed processes, two pipes between them, one verdict."""
+"""Runs a command and its partner: two sandboxed processes, two pipes between them, one verdict."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _await(
 
 def combine(program: CommandProgram, verdict: Verdict, partner: Verdict | None) -> Verdict:
     """
-    One verdict of two.
+    Combines two verdicts into one.
 
     The program alone says whether the partner has passed. How the partner ended counts where the program reports it gone, and
     where the partner could not be compiled.

@@ -1,4 +1,4 @@
-"""The sandbox as its users see it."""
+"""Implements the sandbox's public interface."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Sandbox:
 
     @property
     def mechanism(self) -> str:
-        """Name of the mechanism in use."""
+        """Returns the name of the mechanism in use."""
         self._require_open()
         return self._mechanism.name
 

@@ -1,4 +1,4 @@
-"""The kernel calls that no program needs and that have let programs out of sandboxes before."""
+"""Blocks kernel calls that no program needs, and that have let programs escape from sandboxes before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a job runs: among others, or alone, so that a timeout is nobody else's fault."""
+"""Decides when a job runs: among others, or alone, so that other jobs cannot cause its timeout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes into the sandbox, and what comes out of it."""
+"""Defines the input and the output of the sandbox."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 
 
 class SandboxError(RuntimeError):
-    """The sandbox is misused, or cannot do its work."""
+    """Raised when the sandbox is misused, or fails."""
 
 
 class SandboxUnavailableError(SandboxError):
-    """No isolation mechanism holds on this machine. The message says how to fix that."""
+    """Raised when no isolation mechanism works on this machine. The message gives the fix."""
 
 
 class Status(enum.StrEnum):
     """
-    How a job ended. Only `OK` is a pass, and `INFRASTRUCTURE` is no judgment at all: such a job has to be run again or
+    Lists how a job can end. Only `OK` is a pass. `INFRASTRUCTURE` says nothing about the program: such a job must run again or
     left out, and must never become a label.
     """
 
@@ -34,7 +34,7 @@ class Status(enum.StrEnum):
 @dataclass(frozen=True)
 class Limits:
     """
-    What one job may use.
+    Resource limits of one job.
 
     Args:
         timeout (`float`, *optional*, defaults to `10.0`):
@@ -70,7 +70,7 @@ class Limits:
 @dataclass(frozen=True)
 class PythonProgram:
     """
-    A Python program, and the checks that judge it.
+    Describes a Python program, and the checks that score it.
 
     The program runs as `__main__`, without what stands under `if __name__ == "__main__":` when there are checks. The checks then run **in another process**, which calls the program's functions and
     gets plain data back (see `reflection_trl.sandbox` for what that guarantees). They see the program's global names,
@@ -105,7 +105,7 @@ class PythonProgram:
 @dataclass(frozen=True)
 class Partner:
     """
-    A program that runs beside a [`CommandProgram`], in isolation of its own: what is judged, beside what judges it.
+    Describes a program that runs beside a [`CommandProgram`], isolated separately: the answer, beside its judge.
 
     Neither sees the other's files, processes and memory. Two pipes connect them: both read from descriptor 3 and write to
     descriptor 4. What the partner prints is part of the verdict's output, and it gets the standard input.
@@ -127,7 +127,7 @@ class Partner:
 @dataclass(frozen=True)
 class CommandProgram:
     """
-    A program in any language: files, and the command that runs them.
+    Describes a program in any language: files, and the command that runs them.
 
     Args:
         argv (`Sequence[str]`):
@@ -171,7 +171,7 @@ Program = PythonProgram | CommandProgram
 @dataclass(frozen=True)
 class ErrorInfo:
     """
-    A Python exception as plain data. Lines and columns count from 1; what is not known is `None`.
+    Holds a Python exception as plain data. Lines and columns count from 1. Unknown values are `None`.
 
     Args:
         type (`str`):
@@ -217,7 +217,7 @@ class ErrorInfo:
 @dataclass(frozen=True)
 class Verdict:
     """
-    The outcome of a job.
+    Holds the outcome of a job.
 
     Args:
         status ([`Status`]):

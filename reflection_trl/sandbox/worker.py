@@ -1,4 +1,4 @@
-"""Our end of one sandboxed process: starts it, sends it jobs, and takes it down."""
+"""Manages one sandboxed process: starts it, sends it jobs, and stops it."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ main()
 
 
 class WorkerError(Exception):
-    """The sandboxed process did not do its part. Says nothing about the job."""
+    """Raised when the sandboxed process failed. It says nothing about the job."""
 
 
 class Worker:
     """
-    One sandboxed process: a zygote that takes one job after another, or (`single`) a process for one job.
+    Manages one sandboxed process: a zygote that takes one job after another, or (`single`) a process for one job.
 
     Args:
         mechanism ([`Mechanism`]):

@@ -1,4 +1,4 @@
-"""The arithmetic that a step needs, and the rate at which a device multiplies matrices."""
+"""Computes the FLOP that a step needs, and measures the matmul rate of a device."""
 
 import statistics
 import time

@@ -45,7 +45,7 @@ class GpuTime:
 
 
 def covered(spans: Iterable[tuple[float, float]]) -> float:
-    """How long at least one of some spans lasts, which may overlap."""
+    """Returns the total time that is covered by spans, which may overlap."""
     total, reached = 0.0, float("-inf")
     for start, end in sorted(spans):
         total += max(0.0, end - max(start, reached))

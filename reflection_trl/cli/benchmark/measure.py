@@ -22,7 +22,7 @@ from .models import make_model
 @dataclass
 class Result:
     """
-    What one arm measured in each timed step.
+    Holds the measurements of one arm in each timed step.
 
     Attributes:
         arm (`str`):
@@ -61,7 +61,7 @@ class Result:
 @dataclass(frozen=True)
 class Workload:
     """
-    What all arms share.
+    Holds the settings that all arms share.
 
     Args:
         arguments (`BenchmarkArguments`):
@@ -118,7 +118,7 @@ class Clock(TrainerCallback):
 
     @property
     def seconds(self) -> list[float]:
-        """Duration of each step."""
+        """Returns the duration of each step."""
         return [after - before for before, after in zip(self.ends, self.ends[1:], strict=False)]
 
 

@@ -1,4 +1,4 @@
-"""The results of the benchmark as a table, a plot and files."""
+"""Writes the results of the benchmark as a table, a plot and files."""
 
 import json
 import statistics

@@ -1,4 +1,4 @@
-"""The rows that every arm of the benchmark trains on: random tokens in the shape of real reflection rows."""
+"""Generates the rows of the benchmark: random tokens in the shape of real reflection rows."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ...sequences import BLOCK_TYPES
 
 def synthetic_rows(number: int, mean_tokens: int, vocabulary: int, seed: int) -> list[dict[str, Any]]:
     """
-    Tokenized reflection rows of random tokens, shaped as real ones are: an instruction, three to five rounds of text, code and
+    Generates tokenized reflection rows of random tokens, in the shape of real ones: an instruction, three to five rounds of text, code and
     execution output, the request and the answer. Lengths vary by a quarter around the mean.
     """
     rng = np.random.default_rng(seed)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def plans_of(study: StudyArguments, stage: str) -> "dict[str, tuple[list[str], EvaluationSettings]]":
-    """What the runs of a stage are asked: benchmarks and settings, by the name of their folder."""
+    """Returns the evaluations of a stage's runs: benchmarks and settings, by the name of their folder."""
     from ...evaluation.benchmarks import parse_benchmarks
     from ...evaluation.run import EvaluationSettings
 
@@ -35,7 +35,7 @@ def plans_of(study: StudyArguments, stage: str) -> "dict[str, tuple[list[str], E
 def answer_settings(
     study: StudyArguments, plan: str, benchmarks: list[str], settings: "EvaluationSettings"
 ) -> dict[str, str]:
-    """What the answers of a plan depend on beside the model."""
+    """Returns the settings that determine the answers of a plan, except the model."""
     asked = {
         "benchmarks": " ".join(benchmarks),
         "samples": str(settings.samples),

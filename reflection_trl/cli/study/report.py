@@ -1,4 +1,4 @@
-"""The tables and figures of `reflection-trl study`."""
+"""Writes the tables and figures of `reflection-trl study`."""
 
 import json
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ def write_report(study: StudyArguments, searched: Sequence[Run], runs: Sequence[
 
 
 def results_of(arm: str, runs: Sequence[Run], plan: str) -> list[EvaluationRun]:
-    """One for each seed."""
+    """Returns one result per seed."""
     mine = [run for run in runs if run.arm_name == arm]
     return [found for run in mine if (found := read_results(run, plan)) is not None]
 
@@ -90,7 +90,7 @@ def score_of(found: EvaluationRun, benchmark: str) -> Score:
 
 
 def pooled(found: Sequence[EvaluationRun]) -> list[Score]:
-    """One score for each benchmark, the answers of all seeds together."""
+    """Returns one score per benchmark, with the answers of all seeds together."""
     return [pool([score_of(one, score.benchmark) for one in found]) for score in found[0].scores]
 
 
@@ -104,7 +104,7 @@ def rates_table(by_arm: dict[str, list[EvaluationRun]]) -> str:
 
 
 def means(found: Sequence[EvaluationRun]) -> list[float]:
-    """For each seed, the mean of the benchmarks, each of which counts alike."""
+    """Returns, for each seed, the unweighted mean of the benchmarks."""
     return [fmean(rate(score).value for score in extended(one.scores)) for one in found]
 
 
@@ -184,7 +184,7 @@ def record_of(found: Sequence[EvaluationRun]) -> dict[str, Any]:
 
 
 def draw_figure(file: Path, by_arm: dict[str, list[EvaluationRun]], title: str) -> None:
-    """Each arm on each benchmark: pass@1 with its 95 % interval over tasks, and a ring for each seed."""
+    """Plots each arm on each benchmark: pass@1 with its 95 % interval over tasks, and a ring for each seed."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -214,7 +214,7 @@ def draw_figure(file: Path, by_arm: dict[str, list[EvaluationRun]], title: str) 
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Markdown."""
+    """Returns a Markdown table."""
     head, *body = (f"| {' | '.join(row)} |" for row in rows)
     return "\n".join([head, f"|{'---|' * len(rows[0])}", *body])
 

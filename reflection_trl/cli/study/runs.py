@@ -1,4 +1,4 @@
-"""The runs of a study: which models it trains, and what of each is already on disk."""
+"""Lists the runs of a study: the models that it trains, and their files on disk."""
 
 import contextlib
 import fcntl
@@ -18,7 +18,7 @@ ANSWERED = "drawn"  # marks a plan whose answers are all there
 
 @dataclass(frozen=True)
 class Run:
-    """One model of the study; the base model is a run without an arm."""
+    """Describes one model of the study. The base model is a run without an arm."""
 
     folder: Path
     arm: Arm | None = None
@@ -27,7 +27,7 @@ class Run:
 
     @property
     def arm_name(self) -> str:
-        """What tables call the way it was trained."""
+        """Returns the name of the arm in tables."""
         return self.arm.name if self.arm else BASE
 
     @property
@@ -88,7 +88,7 @@ def final_runs(study: StudyArguments) -> list[Run]:
 
 
 def best_rates(study: StudyArguments) -> dict[str, float]:
-    """For each arm the rate whose model solves most held-out problems."""
+    """Returns, for each arm, the learning rate whose model solves the most held-out problems."""
     from ...evaluation.statistics import rate
 
     runs = [run for run in search_runs(study) if run.arm is not None]
@@ -114,7 +114,7 @@ def best_rate(shares: dict[float, float]) -> float:
 
 
 def read_results(run: Run, plan: str) -> "EvaluationRun | None":
-    """What came out of one plan of a run; `None` where it has not been judged."""
+    """Reads the results of one plan of a run; `None` if it has not been scored."""
     from ...evaluation import EvaluationRun
 
     file = run.folder / plan / "results.json"

@@ -1,4 +1,4 @@
-"""The stages of a study, which several processes may share: each takes the runs that no other process works on."""
+"""Runs the stages of a study. Several processes can share them: each takes runs that no other process works on."""
 
 import asyncio
 import time
@@ -56,7 +56,7 @@ def judge(study: StudyArguments, stage: str, runs: list[Run]) -> None:
 
 
 def remove_weights(study: StudyArguments, runs: list[Run]) -> None:
-    """Of models that nobody will ask any more."""
+    """Removes the weights of models that are no longer needed."""
     if not study.keep_models:
         for run in runs:
             for weights in run.weights:

@@ -38,7 +38,7 @@ def data_file(study: StudyArguments, arm: Arm) -> str:
 
 
 def training_of(study: StudyArguments, arm: Arm) -> dict[str, str]:
-    """What the models of an arm depend on beside rate and seed: settings by their text, files of rows by what they hold."""
+    """Returns what determines the models of an arm, except rate and seed: the settings, and digests of the row files."""
     assert isinstance(study.train, dict)  # it has been checked
     settings = read_config_file(["--config", arm.config]) | study.train | arm.train
     rows = study.dataset_name if arm.data in DATA else arm.data
@@ -95,7 +95,7 @@ def check_arms(study: StudyArguments) -> None:
 
 
 def train(study: StudyArguments, run: Run, lock: TextIO) -> None:
-    """One model, by `reflection-trl train` in a process of its own, whose output is kept in `train.log`."""
+    """Trains one model with `reflection-trl train` in a separate process, and saves its output to `train.log`."""
     arm = run.arm
     assert arm is not None
     training = training_of(study, arm)

@@ -1,4 +1,4 @@
-"""The benchmarks, one class each. A new one is a subclass of [`Benchmark`] in a file of its own, and its name in `BENCHMARKS`."""
+"""Lists the benchmarks, one class each. To add one, write a subclass of [`Benchmark`] in a new file, and add it to `BENCHMARKS`."""
 
 from collections.abc import Iterable
 from functools import cache

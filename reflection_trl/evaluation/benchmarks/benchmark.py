@@ -1,4 +1,4 @@
-"""What a benchmark is: its tasks, its prompts, how answers are read and judged, and what its results are called."""
+"""Defines a benchmark: its tasks, prompts, parsing and scoring of answers, and the names of its results."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +23,7 @@ from ..tasks import Sample, Task
 @dataclass(frozen=True)
 class HubDataset:
     """
-    A benchmark as results on the Hub name it.
+    Identifies a benchmark on the Hub.
 
     Args:
         dataset (`str`):
@@ -53,7 +53,7 @@ class OpenExecutor(Protocol):
 @dataclass(frozen=True)
 class Judging:
     """
-    What a benchmark judges answers with.
+    Holds the resources with which a benchmark scores answers.
 
     Args:
         folder (`Path`):
@@ -77,7 +77,7 @@ class Judging:
 
 class Benchmark(ABC):
     """
-    A benchmark. The next one is a subclass in a file of its own, and a line in `reflection_trl.evaluation.benchmarks`.
+    Base class of benchmarks. A new one is a subclass in a separate file, and a line in `reflection_trl.evaluation.benchmarks`.
 
     Args:
         name (`str`):
@@ -135,7 +135,7 @@ class Benchmark(ABC):
     # Tasks
 
     def missing_toolchain(self) -> str | None:
-        """What this machine lacks to judge any answer, in one sentence, before the tasks are read; `None` if nothing."""
+        """Returns what this machine lacks to score any answer, in one sentence, before the tasks are read; `None` if nothing is missing."""
         return None
 
     @abstractmethod
@@ -176,7 +176,7 @@ class Benchmark(ABC):
     @abstractmethod
     def texts(self, source: str | None = None) -> dict[str, list[str]]:
         """
-        What must not be in training data: the texts of each task, by its name. Prompts and solutions are apart, since each may be
+        Returns the texts that must not be in training data, by the name of the task. Prompts and solutions are separate, since each may be
         found without the other.
 
         Args:
@@ -321,7 +321,7 @@ class Benchmark(ABC):
 
     def hub_dataset(self, score: str) -> HubDataset | None:
         """
-        What results on the Hub call one of the scores; `None` where the Hub has no benchmark for it.
+        Returns the Hub's name for a score; `None` if the Hub has no benchmark for it.
 
         Args:
             score (`str`):

@@ -1,4 +1,4 @@
-"""HumanEval and MBPP, each with its `+`: read, asked and judged by evalplus, in isolation."""
+"""Implements HumanEval(+) and MBPP(+), which evalplus loads and scores, in isolation."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -29,7 +29,7 @@ _PUBLISHED_STOPS = ("\n```", "\n# Test", "\nif", "\nassert", "\nprint")
 
 
 class EvalPlus(Benchmark):
-    """What HumanEval and MBPP have in common."""
+    """Base class of HumanEval and MBPP."""
 
     styles = ("request", "evalplus", "published", "completion")
     data: ClassVar[EvalPlusData]
@@ -106,7 +106,7 @@ class EvalPlus(Benchmark):
 
 
 class HumanEval(EvalPlus):
-    """HumanEval and HumanEval+."""
+    """Implements HumanEval and HumanEval+."""
 
     key = "humaneval"
     aliases = ("humaneval+",)
@@ -128,7 +128,7 @@ class HumanEval(EvalPlus):
 
 
 class Mbpp(EvalPlus):
-    """MBPP and MBPP+."""
+    """Implements MBPP and MBPP+."""
 
     key = "mbpp"
     aliases = ("mbpp+",)
@@ -140,7 +140,7 @@ class Mbpp(EvalPlus):
     )
 
     def request(self, task: dict[str, Any]) -> str:
-        """Worded as for MBPP's training problems: it says what the function is called and shows one call."""
+        """Returns the request in the words of MBPP's training problems, with the name of the function and one call."""
         text, test = split_statement(task["prompt"])
         row = {
             "task_id": task["task_id"],

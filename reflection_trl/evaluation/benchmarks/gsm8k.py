@@ -20,7 +20,7 @@ HUB_ID = "openai/gsm8k"
 
 
 class Gsm8k(ProblemBenchmark):
-    """GSM8K's test problems."""
+    """Implements GSM8K's test problems."""
 
     key = "gsm8k"
     usage = "gsm8k"

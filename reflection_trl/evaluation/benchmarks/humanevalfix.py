@@ -1,4 +1,4 @@
-"""HumanEvalFix: HumanEval's Python functions with a bug in each, and the tests that it fails; the answer is the repaired function.
+"""Implements HumanEvalFix: HumanEval's Python functions with a bug in each, and the tests that it fails; the answer is the repaired function.
 
 Judged by HumanEvalPack's own tests, which run in another process than the answer.
 Source: huggingface.co/papers/2308.07124, github.com/bigcode-project/octopack.
@@ -34,7 +34,7 @@ _COLUMNS: Columns = {
 
 
 class HumanEvalFix(Benchmark):
-    """HumanEvalFix in Python, with the tests in the request."""
+    """Implements HumanEvalFix in Python, with the tests in the request."""
 
     key = "humanevalfix"
     usage = "humanevalfix"
@@ -50,7 +50,7 @@ class HumanEvalFix(Benchmark):
         return list(tasks.values())
 
     def texts(self, source: str | None = None) -> dict[str, list[str]]:
-        """By the names of HumanEval's tasks, which these are."""
+        """Returns the texts under the names of HumanEval's tasks, which they are equal to."""
         return {
             f"HumanEval/{_name(row, where).partition('/')[2]}": [
                 row["prompt"],

@@ -1,4 +1,4 @@
-"""LiveCodeBench's code generation: problems of programming contests, each with the date of its contest.
+"""Implements LiveCodeBench's code generation: problems of programming contests, each with the date of its contest.
 
 Answers are judged as by its own evaluator: the usual modules are imported ahead of an answer, whole programs are compared line by line
 without white space at either end, numbers in a line by their decimal value, and results of functions by `==`, a tuple as a list.
@@ -64,7 +64,7 @@ _HARMLESS = _TEXTS | {"PROTO", "FRAME", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT
 @dataclass(frozen=True)
 class Case:
     """
-    One test.
+    Represents one test.
 
     Args:
         input (`str`):
@@ -79,7 +79,7 @@ class Case:
 
 class LiveCodeBench(Benchmark):
     """
-    LiveCodeBench, or its problems from contests within some dates.
+    Implements LiveCodeBench, optionally with only the contests in a range of dates.
 
     Args:
         name (`str`):

@@ -1,4 +1,4 @@
-"""MultiPL-E: HumanEval in other languages, with its official prompts, stop tokens and test programs.
+"""Implements MultiPL-E: HumanEval in other languages, with its official prompts, stop tokens and test programs.
 
 A right answer passes here as it does there: the program is the prompt, what the model wrote up to the first stop token, and the
 tests, compiled and run by the commands of [`reflection_trl.languages`]. Two things differ. Answers of chat models are read as a
@@ -44,7 +44,7 @@ _PUBLISHED_NAMES = {"csharp": "CSharp", "javascript": "Javascript", "typescript"
 
 class MultiPLE(Benchmark):
     """
-    HumanEval in one other language.
+    Implements HumanEval in one other language.
 
     Args:
         name (`str`):
@@ -108,7 +108,7 @@ class MultiPLE(Benchmark):
         return list(tasks.values())
 
     def texts(self, source: str | None = None) -> dict[str, list[str]]:
-        """HumanEval's, of which these tasks are translations."""
+        """Returns HumanEval's texts, of which these tasks are translations."""
         return HumanEval(HumanEval.key).texts()
 
     def make_styled_prompt(self, task: Task, style: str) -> Prompt:

@@ -1,4 +1,4 @@
-"""Problems of the user's own as a benchmark: any set that [`reflection_trl.problems.load_problems`] reads and that has tests or answers."""
+"""Implements benchmarks from the user's own problems: any set that [`reflection_trl.problems.load_problems`] reads and that has tests or answers."""
 
 from typing import Self
 
@@ -9,7 +9,7 @@ from .problem_benchmark import ProblemBenchmark
 
 class OwnProblems(ProblemBenchmark):
     """
-    Problems of the user's own: each is asked by its instruction, and judged by its tests, its examples or its final answer.
+    Implements a benchmark from the user's own problems, with their instructions, and their tests, examples or final answers.
 
     Args:
         name (`str`):

@@ -16,7 +16,7 @@ from .benchmark import Benchmark, Judging
 
 
 class ProblemBenchmark(Benchmark):
-    """A benchmark of problems, each of which has tests, examples or a final answer."""
+    """Implements benchmarks of problems with tests, examples or a final answer."""
 
     def make_tasks(self, problems: Iterable[Problem]) -> list[Task]:
         """

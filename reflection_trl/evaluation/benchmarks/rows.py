@@ -1,4 +1,4 @@
-"""The rows of benchmarks that are datasets: read from a file or the Hub, each with the columns that it must have."""
+"""Reads the rows of benchmarks that are datasets from a file or the Hub, and checks their columns."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""The charts of a report as numbers, for the page and for the pictures."""
+"""Computes the charts of a report as numbers, for the page and for the plots."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -9,7 +9,7 @@ from .content import Content, color_of, percent, words
 @dataclass(frozen=True)
 class RateBar:
     """
-    pass@1 of a run on a benchmark.
+    Holds pass@1 of a run on a benchmark.
 
     Args:
         label (`str`):
@@ -33,7 +33,7 @@ class RateBar:
 @dataclass(frozen=True)
 class Segment:
     """
-    The failures of one kind within a bar.
+    Holds the failures of one kind in a bar.
 
     Args:
         kind (`str`):
@@ -72,7 +72,7 @@ class FailureBar:
 
     @property
     def share(self) -> float:
-        """Share of answers that failed."""
+        """Returns the share of answers that failed."""
         return sum(segment.share for segment in self.segments)
 
 
@@ -82,7 +82,7 @@ BarType = TypeVar("BarType", RateBar, FailureBar)
 @dataclass(frozen=True)
 class Group(Generic[BarType]):
     """
-    The bars of one benchmark.
+    Holds the bars of one benchmark.
 
     Args:
         benchmark (`str`):

@@ -1,4 +1,4 @@
-"""The content of a report: figures, tables and sentences, which the page, the Markdown and the pictures share."""
+"""Builds the content of a report: figures, tables and sentences for the page, the Markdown and the plots."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ _OTHER_COLOR = "#555b6e"
 
 class Cell(NamedTuple):
     """
-    One cell of a table.
+    Represents one cell of a table.
 
     Args:
         text (`str`):
@@ -50,7 +50,7 @@ class Cell(NamedTuple):
 @dataclass(frozen=True)
 class Table:
     """
-    A table in plain text.
+    Represents a table in plain text.
 
     Args:
         head (`Sequence[str]`):
@@ -212,7 +212,7 @@ class Content:
 
 def name_runs(runs: Sequence[EvaluationRun]) -> list[str]:
     """
-    Names the models of some runs, with a number where two are alike.
+    Returns names for the models of runs, with a number if two are equal.
 
     Args:
         runs (`Sequence[EvaluationRun]`):

@@ -1,4 +1,4 @@
-"""The grid of all problems, as data for the page's script."""
+"""Builds the grid of all problems, as data for the script of the page."""
 
 from collections import Counter
 from typing import Any
@@ -91,7 +91,7 @@ def _by_task(content: Content, run: int, benchmark: str) -> dict[str, list[Outco
 
 
 def _side(outcomes: list[Outcome], texts: _Texts) -> list[Any] | None:
-    """One run's answers to one problem; of many answers some right and some wrong ones."""
+    """Returns one run's answers to one problem; of many answers only some correct and some wrong ones."""
     if not outcomes:
         return None
     failed = Counter(one.kind for one in outcomes if not one.passed)

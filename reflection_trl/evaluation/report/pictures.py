@@ -1,4 +1,4 @@
-"""The charts of a report as PNG files, where matplotlib is installed."""
+"""Plots the charts of a report as PNG files, if matplotlib is installed."""
 
 import importlib.util
 import logging

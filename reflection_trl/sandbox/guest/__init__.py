@@ -1,5 +1,5 @@
 """
-The part of the sandbox that runs inside it.
+Implements the part of the sandbox that runs inside it.
 
 These modules are shipped into the sandbox as plain files and run there by whatever Python is found: they import the
 standard library only, and nothing of the rest of the package.

@@ -1,4 +1,4 @@
-"""An exception as plain data, and as the text that the interpreter would have printed."""
+"""Converts an exception to plain data, and to the text that the interpreter would have printed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _REPR_SECONDS = 1.0
 
 
 def _same(left: Any, right: Any) -> bool:
-    """`is`, also of two stand-ins for one object."""
+    """Implements `is`, also for two stand-ins of one object."""
     return left is right or (isinstance(left, Remote) and left._is(right))
 
 
@@ -58,7 +58,7 @@ _VALUES = (ast.Attribute, ast.Await, ast.Call, ast.Name, ast.Subscript)  # what 
 
 
 def cut(text: Any, limit: int) -> str:
-    """`text` as a string of at most `limit` characters, cut in the middle."""
+    """Returns `text` as a string of at most `limit` characters, cut in the middle."""
     text = text if type(text) is str else str(text)
     if len(text) <= limit:
         return text
@@ -119,7 +119,7 @@ def compiled(source: str, filename: str, *, as_module: bool = False) -> CodeType
 
 
 def _without_guard(node: ast.stmt) -> list[ast.stmt]:
-    """What is left of a statement where `__name__` is not `"__main__"`."""
+    """Returns the part of a statement that runs if `__name__` is not `"__main__"`."""
     match node:
         case ast.If(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right])) if {
             getattr(side, "id", None) or getattr(side, "value", None) for side in (left, right)
@@ -256,7 +256,7 @@ def describe(error: BaseException, trace: TracebackType | None) -> dict[str, Any
 
 
 def _hint(error: BaseException) -> str:
-    """What `traceback` leaves out before Python 3.12, and the interpreter itself prints: "Did you mean: 'total'?"."""
+    """Returns what the interpreter prints but `traceback` omits before Python 3.12: "Did you mean: 'total'?"."""
     ours, sys.stderr = sys.stderr, io.StringIO()
     try:
         sys.__excepthook__(type(error), error, error.__traceback__)
@@ -331,7 +331,7 @@ def _describe_assertion(record: dict[str, Any], trace: TracebackType | None) -> 
 
 
 class _TooLong(BaseException):
-    """A `repr` took too long. No `except Exception` of the program may take this for its own."""
+    """Raised when a `repr` took too long. An `except Exception` of the program does not catch it."""
 
 
 @contextlib.contextmanager
@@ -359,7 +359,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
 
 
 class _Repr(reprlib.Repr):
-    """`repr` that stays short, keeps a dictionary's order, and does not raise."""
+    """Implements a `repr` that stays short, keeps the order of dictionaries, and does not raise."""
 
     def __init__(self) -> None:
         super().__init__()

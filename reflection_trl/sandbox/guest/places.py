@@ -1,4 +1,4 @@
-"""Where the source of the checks checks something, so that no program can keep the checks from getting there."""
+"""Finds the places at which the checks check something, so that no program can prevent the checks from reaching them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 class Places:
     """
-    The asserts of the checks, by line.
+    Lists the asserts of the checks by line.
 
     Args:
         source (`str`):

@@ -1,5 +1,5 @@
 """
-The process that runs the program, and then answers the checks' requests.
+Runs the program in its process, and then answers the checks' requests.
 
 The program can do what it likes in here: everything in this process, this module included, counts as the program's.
 """
@@ -113,7 +113,7 @@ def _report(error: BaseException) -> dict[str, Any]:
 
 
 class Program(Peer):
-    """The program's end of the conversation with the checks."""
+    """Implements the program's end of the conversation with the checks."""
 
     def __init__(self, channel: Channel, namespace: dict[str, Any]):
         super().__init__(channel)

@@ -1,4 +1,4 @@
-"""`unittest` and `doctest` within the checks: what they find wrong fails the checks, whether anybody asks them or not."""
+"""Makes failures of `unittest` and `doctest` fail the checks, even if the checks ignore their results."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Runs:
         return record
 
     def counting(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """`DocTestRunner.run`, which also keeps a failure here."""
+        """Wraps `DocTestRunner.run`, and also stores a failure."""
 
         def run(runner: Any, test: Any, *args: Any, **kwargs: Any) -> Any:
             # Examples use names of the program too, which no copy of the globals has
@@ -81,7 +81,7 @@ class Runs:
         return run
 
     def run_unittest(self, *_: Any, verbosity: int = 1, **__: Any) -> Any:
-        """`unittest.main`, which runs all test cases of the checks, raises the first failure and returns if there is none."""
+        """Replaces `unittest.main`: runs all test cases of the checks, and raises the first failure."""
         import unittest
 
         cases = [
@@ -97,7 +97,7 @@ class Runs:
         return types.SimpleNamespace(result=result)
 
     def run_doctest(self, *_: Any, verbose: bool | None = None, **__: Any) -> Any:
-        """`doctest.testmod`, of the docstrings of the checks."""
+        """Replaces `doctest.testmod`, for the docstrings of the checks."""
         import doctest
 
         runner = doctest.DocTestRunner(verbose=verbose)

@@ -65,7 +65,7 @@ def install(source: str, peer: Peer, namespace: dict[str, Any], may_set: Callabl
 
 
 class Compiled:
-    """What `compile` makes of text that may be the program's: its code stays text."""
+    """Holds the result of `compile` for text that may come from the program: its code stays text."""
 
     def __init__(self, source: str, mode: str):
         self.source, self.mode = source, mode
@@ -73,7 +73,7 @@ class Compiled:
 
 class Texts:
     """
-    `eval`, `exec` and `compile` as the checks see them.
+    Implements `eval`, `exec` and `compile` for the checks.
 
     Args:
         peer (`Peer`):
@@ -142,7 +142,7 @@ class Texts:
 
 
 def run_text(mode: str, implicit: bool, text: str, given: Any, modules: Any, namespace: dict[str, Any]) -> Any:
-    """In the process of the program: the outcome of a text, and the names that it has set."""
+    """Runs a text in the process of the program; returns its outcome, and the names that it has set."""
     import importlib
 
     scope = dict(given) | {name: importlib.import_module(module) for name, module in modules.items()}
@@ -160,7 +160,7 @@ def run_text(mode: str, implicit: bool, text: str, given: Any, modules: Any, nam
 
 class _Guard:
     """
-    An audit hook: pickles hold data, and no file that the program can write is imported or run.
+    Implements an audit hook: pickles contain only data, and no file that the program can write is imported or run.
 
     Args:
         namespace (`dict`):

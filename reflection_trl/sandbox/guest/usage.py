@@ -1,4 +1,4 @@
-"""What the source of the checks says of the names that it takes from the program: which are classes under test, and which are helpers of Python."""
+"""Determines how the source of the checks uses names of the program: which are classes under test, and which are helpers of Python."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def home_of(name: str) -> str | None:
 
 class Usage:
     """
-    How the checks use names that they do not define.
+    Determines how the checks use names that they do not define.
 
     Args:
         source (`str`):
