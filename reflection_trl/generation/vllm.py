@@ -24,6 +24,7 @@ _NOT_SHAPE = (
     "transformers_version",
     "use_cache",
 )
+_TAIL = 6  # tokens of a prompt, for the text behind it
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the sizes that vLLM has kernels for
 
 
@@ -182,6 +183,8 @@ class VLLMGenerator:
             top_p=sampling.top_p,
             max_tokens=room,
             stop=list(sampling.stop),
+            # vLLM would turn tokens into text one by one, in this process and between the requests of others; only stop strings need it
+            detokenize=bool(sampling.stop),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         async with self.usage.request(len(ids) + room):
@@ -200,7 +203,19 @@ class VLLMGenerator:
                 raise RequestRefusedError(
                     f"vLLM gave the request up with {answer.finish_reason!r}: see its log above."
                 )
-            return self.usage.count(Completion(answer.text, answer.finish_reason, len(ids), len(answer.token_ids)))
+            text = answer.text if sampling.stop else self._text(ids, answer.token_ids, answer.finish_reason)
+            return self.usage.count(Completion(text, answer.finish_reason, len(ids), len(answer.token_ids)))
+
+    def _text(self, prompt: Sequence[int], ids: Sequence[int], finish_reason: str) -> str:
+        """The text of an answer, as vLLM would give it: without special tokens, and without the one that ended it."""
+        ids = list(ids[:-1] if finish_reason == "stop" else ids)
+        # Behind the end of the prompt: some tokenizers drop the space that a text begins with
+        tail = list(prompt[-_TAIL:])
+        before, whole = (
+            self._tokenizer.decode(some, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            for some in (tail, tail + ids)
+        )
+        return whole[len(before) :]
 
 
 def _served_model(model: str, revision: str | None) -> dict[str, Any]:

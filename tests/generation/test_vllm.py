@@ -45,6 +45,10 @@ class SamplingParams:
     stop: Any = None
     seed: int | None = None
     output_kind: Any = "cumulative"
+    detokenize: bool = True
+
+    def __post_init__(self):
+        assert self.detokenize or not self.stop  # as vLLM refuses it
 
 
 class AsyncLLM:
@@ -94,7 +98,12 @@ class AsyncLLM:
         except asyncio.CancelledError:
             self.aborted.append(request_id)
             raise
-        output = types.SimpleNamespace(text=text, finish_reason=reason, token_ids=[1, 2, 3])
+        if sampling_params.detokenize:
+            output = types.SimpleNamespace(text=text, finish_reason=reason, token_ids=[1, 2, 3])
+        else:
+            ids = self._tokenizer.encode(text, add_special_tokens=False)
+            ids += [self._tokenizer.eos_token_id] if reason == "stop" else []
+            output = types.SimpleNamespace(text="", finish_reason=reason, token_ids=ids)
         yield types.SimpleNamespace(outputs=[output])
 
 
@@ -153,10 +162,41 @@ def test_a_request_goes_with_its_sampling(vllm, tiny_model, tokenizer):
     assert prompt == {"prompt_token_ids": ids}
     assert answer == Completion("text", "length", len(ids), 3)
     # No seed: vLLM would draw for each request by itself
-    assert parameters == SamplingParams(0.7, 0.9, 64 - len(ids), ["```"], None, "final")
+    assert parameters == SamplingParams(0.7, 0.9, 64 - len(ids), ["```"], None, "final")  # stop strings need the text
     assert {name: getattr(engine.arguments, name) for name in options} == options
     assert engine.adapter is None and not engine.arguments.enable_lora
     assert engine.closed
+
+
+@pytest.mark.parametrize("reason", ["stop", "length"])
+def test_without_stop_strings_the_text_is_made_once_at_the_end(vllm, tiny_model, tokenizer, reason):
+    """vLLM makes it token by token in this process, which competes with everything else on the event loop."""
+    text = "def add(a, b):\n    return a + b"
+
+    async def use(generate):
+        return await generate([{"role": "user", "content": "Hi."}], Sampling(max_tokens=10))
+
+    answer, engine = vllm(tiny_model, [(text, reason)], use)
+    ((_, parameters, _),) = engine.calls
+    count = len(tokenizer.encode(text, add_special_tokens=False)) + (reason == "stop")
+    assert not parameters.detokenize and not parameters.stop
+    assert (answer.text, answer.finish_reason, answer.completion_tokens) == (text, reason, count)
+
+
+def test_a_text_keeps_the_space_that_it_begins_with():
+    """A tokenizer like Llama's drops it from a text that stands alone."""
+    from tokenizers import Tokenizer, decoders, models
+    from transformers import PreTrainedTokenizerFast
+
+    from reflection_trl.generation.vllm import VLLMGenerator
+
+    words = Tokenizer(models.WordLevel({"<unk>": 0, "</s>": 1, "\u2581Q": 2, "\u2581def": 3, "\u2581add": 4}, "<unk>"))
+    words.decoder = decoders.Metaspace()
+    generator = VLLMGenerator.__new__(VLLMGenerator)
+    generator._tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>")
+    assert generator._tokenizer.decode([3, 4]) == "def add"
+    assert generator._text([2], [3, 4, 1], "stop") == generator._text([2] * 9, [3, 4], "length") == " def add"
+    assert generator._text([2], [1], "stop") == ""
 
 
 def test_engines_draw_differently_unless_they_are_given_a_seed(vllm, tiny_model):
