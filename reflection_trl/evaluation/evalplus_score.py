@@ -6,8 +6,8 @@ read-only; limits on processes, memory and disk; and everything ends with it. Th
 solutions, which are trusted: they are computed outside, once, and kept in evalplus's own cache.
 
 evalplus compares results in the answer's own process, where an answer can pass by an object that is equal to everything, or by
-writing what its judge reads. So what evalplus lets pass is judged once more by the same comparison, in another process than the
-answer's, on its results as data; only what passes there too has passed.
+writing what its judge reads. So only what passes evalplus's comparison in another process than the answer's, on its results as
+data, has passed.
 """
 
 import contextlib

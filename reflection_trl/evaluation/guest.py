@@ -9,9 +9,10 @@
 directories), from a worker of its own, so that what an answer does to its judge costs that answer alone. No answer's process
 holds, or can open, a descriptor on which results travel.
 
-evalplus compares in the answer's process, where the answer decides. So what passes is run once more, as an answer in another
-interpreter, which evalplus's own comparison calls as it would the answer itself: what comes back is data, and an object that
-equals everything equals nothing (see `checks` in the sandbox's guest, of which SANDBOX is the folder).
+evalplus compares in the answer's process, where the answer decides. So an answer is first run in another process, which evalplus's
+own comparison calls as it would the answer itself, under the same limits: what comes back is data, and an object that equals
+everything equals nothing (see `checks` in the sandbox's guest, of which SANDBOX is the folder). What passes there passes. Of
+everything else evalplus is asked itself; what it lets pass is compared as data once more, with ample limits.
 """
 
 import contextlib
@@ -49,8 +50,11 @@ LOST = {"base": ["timeout", []], "plus": ["timeout", []], "seconds": math.inf, "
 DISK, PROCESSES, MEMORY, LONGEST = 256 << 20, 32, 4 << 30, 1 << 30
 # Times the limits, for what evalplus itself has found fast enough: results travel from another process
 CONFIRMATION = 10.0
+# What evalplus takes away from an answer
+GUARD = ("evalplus.eval.utils", "reliability_guard")
 # An answer that runs elsewhere, for evalplus to judge in its place
 STAND_IN = "from answer_of_another_process import load\n{name} = load({name!r})\n"
+WORKS = "def works(part):\n    return part\n"
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
 
 
@@ -233,6 +237,7 @@ class Cells:
             "apart": limits,
             "memory": MEMORY,
             "longest_message": LONGEST,
+            "guard": GUARD,
         }
         self._answers: Any = None
 
@@ -240,6 +245,21 @@ class Cells:
         """Starts, once for a worker, the interpreter that answers are forked from, and returns its process."""
         self._answers = Answers(self._folder, self._settings)
         return self._answers.pid
+
+    def work(self) -> bool:
+        """Whether an answer can be run and called here."""
+
+        def check(part: str, solution: str) -> list[Any]:
+            names: dict[str, Any] = {}
+            exec(solution, names)
+            return [names["works"](part)]
+
+        process = self.open()
+        try:
+            return self.confirm(check, {"base": [["base"]]}, WORKS, "works", strict=True) == {"base": ["base"]}
+        finally:
+            self._answers.close()
+            os.waitpid(process, 0)
 
     def _fork(self) -> int:
         return self._job.fork_apart(self._proc, self._filter, **self._settings["apart"]) if self._filter else os.fork()
@@ -276,11 +296,16 @@ class Cells:
         return dict(map(json.loads, said[: said.rfind(b"\n") + 1].splitlines()))
 
     def confirm(
-        self, check: Callable[[str, str], list[Any]], inputs: dict[str, list[Any]], source: str, name: str
+        self,
+        check: Callable[[str, str], list[Any]],
+        inputs: dict[str, list[Any]],
+        source: str,
+        name: str,
+        strict: bool,
     ) -> dict[str, list[Any]]:
         """
         The outcomes of `check` on stand-ins for an answer that runs in other processes, one for each part. `check` calls the
-        function `name` with the inputs of the part, in their order.
+        function `name` with the inputs of the part, in their order. With `strict` the answer has what evalplus leaves it, and no more.
         """
         pairs = {part: socket.socketpair() for part in inputs}
         self._answers.start([theirs for _, theirs in pairs.values()])
@@ -288,7 +313,7 @@ class Cells:
         def judge(part: str) -> list[Any]:
             def load(name: str) -> Any:
                 channel = self._remote.Channel(pairs[part][0], reads_ahead=True)
-                channel.send({"source": source})
+                channel.send({"source": source, "strict": strict})
                 if channel.receive().get("end") != "finished":
                     raise RuntimeError("the answer does not run")
                 found = self._checks.Checks(channel, name).lookup(name)
@@ -339,6 +364,10 @@ class Answers:
         for one in sockets:
             one.close()
 
+    def close(self) -> None:
+        """Ends the interpreter."""
+        self._ours.close()
+
     def end(self) -> None:
         """Ends them, and what they have started. Returns when they have ended."""
         self._ours.sendall(b"e")
@@ -381,16 +410,22 @@ def judge_one(judge: Judge, cells: Cells, index: int, patience: float) -> dict[s
     """What evalplus says of an answer, and where that is not so when its results are data."""
     task_id, source = judge.answers[index]
     judge.expected(task_id)  # once for all that are forked off
-    name, start = judge.problem(task_id)["entry_point"], time.monotonic()
-    outcomes = cells.run(lambda part: judge.check(index, part, patience), PARTS)
-    result: dict[str, Any] = {part: outcomes.get(part, ["timeout", []]) for part in PARTS}
+    name, problem = judge.problem(task_id)["entry_point"], judge.problem(task_id)
+
+    def as_data(parts: Sequence[str], patience: float, strict: bool) -> dict[str, list[Any]]:
+        inputs = {part: problem[f"{part}_input"] for part in parts}
+        return cells.confirm(
+            lambda part, solution: judge.check(index, part, patience, solution), inputs, source, name, strict
+        )
+
+    # What passes as data, under evalplus's own limits, passes evalplus too
+    result: dict[str, Any] = {part: said for part, said in as_data(PARTS, patience, True).items() if said[0] == "pass"}
+    left, start = [part for part in PARTS if part not in result], time.monotonic()
+    found = cells.run(lambda part: judge.check(index, part, patience), left) if left else {}
+    result |= {part: found.get(part, ["timeout", []]) for part in left}
     result |= {"seconds": time.monotonic() - start, "deceived": []}
-    passed = [part for part in PARTS if result[part][0] == "pass"]
-    confirmed = {}
-    if passed:
-        check = functools.partial(judge.check, index, patience=CONFIRMATION * patience)
-        inputs = {part: judge.problem(task_id)[f"{part}_input"] for part in passed}
-        confirmed = cells.confirm(lambda part, solution: check(part, solution=solution), inputs, source, name)
+    passed = [part for part in left if result[part][0] == "pass"]
+    confirmed = as_data(passed, CONFIRMATION * patience, False) if passed else {}
     for part in passed:
         status, details = confirmed.get(part, ["fail", []])
         if status != "pass":
@@ -520,8 +555,8 @@ def main() -> None:
         os.write(results, json.dumps(message).encode() + b"\n")
 
     judge, cells = Judge(benchmark, file, answers), Cells(sandbox, filter, json.loads(keep))
-    if cells.run(lambda part: ["works"], ["base"]) != {"base": ["works"]}:
-        sys.exit("no process can be started in namespaces of its own")
+    if not cells.work():
+        sys.exit("no answer can be run and called in namespaces of its own")
     judge_all(judge, cells, int(workers), emit, results)
     emit({"end": True})
 

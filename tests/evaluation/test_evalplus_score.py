@@ -87,6 +87,19 @@ def test_no_state_goes_from_one_set_of_inputs_to_another():
     assert judgment.base.passed != judgment.plus.passed
 
 
+@pytest.mark.parametrize("use", ["os.getcwd()", "open(os.devnull)", "subprocess.Popen(['true'])"])
+def test_what_evalplus_takes_away_is_missing_wherever_an_answer_runs(use):
+    code = f"import os, subprocess\n\ndef strlen(s):\n    {use}\n    return len(s)"
+    assert passed(judge_evalplus("humaneval", samples({"HumanEval/23": code}))) == [(False, False)]
+
+
+def test_an_answer_that_is_right_only_in_evalplus_s_own_process_is_asked_there():
+    """It recurses deeper than what is left below ours, or takes longer by what travels between processes: evalplus decides."""
+    deep = "def strlen(s):\n    return deep(%d) and len(s)\n\ndef deep(n):\n    return True if n == 0 else deep(n - 1)"
+    found = [judge_evalplus("humaneval", samples({"HumanEval/23": deep % depth}))[0] for depth in (900, 940, 1100)]
+    assert [(one.base.passed, one.base.deceived) for one in found] == [(True, False), (True, False), (False, False)]
+
+
 def test_answers_that_differ_in_layout_alone_are_judged_once():
     right = "def strlen(s):\n    return len(s)"
     codes = [

@@ -8,6 +8,7 @@ of it in namespaces of its own, ended before the next one.
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import importlib
 import os
@@ -15,14 +16,15 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import errors, job, remote, zygote  # noqa: F401  (`errors` is loaded once, inherited by each fork)
 from .program import leave, run_program
 
 
-# Calls of ours below the answer's
-_OWN_DEPTH = 100
+# Calls of ours below the answer's. In strict mode there are at most as many left as below evalplus's own
+_OWN_DEPTH, _STRICT_DEPTH = 100, -20
 _PR_SET_DUMPABLE = 4
 
 
@@ -33,17 +35,19 @@ def main(settings: dict[str, Any]) -> None:
     Args:
         settings (`dict`):
             `filter` (the seccomp program; empty for no isolation at all), `apart` (further arguments of [`job.fork_apart`]), `memory`
-            (bytes of address space) and `longest_message` (bytes).
+            (bytes of address space), `longest_message` (bytes) and `guard` (module and name of a function that takes the memory, and is
+            called before an answer that is run in strict mode).
     """
     control = socket.socket(fileno=3)
     remote.MAX_MESSAGE = settings["longest_message"]
     null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in range(3):
+    for descriptor in range(2):
         os.dup2(null, descriptor)
-    os.close(null)
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     for name in zygote.PRELOADED:
         importlib.import_module(name)
+    module, name = settings["guard"]
+    guard = functools.partial(getattr(importlib.import_module(module), name), settings["memory"])
     gc.collect()
     gc.freeze()
     while True:
@@ -52,7 +56,8 @@ def main(settings: dict[str, Any]) -> None:
             return
         filter, limits = settings["filter"], settings["apart"]
         if (child := job.fork_apart(proc, filter, **limits) if filter else os.fork()) == 0:
-            _become_init(sockets, settings["memory"])
+            os.dup2(null, 2)  # what is above tells the judge why it fails
+            _become_init(sockets, settings["memory"], guard)
         for descriptor in sockets:
             os.close(descriptor)
         ended = not control.recv(1)
@@ -63,12 +68,12 @@ def main(settings: dict[str, Any]) -> None:
         control.sendall(b"e")
 
 
-def _become_init(sockets: list[int], memory: int) -> NoReturn:
+def _become_init(sockets: list[int], memory: int, guard: Callable[[], None]) -> NoReturn:
     """Process 1 of the namespaces: starts a process for each socket, which receives its answer's source as the first message."""
     try:
         for descriptor in sockets:
             if os.fork() == 0:
-                _become_answer(descriptor, memory)
+                _become_answer(descriptor, memory, guard)
         os.closerange(3, 1 << 16)
         while True:
             os.wait()
@@ -76,7 +81,7 @@ def _become_init(sockets: list[int], memory: int) -> NoReturn:
         os._exit(0)
 
 
-def _become_answer(descriptor: int, memory: int) -> None:
+def _become_answer(descriptor: int, memory: int, guard: Callable[[], None]) -> None:
     code = 1
     try:
         os.dup2(descriptor, 3)
@@ -84,8 +89,10 @@ def _become_answer(descriptor: int, memory: int) -> None:
         os.setsid()
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1)
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        sys.setrecursionlimit(sys.getrecursionlimit() + _OWN_DEPTH)
         channel = remote.Channel(socket.socket(fileno=3), reads_ahead=True)
-        code = run_program(channel.receive()["source"], channel, checked=True)
+        request = channel.receive()
+        strict = request["strict"]
+        sys.setrecursionlimit(sys.getrecursionlimit() + (_STRICT_DEPTH if strict else _OWN_DEPTH))
+        code = run_program(request["source"], channel, checked=True, confine=guard if strict else lambda: None)
     finally:
         leave(code)

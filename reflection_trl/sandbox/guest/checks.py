@@ -533,15 +533,22 @@ class CallsInOrder:
         self._bytes = 0
 
     def __call__(self, *args: Any) -> Any:
-        while self._next is not None and self._has_room(len(self._next[0])):
-            message, encoder = self._next
-            self._peer.channel.send_encoded(message)
-            self._sent.append((len(message), encoder))
-            self._bytes += len(message)
-            self._next = next(self._requests, None)
+        if len(self._sent) <= _CALLS_AHEAD // 2:
+            self._send()
         size, encoder = self._sent.popleft()
         self._bytes -= size
         return self._peer.outcome(self._what, encoder)
+
+    def _send(self) -> None:
+        messages = []
+        while self._next is not None and self._has_room(len(self._next[0])):
+            message, encoder = self._next
+            messages.append(message)
+            self._sent.append((len(message), encoder))
+            self._bytes += len(message)
+            self._next = next(self._requests, None)
+        if messages:
+            self._peer.channel.send_encoded(b"".join(messages))
 
     def _has_room(self, size: int) -> bool:
         return not self._sent or (len(self._sent) < _CALLS_AHEAD and self._bytes + size <= _BYTES_AHEAD)

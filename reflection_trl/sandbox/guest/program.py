@@ -12,13 +12,14 @@ import os
 import sys
 import threading
 import types
+from collections.abc import Callable
 from typing import Any
 
 from . import errors, texts
 from .remote import BUILTIN_EXCEPTIONS, OPERATIONS, Channel, Disconnected, Peer, ProtocolError, Remote
 
 
-def run_program(source: str, channel: Channel, checked: bool) -> int:
+def run_program(source: str, channel: Channel, checked: bool, confine: Callable[[], None] = lambda: None) -> int:
     """
     Runs `source` as the real `__main__` module, answers until the checks are over, and returns the exit code.
 
@@ -32,6 +33,7 @@ def run_program(source: str, channel: Channel, checked: bool) -> int:
         checked (`bool`):
             Whether there are checks. They use the program as a module, so what it does only as a script is left out, and its own
             `unittest.main()` does not end it.
+        confine (`Callable`, *optional*): is called right before the program.
     """
     main = types.ModuleType("__main__")
     main.__file__ = os.path.abspath("main.py")
@@ -46,7 +48,9 @@ def run_program(source: str, channel: Channel, checked: bool) -> int:
     code = 0
     outcome: dict[str, Any] = {"end": "finished"}
     try:
-        exec(errors.compiled(source, "main.py", as_module=checked), vars(main))
+        code_of_program = errors.compiled(source, "main.py", as_module=checked)
+        confine()
+        exec(code_of_program, vars(main))
     except SystemExit as exit:
         if not (checked and _from_unittest(exit)):
             code, outcome = _exit_code(exit), {"end": "exited"}

@@ -23,6 +23,7 @@ import operator
 import socket
 import struct
 import sys
+import time
 import types
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +35,8 @@ _SMALL = (
     1 << 62
 )  # ints beyond this cross as hexadecimal: decimal conversion is quadratic and capped by the interpreter
 _HEADER = struct.Struct("!I")
+# Bytes of a message, and seconds, for which none is held back
+_LARGE, _SOON = 1 << 14, 0.005
 _PLAIN = frozenset({str, bool, type(None), float})
 _NUMBERS = frozenset({int, bool, float})
 
@@ -98,6 +101,8 @@ class Channel:
         self.sock = sock
         self._least = 1 << 16 if reads_ahead else 0
         self._ahead = b""
+        self._held: list[bytes] = []
+        self._held_since = 0.0
 
     def fileno(self) -> int:
         return self.sock.fileno()
@@ -106,11 +111,21 @@ class Channel:
         self.send_encoded(encode_message(message))
 
     def send_encoded(self, message: bytes) -> None:
-        """Sends what [`encode_message`] has made."""
+        """Sends what [`encode_message`] has made, behind what was held back."""
+        held, self._held = self._held, []
         try:
-            self.sock.sendall(message)
+            self.sock.sendall(b"".join([*held, message]) if held else message)
         except OSError as error:
             raise Disconnected(str(error)) from None
+
+    def send_before_waiting(self, message: Any) -> None:
+        """Sends a message before this side waits for the next one. With the ones around it, if that is soon."""
+        encoded, now = encode_message(message), time.monotonic()
+        if not self._held:
+            self._held_since = now
+        if len(encoded) > _LARGE or now - self._held_since > _SOON:
+            return self.send_encoded(encoded)
+        self._held.append(encoded)
 
     def receive(self) -> Any:
         (size,) = _HEADER.unpack(self._read(_HEADER.size))
@@ -124,6 +139,8 @@ class Channel:
 
     def _read(self, size: int) -> bytes:
         parts, missing = [self._ahead], size - len(self._ahead)
+        if missing > 0 and self._held:
+            self.send_encoded(b"")
         while missing > 0:
             try:
                 part = self.sock.recv(max(min(missing, 1 << 20), self._least))
@@ -403,7 +420,7 @@ class Peer:
                 reply = {"raised": self.describe_error(error)}
             after = encoder.bodies(decoder.objects)
             reply["changed"] = [[number, body] for number, body in after.items() if body != before[number]]
-            self.channel.send(reply)
+            self.channel.send_before_waiting(reply)
         except (RecursionError, MemoryError, ValueError) as error:
             # The outcome cannot be written down (too deep, too large): that is the callee's error.
             self.channel.send({"raised": self.describe_error(error), "changed": []})
