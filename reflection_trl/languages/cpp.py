@@ -35,7 +35,10 @@ class Cpp(CommandLanguage):
             "replaces what tests use",
             r"#\s*define\s+(?:assert|__assert_fail|auto|bool|static_cast|return|if|main|int)\b",
         ),
-        ("reads what the judge keeps", r"/proc/"),
+        ("acts before the tests begin", r"__attribute__\s*\(\(\s*(?:constructor|section)|\.init_array"),
+        ("reaches into memory", r"\basm\b|\b(?:setjmp|longjmp)\s*\("),
+        ("replaces functions of C", r"extern\s*\"C\""),
+        ("reads what the judge keeps", r"/proc/|reflection_trl"),
     )
     file = "main.cpp"
     tools = (("g++", "g++"),)

@@ -27,6 +27,9 @@ class CSharp(CommandLanguage):
     fences = ("csharp", "c#", "cs")
     suspects = (
         ("ends processes", r"\bEnvironment\.(?:Exit|FailFast)\b"),
+        ("reaches into memory", r"\bDllImport\b|\bunsafe\b|\bMarshal\b"),
+        ("acts when the process exits", r"\b(?:ProcessExit|UnhandledException)\b"),
+        ("reads what the judge keeps", r"/proc/|\bReflectionTrl\b"),
         ("looks at frames", r"\b(?:StackTrace|BindingFlags)\b"),
     )
     file = "Main.cs"

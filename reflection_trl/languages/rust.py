@@ -32,6 +32,10 @@ class Rust(CommandLanguage):
     fences = ("rust", "rs")
     suspects = (
         ("ends processes", r"\bprocess::(?:exit|abort)\b"),
+        ("acts before the tests begin", r"link_section|\.init_array"),
+        ("reaches into memory", r"\basm!|\bfrom_raw_fd\b"),
+        ("replaces functions of C", r"\bno_mangle\b"),
+        ("reads what the judge keeps", r"/proc/|include_(?:str|bytes)!|reflection_trl"),
         ("replaces what tests use", r"macro_rules!\s+(?:assert|assert_eq|assert_ne|panic)\b"),
     )
     file = "main.rs"

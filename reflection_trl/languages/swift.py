@@ -13,7 +13,13 @@ class Swift(CommandLanguage):
     name = "swift"
     title = "Swift"
     fences = ("swift",)
-    suspects = (("ends processes", r"\b(?:exit|_exit|abort)\s*\("),)
+    suspects = (
+        ("shares a process with its tests", r"\S"),
+        ("ends processes", r"\b(?:exit|_exit|quick_exit|abort|kill|raise)\s*\("),
+        ("acts when the process exits", r"\b(?:atexit|signal|sigaction)\s*\("),
+        ("replaces what tests use", r"\bfunc\s+(?:assert|precondition|assertionFailure|fatalError|print|==)\s*[(<]|@_cdecl|@_silgen_name"),
+        ("reaches into memory", r"\bUnsafe(?:Mutable)?(?:Raw)?(?:Buffer)?Pointer\b|/proc/|CommandLine"),
+    )
     file = "main.swift"
     tools = (("swiftc", "swiftlang"),)
     compiler = ("swiftc", "-Onone", "-suppress-warnings", "-o", "main", "main.swift")

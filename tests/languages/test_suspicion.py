@@ -21,14 +21,34 @@ SUSPICIOUS = {
         "reads what the judge keeps": "open('/proc/self/maps')",
     },
     "java": {"reaches into memory": "sun.misc.Unsafe.getUnsafe()"},
-    "cpp": {"replaces what tests use": "#define auto return 0; auto", "ends processes": "void f() { pthread_exit(0); }"},
+    "cpp": {
+        "replaces what tests use": "#define auto return 0; auto",
+        "ends processes": "void f() { pthread_exit(0); }",
+        "acts before the tests begin": "__attribute__((constructor)) void f() { }",
+        "reaches into memory": "void f() { longjmp(out, 1); }",
+        "replaces functions of C": 'extern "C" void g() { }',
+        "reads what the judge keeps": "namespace reflection_trl { }",
+    },
     "javascript": {"ends processes": "process.exit(0)"},
     "bash": {"replaces what tests use": "f() { :; }\nshopt -s expand_aliases"},
     "php": {"ends processes": "<?php exit(0);"},
-    "rust": {"ends processes": "std::process::exit(0)"},
-    "csharp": {"ends processes": "Environment.Exit(0);"},
-    "swift": {"ends processes": "exit(0)"},
+    "rust": {
+        "ends processes": "std::process::exit(0)",
+        "acts before the tests begin": '#[link_section = ".init_array"] static F: fn() = f;',
+        "reaches into memory": 'unsafe { std::arch::asm!("nop") }',
+        "replaces functions of C": '#[no_mangle] fn write() { }',
+        "reads what the judge keeps": 'include_str!("tests.rs")',
+    },
+    "csharp": {
+        "ends processes": "Environment.Exit(0);",
+        "reaches into memory": '[DllImport("libc")] static extern void f();',
+        "acts when the process exits": "AppDomain.CurrentDomain.ProcessExit += f;",
+        "reads what the judge keeps": "namespace ReflectionTrl { }",
+    },
+    "swift": {"ends processes": "exit(0)", "replaces what tests use": "func assert(_ holds: Bool) { }"},
 }  # fmt: skip
+# What every answer in a language is listed for
+ALWAYS = {"swift": ("shares a process with its tests",)}
 HONEST = {
     "python": "class A:\n    def __eq__(self, other): return self.x == other.x\n    def __next__(self): raise StopIteration\n"
     "def f(x):\n    import math\n    return math.sqrt(x)\nif __name__ == '__main__':\n    import sys\n    sys.exit(f(1))",
@@ -47,14 +67,14 @@ HONEST = {
     ("language", "words"), [(name, words) for name, found in SUSPICIOUS.items() for words in found]
 )
 def test_what_is_found(language: str, words: str):
-    assert get_language(language).suspicious(SUSPICIOUS[language][words]) == (words,)
+    assert get_language(language).suspicious(SUSPICIOUS[language][words]) == (*ALWAYS.get(language, ()), words)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_honest_code_is_not_suspected(language: str):
     spoken = get_language(language)
-    assert not spoken.suspicious(HONEST.get(language, HONEST["javascript"]))
-    assert not spoken.suspicious("\0(((")
+    for code in (HONEST.get(language, HONEST["javascript"]), "\0((("):
+        assert spoken.suspicious(code) == ALWAYS.get(language, ())
 
 
 def test_honest_answers_beside_lies_are_not_suspected():

@@ -1,0 +1,85 @@
+"""What a verdict on other languages still believes: each row of the table in SECURITY.md, shown by an answer that makes use of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reflection_trl.languages import LANGUAGES
+from reflection_trl.sandbox import Sandbox
+
+
+_USINGS = "using System;\nusing System.Diagnostics;\n"
+
+
+def _main(body: str) -> str:
+    return f"{_USINGS}class Tests {{ public static void Main(string[] args) {{ {body} }} }}"
+
+
+# By the first column: the language, an answer that is not right, tests that let it pass all the same, and tests as the table wants them
+ROWS = {
+    "the data that functions and methods return": (
+        "rust",
+        "fn f(x: i32) -> i32 { if x == 3 { 6 } else { 0 } }",
+        "fn main() { assert_eq!(f(3), 6); }",
+        "fn main() { assert_eq!(f(3), 6); assert_eq!(f(4), 8); }",
+    ),
+    "comparisons of two objects of a class that the tests name": (
+        "csharp",
+        f"{_USINGS}public class P {{ public int X; public P(int x) {{ }} public static bool operator ==(P a, P b) {{ return true; }} "
+        "public static bool operator !=(P a, P b) { return false; } public P Twice() { return this; } }",
+        _main("Debug.Assert(new P(2).Twice() == new P(4));"),
+        _main("Debug.Assert(new P(2).Twice() == new P(4) && new P(2).Twice().X == 4);"),
+    ),
+    "what methods of an object of such a class say": (
+        "rust",
+        "pub struct Bag;\nimpl Bag { pub fn of(_: &[i32]) -> Bag { Bag } pub fn contains(&self, _: i32) -> bool { true } }",
+        "fn main() { assert!(Bag::of(&[3]).contains(3)); }",
+        "fn main() { assert!(Bag::of(&[3]).contains(3)); assert!(!Bag::of(&[3]).contains(4)); }",
+    ),
+    "that a function which they pass is called": (
+        "rust",
+        "fn each<F: FnMut(i32)>(_: &[i32], _f: F) {}",
+        "fn main() { each(&[2], |x| assert_eq!(x, 2)); }",
+        "fn main() { let mut n = 0; each(&[2], |x| { assert_eq!(x, 2); n += 1; }); assert_eq!(n, 1); }",
+    ),
+    "helper functions that the tests take from the answer beside the function under test": (
+        "rust",
+        "fn close(_: f64, _: f64) -> bool { true }\nfn f(_: f64) -> f64 { 0.0 }",
+        "fn main() { assert!(close(f(1.0), 2.0)); }",
+        "fn close(a: f64, b: f64) -> bool { (a - b).abs() < 1e-9 }\nfn main() { assert!(close(f(1.0), 2.0)); }",
+    ),
+    "in PHP, that an object is true": (
+        "php",
+        "<?php\nclass Y { public $x = 2; }\nfunction f($x) { return new Y(); }\nfunction g($x) { return new Y(); }",
+        "if (!f(3) || g(1)->x !== 2) { throw new Exception('no'); }",
+        "if (f(3) !== true || g(1)->x !== 2) { throw new Exception('no'); }",
+    ),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_what_is_believed(sandbox_with_toolchains: Sandbox, row: str):
+    name, answer, believing, as_the_table_wants = ROWS[row]
+    language = LANGUAGES[name]
+    if missing := language.missing():
+        pytest.skip(missing)
+    passed = [
+        language.diagnose(
+            sandbox_with_toolchains.run(language.program(answer, tests, entry_point="f")), answer, tests
+        ).passed
+        for tests in (believing, as_the_table_wants)
+    ]
+    assert passed == [True, False]
+
+
+def test_the_table_is_whole():
+    lines = (Path(__file__).parents[2] / "SECURITY.md").read_text(encoding="utf-8").splitlines()
+    start = lines.index("| In other languages the tests believe | because | so |")
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append(line.split("|")[1].strip())
+    assert rows == list(ROWS)
