@@ -17,7 +17,10 @@ class Swift(CommandLanguage):
         ("shares a process with its tests", r"\S"),
         ("ends processes", r"\b(?:exit|_exit|quick_exit|abort|kill|raise)\s*\("),
         ("acts when the process exits", r"\b(?:atexit|signal|sigaction)\s*\("),
-        ("replaces what tests use", r"\bfunc\s+(?:assert|precondition|assertionFailure|fatalError|print|==)\s*[(<]|@_cdecl|@_silgen_name"),
+        (
+            "replaces what tests use",
+            r"\bfunc\s+(?:assert|precondition|assertionFailure|fatalError|print|==)\s*[(<]|@_cdecl|@_silgen_name",
+        ),
         ("reaches into memory", r"\bUnsafe(?:Mutable)?(?:Raw)?(?:Buffer)?Pointer\b|/proc/|CommandLine"),
     )
     file = "main.swift"
