@@ -6,11 +6,15 @@ others would wait for it forever at the next communication. Here all processes l
 """
 
 import itertools
+import math
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from transformers import TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import logging
 
 
@@ -120,6 +124,29 @@ class StreamSteps:
             f"An epoch of the stream has {min(counts)} batches for a process, but a step takes `gradient_accumulation_steps`={count}; set "
             f"that to at most {min(counts)}, or lower `per_device_train_batch_size`."
         )
+
+
+def find_position(checkpoint: str | os.PathLike[str], accumulation_steps: int) -> tuple[int, int]:
+    """
+    Returns where in a stream a checkpoint was written. The Trainer takes a stream, whose length it does not know, for one epoch as long
+    as the training, and would skip all batches of the training in the first epoch.
+
+    Args:
+        checkpoint (`str` or `Path`):
+            Folder of the checkpoint.
+        accumulation_steps (`int`):
+            Batches of a step.
+
+    Returns:
+        `tuple[int, int]`: Finished epochs, and batches taken in the next one.
+    """
+    state = TrainerState.load_from_json(os.path.join(checkpoint, TRAINER_STATE_NAME))
+    if not state.epoch:
+        return 0, 0
+    # An epoch counts as the share of all planned batches that it has taken, so that after a step it is above a whole number, and equal
+    # to the next one if nothing is left of the plan
+    finished = math.ceil(state.epoch) - 1
+    return finished, round((state.epoch - finished) * state.max_steps * accumulation_steps)
 
 
 class EvenBatches:

@@ -46,7 +46,7 @@ from .model_card import run_facts
 from .modeling import load_model, prepare_model
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .publishing import PublishingTrainer
-from .streams import EvenBatches, Exchange, StreamSteps
+from .streams import EvenBatches, Exchange, StreamSteps, find_position
 from .teachers import UpdateTeacher, make_teacher_weights, teacher_in_place
 
 
@@ -255,6 +255,21 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         # (`auto_find_batch_size`)
         self._training_metrics.reset()
         return super()._inner_training_loop(*args, **kwargs)
+
+    def _init_training_state(
+        self,
+        max_steps: int,
+        num_update_steps_per_epoch: int,
+        num_train_epochs: int,
+        resume_from_checkpoint: str | None,
+        trial: Any,
+    ) -> tuple[int, int]:
+        position = super()._init_training_state(
+            max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
+        )
+        if self._stream is None or resume_from_checkpoint is None or self.args.ignore_data_skip:
+            return position
+        return find_position(resume_from_checkpoint, self.args.gradient_accumulation_steps)
 
     # The step
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import generation_row, reflection_row
 from datasets import IterableDataset
 
@@ -78,6 +79,69 @@ def test_the_gradients_of_a_step_are_those_of_its_own_window(make_model, tokeniz
     norms = [entry["grad_norm"] for entry in trainer.state.log_history if "grad_norm" in entry]
     assert len(norms) == 3
     assert norms == pytest.approx([norms[0]] * 3)
+
+
+@pytest.fixture
+def train_on_stream(make_model, tokenizer, tmp_path, monkeypatch):
+    """Trains on a shuffled stream of five rows, which is one epoch, and saves every step."""
+
+    def rows():
+        yield from (reflection_row(0), generation_row(1), reflection_row(2), generation_row(3), reflection_row(4))
+
+    monkeypatch.setattr("reflection_trl.training.publishing.plot_training", lambda history, path: path)
+
+    def train(resume=None, **settings):
+        common = {
+            "max_steps": 12,
+            "save_strategy": "steps",
+            "save_steps": 1,
+            "logging_steps": 1,
+            "learning_rate": 0.01,
+        }
+        args = ReflectionDistillConfig(
+            output_dir=str(tmp_path), per_device_train_batch_size=1, bf16=False, use_cpu=True, report_to="none",
+            gradient_checkpointing=False, disable_tqdm=True, **common | settings,
+        )  # fmt: skip
+        stream = IterableDataset.from_generator(rows).shuffle(seed=1, buffer_size=3)
+        trainer = ReflectionDistillTrainer(make_model(), args, train_dataset=stream, processing_class=tokenizer)
+        trainer.train(resume_from_checkpoint=None if resume is None else str(tmp_path / f"checkpoint-{resume}"))
+        return trainer
+
+    return train
+
+
+def losses(trainer):
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+
+def test_a_stream_resumes_in_any_epoch(train_on_stream):
+    """At the end of the second of five steps an epoch, within it, and within the first."""
+    whole = train_on_stream()
+    assert len(losses(whole)) == 12
+    for step in (10, 7, 3):
+        resumed = train_on_stream(resume=step)
+        assert losses(resumed) == losses(whole), step
+        epochs = [[entry["epoch"] for entry in one.state.log_history if "loss" in entry] for one in (whole, resumed)]
+        assert epochs[0] == epochs[1]
+        for (name, weight), other in zip(whole.model.named_parameters(), resumed.model.parameters(), strict=True):
+            assert torch.equal(weight, other), (step, name)
+
+
+def test_a_stream_resumes_within_accumulated_steps(train_on_stream):
+    """Two batches a step: two steps an epoch, and the fifth row is left over."""
+    settings = {"gradient_accumulation_steps": 2, "max_steps": 6}
+    whole, resumed = train_on_stream(**settings), train_on_stream(resume=3, **settings)
+    assert losses(resumed) == losses(whole)
+
+
+@pytest.mark.parametrize("step", [5, 7])
+def test_a_stream_resumes_for_more_steps(train_on_stream, step):
+    """Planned until the end of an epoch, or within the next. The epoch in a checkpoint is a share of the steps that were planned then."""
+    settings = {"lr_scheduler_type": "constant", "mask_rate_start": 0.5, "mask_rate_end": 0.5}
+    whole = train_on_stream(max_steps=12, **settings)
+    train_on_stream(max_steps=step, **settings)
+    resumed = train_on_stream(resume=step, max_steps=12, **settings)
+    assert losses(resumed)[step:] == losses(whole)[step:]
 
 
 @pytest.mark.parametrize("accumulation", [1, 2])
