@@ -18,6 +18,7 @@ judged again.
                             ds1000, humanevalfix     data science to complete; HumanEval's functions to repair
                             gsm8k                    mathematics with final answers; needs math-verify, and no isolation
                             problems:FILE            a set of your own, with tests or final answers
+    --livecodebench         FROM:TO, short for one more of the --benchmarks: livecodebench:FROM:TO
     --samples               files of answers, JSON Lines with `task_id` and `solution` or `completion`, one a benchmark (for
                             MultiPL-E name it: --benchmarks multipl-e:java)
     --name                  what results call the model or the answers [the model's name]
@@ -75,6 +76,7 @@ def parse(argv: list[str]) -> Any:
         name: str | None = None
         limit: int | None = None
         benchmark_files: list[str] = field(default_factory=list)
+        livecodebench: str | None = None
         prompt: str = "request"
         samples_per_task: int = 1
         temperature: float = 0.0
@@ -121,7 +123,10 @@ def run(argv: list[str]) -> None:
     from ..evaluation.benchmarks import parse_benchmarks
 
     # Files of answers say by themselves of which benchmarks they are
-    names = arguments.benchmarks or ([] if arguments.samples else ["humaneval", "mbpp"])
+    names = list(arguments.benchmarks or [])
+    if arguments.livecodebench:
+        names.append(f"livecodebench:{arguments.livecodebench}")
+    names = names or ([] if arguments.samples else ["humaneval", "mbpp"])
     benchmarks = parse_benchmarks(names) if names else []
     others = load_comparisons(arguments, benchmarks)
     found = evaluate(arguments, benchmarks, shlex.join(["reflection-trl", "evaluate", *argv]), process, processes)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from reflection_trl.builder import Removal, prepare_problems
+from reflection_trl.builder.build import _contamination
 from reflection_trl.problems import Problem, load_problems
 
 
@@ -18,6 +19,28 @@ def benchmark(tmp_path):
     file = tmp_path / "benchmark.jsonl"
     file.write_text(json.dumps({"task_id": "HumanEval/7", "prompt": LEAKED}) + "\n")
     return str(file)
+
+
+def test_problems_from_a_benchmark_that_is_evaluated_are_removed(tmp_path):
+    """Any benchmark, by the class that the evaluation asks; the report and the card name it, and not its file."""
+    row = {
+        "question_id": "lots",
+        "question_content": LEAKED,
+        "starter_code": "",
+        "contest_date": "2024-08-17",
+        "metadata": "{}",
+    }
+    tests = {"public_test_cases": [{"input": "1", "output": "1"}], "private_test_cases": "[]"}
+    (tmp_path / "test.jsonl").write_text(json.dumps(row | tests) + "\n")
+    problems = [
+        Problem("a", LEAKED + " Be quick."),
+        Problem("b", "Say hello to the world in a loud and friendly voice, please."),
+    ]
+    kept, report = prepare_problems(
+        problems, decontaminate_against=[f"livecodebench:2024-01:={tmp_path / 'test.jsonl'}"]
+    )
+    assert (ids(kept), report.removed[0].of, report.benchmarks) == (["b"], "lots", ["livecodebench:2024-01:"])
+    assert "share 10 words in a row with a task of livecodebench:2024-01:, or" in _contamination(report)
 
 
 def ids(problems):

@@ -5,10 +5,12 @@ import base64
 import json
 import os
 import pickle
+import re
 import zlib
 
 import pytest
 
+from reflection_trl.cli import evaluate
 from reflection_trl.evaluation.benchmark_texts import benchmark_texts
 from reflection_trl.evaluation.benchmarks import (
     get_benchmark,
@@ -265,6 +267,61 @@ def test_a_failure_tells_the_test(judged):
     assert (pairs.kind, "assert _result([3, 2, 4], 6) == [1, 2]" in pairs.detail) == ("wrong_answer", True)
     assert judged["mean", WRONG["mean"][8]].kind == "name"
     assert judged["mean", WRONG["mean"][9]].kind == "syntax"
+
+
+def test_programs_may_exit_and_read_as_they_like(tmp_path):
+    """However an answer reads its input and ends, its output counts."""
+    read = "lines = {}.split('\\n')\nrows = [[int(x) for x in line.split()] for line in lines if line]\n"
+    show = "for row in rows: print(sum(row) / len(row))\nprint(len(rows))\n"
+    codes = [
+        read.format("sys.stdin.read()") + show + "exit()\n",
+        read.format("sys.stdin.buffer.read().decode()") + show + "sys.exit(0)\n",
+        read.format("open(0).read()") + show + "raise SystemExit\n",
+        "import os\n" + read.format("os.read(0, 1 << 20).decode()") + show,
+        "rows = []\ntry:\n    while True:\n        rows.append(list(map(int, input().split())))\nexcept EOFError:\n    pass\n"
+        + show,
+    ]
+    source = tmp_path / "test.jsonl"
+    source.write_text(json.dumps(MEAN) + "\n")
+    tasks = load_tasks("livecodebench", str(source))
+
+    async def judge():
+        async with Executor(languages=["python"]) as execute:
+            samples = [Sample("mean", number, code) for number, code in enumerate(codes)]
+            return await get_benchmark("livecodebench").judge_with(execute, tasks, samples)
+
+    assert [outcome.detail for outcome in asyncio.run(judge()).outcomes if not outcome.passed] == []
+
+
+@pytest.mark.usefixtures("isolation")
+def test_the_command_judges_a_window_of_dates(tmp_path, capsys):
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    answers = [{"task_id": task, "solution": RIGHT[task]} for task in ("mean", "pairs")]
+    answers[0]["solution"] = WRONG["mean"][0]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(answer) + "\n" for answer in answers))
+    arguments = [
+        "--samples",
+        tmp_path / "answers.jsonl",
+        "--livecodebench",
+        "2024-08:2025-02",
+        "--output_dir",
+        tmp_path / "out",
+    ]
+    arguments += ["--benchmark_files", f"livecodebench={tmp_path}/test*.jsonl"]
+    assert evaluate.main([*map(str, arguments)]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"livecodebench:2024-08:2025-02 +2 +50\.0 \[.*\] +wrong answer 1", printed)
+    assert (tmp_path / "out" / "livecodebench-2024-08-2025-02" / "samples.jsonl").exists()
+    assert (
+        evaluate.main(["--samples", "a", "--livecodebench", "2024-08:2025-02", "--benchmark_files", "livecodebenhc=x"])
+        == 1
+    )
+    assert "did you mean `livecodebench`?" in capsys.readouterr().err
+    assert (
+        evaluate.main(["--samples", "a", "--livecodebench", "2024-08:2025-02", "--benchmark_files", "livecodebench"])
+        == 1
+    )
+    assert "write the file behind it, as in livecodebench=FILE." in capsys.readouterr().err
 
 
 def test_the_limit_is_that_of_each_test(file):
