@@ -9,7 +9,7 @@ import pytest
 from tqdm import tqdm
 
 from reflection_trl.builder.progress import Progress
-from reflection_trl.files.run_folder import RunFolder, Session
+from reflection_trl.files.run_folder import RunFolder, SessionUsage
 from reflection_trl.generation import GenerationError, Sampling, endpoint, retries
 from reflection_trl.generation.endpoint import EndpointGenerator
 from reflection_trl.generation.retries import Retries, describe_retries, show_retries
@@ -121,7 +121,7 @@ def test_the_bar_of_a_build_begins_with_it(tmp_path):
     known = Retries()
     with (
         RunFolder(tmp_path / "build", {"kind": "test"}, 0) as folder,
-        Progress(folder, [("a", 0)], Session(0), retries=known.describe) as progress,
+        Progress(folder, [("a", 0)], SessionUsage(0), retries=known.describe) as progress,
     ):
         before = progress.describe()
         known.note(1, "says 503", 60)
