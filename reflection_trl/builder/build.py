@@ -98,8 +98,8 @@ class Build:
             raise ValueError(f"`samples_per_problem` must be at least 1, got {self.samples}.")
         if self.give_up_after is not None and self.give_up_after < 1:
             raise ValueError(f"`give_up_after` must be at least 1, got {self.give_up_after}.")
-        if self.by_difficulty and not self.settings.solve_rate_draws:
-            raise ValueError("`by_difficulty` needs solve rates: set `solve_rate_draws` to at least 1.")
+        if self.by_difficulty and not self.settings.solve_rate_samples:
+            raise ValueError("`by_difficulty` needs solve rates: set `solve_rate_samples` to at least 1.")
         select([], self.min_repaired_share)
         for checker in {problem.checker for problem in self.problems if problem.answer is not None}:
             require_checker(checker)
@@ -182,7 +182,7 @@ class Build:
         }
         drawn = self.settings.answer_context
         if drawn != "program":
-            drawn = f"{drawn}, {self.settings.answer_choice} usable one of {self.settings.answer_draws}"
+            drawn = f"{drawn}, {self.settings.answer_choice} usable one of {self.settings.answer_samples}"
         return {
             **stages,
             "answer sampled in": drawn,

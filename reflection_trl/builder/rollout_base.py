@@ -89,14 +89,14 @@ class Rollout(ABC):
         if self.sequence.sample or not self.problem.has_tests:
             return
         draws = await self._single_turn_completions(
-            self._request_alone(), self.settings.solve_rate_draws, "one-off answer"
+            self._request_alone(), self.settings.solve_rate_samples, "one-off answer"
         )
         self._note(solved=tuple(draw.solved for draw in draws))
 
     async def _answer_in_sequence(self) -> None:
         """Runs stage two in the conversation of the row. One of several sampled answers is kept unchanged."""
         draws = await self._single_turn_completions(
-            self.sequence.messages()[:-1], self.settings.answer_draws, "answer"
+            self.sequence.messages()[:-1], self.settings.answer_samples, "answer"
         )
         if self.problem.has_tests:
             self._note(taught=tuple(draw.solved for draw in draws))
@@ -108,7 +108,7 @@ class Rollout(ABC):
             await self._answer_from_program()
             return
         await self._take_one(
-            await self._single_turn_completions(self._request_alone(), self.settings.answer_draws, "answer")
+            await self._single_turn_completions(self._request_alone(), self.settings.answer_samples, "answer")
         )
         self._note(unaided=True)
 

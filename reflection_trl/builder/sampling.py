@@ -83,13 +83,13 @@ class RolloutSampler:
 
     async def resample_until_usable(self, draw: Callable[[int], Awaitable[T]]) -> T:
         """Resamples unusable answers, as often as the settings allow. `draw` receives the number of the attempt."""
-        for again in range(self._settings.redraws):
+        for again in range(self._settings.max_resamples):
             try:
                 return await draw(again)
             except Rejected as rejected:
                 if rejected.reason not in _WORTH_ANOTHER:
                     raise
-        return await draw(self._settings.redraws)
+        return await draw(self._settings.max_resamples)
 
     async def sample_prose(self, chat: list[dict[str, Any]], step: str) -> str:
         """Samples prose in complete sentences; returns `""` if there is none."""

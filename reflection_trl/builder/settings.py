@@ -22,10 +22,10 @@ class RolloutOptions:
     repair_candidates: int = 1
     answer_first: bool = False
     answer_context: str = "sequence"
-    answer_draws: int = 4
+    answer_samples: int = 4
     answer_choice: str = "first"
-    solve_rate_draws: int = 4
-    redraws: int = 2
+    solve_rate_samples: int = 4
+    max_resamples: int = 2
     voters: int = 0
     tell_answer: bool = False
     compute: bool = False
@@ -63,15 +63,15 @@ class RolloutSettings(RolloutOptions):
             Context in which the final answer is sampled. `"sequence"`: after the sequence, in the conversation of the
             row, so that it is the teacher's own answer; it is kept unchanged. `"program"`: in a separate conversation,
             with the program that passed. `"request"`: from the request alone, as the student answers.
-        answer_draws (`int`, *optional*, defaults to `4`):
+        answer_samples (`int`, *optional*, defaults to `4`):
             Number of answers to sample and score in the contexts `"sequence"` and `"request"`. One usable answer is
             kept.
         answer_choice (`str`, *optional*, defaults to `"first"`):
             Which usable answer to keep: the `"first"`, or a `"random"` one.
-        solve_rate_draws (`int`, *optional*, defaults to `4`):
+        solve_rate_samples (`int`, *optional*, defaults to `4`):
             Number of answers to sample from the request alone, once per problem, to measure its difficulty for the
             model. 0 disables this.
-        redraws (`int`, *optional*, defaults to `2`):
+        max_resamples (`int`, *optional*, defaults to `2`):
             Maximum number of times to resample an unusable answer (no code, truncated, a program that failed before,
             words that refer to the attempts). The temperature rises by 0.2 each time.
         voters (`int`, *optional*, defaults to `0`):
@@ -102,9 +102,9 @@ class RolloutSettings(RolloutOptions):
             ("rounds", 1),
             ("max_chars", 1000),
             ("repair_candidates", 1),
-            ("answer_draws", 1),
-            ("solve_rate_draws", 0),
-            ("redraws", 0),
+            ("answer_samples", 1),
+            ("solve_rate_samples", 0),
+            ("max_resamples", 0),
             ("voters", 0),
         ):
             if getattr(self, name) < least:

@@ -1,15 +1,15 @@
-"""Let one or several models answer a prompt, greedily, in the terminal.
+"""Answer a prompt greedily with one or several models, in the terminal.
 
     reflection-trl answer out/smollm2-135m --prompt "Write a Python function that ..."
-    reflection-trl answer models/smollm2-135m-instruct out/smollm2-135m     (before and after)
+    reflection-trl answer models/smollm2-135m-instruct out/smollm2-135m     (before and after training)
 
-A model is a folder, with a whole model or an adapter, or a Hub id.
+A model is a folder with a complete model or an adapter, or a Hub id.
 
-    --prompt                what to ask [a function that removes duplicates]
-    --max_new_tokens        longest answer [300]
-    --chat_template_kwargs  further variables of the chat template, such as '{"enable_thinking": false}'
+    --prompt                the request [a function that removes duplicates]
+    --max_new_tokens        maximum tokens of the answer [300]
+    --chat_template_kwargs  variables for the chat template, such as '{"enable_thinking": false}'
 
-Wrong input ends with one sentence and exit code 1; set REFLECTION_TRL_DEBUG=1 for the traceback.
+Invalid input prints a one-line error and exits with status 1; set REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 
 import json

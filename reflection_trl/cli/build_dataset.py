@@ -1,63 +1,62 @@
-"""Make a dataset of reflection sequences: a model writes programs, sees how they fail, repairs them, and answers.
+"""Build a dataset of reflection sequences: a model writes programs, sees how they fail, repairs them, and answers.
 
     reflection-trl build --config smollm2-135m/build
     reflection-trl build --model_name_or_path Qwen/Qwen2.5-Coder-1.5B-Instruct --problems my/problems.jsonl
     reflection-trl build --base_url http://localhost:8000/v1 --problems my/problems.jsonl --push_to_hub me/rows
-    accelerate launch --num_processes 8 recipes/build_dataset.py --config FILE    a model on each GPU, sharing the rollouts
+    accelerate launch --num_processes 8 recipes/build_dataset.py --config FILE    one model per GPU, with shared rollouts
 
-The YAML file sets fields; the command line overrides them. Everything is kept in --output_dir as it is made: whatever ends
-a run, the same command resumes where it stopped. With more --samples_per_problem, another --min_repaired_share
-or --by_difficulty, it builds on the rollouts that are there; a finished run only writes its outcome again (and publishes it,
-with --push_to_hub).
+The YAML file sets fields; the command line overrides them. All results are saved in --output_dir immediately: rerun the same
+command to resume after any interruption. With more --samples_per_problem, another --min_repaired_share or --by_difficulty, the
+command reuses existing rollouts. For a finished run it only writes the dataset again (and publishes it, with --push_to_hub).
 
   problems
     --problems              files (JSON, JSON Lines, Parquet, CSV; patterns too) or Hub ids; in YAML also with `mapping`,
                             `columns`, `split`, `name`, `revision`, `language`, `license`, `limit`, `skip_invalid`, as in
                             reflection_trl.problems.load_problems
-    --decontaminate_against benchmarks whose tasks must not be among them [humaneval mbpp]; `none` for no comparison
-    --near_duplicates       similarity from which two problems count as one [0.8]; above 1 keeps them all
-    --held_out_share        share of the problems, chosen by their ids, that no row comes from [0]; held_out.jsonl in
-                            --output_dir is then something to choose settings by: `evaluate.py --benchmarks problems:FILE`
+    --decontaminate_against benchmarks whose tasks are removed from the problems [humaneval mbpp]; `none` to disable
+    --near_duplicates       similarity from which two problems are duplicates [0.8]; above 1 keeps all
+    --held_out_share        share of held-out problems, chosen by id, without rows [0]; they are saved in held_out.jsonl in
+                            --output_dir, for choosing settings: `evaluate.py --benchmarks problems:FILE`
   model
     --model_name_or_path --model_revision --backend (auto, endpoint, vllm, transformers) --dtype --max_context
-    --chat_template_kwargs  further variables of the chat template, such as '{"enable_thinking": false}'
+    --chat_template_kwargs  variables for the chat template, such as '{"enable_thinking": false}'
     --base_url --api_key_variable --max_concurrency --requests_per_minute       an OpenAI-compatible server
     --max_requests --max_total_tokens                                           budget of this command
     --gpu_memory_utilization --kv_cache_memory_bytes --tensor_parallel_size     for vLLM
   rollouts
-    --rounds                most programs in a sequence [4]
-    --samples_per_problem   rollouts of each problem [1]
-    --give_up_after         no more rollouts of a problem of which the first so many were rejected [never]
+    --rounds                maximum number of programs in a sequence [4]
+    --samples_per_problem   number of rollouts per problem [1]
+    --give_up_after         stop sampling a problem after its first N rollouts were all rejected [never]
     --temperature --repair_temperature --answer_temperature                     [0.8, 0.6, 0.2]
-    --max_tokens            longest answer; half as much again for a repair [1024]
-    --templates             folder with prompts of your own: reflection_trl.builder.prompts
-    --repair_candidates     repairs drawn for each round, of which one that passes is taken [1]; 8 helps models that repair
-                            seldom
-    --answer_context        where the final answer is drawn [sequence]: `sequence`, in the conversation that the row holds,
-                            as the teacher sees it; `program`, given the program that passed; `request`, to the request alone
-    --answer_draws          answers drawn in a sequence or to a request, of which one that is good enough is taken [4]
-    --answer_choice         `first` of the good ones, or one at `random` [first]
-    --solve_rate_draws      answers to the request alone that are drawn for each problem, to learn how hard it is [4]
-    --answer_first          start from an answer to the request alone, to which asserts are added; when it passes, it is the
-                            final answer too, unless that is drawn in the sequence [false]
-    --redraws               further draws where an answer cannot be used [2]
+    --max_tokens            maximum tokens of an answer; 1.5 times as many for a repair [1024]
+    --templates             folder with your own prompts: reflection_trl.builder.prompts
+    --repair_candidates     repairs to sample in each round, of which one that passes is used [1]; 8 helps models that rarely
+                            repair
+    --answer_context        context of the final answer [sequence]: `sequence`, the conversation of the row, as the teacher
+                            sees it; `program`, with the program that passed; `request`, the request alone
+    --answer_samples        answers to sample in a sequence or from a request, of which one usable answer is kept [4]
+    --answer_choice         the `first` usable answer, or a `random` one [first]
+    --solve_rate_samples    answers to sample from the request alone per problem, to measure its difficulty [4]
+    --answer_first          start from an answer to the request alone, to which asserts are added; if it passes, it is also
+                            the final answer, unless that is sampled in the sequence [false]
+    --max_resamples         resample unusable answers up to N times [2]
     --tell_answer           show the expected answer of a problem with a final answer when the model's is wrong
-    --compute               solutions of such problems may contain programs, which are run in the sandbox
-    --voters                answers that vote on the model's asserts where a problem has no tests [0]
+    --compute               solutions of such problems may contain programs, which run in the sandbox
+    --voters                answers that vote on the model's asserts if a problem has no tests [0]
     --tell_tests            whether the model sees how it fails the problem's own tests [true]
     --seed                  [0]; vLLM in this process ignores it, and samples differently each time
-    --in_flight             rollouts at a time [128]
+    --in_flight             concurrent rollouts [128]
   outcome
     --output_dir            folder of the run [out/build]
-    --min_repaired_share    least share of rows with a real failure; surplus successes at the first try are set aside [0]
+    --min_repaired_share    minimum share of rows with a failed attempt; surplus rows without one are set aside [0]
     --by_difficulty         set rows aside in proportion to how often the model solves their problem without a sequence: all
                             rows of a problem that it always solves [false]
-    --outcome_only          make no more rollouts: the dataset of those that there are
-    --price                 of a million tokens: shows the cost
+    --outcome_only          make no rollouts; write the dataset of the existing ones
+    --price                 price per million tokens; shows the cost
     --push_to_hub           dataset repository, USER/NAME; also --hub_private --hub_revision --create_pr
 
-Wrong input ends with one sentence and exit code 1; set REFLECTION_TRL_DEBUG=1 for the traceback. Model-written code runs
-only in the sandbox: reflection_trl.sandbox.
+Invalid input prints a one-line error and exits with status 1; set REFLECTION_TRL_DEBUG=1 for the traceback. Model-written code
+runs only in the sandbox: reflection_trl.sandbox.
 """
 
 import asyncio

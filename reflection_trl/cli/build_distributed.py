@@ -1,26 +1,25 @@
-"""Make a dataset of reflection sequences on many machines, through datatrove: on Slurm, on a Ray cluster, or here.
+"""Build a dataset of reflection sequences on many machines with datatrove: on Slurm, on a Ray cluster, or locally.
 
     reflection-trl build-distributed --config FILE --executor slurm --tasks 16 --partition gpu --gpus_per_task 1
     reflection-trl build-distributed --config FILE --executor ray --tasks 16 --gpus_per_task 1
     reflection-trl build-distributed --config FILE --base_url http://HOST:8000/v1 --tasks 4
 
-Takes the options of `reflection-trl build`, in YAML or on the command line, but for the budget, and makes the same rows
-in the same folder, which all machines must see. Each task makes its share of the rollouts: with a vLLM or SGLang server of
-its own, or, with --base_url, asking that server. Whatever ends a task, the same command resumes where it stopped: it starts the
-tasks that have something left to do, and writes (and publishes) the outcome once nothing is. On Slurm, run it again when the
-jobs have ended.
+Takes the options of `reflection-trl build`, in YAML or on the command line, except the budget, and makes the same rows in the
+same folder, which all machines must see. Each task makes its share of the rollouts, with its own vLLM or SGLang server or with
+the server at --base_url. Rerun the same command to resume: it starts tasks with open rollouts, and writes (and publishes) the
+dataset when there are none. On Slurm, run it again when the jobs have ended.
 
   --executor        local, ray or slurm [local]
-  --tasks           parts of the work [1]
-  --workers         tasks at a time [-1: all]
-  --server          what each task starts where there is no --base_url: vllm or sglang [vllm]
-  --in_flight       rollouts of a task at a time [128]
-  --cpus_per_task --gpus_per_task --mem_per_cpu_gb     of the machines of Ray or Slurm [8, 0, 2]
-  --partition --time --env_command                     for Slurm: its partition, the longest time of a task [20:00:00], and
-                                                       a shell command that makes Python and the package ready
+  --tasks           number of tasks that share the work [1]
+  --workers         number of concurrent tasks [-1: all]
+  --server          server of each task without --base_url: vllm or sglang [vllm]
+  --in_flight       concurrent rollouts of a task [128]
+  --cpus_per_task --gpus_per_task --mem_per_cpu_gb     resources on Ray or Slurm [8, 0, 2]
+  --partition --time --env_command                     for Slurm: partition, time limit of a task [20:00:00], and a shell
+                                                       command that activates the Python environment
 
-A model's repository that holds code may run it: datatrove starts vLLM with --trust-remote-code. Model-written programs run
-only in the sandbox, on the machine of their task, which must hold there too. docs/distributed.md has the whole story.
+datatrove starts vLLM with --trust-remote-code, so code in the model's repository may run. Model-written programs run only in the
+sandbox on the machine of their task, so the sandbox must work there. See docs/distributed.md.
 """
 
 from dataclasses import dataclass

@@ -191,7 +191,7 @@ def run_command(
     user_errors: tuple[type[Exception], ...] = USER_ERRORS,
 ) -> int:
     """
-    Runs a recipe. Wrong input ends with one sentence and exit code 1; REFLECTION_TRL_DEBUG=1 shows the traceback. Errors of
+    Runs a recipe. Invalid input prints a one-line error and exits with status 1; REFLECTION_TRL_DEBUG=1 shows the traceback. Errors of
     other types than `user_errors` show theirs always.
     """
     argv = sys.argv[1:] if argv is None else argv

@@ -1,6 +1,6 @@
-"""Completes commands, options and names of recipes in the shell, through argcomplete.
+"""Completes commands, options and names of recipes in the shell, with argcomplete.
 
-`eval "$(register-python-argcomplete reflection-trl)"` in the shell's start-up file turns it on.
+To enable it, add `eval "$(register-python-argcomplete reflection-trl)"` to the start-up file of the shell.
 """
 
 import argparse

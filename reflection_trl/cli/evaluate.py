@@ -1,18 +1,18 @@
-"""Evaluate one-off answers on benchmarks, from HumanEval(+) to LiveCodeBench and GSM8K: draw them, judge them, say how sure the figures are.
+"""Evaluate one-off answers on benchmarks, from HumanEval(+) to LiveCodeBench and GSM8K: generate, score, and report confidence intervals.
 
     reflection-trl evaluate --config smollm2-135m/evaluate
     reflection-trl evaluate --model Qwen/Qwen2.5-Coder-0.5B-Instruct --benchmarks humaneval mbpp multipl-e:java,js
     reflection-trl evaluate --model out/tuned --compare out/evaluate/base/results.json --output_dir out/evaluate/tuned
     reflection-trl evaluate --base_url http://localhost:8000/v1 --benchmarks humaneval --samples_per_task 20 --temperature 0.8
-    reflection-trl evaluate --samples humaneval.jsonl mbpp.jsonl                 answers made elsewhere; no model needed
-    accelerate launch --num_processes 8 recipes/evaluate.py --config FILE           one model on each GPU, sharing the answers
+    reflection-trl evaluate --samples humaneval.jsonl mbpp.jsonl                 score existing answers; no model needed
+    accelerate launch --num_processes 8 recipes/evaluate.py --config FILE           one model per GPU, with shared answers
 
-The YAML file sets fields; the command line overrides them. The same command resumes where it stopped; answers are always
-judged again.
+The YAML file sets fields; the command line overrides them. Rerun the same command to resume. Answers are always
+scored again.
 
   what
-    --benchmarks            humaneval, mbpp [both]; the + is always judged too
-                            multipl-e:LANGUAGES      a language whose compiler is missing is named and skipped
+    --benchmarks            humaneval, mbpp [both]; the + is always scored too
+                            multipl-e:LANGUAGES      a language without its compiler is reported and skipped
                             livecodebench:FROM:TO    contests from one month or day to another, such as 2024-08:2025-02
                             bigcodebench:SPLITS      complete, instruct, hard-complete, hard-instruct [the first two]
                             ds1000, humanevalfix     data science to complete; HumanEval's functions to repair
@@ -21,30 +21,30 @@ judged again.
     --livecodebench         FROM:TO, short for one more of the --benchmarks: livecodebench:FROM:TO
     --samples               files of answers, JSON Lines with `task_id` and `solution` or `completion`, one a benchmark (for
                             MultiPL-E name it: --benchmarks multipl-e:java)
-    --name                  what results call the model or the answers [the model's name]
-    --limit                 only the first so many problems of each benchmark, for a trial; not to be published
-    --benchmark_files       where the problems of a benchmark are, such as multipl-e=FOLDER: file, folder or Hub id [its own on the Hub]
+    --name                  name of the model or the answers in the results [the model's name]
+    --limit                 evaluate the first N problems of each benchmark only (smoke test); not for publishing
+    --benchmark_files       source of a benchmark's problems, such as multipl-e=FOLDER: file, folder or Hub id [its own on the Hub]
   model
-    --model                 name on the Hub, or a folder (in YAML: model_name_or_path)
+    --model                 model id on the Hub, or a folder (in YAML: model_name_or_path)
     --model_revision --backend (auto, endpoint, vllm, transformers) --dtype --max_context
-    --chat_template_kwargs  further variables of the chat template, such as '{"enable_thinking": false}': those of the training
+    --chat_template_kwargs  variables for the chat template, such as '{"enable_thinking": false}'; use those of the training
     --base_url --api_key_variable --max_concurrency --requests_per_minute     for a server
     --max_requests --max_total_tokens     budget of this command
     --gpu_memory_utilization --kv_cache_memory_bytes --tensor_parallel_size    for vLLM
   answers
-    --prompt                request: as a user would put it, the prompt that training ends at; evalplus: EvalPlus's own chat
+    --prompt                request: as a user would write it, the prompt at the end of a training row; evalplus: EvalPlus's own chat
                             prompt; published: ReflectionCoder's; completion: the code to continue, for base models [request]
-    --samples_per_task      answers to each problem [1]; pass@1, pass@10 and pass@100 as far as they reach
+    --samples_per_task      answers to each problem [1]; pass@k for k = 1, 10 and 100 up to this number
     --temperature --top_p   [0, 0.95]
-    --max_tokens            longest answer [that of the prompt: 1024 or 768]
-    --seed --in_flight      vLLM in this process heeds no seed where it draws at a temperature
+    --max_tokens            maximum tokens of an answer [depends on --prompt: 1024 or 768]
+    --seed --in_flight      vLLM in this process ignores the seed at a temperature above 0
   outcome
     --output_dir            folder [out/evaluate]: results.json, report.html, and a folder with the answers to each benchmark
     --compare               results.json of other runs: won, lost, exact p, interval of the difference
-    --decontaminate_against training data set whose rows are compared with the benchmarks
+    --decontaminate_against training dataset whose rows are compared with the benchmarks
     --publish_to_hub        the model's repository, USER/NAME: .eval_results and model-index; --samples_repo for the answers
     --hub_revision --create_pr --hub_private
-    --workers               answers judged at a time [number of processors]
+    --workers               answers to score concurrently [number of CPU cores]
     --unsandboxed           run answers with NO isolation; refused for root
 
 With no network, set HUMANEVAL_OVERRIDE_PATH and MBPP_OVERRIDE_PATH to the files of evalplus. Wrong input ends with one

@@ -1,4 +1,4 @@
-"""Train a code model online: it answers problems, the sandbox runs the answers, and it learns from reward and feedback.
+"""Train a code model online: it answers problems, the sandbox runs its answers, and it learns from reward and feedback.
 
     reflection-trl online --config smollm2-135m/online
     reflection-trl online --config qwen2.5-coder-1.5b/online --accelerate_config ddp --problems my/problems.jsonl
@@ -9,18 +9,18 @@ The YAML file sets fields; the command line overrides them. Common options:
     --problems              files, folders or Hub ids with problems that have tests
     --eval_problems         held-out problems, for the solve rate
     --system_prompt --limit --skip_invalid --decontaminate_against
-    --credit                `all`: 1 where all tests pass; `fraction`: the fraction that passes
+    --credit                `all`: 1 if all tests pass; `fraction`: the fraction of tests that pass
     --format_weight --length_weight --program_timeout
-    --distillation_weight   0 is GRPO, 1 distillation alone
+    --distillation_weight   0 is GRPO, 1 is distillation alone
     --distillation_beta --teacher --teacher_update_rate --trust_region_weight
     --show_feedback --show_peer --show_attempt --teach_passed
     --num_generations --max_completion_length --temperature --use_vllm --vllm_mode
     --learning_rate --max_steps --per_device_train_batch_size --gradient_accumulation_steps --seed
     --use_peft --lora_r --lora_alpha --lora_target_modules
-    --output_dir            where rollouts, checkpoints, the model and the plot go
-    --resume_from_checkpoint   `true` for the newest complete checkpoint of output_dir, or a checkpoint's folder
+    --output_dir            folder of the rollouts, checkpoints, the model and the plot
+    --resume_from_checkpoint   `true` for the newest complete checkpoint in output_dir, or the folder of a checkpoint
 
-`--help-all` lists every field with its default. Invalid input ends with one sentence and exit status 1; set
+`--help-all` lists every field with its default. Invalid input prints a one-line error and exits with status 1; set
 REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 

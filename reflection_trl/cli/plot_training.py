@@ -3,7 +3,7 @@
     reflection-trl plot out/smollm2-135m
     reflection-trl plot out/smollm2-135m/trainer_state.json -o curves.png
 
-By default the image is training_curves.png beside the state. Wrong input ends with one sentence and exit code 1; set
+By default the image is training_curves.png beside the state. Invalid input prints a one-line error and exits with status 1; set
 REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 

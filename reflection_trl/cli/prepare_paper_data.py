@@ -5,12 +5,12 @@
 
     --dataset_name          Hub id or file [m-a-p/CodeFeedback-Filtered-Instruction]
     --split                 [train]
-    --query_column --answer_column      columns of requests and of answers [query, answer]
+    --query_column --answer_column      columns of the requests and of the answers [query, answer]
     --output                file to write [data/codefeedback.jsonl]
 
-Takes any dataset with a column of requests and one of answers. Texts are cleaned as the published preparation does: HTML
-entities resolved, and in answers Unix line ends, four spaces for a tab and no blank ends. Rows with nothing in them are left
-out and counted. The file appears only when it is complete. Wrong input ends with one sentence and exit code 1; set
+Works with any dataset that has a column of requests and one of answers. Texts are cleaned as in the published preparation: HTML
+entities are resolved; answers get Unix line ends, four spaces for a tab and no surrounding whitespace. Empty rows are skipped and
+counted. The file appears only when it is complete. Invalid input prints a one-line error and exits with status 1; set
 REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 

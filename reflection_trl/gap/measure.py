@@ -16,7 +16,7 @@ from ..generation.retries import show_retries
 from ..languages import Executor
 from ..languages.execution import Execute, run_nothing
 from ..sequences import normalize_row
-from .draws import Task, choose_rows, draw_all, make_tasks, row_problem
+from .answers import Task, choose_rows, make_tasks, row_problem, sample_all
 from .report import Gap, summarize
 from .settings import GapSettings
 from .tokens import measure_tokens
@@ -93,7 +93,7 @@ def measure_gap(
     tasks = make_tasks(rows, settings)
     name = generation.model if generation else getattr(generate, "model", None) or "unnamed"
     with RunFolder(output_dir, _fingerprint(rows, name, generation, settings), records="answers") as folder:
-        run_coroutine(_draw(tasks, folder, generation, generate, execute, settings, in_flight, progress))
+        run_coroutine(_sample(tasks, folder, generation, generate, execute, settings, in_flight, progress))
         tokens = None
         if settings.token_rows and generation is not None and generation.chosen_backend != "endpoint":
             tokens = measure_tokens([row for _, row in rows[: settings.token_rows]], generation)
@@ -102,7 +102,7 @@ def measure_gap(
     return gap
 
 
-async def _draw(
+async def _sample(
     tasks: Sequence[Task],
     folder: RunFolder,
     generation: GenerationArguments | None,
@@ -128,7 +128,7 @@ async def _draw(
             execute = await stack.enter_async_context(Executor(languages=languages)) if languages else run_nothing
         with tqdm(total=len(tasks), initial=made, unit="answer", disable=not progress) as bar:
             async with show_retries(bar, generate):
-                await draw_all(tasks, generate, execute, settings, folder, in_flight, bar.update)
+                await sample_all(tasks, generate, execute, settings, folder, in_flight, bar.update)
 
 
 def _final_answer(row: dict[str, Any]) -> list[Any]:

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from ..evaluation.statistics import Rate, bootstrap_interval, permutation_p
-from .draws import STUDENT, TEACHER, request_key
+from .answers import STUDENT, TEACHER, request_key
 from .tokens import TokenGap
 
 
@@ -171,9 +171,9 @@ def summarize(
 
     Args:
         rows (`Sequence`):
-            Output of [`~reflection_trl.gap.draws.choose_rows`].
+            Output of [`~reflection_trl.gap.answers.choose_rows`].
         records (`Sequence[dict]`):
-            Their answers, from [`~reflection_trl.gap.draws.draw_one`].
+            Their answers, from [`~reflection_trl.gap.answers.sample_one`].
         tokens ([`TokenGap`], *optional*):
             Difference of the token predictions.
     """

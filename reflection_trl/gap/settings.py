@@ -11,7 +11,7 @@ class GapSettings:
     Settings of a gap measurement.
 
     Args:
-        draws (`int`, *optional*, defaults to `4`):
+        samples (`int`, *optional*, defaults to `4`):
             Number of samples per request in each of the two contexts.
         rows (`int`, *optional*, defaults to `250`):
             Number of reflection rows to evaluate, chosen at random from the dataset.
@@ -27,17 +27,17 @@ class GapSettings:
         ValueError: If a number is out of range, or several samples would be identical.
     """
 
-    draws: int = 4
+    samples: int = 4
     rows: int = 250
     token_rows: int = 64
     sampling: Sampling = field(default_factory=lambda: Sampling(temperature=0.7, top_p=0.95, max_tokens=1024))
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("draws", 1), ("rows", 1), ("token_rows", 0)):
+        for name, least in (("samples", 1), ("rows", 1), ("token_rows", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"`{name}` must be at least {least}, got {getattr(self, name)}.")
-        if self.draws > 1 and self.sampling.temperature == 0:
+        if self.samples > 1 and self.sampling.temperature == 0:
             raise ValueError(
-                f"{self.draws} samples at temperature 0 are all the same: set `temperature`, such as 0.7."
+                f"{self.samples} samples at temperature 0 are all the same: set `temperature`, such as 0.7."
             )

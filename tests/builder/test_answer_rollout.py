@@ -28,7 +28,7 @@ WRONG = r"There are 3 + 12 = 15 pears, so 11 are left: \boxed{11}."
 REPAIRED = r"The baskets were added, which is wrong: they must be multiplied. 3 * 12 = 36, and 36 - 4 = \boxed{32}."
 RIGHT = r"3 baskets of 12 pears are 36 pears. After eating 4, \boxed{32} are left."
 DONE = "Adding the baskets was the mistake; multiplying them repaired it."
-PLAIN = {"redraws": 0, "answer_draws": 1, "solve_rate_draws": 0}
+PLAIN = {"max_resamples": 0, "answer_samples": 1, "solve_rate_samples": 0}
 
 
 def roll(lines, problem=PROBLEM, execute=run_nothing, **options):
@@ -110,7 +110,7 @@ def test_of_several_repairs_one_that_is_right_is_taken():
 
 
 def test_an_answer_that_cannot_be_read_is_drawn_again():
-    made, model = roll(["There are 32 left.", WRONG, REPAIRED, DONE, RIGHT], redraws=1)
+    made, model = roll(["There are 32 left.", WRONG, REPAIRED, DONE, RIGHT], max_resamples=1)
     assert made.accepted
     assert model.samplings[1].temperature == pytest.approx(model.samplings[0].temperature + 0.2)
 
@@ -128,7 +128,7 @@ def test_the_first_solution_may_be_the_answer_to_the_request():
 
 
 def test_difficulty_and_the_teachers_rate_are_measured():
-    made, _ = roll([WRONG, RIGHT, WRONG, REPAIRED, DONE, WRONG, RIGHT], solve_rate_draws=2, answer_draws=2)
+    made, _ = roll([WRONG, RIGHT, WRONG, REPAIRED, DONE, WRONG, RIGHT], solve_rate_samples=2, answer_samples=2)
     assert (made.solved, made.taught) == ((False, True), (False, True))
     assert made.answer == RIGHT
 
@@ -226,7 +226,7 @@ class Pupil:
 
 def test_a_build_makes_rows_without_a_sandbox(tmp_path):
     problems, report = prepare_problems([PROBLEM], decontaminate_against=[])
-    build = Build(problems, "pupil", RolloutSettings(solve_rate_draws=2), samples=2, report=report)
+    build = Build(problems, "pupil", RolloutSettings(solve_rate_samples=2), samples=2, report=report)
     statistics = asyncio.run(run_build(build, tmp_path, generate=Pupil(), bar=False))
     assert statistics.accepted == 2 and statistics.failures == {"assertion": 2} and statistics.untested == ""
     rows = read_rows(tmp_path)

@@ -75,7 +75,7 @@ def whole(tmp_path_factory):
 
 def test_a_dataset_from_problems_and_a_model(tmp_path):
     options = {
-        "generate": Replies(), "execute": RunsHere(), "settings": RolloutSettings(rounds=3, redraws=0),
+        "generate": Replies(), "execute": RunsHere(), "settings": RolloutSettings(rounds=3, max_resamples=0),
         "samples_per_problem": 2, "decontaminate_against": (), "output_dir": tmp_path, "progress": False,
     }  # fmt: skip
     dataset = build_reflection_dataset(make_problems(10), **options)

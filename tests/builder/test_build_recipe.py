@@ -188,12 +188,12 @@ def test_an_endpoint_that_refuses(place, server, capsys, here):
     assert main("--config", "build.yaml") == 1
     assert "says 401: the key is missing, wrong or without rights" in capsys.readouterr().err
     server.answer = lambda request: (400, {"error": "no seeds here"})
-    assert main("--config", "build.yaml", "--solve_rate_draws", 0) == 1
+    assert main("--config", "build.yaml", "--solve_rate_samples", 0) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert "No rollout of out was accepted (10 of 10: generation_failed)" in last
     assert "no seeds here" in (place / "out/rows/rejected-00000.jsonl").read_text()
     server.answer = server.right_answer
-    assert main("--config", "build.yaml", "--solve_rate_draws", 0) == 0
+    assert main("--config", "build.yaml", "--solve_rate_samples", 0) == 0
 
 
 def test_a_build_names_the_model_as_the_server_does_and_resumes_at_another_address(place, server, capsys, here):

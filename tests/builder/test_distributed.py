@@ -44,7 +44,7 @@ PROBLEMS = [
     for number in range(12)
 ]
 # Programs, conclusion and answer: each asked for once
-ONE_DRAW = RolloutSettings(answer_draws=1, solve_rate_draws=0)
+ONE_DRAW = RolloutSettings(answer_samples=1, solve_rate_samples=0)
 SECRET = "sk-0123456789-secret"
 
 

@@ -16,7 +16,7 @@ from .replies import Replies, make_problems
 
 
 HOPELESS = ("f1(", "f4(")
-SETTINGS = RolloutSettings(rounds=2, redraws=0)
+SETTINGS = RolloutSettings(rounds=2, max_resamples=0)
 
 
 class Stuck(Replies):

@@ -55,7 +55,7 @@ DONE = "A product does it."
 
 
 # The answer from the program, in a conversation of its own: one line of the script
-PLAIN = {"redraws": 0, "answer_context": "program", "solve_rate_draws": 0}
+PLAIN = {"max_resamples": 0, "answer_context": "program", "solve_rate_samples": 0}
 
 
 def written(attempt):
@@ -273,7 +273,7 @@ def test_the_words_of_the_problem_are_no_recital():
 
 def test_what_cannot_be_used_is_drawn_again_a_little_hotter():
     lines = ["Let me think.", BROKEN, BROKEN, "", MENDED, fenced("import solution"), ANSWER, DONE]
-    made, model = roll(PROBLEM, lines, redraws=2)
+    made, model = roll(PROBLEM, lines, max_resamples=2)
     assert made.accepted and made.rounds == 2, made.detail
     assert made.completion_tokens == 3 * len(lines)
     temperatures = [round(sampling.temperature, 3) for sampling in model.samplings]
@@ -283,9 +283,9 @@ def test_what_cannot_be_used_is_drawn_again_a_little_hotter():
 
 
 def test_redraws_come_to_an_end():
-    made, _ = roll(PROBLEM, [BROKEN, BROKEN, BROKEN, BROKEN], redraws=2)
+    made, _ = roll(PROBLEM, [BROKEN, BROKEN, BROKEN, BROKEN], max_resamples=2)
     assert made.rejection == "no_progress" and made.rounds == 1
-    made, _ = roll(PROBLEM, ["I'm sorry, but I can't help with that."], redraws=2)
+    made, _ = roll(PROBLEM, ["I'm sorry, but I can't help with that."], max_resamples=2)
     assert made.rejection == "refused"
 
 
@@ -367,7 +367,9 @@ def test_answers_that_are_rejected(answer, rejection):
 def test_an_answer_to_the_request_alone_is_taken_as_it_was_drawn():
     own = "Sure.\n\n" + fenced("def double(x):\n    # twice as much\n    return x + x") + "\n\nIt adds.\n"
     wrong, none = fenced(program("x + 4").rstrip()), "I do not know."
-    made, model = roll(PROBLEM, [RIGHT, *by_prompt(wrong, none, own), DONE], answer_context="request", answer_draws=3)
+    made, model = roll(
+        PROBLEM, [RIGHT, *by_prompt(wrong, none, own), DONE], answer_context="request", answer_samples=3
+    )
     assert made.accepted and made.unaided and made.answer == own
     assert all(prompt == [{"role": "user", "content": made.request}] for prompt in model.prompts[1:4])
     assert {sampling.temperature for sampling in model.samplings[1:4]} == {0.2}
@@ -375,7 +377,7 @@ def test_an_answer_to_the_request_alone_is_taken_as_it_was_drawn():
     assert to_record(made)["unaided"] and not made.taught and to_record(made)["suspicious"] == []
     looking = dataclasses.replace(made.attempts[0], code="import gc\n" + made.attempts[0].code)
     assert to_record(dataclasses.replace(made, attempts=(looking,)))["suspicious"] == ["walks the heap"]
-    made, _ = roll(PROBLEM, [RIGHT, *by_prompt(wrong, none)], answer_context="request", answer_draws=2)
+    made, _ = roll(PROBLEM, [RIGHT, *by_prompt(wrong, none)], answer_context="request", answer_samples=2)
     assert made.rejection == "tests_failed" and not made.unaided
 
 
@@ -388,7 +390,7 @@ def in_sequence(lines, problem=PROBLEM, **options):
 
 def test_the_answer_is_drawn_in_the_conversation_of_the_row_and_kept_as_it_was_drawn():
     own = "\n" + fenced('def double(x):\n    """Twice x."""\n    return x + x', "Sure.", "It adds x to itself.") + "\n"
-    made, model = in_sequence([BROKEN, MENDED, DONE, own], answer_draws=1)
+    made, model = in_sequence([BROKEN, MENDED, DONE, own], answer_samples=1)
     assert made.accepted and made.repaired and not made.unaided, made.detail
     assert model.prompts[-1] == made.messages()[:-1]  # token for token what a teacher is given
     assert made.messages()[-1]["content"] == made.answer == own
@@ -403,13 +405,13 @@ def test_of_several_answers_the_first_good_one_is_taken_and_how_many_pass_is_kep
     cut = Completion(ANSWER + "\n\nThis is because", "length")
     other = fenced("def double(x):\n    return x + x")
     draws = [wrong, tested, cut, ANSWER, other]
-    made, model = in_sequence([RIGHT, DONE, *by_prompt(*draws)], answer_draws=5)
+    made, model = in_sequence([RIGHT, DONE, *by_prompt(*draws)], answer_samples=5)
     assert made.accepted and made.answer == ANSWER, made.detail
     assert made.taught == (False, True, True, True, True)  # what stands around the code is another matter
     assert len({sampling.seed for sampling in model.samplings}) == 7
     assert len({sampling.temperature for sampling in model.samplings[2:]}) == 1
     taken = {
-        in_sequence([RIGHT, DONE, *by_prompt(*draws)], answer_draws=5, answer_choice="random", seed=seed)[0].answer
+        in_sequence([RIGHT, DONE, *by_prompt(*draws)], answer_samples=5, answer_choice="random", seed=seed)[0].answer
         for seed in range(8)
     }
     assert taken == {ANSWER, other}
@@ -431,42 +433,44 @@ def test_of_several_answers_the_first_good_one_is_taken_and_how_many_pass_is_kep
     ],
 )
 def test_answers_after_a_sequence_that_are_rejected(answer, rejection):
-    made, _ = in_sequence([RIGHT, DONE, answer], answer_draws=1)
+    made, _ = in_sequence([RIGHT, DONE, answer], answer_samples=1)
     assert made.rejection == rejection and made.detail
 
 
 def test_an_answer_after_a_sequence_needs_no_tests_of_the_problems():
-    made, _ = in_sequence([RIGHT, DONE, ANSWER], problem=UNTESTED, answer_draws=1)
+    made, _ = in_sequence([RIGHT, DONE, ANSWER], problem=UNTESTED, answer_samples=1)
     assert made.accepted and made.taught == () and made.solved == (), made.detail
-    made, _ = in_sequence([RIGHT, DONE, fenced("def triple(x):\n    return 3 * x")], problem=UNTESTED, answer_draws=1)
+    made, _ = in_sequence(
+        [RIGHT, DONE, fenced("def triple(x):\n    return 3 * x")], problem=UNTESTED, answer_samples=1
+    )
     assert made.rejection == "own_asserts_failed"
 
 
 def test_where_tool_turns_are_refused_the_output_goes_into_user_turns():
     lines = [RIGHT, DONE, RequestRefusedError("The template knows no tool."), ANSWER]
-    made, model = in_sequence(lines, answer_draws=1)
+    made, model = in_sequence(lines, answer_samples=1)
     assert made.accepted and made.answer == ANSWER, made.detail
     assert "tool" in {turn["role"] for turn in model.prompts[2]}
     assert [turn["role"] for turn in model.prompts[3]].count("user") == 4  # instruction, two outputs, request
     assert {turn["role"] for turn in model.prompts[3]} == {"user", "assistant"}
     refused = RequestRefusedError("Roles must alternate.")
-    made, model = in_sequence([RIGHT, "", refused, refused, ANSWER], answer_draws=1)
+    made, model = in_sequence([RIGHT, "", refused, refused, ANSWER], answer_samples=1)
     assert made.accepted, made.detail
     roles = [turn["role"] for turn in model.prompts[4]]
     assert roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
-    made, _ = in_sequence([RIGHT, DONE, refused, refused, refused], answer_draws=1)
+    made, _ = in_sequence([RIGHT, DONE, refused, refused, refused], answer_samples=1)
     assert made.rejection == "generation_failed" and made.detail == "Roles must alternate."
 
 
 def test_how_hard_a_problem_is_is_asked_once():
     wrong = fenced(program("x + 4").rstrip())
     lines = [*by_prompt(wrong, ANSWER, "I do not know."), RIGHT, ANSWER, DONE]
-    made, model = roll(PROBLEM, lines, solve_rate_draws=3)
+    made, model = roll(PROBLEM, lines, solve_rate_samples=3)
     assert made.accepted and made.solved == (False, True, False)
     assert all(prompt == [{"role": "user", "content": PROBLEM.instruction}] for prompt in model.prompts[:3])
-    made, _ = roll(PROBLEM, [RIGHT, ANSWER, DONE], sample=1, solve_rate_draws=3)
+    made, _ = roll(PROBLEM, [RIGHT, ANSWER, DONE], sample=1, solve_rate_samples=3)
     assert made.accepted and made.solved == ()
-    made, _ = roll(UNTESTED, [RIGHT, ANSWER, DONE], solve_rate_draws=3)  # nothing could judge them
+    made, _ = roll(UNTESTED, [RIGHT, ANSWER, DONE], solve_rate_samples=3)  # nothing could judge them
     assert made.accepted and made.solved == ()
 
 
@@ -747,7 +751,7 @@ def test_whatever_the_model_says_an_accepted_sequence_can_be_trained_on(lines, p
         # Arbitrary text is not run here: it has not defined anything that the asserts call
         return await RunsHere()(language, source if "def double" in source else "", tests, **options)
 
-    settings = RolloutSettings(rounds=3, redraws=0, solve_rate_draws=1, answer_draws=2)
+    settings = RolloutSettings(rounds=3, max_resamples=0, solve_rate_samples=1, answer_samples=2)
     made = asyncio.run(rollout(problem, ScriptedModel(lines), execute, settings))
     if made.accepted:
         check(made)
@@ -763,7 +767,7 @@ def test_rollouts_in_the_sandbox():
     from reflection_trl.languages import Executor
 
     async def both():
-        once = RolloutSettings(redraws=0, answer_draws=1, solve_rate_draws=1)
+        once = RolloutSettings(max_resamples=0, answer_samples=1, solve_rate_samples=1)
         leaves = fenced("import os\n\nos._exit(0)")
         async with Executor() as execute:
             repaired, hostile = await asyncio.gather(

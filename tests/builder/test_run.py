@@ -34,7 +34,7 @@ class FailsAfter(Replies):
 def make(folder, model, execute=None, session=None, count=10, in_flight=4):
     tasks = share_of(make_problems(count), 1, 0, 1)
     session = session or SessionUsage()
-    settings = RolloutSettings(rounds=3, answer_draws=1, solve_rate_draws=0)
+    settings = RolloutSettings(rounds=3, answer_samples=1, solve_rate_samples=0)
     asyncio.run(make_rollouts(tasks, model, execute or RunsHere(), settings, folder, session, in_flight))
     return session
 

@@ -8,7 +8,7 @@ import pytest
 from reflection_trl.builder import RolloutSettings
 from reflection_trl.builder.build import Build, read_rows, run_build
 from reflection_trl.gap import GapSettings, measure, measure_gap
-from reflection_trl.gap.draws import row_problem
+from reflection_trl.gap.answers import row_problem
 from reflection_trl.gap.tokens import formula_tokens
 from reflection_trl.generation.types import Completion
 from reflection_trl.problems import Problem
@@ -43,7 +43,7 @@ def rows(tmp_path):
 def test_answers_are_judged_by_the_final_answer(rows, tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "Executor", lambda **_: pytest.fail("no sandbox is needed"))
     gap = measure_gap(
-        rows, settings=GapSettings(draws=3), generate=Pupil(), output_dir=tmp_path / "gap", progress=False
+        rows, settings=GapSettings(samples=3), generate=Pupil(), output_dir=tmp_path / "gap", progress=False
     )
     assert (gap.teacher.solved.value, gap.student.solved.value) == (1.0, 0.0)
     assert gap.teacher.no_code == gap.student.no_code == gap.teacher.docstring == 0

@@ -14,7 +14,7 @@ from reflection_trl.answers import read_answer
 from reflection_trl.files.rows import read_rows
 from reflection_trl.files.run_folder import RunError
 from reflection_trl.gap import GapSettings, measure_gap, measure_tokens
-from reflection_trl.gap.draws import agrees, choose_rows, make_tasks
+from reflection_trl.gap.answers import agrees, choose_rows, make_tasks
 from reflection_trl.gap.tokens import TokenGap, TokenGroup, content_tokens
 from reflection_trl.generation import GenerationArguments, Sampling
 from reflection_trl.generation.types import Completion, GenerationError
@@ -51,24 +51,24 @@ ROWS = [make_row(number) for number in range(3, 13)]
 
 
 class Model:
-    """Answers as `say(number, with_sequence, draw)` does, where draws to a request are counted from 0."""
+    """Answers as `say(number, with_sequence, sample)` does, where samples to a request are counted from 0."""
 
     model = "scripted"
 
     def __init__(self, say):
-        self.say, self.calls, self.draws = say, 0, {}
+        self.say, self.calls, self.samples = say, 0, {}
 
     async def __call__(self, prompt, sampling):
         self.calls += 1
         number, taught = int(prompt[-1]["content"].split("f")[1].split("(")[0]), len(prompt) > 1
-        draw = self.draws[number, taught] = self.draws.get((number, taught), -1) + 1
-        said = self.say(number, taught, draw)
+        sample = self.samples[number, taught] = self.samples.get((number, taught), -1) + 1
+        said = self.say(number, taught, sample)
         return said if isinstance(said, Completion) else Completion(said, "stop", 50, 20)
 
 
 def measure(tmp_path, say, rows=ROWS, **options):
     model = say if isinstance(say, Model) else Model(say)
-    settings = GapSettings(**{"draws": 2, **options})
+    settings = GapSettings(**{"samples": 2, **options})
     gap = measure_gap(
         rows, settings=settings, generate=model, execute=RunsHere(), output_dir=tmp_path / "gap", progress=False
     )
@@ -79,7 +79,7 @@ WRONG = fenced("def f(x):\n    return 0")
 
 
 def test_a_teacher_that_solves_more(tmp_path):
-    gap, model = measure(tmp_path, lambda number, taught, draw: right(number) if taught or draw else WRONG)
+    gap, model = measure(tmp_path, lambda number, taught, sample: right(number) if taught or sample else WRONG)
     assert model.calls == 40 and (gap.rows, gap.requests) == (10, 10)
     assert (gap.teacher.solved.value, gap.student.solved.value, gap.difference) == (1.0, 0.5, 0.5)
     assert gap.low == gap.high == 0.5 and gap.p_value < 0.01
@@ -94,24 +94,24 @@ def test_a_teacher_that_solves_more(tmp_path):
 @pytest.mark.parametrize(
     ("say", "advice"),
     [
-        (lambda number, taught, draw: right(number) if number % 2 else WRONG, "SFT on the answers will do as well"),
-        (lambda number, taught, draw: WRONG if taught and number > 4 else right(number), "Take harder problems"),
-        (lambda number, taught, draw: right(number) if not draw and (number < 5 or not taught) else WRONG, "Do not distill"),
-        (lambda number, taught, draw: WRONG if taught else right(number), "Repair these rows first: no answer after a sequence"),
-        (lambda number, taught, draw: WRONG, "Repair these rows first: no answer after a sequence"),
+        (lambda number, taught, sample: right(number) if number % 2 else WRONG, "SFT on the answers will do as well"),
+        (lambda number, taught, sample: WRONG if taught and number > 4 else right(number), "Take harder problems"),
+        (lambda number, taught, sample: right(number) if not sample and (number < 5 or not taught) else WRONG, "Do not distill"),
+        (lambda number, taught, sample: WRONG if taught else right(number), "Repair these rows first: no answer after a sequence"),
+        (lambda number, taught, sample: WRONG, "Repair these rows first: no answer after a sequence"),
         (
-            lambda number, taught, draw: right(number).replace("\n```", f"\n\nassert f{number}(1) == {number}\n```") if taught else WRONG,
+            lambda number, taught, sample: right(number).replace("\n```", f"\n\nassert f{number}(1) == {number}\n```") if taught else WRONG,
             "Repair these rows first: 100% of the teacher's answers hold tests of themselves, against 0%",
         ),
         (
-            lambda number, taught, draw: ("Here is the corrected version.\n\n" if taught else "") + right(number),
+            lambda number, taught, sample: ("Here is the corrected version.\n\n" if taught else "") + right(number),
             "Repair these rows first: 100% of the teacher's answers speak of earlier attempts, against 0%",
         ),
         (
-            lambda number, taught, draw: Completion(right(number), "length") if taught and draw else right(number),
+            lambda number, taught, sample: Completion(right(number), "length") if taught and sample else right(number),
             "Repair these rows first: 50% of the teacher's answers come to no end, against 0%",
         ),
-        (lambda number, taught, draw: "No." if taught and draw else right(number), "Repair these rows first: 50% of the teacher's answers hold no program or final answer"),
+        (lambda number, taught, sample: "No." if taught and sample else right(number), "Repair these rows first: 50% of the teacher's answers hold no program or final answer"),
     ],
 )  # fmt: skip
 def test_advice(tmp_path, say, advice):
@@ -124,7 +124,7 @@ def test_rows_on_one_request_share_the_students_answers_and_count_each(tmp_path)
     other["messages"] = [{"role": "user", "content": "Solve it in another way."}, *other["messages"][1:]]
     rows = [ROWS[0], other, ROWS[1]]
     gap, model = measure(
-        tmp_path, lambda number, taught, draw: right(number) if taught and number == 3 else WRONG, rows
+        tmp_path, lambda number, taught, sample: right(number) if taught and number == 3 else WRONG, rows
     )
     assert model.calls == 2 * (3 + 2) and (gap.rows, gap.requests) == (3, 2)
     assert gap.teacher.solved.value == pytest.approx(2 / 3) and gap.difference == pytest.approx(2 / 3)
@@ -134,7 +134,7 @@ def test_rows_on_one_request_share_the_students_answers_and_count_each(tmp_path)
 def test_where_there_are_no_tests_the_rows_own_program_is_the_judge(tmp_path):
     rows = [make_row(number, tests=False) for number in (3, 4)]
     commented = lambda number: fenced(f'def f{number}(x):\n    """Times."""\n    return {number} * x  # so', "Sure.")  # noqa: E731
-    gap, _ = measure(tmp_path, lambda number, taught, draw: commented(number) if taught else WRONG, rows)
+    gap, _ = measure(tmp_path, lambda number, taught, sample: commented(number) if taught else WRONG, rows)
     assert gap.teacher.solved.value == 1 and gap.student.solved.value == 0 and gap.agreement == 2
     assert "2 rows have no tests" in gap.table()
     assert gap.teacher.docstring == gap.teacher.prose == 1
@@ -152,15 +152,15 @@ def test_what_was_drawn_is_kept(tmp_path):
                 raise GenerationError("Gone.")
             return await super().__call__(prompt, sampling)
 
-    say = lambda number, taught, draw: right(number)  # noqa: E731
+    say = lambda number, taught, sample: right(number)  # noqa: E731
     with pytest.raises(GenerationError, match="Gone"):
         measure(tmp_path, Ends(say))
     gap, model = measure(tmp_path, say)
     assert model.calls == 25 and gap.teacher.answers + gap.student.answers == 40
     again, model = measure(tmp_path, say)
     assert again == gap and model.calls == 0
-    with pytest.raises(RunError, match="holds a run with draws = 2"):
-        measure(tmp_path, say, draws=3)
+    with pytest.raises(RunError, match="holds a run with samples = 2"):
+        measure(tmp_path, say, samples=3)
 
 
 def test_fewer_rows_are_chosen_by_the_seed():
@@ -177,8 +177,8 @@ def test_fewer_rows_are_chosen_by_the_seed():
 
 
 def test_bad_input_is_told_in_a_sentence(tmp_path):
-    with pytest.raises(ValueError, match="`draws` must be at least 1, got 0"):
-        GapSettings(draws=0)
+    with pytest.raises(ValueError, match="`samples` must be at least 1, got 0"):
+        GapSettings(samples=0)
     with pytest.raises(ValueError, match="4 samples at temperature 0 are all the same"):
         GapSettings(sampling=Sampling(0.0))
     plain = {"messages": ROWS[0]["messages"][-2:], "type": "generation"}
@@ -273,7 +273,7 @@ def test_a_model_in_this_process(tmp_path):
     Qwen2ForCausalLM(config).save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     generation = GenerationArguments(model_name_or_path=str(tmp_path / "model"), backend="transformers")
-    settings = GapSettings(draws=2, rows=2, token_rows=1, sampling=Sampling(0.7, 0.95, 8))
+    settings = GapSettings(samples=2, rows=2, token_rows=1, sampling=Sampling(0.7, 0.95, 8))
     options = {"settings": settings, "generation": generation, "execute": RunsHere(), "progress": False}
     gap = measure_gap(ROWS, output_dir=tmp_path / "gap", **options)
     assert gap.tokens is not None and gap.tokens.rows == 1 and gap.advice.startswith("Repair these rows first")
@@ -293,7 +293,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
 
     def stand_in(rows, **options):
         seen.update(options, rows=rows)
-        return measure(tmp_path, lambda number, taught, draw: right(number))[0]
+        return measure(tmp_path, lambda number, taught, sample: right(number))[0]
 
     monkeypatch.setattr("reflection_trl.gap.measure_gap", stand_in)
     argv = [
@@ -301,7 +301,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         str(file),
         "--model_name_or_path",
         "m",
-        "--draws",
+        "--samples",
         "3",
         "--temperature",
         "0.5",
@@ -310,15 +310,15 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     ]
     assert command.main(argv) == 0
     assert len(seen["rows"]) == 10 and seen["generation"].model == "m" and seen["output_dir"] == "out/gap"
-    assert seen["settings"] == GapSettings(draws=3, rows=7, sampling=Sampling(0.5, 0.95, 1024))
+    assert seen["settings"] == GapSettings(samples=3, rows=7, sampling=Sampling(0.5, 0.95, 1024))
     out = capsys.readouterr().out
     assert "Take harder problems" in out and "Figures: out/gap/gap.json" in out
     for argv, message in (
         (["--model_name_or_path", "m"], "Which rows? Give --dataset_name"),
         (["--dataset_name", str(file)], "No model specified:"),
         (
-            ["--dataset_name", str(file), "--model_name_or_path", "m", "--draws", "0"],
-            "`draws` must be at least 1, got 0.",
+            ["--dataset_name", str(file), "--model_name_or_path", "m", "--samples", "0"],
+            "`samples` must be at least 1, got 0.",
         ),
     ):
         assert command.main(argv) == 1

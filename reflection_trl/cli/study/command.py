@@ -37,7 +37,7 @@ On several GPUs, start the same command once on each (CUDA_VISIBLE_DEVICES=0, 1,
     --dtype --max_context --gpu_memory_utilization --kv_cache_memory_bytes --in_flight     of the model that answers
     --output_dir            [out/study]
 
-Wrong input ends with one sentence and exit code 1; set REFLECTION_TRL_DEBUG=1 for the traceback.
+Invalid input prints a one-line error and exits with status 1; set REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 
 import logging

@@ -37,7 +37,7 @@ class Task:
             `"teacher"` or `"student"`.
         key (`str`):
             Key of the row, or of the request, which several rows may share.
-        draw (`int`):
+        sample (`int`):
             Index of the sample, from 0.
         chat (`list[dict]`):
             Conversation that the answer continues.
@@ -47,7 +47,7 @@ class Task:
 
     context: str
     key: str
-    draw: int
+    sample: int
     chat: list[dict[str, Any]]
     row: dict[str, Any]
 
@@ -97,7 +97,9 @@ def make_tasks(rows: Sequence[tuple[int, dict[str, Any]]], settings: GapSettings
             contexts.append((STUDENT, request, [*system, teacher[-1]]))
             asked.add(request)
         tasks += [
-            Task(context, key, draw, chat, row) for context, key, chat in contexts for draw in range(settings.draws)
+            Task(context, key, sample, chat, row)
+            for context, key, chat in contexts
+            for sample in range(settings.samples)
         ]
     return tasks
 
@@ -125,7 +127,7 @@ def row_problem(row: dict[str, Any]) -> Problem:
     )
 
 
-async def draw_all(
+async def sample_all(
     tasks: Sequence[Task],
     generate: Generate,
     execute: Execute,
@@ -153,12 +155,12 @@ async def draw_all(
         advance (*optional*):
             Called after each answer.
     """
-    made = {(record["context"], record["key"], record["draw"]) for record in folder.records()}
-    pending = iter([task for task in tasks if (task.context, task.key, task.draw) not in made])
+    made = {(record["context"], record["key"], record["sample"]) for record in folder.records()}
+    pending = iter([task for task in tasks if (task.context, task.key, task.sample) not in made])
 
     async def work() -> None:
         for task in pending:
-            folder.append(await draw_one(task, generate, execute, settings))
+            folder.append(await sample_one(task, generate, execute, settings))
             advance()
 
     workers = [asyncio.create_task(work()) for _ in range(min(in_flight, len(tasks)))]
@@ -170,31 +172,31 @@ async def draw_all(
         await asyncio.gather(*workers, return_exceptions=True)
 
 
-async def draw_one(task: Task, generate: Generate, execute: Execute, settings: GapSettings) -> dict[str, Any]:
+async def sample_one(task: Task, generate: Generate, execute: Execute, settings: GapSettings) -> dict[str, Any]:
     """Samples and scores one answer, and returns its record: the text, whether it is correct, and its style."""
     problem = row_problem(task.row)
-    seed = zlib.crc32(f"{settings.seed}\0{task.context}\0{task.key}\0{task.draw}".encode())
+    seed = zlib.crc32(f"{settings.seed}\0{task.context}\0{task.key}\0{task.sample}".encode())
     completion = await generate_after_runs(generate, task.chat, dataclasses.replace(settings.sampling, seed=seed))
-    draw = await judge_completion(problem, completion, execute)
+    sample = await judge_completion(problem, completion, execute)
     judged_by = "tests" if problem.has_tests else "agreement"
-    solved = draw.solved if problem.has_tests else agrees(draw.answer, task.row)
+    solved = sample.solved if problem.has_tests else agrees(sample.answer, task.row)
     is_python = problem.language == "python" and problem.answer is None
-    code = parse_python(draw.answer.code) if is_python and draw.answer.code else None
+    code = parse_python(sample.answer.code) if is_python and sample.answer.code else None
     return {
         "context": task.context,
         "key": task.key,
-        "draw": task.draw,
+        "sample": task.sample,
         "text": completion.text,
         "finish_reason": completion.finish_reason,
         "tokens": completion.completion_tokens,
         "solved": solved,
         "judged_by": judged_by,
-        "no_code": not draw.answer.code,
+        "no_code": not sample.answer.code,
         "cut": completion.finish_reason == "length",
-        "tests": draw.tests,
+        "tests": sample.tests,
         "leaning": leaning_phrase(completion.text, problem.instruction),
         "docstring": code is not None and _has_docstring(code),
-        "prose": bool(draw.answer.lead.strip() or draw.answer.tail.strip()),
+        "prose": bool(sample.answer.lead.strip() or sample.answer.tail.strip()),
     }
 
 
