@@ -47,8 +47,8 @@ scored again.
     --workers               answers to score concurrently [number of CPU cores]
     --unsandboxed           run answers with NO isolation; refused for root
 
-With no network, set HUMANEVAL_OVERRIDE_PATH and MBPP_OVERRIDE_PATH to the files of evalplus. Wrong input ends with one
-sentence and exit code 1; set REFLECTION_TRL_DEBUG=1 for the traceback. Answers run only in isolation: `reflection_trl.sandbox`.
+With no network, set HUMANEVAL_OVERRIDE_PATH and MBPP_OVERRIDE_PATH to the files of evalplus. Invalid input prints a
+one-line error and exits with status 1; set REFLECTION_TRL_DEBUG=1 for the traceback. Answers run only in isolation: `reflection_trl.sandbox`.
 """
 
 import logging
