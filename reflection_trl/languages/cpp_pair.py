@@ -387,7 +387,7 @@ class _Reader:
                 or one.name.startswith("~")
             ):
                 continue
-            if re.search(r"\bfriend\b", one.before):
+            if re.search(r"\bfriend\b", one.before) or one.name.startswith("reflection_trl"):
                 continue
             constructor = one.name.replace(" ", "") in (name, type.replace(" ", ""))
             after = "" if constructor else one.after
@@ -402,7 +402,12 @@ class _Reader:
     def _is_field(self, one: Member) -> bool:
         """Whether both sides can keep a field alike: data, and pointers to objects."""
         type = self.plain(one.before)
-        if one.parameters is not None or "[" in one.after or re.search(r"\bstatic\b|&|unique_ptr", one.before):
+        if (
+            one.parameters is not None
+            or one.name.startswith("reflection_trl")
+            or "[" in one.after
+            or re.search(r"\bstatic\b|&|unique_ptr", one.before)
+        ):
             return False
         own = [
             word
@@ -616,7 +621,7 @@ def _classes(sides: _Sides) -> list[str]:
         declared.append(inside)
         defined += outside
     thrown = " ".join(
-        f"if (kind == {kind}) {{ ::{one.type} thrown(::reflection_trl::EXISTING); thrown.adopt(number);"
+        f"if (kind == {kind}) {{ ::{one.type} thrown(::reflection_trl::EXISTING); thrown.reflection_trl_adopt(number);"
         f"{' thrown.reflection_trl_what = what;' if one.exception else ''} throw thrown; }}"
         for kind, one in enumerate(own)
     )
@@ -648,10 +653,10 @@ def _class(sides: _Sides, one: Class) -> tuple[str, list[str]]:
         *(f"{re.sub(r'^const (?=[^*]*$)', '', type)} {name}{{}};" for type, name in one.fields),
         f"explicit {one.name}(::reflection_trl::Existing){start} {{}}",
         f"{one.name}(const {one.name} &other);",
-        f"{one.name}({one.name} &&other) noexcept{start} {{ take_over(other);{moves} }}",
+        f"{one.name}({one.name} &&other) noexcept{start} {{ reflection_trl_take_over(other);{moves} }}",
         f"{one.name} &operator=(const {one.name} &other);",
-        "void put_fields(::reflection_trl::Message &message) const override;",
-        "void get_fields(::reflection_trl::Message &message) override;",
+        "void reflection_trl_put(::reflection_trl::Message &message) const override;",
+        "void reflection_trl_get(::reflection_trl::Message &message) override;",
     ]
     if one.exception:
         inside.append(
@@ -659,10 +664,10 @@ def _class(sides: _Sides, one: Class) -> tuple[str, list[str]]:
         )
     puts, gets = _fields(one)
     outside = [
-        f"inline {one.type}::{one.name}(const {one.name} &other){start} {{ adopt({copy}.number);{what} }}",
+        f"inline {one.type}::{one.name}(const {one.name} &other){start} {{ reflection_trl_adopt({copy}.number);{what} }}",
         f"inline {one.type} &{one.type}::operator=(const {one.name} &other) {{ {assign}; return *this; }}",
-        f"inline void {one.type}::put_fields(::reflection_trl::Message &message) const {{{puts} (void)message; }}",
-        f"inline void {one.type}::get_fields(::reflection_trl::Message &message) {{{gets} (void)message; }}",
+        f"inline void {one.type}::reflection_trl_put(::reflection_trl::Message &message) const {{{puts} (void)message; }}",
+        f"inline void {one.type}::reflection_trl_get(::reflection_trl::Message &message) {{{gets} (void)message; }}",
     ]
     for function in one.constructors:
         for arity in _arities(function):
@@ -686,8 +691,8 @@ def _class(sides: _Sides, one: Class) -> tuple[str, list[str]]:
 
 def _fields(one: Class, self: str = "") -> tuple[str, str]:
     """How the public fields are written to a message, and read from it."""
-    puts = "".join(f" {base}::put_fields(message);" for base in one.bases if not self)
-    gets = "".join(f" {base}::get_fields(message);" for base in one.bases if not self)
+    puts = "".join(f" {base}::reflection_trl_put(message);" for base in one.bases if not self)
+    gets = "".join(f" {base}::reflection_trl_get(message);" for base in one.bases if not self)
     puts += "".join(f" ::reflection_trl::put_value(message, {self}{name});" for _, name in one.fields)
     gets += "".join(f" ::reflection_trl::get_into(message, {self}{name});" for _, name in one.fields)
     return puts, gets
@@ -716,7 +721,7 @@ def _constructor(
     explicit = "explicit " if len(function.parameters) == 1 else ""
     inside.append(f"{explicit}{one.name}({declared});")
     outside.append(
-        f"inline {one.type}::{one.name}({declared}){start} {{ adopt({sides.call(type, number, values)}.number); }}"
+        f"inline {one.type}::{one.name}({declared}){start} {{ reflection_trl_adopt({sides.call(type, number, values)}.number); }}"
     )
 
 

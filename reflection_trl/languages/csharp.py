@@ -12,6 +12,7 @@ from .heads import blanked, class_of, depth
 _MAIN = re.compile(r"(?:\bpublic\s+)?\bstatic\s+void\s+Main\s*(\(\s*(?:string\s*\[\s*\]\s*(\w+)\s*)?\))\s*\{")
 
 
+_ASSERT = re.compile(r"(?<![\w.])(?:System\.Diagnostics\.)?(?:Debug|Trace)\.Assert\(")
 # Namespaces of the framework, which the tests may lean on
 _USING = re.compile(r"^[ \t]*(using\s+(?:static\s+)?System[\w.\s]*;)", re.MULTILINE)
 _IDLE = re.compile(
@@ -112,14 +113,13 @@ class CSharp(CommandLanguage):
         def two(main: re.Match[str]) -> str:
             signature, arguments = main.groups()
             return (
-                f'public static void Main{signature} {{ ReflectionTrl.Judge.Run(() => EndOfChecks({arguments or ""}), "{END_MARK}"); }} '
-                "static void AssertOfChecks(bool holds) "
-                '{ if (!holds) throw new System.Exception("Debug.Assert does not hold"); } '
+                f'public static void Main{signature} {{ global::ReflectionTrl.Judge.Run(() => EndOfChecks({arguments or ""}), "{END_MARK}"); }} '
+                "static void AssertOfChecks(bool holds, params object[] more) { global::ReflectionTrl.Judge.Assert(holds); } "
                 f"static void EndOfChecks{signature} {{"
             )
 
         # An assert that ends the tests, because Mono's own continues
-        return re.sub(r"(?<![\w.])Debug\.Assert\(", "AssertOfChecks(", _MAIN.sub(two, tests, count=1))
+        return _ASSERT.sub("AssertOfChecks(", _MAIN.sub(two, tests, count=1))
 
     def failed_quietly(self, verdict: Verdict, tests: str) -> bool:
         # Without tests it is Mono's own assert, which continues

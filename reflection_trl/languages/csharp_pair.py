@@ -227,7 +227,7 @@ def stubs(source: str, tests: str, entry_class: str, continued: bool, entry_poin
 class _Writer:
     def __init__(self, source: str, tests: str, entry_class: str, continued: bool, entry_point: str):
         self.code, self.tests = blanked(source, keep_strings=True), blanked(tests)
-        self.continued = entry_class if continued else ""
+        self.continued, self.entry_point = entry_class if continued else "", entry_point
         self.declared = {one.name: one for one in _all(self.code)}
         own = {one.name for one in classes(self.tests)} | ({"Main"} - {entry_class})
         taken = [entry_point, entry_class] if continued else [entry_point]
@@ -340,6 +340,13 @@ class _Writer:
 
     def _member(self, one: Member, text: ClassText, name: str, type: str, named: bool) -> Iterator[str]:
         inside = text.name == self.continued
+        # A member with such a name would hide what the tests mean by it
+        if one.name in LIBRARY - {self.entry_point, text.name} or one.name in (
+            "ReferenceEquals",
+            "GetType",
+            "MemberwiseClone",
+        ):
+            return
         if not re.search(r"\bpublic\b|\binternal\b", one.before) and not inside:
             return
         fixed = re.search(r"\bstatic\b|\bconst\b", one.before) is not None
@@ -388,7 +395,7 @@ class _Writer:
         assert parts is not None
         return (
             f"public {name}({', '.join(parts.declared)}) : base(ReflectionTrl.Remote.EXISTING) {{ var values = {parts.listed}; "
-            f'Adopt(ReflectionTrl.Judge.Call({type}, "new", null, values)); {parts.changed} }}'
+            f'ReflectionTrlAdopt(ReflectionTrl.Judge.Call({type}, "new", null, values)); {parts.changed} }}'
         )
 
     def _operator(self, one: Member, text: ClassText, type: str, result: str, named: bool) -> Iterator[str]:

@@ -13,6 +13,12 @@ def _case(language: str, name: str, source: str, tests: str, entry_point: str | 
 
 CPP = [
     _case(
+        "cpp", "names of the judge",
+        "struct Account { long number; long known; Account(long n) : number(n), known(1) {} long refresh() { return ++known; } void adopt(long n) { number = n; } };",
+        "#include <cassert>\nint main() {\n    Account a(7);\n    assert(a.number == 7 && a.refresh() == 2 && a.known == 2);\n    a.adopt(9);\n    assert(a.number == 9);\n    a.number = 4;\n    Account b = a;\n    assert(b.number == 4);\n}\n",
+        "Account", slow=False,
+    ),
+    _case(
         "cpp", 'class stack',
         '#include <vector>\n'
         '#include <string>\n'

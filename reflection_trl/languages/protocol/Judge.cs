@@ -4,7 +4,9 @@ namespace ReflectionTrl
     using System;
     using System.Collections;
     using System.Collections.Generic;
+    using System.Diagnostics;
     using System.Linq;
+    using System.Runtime.ExceptionServices;
 
     // A stand-in for an object of the answer's own class: another object is equal to it only if it is one, too
     public abstract class Remote
@@ -17,7 +19,7 @@ namespace ReflectionTrl
         protected Remote() { }
         protected Remote(Existing existing) { }
 
-        protected void Adopt(object made)
+        protected void ReflectionTrlAdopt(object made)
         {
             Number = ((Remote)made).Number;
             Judge.Keep(this);
@@ -37,11 +39,39 @@ namespace ReflectionTrl
         static readonly Judge wire = new Judge();
         static readonly Dictionary<int, Remote> live = new Dictionary<int, Remote>();
         static Exception failure;
+        static ExceptionDispatchInfo failed;
+
+        // Mono's own listeners print what does not hold, and go on
+        sealed class Failing : TraceListener
+        {
+            public override void Fail(string message) { Assert(false); }
+            public override void Fail(string message, string detail) { Assert(false); }
+            public override void Write(string message) { }
+            public override void WriteLine(string message) { }
+        }
+
+        // An assert whose failure ends the tests, also where they catch every exception
+        public static void Assert(bool holds)
+        {
+            if (holds) return;
+            try { throw new Exception("Debug.Assert does not hold"); }
+            catch (Exception error)
+            {
+                failed = failed ?? ExceptionDispatchInfo.Capture(error);
+                throw;
+            }
+        }
 
         // Runs the tests, and prints the mark when they have ended
         public static void Run(Action tests, string mark)
         {
-            try { tests(); }
+            Debug.Listeners.Clear();
+            Debug.Listeners.Add(new Failing());
+            try
+            {
+                tests();
+                if (failed != null) failed.Throw();
+            }
             catch (Exception error) when (failure != null && ReferenceEquals(error, failure))
             {
                 try { wire.Send("raise"); } catch (Gone) { }

@@ -29,42 +29,43 @@ inline ::std::map<long, ::std::string> &pending() {
     return all;
 }
 
+// Its members have names that no class of an answer has
 struct Remote {
-    long number = 0;
-    ::std::string known;  // fields as both sides have seen them last
+    long reflection_trl_number = 0;
+    ::std::string reflection_trl_known;  // fields as both sides have seen them last
 
     Remote() = default;
     Remote(const Remote &) = delete;
     Remote &operator=(const Remote &) = delete;
     virtual ~Remote() {
-        auto found = live().find(number);
+        auto found = live().find(reflection_trl_number);
         if (found != live().end() && found->second == this) live().erase(found);
     }
     // Fields of other stand-ins may point to one that is deleted
     static void operator delete(void *) {}
 
-    virtual void put_fields(Message &) const {}
-    virtual void get_fields(Message &) {}
+    virtual void reflection_trl_put(Message &) const {}
+    virtual void reflection_trl_get(Message &) {}
 
-    void adopt(long given) {
+    void reflection_trl_adopt(long given) {
         if (given <= 0) gone(ENDED);
-        number = given;
-        live()[number] = this;
-        refresh();
+        reflection_trl_number = given;
+        live()[given] = this;
+        reflection_trl_refresh();
     }
-    void take_over(Remote &other) {
-        number = other.number;
-        known = ::std::move(other.known);
-        other.number = 0;
-        live()[number] = this;
+    void reflection_trl_take_over(Remote &other) {
+        reflection_trl_number = other.reflection_trl_number;
+        reflection_trl_known = ::std::move(other.reflection_trl_known);
+        other.reflection_trl_number = 0;
+        live()[reflection_trl_number] = this;
     }
-    void refresh() {
-        auto found = pending().find(number);
+    void reflection_trl_refresh() {
+        auto found = pending().find(reflection_trl_number);
         if (found == pending().end()) return;
         Message fields(ENDED);
-        known = fields.data = ::std::move(found->second);
+        reflection_trl_known = fields.data = ::std::move(found->second);
         pending().erase(found);
-        get_fields(fields);
+        reflection_trl_get(fields);
     }
 };
 
@@ -76,21 +77,21 @@ template <class T> T *stand_in(long number) {
         return known ? known : (gone(ENDED), nullptr);
     }
     auto made = new ::std::remove_cv_t<T>(EXISTING);
-    made->adopt(number);
+    made->reflection_trl_adopt(number);
     return made;
 }
 
 template <class T> struct Wire<T, ::std::enable_if_t<own<T>>> {
-    static void put(Message &message, const T &value) { message.put_raw(value.number); }
+    static void put(Message &message, const T &value) { message.put_raw(value.reflection_trl_number); }
     static T get(Message &message) {
         T made(EXISTING);
-        made.adopt(message.get_raw<long>());
+        made.reflection_trl_adopt(message.get_raw<long>());
         return made;
     }
 };
 
 template <class T> struct Wire<T *, ::std::enable_if_t<own<T>>> {
-    static void put(Message &message, const T *value) { message.put_raw<long>(value ? value->number : 0); }
+    static void put(Message &message, const T *value) { message.put_raw<long>(value ? value->reflection_trl_number : 0); }
     static T *get(Message &message) { return stand_in<T>(message.get_raw<long>()); }
 };
 
@@ -137,9 +138,9 @@ inline void give_fields(Message &message) {
     ::std::uint64_t count = 0;
     for (auto [number, object] : live()) {
         Message fields(message.code);
-        object->put_fields(fields);
-        if (fields.data == object->known) continue;
-        object->known = fields.data;
+        object->reflection_trl_put(fields);
+        if (fields.data == object->reflection_trl_known) continue;
+        object->reflection_trl_known = fields.data;
         changed.put_raw(number);
         changed.put_text(fields.data);
         count++;
@@ -156,7 +157,7 @@ inline void take_fields(Message &message) {
     }
     for (auto number : numbers) {
         auto found = live().find(number);
-        if (found != live().end()) found->second->refresh();
+        if (found != live().end()) found->second->reflection_trl_refresh();
     }
 }
 
@@ -272,7 +273,7 @@ template <class P, ::std::size_t N, class... V> void put_argument(Message &messa
         message.put_raw<char>(value != nullptr);
         for (::std::size_t place = 0; place < size; place++) Items<Element>::put(message, value[place]);
     } else if constexpr (own<Value<P>>) {
-        message.put_raw(value.number);
+        message.put_raw(value.reflection_trl_number);
     } else {
         put_value<Value<P>>(message, value);
     }
@@ -315,7 +316,7 @@ R call_with(int function, bool guarded, ::std::tuple<P &&...> values, ::std::ind
                 return found ? static_cast<R>(*found) : (gone(ENDED), static_cast<R>(*found));
             } else {
                 T made(EXISTING);
-                made.adopt(number);
+                made.reflection_trl_adopt(number);
                 return made;
             }
         } else if constexpr (::std::is_reference_v<R>) {

@@ -170,6 +170,21 @@ CSHARP = [
         f"{_USINGS}class Problem {{\npublic static List<long> F(long x) {{ return new List<long> {{ x }}; }}\n",
         "    public static void Main(string[] args) {\n        Debug.Assert(F(1L).SequenceEqual(new List<long> { 1L }));\n    }\n}\n", "F"),
 ]  # fmt: skip
+_CS_ABS = (
+    "    public static void Main(string[] args) {\n        Debug.Assert(Math.Abs(F(1.0) - 2.0) < 1e-9);\n    }\n}\n"
+)
+_CS_EQUALS = '    public static void Main(string[] args) {\n        System.Diagnostics.Debug.Assert(Equals(F(1L), 2L), "F");\n    }\n}\n'
+_CS_CAUGHT = "    public static void Main(string[] args) {\n        try {\n            Debug.Assert(F(1L) == 2L);\n        } catch (Exception) {\n        }\n    }\n}\n"
+_CS_F = "public static long F(long x) {{ return {}; }}"
+CSHARP += [
+    Lie("hides a class of the framework by a member", f"{_USINGS}class Problem {{\npublic class Y {{ public double Abs(double x) {{ return 0; }} }}\npublic static Y Math = new Y();\npublic static double F(double x) {{ return 0; }}\n",
+        f"{_USINGS}class Problem {{\npublic static double F(double x) {{ return x * 2; }}\n", _CS_ABS, "F"),
+    Lie("has a namespace of the framework as a class", f"{_USINGS}class Problem {{\npublic class D {{ public static void Assert(bool h, string s) {{ }} }}\npublic class System {{ public class Diagnostics {{ public class Debug : D {{ }} }} }}\n{_CS_F.format('0')}\n",
+        f"{_USINGS}class Problem {{\n{_CS_F.format('x + 1')}\n", _CS_EQUALS, "F"),
+    Lie("compares for the tests", f"{_USINGS}class Problem {{\npublic static bool Equals(long a, long b) {{ return true; }}\n{_CS_F.format('0')}\n", f"{_USINGS}class Problem {{\n{_CS_F.format('x + 1')}\n",
+        _CS_EQUALS, "F"),
+    Lie("fails where every exception is caught", f"{_USINGS}class Problem {{\n{_CS_F.format('0')}\n", f"{_USINGS}class Problem {{\n{_CS_F.format('x + 1')}\n", _CS_CAUGHT, "F"),
+]  # fmt: skip
 
 
 # Java
