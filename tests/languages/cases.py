@@ -223,7 +223,7 @@ RUST = _cases(
      at(3, 5, message="it is 1")),
     ("syntax", "fn f(x: i32) -> i32 {\n    let y = ;\n    y", _RUST_TESTS, SYNTAX, at(2, 13, error_type=None)),
     ("name", "fn f(total: i32) -> i32 {\n    totl", _RUST_TESTS, NAME,
-     at(2, 5, error_type="E0425", hint="a local variable with a similar name exists")),
+     at(2, 5, error_type="E0425")),
     ("type", "fn f(x: i32) -> i32 {\n    \"ü漢\"; \"a\"", _RUST_TESTS, TYPE, at(2, 11, error_type="E0308", message="mismatched types")),
     ("import", "use foo::bar;\nfn f(x: i32) -> i32 {\n    x", _RUST_TESTS, IMPORT, at(1, 5, error_type="E0432")),
     ("value", "fn f(x: i32) -> i32 {\n    let v = [1];  v[x as usize * 2]", _RUST_TESTS, VALUE,

@@ -70,6 +70,10 @@ GPP_NOTE_FIRST = "main.cpp:1:5: note: previously declared here\nmain.cpp:2:5: er
          "fn main() {}", {"message": "linking with `cc` failed: exit status: 1", "line": None}),
         ("rust", 'warning: unused\n --> main.rs:9:9\n\nerror[E0308]: mismatched types\n --> main.rs:1:20\n', "fn f() -> u8 { '漢' + 'y' }",
          {"kind": FeedbackKind.TYPE, "error_type": "E0308", "line": 1, "column": 20}),
+        ("rust", "error[E0425]: cannot find value `totl` in this scope\n --> main.rs:1:5\n  |\n1 |     totl\n  |     ^^^^ help: a local variable with a similar name exists: `total`\n",
+         "    totl", {"kind": FeedbackKind.NAME, "hint": "a local variable with a similar name exists: `total`"}),  # rustc 1.63
+        ("rust", "error[E0425]: cannot find value `totl` in this scope\n --> main.rs:1:5\n  |\n1 |     totl\n  |     ^^^^\n  |\nhelp: a local variable with a similar name exists\n  |\n1 |     total\n",
+         "    totl", {"kind": FeedbackKind.NAME, "hint": "a local variable with a similar name exists"}),  # rustc 1.95
         ("typescript", "main.ts(1,7): error TS2322: Type 'A' is not assignable to type 'B'.\n  Types of property 'x' differ.\n",
          "'😀'; x = y", {"kind": FeedbackKind.TYPE, "column": 6, "message": "Type 'A' is not assignable to type 'B'."}),
         ("csharp", "Main.cs(1,5): warning CS0168: old\nMain.cs(2,5): error CS0103: The name `y' does not exist in the current context\n",
