@@ -23,28 +23,18 @@ _GUEST = Path(__file__).with_name("one_process_guest.py")
 _REACHING = frozenset(
     [
         "unittest", "mock", "TestCase", "TestCases", "builtins", "gc", "inspect", "ctypes", "atexit", "importlib", "runpy", "pickle",
-        "marshal", "dill", "cloudpickle", "codeop", "pdb", "modules", "globals", "locals", "vars", "setattr", "delattr", "exec", "eval",
-        "compile", "attrgetter", "methodcaller", "settrace", "setprofile", "_getframe", "_current_frames", "tb_frame", "tb_next",
-        "f_back", "f_locals", "f_globals", "f_builtins", "gi_frame", "cr_frame", "ag_frame", "_exit", "expected_result",
+        "marshal", "dill", "cloudpickle", "codeop", "pdb", "setattr", "delattr", "attrgetter", "methodcaller", "settrace", "setprofile",
+        "_getframe", "_current_frames", "tb_frame", "tb_next", "f_back", "f_locals", "f_globals", "f_builtins", "gi_frame", "cr_frame",
+        "ag_frame", "_exit",
     ]
 )  # fmt: skip
+# The same by these names alone: attributes of these names are others' (`re.compile`, `model.eval`)
+_REACHING_NAMES = frozenset(["compile", "eval", "exec", "globals", "locals", "vars", "modules", "expected_result"])
 _PLAIN_ATTRIBUTES = frozenset(["__init__", "__name__", "__doc__", "__file__", "__version__", "__enter__", "__exit__"])
 _PLAIN_METHODS = _PLAIN_ATTRIBUTES | {"__repr__", "__str__", "__post_init__"}
 _PLAIN_BASES = frozenset(
-    [
-        "object",
-        "Exception",
-        "ValueError",
-        "RuntimeError",
-        "Enum",
-        "ABC",
-        "Module",
-        "BaseEstimator",
-        "TransformerMixin",
-        "HTMLParser",
-        "Thread",
-    ]
-)
+    ["object", "Exception", "ValueError", "RuntimeError", "Enum", "ABC", "Module", "BaseEstimator", "TransformerMixin", "HTMLParser", "Thread"]
+)  # fmt: skip
 
 
 async def judge_in_one_process(
@@ -116,7 +106,8 @@ def distrusted(source: str) -> tuple[str, ...]:
     tree = _parse(source) or _parse(f"if True:\n{source}")  # the body of a function is code too
     if tree is None:
         return ("cannot be parsed",)
-    found = [reason for node in ast.walk(tree) for reason in _reasons(node)]
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    found = [reason for node in ast.walk(tree) for reason in _reasons(node, id(node) in called)]
     defined = {
         node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     }
@@ -134,7 +125,7 @@ def _parse(source: str) -> ast.Module | None:
             return None
 
 
-def _reasons(node: ast.AST) -> list[str]:
+def _reasons(node: ast.AST, called: bool) -> list[str]:
     if isinstance(node, ast.ClassDef):
         bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
         members = {one.name for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
@@ -144,17 +135,21 @@ def _reasons(node: ast.AST) -> list[str]:
             return ["defines a class that may answer for itself"]
         return []
     names = _names(node)
-    if isinstance(node, ast.Attribute) and node.attr.startswith("__") and node.attr not in _PLAIN_ATTRIBUTES:
-        return [f"uses {node.attr}"]
+    if isinstance(node, ast.Attribute):
+        if node.attr == "__class__" and isinstance(node.ctx, ast.Load):
+            return []
+        if node.attr == "modules" and not called:  # of `sys`, and not the method of a network
+            return ["uses modules"]
     if isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr":
         asked = node.args[1] if len(node.args) > 1 else None
         if not isinstance(asked, ast.Constant):
             return ["uses getattr with a name that is not in the code"]
         names = [str(asked.value)]
+    reaching = _REACHING if isinstance(node, ast.Attribute) else _REACHING | _REACHING_NAMES
     return [
         f"uses {name}"
         for name in names
-        if name in _REACHING or (name.startswith("__") and name not in _PLAIN_ATTRIBUTES)
+        if name in reaching or (name.startswith("__") and name not in _PLAIN_ATTRIBUTES)
     ]
 
 

@@ -311,11 +311,11 @@ def test_humanevalfix_asks_for_a_repair_and_judges_it(file, judge):
     "code",
     [
         "import numpy as np\ndef f(x):\n    np.random.seed(0)\n    return np.mean(x)",
-        "import pandas as pd\npd.options.mode.chained_assignment = None\nresult = df.eval('a + b')" * 0
-        + "result = df.sum()",
+        "import pandas as pd\npd.options.mode.chained_assignment = None\nresult = df.sum()",
         "import matplotlib.pyplot as plt\nplt.rcParams['font.size'] = 3\nax = plt.gca()\nax.title = 'x'",
         "class Model:\n    def __init__(self, x):\n        self.x = x\n        self.f = lambda y: y\n    def fit(self): return self",
         "if __name__ == '__main__':\n    main()",
+        "import re\nPATTERN = re.compile('a')\nmodel.eval()\ndf.eval('a + b')\nfor module in model.modules():\n    print(module.__class__.__name__)",
     ],
 )
 def test_honest_code_is_believed(code):
@@ -326,7 +326,7 @@ def test_honest_code_is_believed(code):
     "code",
     [
         "import unittest.mock as m", "from unittest import TestCase", "import gc", "x = f.__globals__", "getattr(x, 'a').__class__ = y",
-        "getattr(x, 'a' + 'b')", "getattr(x, '__globals__')", "print.__self__", "import pickle", "x.f_locals", "expected_result",
+        "getattr(x, 'a' + 'b')", "getattr(x, '__globals__')", "print.__self__", "x.__class__ = y", "eval('1')", "compile('1', '', 'eval')", "from sys import modules", "import sys as s\ns.modules['numpy']", "vars(x)", "import pickle", "x.f_locals", "expected_result",
         "class L(list):\n    pass", "class A:\n    def __len__(self): return 3", "class A(metaclass=B):\n    pass", "class A:\n    __eq__ = lambda s, o: True", "np.testing.f = lambda *a: None",
         "def g(): pass\nnp.testing.f = g", "import sys\nsys.modules['numpy'] = 1", "def f(:", "vars(np)['a'] = globals()",
     ],
