@@ -27,7 +27,7 @@ PROMPT = "Write a Python function `unique(items)` that removes duplicates from a
 
 
 def answer(name: str, prompt: str, max_new_tokens: int, chat_template_kwargs: dict[str, Any]) -> int:
-    """Print the model's answer as it comes, and return the number of new tokens."""
+    """Prints the model's answer as it is generated, and returns the number of new tokens."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, BatchEncoding, TextStreamer
     from transformers.utils import logging

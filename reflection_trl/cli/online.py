@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @dataclass
 class OnlineArguments:
     """
-    Problems and rewards of an online training.
+    Arguments for problems and rewards of online training.
 
     Args:
         problems (`list[str]`):
@@ -151,7 +151,7 @@ def load(sources: list[str], online_args: OnlineArguments) -> "list[Problem]":
 
 
 def load_data(online_args: OnlineArguments) -> tuple[Any, Any]:
-    """The rows to train on, without benchmarks, and the rows to evaluate on."""
+    """Returns the rows to train on, without benchmarks, and the rows to evaluate on."""
     from ..builder import prepare_problems
     from ..online import load_problems_for_rl
 

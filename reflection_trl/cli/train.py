@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class MergeArguments:
-    """What is written beside the adapter."""
+    """Arguments for files beside the adapter."""
 
     merge: bool = field(
         default=False,

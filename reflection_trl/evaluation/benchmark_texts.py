@@ -1,4 +1,4 @@
-"""The texts of benchmarks, for decontamination: what their tasks ask, and how they are solved."""
+"""Loads the texts of benchmarks for decontamination: prompts and solutions of their tasks."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ _NAMES = ("task_id", "name", "id")
 
 def benchmark_texts(names: Iterable[str]) -> dict[str, list[str]]:
     """
-    Read the prompts and canonical solutions of benchmarks.
+    Reads the prompts and canonical solutions of benchmarks.
 
     Args:
         names (`Iterable[str]`):

@@ -61,7 +61,7 @@ _ANSWER_MEMORY, _OWN_MEMORY = 4 << 30, 4 << 30
 @dataclass(frozen=True)
 class Check:
     """
-    What evalplus says of one answer on one set of inputs.
+    Holds evalplus's result for one answer on one set of inputs.
 
     Args:
         status (`str`):
@@ -96,7 +96,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Judgment:
-    """evalplus's word on one answer: on the benchmark's inputs, and on those that the `+` adds."""
+    """Holds evalplus's results for one answer: on the benchmark's inputs, and on those that the `+` adds."""
 
     base: Check
     plus: Check
@@ -129,7 +129,7 @@ def judge_evalplus(
             Called with the number of judged answers.
 
     Returns:
-        `list[Judgment]`: one for each answer.
+        `list[Judgment]`: One for each answer.
 
     Raises:
         ValueError: If the benchmark cannot be read, or an answer belongs to none of its tasks.
@@ -229,8 +229,8 @@ def write_eval_results(
 
 def ground_truth(benchmark: str) -> Path:
     """
-    The file with the expected outputs of a benchmark, each task by itself. They are computed when they are not there, and
-    kept in evalplus's cache, also in its own form.
+    Returns the file with the expected outputs of a benchmark, each task by itself. They are computed when they are not
+    there, and kept in evalplus's cache, also in its own form.
 
     Args:
         benchmark (`str`):
@@ -269,7 +269,7 @@ def _write_ground_truth(benchmark: str, file: Path, mode: str, source: str) -> N
 
 
 class _Messages:
-    """What the evaluator says, line by line, until it has ended or been silent for too long."""
+    """Reads the evaluator's messages line by line, until it has ended or sent nothing for too long."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Any):
         assert process.stdout is not None
@@ -289,7 +289,7 @@ class _Messages:
                 yield json.loads(line)
 
     def said(self) -> str:
-        """The last line of its standard error."""
+        """Returns the last line of its standard error."""
         self._log.seek(0)
         lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1].rstrip(".") if lines else ""
@@ -299,7 +299,7 @@ class _Messages:
 def _guest(
     benchmark: str, truth: Path, samples: Sequence[Sample], workers: int, unsandboxed: bool
 ) -> Iterator[_Messages]:
-    """The evaluator at work on some answers."""
+    """Yields the evaluator at work on some answers."""
     interpreter = find_interpreter(sys.executable)
     mechanism = Unsandboxed(interpreter) if unsandboxed else Bubblewrap(interpreter)
     cgroup = None if unsandboxed else Cgroup.create()
@@ -374,7 +374,7 @@ def _alone(benchmark: str, truth: Path, sample: Sample, unsandboxed: bool) -> Ju
 
 
 def _packages_elsewhere(prefixes: Sequence[str]) -> str | None:
-    """Where evalplus lies, unless that is with the interpreter: a folder of `PYTHONPATH`, or the user's own packages."""
+    """Returns the folder of evalplus if it is not with the interpreter: a folder of `PYTHONPATH`, or the user's packages."""
     import evalplus
 
     folder = os.path.realpath(Path(evalplus.__path__[0]).parent)

@@ -69,7 +69,7 @@ def ground_truth(benchmark: str, file: str) -> None:
 
 
 def by_task(file: str, archive: str) -> None:
-    """One pickle for each task. `Mbpp/255` alone is 780 MB, and deflates to 12 MB."""
+    """Stores one pickle per task. `Mbpp/255` alone is 780 MB, and 12 MB compressed."""
     with open(file, "rb") as source:
         expected = pickle.load(source)
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
@@ -84,7 +84,7 @@ def read_problems(benchmark: str) -> dict[str, dict[str, Any]]:
 
 
 def packed_problems(benchmark: str) -> dict[str, bytes]:
-    """The benchmark's problems, each pickled, with its inputs also as evalplus's results show them."""
+    """Returns the benchmark's problems, each pickled, with its inputs also as evalplus's results show them."""
     problems = read_problems(benchmark)
     if benchmark == "mbpp":
         from evalplus.data.mbpp import mbpp_serialize_inputs
@@ -96,7 +96,10 @@ def packed_problems(benchmark: str) -> dict[str, bytes]:
 
 
 def elsewhere(function: Callable[..., Any], *arguments: Any) -> Any:
-    """The outcome of a function, run in a process of its own: what it imports and reads makes every later fork of this one slower."""
+    """
+    Returns the outcome of a function, run in a process of its own: what it imports and reads makes every later fork of
+    this one slower.
+    """
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -119,7 +122,7 @@ def elsewhere(function: Callable[..., Any], *arguments: Any) -> Any:
 
 class Judge:
     """
-    All that is needed to judge the answers; workers inherit it.
+    Holds everything that is needed to judge answers. Workers inherit it.
 
     Expected outputs are read task by task: all of them are gigabytes of objects, and to fork a process that holds them takes longer
     than most answers run.
@@ -149,7 +152,7 @@ class Judge:
             return pickle.loads(archive.read(task_id))
 
     def check(self, index: int, part: str, patience: float, solution: str | None = None) -> list[Any]:
-        """evalplus's word on an answer, or on `solution` in its place: a status, and a truth for each input that was run."""
+        """Returns evalplus's result for an answer, or for `solution` in its place: a status, and a boolean for each input that ran."""
         from evalplus.eval import untrusted_check
 
         task_id, answer = self.answers[index]
@@ -194,7 +197,7 @@ class Judge:
 
 
 def source(value: Any) -> str | None:
-    """Source code of a value; `None` where there is none, or too much of it."""
+    """Returns the source code of a value; `None` where there is none, or too much of it."""
     text = repr(value)
     try:
         if len(text) <= MAX_SHOWN and repr(eval(text, {"inf": math.inf, "nan": math.nan})) == text:
@@ -206,7 +209,7 @@ def source(value: Any) -> str | None:
 
 class Cells:
     """
-    Where answers run, each in namespaces of its own.
+    Runs answers, each in separate namespaces.
 
     Args:
         folder (`str`):
@@ -247,7 +250,7 @@ class Cells:
         return self._answers.pid
 
     def work(self) -> bool:
-        """Whether an answer can be run and called here."""
+        """Returns whether an answer can be run and called here."""
 
         def check(part: str, solution: str) -> list[Any]:
             names: dict[str, Any] = {}
@@ -265,7 +268,10 @@ class Cells:
         return self._job.fork_apart(self._proc, self._filter, **self._settings["apart"]) if self._filter else os.fork()
 
     def run(self, check: Callable[[str], list[Any]], parts: Sequence[str], *kept: int) -> dict[str, list[Any]]:
-        """The outcomes of `check`, in a process that holds these descriptors; without those that it did not live to tell."""
+        """
+        Returns the outcomes of `check`, in a process that holds these descriptors; without those that it did not live
+        to tell.
+        """
         read, write = os.pipe()
         child = self._fork()
         if child == 0:
@@ -304,8 +310,9 @@ class Cells:
         strict: bool,
     ) -> dict[str, list[Any]]:
         """
-        The outcomes of `check` on stand-ins for an answer that runs in other processes, one for each part. `check` calls the
-        function `name` with the inputs of the part, in their order. With `strict` the answer has what evalplus leaves it, and no more.
+        Returns the outcomes of `check` on stand-ins for an answer that runs in other processes, one for each part.
+        `check` calls the function `name` with the inputs of the part, in their order. With `strict` the answer has
+        what evalplus leaves it, and no more.
         """
         pairs = {part: socket.socketpair() for part in inputs}
         self._answers.start([theirs for _, theirs in pairs.values()])
@@ -339,8 +346,10 @@ class Answers:
     sandbox's guest.
 
     Args:
-        folder (`str`): of the sandbox's guest.
-        settings (`dict`): of [`Cells`], as `answer` takes them.
+        folder (`str`):
+            Of the sandbox's guest.
+        settings (`dict`):
+            Of [`Cells`], as `answer` takes them.
     """
 
     def __init__(self, folder: str, settings: dict[str, Any]):
@@ -407,7 +416,7 @@ def work(judge: Judge, cells: Cells, pipe: Connection, foreign: Sequence[Connect
 
 
 def judge_one(judge: Judge, cells: Cells, index: int, patience: float) -> dict[str, Any]:
-    """What evalplus says of an answer, and where that is not so when its results are data."""
+    """Returns evalplus's result for an answer, and where it differs if its results are converted to data."""
     task_id, source = judge.answers[index]
     judge.expected(task_id)  # once for all that are forked off
     name, problem = judge.problem(task_id)["entry_point"], judge.problem(task_id)

@@ -19,14 +19,14 @@ from typing import Any
 
 
 class _Sink(io.StringIO):
-    """Standard output that nobody reads."""
+    """Discards standard output."""
 
     def write(self, text: str) -> int:
         return len(text)
 
 
 class _Recorder(unittest.TestResult):
-    """The names of tests that passed, and the first failure."""
+    """Records the names of passed tests, and the first failure."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _report(failure: BaseException | None, passed: list[str]) -> Callable[[], list[str]]:
-    """What the checks call: raises the failure, or returns the names of the tests that passed."""
+    """Reports the result to the checks: raises the failure, or returns the names of the passed tests."""
 
     def finish() -> list[str]:
         if failure is None:
@@ -147,7 +147,7 @@ def run_context(answer: str, context: str) -> Callable[[], list[str]]:
 
 
 def _accepts_anything(namespace: dict[str, Any]) -> bool:
-    """Whether the comparison of a context lets an object pass that is no result."""
+    """Returns whether the comparison of a context lets an object pass that is no result."""
     try:
         _, expected = namespace["generate_test_case"](1)
         return bool(namespace["exec_test"](object(), copy.deepcopy(expected)))

@@ -1,4 +1,4 @@
-"""An evaluation from beginning to end: answers, judgments, and the record of both."""
+"""Runs a complete evaluation: generates answers, scores them, and saves both."""
 
 import importlib.metadata
 import os
@@ -40,7 +40,7 @@ _POLL_SECONDS = 2.0
 @dataclass(frozen=True)
 class EvaluationSettings:
     """
-    How a model is asked, and how its answers are judged.
+    Settings of an evaluation: prompts, sampling and scoring.
 
     Args:
         prompt (`str`, *optional*, defaults to `"request"`):
@@ -92,7 +92,7 @@ class EvaluationSettings:
 
     @property
     def sampling(self) -> Sampling:
-        """How each answer is drawn."""
+        """Returns the sampling settings of each answer."""
         return Sampling(self.temperature, self.top_p, self.max_tokens or MAX_TOKENS[self.prompt], seed=self.seed)
 
 
@@ -140,7 +140,7 @@ def evaluate_model(
             The command line, for the record.
 
     Returns:
-        [`EvaluationRun`], *optional*: what came out; `None` in processes but the first.
+        [`EvaluationRun`], *optional*: What came out; `None` in processes but the first.
 
     Raises:
         ValueError: If a benchmark cannot be read, or the model has no chat template.
@@ -232,7 +232,7 @@ def evaluate_samples(
             The command line, for the record.
 
     Returns:
-        [`EvaluationRun`]: what came out, also in `results.json`.
+        [`EvaluationRun`]: What came out, also in `results.json`.
 
     Raises:
         ValueError: If a file is wrong; the sentence names the place.
@@ -294,7 +294,7 @@ def _folders(
     settings: EvaluationSettings,
     process: int,
 ) -> Iterator[dict[str, RunFolder]]:
-    """A folder for the answers to each benchmark; refuses those that hold answers of another kind."""
+    """Yields a folder for the answers to each benchmark; refuses those that hold answers of another kind."""
     model, revision = generation.model, generation.model_revision
     weights = generation.weights
     with ExitStack() as stack:
@@ -363,7 +363,7 @@ def _load_tasks(name: str, settings: EvaluationSettings) -> list[Task]:
 def _possible_tasks(
     benchmarks: Iterable[str], settings: EvaluationSettings
 ) -> tuple[dict[str, list[Task]], dict[str, str], dict[str, list[str]]]:
-    """The tasks of the benchmarks that this machine can judge, why not the others, and the ids of all."""
+    """Returns the tasks of the benchmarks that this machine can judge, why not the others, and the ids of all."""
     tasks: dict[str, list[Task]] = {}
     skipped: dict[str, str] = {}
     known: dict[str, list[str]] = {}
@@ -471,7 +471,7 @@ def _require_chat_template(model: str, revision: str | None) -> None:
 
 
 def _commit(generation: GenerationArguments) -> str | None:
-    """The commit on the Hub of a model that is run here; `None` for a folder's, or a server's."""
+    """Returns the commit on the Hub of a model that is run here; `None` for a folder's, or a server's."""
     if generation.chosen_backend == "endpoint" or Path(generation.model).exists():
         return generation.model_revision
     from huggingface_hub import hf_hub_download

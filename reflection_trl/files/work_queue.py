@@ -113,7 +113,9 @@ class WorkQueue:
         return self._others.locked() if self._others else contextlib.nullcontext()
 
     def _next(self) -> Key | None:
-        """The first task that can begin, those of processes that have ended without finishing them among them."""
+        """
+        Returns the first task that can begin, those of processes that have ended without finishing them among them.
+        """
         key = next(filter(self._ready, self._unclaimed), None)
         if key is None and self._others is not None:
             self._put_back(self._others.abandoned())

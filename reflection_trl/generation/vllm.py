@@ -207,7 +207,10 @@ class VLLMGenerator:
             return self.usage.count(Completion(text, answer.finish_reason, len(ids), len(answer.token_ids)))
 
     def _text(self, prompt: Sequence[int], ids: Sequence[int], finish_reason: str) -> str:
-        """The text of an answer, as vLLM would give it: without special tokens, and without the one that ended it."""
+        """
+        Returns the text of an answer, as vLLM would give it: without special tokens, and without the one that ended
+        it.
+        """
         ids = list(ids[:-1] if finish_reason == "stop" else ids)
         # Behind the end of the prompt: some tokenizers drop the space that a text begins with
         tail = list(prompt[-_TAIL:])

@@ -20,15 +20,21 @@ _INITIALIZERS = re.compile(r"\)\s*(?:noexcept\s*)?:(?!:)")
 @dataclass(frozen=True)
 class ClassText:
     """
-    A class as its declaration says it.
+    Represents a class by its declaration.
 
     Args:
-        name (`str`): its name.
-        keyword (`str`): `class`, `struct`, `enum`, `enum class` or `interface`.
-        template (`str`): the parameters of a template, or of a generic class; empty for others.
-        bases (`tuple[str]`): the text of each base.
-        before (`str`): its modifiers.
-        body (`str`): what stands in its braces.
+        name (`str`):
+            Its name.
+        keyword (`str`):
+            `class`, `struct`, `enum`, `enum class` or `interface`.
+        template (`str`):
+            The parameters of a template, or of a generic class; empty for others.
+        bases (`tuple[str]`):
+            The text of each base.
+        before (`str`):
+            Its modifiers.
+        body (`str`):
+            What stands in its braces.
     """
 
     name: str
@@ -42,15 +48,22 @@ class ClassText:
 @dataclass(frozen=True)
 class Member:
     """
-    A member of a class.
+    Represents a member of a class.
 
     Args:
-        name (`str`): its name; of an operator with its sign, such as `operator+`, and with its arguments where it has some in `<>`.
-        before (`str`): what stands before the name: modifiers and type.
-        parameters (`tuple[str]`, *optional*): the text of each parameter of a method or constructor; `None` for a field.
-        after (`str`): what stands between the parameters and the body, or behind the name of a field.
-        access (`str`): `public`, `protected` or `private` where a label says so, else empty.
-        body (`str`, *optional*): what stands in its braces; `None` where there are none.
+        name (`str`):
+            Its name; of an operator with its sign, such as `operator+`, and with its arguments where it has some in
+            `<>`.
+        before (`str`):
+            What stands before the name: modifiers and type.
+        parameters (`tuple[str]`, *optional*):
+            The text of each parameter of a method or constructor; `None` for a field.
+        after (`str`):
+            What stands between the parameters and the body, or behind the name of a field.
+        access (`str`):
+            `public`, `protected` or `private` where a label says so, else empty.
+        body (`str`, *optional*):
+            What stands in its braces; `None` where there are none.
     """
 
     name: str
@@ -62,7 +75,10 @@ class Member:
 
 
 def statements(code: str) -> Iterator[tuple[str, str | None]]:
-    """The declarations of one scope in a blanked source: the text of each, and what stands in its braces, if it has any."""
+    """
+    Yields the declarations of one scope in a blanked source: the text of each, and what stands in its braces, if it
+    has any.
+    """
     place = start = 0
     while place < len(code):
         character = code[place]
@@ -90,7 +106,7 @@ def statements(code: str) -> Iterator[tuple[str, str | None]]:
 
 
 def classes(code: str) -> Iterator[ClassText]:
-    """The classes of one scope of a blanked source."""
+    """Yields the classes of one scope of a blanked source."""
     for head, body in statements(code):
         found = _CLASS.fullmatch(_ACCESS.sub("", head)) if body is not None else None
         if found is None or body is None:
@@ -106,7 +122,7 @@ def classes(code: str) -> Iterator[ClassText]:
 
 
 def members(body: str) -> Iterator[Member]:
-    """The members that the body of a class declares, without its inner classes."""
+    """Yields the members that the body of a class declares, without its inner classes."""
     access = ""
     for head, inside in statements(body):
         while (label := _ACCESS.match(head)) is not None:
@@ -134,7 +150,10 @@ def members(body: str) -> Iterator[Member]:
 
 
 def _named(head: str) -> re.Match[str] | None:
-    """The name of a method and its bracket, which is not the one of a function type: `std::function<int(int)> f(...)`."""
+    """
+    Returns the name of a method and its bracket, which is not the one of a function type: `std::function<int(int)>
+    f(...)`.
+    """
     for found in re.finditer(r"([~\w]+\s*(?:<[^<>()]*>)?)\s*\(", head):
         if head[: found.start()].count("<") <= head[: found.start()].count(">"):
             return found

@@ -1,4 +1,4 @@
-"""What languages share that are run by a command: one file, perhaps a compiler, and text that says what went wrong."""
+"""Implements languages that are run by a command: one file, an optional compiler, and error messages as text."""
 
 import dataclasses
 import re
@@ -25,7 +25,7 @@ _UNITS = {"utf-8": 1, "utf-16-le": 2, "utf-32-le": 4}
 
 class CommandLanguage(Language):
     """
-    A language whose program is one file, judged by tests that run beside it.
+    Base class of languages whose program is one file, judged by tests that run beside it.
 
     The answer and its tests are two programs in isolation of their own, and the tests call the answer's functions through two
     pipes ([`~reflection_trl.sandbox.Partner`]). What crosses is data: an answer can neither replace nor leave the tests, nor read
@@ -37,17 +37,27 @@ class CommandLanguage(Language):
     passed is never read from text.
 
     Attributes:
-        file (`str`): name of the file.
-        tools (`tuple`): commands that must be there, each with the Debian package that brings it.
-        compiler (`tuple[str]`): command that checks or compiles the file; empty where there is none.
-        command (`tuple[str]`): command that runs it.
-        limits ([`~reflection_trl.sandbox.Limits`]): what a run may use, the compiler included.
-        compile_error (`re.Pattern`): finds the compiler's first error, with groups `message` and perhaps `line`, `column`, `code`.
-        run_error (`re.Pattern`): finds what ended a run, with the group `message` or `fatal` and perhaps `code`. The last match counts: a
+        file (`str`):
+            Name of the file.
+        tools (`tuple`):
+            Commands that must be there, each with the Debian package that brings it.
+        compiler (`tuple[str]`):
+            Command that checks or compiles the file; empty where there is none.
+        command (`tuple[str]`):
+            Command that runs it.
+        limits ([`~reflection_trl.sandbox.Limits`]):
+            What a run may use, the compiler included.
+        compile_error (`re.Pattern`):
+            Finds the compiler's first error, with groups `message` and perhaps `line`, `column`, `code`.
+        run_error (`re.Pattern`):
+            Finds what ended a run, with the group `message` or `fatal` and perhaps `code`. The last match counts: a
             program may print what looks like an error before it fails.
-        run_place (`re.Pattern`): finds where, with groups `line` and perhaps `column`, a number or the blanks before a caret.
-        column_encoding (`str`): the units of an encoding in which the toolchain counts columns.
-        compile_rules, run_rules (`Rules`): kinds of error, by the first pattern that is found in the message.
+        run_place (`re.Pattern`):
+            Finds where, with groups `line` and perhaps `column`, a number or the blanks before a caret.
+        column_encoding (`str`):
+            The units of an encoding in which the toolchain counts columns.
+        compile_rules, run_rules (`Rules`):
+            Kinds of error, by the first pattern that is found in the message.
     """
 
     file: ClassVar[str]
@@ -121,44 +131,47 @@ class CommandLanguage(Language):
     @abstractmethod
     def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
         """
-        The tests as a program, and the answer as its partner, which the tests call through two pipes.
+        Returns the tests as a program, and the answer as its partner, which the tests call through two pipes.
 
         Args:
-            source (`str`): the answer. Hostile.
-            tests (`str`): the tests. They print [`~reflection_trl.sandbox.END_MARK`] when all of them have held.
-            entry_point (`str`): name of the function under test; may be empty.
+            source (`str`):
+                The answer. Hostile.
+            tests (`str`):
+                The tests. They print [`~reflection_trl.sandbox.END_MARK`] when all of them have held.
+            entry_point (`str`):
+                Name of the function under test; may be empty.
         """
 
     @abstractmethod
     def assertion(self, output: str) -> dict[str, str]:
-        """`assertion`, `actual` and `expected` of an assert that failed, as far as the output tells."""
+        """Returns `assertion`, `actual` and `expected` of a failed assert, if the output contains them."""
 
     def failed_quietly(self, verdict: Verdict, tests: str) -> bool:
-        """Whether a program failed though it exited with 0."""
+        """Returns whether a program failed though it exited with 0."""
         return False
 
     def errors_on_stdout(self, verdict: Verdict) -> str:
-        """What standard output says of errors: compilers that do not use standard error."""
+        """Returns the errors in standard output, for compilers that do not use standard error."""
         return verdict.stdout if verdict.step == "compile" else ""
 
     def worded(self, output: str) -> str:
-        """What a toolchain has printed, in the words of its later releases, which the patterns read."""
+        """Converts the output of a toolchain to the wording of its later releases, which the patterns match."""
         return output
 
     def printed(self, verdict: Verdict) -> str:
-        """What the program itself has printed."""
+        """Returns the output of the program itself."""
         return verdict.stdout
 
     def readable(self, output: str) -> str:
-        """The output without what no reader needs."""
+        """Returns the output without what no reader needs."""
         return output.strip("\n")
 
     def error_type(self, found: re.Match[str] | None, output: str) -> str | None:
-        """Exception class or code of the error."""
+        """Returns the exception class or the code of the error."""
         return found.groupdict().get("code") if found else None
 
     def place(self, output: str, found: re.Match[str] | None, compiling: bool) -> re.Match[str] | None:
-        """Where the error `found` came up, as a match with groups `line` and perhaps `column`."""
+        """Returns the place of the error `found`, as a match with groups `line` and optionally `column`."""
         if compiling:
             return found
         return self.run_place.search(output, found.start() if found else 0) or last_match(self.run_place, output)
@@ -174,7 +187,7 @@ class CommandLanguage(Language):
         return FeedbackKind.RUNTIME
 
     def locate(self, found: re.Match[str], source: str) -> tuple[str, int]:
-        """`"program"` or `"tests"`, and the line there."""
+        """Returns `"program"` or `"tests"`, and the line in it."""
         line, lines = int(found["line"]), source.count("\n") + 1
         if (file := found.groupdict().get("file")) is not None:
             return ("tests" if file.startswith("tests") else "program"), line
@@ -196,7 +209,7 @@ class CommandLanguage(Language):
         }
 
     def _characters(self, text: str, column: str) -> int | None:
-        """The column in characters, if the line has it: `column` is a number, or the blanks before a caret."""
+        """Returns the column in characters, if the line has it: `column` is a number, or the blanks before a caret."""
         size = (int(column) - 1 if column.isdigit() else len(column)) * _UNITS[self.column_encoding]
         data = text.encode(self.column_encoding, "surrogatepass")
         if size > len(data):
@@ -212,7 +225,10 @@ def protocol_files(*names: str) -> dict[str, str]:
 
 
 def closed(source: str, tests: str) -> tuple[str, str]:
-    """The answer with the brace that closes it, where the tests begin with that, and the rest of the tests, line for line."""
+    """
+    Returns the answer with the brace that closes it, where the tests begin with that, and the rest of the tests, line
+    for line.
+    """
     brace = re.match(r"\s*\}", tests)
     if brace is None:
         return source, tests
@@ -226,12 +242,12 @@ def shared_names(source: str, tests: str) -> list[str]:
 
 
 def last_match(pattern: re.Pattern[str], output: str) -> re.Match[str] | None:
-    """The last match of `pattern` in `output`."""
+    """Returns the last match of `pattern` in `output`."""
     return next(reversed([*pattern.finditer(output)]), None)
 
 
 def _message(found: re.Match[str]) -> str:
-    """The group `message`, `fatal` where that has matched, or all of it."""
+    """Returns the group `message`, `fatal` where that has matched, or all of it."""
     groups = found.groupdict()
     message = next((groups[name] for name in ("message", "fatal") if groups.get(name) is not None), found.group())
     return message.strip()

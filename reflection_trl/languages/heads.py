@@ -15,15 +15,21 @@ _OPEN, _CLOSE = "([{<", ")]}>"
 @dataclass(frozen=True)
 class Head:
     """
-    The head of a function.
+    Represents the head of a function.
 
     Args:
-        name (`str`): its name.
-        before (`str`): what stands before the name, back to the end of the last statement.
-        parameters (`tuple[str]`): the text of each parameter.
-        after (`str`): what stands between the parameters and the body.
-        depth (`int`): number of braces that are open around it.
-        start (`int`): where `before` begins.
+        name (`str`):
+            Its name.
+        before (`str`):
+            What stands before the name, back to the end of the last statement.
+        parameters (`tuple[str]`):
+            The text of each parameter.
+        after (`str`):
+            What stands between the parameters and the body.
+        depth (`int`):
+            Number of braces that are open around it.
+        start (`int`):
+            Where `before` begins.
     """
 
     name: str
@@ -35,7 +41,7 @@ class Head:
 
 
 def blanked(source: str, keep_strings: bool = False) -> str:
-    """The source with spaces in place of comments and, unless they are kept, of what stands in quotes."""
+    """Returns the source with spaces in place of comments and, unless they are kept, of what stands in quotes."""
 
     def blank(found: re.Match[str]) -> str:
         if found["comment"] is None and keep_strings:
@@ -47,7 +53,7 @@ def blanked(source: str, keep_strings: bool = False) -> str:
 
 
 def heads(source: str) -> Iterator[Head]:
-    """The heads of all functions that have a body, in a blanked source."""
+    """Yields the heads of all functions that have a body, in a blanked source."""
     depth, start = 0, 0
     place = 0
     for found in re.finditer(
@@ -83,7 +89,7 @@ def heads(source: str) -> Iterator[Head]:
 
 
 def closing(text: str, opening: int) -> int | None:
-    """Where the bracket is closed that opens at `opening`; `None` where it is not."""
+    """Returns the position at which the bracket at `opening` is closed; `None` if it is not closed."""
     depth = 0
     for place in range(opening, len(text)):
         if text[place] in "([{":
@@ -117,7 +123,7 @@ def depth(text: str) -> int:
 
 
 def class_of(source: str, function: str) -> str:
-    """The class that has the function, else the last one, in Java and C#."""
+    """Returns the class that has the function, else the last one, in Java and C#."""
     code = blanked(source)
     start = next((head.start for head in heads(code) if head.name == function and head.depth), None)
     around: list[str] = []

@@ -1,4 +1,4 @@
-"""Java, by the JDK. Asserts are on."""
+"""Runs Java with the JDK. Asserts are enabled."""
 
 import os
 import re
@@ -34,7 +34,7 @@ def _path() -> str:
 
 
 class Java(CommandLanguage):
-    """Java. The class that holds `main` is run; javatuples may be imported where it is installed."""
+    """Runs Java: the class with `main`. javatuples can be imported if it is installed."""
 
     name = "java"
     title = "Java"
@@ -160,7 +160,7 @@ class Java(CommandLanguage):
 
 
 def _main_class(text: str) -> str:
-    """The class that the file is named for: the public one, else the one around `main`, else the first."""
+    """Returns the class that the file is named for: the public one, else the one around `main`, else the first."""
     public = re.search(r"^\s*public\s+(?:final\s+)?class\s+(\w+)", text, re.MULTILINE)
     if public:
         return public.group(1)
@@ -170,7 +170,7 @@ def _main_class(text: str) -> str:
 
 
 def _is_type(name: str, tests: str) -> bool:
-    """Whether the tests have the name where only a class can stand."""
+    """Returns whether the tests have the name where only a class can stand."""
     name = re.escape(name)
     places = (
         rf"\bnew\s+{name}\b",

@@ -85,7 +85,7 @@ class Problem:
 
     @property
     def runs_programs(self) -> bool:
-        """Whether a program has to be run to judge an answer."""
+        """Returns whether a program has to be run to judge an answer."""
         return self.answer is None or is_checker_source(self.checker)
 
     @property

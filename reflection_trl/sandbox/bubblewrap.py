@@ -1,4 +1,4 @@
-"""The first mechanism: bubblewrap, that is, Linux namespaces for an unprivileged user."""
+"""Implements the first mechanism: bubblewrap, that is, Linux namespaces for an unprivileged user."""
 
 from __future__ import annotations
 
@@ -68,8 +68,10 @@ class Bubblewrap:
     however we end. As root, the real uid is dropped first, since limits and file rights do not bind uid 0.
 
     Args:
-        interpreter ([`Interpreter`]): what Python programs run on.
-        readonly (`Sequence[str]`): directories beside the system's that programs may read.
+        interpreter ([`Interpreter`]):
+            What Python programs run on.
+        readonly (`Sequence[str]`):
+            Directories beside the system's that programs may read.
     """
 
     name = "bubblewrap"
@@ -114,15 +116,20 @@ class Bubblewrap:
         **_: object,
     ) -> list[str]:
         """
-        The command line that runs `argv` inside.
+        Returns the command line that runs `argv` inside.
 
         Args:
-            argv (`Sequence[str]`): the command.
-            disk (`int`): bytes for `/tmp`.
-            seccomp (`int`, *optional*): descriptor of a seccomp program for the whole sandbox.
-            nested (`bool`, *optional*, defaults to `False`): whether the process may make namespaces of its own, as a
-                zygote must for its jobs (each job then loses that right).
-            cgroup (`Sequence[str]`, *optional*): files that the process writes its pid to before anything else.
+            argv (`Sequence[str]`):
+                The command.
+            disk (`int`):
+                Bytes for `/tmp`.
+            seccomp (`int`, *optional*):
+                Descriptor of a seccomp program for the whole sandbox.
+            nested (`bool`, *optional*, defaults to `False`):
+                Whether the process may make namespaces of its own, as a zygote must for its jobs (each job then loses
+                that right).
+            cgroup (`Sequence[str]`, *optional*):
+                Files that the process writes its pid to before anything else.
         """
         bwrap, binds, staging = self._binds()
         options = ["--unshare-all", "--unshare-user", "--uid", str(_UID), "--gid", str(_UID), "--hostname", "sandbox"]
@@ -152,7 +159,7 @@ class Bubblewrap:
         return [*prefix, "sh", "-ec", "\n".join(script), "sh", *inner]
 
     def _binds(self) -> tuple[str, list[str], list[str]]:
-        """Path of bwrap, its bind options, and the shell commands that put what the dropped uid cannot reach in reach."""
+        """Returns the path of bwrap, its bind options, and the shell commands that make files accessible to the dropped uid."""
         options = ["--ro-bind", "/usr", "/usr"]
         for path in _SYSTEM:
             if os.path.islink(path):
@@ -180,12 +187,12 @@ class Bubblewrap:
 
 
 def open_to_all(path: str) -> bool:
-    """Whether any user can get to `path`."""
+    """Returns whether any user can get to `path`."""
     return all(os.stat(parent).st_mode & 0o001 for parent in Path(path).resolve().parents)
 
 
 def unprivileged_user() -> int | None:
-    """The uid that root drops to: one of our own, so that no other process shares its rights and limits."""
+    """Returns the uid that root drops to: one of our own, so that no other process shares its rights and limits."""
     if os.geteuid() != 0:
         return None
     if shutil.which("setpriv") is None:
@@ -194,7 +201,7 @@ def unprivileged_user() -> int | None:
 
 
 def drop_user(uid: int | None, argv: Sequence[str]) -> list[str]:
-    """The command line that runs `argv` as the user `uid`, without groups."""
+    """Returns the command line that runs `argv` as the user `uid`, without groups."""
     if uid is None:
         return list(argv)
     return ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--no-new-privs", "--", *argv]

@@ -1,4 +1,4 @@
-"""The second mechanism, for machines without user namespaces: Landlock and seccomp, through sandlock."""
+"""Implements the second mechanism, for machines without user namespaces: Landlock and seccomp, through sandlock."""
 
 from __future__ import annotations
 
@@ -88,8 +88,10 @@ class Landlock:
     interpreter. The process limit counts processes, not threads.
 
     Args:
-        interpreter ([`Interpreter`]): what Python programs run on.
-        readonly (`Sequence[str]`): directories beside the system's that programs may read.
+        interpreter ([`Interpreter`]):
+            What Python programs run on.
+        readonly (`Sequence[str]`):
+            Directories beside the system's that programs may read.
     """
 
     name = "landlock"
@@ -119,7 +121,9 @@ class Landlock:
         remove_shared_memory(SANDBOX_USERS)
 
     def make_workdir(self) -> str:
-        """A directory of the host for one job; writes to it go to a layer of limited size that is thrown away."""
+        """
+        Returns a directory of the host for one job; writes to it go to a layer of limited size that is thrown away.
+        """
         folder = ScratchFolder()
         for name in ("job", "storage"):
             os.mkdir(os.path.join(folder.path, name))

@@ -1,4 +1,4 @@
-"""Which isolation mechanism to use."""
+"""Selects the isolation mechanism."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ from .verdict import SandboxError
 
 class Mechanism(Protocol):
     """
-    How a process gets into isolation.
+    Defines how a process is isolated.
 
     Attributes:
-        name (`str`): its name.
-        python (`str`): the interpreter that programs run on.
-        fork_server (`bool`): whether jobs can be forks of one process, each in namespaces of its own.
-        own_user (`bool`): whether the kernel counts a job's processes apart from those of the user.
-        covered (`list[str]`): read-only directories in places where each job gets a new file system.
-        proc (`bool`): whether jobs can read `/proc`, so that the processes that judge them have to hide there.
+        name (`str`):
+            Its name.
+        python (`str`):
+            The interpreter that programs run on.
+        fork_server (`bool`):
+            Whether jobs can be forks of one process, each in namespaces of its own.
+        own_user (`bool`):
+            Whether the kernel counts a job's processes apart from those of the user.
+        covered (`list[str]`):
+            read-only directories in places where each job gets a new file system.
+        proc (`bool`):
+            Whether jobs can read `/proc`, so that the processes that judge them have to hide there.
     """
 
     name: str
@@ -53,7 +59,7 @@ class Mechanism(Protocol):
 
 
 class Unsandboxed:
-    """No isolation. For machines without any mechanism, at the user's own risk, and never for root."""
+    """Runs processes without isolation, on machines without any mechanism, at the user's own risk, and never for root."""
 
     name = "unsandboxed"
     fork_server = False
@@ -82,7 +88,7 @@ class Unsandboxed:
 def candidates(
     wanted: str | None, interpreter: Interpreter, readonly: Sequence[str]
 ) -> Iterator[tuple[str, Callable[[], Mechanism]]]:
-    """The mechanisms to try, best first: their names and what makes them."""
+    """Returns the mechanisms to try, best first: their names and what makes them."""
     known: dict[str, Callable[[], Mechanism]] = {
         "bubblewrap": partial(Bubblewrap, interpreter, readonly),
         "landlock": partial(Landlock, interpreter, readonly),

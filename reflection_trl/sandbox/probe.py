@@ -99,7 +99,7 @@ class Runner(Protocol):
 
 @dataclass
 class _Attack:
-    """What a program tries, and how we see that it succeeded."""
+    """Describes an attack, and how to detect that it succeeded."""
 
     what: str
     program: PythonProgram | CommandProgram
@@ -111,7 +111,7 @@ def attack(sandbox: Runner) -> None:
     Attacks `sandbox` on every way out that we know how to check for.
 
     Raises:
-        [`SandboxUnavailableError`]: when an attack gets through, or when a harmless program does not run.
+        [`SandboxUnavailableError`]: When an attack gets through, or when a harmless program does not run.
     """
     verdict = sandbox.run(PythonProgram("def f(x): return x + 1", checks="assert f(1) == 2", limits=_LIMITS))
     if not verdict.passed:
@@ -168,7 +168,7 @@ def _attacks(token: str, listeners: _Listeners, secret: str, written: list[str])
 
 
 def _running(mark: str) -> bool:
-    """Whether a process of that name is left. A dying one gets a moment."""
+    """Returns whether a process of that name is left. A dying one gets a moment."""
     for _ in range(20):
         if not any(_name(path).startswith(mark.encode()) for path in Path("/proc").glob("[0-9]*/cmdline")):
             return False

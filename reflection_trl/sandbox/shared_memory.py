@@ -1,4 +1,4 @@
-"""System V objects that sandlock leaves behind: it keeps two segments and semaphore sets for each user that runs it."""
+"""Removes System V objects that sandlock leaves behind: it keeps two segments and semaphore sets for each user that runs it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _rows(kind: str) -> Iterator[dict[str, int]]:
 
 
 def _running() -> set[int]:
-    """The users that have a process."""
+    """Returns the users that have a process."""
     found: set[int] = set()
     for status in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError):

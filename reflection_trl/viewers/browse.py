@@ -254,7 +254,7 @@ def _language(blocks: Iterable[dict[str, Any]]) -> str:
 
 
 def _title(row: dict[str, Any], blocks: Sequence[dict[str, Any]]) -> str:
-    """The request; of a rejected row, which need not have one, its problem and the reason."""
+    """Returns the request; of a rejected row, which need not have one, its problem and the reason."""
     requests = [block["text"] for block in blocks if block["label"] in ("request", "instruction")]
     text = " ".join((requests[-1] if requests else _text(row.get("problem_id")))[: 4 * _LONGEST_TITLE].split())
     reason = ""

@@ -41,16 +41,16 @@ class BenchmarkArguments:
 
     @property
     def total_steps(self) -> int:
-        """Number of optimizer steps that each arm takes."""
+        """Returns the number of optimizer steps that each arm takes."""
         return self.warmup_steps + self.steps + self.profiled_steps
 
     @property
     def traced_steps(self) -> range:
-        """The steps in the middle that are traced instead of timed."""
+        """Returns the steps in the middle that are traced instead of timed."""
         first = self.warmup_steps + self.steps // 2
         return range(first, first + self.profiled_steps)
 
     @property
     def timed_steps(self) -> list[int]:
-        """The steps that the results are made of."""
+        """Returns the steps that the results are made of."""
         return [step for step in range(self.warmup_steps, self.total_steps) if step not in self.traced_steps]

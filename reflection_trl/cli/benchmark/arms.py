@@ -1,4 +1,4 @@
-"""The arms of the benchmark: each makes the trainer that it times, on the same rows, model and settings."""
+"""Defines the arms of the benchmark: each creates the trainer that it times, with the same rows, model and settings."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from .padded import PublishedTrainer, SDFTLossTrainer
 
 class Arm:
     """
-    A way to train. This one is the trainer of this package, uncompiled.
+    Defines a way to train. This one is the trainer of this package, uncompiled.
 
     Attributes:
         name (`str`):

@@ -1,4 +1,4 @@
-"""The model that every arm of the benchmark trains: Qwen2.5-Coder's shapes with random weights, or a real model."""
+"""Creates the model that every arm of the benchmark trains: Qwen2.5-Coder's shapes with random weights, or a real model."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""BigCodeBench: tasks that call many libraries, as code to complete and as instructions.
+"""Implements BigCodeBench: tasks that call many libraries, as code to complete and as instructions.
 
 Answers are judged as by its own evaluator: the imports and the head of the task's function stand ahead of an answer ("calibrated"),
 the class `TestCases` behind it, in one module named `__test__`, and no test may fail. Many tests patch modules and so run in the
@@ -51,7 +51,7 @@ _RUN = "\n\nimport unittest as _unittest\n\n_unittest.defaultTestLoader.loadTest
 
 class BigCodeBench(Benchmark):
     """
-    One split of BigCodeBench.
+    Implements one split of BigCodeBench.
 
     Args:
         name (`str`):
@@ -158,7 +158,7 @@ def _libraries(libs: Any, where: str) -> set[str]:
 
 
 def _test_names(test: str, where: str) -> list[str]:
-    """The names of the tests of the class `TestCases`, those of classes that it extends included."""
+    """Returns the names of the tests of the class `TestCases`, those of classes that it extends included."""
     try:
         tree = ast.parse(test)
     except (MemoryError, RecursionError, SyntaxError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""DS-1000: code that completes a data-science program, judged by what the program computes.
+"""Implements DS-1000: code that completes a data-science program, judged by what the program computes.
 
 Each task brings its own judge (`code_context`): it puts the answer in place of `[insert]`, runs it on inputs, and compares by the
 rules of the library (tolerances, several right results, plots); some also require or forbid words of code (`test_string`). It runs
@@ -106,8 +106,8 @@ class DS1000(Benchmark):
 
 def read_code(text: str) -> str:
     """
-    The code in an answer: between `<code>` tags, or in the first fence, or the whole text, up to a word that ends it. White space at the
-    beginning of lines counts, since the code may go into the body of a function.
+    Returns the code in an answer: between `<code>` tags, or in the first fence, or the whole text, up to a word that
+    ends it. White space at the beginning of lines counts, since the code may go into the body of a function.
 
     Args:
         text (`str`):
@@ -139,7 +139,7 @@ def _name(row: dict[str, Any], where: str) -> str:
 
 
 def _read_context(context: str, where: str) -> tuple[list[str], str]:
-    """The names of the tests of a context, and the program that the answer goes into."""
+    """Returns the names of the tests of a context, and the program that the answer goes into."""
     try:
         tree = ast.parse(context)
     except (MemoryError, RecursionError, SyntaxError, ValueError) as error:

@@ -13,7 +13,7 @@ from ..tasks import Task
 
 def imported_libraries(*sources: str) -> set[str]:
     """
-    The libraries beside Python's own that code imports anywhere.
+    Returns the libraries beside Python's own that code imports anywhere.
 
     Args:
         sources (`str`):
@@ -36,7 +36,7 @@ def imported_libraries(*sources: str) -> set[str]:
 
 
 def third_party(modules: Iterable[str]) -> set[str]:
-    """The names that are no modules of Python itself."""
+    """Returns the names that are no modules of Python itself."""
     return {module for module in modules if module not in sys.stdlib_module_names}
 
 
@@ -44,7 +44,7 @@ def with_libraries(
     title: str, tasks: Sequence[Task], libraries: Mapping[str, set[str]]
 ) -> tuple[list[Task], str | None]:
     """
-    The tasks whose libraries this Python has, and what the others lack, in one sentence.
+    Returns the tasks whose libraries this Python has, and what the others lack, in one sentence.
 
     Args:
         title (`str`):
@@ -67,7 +67,10 @@ def with_libraries(
 
 
 def _is_here(module: str) -> bool:
-    """Whether programs in the sandbox can import it: it sees this Python's environment, and no folders of `PYTHONPATH` or of a user."""
+    """
+    Returns whether programs in the sandbox can import it: it sees this Python's environment, and no folders of
+    `PYTHONPATH` or of a user.
+    """
     try:
         spec = find_spec(module)
     except (ImportError, ValueError):

@@ -1,5 +1,5 @@
 """
-Answers in processes of their own, which the one that judges them calls over a socket.
+Runs answers in separate processes, which the judging process calls over a socket.
 
 This is a new interpreter, so that no memory of the judge's is in it, and no line of an answer runs in it: each answer is a fork
 of it in namespaces of its own, ended before the next one.

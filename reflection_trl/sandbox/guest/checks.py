@@ -1,5 +1,5 @@
 """
-The process that runs the checks.
+Runs the checks in their process.
 
 The program cannot reach this process: it is another one, with another memory, that the program's user may not trace,
 and the one descriptor that leads here carries data (see `remote`). That every check held is therefore said by a process
@@ -55,7 +55,7 @@ _DATA = frozenset([*map(type, (None, True, 1, 1.0, 1j, "", b"", [], (), {}, rang
 
 
 class ProgramEnded(RuntimeError):
-    """The program ended its process in the middle of the checks."""
+    """Raised when the program ended its process in the middle of the checks."""
 
 
 def run_checks(source: str, channel: Channel, entry_point: str | None) -> dict[str, Any] | None:
@@ -63,7 +63,7 @@ def run_checks(source: str, channel: Channel, entry_point: str | None) -> dict[s
     Runs the checks against the program behind `channel`.
 
     Returns:
-        `dict`, *optional*: the error as plain data; `None` when the last line of the checks was reached.
+        `dict`, *optional*: The error as plain data; `None` when the last line of the checks was reached.
     """
     errors.register_source("checks.py", source)
     peer = Checks(channel, entry_point, source)
@@ -96,7 +96,7 @@ def run_checks(source: str, channel: Channel, entry_point: str | None) -> dict[s
 
 
 def _join(record: dict[str, Any], remote: dict[str, Any], error: BaseException, trace: Any) -> dict[str, Any]:
-    """One record, and one traceback, of an error that the program raised while the checks called it."""
+    """Joins the record and the traceback of an error that the program raised during a call of the checks."""
     ours = errors.format_frames(trace)
     header, _, theirs = remote["text"].partition("Traceback (most recent call last):\n")
     text = f"{header}Traceback (most recent call last):\n{ours}{theirs}" if theirs else record["text"]
@@ -105,7 +105,7 @@ def _join(record: dict[str, Any], remote: dict[str, Any], error: BaseException, 
 
 
 class _Names(dict):
-    """The checks' globals: their own names, then the program's."""
+    """Holds the checks' globals: their own names, then the program's."""
 
     def __init__(self, peer: Checks, main: types.ModuleType):
         super().__init__(__name__="__main__", __builtins__=builtins, __file__="checks.py")
@@ -138,12 +138,15 @@ def _names(code: types.CodeType) -> set[str]:
 
 class Checks(Peer):
     """
-    The checks' end of the conversation.
+    Implements the checks' end of the conversation.
 
     Args:
-        channel (`Channel`): leads to the program.
-        entry_point (`str`, *optional*): the function under test. Only this name may hide a built-in or a common module.
-        source (`str`, *optional*): the checks.
+        channel (`Channel`):
+            Leads to the program.
+        entry_point (`str`, *optional*):
+            The function under test. Only this name may hide a built-in or a common module.
+        source (`str`, *optional*):
+            The checks.
     """
 
     def __init__(self, channel: Channel, entry_point: str | None = None, source: str = ""):
@@ -191,12 +194,12 @@ class Checks(Peer):
         return name == self.entry_point or not hasattr(builtins, name)
 
     def may_set(self, name: str) -> bool:
-        """Whether a name that the program gives a meaning later means that to the checks."""
+        """Returns whether a name that the program gives a meaning later means that to the checks."""
         helper = self.usage.means_module(name) or self.usage.means_helper(name, self.entry_point)
         return self.may_provide(name) and not helper
 
     def lookup(self, name: str) -> Any:
-        """The program's global `name`; `KeyError` when it has none."""
+        """Returns the program's global `name`; `KeyError` when it has none."""
         answer = self.request(["name", name])
         if type(answer) is not tuple or len(answer) != 2:
             raise ProtocolError("not a name")
@@ -205,7 +208,7 @@ class Checks(Peer):
         return self.bind(name, *answer)
 
     def bind(self, name: str, how: str, value: Any) -> Any:
-        """What `name` means to the checks, given what it means to the program; `KeyError` when nothing."""
+        """Returns what `name` means to the checks, given its meaning in the program; raises `KeyError` if it has none."""
         if how == "none":
             raise KeyError(name)
         if name == self.entry_point and how == "value":
@@ -224,7 +227,7 @@ class Checks(Peer):
 
     @staticmethod
     def _from(name: str, module: Any) -> Any:
-        """`from module import name`, of the modules that checks use so."""
+        """Implements `from module import name`, for the modules that checks use in this form."""
         if name in LIBRARIES:
             try:
                 return getattr(importlib.import_module(LIBRARIES[name]), name)
@@ -244,7 +247,7 @@ class Checks(Peer):
     # What the program's objects may answer
 
     def trusts(self, remote: Any) -> bool:
-        """Whether this is an instance of a class under test."""
+        """Returns whether this is an instance of a class under test."""
         return (
             isinstance(remote, Remote)
             and remote._kind in ("object", "iterator")
@@ -252,7 +255,10 @@ class Checks(Peer):
         )
 
     def made(self, remote: Remote) -> bool:
-        """Whether this stands for what the checks have made, and not for what the program has returned: it may be both."""
+        """
+        Returns whether this stands for what the checks have made, and not for what the program has returned: it may be
+        both.
+        """
         return self._made.get(remote._number) is remote
 
     def attribute(self, remote: Remote, name: str) -> Any:
@@ -313,7 +319,7 @@ class Checks(Peer):
         )
 
     def _equal(self, remote: Remote, other: Any, name: str) -> Any:
-        """Whether the two are equal; the program is asked only about two instances of classes under test."""
+        """Returns whether the two are equal; the program is asked only about two instances of classes under test."""
         if self.trusts(remote) and self.trusts(other):
             equal = bool(super().operate(remote, name, (other,))) == (name == "__eq__")
             if equal and not remote._is(other) and self._equals_anything(remote, other):
@@ -339,7 +345,7 @@ class Checks(Peer):
         return isinstance(value, Remote) and value._kind in kinds and cls._number in value._classes
 
     def _of_tested(self, remote: Remote, name: str, args: tuple[Any, ...]) -> Any:
-        """A special method of an instance of a class under test."""
+        """Returns a special method of an instance of a class under test."""
         foreign = all(self.trusts(arg) for arg in args)
         if name in COMPARISONS and not foreign:
             raise self._undecided(remote, name)
@@ -399,7 +405,7 @@ class Checks(Peer):
         return self._exception_numbers.get(stand_in) if isinstance(stand_in, type) else None
 
     def _exception(self, number: int, name: str, bases: list[str]) -> type:
-        """A local exception class in place of the program's, so that `except` and `assertRaises` work."""
+        """Returns a local exception class in place of the program's, so that `except` and `assertRaises` work."""
         if number not in self._exceptions:
             base = next((BUILTIN_EXCEPTIONS[base] for base in bases if base in BUILTIN_EXCEPTIONS), RuntimeError)
             # An exit or an interrupt of the program is a failure of it, never an exit of the checks.
@@ -477,7 +483,7 @@ class Checks(Peer):
 
 
 class _Iterator(Remote):
-    """An iterator of the program: consumed once, as any iterator."""
+    """Represents an iterator of the program, which is consumed once."""
 
     __slots__ = ()
 
@@ -504,7 +510,7 @@ class _DataMethod:
 
 
 def _in_a_sequence() -> bool:
-    """Whether a `__getitem__` of the checks is at work, whose `IndexError` ends a loop."""
+    """Returns whether a `__getitem__` of the checks is at work, whose `IndexError` ends a loop."""
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "__getitem__" and frame.f_code.co_filename == "checks.py":

@@ -33,7 +33,8 @@ def run_program(source: str, channel: Channel, checked: bool, confine: Callable[
         checked (`bool`):
             Whether there are checks. They use the program as a module, so what it does only as a script is left out, and its own
             `unittest.main()` does not end it.
-        confine (`Callable`, *optional*): is called right before the program.
+        confine (`Callable`, *optional*):
+            Is called right before the program.
     """
     main = types.ModuleType("__main__")
     main.__file__ = os.path.abspath("main.py")

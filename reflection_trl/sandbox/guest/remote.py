@@ -1,5 +1,5 @@
 """
-How the checks and the program talk: two processes, one socket, plain data.
+Implements the protocol between the checks and the program: two processes, one socket, plain data.
 
 The checks must be able to call the program's functions, and yet nothing that the program sends may run code on their
 side. So values of the built-in data types cross as *data*, and are rebuilt on the other side as exactly the built-in
@@ -79,16 +79,16 @@ DATA_METHODS = frozenset(
 
 
 class ProtocolError(BaseException):
-    """The other side sent something that is not a message of ours."""
+    """Raised when the other side sent an invalid message."""
 
 
 class Disconnected(BaseException):
-    """The other side is gone. No `except Exception` of the checks may take this for an error that they wait for."""
+    """Raised when the other side has ended. An `except Exception` of the checks does not catch it."""
 
 
 class Channel:
     """
-    JSON messages over a stream socket, each behind its length.
+    Sends JSON messages over a stream socket, each after its length.
 
     Args:
         sock (`socket.socket`):
@@ -168,12 +168,18 @@ class Remote:
     An object of the other process. What may be done with it, and who decides how that ends, is for its peer to say.
 
     Args:
-        peer (`Peer`): our end of the conversation.
-        number (`int`): the other side's number of the object.
-        kind (`str`): object, iterator, function, class, exception or coroutine.
-        type_name (`str`): name of its class.
-        classes (`tuple[int, ...]`): numbers of its classes, or of a class's own bases.
-        decides (`bool`): whether its class says what the truth of an instance is.
+        peer (`Peer`):
+            Our end of the conversation.
+        number (`int`):
+            The other side's number of the object.
+        kind (`str`):
+            Object, iterator, function, class, exception or coroutine.
+        type_name (`str`):
+            Name of its class.
+        classes (`tuple[int, ...]`):
+            Numbers of its classes, or of a class's own bases.
+        decides (`bool`):
+            Whether its class says what the truth of an instance is.
     """
 
     __slots__ = ("__weakref__", "_classes", "_decides", "_kind", "_number", "_peer", "_type")
@@ -212,11 +218,11 @@ class Remote:
         raise TypeError(f"cannot pickle or copy {self._type!r} object of another process")
 
     def _shown(self) -> str:
-        """What the other side calls it: for messages, which nothing depends on."""
+        """Returns the other side's name for it, for messages only."""
         return _exactly(str, self._peer.request(["op", self._number, "__repr__"]))
 
     def _is(self, other: Any) -> bool:
-        """Whether this is the other side's object that `other` stands for."""
+        """Returns whether this is the other side's object that `other` stands for."""
         return isinstance(other, Remote) and other._peer is self._peer and other._number == self._number
 
 
@@ -239,7 +245,10 @@ def _binary(function: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[
 
 
 def _equals_anything(value: Any, other: Any) -> bool:
-    """Whether an object that says it equals `other` would say so of any: of one without content, or of another kind."""
+    """
+    Returns whether an object that says it equals `other` would say so of any: of one without content, or of another
+    kind.
+    """
     with contextlib.suppress(Exception):
         if object.__reduce_ex__(value, 2)[2] == object.__reduce_ex__(other, 2)[2]:
             return False
@@ -317,7 +326,8 @@ class Peer:
     side do (`serve`), and what the other side's objects may answer (`trusts`).
 
     Args:
-        channel (`Channel`): the messages' way.
+        channel (`Channel`):
+            The messages' way.
     """
 
     def __init__(self, channel: Channel):
@@ -353,11 +363,11 @@ class Peer:
     def make_remote(
         self, number: int, kind: str, type_name: str, classes: tuple[int, ...], bases: list[str], decides: bool
     ) -> Any:
-        """The local stand-in of an object of the other side."""
+        """Returns the local stand-in of an object of the other side."""
         return Remote(self, number, kind, type_name, classes, decides)
 
     def number_of(self, stand_in: Any) -> int | None:
-        """The other side's number of an object that `make_remote` made something else than a `Remote` for."""
+        """Returns the other side's number of an object that `make_remote` made something else than a `Remote` for."""
         return None
 
     # The conversation
