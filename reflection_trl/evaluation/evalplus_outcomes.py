@@ -87,7 +87,7 @@ async def _explain(task: Task, sample: Sample, check: Check, execute: Execute) -
     else:
         kind, detail = "wrong_answer", f"{call} is right alone, but not after the inputs before it."
     if kind == "wrong_answer" and task.id == _UNSOLVABLE:
-        detail = "evalplus 0.3.1 counts every answer to this task as wrong, its own solution included."
+        detail = "evalplus 0.3.1 counts every answer to this problem as wrong, its own solution included."
     return kind, cut(detail)
 
 

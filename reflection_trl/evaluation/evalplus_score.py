@@ -138,7 +138,7 @@ def judge_evalplus(
     tasks = EVALPLUS[benchmark].read()
     for sample in samples:
         if sample.task_id not in tasks:
-            raise ValueError(f"{EVALPLUS[benchmark].title}+ has no task {sample.task_id!r}.")
+            raise ValueError(f"{EVALPLUS[benchmark].title}+ has no problem {sample.task_id!r}.")
     if "EVALPLUS_TIMEOUT_PER_TASK" in os.environ:
         logger.warning("EVALPLUS_TIMEOUT_PER_TASK is set and has no effect: evalplus 0.3.1 cannot read it.")
     truth = ground_truth(benchmark)

@@ -127,7 +127,7 @@ def _records(file: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]
 def _task_id(file: Any, line: int, record: dict[str, Any]) -> str:
     name = record.get("task_id")
     if not isinstance(name, str) or not name.strip():
-        raise ValueError(f"{file}, line {line}: `task_id` must name a task of the benchmark, got {quote(name)}.")
+        raise ValueError(f"{file}, line {line}: `task_id` must name a problem of the benchmark, got {quote(name)}.")
     return name
 
 

@@ -301,11 +301,11 @@ def task_differences(first: Score, second: Score) -> list[float]:
         ValueError: If they are of different benchmarks, or have no task in common.
     """
     if first.benchmark != second.benchmark:
-        raise ValueError(f"{first.benchmark} and {second.benchmark} cannot be compared task by task.")
+        raise ValueError(f"{first.benchmark} and {second.benchmark} cannot be compared problem by problem.")
     mine, theirs = right_answers(first), right_answers(second)
     common = [task for task in mine if task in theirs]
     if not common:
-        raise ValueError(f"The two runs have no task of {first.benchmark} in common.")
+        raise ValueError(f"The two runs have no problem of {first.benchmark} in common.")
     return [_share(mine, task) - _share(theirs, task) for task in common]
 
 

@@ -87,7 +87,7 @@ def test_what_only_the_plus_finds_fails_there_alone(humaneval):
 def test_the_task_that_nobody_can_pass_says_so(humaneval):
     code = "def find_zero(xs):\n    return 0.0"
     base, _ = outcomes(humaneval, [Sample("HumanEval/32", 0, code)])
-    assert "counts every answer to this task as wrong" in base[0].detail
+    assert "counts every answer to this problem as wrong" in base[0].detail
 
 
 @pytest.mark.usefixtures("isolation")

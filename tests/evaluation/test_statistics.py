@@ -309,7 +309,7 @@ def test_permutation_interval_covers_the_truth_about_as_often_as_it_says():
 def test_comparison_refuses_what_has_nothing_in_common():
     with pytest.raises(ValueError, match=r"humaneval and mbpp cannot be compared"):
         compare(score("1"), score("1", benchmark="mbpp"))
-    with pytest.raises(ValueError, match="no task of humaneval in common"):
+    with pytest.raises(ValueError, match="no problem of humaneval in common"):
         compare(score("1"), Score("humaneval", [Outcome("T/9", 0, True)]))
 
 
@@ -367,7 +367,7 @@ def test_a_mean_over_one_benchmark_is_that_benchmark():
 
 
 def test_means_of_different_benchmarks_are_refused():
-    with pytest.raises(ValueError, match="cannot be compared task by task"):
+    with pytest.raises(ValueError, match="cannot be compared problem by problem"):
         compare_means([score("1"), score("1", benchmark="mbpp")], [score("1", benchmark="mbpp"), score("1")])
     with pytest.raises(ValueError, match="shorter"):
         compare_means([score("1"), score("1", benchmark="mbpp")], [score("1")])

@@ -20,7 +20,7 @@ from .arguments import BASE, StudyArguments
 from .runs import Run, best_rate, read_results
 
 
-PLANS = {"greedy": "One greedy answer to each task", "sampled": "Answers drawn with a temperature"}
+PLANS = {"greedy": "One greedy answer to each problem", "sampled": "Answers drawn with a temperature"}
 
 
 def write_report(study: StudyArguments, searched: Sequence[Run], runs: Sequence[Run]) -> str:
@@ -184,7 +184,7 @@ def record_of(found: Sequence[EvaluationRun]) -> dict[str, Any]:
 
 
 def draw_figure(file: Path, by_arm: dict[str, list[EvaluationRun]], title: str) -> None:
-    """Plots each arm on each benchmark: pass@1 with its 95 % interval over tasks, and a ring for each seed."""
+    """Plots each arm on each benchmark: pass@1 with its 95 % interval over problems, and a ring for each seed."""
     import matplotlib
 
     matplotlib.use("Agg")
