@@ -97,9 +97,15 @@ def test_a_trial_passes_over_the_other_tasks(write, humaneval):
             [answer(0, sample=0), answer(0, sample=0), answer(2)],
             r"line 2: there is another answer number 0 to HumanEval/0",
         ),
-        ([answer(0), {"task_id": "", "solution": ""}], r"line 2: `task_id` must name a problem of the benchmark, got ''"),
+        (
+            [answer(0), {"task_id": "", "solution": ""}],
+            r"line 2: `task_id` must name a problem of the benchmark, got ''",
+        ),
         ([answer(0), {"solution": ""}], r"line 2: `task_id` must name a problem of the benchmark, got None"),
-        ([answer(0), {"task_id": 2, "solution": ""}], r"line 2: `task_id` must name a problem of the benchmark, got 2"),
+        (
+            [answer(0), {"task_id": 2, "solution": ""}],
+            r"line 2: `task_id` must name a problem of the benchmark, got 2",
+        ),
         (
             [answer(0), {"task_id": "HumanEval/2"}],
             r"line 2: `solution` \(the whole code\) or `completion` must be text, got None",
