@@ -1,11 +1,10 @@
 """Extracts the code to score from a completion.
 
-Answers to our own prompt are conversations, so their code is read as the builder reads it: fenced code of the language, joined
-where it is in pieces, without the examples that the answer runs on itself. Where figures are to be held against evalplus's,
-`evalplus.sanitize` counts: it takes the longest text that parses, and of it only what the function under test leads to. It is
-no better (it takes a word of prose for code, leaves out functions that return nothing and, on long texts, takes time with the
-square of their length), but it is what others are measured with. Each benchmark says which of the two it is, or reads answers
-in a way of its own.
+Answers to our own prompt are conversations, so their code is parsed as in the builder: fenced code of the language,
+joined if it is in pieces, without the examples that the answer runs on itself. For comparison with evalplus's results,
+`evalplus.sanitize` is used. It selects the longest text that parses, and of it only the code that the function under
+test needs. It is not better (it reads words of prose as code, drops functions that return nothing and, on long texts,
+needs quadratic time), but others use it. Each benchmark selects one of the two, or parses answers in its own way.
 """
 
 import ast
@@ -14,7 +13,7 @@ from collections.abc import Mapping
 from ..python_code import parse_python
 
 
-# `sanitize` parses every run of lines: these are 20,000 runs
+# `sanitize` parses every run of lines; this limit gives 20,000 runs
 _MAX_LINES = 200
 
 
@@ -24,33 +23,33 @@ def sanitize(text: str, entry_point: str | None) -> str:
 
     Args:
         text (`str`):
-            Code, or prose with code in it; of a very long one the beginning.
+            Code, or prose with code. Only the beginning of a very long text is used.
         entry_point (`str`, *optional*):
-            The function under test.
+            Name of the function under test.
     """
     from evalplus.sanitize import sanitize
 
     text = "\n".join(text.split("\n")[:_MAX_LINES]).encode("utf-8", "replace").decode()
     try:
         return sanitize(text, entry_point)
-    except (ValueError, RecursionError):  # null bytes, nesting without end
+    except (ValueError, RecursionError):  # null bytes, nesting that is too deep
         return text
 
 
 def strip_usage_examples(code: str, entry_point: str | None = None) -> str:
     """
-    Leaves out what an answer tries its own functions with: asserts, prints and calls at the top of the module. An example
-    of the model's that is wrong does not make the function wrong. Calls of helpers that lead to nothing of the kind stay, since they
-    may prepare what the function under test reads, such as a table of primes.
+    Removes usage examples from an answer: asserts, prints and calls at the top level. A wrong example does not make
+    the function wrong. Calls of helpers without such effects are kept, since they may prepare data for the function
+    under test, such as a table of primes.
 
     Args:
         code (`str`):
-            Python.
+            Python code.
         entry_point (`str`, *optional*):
-            The function under test; where it is not known, calls of helpers go too.
+            Name of the function under test. If it is unknown, calls of helpers are removed too.
 
     Returns:
-        `str`: The code without them; as it was where it does not parse.
+        `str`: The code without them; unchanged if it does not parse.
     """
     tree = parse_python(code)
     if tree is None:
@@ -64,7 +63,7 @@ def strip_usage_examples(code: str, entry_point: str | None = None) -> str:
     if len(examples) == len(tree.body):
         return code
     gone = {line for node in examples for line in _lines(node)}
-    # Two statements on a line stay together
+    # Several statements on a line are kept together
     gone -= {line for node in tree.body if node not in examples for line in _lines(node)}
     lines = code.split("\n")
     return "\n".join(line for number, line in enumerate(lines, 1) if number not in gone).strip("\n")
@@ -94,9 +93,7 @@ def _is_example(node: ast.stmt, own: Mapping[str, ast.stmt], entry_point: str | 
 
 
 def _reached(node: ast.stmt, own: Mapping[str, ast.stmt]) -> set[str]:
-    """
-    Returns the names in a statement and in the functions that it leads to, with `assert` where one of them has any.
-    """
+    """Returns the names in a statement and in the functions that it reaches, with `assert` if one of them has any."""
     reached: set[str] = set()
     pending = [node]
     while pending:

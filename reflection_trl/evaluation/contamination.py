@@ -9,7 +9,7 @@ from ..sequences import normalize_row, split_blocks
 from .benchmark_texts import benchmark_texts
 
 
-# Named in full; of the others only the number
+# Number of tasks to list; of the others only the number is given
 _MAX_NAMED = 20
 
 
@@ -17,20 +17,20 @@ def find_contamination(
     source: Any, benchmarks: Iterable[str], benchmark_files: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """
-    Compares the rows of a training data set with benchmarks: prompts and solutions, by word n-grams.
+    Compares the rows of a training dataset with prompts and solutions of benchmarks, by word n-grams.
 
     Args:
         source (`str`, `Dataset` or an iterable of `dict`):
-            A data set on the Hub, files, or rows, in any form of [`~reflection_trl.row_forms`].
+            A dataset on the Hub, files, or rows, in any form of [`~reflection_trl.row_forms`].
         benchmarks (`Iterable[str]`):
-            Such as `"humaneval"`, `"multipl-e:java"`, whose tasks are HumanEval's, and `"problems:FILE"`.
+            Such as `"humaneval"`, `"multipl-e:java"` (whose tasks are HumanEval's) and `"problems:FILE"`.
 
     Returns:
-        `dict`: `dataset`, `benchmarks`, number of `rows` and of `contaminated_rows`, number of `tasks` that they give away,
-        and `found`: of the first ones, task, row (from 0) and the words in common.
+        `dict`: `dataset`, `benchmarks`, number of `rows` and of `contaminated_rows`, number of `tasks` that they
+        overlap with, and `found`: task, row (from 0) and common words of the first ones.
 
     Raises:
-        ValueError: If the source cannot be read, or a row is none that training reads.
+        ValueError: If the source cannot be read, or a row cannot be trained on.
     """
     names = sorted(set(benchmarks))
     files = benchmark_files or {}
@@ -68,7 +68,7 @@ def contamination_sentence(contamination: dict[str, Any]) -> str:
 
     Args:
         contamination (`dict`):
-            Of [`find_contamination`].
+            Output of [`find_contamination`].
     """
     benchmarks = " and ".join(contamination["benchmarks"])
     if not contamination["tasks"]:
@@ -81,7 +81,7 @@ def contamination_sentence(contamination: dict[str, Any]) -> str:
 
 
 def _texts(row: Any, where: str) -> list[str]:
-    """Returns the pieces of a row that belong together: each block of each message."""
+    """Returns the blocks of each message of a row, as separate texts."""
     return [
         message["content"][block.start : block.end]
         for message in normalize_row(row, where)["messages"]

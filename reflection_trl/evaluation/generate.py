@@ -13,23 +13,23 @@ from .prompts import Prompt
 from .tasks import Sample, Task
 
 
-def open_draws(tasks: Sequence[Task], samples: int, folder: RunFolder) -> list[tuple[Task, int]]:
+def missing_samples(tasks: Sequence[Task], samples: int, folder: RunFolder) -> list[tuple[Task, int]]:
     """
-    Returns the answers that are still to be drawn: task and number of the answer.
+    Returns the answers that are still missing: task and index of the answer.
 
     Args:
         tasks (`Sequence[Task]`):
             All tasks.
         samples (`int`):
-            Answers to each.
+            Number of answers to each task.
         folder ([`~reflection_trl.files.run_folder.RunFolder`]):
-            Holds those that there are.
+            Folder with the existing answers.
     """
     done = {(record["task_id"], record["sample"]) for record in folder.records()}
     return [(task, sample) for sample in range(samples) for task in tasks if (task.id, sample) not in done]
 
 
-async def draw_answers(
+async def sample_answers(
     draws: Sequence[tuple[Task, int]],
     generate: Generate,
     style: str,
@@ -44,25 +44,24 @@ async def draw_answers(
 
     Args:
         draws (`Sequence`):
-            Of [`open_draws`].
+            Output of [`missing_samples`].
         generate ([`~reflection_trl.generation.Generate`]):
-            Draws one.
+            Generates completions.
         style (`str`):
             Style of the prompt, as in [`make_prompt`].
         sampling ([`~reflection_trl.generation.Sampling`]):
-            How. Its seed, the task and the number of the answer make the
-            seed of each draw.
+            Sampling settings. The seed of each sample is derived from its seed, the task and the index of the answer.
         folder ([`~reflection_trl.files.run_folder.RunFolder`]):
-            Where they are kept.
+            Folder for the answers.
         in_flight (`int`, *optional*, defaults to 128):
-            Requests at a time.
+            Maximum number of concurrent requests.
         report (`Callable`, *optional*):
-            Is called after each.
+            Called after each answer.
         queue ([`~reflection_trl.files.work_queue.WorkQueue`], *optional*):
-            Hands out the draws, also to other processes.
+            Distributes the samples, also to other processes.
 
     Raises:
-        [`~reflection_trl.generation.GenerationError`]: When the model cannot be asked, or refuses every single request.
+        [`~reflection_trl.generation.GenerationError`]: If the model is not available, or rejects every request.
     """
     by_key = {(task.id, sample): task for task, sample in draws}
     queue = queue or WorkQueue([*by_key])
@@ -93,7 +92,7 @@ async def draw_answers(
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-    # Where no request at all is answered, by any process, the fault is not the tasks'
+    # If no request of any process is answered, the tasks are not the cause
     if refused and not answered and all(record["finish_reason"] == "refused" for record in folder.records()):
         raise GenerationError(str(refused[0][1]))
     for record, _ in refused:
@@ -103,17 +102,17 @@ async def draw_answers(
 
 def read_answers(tasks: Sequence[Task], samples: int, style: str, folder: RunFolder) -> list[Sample]:
     """
-    Returns the answers that were drawn, with their code, in the order of the tasks.
+    Reads the sampled answers and their code, in the order of the tasks.
 
     Args:
         tasks (`Sequence[Task]`):
             The tasks.
         samples (`int`):
-            Answers to each; a folder may hold more.
+            Number of answers to each task; a folder may contain more.
         style (`str`):
             Style of the prompts.
         folder ([`~reflection_trl.files.run_folder.RunFolder`]):
-            Where they are kept.
+            Folder of the answers.
     """
     records = {(record["task_id"], record["sample"]): record for record in folder.records()}
     found = []
@@ -129,5 +128,5 @@ def _sampling(sampling: Sampling, prompt: Prompt, task: Task, sample: int) -> Sa
     seed = None
     if sampling.temperature > 0:
         digest = hashlib.sha256(f"{sampling.seed or 0} {task.id} {sample}".encode()).digest()
-        seed = int.from_bytes(digest[:4], "big") >> 1  # servers take 31 bits
+        seed = int.from_bytes(digest[:4], "big") >> 1  # servers accept 31 bits
     return Sampling(sampling.temperature, sampling.top_p, sampling.max_tokens, prompt.stop, seed)

@@ -21,29 +21,29 @@ async def judge_answers(
     report: Callable[[int], None] = lambda judged: None,
 ) -> Score:
     """
-    Judges the answers to one benchmark, each on its own.
+    Scores the answers to one benchmark separately.
 
     Args:
         tasks (`Sequence[Task]`):
             Tasks of one benchmark.
         samples (`Sequence[Sample]`):
-            Answers to them.
+            Answers to the tasks.
         run (`Callable`):
-            Runs a task's tests against the code of an answer that has some.
+            Runs a task's tests on the code of an answer.
         concurrency (`int`, *optional*):
-            Answers in flight at a time; twice the number of processors by default.
+            Maximum number of answers to score concurrently; by default twice the number of CPU cores.
         report (`Callable`, *optional*):
             Called with the number of judged answers.
 
     Returns:
-        [`~reflection_trl.evaluation.results.Score`]: One outcome for each answer, in their order.
+        [`~reflection_trl.evaluation.results.Score`]: One outcome per answer, in order.
 
     Raises:
         ValueError: If an answer belongs to none of the tasks, or the tasks to several benchmarks.
     """
     known = {task.id: task for task in tasks}
     if len({task.benchmark for task in tasks}) != 1:
-        raise ValueError("Tasks of one benchmark are judged at a time.")
+        raise ValueError("Only tasks of one benchmark can be scored together.")
     for sample in samples:
         if sample.task_id not in known:
             raise ValueError(f"{tasks[0].benchmark} has no task {sample.task_id!r}.")
@@ -84,7 +84,7 @@ async def judge_answers(
 
 
 def _detail(feedback: Feedback) -> str:
-    """Returns the test that failed, then what was said of it."""
+    """Returns the failing test and its feedback."""
     test = feedback.source_line.strip() if feedback.file == "tests" and feedback.source_line else ""
     said = feedback.text.strip()
     parts = [test, said] if test not in said else [said]

@@ -1,10 +1,10 @@
 """Renders prompts in four styles.
 
-| style | what it is |
+| style | content |
 |---|---|
-| `request` | the request as a user would put it, through the model's chat template: the prompt that our training ends at |
-| `evalplus` | EvalPlus's own chat prompt, whose answer has been begun; for figures to be held against its leaderboard |
-| `published` | the block-token prompts with which ReflectionCoder's figures were made |
+| `request` | the request as a user would write it, through the model's chat template: the prompt at the end of a training row |
+| `evalplus` | EvalPlus's own chat prompt with the beginning of the answer, for comparison with its leaderboard |
+| `published` | the block-token prompts of ReflectionCoder's published results |
 | `completion` | the benchmark's code, to be continued: for base models |
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from ..rendering import BLOCK_TOKENS
 
 
-# Longest answers, in tokens: evalplus's own for its prompts
+# Maximum tokens of an answer; those of evalplus for its prompts
 MAX_TOKENS = {"request": 1024, "evalplus": 768, "published": 1024, "completion": 768}
 
 
@@ -36,14 +36,14 @@ class Prompt:
 
 def check_style(style: str) -> None:
     """
-    Refuses what is no style of prompts.
+    Rejects an unknown prompt style.
 
     Args:
         style (`str`):
-            Its name.
+            Name of the style.
 
     Raises:
-        ValueError: If there is none of this name.
+        ValueError: If there is no such style.
     """
     if style not in MAX_TOKENS:
         raise ValueError(f"Unknown prompt style {style!r}: use one of {', '.join(MAX_TOKENS)}.")
@@ -63,7 +63,7 @@ def make_published_prompt(request: str, opening: str, stop: tuple[str, ...]) -> 
         request (`str`):
             The request.
         opening (`str`):
-            What the answer begins with: the fence, and code to continue.
+            Beginning of the answer: the fence, and code to continue.
         stop (`tuple[str]`):
             Texts at which the answer ends.
     """

@@ -12,7 +12,7 @@ from ..quoting import quote_error
 
 FORMAT_VERSION = 1
 
-# Among what is suspicious about an answer that evalplus itself lets pass
+# A suspicious feature of answers that evalplus accepts
 DECEIVED = "passes evalplus only by an object of its own or by what it does to its judge"
 
 
@@ -25,20 +25,20 @@ class Outcome:
         task_id (`str`):
             Name of the task in its benchmark, such as `"HumanEval/17"`.
         sample (`int`):
-            Number of the answer among those of the task, from 0.
+            Index of the answer among those of the task, from 0.
         passed (`bool`):
-            Whether it holds under the benchmark's tests.
+            Whether it passes the benchmark's tests.
         kind (`str`):
-            Why it failed: a value of [`~reflection_trl.feedback.FeedbackKind`], `"wrong_answer"`, `"refused"`,
-            `"truncated"` or `"empty"`; `"none"` when it passed.
+            Failure type: a value of [`~reflection_trl.feedback.FeedbackKind`], `"wrong_answer"`, `"refused"`,
+            `"truncated"` or `"empty"`; `"none"` if it passed.
         detail (`str`):
-            The failing test, or the error, as a person would want to read it.
+            The failing test, or the error, in readable form.
         solution (`str`):
-            The code that was judged.
+            The code that was scored.
         suspicious (`list[str]`):
-            What the code touches that honest answers do not, whether it passed or not.
+            What the code uses that legitimate answers do not, whether it passed or not.
         answer (`str`, *optional*, defaults to `""`):
-            The final answer that was read, by which votes are counted; empty if the task has none, or none was read.
+            The parsed final answer, with which votes are counted; empty if the task has none, or none was found.
     """
 
     task_id: str
@@ -60,7 +60,7 @@ class Score:
         benchmark (`str`):
             One of the benchmark's `score_names`, such as `"humaneval+"` or `"multipl-e:java"`.
         outcomes (`list[Outcome]`):
-            One for each answer.
+            One outcome per answer.
     """
 
     benchmark: str
@@ -74,19 +74,19 @@ class EvaluationRun:
 
     Args:
         model (`str`):
-            The model's name, or that of the file of answers.
+            Name of the model, or of the file of answers.
         scores (`list[Score]`):
-            What came out.
+            Scores of the benchmarks.
         skipped (`dict[str, str]`):
-            Benchmarks that were not run, or not on all of their tasks, and why (a compiler that is missing).
+            Benchmarks that were skipped, completely or partly, with the reason (such as a missing compiler).
         settings (`dict`):
-            Sampling, prompt, limits, versions: whatever one needs to repeat it.
+            Sampling, prompt, limits, versions: everything that is needed to repeat the run.
         date (`str`):
             ISO 8601, UTC.
         command (`str`):
-            The command line.
+            Command line.
         revision (`str`, *optional*):
-            The model's commit on the Hub.
+            Commit of the model on the Hub.
         problems (`dict[str, dict[str, str]]`):
             The text of each problem by its id, for each benchmark. Empty in files of earlier versions.
     """
@@ -106,15 +106,15 @@ class EvaluationRun:
 
     def trial_sentence(self, name: str | None = None) -> str:
         """
-        Says that only the first problems of the benchmarks were judged; empty for a run that judged all of them.
+        Returns a sentence that only the first problems of the benchmarks were scored, or `""` if all were.
 
         Args:
             name (`str`, *optional*):
-                What to call the run, by default by the name of its model.
+                Name of the run; by default the name of its model.
         """
         limit = self.settings.get("limit")
         counts = (len({outcome.task_id for outcome in score.outcomes}) for score in self.scores)
-        # A benchmark with fewer problems than that was judged as a whole
+        # A benchmark with fewer problems was scored completely
         if not isinstance(limit, int) or all(count < limit for count in counts):
             return ""
         problems = f"first {limit:,} problems" if limit > 1 else "first problem"
@@ -124,7 +124,7 @@ class EvaluationRun:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the run as JSON, in one step: a file is whole or absent."""
+        """Writes the run as JSON, atomically: a file is either complete or absent."""
         path = Path(path)
         partial = path.with_name(f".{path.name}.partial")
         partial.write_text(json.dumps({"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}, indent=1) + "\n")
@@ -136,7 +136,7 @@ class EvaluationRun:
         Reads a run that [`EvaluationRun.save`] wrote.
 
         Raises:
-            ValueError: If the file is not such a run; the sentence names the file.
+            ValueError: If the file is not such a run. The message names the file.
         """
         try:
             record = json.loads(Path(path).read_text())

@@ -23,7 +23,7 @@ from ..languages import Executor
 from ..languages.execution import Execute
 from ..sandbox import Limits, Sandbox
 from .benchmarks import Judging, OpenExecutor, get_benchmark, make_prompt
-from .generate import draw_answers, open_draws, read_answers
+from .generate import missing_samples, read_answers, sample_answers
 from .prompts import MAX_TOKENS, check_style, needs_chat_template
 from .results import EvaluationRun, Score
 from .samples import benchmark_of, read_samples, write_samples
@@ -44,26 +44,26 @@ class EvaluationSettings:
 
     Args:
         prompt (`str`, *optional*, defaults to `"request"`):
-            Style of the prompts, as in [`make_prompt`].
+            Style of the prompts, see [`make_prompt`].
         samples (`int`, *optional*, defaults to 1):
-            Answers to each problem.
+            Number of answers to each problem.
         temperature (`float`, *optional*, defaults to 0.0):
-            0 takes the likeliest token at each step.
+            0 selects the most probable token at each step (greedy).
         top_p (`float`, *optional*, defaults to 0.95):
-            Of draws with a temperature.
+            Nucleus sampling, at a temperature above 0.
         max_tokens (`int`, *optional*):
-            Longest answer; by default that of the style.
+            Maximum number of tokens of an answer; by default that of the style.
         seed (`int`, *optional*, defaults to 0):
-            Of all draws.
+            Seed of all samples.
         limit (`int`, *optional*):
-            Only the first so many problems of each benchmark, for a trial.
+            Evaluates only the first N problems of each benchmark (smoke test).
         benchmark_files (`dict[str, str]`, *optional*):
-            File, folder or Hub id with the problems of a benchmark, by its name ahead of the colon, such as `"multipl-e"`. Each
-            benchmark's own by default.
+            File, folder or Hub id with the problems of a benchmark, by its name before the colon, such as
+            `"multipl-e"`. By default the benchmark's own.
         workers (`int`, *optional*):
-            Answers judged at a time; the number of processors by default.
+            Number of answers to score concurrently; by default the number of CPU cores.
         unsandboxed (`bool`, *optional*, defaults to `False`):
-            Run answers with **no isolation at all**. Refused for root.
+            Whether to run answers with **no isolation at all**. Root must not use it.
     """
 
     prompt: str = "request"
@@ -84,7 +84,9 @@ class EvaluationSettings:
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {value}.")
         if self.temperature < 0 or not 0 < self.top_p <= 1:
-            raise ValueError(f"There is no temperature {self.temperature} with top_p {self.top_p}.")
+            raise ValueError(
+                f"`temperature` must be 0 or more and `top_p` above 0 and at most 1, got {self.temperature} and {self.top_p}."
+            )
         if self.samples > 1 and self.temperature == 0:
             raise ValueError(
                 f"{self.samples} answers at temperature 0 are all the same: set `temperature`, such as 0.8."
@@ -111,42 +113,43 @@ def evaluate_model(
     command: str = "",
 ) -> EvaluationRun | None:
     """
-    Asks a model for answers and judges them. Run again with the same arguments, it resumes where it stopped.
+    Generates answers with a model and scores them. A second call with the same arguments resumes where the first
+    stopped.
 
-    In `output_dir` there is a folder for each benchmark: `answers/` (word for word, as they came), `samples.jsonl` (their code)
-    and, from evalplus, `samples_eval_results.json`. The run itself is in `results.json`.
+    `output_dir` contains a folder for each benchmark: `answers/` (unchanged completions), `samples.jsonl` (their code)
+    and, from evalplus, `samples_eval_results.json`. The run is saved in `results.json`.
 
     Args:
         generation ([`~reflection_trl.generation.GenerationArguments`]):
-            Which model, and by what.
+            Model and backend.
         benchmarks (`Sequence[str]`):
-            Of [`parse_benchmarks`].
+            Output of [`parse_benchmarks`].
         output_dir (`str` or `Path`):
             Folder of the evaluation.
         settings ([`EvaluationSettings`], *optional*):
-            How.
+            Settings of the evaluation.
         generate ([`~reflection_trl.generation.Generate`], *optional*):
             Generates completions, in place of `generation`.
         in_flight (`int`, *optional*, defaults to 128):
-            Requests at a time.
+            Maximum number of concurrent requests.
         process, processes (`int`, *optional*):
-            Number of this process, and how many share the answers. Process 0 waits for
-            the others, judges and writes.
+            Index of this process, and number of processes. Process 0 waits for the others, scores the answers and
+            writes the results.
         bar (`bool`, *optional*, defaults to `True`):
-            Whether to show progress.
+            Whether to show a progress bar.
         name (`str`, *optional*):
-            What results call the model; its own name by default.
+            Name of the model in the results; its own name by default.
         command (`str`, *optional*):
-            The command line, for the record.
+            Command line, for the record.
 
     Returns:
-        [`EvaluationRun`], *optional*: What came out; `None` in processes but the first.
+        [`EvaluationRun`], *optional*: The results; `None` in processes other than the first.
 
     Raises:
         ValueError: If a benchmark cannot be read, or the model has no chat template.
-        [`~reflection_trl.files.run_folder.RunError`]: If the folder holds answers that were made otherwise.
-        [`~reflection_trl.generation.GenerationError`]: If the model cannot be asked, now or any longer.
-        [`~reflection_trl.sandbox.SandboxError`]: If answers cannot be run safely on this machine.
+        [`~reflection_trl.files.run_folder.RunError`]: If the folder contains answers with other settings.
+        [`~reflection_trl.generation.GenerationError`]: If the model is not available.
+        [`~reflection_trl.sandbox.SandboxError`]: If answers cannot run safely on this machine.
     """
     settings = settings or EvaluationSettings()
     if generate is None:
@@ -163,7 +166,7 @@ def evaluate_model(
         )
         if not judge_here:
             return None
-        while processes > 1 and any(open_draws(tasks[name], settings.samples, folders[name]) for name in tasks):
+        while processes > 1 and any(missing_samples(tasks[name], settings.samples, folders[name]) for name in tasks):
             time.sleep(_POLL_SECONDS)
         samples = {name: read_answers(tasks[name], settings.samples, settings.prompt, folders[name]) for name in tasks}
         scores = _judge_all(tasks, samples, Path(output_dir), settings, bar)
@@ -178,7 +181,7 @@ def evaluate_model(
     )
 
 
-async def draw_model_answers(
+async def generate_model_answers(
     generation: GenerationArguments,
     benchmarks: Sequence[str],
     output_dir: str | os.PathLike[str],
@@ -191,8 +194,8 @@ async def draw_model_answers(
     bar: bool = True,
 ) -> None:
     """
-    Asks a model for answers and leaves them unjudged: [`evaluate_model`] with the same arguments judges them, here or on a
-    machine that has the isolation and the compilers for it, and then needs no model. See there for the arguments and errors.
+    Generates answers with a model without scoring them. [`evaluate_model`] with the same arguments scores them, here
+    or on a machine with isolation and compilers, and then needs no model. It describes the arguments and errors.
     """
     settings = settings or EvaluationSettings()
     tasks = {name: _load_tasks(name, settings)[: settings.limit] for name in benchmarks}
@@ -212,31 +215,30 @@ def evaluate_samples(
     command: str = "",
 ) -> EvaluationRun:
     """
-    Judges answers that were made elsewhere.
+    Scores existing answers.
 
     Args:
         files (`Sequence[str]`):
-            JSON Lines, one file for each benchmark; see [`read_samples`].
+            JSON Lines, one file per benchmark; see [`read_samples`].
         output_dir (`str` or `Path`):
             Folder for the results.
         settings ([`EvaluationSettings`], *optional*):
-            Of these, `limit`, `benchmark_files`, `workers` and `unsandboxed` count.
+            Only `limit`, `benchmark_files`, `workers` and `unsandboxed` are used.
         benchmarks (`Sequence[str]`, *optional*):
-            The benchmark of each file; needed for MultiPL-E, whose names of tasks do not
-            tell the language.
+            Benchmark of each file; required for MultiPL-E, whose task names do not contain the language.
         name (`str`, *optional*):
-            What to call the run; by default the first file.
+            Name of the run; by default the first file.
         bar (`bool`, *optional*, defaults to `True`):
-            Whether to show progress.
+            Whether to show a progress bar.
         command (`str`, *optional*):
-            The command line, for the record.
+            Command line, for the record.
 
     Returns:
-        [`EvaluationRun`]: What came out, also in `results.json`.
+        [`EvaluationRun`]: The results, which are also saved in `results.json`.
 
     Raises:
-        ValueError: If a file is wrong; the sentence names the place.
-        [`~reflection_trl.sandbox.SandboxError`]: If answers cannot be run safely on this machine.
+        ValueError: If a file is invalid. The message names the place.
+        [`~reflection_trl.sandbox.SandboxError`]: If answers cannot run safely on this machine.
     """
     settings = settings or EvaluationSettings()
     if benchmarks and len(benchmarks) != len(files):
@@ -246,7 +248,7 @@ def evaluate_samples(
     by_benchmark = dict(zip(benchmarks or map(_told_by, files), files, strict=True))
     if len(by_benchmark) < len(files):
         raise ValueError(
-            "Two files hold answers to the same benchmark: put them into one, or judge them one after another."
+            "Two files contain answers to the same benchmark: join them, or score them one after another."
         )
     tasks, skipped, known = _possible_tasks(by_benchmark, settings)
     _require_isolation(tasks, settings)
@@ -270,7 +272,7 @@ async def _draw_all(
     processes: int,
     bar: bool,
 ) -> None:
-    left = {name: open_draws(tasks[name], settings.samples, folders[name]) for name in tasks}
+    left = {name: missing_samples(tasks[name], settings.samples, folders[name]) for name in tasks}
     if not any(left.values()):
         return
     async with AsyncExitStack() as stack:
@@ -281,7 +283,7 @@ async def _draw_all(
                 report = _advance(shown)
                 queue = WorkQueue(keys, folders[name], processes, learn=report)
                 async with show_retries(shown, opened):
-                    await draw_answers(
+                    await sample_answers(
                         draws, opened, settings.prompt, settings.sampling, folders[name], in_flight, report, queue
                     )
 
@@ -294,7 +296,7 @@ def _folders(
     settings: EvaluationSettings,
     process: int,
 ) -> Iterator[dict[str, RunFolder]]:
-    """Yields a folder for the answers to each benchmark; refuses those that hold answers of another kind."""
+    """Yields a folder for the answers to each benchmark, and rejects folders with answers of other settings."""
     model, revision = generation.model, generation.model_revision
     weights = generation.weights
     with ExitStack() as stack:
@@ -315,7 +317,7 @@ def _folders(
         yield folders
 
 
-# Judgments
+# Scores
 
 
 def _judge_all(
@@ -337,7 +339,7 @@ def _judge_all(
 
 
 def _executors(settings: EvaluationSettings) -> OpenExecutor:
-    """Opens what runs programs, isolated as the settings say."""
+    """Opens the executor of programs, isolated according to the settings."""
 
     @asynccontextmanager
     async def open_executor(
@@ -363,7 +365,7 @@ def _load_tasks(name: str, settings: EvaluationSettings) -> list[Task]:
 def _possible_tasks(
     benchmarks: Iterable[str], settings: EvaluationSettings
 ) -> tuple[dict[str, list[Task]], dict[str, str], dict[str, list[str]]]:
-    """Returns the tasks of the benchmarks that this machine can judge, why not the others, and the ids of all."""
+    """Returns the tasks that this machine can score, the reasons for the others, and the ids of all."""
     tasks: dict[str, list[Task]] = {}
     skipped: dict[str, str] = {}
     known: dict[str, list[str]] = {}
@@ -390,7 +392,7 @@ def _check_prompts(
     generate: Generate | None,
     settings: EvaluationSettings,
 ) -> None:
-    """Refuses a style of prompts that does not fit a benchmark or the model."""
+    """Rejects a prompt style that does not fit a benchmark or the model."""
     for some in tasks.values():
         make_prompt(some[0], settings.prompt)
     if generate is None and needs_chat_template(settings.prompt) and generation.chosen_backend != "endpoint":
@@ -402,7 +404,7 @@ def _folder_name(benchmark: str) -> str:
 
 
 def _require_isolation(tasks: dict[str, list[Task]], settings: EvaluationSettings) -> None:
-    """Fails now, not after hours of answers, where any of them will be run."""
+    """Fails immediately, not after hours of generation, if answers cannot run here."""
     if not any(get_benchmark(name).runs_programs(some) for name, some in tasks.items()):
         return
     with Sandbox(
@@ -471,7 +473,7 @@ def _require_chat_template(model: str, revision: str | None) -> None:
 
 
 def _commit(generation: GenerationArguments) -> str | None:
-    """Returns the commit on the Hub of a model that is run here; `None` for a folder's, or a server's."""
+    """Returns the Hub commit of a model that runs here; `None` for a folder or a server."""
     if generation.chosen_backend == "endpoint" or Path(generation.model).exists():
         return generation.model_revision
     from huggingface_hub import hf_hub_download
@@ -483,7 +485,7 @@ def _commit(generation: GenerationArguments) -> str | None:
             name, "config.json", revision=revision
         )
     except OSError:
-        return revision  # the Hub is gone, and nothing is in the cache: no reason to lose what has been judged
+        return revision  # the Hub is unreachable and nothing is cached, which must not discard the scores
     return Path(config).parent.name  # the cache keeps each commit in a folder of its name
 
 

@@ -14,22 +14,22 @@ from .tasks import Sample, Task
 
 def read_samples(file: str | os.PathLike[str], tasks: Sequence[Task], known: Iterable[str] = ()) -> list[Sample]:
     """
-    Reads answers that were made elsewhere. Each line holds `task_id` and either `solution` (the whole code) or `completion`
-    (the continuation of the benchmark's prompt); several answers to a problem are several lines.
+    Reads existing answers. Each line has `task_id` and either `solution` (the complete code) or `completion` (the
+    continuation of the benchmark's prompt). Several answers to a problem are several lines.
 
     Args:
         file (`str` or `Path`):
-            The file.
+            JSON Lines file.
         tasks (`Sequence[Task]`):
-            The tasks that must have answers, all as many.
+            The tasks, which must all have the same number of answers.
         known (`Iterable[str]`, *optional*):
-            Further tasks of the benchmark, whose answers are passed over.
+            Other tasks of the benchmark, whose answers are ignored.
 
     Returns:
-        `list[Sample]`: In the order of the tasks.
+        `list[Sample]`: Answers in the order of the tasks.
 
     Raises:
-        ValueError: If the file cannot be read or does not hold just that; the sentence names the place.
+        ValueError: If the file cannot be read or has another content. The message names the place.
     """
     by_id = {task.id: task for task in tasks}
     passed_over = set(known) - by_id.keys()
@@ -67,7 +67,7 @@ def read_samples(file: str | os.PathLike[str], tasks: Sequence[Task], known: Ite
 
 def benchmark_of(file: str | os.PathLike[str]) -> str | None:
     """
-    Returns the benchmark that a file's first answer is to, by the name of its task; `None` where that does not tell.
+    Returns the benchmark of a file's first answer, from the name of its task; `None` if the name is ambiguous.
 
     Args:
         file (`str` or `Path`):
@@ -81,7 +81,7 @@ def benchmark_of(file: str | os.PathLike[str]) -> str | None:
 
 def write_samples(file: str | os.PathLike[str], samples: Iterable[Sample]) -> None:
     """
-    Writes answers as [`read_samples`] and evalplus read them, in one step.
+    Writes answers in the format of [`read_samples`] and evalplus, atomically.
 
     Args:
         file (`str` or `Path`):
@@ -98,7 +98,7 @@ def write_samples(file: str | os.PathLike[str], samples: Iterable[Sample]) -> No
 
 
 def _records(file: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields the records of a file with the numbers of their lines, from 1."""
+    """Yields the records of a file with their line numbers, from 1."""
     empty = True
     try:
         with open(file, "rb") as lines:

@@ -1,10 +1,11 @@
 """Computes pass@k, its interval, and the significance of differences between runs, as pure functions of plain numbers.
 
-Benchmarks are small, so that a difference of some tasks is often chance. Tasks are what is sampled: answers to one task
-are not independent of each other, so every interval and test here is over tasks.
+Benchmarks are small, so a difference of a few tasks is often chance. The unit of sampling is the task: answers to one
+task are not independent of each other, so every interval and test here is over tasks.
 
-An interval of a difference and its test say the same: 0 is outside the interval exactly where p < 0.05. The bootstrap is too
-narrow where few tasks differ; where it contradicts the test, the interval is the set of differences that the test does not reject.
+An interval of a difference and its test agree: 0 is outside the interval exactly if p < 0.05. The bootstrap is too
+narrow if few tasks differ. If it contradicts the test, the interval is the set of differences that the test does not
+reject.
 """
 
 from collections import Counter
@@ -35,7 +36,7 @@ class Rate:
         low (`float`):
             Lower end of the interval.
         high (`float`):
-            Upper end.
+            Upper end of the interval.
     """
 
     value: float
@@ -50,18 +51,17 @@ class Comparison:
 
     Args:
         tasks (`int`):
-            Tasks that both have answers to.
+            Number of tasks that both runs answered.
         won (`int`):
-            Tasks that the first solves more often than the second: with one answer each, solves alone.
+            Number of tasks that the first solves more often than the second: with one answer each, solves alone.
         lost (`int`):
-            Tasks that the second solves more often.
+            Number of tasks that the second solves more often.
         difference (`float`):
-            Pass@1 of the first less that of the second.
+            Pass@1 of the first minus that of the second.
         low, high (`float`):
-            95 % interval of the difference. 0 is outside it exactly where `p_value` is below 0.05.
+            95 % interval of the difference. 0 is outside it exactly if `p_value` is below 0.05.
         p_value (`float`):
-            How likely a difference as large as this is by chance, were the two alike: McNemar's exact test
-            with one answer each, else a permutation test over tasks.
+            P-value of the difference: McNemar's exact test with one answer each, else a permutation test over tasks.
     """
 
     tasks: int
@@ -75,13 +75,13 @@ class Comparison:
 
 def pass_at_k(answers: int, right: int, k: int) -> float:
     """
-    Returns the unbiased estimate of how likely one of `k` answers is right.
+    Returns the unbiased estimate of the probability that at least one of `k` answers is correct.
 
     Args:
         answers (`int`):
-            Answers drawn.
+            Number of sampled answers.
         right (`int`):
-            Right ones among them.
+            Number of correct ones.
         k (`int`):
             At most `answers`.
     """
@@ -96,9 +96,9 @@ def wilson_interval(share: float, tasks: int) -> tuple[float, float]:
 
     Args:
         share (`float`):
-            From 0 to 1.
+            Share, from 0 to 1.
         tasks (`int`):
-            How many there are.
+            Number of tasks.
     """
     z = NormalDist().inv_cdf(0.975)
     center = share + z**2 / (2 * tasks)
@@ -109,13 +109,13 @@ def wilson_interval(share: float, tasks: int) -> tuple[float, float]:
 
 def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
     """
-    Returns the 95 % interval of the mean of `values`, one a task, from means over tasks drawn with replacement.
+    Returns the 95 % interval of the mean of `values`, one per task, by a bootstrap over tasks.
 
     Args:
         values (`Sequence[float]`):
-            One for each task.
+            One value per task.
         seed (`int`, *optional*, defaults to 0):
-            Of the draws.
+            Seed of the bootstrap.
     """
     low, high = np.quantile(_resampled_means(values, np.random.default_rng(seed)), [0.025, 0.975])
     return float(low), float(high)
@@ -127,9 +127,9 @@ def mcnemar_p(won: int, lost: int) -> float:
 
     Args:
         won (`int`):
-            Tasks that only the first solves.
+            Number of tasks that only the first solves.
         lost (`int`):
-            Tasks that only the second solves.
+            Number of tasks that only the second solves.
     """
     discordant = won + lost
     tail = sum(comb(discordant, count) for count in range(min(won, lost) + 1))
@@ -138,19 +138,19 @@ def mcnemar_p(won: int, lost: int) -> float:
 
 def mcnemar_interval(won: int, lost: int, tasks: int) -> tuple[float, float]:
     """
-    Returns the 95 % interval of a difference of two runs with one answer a task, which agrees with [`mcnemar_p`].
+    Returns the 95 % interval of a difference of two runs with one answer per task, which agrees with [`mcnemar_p`].
 
-    The difference is the share of tasks that only one side solves, times how much more often it is the first. The interval of
-    the latter is Clopper and Pearson's, so that 0 is outside exactly where McNemar's exact test rejects; that of the former is
-    Wilson's, so that runs which agree on every task get an interval of a width that fits their number.
+    The difference is the share of tasks that only one side solves, times the excess of the first side among them. The
+    interval of the latter is Clopper and Pearson's, so that 0 is outside exactly if McNemar's exact test rejects. That
+    of the former is Wilson's, so that runs which agree on every task get an interval whose width fits their number.
 
     Args:
         won (`int`):
-            Tasks that only the first solves.
+            Number of tasks that only the first solves.
         lost (`int`):
-            Tasks that only the second solves.
+            Number of tasks that only the second solves.
         tasks (`int`):
-            All tasks.
+            Number of all tasks.
     """
     fewest, most = wilson_interval((won + lost) / tasks, tasks)
     balance_low, balance_high = (2 * share - 1 for share in _clopper_pearson(won, won + lost))
@@ -167,11 +167,11 @@ def permutation_interval(
 
     Args:
         differences (`Sequence[float]`):
-            One for each task, from -1 to 1.
+            One difference per task, from -1 to 1.
         weights (`Sequence[float]`, *optional*):
-            How much each task counts; all alike by default.
+            Weight of each task; equal by default.
         seed (`int`, *optional*, defaults to `0`):
-            Seed of the draws of signs, which are those of [`permutation_p`].
+            Seed of the random signs, which are those of [`permutation_p`].
     """
     numbers = np.asarray(differences, dtype=float)
     counts = np.full(len(numbers), 1 / len(numbers)) if weights is None else np.asarray(weights, dtype=float)
@@ -196,7 +196,9 @@ def permutation_interval(
             inside, outside = (inside, middle) if is_rejected(middle) else (middle, outside)
         ends.append(inside)
     low, high = ends
-    if high - low < 1e-9:  # all tasks differ alike: no spread to learn from, so Wilson's width for so many tasks
+    if (
+        high - low < 1e-9
+    ):  # all tasks differ equally, so there is no spread, and Wilson's width for this number is used
         margin = wilson_interval(0.0, len(numbers))[1]
         return max(-1.0, estimate - margin), min(1.0, estimate + margin)
     return low, high
@@ -208,16 +210,16 @@ def permutation_p(differences: Sequence[float], seed: int = 0) -> float:
 
     Args:
         differences (`Sequence[float]`):
-            One for each task.
+            One difference per task.
         seed (`int`, *optional*, defaults to 0):
-            Of the draws of signs.
+            Seed of the random signs.
     """
     numbers = np.asarray(differences, dtype=float)
     observed = abs(numbers.sum())
     as_far = sum(
         int(np.count_nonzero(np.abs(sums) >= observed - 1e-12)) for sums, _ in _signed(numbers, numbers, seed)
     )
-    # The draw that was observed is one of those that are possible: no p value is 0
+    # The observed signs are one of the possible permutations, so no p-value is 0
     return float((as_far + 1) / (_RESAMPLES + 1))
 
 
@@ -227,7 +229,7 @@ def right_answers(score: Score) -> dict[str, tuple[int, int]]:
 
     Args:
         score ([`Score`]):
-            Of one benchmark.
+            Score of one benchmark.
     """
     counts: dict[str, tuple[int, int]] = {}
     for outcome in score.outcomes:
@@ -238,12 +240,12 @@ def right_answers(score: Score) -> dict[str, tuple[int, int]]:
 
 def rate(score: Score, k: int = 1) -> Rate:
     """
-    Returns pass@k of a score with its interval: Wilson's where each task has one answer, else by the bootstrap over tasks (Wilson's
-    where all tasks agree, of which the bootstrap would make an interval of no width).
+    Returns pass@k of a score with its interval: Wilson's if each task has one answer, else by the bootstrap over tasks
+    (Wilson's if all tasks agree, for which the bootstrap interval would have no width).
 
     Args:
         score ([`Score`]):
-            Of one benchmark.
+            Score of one benchmark.
         k (`int`, *optional*, defaults to 1):
             At most the number of answers of each task.
     """
@@ -258,15 +260,16 @@ def rate(score: Score, k: int = 1) -> Rate:
 
 def majority(score: Score) -> Rate | None:
     """
-    Returns maj@k, where k is the number of answers to each problem: the share of problems whose most frequent final answer is right.
+    Returns maj@k, where k is the number of answers to each problem: the share of problems whose most frequent final
+    answer is correct.
 
-    Answers that are right are one answer, however they are written; the others are distinguished by [`~reflection_trl.checking.answer_key`].
-    Texts without a final answer do not vote. Where several answers are the most frequent ones, a problem counts by the chance that the right
-    one is drawn among them.
+    All correct answers count as one answer, in any notation. The others are distinguished by
+    [`~reflection_trl.checking.answer_key`]. Texts without a final answer do not vote. If several answers are the most
+    frequent, a problem counts with the probability of choosing the correct one among them.
 
     Args:
         score ([`Score`]):
-            Of one benchmark.
+            Score of one benchmark.
 
     Returns:
         [`Rate`], *optional*: `None` if no problem has a final answer, or each was answered once.
@@ -289,16 +292,16 @@ def majority(score: Score) -> Rate | None:
 
 def task_differences(first: Score, second: Score) -> list[float]:
     """
-    Returns the share of right answers of one run less that of the other, for each task that both have answers to.
+    Returns, for each task that both runs answered, the share of correct answers of one run minus that of the other.
 
     Args:
         first ([`Score`]):
-            Of one run.
+            Score of one run.
         second ([`Score`]):
-            Of the other, on the same benchmark.
+            Score of the other run, on the same benchmark.
 
     Raises:
-        ValueError: If they are of different benchmarks, or have no task in common.
+        ValueError: If they belong to different benchmarks, or have no task in common.
     """
     if first.benchmark != second.benchmark:
         raise ValueError(f"{first.benchmark} and {second.benchmark} cannot be compared problem by problem.")
@@ -311,16 +314,16 @@ def task_differences(first: Score, second: Score) -> list[float]:
 
 def compare(first: Score, second: Score) -> Comparison:
     """
-    Compares two runs, task by task, on those that both have answers to.
+    Compares two runs, task by task, on the tasks that both answered.
 
     Args:
         first ([`Score`]):
-            Of one run.
+            Score of one run.
         second ([`Score`]):
-            Of the other, on the same benchmark.
+            Score of the other run, on the same benchmark.
 
     Raises:
-        ValueError: If they are of different benchmarks, or have no task in common.
+        ValueError: If they belong to different benchmarks, or have no task in common.
     """
     differences = task_differences(first, second)
     won, lost = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
@@ -335,15 +338,15 @@ def compare(first: Score, second: Score) -> Comparison:
 
 def pool(scores: Sequence[Score]) -> Score:
     """
-    Combines several scores of the same benchmark into one, such as those of models trained with different seeds: the answers of each are
-    further answers to the same tasks.
+    Combines several scores of the same benchmark into one, such as those of models trained with different seeds. The
+    answers of all count as answers to the same tasks.
 
     Args:
         scores (`Sequence[Score]`):
-            Of one benchmark.
+            Scores of one benchmark.
 
     Raises:
-        ValueError: If they are of different benchmarks.
+        ValueError: If they belong to different benchmarks.
     """
     if len({score.benchmark for score in scores}) != 1:
         names = ", ".join(dict.fromkeys(score.benchmark for score in scores)) or "none"
@@ -357,17 +360,17 @@ def pool(scores: Sequence[Score]) -> Score:
 
 def compare_means(first: Sequence[Score], second: Sequence[Score]) -> Comparison:
     """
-    Compares two runs by their mean over several benchmarks, each of which counts alike, whatever its number of tasks.
+    Compares two runs by their unweighted mean over several benchmarks, independent of the numbers of tasks.
 
     Args:
         first (`Sequence[Score]`):
-            Of one run, one score for each benchmark.
+            Scores of one run, one per benchmark.
         second (`Sequence[Score]`):
-            Of the other, on the same benchmarks in the same order.
+            Scores of the other run, on the same benchmarks in the same order.
 
     Returns:
-        [`Comparison`]: `difference` is that of the means; the interval is by a bootstrap over the tasks within each benchmark
-        unless it contradicts the test, the p value by a permutation test over all tasks.
+        [`Comparison`]: `difference` is that of the means. The interval is from a bootstrap over the tasks of each
+        benchmark, unless it contradicts the test. The p-value is from a permutation test over all tasks.
 
     Raises:
         ValueError: If the benchmarks differ, or one has no task in common.
@@ -401,7 +404,7 @@ def failure_kinds(score: Score) -> dict[str, int]:
 
     Args:
         score ([`Score`]):
-            Of one benchmark.
+            Score of one benchmark.
     """
     counts: dict[str, int] = {}
     for outcome in score.outcomes:
@@ -411,7 +414,7 @@ def failure_kinds(score: Score) -> dict[str, int]:
 
 
 def _agree(low: float, high: float, p_value: float) -> bool:
-    """Returns whether an interval has a width and leaves out 0 exactly where the test rejects."""
+    """Returns whether an interval has a width and excludes 0 exactly if the test rejects."""
     return high > low and (low > 0 or high < 0) == (p_value < _LEVEL)
 
 
@@ -436,7 +439,7 @@ def _clopper_pearson(successes: int, trials: int) -> tuple[float, float]:
 
 
 def _signed(first: np.ndarray, second: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Sums of two rows of numbers under the same random signs, some draws at a time."""
+    """Yields sums of two rows of numbers under the same random signs, in blocks."""
     generator = np.random.default_rng(seed)
     for rows in _blocks(len(first)):
         signs = generator.integers(2, size=(rows, len(first))) * 2 - 1
@@ -444,7 +447,7 @@ def _signed(first: np.ndarray, second: np.ndarray, seed: int) -> Iterator[tuple[
 
 
 def _resampled_means(values: Sequence[float], generator: np.random.Generator) -> np.ndarray:
-    """Means over tasks drawn with replacement."""
+    """Returns means over tasks that are resampled with replacement."""
     numbers = np.asarray(values, dtype=float)
     draws = (
         generator.integers(len(numbers), size=(rows, len(numbers)), dtype=np.int32) for rows in _blocks(len(numbers))
@@ -453,7 +456,7 @@ def _resampled_means(values: Sequence[float], generator: np.random.Generator) ->
 
 
 def _blocks(tasks: int) -> Iterator[int]:
-    """Sizes of the blocks in which the resamples are drawn: one, but for very many tasks."""
+    """Yields the sizes of the blocks of resamples: one block, except for very many tasks."""
     most = max(1, _MOST_NUMBERS // tasks)
     for done in range(0, _RESAMPLES, most):
         yield min(most, _RESAMPLES - done)

@@ -1,4 +1,4 @@
-"""Tasks of a benchmark, and the answers that a model gives to them."""
+"""Defines tasks of a benchmark, and answers to them."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Task:
         benchmark (`str`):
             Name of the benchmark, such as `"humaneval"` or `"multipl-e:java"`.
         request (`str`):
-            The one-off request, as a user would put it.
+            The one-off request, as a user would write it.
         prompt (`str`, *optional*, defaults to `""`):
             Code that the answer continues, in benchmarks of completions.
         language (`str`, *optional*, defaults to `"python"`):
@@ -24,12 +24,12 @@ class Task:
         entry_point (`str`, *optional*):
             Name of the function under test.
         tests (`str`, *optional*, defaults to `""`):
-            Code that, placed behind an answer, ends normally when the answer is right. Empty where evalplus or `problem` holds
-            the tests.
+            Code that runs after an answer, and ends normally if the answer is correct. Empty if evalplus or `problem`
+            has the tests.
         stop (`tuple[str]`, *optional*):
             Texts at which a completion of `prompt` ends.
         problem ([`~reflection_trl.problems.Problem`], *optional*):
-            The problem that the task is, where it is one of the user's own.
+            The problem of the task, if it is one of the user's own.
     """
 
     id: str
@@ -44,7 +44,7 @@ class Task:
 
     @property
     def has_final_answer(self) -> bool:
-        """Returns whether an answer is judged by the final answer that it states, and not run."""
+        """Returns whether an answer is scored by its final answer, without running it."""
         return self.problem is not None and self.problem.answer is not None
 
 
@@ -55,14 +55,14 @@ class Sample:
 
     Args:
         task_id (`str`):
-            The task.
+            Id of the task.
         sample (`int`):
-            Number of the answer among those of the task, from 0.
+            Index of the answer among those of the task, from 0.
         solution (`str`):
-            Code that is judged: complete, the task's prompt included where the answer continues it. The whole text where a final
-            answer is judged.
+            The complete code to score, including the task's prompt if the answer continues it. The whole text if the
+            final answer is scored.
         text (`str`, *optional*, defaults to `""`):
-            What the model wrote, word for word; empty where it is not known.
+            The unchanged completion; empty if it is unknown.
         finish_reason (`str`, *optional*, defaults to `"stop"`):
             `"stop"`, `"length"` or `"refused"`.
     """

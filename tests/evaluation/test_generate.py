@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from reflection_trl.evaluation.generate import draw_answers, open_draws, read_answers
+from reflection_trl.evaluation.generate import missing_samples, read_answers, sample_answers
 from reflection_trl.files.run_folder import RunError, RunFolder
 from reflection_trl.files.work_queue import WorkQueue
 from reflection_trl.generation.types import Completion, GenerationError, RequestRefusedError, Sampling
@@ -38,8 +38,8 @@ GREEDY = Sampling()
 
 
 def draw(folder, tasks, model, samples=1, style="request", sampling=GREEDY, **options):
-    draws = open_draws(tasks, samples, folder, **options)
-    asyncio.run(draw_answers(draws, model, style, sampling, folder))
+    draws = missing_samples(tasks, samples, folder, **options)
+    asyncio.run(sample_answers(draws, model, style, sampling, folder))
     return draws
 
 
@@ -86,9 +86,9 @@ def together(tasks, path, models, samples=1):
 
     async def one(process):
         with RunFolder(path, {}, process, records="answers") as folder:
-            draws = open_draws(tasks, samples, folder)
+            draws = missing_samples(tasks, samples, folder)
             queue = WorkQueue([(task.id, sample) for task, sample in draws], folder, len(models))
-            await draw_answers(draws, models[process], "request", GREEDY, folder, in_flight=2, queue=queue)
+            await sample_answers(draws, models[process], "request", GREEDY, folder, in_flight=2, queue=queue)
             await asyncio.sleep(0.05)  # or the next one would begin another session
 
     async def all_of_them():
@@ -130,7 +130,9 @@ def test_a_failing_model_keeps_what_was_drawn(folder, humaneval):
     dead = GenerationError("http://localhost:1/v1 still says 500 after 8 attempts: no")
     model = Model(lambda number, *_: dead if number >= 3 else "x")
     with pytest.raises(GenerationError, match="still says 500"):
-        asyncio.run(draw_answers(open_draws(humaneval, 1, folder), model, "request", GREEDY, folder, in_flight=1))
+        asyncio.run(
+            sample_answers(missing_samples(humaneval, 1, folder), model, "request", GREEDY, folder, in_flight=1)
+        )
     assert len([*folder.records()]) == 3
     draw(folder, humaneval, Model())
     assert len([*folder.records()]) == len(humaneval)
@@ -167,7 +169,7 @@ def test_answers_made_otherwise_are_not_mixed_in(tmp_path):
 _PROGRAM = """
 import asyncio, sys
 from reflection_trl.files.run_folder import RunFolder
-from reflection_trl.evaluation.generate import draw_answers, open_draws
+from reflection_trl.evaluation.generate import sample_answers, missing_samples
 from reflection_trl.evaluation.tasks import Task
 from reflection_trl.generation.types import Completion, Sampling
 
@@ -177,8 +179,8 @@ async def model(prompt, sampling):
 
 tasks = [Task(f"T/{number}", "humaneval", "do") for number in range(300)]
 with RunFolder(sys.argv[1], {}, records="answers") as folder:
-    draws = open_draws(tasks, 1, folder)
-    asyncio.run(draw_answers(draws, model, "request", Sampling(), folder, in_flight=4))
+    draws = missing_samples(tasks, 1, folder)
+    asyncio.run(sample_answers(draws, model, "request", Sampling(), folder, in_flight=4))
 """
 
 

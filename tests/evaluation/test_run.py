@@ -16,7 +16,7 @@ from reflection_trl.evaluation import EvaluationRun
 from reflection_trl.evaluation.contamination import contamination_sentence, find_contamination
 from reflection_trl.evaluation.evalplus_data import EVALPLUS
 from reflection_trl.evaluation.results import Outcome, Score
-from reflection_trl.evaluation.run import EvaluationSettings, draw_model_answers, evaluate_model, evaluate_samples
+from reflection_trl.evaluation.run import EvaluationSettings, evaluate_model, evaluate_samples, generate_model_answers
 from reflection_trl.evaluation.table import comparison_table, results_table
 from reflection_trl.files.run_folder import RunError
 from reflection_trl.generation import GenerationArguments
@@ -101,7 +101,7 @@ def test_problems_of_ones_own_are_judged_by_their_tests(tmp_path):
 
     arguments = GenerationArguments(base_url="http://localhost:1/v1", model_name_or_path="m")
     benchmark = f"problems:{tmp_path / 'held-out.jsonl'}"
-    asyncio.run(draw_model_answers(arguments, [benchmark], tmp_path / "out", generate=generate, bar=False))
+    asyncio.run(generate_model_answers(arguments, [benchmark], tmp_path / "out", generate=generate, bar=False))
     run = evaluate_model(arguments, [benchmark], tmp_path / "out", generate=never, bar=False)
     (score,) = run.scores
     assert score.benchmark == benchmark
@@ -129,7 +129,7 @@ def test_a_model_that_is_trained_again_is_asked_again(tmp_path, monkeypatch):
     def draw(place="out", **settings):
         benchmark = f"problems:{tmp_path / 'held-out.jsonl'}"
         options = {"settings": EvaluationSettings(**settings), "generate": generate, "bar": False}
-        asyncio.run(draw_model_answers(arguments, [benchmark], tmp_path / place, **options))
+        asyncio.run(generate_model_answers(arguments, [benchmark], tmp_path / place, **options))
         return len(asked)
 
     assert draw(limit=1) == 1
@@ -161,7 +161,7 @@ def test_the_bar_says_which_requests_are_repeated(tmp_path, monkeypatch, capsys)
 
     arguments = GenerationArguments(base_url="http://localhost:1/v1", model_name_or_path="m")
     benchmark = f"problems:{tmp_path / 'held-out.jsonl'}"
-    asyncio.run(draw_model_answers(arguments, [benchmark], tmp_path / "out", generate=Generator()))
+    asyncio.run(generate_model_answers(arguments, [benchmark], tmp_path / "out", generate=Generator()))
     assert re.search(r"retrying 1 request until \S+ \(says 503", capsys.readouterr().err)
 
 
@@ -174,7 +174,7 @@ def test_answers_with_and_without_thinking_are_not_mixed(tmp_path):
     def draw(**variables):
         arguments = GenerationArguments("m", base_url="http://localhost:1/v1", chat_template_kwargs=variables or None)
         benchmark = f"problems:{tmp_path / 'held-out.jsonl'}"
-        asyncio.run(draw_model_answers(arguments, [benchmark], tmp_path / "out", generate=generate, bar=False))
+        asyncio.run(generate_model_answers(arguments, [benchmark], tmp_path / "out", generate=generate, bar=False))
 
     draw(enable_thinking=False)
     with pytest.raises(RunError, match="chat_template_kwargs"):
@@ -237,7 +237,7 @@ def test_published_answers_need_no_model(tmp_path, monkeypatch):
         evaluate_samples(files, tmp_path, benchmarks=["multipl-e:swift"], bar=False)
     with pytest.raises(ValueError, match="2 files of answers and 1 benchmarks"):
         evaluate_samples([*files, *files], tmp_path, benchmarks=["humaneval"], bar=False)
-    with pytest.raises(ValueError, match="Two files hold answers to the same benchmark"):
+    with pytest.raises(ValueError, match="Two files contain answers to the same benchmark"):
         evaluate_samples([*files, *files], tmp_path, bar=False)
 
 

@@ -60,7 +60,7 @@ async def generate_answers(study: StudyArguments, stage: str, runs: list[Run]) -
     vLLM's engine continues from one to the next, as long as they have the same shape: to start one takes longer than
     it then answers. Returns how many.
     """
-    from ...evaluation.run import draw_model_answers
+    from ...evaluation.run import generate_model_answers
     from ...generation import open_generator
 
     generate: Any = None
@@ -81,7 +81,7 @@ async def generate_answers(study: StudyArguments, stage: str, runs: list[Run]) -
                     generate = await stack.enter_async_context(open_generator(generation))
                 for name, (benchmarks, settings) in missing.items():
                     start = time.monotonic()
-                    await draw_model_answers(
+                    await generate_model_answers(
                         generation,
                         benchmarks,
                         run.folder / name,
