@@ -1,4 +1,4 @@
-"""Runs programs of any language in the sandbox and hands back feedback."""
+"""Defines the interface that runs programs of any language and returns feedback."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,13 +13,13 @@ class Run:
 
     Args:
         feedback ([`~reflection_trl.feedback.Feedback`]):
-            How it ended.
+            Feedback on the run.
         stdout (`str`):
-            What it printed.
+            Standard output.
         seconds (`float`):
-            Wall clock.
+            Wall-clock time.
         suspicious (`tuple[str]`):
-            What the program touches that honest ones do not ([`Language.suspicious`]).
+            What the program uses that legitimate ones do not ([`Language.suspicious`]).
     """
 
     feedback: Feedback
@@ -30,9 +30,9 @@ class Run:
 
 class Execute(Protocol):
     """
-    Runs one program, isolated. What rollouts and evaluation call; many calls may be in flight at a time.
+    Runs one program in isolation. Rollouts and the evaluation make many concurrent calls.
 
-    A failure of the sandbox itself raises [`~reflection_trl.sandbox.SandboxError`]; it is never a feedback.
+    A failure of the sandbox raises [`~reflection_trl.sandbox.SandboxError`]. It never becomes feedback.
     """
 
     async def __call__(
@@ -43,5 +43,5 @@ class Execute(Protocol):
 async def run_nothing(
     language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""
 ) -> Run:
-    """Returns an [`Execute`] for problems whose answers are not run, so that no sandbox is opened for them."""
+    """Implements [`Execute`] for problems whose answers do not run, so that no sandbox is opened for them."""
     raise AssertionError(f"a program in {language} was to be run where none is expected")

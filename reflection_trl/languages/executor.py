@@ -1,4 +1,4 @@
-"""Runs programs of any language in the sandbox, many at a time."""
+"""Runs programs of any language in the sandbox, many concurrently."""
 
 import asyncio
 from collections.abc import Iterable
@@ -15,20 +15,20 @@ class Executor:
 
     Args:
         sandbox ([`~reflection_trl.sandbox.Sandbox`], *optional*):
-            An open sandbox to use, which stays open. By default one is opened, and closed at the end.
+            An open sandbox, which stays open. By default a sandbox is opened, and closed at the end.
         languages (`Iterable[str]`, *optional*):
-            Languages whose toolchains the sandbox shows; all that are here by default.
+            Languages whose toolchains are visible in the sandbox; by default all that are installed.
         workers (`int`, *optional*):
-            Programs that run at a time; the number of processors by default.
+            Number of programs that run at a time; by default the number of CPU cores.
         limits ([`~reflection_trl.sandbox.Limits`], *optional*):
-            What each program may use; the language's own by default.
+            Resource limits of each program; by default those of its language.
 
     Attributes:
         runs (`int`):
-            Programs that have been run.
+            Number of programs that ran.
 
     Raises:
-        [`~reflection_trl.sandbox.SandboxUnavailableError`]: When entered on a machine where no isolation holds.
+        [`~reflection_trl.sandbox.SandboxUnavailableError`]: On entry, if no isolation mechanism works on this machine.
 
     Example:
 

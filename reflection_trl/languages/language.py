@@ -14,13 +14,13 @@ class Language(ABC):
 
     Attributes:
         name (`str`):
-            As problems and command lines name it, e.g. `"python"`, `"cpp"`, `"javascript"`.
+            Name in problems and on command lines, such as `"python"`, `"cpp"`, `"javascript"`.
         title (`str`):
-            As prose names it, e.g. `"C++"`.
+            Name in prose, such as `"C++"`.
         fences (`tuple[str]`):
-            Info strings of Markdown fences that hold it; the first is the one that prompts ask for.
+            Info strings of its Markdown fences. Prompts ask for the first.
         suspects (`tuple[tuple[str, str]]`):
-            What honest answers do not touch: words for it, and the expression that finds it.
+            What legitimate answers do not use: a description, and the regular expression that finds it.
     """
 
     name: ClassVar[str]
@@ -34,7 +34,8 @@ class Language(ABC):
 
     def suspicious(self, source: str) -> tuple[str, ...]:
         """
-        Returns what an answer uses that legitimate answers do not, such as "ends processes". This is a reason to inspect it, not a verdict.
+        Returns what an answer uses that legitimate answers do not, such as "ends processes". This is a reason to
+        inspect it, not a verdict.
 
         Args:
             source (`str`):
@@ -44,7 +45,9 @@ class Language(ABC):
 
     @property
     def readonly(self) -> tuple[str, ...]:
-        """Directories of the toolchain that the sandbox has to show, beside the system's."""
+        """
+        Returns the directories of the toolchain that must be visible in the sandbox, in addition to the system's.
+        """
         return ()
 
     @abstractmethod
@@ -58,31 +61,31 @@ class Language(ABC):
         limits: Limits | None = None,
     ) -> Program:
         """
-        Returns the program as the sandbox takes it.
+        Converts the program to the form for the sandbox.
 
         Args:
             source (`str`):
-                The program. Hostile.
+                The program, which may be hostile.
             tests (`str`, *optional*):
-                Code placed behind it, whose end is reached only when it is right.
+                Code after it, whose end is reached only if it is correct.
             entry_point (`str`, *optional*):
                 Name of the function under test.
             stdin (`str`, *optional*):
                 Standard input.
             limits ([`~reflection_trl.sandbox.Limits`], *optional*):
-                Defaults to what the language's compiler needs.
+                Resource limits. By default those that the language's compiler needs.
         """
 
     @abstractmethod
     def diagnose(self, verdict: Verdict, source: str, tests: str = "") -> Feedback:
         """
-        Reads a verdict on [`Language.program`].
+        Converts a verdict on [`Language.program`] to feedback.
 
         Args:
             verdict ([`~reflection_trl.sandbox.Verdict`]):
-                Any but `Status.INFRASTRUCTURE`, which is no judgment: callers deal with it before.
+                Verdict other than `Status.INFRASTRUCTURE`, which callers handle before.
             source (`str`):
                 The program.
             tests (`str`, *optional*):
-                The tests behind it.
+                The tests after it.
         """

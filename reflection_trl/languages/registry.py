@@ -26,10 +26,10 @@ def get_language(name: str) -> Language:
 
     Args:
         name (`str`):
-            In any case.
+            Name, in any case.
 
     Raises:
-        ValueError: If there is no such language; the sentence names those there are.
+        ValueError: If there is no such language. The message lists the existing ones.
     """
     known = name.strip().lower()
     known = _ALIASES.get(known, known)

@@ -1,4 +1,4 @@
-"""Makes the same failure read the same, and short: what a model is shown of a run."""
+"""Normalizes and shortens the text of a run for a model, so that equal failures have equal text."""
 
 import datetime
 import itertools
@@ -7,14 +7,14 @@ import re
 
 MAX_TEXT = 2000  # characters of a feedback's text
 _LONGEST_LINE = 400
-_REPEATED = 3  # times that a line is shown before the rest is counted
+_REPEATED = 3  # copies of a repeated line before the rest is counted
 _NOISE = [
     (re.compile(r"\r\n"), "\n"),
     (
         re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[()][0-9A-B]|[78=>cDEHMNOZ])"),
         "",
     ),  # colors
-    (re.compile(r"^[^\n]*\r(?!\n)", re.MULTILINE), ""),  # what a progress bar has written over
+    (re.compile(r"^[^\n]*\r(?!\n)", re.MULTILINE), ""),  # text that a progress bar has overwritten
     # Directories of the sandbox and of toolchains
     (re.compile(r"(?<![\w.])/tmp/(?:reflection_trl-[\w-]+/)?job/"), ""),
     (
@@ -33,7 +33,7 @@ _NOISE = [
     (re.compile(r"^(thread '[^'\n]*') \(\d+\) (?=panicked|has overflowed)", re.MULTILINE), r"\1 "),
 ]
 _TIME = re.compile(r"\b(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?")
-# With the marks that turn the direction of text around, which show a reader other code than there is
+# Including marks that change the direction of text, which show a reader other code than there is
 _UNPRINTABLE = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
@@ -41,14 +41,14 @@ _UNPRINTABLE = re.compile(
 
 def normalized(text: str) -> str:
     """
-    Returns text without what differs from run to run: directories, addresses, the time of the run, process numbers,
+    Removes parts of a text that differ from run to run: directories, addresses, the time of the run, process numbers,
     colors.
 
-    What a program works on must stay: a path of another directory, a hexadecimal number and a date of another day do.
+    The data of a program is kept: a path of another directory, a hexadecimal number and a date of another day.
 
     Args:
         text (`str`):
-            What an interpreter or a compiler printed.
+            Output of an interpreter or a compiler.
     """
     for pattern, replacement in _NOISE:
         text = pattern.sub(replacement, text)
@@ -60,7 +60,7 @@ def normalized(text: str) -> str:
 
 def printable(text: str) -> str:
     """
-    Returns text without control characters, marks of direction and lone surrogates, which read `\\xNN` and `\\uNNNN`.
+    Replaces control characters, direction marks and lone surrogates with `\\xNN` and `\\uNNNN`.
 
     Args:
         text (`str`):
@@ -71,17 +71,17 @@ def printable(text: str) -> str:
 
 def shortened(text: str, limit: int = MAX_TEXT, longest_line: int = _LONGEST_LINE) -> str:
     """
-    Returns text of at most `limit` characters, cut in the middle, with a note of how much is missing.
+    Truncates text to at most `limit` characters in the middle, and notes how much is missing.
 
     Args:
         text (`str`):
-            Any text, megabytes of it too.
+            Any text, also very long.
         limit (`int`, *optional*, defaults to 2000):
-            Characters.
+            Maximum number of characters.
         longest_line (`int`, *optional*, defaults to 400):
-            Characters of a line.
+            Maximum number of characters of a line.
     """
-    if len(text) > 4 * limit:  # what is thrown away needs no work
+    if len(text) > 4 * limit:  # discard most of a long text first
         dropped = len(text) - 2 * limit
         text = f"{text[:limit]}\n[... {dropped} characters ...]\n{text[-limit:]}"
     lines = [
@@ -103,7 +103,7 @@ def with_output(stdout: str, failure: str) -> str:
         stdout (`str`):
             Standard output.
         failure (`str`):
-            The failure; empty where there is none.
+            The failure; `""` if there is none.
     """
     limit = MAX_TEXT // 4 if failure else MAX_TEXT
     printed = shortened(normalized(shortened(stdout, 4 * limit)).strip("\n"), limit)

@@ -14,14 +14,14 @@ _KINDS = {
 
 def feedback_of_status(verdict: Verdict) -> Feedback | None:
     """
-    Returns the feedback where the verdict needs no look at what was printed.
+    Returns the feedback if the verdict is sufficient without the output.
 
     Args:
         verdict ([`~reflection_trl.sandbox.Verdict`]):
             The verdict.
 
     Returns:
-        [`~reflection_trl.feedback.Feedback`], *optional*: For a pass, and for a limit that was reached; else `None`.
+        [`~reflection_trl.feedback.Feedback`], *optional*: Feedback on a pass or on a reached limit, else `None`.
     """
     if verdict.status is Status.OK:
         return Feedback(FeedbackKind.NONE, with_output(verdict.stdout, ""))
@@ -29,6 +29,6 @@ def feedback_of_status(verdict: Verdict) -> Feedback | None:
     if kind is None:
         return None
     message = normalized(verdict.reason) or "The program reached a limit."
-    # What a flood printed helps nobody
+    # The output of a program that prints too much is not useful
     printed = "" if kind is FeedbackKind.OUTPUT_LIMIT else verdict.stdout
     return Feedback(kind, with_output(printed, message), message=message)

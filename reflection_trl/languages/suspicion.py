@@ -45,7 +45,7 @@ def by_patterns(source: str, suspects: Iterable[tuple[str, str]]) -> tuple[str, 
         source (`str`):
             The answer.
         suspects (`Iterable[tuple[str, str]]`):
-            Words for it, and the expression that finds it.
+            A description, and the expression that finds it.
     """
     return tuple(dict.fromkeys(words for words, pattern in suspects if re.search(pattern, source)))
 

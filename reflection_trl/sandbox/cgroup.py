@@ -1,4 +1,6 @@
-"""Limits on memory and processes of a whole sandbox, and its fair share of the processors, where the kernel lets us set them."""
+"""
+Limits memory and processes of a whole sandbox, and gives it a fair share of the CPU cores, if the kernel allows it.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,13 @@ _counter = itertools.count()
 
 class Cgroup:
     """
-    Manages a control group below our own (version 1 or 2), for one worker. Resource limits bind each process, a cgroup binds
-    all of them together, `tmpfs` and kernel memory included. Groups get equal shares of busy processors, however many
-    processes each of them has.
+    Manages a control group below our own (version 1 or 2), for one worker. Resource limits apply to each process. A
+    cgroup limits all of them together, including `tmpfs` and kernel memory. Groups get equal shares of busy cores,
+    however many processes each of them has.
 
     Args:
         directories (`list[Path]`):
-            One directory in version 2, one for each controller in version 1.
+            One directory in version 2, one per controller in version 1.
     """
 
     def __init__(self, directories: list[Path]):
@@ -29,7 +31,7 @@ class Cgroup:
 
     @classmethod
     def create(cls) -> Cgroup | None:
-        """Makes a new group, or returns `None` where that is not allowed: then resource limits have to do."""
+        """Creates a new group, or returns `None` if that is not allowed. Only resource limits apply then."""
         parents = _parents()
         name = f"{_PREFIX}-{os.getpid()}-{next(_counter)}"
         group = cls([])
@@ -52,9 +54,9 @@ class Cgroup:
             memory (`int`):
                 Bytes.
             processes (`int`):
-                How many.
+                Maximum number.
             share (`int`, *optional*, defaults to 1):
-                Of busy processors, as many times that of another group.
+                Share of busy cores, as a multiple of that of another group.
         """
         for directory in self.directories:
             for name, one in (("cpu.shares", 1024), ("cpu.weight", 100)):
@@ -88,7 +90,7 @@ class Cgroup:
                 except FileNotFoundError:
                     break
                 except OSError:
-                    time.sleep(0.02)  # the last process is still being buried
+                    time.sleep(0.02)  # the last process has not ended completely
         self.directories = []
 
 
@@ -129,7 +131,7 @@ def _parents() -> list[Path]:
     if unified is None:
         return []
     try:
-        # Version 2 hands controllers down only from a group without processes: ours has some unless it is the root.
+        # Version 2 passes controllers on only from a group without processes, and ours has some unless it is the root
         control = unified / "cgroup.subtree_control"
         handed = set(control.read_text().split())
         if not {"memory", "pids"} <= handed:
@@ -143,7 +145,7 @@ def _parents() -> list[Path]:
 
 
 def _sweep(parent: Path) -> None:
-    """Removes groups of ours whose process was killed before it could."""
+    """Removes groups of ours whose process was killed before it could do so."""
     for directory in parent.glob(f"{_PREFIX}-*-*"):
         if not Path("/proc", directory.name.split("-")[-2]).exists():
             try:

@@ -28,7 +28,7 @@ class Interpreter:
         path (`str`):
             Its executable.
         prefixes (`tuple[str, ...]`):
-            The directories that it needs beside the system's.
+            Directories that it needs in addition to the system's.
         shared (`bool`):
             Whether it needs a shared library of its prefix.
         relocatable (`bool`):
@@ -51,7 +51,7 @@ def find_interpreter(python: str | None) -> Interpreter:
         raise SandboxError(f"`python` must be a Python interpreter, got {path!r} ({quote_error(error)}).") from None
     if facts["version"] < [3, 10]:
         raise SandboxError(f"`python` must be Python 3.10 or newer, got {path!r}.")
-    # A path that leads through symbolic links needs both ends.
+    # A path with symbolic links needs both ends
     needed = {way for prefix in facts["prefixes"] for way in (os.path.abspath(prefix), os.path.realpath(prefix))}
     prefixes = tuple(sorted(prefix for prefix in needed if not f"{prefix}/".startswith("/usr/")))
     relocatable = len(prefixes) == 1 and path.startswith(f"{prefixes[0]}/")

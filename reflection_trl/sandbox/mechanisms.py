@@ -24,13 +24,13 @@ class Mechanism(Protocol):
         python (`str`):
             The interpreter that programs run on.
         fork_server (`bool`):
-            Whether jobs can be forks of one process, each in namespaces of its own.
+            Whether jobs can be forks of one process, each in separate namespaces.
         own_user (`bool`):
-            Whether the kernel counts a job's processes apart from those of the user.
+            Whether the kernel counts a job's processes separately from those of the user.
         covered (`list[str]`):
-            read-only directories in places where each job gets a new file system.
+            Read-only directories at places where each job gets a new file system.
         proc (`bool`):
-            Whether jobs can read `/proc`, so that the processes that judge them have to hide there.
+            Whether jobs can read `/proc`, so that the judging processes must hide there.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Unsandboxed:
 def candidates(
     wanted: str | None, interpreter: Interpreter, readonly: Sequence[str]
 ) -> Iterator[tuple[str, Callable[[], Mechanism]]]:
-    """Returns the mechanisms to try, best first: their names and what makes them."""
+    """Returns the mechanisms to try, best first: their names and constructors."""
     known: dict[str, Callable[[], Mechanism]] = {
         "bubblewrap": partial(Bubblewrap, interpreter, readonly),
         "landlock": partial(Landlock, interpreter, readonly),

@@ -16,8 +16,8 @@ from .verdict import PARTNER_ENDED, CommandProgram, Status, Verdict
 from .worker import Worker, WorkerError
 
 
-# Seconds that the partner gets to end by itself when its pipe has closed: after a pass, and after a failure, whose feedback
-# shows what it has printed.
+# Seconds in which the partner can end by itself after its pipe has closed: after a pass, and after a failure, whose
+# feedback shows its output
 _AFTER_PASS, _AFTER_FAILURE = 0.3, 2.0
 
 
@@ -34,21 +34,21 @@ def run_pair(
 
     Args:
         worker (`Worker`):
-            Runs the program that judges.
+            Runs the judging program.
         partner (`Worker`):
-            Runs its partner. Stopped where the partner does not end by itself.
+            Runs its partner. It is stopped if the partner does not end by itself.
         job, partner_job (`dict`):
             The jobs.
         pool (`ThreadPoolExecutor`):
             Runs the partner's thread.
         judge (`Callable`):
-            Makes a verdict of the outcome of the job that judges.
+            Converts the outcome of the judging job to a verdict.
 
     Returns:
-        `tuple`: The verdict, and the outcome of the partner's job, or `None` where it had to be stopped.
+        `tuple`: The verdict, and the outcome of the partner's job, or `None` if it had to be stopped.
 
     Raises:
-        `WorkerError`: When the sandbox, and not a job, failed.
+        `WorkerError`: If the sandbox, and not a job, failed.
     """
     to_partner, from_partner = os.pipe(), os.pipe()
     ended_at = time.monotonic() + job["limits"]["timeout"] * BACKSTOP
@@ -70,7 +70,7 @@ def _await(
     if verdict.passed:
         seconds = _AFTER_PASS
     elif verdict.step == "compile" or verdict.exit_code == PARTNER_ENDED:
-        seconds = ended_at - time.monotonic()  # what the partner's compiler says, or how it ended, decides
+        seconds = ended_at - time.monotonic()  # the partner's compiler output, or how it ended, decides
     else:
         seconds = _AFTER_FAILURE if verdict.status is not Status.TIMEOUT else 0.0
     try:
@@ -86,16 +86,16 @@ def combine(program: CommandProgram, verdict: Verdict, partner: Verdict | None) 
     """
     Combines two verdicts into one.
 
-    The program alone says whether the partner has passed. How the partner ended counts where the program reports it gone, and
-    where the partner could not be compiled.
+    The program alone decides whether the partner has passed. How the partner ended counts if the program reports that
+    it has ended, or if the partner could not be compiled.
 
     Args:
         program ([`CommandProgram`]):
-            The program that judges.
+            The judging program.
         verdict ([`Verdict`]):
             Its verdict.
         partner ([`Verdict`], *optional*):
-            Its partner's; `None` where the partner had to be stopped.
+            Verdict of its partner; `None` if the partner had to be stopped.
     """
     if partner is not None:
         partner = dataclasses.replace(partner, duration=max(partner.duration, verdict.duration))

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 
-# Times its limit that a job may use a processor beside others: they share its caches and its memory
+# How many times its limit a job may use a core beside others, which share its caches and memory
 PATIENCE = 2.0
-# Of that time, what has certainly been used up; and of the limit, what one that only slept uses
+# The fraction of this time that was certainly used, and the fraction of the limit that a sleeping job uses
 _USED_UP, _ASLEEP = 0.95, 0.05
 
 
 class Turns:
-    """Lets jobs run beside each other, and one at a time alone."""
+    """Lets jobs run concurrently, and single jobs alone."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -36,7 +36,7 @@ class Turns:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Waits until those that run have ended, and lets no other begin."""
+        """Waits until running jobs have ended, and lets no other begin."""
         with self._changed:
             self._waiting += 1
             try:
@@ -54,20 +54,19 @@ class Turns:
 
 def is_doubtful(outcome: dict[str, Any], limit: float, patience: float, waits: bool) -> bool:
     """
-    Returns whether a job's neighbors, and not the job, may be why it took too long. It is then run again, alone.
+    Returns whether other jobs may be the cause of a job's timeout. It then runs again, alone.
 
-    A timeout is beyond doubt where the job's own time on a processor accounts for it, several times over, or where it has only
-    slept.
+    A timeout is certain if the job's own CPU time explains it several times over, or if it only slept.
 
     Args:
         outcome (`dict`):
-            What `guest.job.watch` reported.
+            Report of `guest.job.watch`.
         limit (`float`):
-            Seconds that the job might use.
+            Time limit of the job in seconds.
         patience (`float`):
-            Times that limit that it might use a processor.
+            Maximum CPU time, as a multiple of this limit.
         waits (`bool`):
-            Whether another job ran beside it, which it may have waited for.
+            Whether another job ran at the same time, for which it may have waited.
     """
     if patience == 1.0:
         return False

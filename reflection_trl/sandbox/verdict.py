@@ -18,8 +18,8 @@ class SandboxUnavailableError(SandboxError):
 
 class Status(enum.StrEnum):
     """
-    Lists how a job can end. Only `OK` is a pass. `INFRASTRUCTURE` says nothing about the program: such a job must run again or
-    left out, and must never become a label.
+    Lists how a job can end. Only `OK` is a pass. `INFRASTRUCTURE` says nothing about the program: run such a job again
+    or skip it, but never use it as a label.
     """
 
     OK = "ok"
@@ -38,17 +38,17 @@ class Limits:
 
     Args:
         timeout (`float`, *optional*, defaults to `10.0`):
-            Seconds for the whole job: program and checks, or all steps of a command. What it waits for a processor that its
-            neighbors use does not count, up to six times the limit by the clock on the wall; and where its neighbors may be
-            why a job took longer, it is run once more, alone, before it is a timeout.
+            Seconds for the whole job: program and checks, or all steps of a command. Waiting for a CPU core that other
+            jobs use does not count, up to six times the limit in wall-clock time. If other jobs may have caused a
+            timeout, the job runs once more, alone, before it counts as a timeout.
         memory (`int`, *optional*, defaults to 1 GiB):
-            Bytes of memory of each process, and of all processes of the job together.
+            Bytes of memory for each process, and for all processes of the job together.
         processes (`int`, *optional*, defaults to `64`):
-            Processes and threads at a time.
+            Maximum number of processes and threads.
         disk (`int`, *optional*, defaults to 256 MiB):
             Bytes in `/tmp`, the only place that the job can write to (and a quarter of it in `/dev/shm`).
         output (`int`, *optional*, defaults to 1 MiB):
-            Bytes of standard output, and of standard error. The job ends when it writes more.
+            Bytes of standard output, and of standard error. The job ends if it writes more.
     """
 
     timeout: float = 10.0
@@ -72,26 +72,26 @@ class PythonProgram:
     """
     Describes a Python program, and the checks that score it.
 
-    The program runs as `__main__`, without what stands under `if __name__ == "__main__":` when there are checks. The checks then run **in another process**, which calls the program's functions and
-    gets plain data back (see `reflection_trl.sandbox` for what that guarantees). They see the program's global names,
-    except where these hide a built-in.
+    The program runs as `__main__`. If there are checks, the body of `if __name__ == "__main__":` does not run. The
+    checks then run **in another process**, which calls the program's functions and receives plain data (see
+    `reflection_trl.sandbox` for the guarantees). They see the program's global names, except those that hide a
+    built-in.
 
     Args:
         source (`str`):
-            The program. Hostile.
+            The program, which may be hostile.
         checks (`str`, *optional*, defaults to `""`):
-            Python code whose last line is reached only when the program is right, e.g. `assert` statements. Without
-            checks, a pass says no more than that the program reached its own end and exited with 0, by its own account.
+            Python code whose last line is reached only if the program is correct, such as `assert` statements. Without
+            checks, a pass only means that the program says it reached its end and exited with 0.
         entry_point (`str`, *optional*):
-            Name of the function under test. Needed only where it is the name of a built-in (`def sum(a, b)`) or of a
-        common module (`def bisect(a, x)`):
-            The checks take no other such name from the program.
+            Name of the function under test. Needed only if it is the name of a built-in (`def sum(a, b)`) or of a
+            common module (`def bisect(a, x)`). The checks take no other such name from the program.
         stdin (`str` or `bytes`, *optional*, defaults to `""`):
             Standard input of the program.
         files (`Mapping[str, str | bytes]`, *optional*):
-            Files to put into the working directory, by relative path.
+            Files for the working directory, by relative path.
         limits ([`Limits`], *optional*):
-            What it may use.
+            Resource limits.
     """
 
     source: str
@@ -107,14 +107,14 @@ class Partner:
     """
     Describes a program that runs beside a [`CommandProgram`], isolated separately: the answer, beside its judge.
 
-    Neither sees the other's files, processes and memory. Two pipes connect them: both read from descriptor 3 and write to
-    descriptor 4. What the partner prints is part of the verdict's output, and it gets the standard input.
+    Neither sees the other's files, processes and memory. Two pipes connect them: both read from descriptor 3 and write
+    to descriptor 4. The partner's output is part of the verdict's output, and the partner receives the standard input.
 
     Args:
         argv (`Sequence[str]`):
             The command that runs it.
         compile (`Sequence[str]`, *optional*):
-            The command that comes before it.
+            A command that runs first.
         files (`Mapping[str, str | bytes]`, *optional*):
             Its files, by relative path.
     """
@@ -133,24 +133,24 @@ class CommandProgram:
         argv (`Sequence[str]`):
             The command that runs the program, in the directory of the files.
         compile (`Sequence[str]`, *optional*):
-            The command that comes before it. When it fails, [`Verdict.step`] is `"compile"`, and its output is the
-            verdict's; when it succeeds its output is dropped.
+            A command that runs first. If it fails, [`Verdict.step`] is `"compile"`, and its output is that of the
+            verdict. If it succeeds, its output is discarded.
         files (`Mapping[str, str | bytes]`, *optional*):
-            The files, by relative path. The text [`END_MARK`] in a file (and in `argv`) is replaced by a secret that is
-            new for each run.
+            The files, by relative path. The text [`END_MARK`] in a file (and in `argv`) is replaced with a secret that
+            is new for each run.
         end_mark (`bool`, *optional*, defaults to `False`):
-            Whether the program must print [`END_MARK`] as the last line of its standard output in order to pass. Put
-            the statement that prints it behind the last check. The mark is taken off `stdout`. It stops programs that
-            exit early; a program that searches its own memory or files can find it.
+            Whether the program must print [`END_MARK`] as the last line of its standard output to pass. Put the
+            statement that prints it after the last check. The mark is removed from `stdout`. It detects programs that
+            exit early, but a program that searches its own memory or files can find it.
         stdin (`str` or `bytes`, *optional*, defaults to `""`):
             Standard input of the program.
         environment (`Mapping[str, str]`, *optional*):
-            Environment variables beside the sandbox's own few. Nothing is inherited.
+            Environment variables in addition to those of the sandbox. Nothing is inherited.
         limits ([`Limits`], *optional*):
-            What it may use, and its partner as much again.
+            Resource limits. The partner has the same limits separately.
         partner ([`Partner`], *optional*):
-            A program that runs beside it. The verdict is this program's alone; where it ends with the exit code
-            [`PARTNER_ENDED`], which means that the partner is gone, the verdict says how the partner ended.
+            A program that runs beside it. The verdict is that of this program. If it exits with [`PARTNER_ENDED`],
+            which means that the partner has ended, the verdict describes how the partner ended.
     """
 
     argv: Sequence[str]
@@ -177,7 +177,7 @@ class ErrorInfo:
         type (`str`):
             Name of the exception's class.
         message (`str`):
-            Its text, cut when it is very long.
+            Its text, truncated if it is very long.
         file (`str`, *optional*):
             `"main.py"` (the program) or `"checks.py"`.
         line (`int`, *optional*):
@@ -185,17 +185,17 @@ class ErrorInfo:
         column (`int`, *optional*):
             First column of the failing expression.
         end_line (`int`, *optional*):
-            Last line of it.
+            Last line of this expression.
         end_column (`int`, *optional*):
-            First column behind it.
+            First column after it.
         source_line (`str`, *optional*):
-            That line of the source.
+            Source of that line.
         assertion (`str`, *optional*):
             Source of the assert that failed.
         actual (`str`, *optional*):
-            `repr` of the value that it compared, shortened.
+            `repr` of the compared value, shortened.
         expected (`str`, *optional*):
-            What it compared that with.
+            The value with which it was compared.
         text (`str`):
             The traceback as the interpreter prints it.
     """
@@ -223,26 +223,26 @@ class Verdict:
         status ([`Status`]):
             How it ended.
         stdout (`str`):
-            Standard output, capped; bytes that are not UTF-8 read `\\xNN`.
+            Standard output, limited in length; bytes that are not UTF-8 are shown as `\\xNN`.
         stderr (`str`):
             Standard error, likewise. For a Python program it ends with the traceback.
         exit_code (`int`, *optional*):
-            Of the last step, when it exited.
+            Exit code of the last step, if it exited.
         signal (`int`, *optional*):
-            That killed the last step.
+            Signal that killed the last step.
         duration (`float`):
-            Seconds of wall clock.
+            Wall-clock time in seconds.
         error ([`ErrorInfo`], *optional*):
             The Python exception that ended the program or the checks.
         step (`str`):
-            `"run"`, or `"compile"` when that step was the last.
+            `"run"`, or `"compile"` if that step was the last.
         completed (`bool`):
-            Whether the end of the checks was reached. A program without checks that leaves through
-            `sys.exit(0)` has exit code 0 and is not completed: callers that judge by the output alone may accept it.
+            Whether the end of the checks was reached. A program without checks that calls `sys.exit(0)` has exit code
+            0 and is not completed. Callers that only compare the output may accept it.
         left (`bool`):
-            Whether a Python program has left through `sys.exit` or its like, by its own account.
+            Whether a Python program says that it ended with `sys.exit` or a similar call.
         reason (`str`):
-            One sentence on what went wrong, where no other field says it.
+            One sentence on the failure, if no other field describes it.
     """
 
     status: Status
