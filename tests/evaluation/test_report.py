@@ -216,9 +216,18 @@ def test_a_trial_is_marked_everywhere(limit, is_trial, runs, tmp_path):
     sentence = "me/sft judged only the first 6 problems of each benchmark (--limit 6): its pass rates are not those"
     for text in (page.read_text(), page.with_suffix(".md").read_text(), results_table(runs[1])):
         assert (sentence in text) is is_trial
-    assert ('aria-label="Trial run"' in page.read_text()) is is_trial
+    assert ('aria-label="Not whole benchmarks"' in page.read_text()) is is_trial
     assert ("sft (first 6)" in page.read_text()) is is_trial
     assert sentence not in results_table(runs[0])
+
+
+def test_a_benchmark_that_was_judged_in_part_is_marked(runs, tmp_path):
+    """Such as one of which some problems need libraries that this Python lacks; one that was not run at all is none."""
+    runs[1].skipped["humaneval"] = "2 of 8 problems are left out: install numpy."
+    page = write_report(runs, tmp_path)
+    for text in (page.read_text(), page.with_suffix(".md").read_text()):
+        assert "me/sft judged only a part of humaneval: 2 of 8 problems are left out: install numpy." in text
+        assert "judged only a part of multipl-e:swift" not in text
 
 
 def test_problems_are_kept_with_the_results(tmp_path):

@@ -110,7 +110,13 @@ class Content:
         found = {kind for kinds, _ in self.failures.values() for kind in kinds}
         self.kinds = [kind for kind in COLORS if kind in found] + sorted(found - COLORS.keys())
         named = list(zip(names, runs, strict=True))
-        self.trials = [sentence for name, run in named if (sentence := run.trial_sentence(name))]
+        self.warnings = [("Trial run.", sentence) for name, run in named if (sentence := run.trial_sentence(name))]
+        self.warnings += [
+            ("Part of a benchmark.", f"{name} judged only a part of {benchmark}: {why}")
+            for name, run in named
+            for benchmark, why in run.skipped.items()
+            if run.score(benchmark)
+        ]
         self.labels = _label_runs(names, runs)
         self.skipped = [(name, benchmark, why) for name, run in named for benchmark, why in run.skipped.items()]
         self.suspicious = [

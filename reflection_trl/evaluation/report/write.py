@@ -81,7 +81,7 @@ def _sections(report: Content) -> dict[str, str]:
         "failures": ("Why answers fail", report.kinds),
         "problems": ("Every problem", report.benchmarks),
         "suspicious": ("Suspicious answers", report.suspicious),
-        "skipped": ("Not run", report.skipped),
+        "skipped": ("Not run, or in part", report.skipped),
         "contamination": ("Contamination", report.contamination),
         "made": ("How it was made", True),
     }
