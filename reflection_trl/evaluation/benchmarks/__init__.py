@@ -55,7 +55,7 @@ BENCHMARKS: tuple[type[Benchmark], ...] = (
 
 def parse_benchmarks(names: Iterable[str]) -> list[str]:
     """
-    Returns the benchmarks that names on a command line stand for.
+    Returns the benchmarks for names on a command line.
 
     ```python
     >>> parse_benchmarks(["HumanEval+", "multipl-e:java,js", "problems:my/held-out.jsonl"])
@@ -64,31 +64,31 @@ def parse_benchmarks(names: Iterable[str]) -> list[str]:
 
     Args:
         names (`Iterable[str]`):
-            `"humaneval"`, `"mbpp"` (a `+` changes nothing: both are always judged),
-            `"multipl-e:LANGUAGES"` and `"problems:SOURCE"`, for a set of problems with tests that
-            [`~reflection_trl.problems.load_problems`] reads.
+            `"humaneval"`, `"mbpp"` (a `+` has no effect: both are always scored), `"multipl-e:LANGUAGES"` and
+            `"problems:SOURCE"`, for a set of problems with tests that [`~reflection_trl.problems.load_problems`]
+            reads.
 
     Raises:
-        ValueError: If a name is none of a benchmark, or there are none.
+        ValueError: If a name is not a benchmark, or there are none.
     """
     found = [benchmark.name for name in names for benchmark in _parse(name)]
     if not found:
         usages = [benchmark.usage for benchmark in BENCHMARKS]
-        raise ValueError(f"Which benchmarks? Give some of {', '.join(usages[:-1])} and {usages[-1]}.")
+        raise ValueError(f"No benchmark specified: use some of {', '.join(usages[:-1])} and {usages[-1]}.")
     return list(dict.fromkeys(found))
 
 
 @cache
 def get_benchmark(name: str) -> Benchmark:
     """
-    Returns the benchmark of a name.
+    Returns the benchmark with a name.
 
     Args:
         name (`str`):
             One of [`parse_benchmarks`], or the name of a score, such as `"humaneval+"`.
 
     Raises:
-        ValueError: If there is no such benchmark, or the name stands for several.
+        ValueError: If there is no such benchmark, or several.
     """
     found = _parse(name)
     if len(found) > 1:
@@ -100,22 +100,22 @@ def get_benchmark(name: str) -> Benchmark:
 
 def find_benchmark(name: str) -> Benchmark | None:
     """
-    Returns the benchmark of a name, or `None` where it is none of a benchmark, such as a file or the name of a score
-    from elsewhere.
+    Returns the benchmark with a name, or `None` if it is not the name of a benchmark, but for example a file or an
+    external score.
 
     Args:
         name (`str`):
-            As in [`get_benchmark`].
+            Name, as in [`get_benchmark`].
 
     Raises:
-        ValueError: If it is a benchmark, but for what follows the colon.
+        ValueError: If it is a benchmark, but the text after the colon is invalid.
     """
     return get_benchmark(name) if _classes(name) else None
 
 
 def benchmark_of_task(task_id: str) -> Benchmark | None:
     """
-    Returns the benchmark that a task belongs to by its id alone; `None` where that does not tell.
+    Returns the benchmark of a task from its id; `None` if the id is not sufficient.
 
     Args:
         task_id (`str`):
@@ -132,7 +132,7 @@ def load_tasks(benchmark: str, source: str | None = None) -> list[Task]:
         benchmark (`str`):
             One of [`parse_benchmarks`].
         source (`str`, *optional*):
-            File, folder or Hub id with its tasks; the benchmark's own by default.
+            File, folder or Hub id with its tasks; by default the benchmark's own.
 
     Raises:
         ValueError: If it is neither on this machine nor available from the network, or problems have no tests.
@@ -162,14 +162,14 @@ def read_solution(task: Task, text: str, style: str) -> str:
 
     Args:
         task ([`~reflection_trl.evaluation.tasks.Task`]):
-            What was asked.
+            The task.
         text (`str`):
-            What the model wrote.
+            Completion.
         style (`str`):
             Style of the prompt, as in [`make_prompt`].
 
     Returns:
-        `str`: The code; empty where there is none.
+        `str`: The code, or `""` if there is none.
     """
     return get_benchmark(task.benchmark).read_solution(task, text, style)
 

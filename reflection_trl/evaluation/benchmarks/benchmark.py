@@ -29,9 +29,9 @@ class HubDataset:
         dataset (`str`):
             Id of the dataset on the Hub.
         task (`str`):
-            The benchmark's task within it.
+            Task of the benchmark in the dataset.
         title (`str`):
-            The benchmark's name for people.
+            Title of the benchmark.
         config (`str`, *optional*):
             Configuration of the dataset.
     """
@@ -43,7 +43,7 @@ class HubDataset:
 
 
 class OpenExecutor(Protocol):
-    """Opens what runs programs of some languages in isolation, with the limits of a benchmark."""
+    """Opens an executor for programs of some languages in isolation, with the limits of a benchmark."""
 
     def __call__(
         self, languages: Iterable[str], limits: Limits | None = None
@@ -57,15 +57,15 @@ class Judging:
 
     Args:
         folder (`Path`):
-            Folder of the benchmark's results, where it may leave files of its own.
+            Folder of the benchmark's results, in which it may create files.
         open_executor ([`OpenExecutor`]):
-            Opens what runs programs.
+            Opens the executor of programs.
         workers (`int`, *optional*):
-            Answers judged at a time; the number of processors by default.
+            Number of answers to score concurrently; by default the number of CPU cores.
         unsandboxed (`bool`, *optional*, defaults to `False`):
-            Run answers with **no isolation at all**.
+            Whether to run answers with **no isolation at all**.
         report (`Callable`, *optional*):
-            Is called with the number of answers judged so far.
+            Called with the number of scored answers.
     """
 
     folder: Path
@@ -81,19 +81,19 @@ class Benchmark(ABC):
 
     Args:
         name (`str`):
-            What results call it, such as `"humaneval"` or `"multipl-e:java"`. [`parse`] makes it.
+            Name in results, such as `"humaneval"` or `"multipl-e:java"`. [`parse`] creates it.
 
     Attributes:
         key (`str`):
-            Its name on the command line, ahead of the colon.
+            Name on the command line, before the colon.
         aliases (`tuple[str]`):
-            Further names that stand for it, those of its scores among them.
+            Other names, including those of its scores.
         usage (`str`):
-            How it is written on the command line, with its argument, such as `"multipl-e:LANGUAGES"`.
+            Form on the command line, with its argument, such as `"multipl-e:LANGUAGES"`.
         styles (`tuple[str]`):
-            Styles of prompts that it has, of [`~reflection_trl.evaluation.prompts.MAX_TOKENS`].
+            Supported prompt styles, from [`~reflection_trl.evaluation.prompts.MAX_TOKENS`].
         limits ([`~reflection_trl.sandbox.Limits`], *optional*):
-            What a program may use; the language's own limits by default.
+            Resource limits of a program; by default those of the language.
     """
 
     key: ClassVar[str]
@@ -108,12 +108,11 @@ class Benchmark(ABC):
     @classmethod
     def parse(cls, argument: str) -> list[Self]:
         """
-        Returns the benchmarks that `key:argument` on the command line stands for; none where it needs another
-        argument.
+        Returns the benchmarks for `key:argument` on the command line; none if the argument is invalid.
 
         Args:
             argument (`str`):
-                What follows the colon, as it was written; empty where there is no colon.
+                Text after the colon, or `""` if there is no colon.
         """
         return [] if argument else [cls(cls.key)]
 
@@ -124,12 +123,12 @@ class Benchmark(ABC):
 
     @property
     def language(self) -> str:
-        """Returns the language of its answers, for highlighting; problems may be in several."""
+        """Returns the language of its answers, for highlighting. Problems may be in several languages."""
         return "python"
 
     @classmethod
     def owns(cls, task_id: str) -> bool:
-        """Returns whether the id of a task alone says that it belongs to this benchmark."""
+        """Returns whether the id of a task is sufficient to assign it to this benchmark."""
         return False
 
     # Tasks
@@ -145,19 +144,19 @@ class Benchmark(ABC):
 
         Args:
             source (`str`, *optional*):
-                File, pattern, folder or Hub id to read them from; the benchmark's own by default.
+                File, pattern, folder or Hub id of the tasks; by default the benchmark's own.
 
         Raises:
-            ValueError: If they are neither on this machine nor available from the network, or are no such tasks.
+            ValueError: If they are neither on this machine nor available from the network, or are invalid.
         """
 
     def runnable(self, tasks: Sequence[Task]) -> tuple[list[Task], str | None]:
         """
-        Returns the tasks whose answers this machine can judge, and what it lacks for the others, in one sentence.
+        Returns the tasks whose answers this machine can score, and what it lacks for the others, in one sentence.
 
         Args:
             tasks (`Sequence[Task]`):
-                Of [`load_tasks`].
+                Output of [`load_tasks`].
         """
         languages = dict.fromkeys(task.language for task in tasks)
         missing = next(filter(None, (get_language(language).missing() for language in languages)), None)
@@ -165,26 +164,26 @@ class Benchmark(ABC):
 
     def runs_programs(self, tasks: Sequence[Task]) -> bool:
         """
-        Returns whether answers to these tasks are run, which needs isolation.
+        Returns whether answers to these tasks run, which requires isolation.
 
         Args:
             tasks (`Sequence[Task]`):
-                Of [`load_tasks`].
+                Output of [`load_tasks`].
         """
         return True
 
     @abstractmethod
     def texts(self, source: str | None = None) -> dict[str, list[str]]:
         """
-        Returns the texts that must not be in training data, by the name of the task. Prompts and solutions are separate, since each may be
-        found without the other.
+        Returns the texts that must not be in training data, by the name of the task. Prompts and solutions are
+        separate, since each may occur without the other.
 
         Args:
             source (`str`, *optional*):
-                As in [`load_tasks`].
+                Source, as in [`load_tasks`].
 
         Raises:
-            ValueError: As [`load_tasks`].
+            ValueError: As in [`load_tasks`].
         """
 
     # Prompts and answers
@@ -200,7 +199,7 @@ class Benchmark(ABC):
                 One of `styles`.
 
         Raises:
-            ValueError: If there is no such style, or the benchmark has none like it.
+            ValueError: If there is no such style, or the benchmark does not support it.
         """
         check_style(style)
         if style not in self.styles:
@@ -211,25 +210,25 @@ class Benchmark(ABC):
 
     def make_styled_prompt(self, task: Task, style: str) -> Prompt:
         """
-        Returns the prompt of a task in a style other than `"request"`: continues the benchmark's code unless a
-        subclass says otherwise.
+        Returns the prompt of a task in a style other than `"request"`. By default it is the benchmark's code to
+        continue; subclasses may override this.
         """
         return Prompt(task.prompt, task.stop)
 
     def read_solution(self, task: Task, text: str, style: str) -> str:
         """
-        Returns the code in an answer: read as the builder reads it, and without the examples that it runs on itself.
+        Returns the code in an answer, parsed as in the builder, without the examples that it runs on itself.
 
         Args:
             task ([`~reflection_trl.evaluation.tasks.Task`]):
-                What was asked.
+                The task.
             text (`str`):
-                What the model wrote.
+                Completion.
             style (`str`):
                 Style of the prompt.
 
         Returns:
-            `str`: The code; empty where there is none.
+            `str`: The code, or `""` if there is none.
         """
         code = read_answer(without_thoughts(text), task.language, task.entry_point).code
         if task.language == "python" and not self.judges_output(task):
@@ -237,33 +236,33 @@ class Benchmark(ABC):
         return code
 
     def judges_output(self, task: Task) -> bool:
-        """Returns whether a task judges what a whole program prints, rather than what a function returns."""
+        """Returns whether a task scores the output of a whole program, and not the return value of a function."""
         return False
 
     def complete(self, task: Task, completion: str) -> str:
-        """Returns the code to be judged, of a completion of the task's prompt that was made elsewhere."""
+        """Returns the code to score for an existing completion of the task's prompt."""
         return task.prompt + completion
 
-    # Judgments
+    # Scoring
 
     def judge(self, tasks: Sequence[Task], samples: Sequence[Sample], judging: Judging) -> list[Score]:
         """
-        Judges answers.
+        Scores answers.
 
         Args:
             tasks (`Sequence[Task]`):
                 Tasks of [`load_tasks`].
             samples (`Sequence[Sample]`):
-                Answers to them.
+                Answers to the tasks.
             judging ([`Judging`]):
-                What they are judged with.
+                Resources for scoring.
 
         Returns:
-            `list[Score]`: One for each of `score_names`, with an outcome for each answer, in their order.
+            `list[Score]`: One per name in `score_names`, with one outcome per answer, in order.
 
         Raises:
             ValueError: If an answer belongs to none of the tasks.
-            [`~reflection_trl.sandbox.SandboxError`]: If the sandbox fails; that is never a judgment on an answer.
+            [`~reflection_trl.sandbox.SandboxError`]: If the sandbox fails. This never counts against an answer.
         """
 
         async def judge_all() -> Score:
@@ -282,7 +281,7 @@ class Benchmark(ABC):
         report: Callable[[int], None] = lambda judged: None,
     ) -> Score:
         """
-        Judges answers one by one with [`Benchmark.run_tests`].
+        Scores answers one by one with [`Benchmark.run_tests`].
 
         Args:
             execute ([`~reflection_trl.languages.execution.Execute`]):
@@ -290,11 +289,11 @@ class Benchmark(ABC):
             tasks (`Sequence[Task]`):
                 Tasks of [`load_tasks`].
             samples (`Sequence[Sample]`):
-                Answers to them.
+                Answers to the tasks.
             concurrency (`int`, *optional*):
-                Programs in flight at a time; twice the number of processors by default.
+                Maximum number of concurrent programs; by default twice the number of CPU cores.
             report (`Callable`, *optional*):
-                Is called with the number of answers judged so far.
+                Called with the number of scored answers.
         """
 
         async def run(task: Task, solution: str) -> Feedback:
@@ -304,15 +303,15 @@ class Benchmark(ABC):
 
     async def run_tests(self, task: Task, solution: str, execute: Execute) -> Feedback:
         """
-        Runs a task's tests against one answer. Whatever does not pass here has failed.
+        Runs a task's tests on one answer. An answer that does not pass here has failed.
 
         Args:
             task ([`~reflection_trl.evaluation.tasks.Task`]):
                 The task.
             solution (`str`):
-                The answer's code.
+                Code of the answer.
             execute ([`~reflection_trl.languages.execution.Execute`]):
-                Runs programs, isolated.
+                Runs programs in isolation.
         """
         run = await execute(task.language, solution, task.tests, entry_point=task.entry_point)
         return run.feedback

@@ -24,7 +24,7 @@ _INSTRUCTION = (
 _RESPONSE = (
     "Below is a Python script with a self-contained function that solves the problem and passes corresponding tests:"
 )
-# What ends the program in an answer to a published prompt, which begins inside a code block
+# Texts that end the program in an answer to a published prompt, which begins inside a code block
 _PUBLISHED_STOPS = ("\n```", "\n# Test", "\nif", "\nassert", "\nprint")
 
 
@@ -56,11 +56,11 @@ class EvalPlus(Benchmark):
         ]
 
     def request(self, task: dict[str, Any]) -> str:
-        """Returns the request for one of evalplus's tasks, as a user would put it."""
+        """Returns the request for one of evalplus's tasks, as a user would write it."""
         raise NotImplementedError
 
     def published_request(self, task: Task) -> str:
-        """Returns the request for a task as ReflectionCoder's figures were made with it."""
+        """Returns the request for a task as in ReflectionCoder's published results."""
         raise NotImplementedError
 
     def make_styled_prompt(self, task: Task, style: str) -> Prompt:

@@ -1,4 +1,4 @@
-"""Benchmarks whose tasks are problems: judged by tests and examples, or by a final answer."""
+"""Implements benchmarks whose tasks are problems with tests and examples, or with a final answer."""
 
 from collections.abc import Iterable, Sequence
 
@@ -20,20 +20,20 @@ class ProblemBenchmark(Benchmark):
 
     def make_tasks(self, problems: Iterable[Problem]) -> list[Task]:
         """
-        Returns the tasks that problems are.
+        Converts problems to tasks.
 
         Args:
             problems (`Iterable[Problem]`):
                 The problems.
 
         Raises:
-            ValueError: If one of them has nothing to judge an answer by.
+            ValueError: If a problem has neither tests nor a final answer.
         """
         problems = list(problems)
         for problem in problems:
             if not problem.has_tests:
                 raise ValueError(
-                    f"The problem {problem.id!r} of {self.name} has no tests, so that no answer to it can be judged."
+                    f"The problem {problem.id!r} of {self.name} has no tests, so its answers cannot be scored."
                 )
         return [
             Task(
@@ -49,7 +49,7 @@ class ProblemBenchmark(Benchmark):
 
     def make_texts(self, problems: Iterable[Problem]) -> dict[str, list[str]]:
         """
-        Returns what of problems must not be in training data.
+        Returns the texts of problems that must not be in training data.
 
         Args:
             problems (`Iterable[Problem]`):
@@ -85,8 +85,8 @@ class ProblemBenchmark(Benchmark):
     async def run_tests(self, task: Task, solution: str, execute: Execute) -> Feedback:
         problem = task.problem
         if problem is not None and problem.answer is not None:
-            return await judge_answer(problem, solution, execute, tell_expected=True)  # people read it
+            return await judge_answer(problem, solution, execute, tell_expected=True)  # for readers of the report
         feedback = await judge(problem, solution, execute) if problem else None
         if feedback is None:
-            raise ValueError(f"The task {task.id!r} has no tests that an answer can be judged by.")
+            raise ValueError(f"The task {task.id!r} has no tests to score an answer with.")
         return feedback

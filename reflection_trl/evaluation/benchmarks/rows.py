@@ -28,25 +28,26 @@ def read_rows(
 
     Args:
         title (`str`):
-            What the benchmark is called, in errors.
+            Title of the benchmark, for errors.
         key (`str`):
-            Its name on the command line, for the advice to name a file.
+            Its name on the command line, for the fix in an error.
         columns (`Mapping[str, type]`):
             The columns that every row must have, and the types of their values.
         source (`str`, *optional*):
-            A file, a pattern, a folder of JSON Lines or Parquet files, or the id of a dataset on the Hub; `hub_id` by default.
+            A file, a pattern, a folder of JSON Lines or Parquet files, or a dataset id on the Hub; by default
+            `hub_id`.
         hub_id (`str`):
-            The benchmark on the Hub.
+            Dataset of the benchmark on the Hub.
         split (`str`, *optional*, defaults to `"test"`):
-            The dataset's split.
+            Split of the dataset.
         download (`Callable`, *optional*):
             Returns the pattern of the benchmark's files, for a dataset that `datasets` cannot load.
 
     Returns:
-        `Iterator[tuple[str, dict]]`: What errors call a row, and the row.
+        `Iterator[tuple[str, dict]]`: Name of the row for errors, and the row.
 
     Raises:
-        ValueError: If the source cannot be read, has no rows, or rows of another form.
+        ValueError: If the source cannot be read, has no rows, or has rows in another form.
     """
     place = os.fspath(source) if source is not None else hub_id
     folder = Path(place).expanduser()
@@ -75,15 +76,15 @@ def read_rows(
 
 def _check(title: str, columns: Columns, row: Any, where: str) -> None:
     if not isinstance(row, dict):
-        raise ValueError(f"{where} is no task of {title}: it is no object with columns.")
+        raise ValueError(f"{where} is not a task of {title}: it is not an object with columns.")
     for column, types in columns.items():
         if column not in row:
             raise ValueError(
-                f"{where} is no task of {title} in a version that is known here: it has no `{column}`, only {list_names(row)}."
+                f"{where} is not a task of {title} in a known version: it has no `{column}`, only {list_names(row)}."
             )
         if not isinstance(row[column], types):
             expected = " or ".join(one.__name__ for one in (types if isinstance(types, tuple) else (types,)))
             raise ValueError(
-                f"{where} is no task of {title} in a version that is known here: `{column}` must be {expected}, got "
+                f"{where} is not a task of {title} in a known version: `{column}` must be {expected}, got "
                 f"{type(row[column]).__name__}."
             )
