@@ -182,9 +182,7 @@ def test_rows_of_another_form_are_named(file, changes, sentence):
 
 def test_files_of_another_version_or_benchmark(file):
     without = {key: value for key, value in MEAN.items() if key != "metadata"}
-    with pytest.raises(
-        ValueError, match="not a task of LiveCodeBench in a known version: it has no `metadata`, only"
-    ):
+    with pytest.raises(ValueError, match="not a task of LiveCodeBench in a known version: it has no `metadata`, only"):
         load_tasks("livecodebench", file(without))
     with pytest.raises(ValueError, match="'mean' is there twice"):
         load_tasks("livecodebench", file(MEAN, MEAN))
