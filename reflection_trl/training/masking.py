@@ -145,8 +145,9 @@ def failed_attempts(block_types: np.ndarray) -> np.ndarray:
     """
     Finds the blocks of a row that belong to failed attempts.
 
-    An attempt is the assistant's text before an execution, or before the end of the sequence, if it contains code. All
-    attempts but the last failed, since another one follows.
+    An attempt is the assistant's text before an execution, or before the end of the sequence, if it contains code. In a
+    row without any code (solutions with a final answer) it is any text before an execution. All attempts but the last
+    failed, since another one follows.
 
     Args:
         block_types (`np.ndarray` of shape `(n,)`):
@@ -158,10 +159,12 @@ def failed_attempts(block_types: np.ndarray) -> np.ndarray:
     block_types = np.asarray(block_types, dtype=np.int64)
     is_execution = block_types == BLOCK_TYPES.index("execution")
     turn = np.cumsum(is_execution)
-    turns_with_code = turn[block_types == BLOCK_TYPES.index("code")]
-    if not len(turns_with_code):
+    attempts = turn[block_types == BLOCK_TYPES.index("code")]
+    if not len(attempts):
+        attempts = turn[~is_execution & (turn < np.count_nonzero(is_execution))]
+    if not len(attempts):
         return np.zeros(len(block_types), dtype=bool)
-    return ~is_execution & np.isin(turn, turns_with_code) & (turn < turns_with_code[-1])
+    return ~is_execution & np.isin(turn, attempts) & (turn < attempts[-1])
 
 
 def failed_tokens(block_ids: np.ndarray, block_types: np.ndarray) -> np.ndarray:
