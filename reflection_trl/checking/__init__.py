@@ -1,15 +1,15 @@
 r"""
 Parses the final answer of a text, and compares it with the expected one.
 
-**Which of several answers in a text is read.** Reasoning between `<think>` tags and code blocks do not count. The first of these that a text
-has is read, and nothing else:
+**Which answer is read.** Reasoning between `<think>` tags and code blocks are ignored. Of the following, the first form that occurs in a text
+is read, and nothing else:
 
-1. `\boxed{...}`, or `\fbox{...}`; an empty or unclosed one is none.
+1. `\boxed{...}`, or `\fbox{...}`; an empty or unclosed one does not count.
 2. The last line that starts with `####`.
-3. The last sentence that says "the (final) answer is ...", "Answer: ..." or "Final answer: ...".
+3. The last sentence with "the (final) answer is ...", "Answer: ..." or "Final answer: ...".
 
-If the text has several boxed answers, all of them count: it passes only if each is right, and one that is wrong makes it contradictory. A
-number that merely stands in the text is no answer.
+If the text has several boxed answers, all of them count: it passes only if each is correct, and a wrong one makes it contradictory. Other
+numbers in the text are not answers.
 
 **How numbers compare** (in this process, exactly, without floating point):
 
@@ -19,13 +19,13 @@ number that merely stands in the text is no answer.
 | `3 1/2`, `3\frac{1}{2}` | 7/2 |
 | `1.5e3`, `1.5 \times 10^3` | 1500 |
 | `5 million`, `2 dozen` | 5000000, 24 |
-| `$5`, `5 dollars`, `5\text{ cm}` | 5 with a unit. Two different units are different answers; a unit that only one of the two has is ignored |
-| `50%`, `50 percent` | equal to 1/2, and to 50 where the expected number is at least 1 |
-| `0.333333` | equal to 1/3: a decimal number stands for a fraction from six decimals on |
+| `$5`, `5 dollars`, `5\text{ cm}` | 5 with a unit. Two different units are different answers; a unit that only one side has is ignored |
+| `50%`, `50 percent` | equal to 1/2, and to 50 if the expected number is at least 1 |
+| `0.333333` | equal to 1/3: a decimal number with six or more decimals stands for a fraction |
 
-Everything else (expressions, sets, intervals, matrices, equations) is compared by `math-verify`, in a process of its own whose processor time
-and memory are limited. Its comparison rounds to six decimals; numeric values are therefore compared once more, relative to their size. Words
-are compared as words.
+Everything else (expressions, sets, intervals, matrices, equations) is compared by `math-verify`, in a separate process with limits on CPU
+time and memory. Its comparison rounds to six decimals, so numeric values are compared again, relative to their size. Words are compared
+as words.
 """
 
 from .compare import (

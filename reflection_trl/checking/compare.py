@@ -1,4 +1,6 @@
-"""Compares the final answer of a text with the expected one: numbers and words here, expressions in processes of their own."""
+"""
+Compares the final answer of a text with the expected one: numbers and words here, expressions in separate processes.
+"""
 
 import asyncio
 import re
@@ -18,7 +20,7 @@ LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MAX_ANSWER = 1000  # characters
 _SHOWN = 200
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
-# Names that stand in expressions without a backslash
+# Names in expressions without a backslash
 _FUNCTIONS = frozenset(
     [
         "sin",
@@ -47,7 +49,7 @@ _FUNCTIONS = frozenset(
 )
 _ASSIGNED = re.compile(r"\\?[A-Za-z]\w*\s*=\s*(?P<value>[^=]+)")
 _CLOCK = re.compile(r"(?P<time>\d{1,2}:\d{2})\s*(?P<half>[ap]\.?\s?m\.?)?", re.IGNORECASE)
-# What math-verify reads as a product: two numbers beside each other, and exponents that are too large
+# Text that math-verify reads as a product: two adjacent numbers, and exponents that are too large
 _NO_PRODUCT = re.compile(r"\d\s+\.?\d|\d[eE][+-]?\d")
 _LETTER = re.compile(r"[(\[]?\s*(?P<letter>[A-Za-z])\s*(?:[)\]]|[.:)](?=\s|$)|$)\s*(?P<text>.*)", re.DOTALL)
 _LETTERS = re.compile(r"[(\[]?[A-Z][)\]]?(?:\s*(?:,|/|&|and|or)\s*[(\[]?[A-Z][)\]]?)+")
@@ -60,13 +62,13 @@ class Comparison:
 
     Args:
         kind ([`~reflection_trl.feedback.FeedbackKind`]):
-            `NONE` if it is right.
+            `NONE` if it is correct.
         error_type (`str`, *optional*):
             Such as `"WrongAnswer"`.
         message (`str`):
             One sentence.
         hint (`str`, *optional*):
-            The form that is expected, where the answer has another.
+            The expected form, if the answer has another.
     """
 
     kind: FeedbackKind
@@ -88,18 +90,18 @@ async def compare_answers(
 
     Args:
         text (`str`):
-            What the model wrote, without its reasoning between `<think>` tags.
+            Completion, without its reasoning between `<think>` tags.
         expected (`str`):
-            The right answer.
+            The correct answer.
         checker (`str`, *optional*, defaults to `"math"`):
-            How they are compared: one of `CHECKERS`.
+            Method of comparison: one of `CHECKERS`.
         choices (`Sequence[str]`, *optional*):
             The texts of the choices, for `"choice"`; `expected` is the letter of one of them.
         tell_expected (`bool`, *optional*, defaults to `False`):
-            Whether the feedback holds the expected answer.
+            Whether the feedback contains the expected answer.
 
     Returns:
-        [`~reflection_trl.feedback.Feedback`]: Its `actual` is the answer that was read.
+        [`~reflection_trl.feedback.Feedback`]: Feedback with the parsed answer as `actual`.
 
     Raises:
         [`CheckerUnavailableError`]: If math-verify is needed and not installed, or its process cannot be started.
@@ -177,7 +179,8 @@ async def compare_one(answer: str, expected: str, checker: str, choices: Sequenc
 
 def answer_key(answer: str) -> str:
     """
-    Returns what answers that are written differently have in common, by which votes are counted: `1,234` and `$1234.00` have one key.
+    Returns a key that is equal for different notations of an answer, for counting votes: `1,234` and `$1234.00` have
+    one key.
 
     Args:
         answer (`str`):
@@ -211,7 +214,7 @@ def expected_form(expected: str, checker: str = "math", choices: Sequence[str] =
 
 def reference_problem(expected: str, checker: str = "math", choices: Sequence[str] = ()) -> str:
     """
-    Returns why an expected answer cannot be compared with, as the rest of a sentence; empty if it can.
+    Returns why an expected answer is invalid, as the rest of a sentence, or `""` if it is valid.
 
     Args:
         expected (`str`):
@@ -246,14 +249,15 @@ def reference_problem(expected: str, checker: str = "math", choices: Sequence[st
 
 def require_checker(checker: str) -> None:
     """
-    Fails now, not in the middle of a run, if answers cannot be compared here.
+    Raises an error immediately, and not in the middle of a run, if answers cannot be compared here.
 
     Args:
         checker (`str`):
             One of `CHECKERS`, or the source of a checker.
 
     Raises:
-        [`CheckerUnavailableError`]: If math-verify is needed and not installed; the sentence says how to install it.
+        [`CheckerUnavailableError`]: If math-verify is needed and not installed. The message explains how to install
+        it.
     """
     if checker == "math":
         require_math_verify()
@@ -359,7 +363,7 @@ def _clock(text: str) -> tuple[int, int, str] | None:
 
 
 def _latex(text: str, number: Number | None) -> str:
-    """Returns a number without separators, units and percent signs; anything else as it is."""
+    """Returns a number without separators, units and percent signs, and other text unchanged."""
     if number is None:
         return text
     value = number.value / 100 if number.percent else number.value

@@ -1,8 +1,9 @@
 """
-Processes that compare expressions: their processor time and memory are limited, so that no expression can stop a run.
+Runs processes that compare expressions. Their CPU time and memory are limited, so that no expression can stop a run.
 
-math-verify's own limits are alarms, which a computation in C does not notice (`9**9**9`) and which work in the main thread alone. Here the
-kernel ends the process when it has used its processor time; what waits for a processor does not count. The next comparison starts another.
+math-verify's own limits are alarms, which do not interrupt a computation in C (`9**9**9`) and work only in the main
+thread. Here the kernel ends the process when it has used its CPU time. Waiting for a core does not count. The next
+comparison starts another process.
 """
 
 import atexit
@@ -19,9 +20,9 @@ from typing import Any
 
 
 _WORKER = Path(__file__).parent / "worker.py"
-CPU_SECONDS = 5.0  # of one comparison
-MEMORY = 2 << 30  # bytes of address space, of which Python and SymPy take a third of a gigabyte
-_WALL_SECONDS = 120.0  # of one that sleeps, or waits for a processor
+CPU_SECONDS = 5.0  # per comparison
+MEMORY = 2 << 30  # bytes of address space, of which Python and SymPy use a third of a gigabyte
+_WALL_SECONDS = 120.0  # for a process that sleeps, or waits for a core
 
 
 class CheckerUnavailableError(RuntimeError):
@@ -51,9 +52,10 @@ class CheckerProcesses:
 
     Args:
         workers (`int`, *optional*):
-            Comparisons at a time. Defaults to the processors of this machine, divided among the processes of a distributed run.
+            Number of concurrent comparisons. Defaults to the CPU cores of this machine, divided among the processes of
+            a distributed run.
         cpu_seconds (`float`, *optional*, defaults to `5.0`):
-            Processor time of one comparison.
+            CPU time of one comparison.
     """
 
     def __init__(self, workers: int | None = None, cpu_seconds: float = CPU_SECONDS):
@@ -98,7 +100,7 @@ class CheckerProcesses:
             self._idle.put(process)
 
     def close(self) -> None:
-        """Ends all processes. The next comparison starts another."""
+        """Ends all processes. The next comparison starts a new one."""
         for process in list(self._all):
             self._end(process)
 

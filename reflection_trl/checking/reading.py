@@ -16,7 +16,7 @@ _SAID = re.compile(
 _SENTENCE_END = re.compile(
     r"[.!?](?=\s|\**$|$)|;|,? (?:because|since|as|so|which|but)\b|,(?=\s+[a-z]{2})", re.IGNORECASE
 )
-_MAX_BOXES = 8  # more of them are no answer, and each costs time
+_MAX_BOXES = 8  # more boxes are not an answer, and each costs time
 
 _WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"), ("*", "*"))
 _TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
@@ -47,11 +47,11 @@ class Reading:
 
     Args:
         answers (`tuple[str]`):
-            As they are written; one unless the text has several different boxes.
+            The answers as written; one, unless the text has several different boxes.
         form (`str`):
-            Where they stand: `"boxed"`, `"####"` or `"sentence"`; empty if there are none.
+            Form of the answers: `"boxed"`, `"####"` or `"sentence"`; `""` if there are none.
         too_many (`bool`):
-            Whether the text has more different boxes than are looked at.
+            Whether the text has more different boxes than are read.
     """
 
     answers: tuple[str, ...] = ()
@@ -65,10 +65,10 @@ def read_final_answer(text: str) -> Reading:
 
     Args:
         text (`str`):
-            What the model wrote, without its reasoning between `<think>` tags.
+            Completion, without its reasoning between `<think>` tags.
 
     Returns:
-        [`Reading`]: Without answers if the text gives none.
+        [`Reading`]: The answers; empty if there are none.
 
     Example:
 
@@ -93,13 +93,13 @@ def read_final_answer(text: str) -> Reading:
 
 
 def has_box(text: str) -> bool:
-    r"""Returns whether a text asks for or holds a `\boxed` answer."""
+    r"""Returns whether a text asks for or contains a `\boxed` answer."""
     return _BOX.search(text) is not None
 
 
 def tidy(answer: str) -> str:
     r"""
-    Takes off what does not change the meaning of an answer: dollar signs around it, bold type, `\text`, `\left`, spaces of LaTeX.
+    Removes parts of an answer without meaning: surrounding dollar signs, bold type, `\text`, `\left`, LaTeX spaces.
 
     Args:
         answer (`str`):
@@ -125,7 +125,7 @@ def tidy(answer: str) -> str:
 
 
 def _boxes(text: str) -> list[str]:
-    """Returns the contents of all boxes, the outer ones of nested ones alone."""
+    """Returns the contents of all boxes, for nested ones only the outer box."""
     found, start = [], 0
     while match := _BOX.search(text, start):
         if match["bare"] is not None:
@@ -140,7 +140,7 @@ def _boxes(text: str) -> list[str]:
             depth += (character == "{") - (character == "}")
             if depth == 0:
                 break
-        if depth:  # never closed: the text was cut off
+        if depth:  # never closed: the text was truncated
             break
         found.append(text[match.end() + 1 : end])
         start = end + 1

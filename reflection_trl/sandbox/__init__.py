@@ -1,5 +1,5 @@
 """
-Runs programs that nobody has read.
+Runs untrusted programs in isolation.
 
 ```python
 >>> from reflection_trl.sandbox import CommandProgram, PythonProgram, Sandbox
@@ -10,35 +10,33 @@ Runs programs that nobody has read.
 (<Status.FAILED: 'failed'>, 'AssertionError', 1)
 ```
 
-**What holds.** A program sees no file of the host but `/usr` and its like (read-only), no network, no process, no
-environment variable of ours, no device but `/dev/null` and its kin. It runs as an unprivileged user without
-capabilities, in namespaces of its own (user, mount, process, network, IPC, host name), under a seccomp filter and limits
-on time, memory, processes, disk and output. All of it ends with the job, also what it has started in the background,
-and every job ends when our process ends, even by `SIGKILL`. The kernel is shared: a hole in the kernel is a hole in the
-sandbox.
+**Isolation.** A program sees no file of the host except `/usr` and similar directories (read-only), no network, no process, none of our
+environment variables, and no device except `/dev/null` and similar ones. It runs as an unprivileged user without capabilities, in
+separate namespaces (user, mount, process, network, IPC, host name), under a seccomp filter and limits on time, memory, processes, disk
+and output. Everything ends with the job, including background processes, and every job ends when our process ends, even by `SIGKILL`.
+The kernel is shared: a vulnerability of the kernel is one of the sandbox.
 
-**What a pass means.** Python checks run in a process that the program cannot reach, and `Status.OK` is said by that
-process alone, on a pipe that the program does not hold. No exit code, no printed text, no patched built-in, no frame,
-no search through memory can claim success, and the source of the checks is never in the program's process. What a
-function returns crosses as plain data: a subclass of `int` that equals everything arrives as an `int`. An object of the
-program's own class is never equal to data, and answers for itself only where the checks test that class, as `guest.checks`
-says. A test that `unittest` finds wrong fails the checks whether they look at its result or not.
+**What a pass means.** Python checks run in a process that the program cannot reach. Only this process reports `Status.OK`, on a pipe that
+the program does not have. No exit code, printed text, patched built-in, frame or search through memory can fake a success, and the
+source of the checks is never in the program's process. Return values are transferred as plain data: a subclass of `int` that equals
+everything arrives as an `int`. An object of one of the program's classes is never equal to data, and its methods are called only if the
+checks test this class, as `guest.checks` describes. A failure in `unittest` fails the checks, even if they ignore its result.
 
-**What a pass does not mean.** SECURITY.md has a table of what the checks still believe. In short:
+**What a pass does not mean.** SECURITY.md has a table of what the checks still trust. In short:
 - The program sees the arguments of each call, so it may know the answers by heart.
-- Where the checks test a class, two of its instances are equal when its `==` says so (unless that says so of any object).
-  Helper functions and constants that the checks take from the program, beside the function under test, are believed.
-- Arguments and results are copies (containers are brought up to date when a call returns): a program that keeps a
-  reference to an argument, and checks that change it later, do not see each other. Objects that cannot be copied are
-  stand-ins, for which `isinstance` works and `type` does not.
-- Without checks, the program itself says that it came to its end.
-- A [`CommandProgram`] is judged by its exit code, and by the end mark when asked for. A program that searches its own
-  memory can find the mark: what judges it must be a program of its own, with the judged one as its [`Partner`].
-- Checks are confined like the program, but they are the judge: checks written by a model may pass anything.
+- If the checks test a class, its `==` decides whether two instances are equal (unless it accepts any object). Helper functions and
+  constants that the checks use from the program, other than the function under test, are trusted.
+- Arguments and results are copies (containers are updated when a call returns). If the program keeps a reference to an argument and
+  the checks change it later, neither sees the other's changes. Objects that cannot be copied are represented by stand-ins, for which
+  `isinstance` works and `type` does not.
+- Without checks, only the program itself reports that it reached its end.
+- The exit code of a [`CommandProgram`], and the end mark if requested, decide whether it passed. A program that searches its own memory
+  can find the mark. The judge must therefore be a separate program, with the judged program as its [`Partner`].
+- Checks are isolated like the program, but they decide: checks that a model wrote may pass anything.
 
-A program with checks is used as a module: what stands under `if __name__ == "__main__":` does not run.
+A program with checks is used as a module: the body of `if __name__ == "__main__":` does not run.
 
-`Status.INFRASTRUCTURE` says that the sandbox failed, three times; it must never become a label.
+`Status.INFRASTRUCTURE` means that the sandbox failed three times. Never use it as a label.
 """
 
 from .sandbox import Sandbox
