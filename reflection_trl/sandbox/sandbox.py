@@ -343,8 +343,8 @@ def _verdict(program: Program, outcome: dict[str, Any], mark: str | None) -> Ver
     )
 
 
-def _text(data: str) -> str:
-    return base64.b64decode(data).decode("utf-8", "backslashreplace")
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
 
 
 def _error(record: Any) -> ErrorInfo | None:

@@ -27,7 +27,9 @@ from .verdict import Limits
 _GRACE, _START = 10.0, 60.0
 # Memory and processes of the zygote itself, its warden and its init.
 _OWN_MEMORY, _OWN_PROCESSES = 96 << 20, 16
-_MAX_OUTCOME = 64 << 20
+_MAX_OUTCOME, _LONGEST_REPORT = 64 << 20, 1 << 20
+# What crosses in files; the first two are the job's, the others are filled by it
+_FILES = ("job", "checks", "stdout", "stderr", "report")
 _HEADER = struct.Struct("!I")
 _GUEST = Path(__file__).parent / "guest"
 
@@ -172,25 +174,39 @@ class Worker:
                 memory=limits["memory"] + limits["disk"] + _OWN_MEMORY, processes=limits["processes"] + _OWN_PROCESSES
             )
             kills = self.cgroup.kills()
-        try:
-            with tempfile.TemporaryFile() as file:
-                file.write(checks.encode("utf-8", "surrogatepass"))
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(open(os.memfd_create(name), "w+b")) for name in _FILES]
+            for file, content in zip(
+                files, (json.dumps(job).encode(), checks.encode("utf-8", "surrogatepass")), strict=False
+            ):
+                file.write(content)
                 file.seek(0)
-                self._send(job)
-                socket.send_fds(self.sock, [b"c"], [file.fileno(), *channel])
-            for descriptor in channel:
-                os.close(descriptor)
-            channel = ()
-            outcome = self._receive(time.monotonic() + limits["timeout"] * BACKSTOP + _GRACE)
-        except WorkerError:
-            if self.cgroup is not None and self.cgroup.kills() > kills:
-                return {"ended": "memory", "report": "", "stdout": "", "stderr": "", "duration": 0.0, "late": False}
-            raise
-        except OSError as error:
-            raise self._failure(str(error)) from error
-        finally:
-            for descriptor in channel:
-                os.close(descriptor)
+            try:
+                self._send({name: job[name] for name in ("limits", "patience", "waits")})
+                socket.send_fds(self.sock, [b"c"], [*(file.fileno() for file in files), *channel])
+                for descriptor in channel:
+                    os.close(descriptor)
+                channel = ()
+                outcome = self._receive(time.monotonic() + limits["timeout"] * BACKSTOP + _GRACE)
+            except WorkerError:
+                if self.cgroup is not None and self.cgroup.kills() > kills:
+                    return {
+                        "ended": "memory",
+                        "report": b"",
+                        "stdout": b"",
+                        "stderr": b"",
+                        "duration": 0.0,
+                        "late": False,
+                    }
+                raise
+            except OSError as error:
+                raise self._failure(str(error)) from error
+            finally:
+                for descriptor in channel:
+                    os.close(descriptor)
+            for name, file in zip(_FILES[2:], files[2:], strict=True):
+                file.seek(0)
+                outcome[name] = file.read(_LONGEST_REPORT if name == "report" else limits["output"])
         if self.cgroup is not None and self.cgroup.kills() > kills and outcome.get("ended") is None:
             outcome["ended"] = "memory"
         if "infrastructure" in outcome:

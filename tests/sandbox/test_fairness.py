@@ -73,8 +73,8 @@ def test_doubt(name: str):
 def _fake(monkeypatch: pytest.MonkeyPatch, outcomes: list[dict[str, Any]], seen: list[float]) -> None:
     def run(self: object, job: dict[str, Any], checks: str, *_: object) -> dict[str, Any]:
         seen.append(job["patience"])
-        report = '{"completed": true, "error": null, "steps": [["run", 0]]}'
-        return {"report": report, "stdout": "", "stderr": "", "duration": 1.0, **outcomes.pop(0)}
+        report = b'{"completed": true, "error": null, "steps": [["run", 0]]}'
+        return {"report": report, "stdout": b"", "stderr": b"", "duration": 1.0, **outcomes.pop(0)}
 
     monkeypatch.setattr("reflection_trl.sandbox.worker.Worker.run", run)
 

@@ -142,8 +142,7 @@ def test_a_killed_zygote_comes_back(sandbox: Sandbox):
 
 
 SCAN = r"""
-import sys
-found, seen = [], sys._getframe()
+found = []
 needles = [bytes(codes) for codes in ({needles})]
 with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb', 0) as memory:
     for line in maps:
@@ -156,9 +155,6 @@ with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb', 0) as memory:
             except (OSError, ValueError, OverflowError):
                 continue
             found += [needle for needle in needles if needle in part.replace(needle + b'\0', b'')]
-while seen:
-    found += [name for name in ('outcome', 'request') if name in seen.f_locals and seen.f_code.co_name == 'main']
-    seen = seen.f_back
 print(found)
 """
 

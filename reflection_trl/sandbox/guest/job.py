@@ -36,6 +36,8 @@ _SYS_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220}
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC = 2, 4, 8, 0x1000, 0x4000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 24, 38
 _CAPABILITY_VERSION_3 = 0x20080522
+_SPLICE_F_NONBLOCK = 2
+_LONGEST_REPORT = 1 << 20
 _POLL = 0.1
 _TICKS = os.sysconf("SC_CLK_TCK")
 # Times its limit that a job may take by the clock on the wall, whatever its neighbors do
@@ -55,56 +57,61 @@ def _check(result: int, what: str) -> None:
 
 
 def watch(
-    job: dict[str, Any], settings: dict[str, Any], checks: int, proc: int | None, channel: list[int]
+    limits: dict[str, Any], settings: dict[str, Any], files: list[int], proc: int | None, channel: list[int]
 ) -> dict[str, Any]:
     """
     Runs a job to its end and reports what happened.
 
+    What the job is, what it writes and what its checks found crosses in files of the host, which this process never reads:
+    the next job is a fork of it, and could find in its memory what was expected of the one before.
+
     Args:
-        job (`dict`): the job, as `Worker` sent it.
+        limits (`dict`): limits, patience and waits of the job, as `Worker` sent them.
         settings (`dict`): what holds for all jobs: `namespaces` (whether each job gets its own), `filter` (the seccomp
             program, base64), `workdir`.
-        checks (`int`): descriptor of the checks' source. It is read when the program has been forked off, so that the
-            expected answers are nowhere in the program's memory.
+        files (`list[int]`):
+            Descriptors of the job, which the init reads; of the checks, which it reads when the program has been forked off,
+            so that the expected answers are nowhere in the program's memory; and of where standard output, standard error
+            and the init's report go. They are closed here.
         proc (`int`, *optional*): descriptor of the `/proc` directory in which the init can find itself.
         channel (`list[int]`): descriptors of the pipes from and to the partner of a command, or none. They are closed here.
 
     Returns:
-        `dict`: ended (timeout, output_limit, memory or `None`), report (of the init), stdout, stderr, duration, processor
+        `dict`: ended (timeout, output_limit, memory or `None`), duration, processor
         (seconds of it that the job has used, when it ran for longer than its limit) and late (see [`_Clock`]).
     """
-    limits = job["limits"]
+    job, checks, *targets = files
     out, err, report = os.pipe(), os.pipe(), os.pipe()
     started = time.monotonic()
     init = _fork(_NAMESPACES) if settings["namespaces"] else os.fork()
     if init == 0:
         _become_init(job, settings, checks, proc, out, err, report, channel)
-    for descriptor in (out[1], err[1], report[1], *channel):
+    for descriptor in (out[1], err[1], report[1], job, checks, *channel):
         os.close(descriptor)
-    buffers = {out[0]: bytearray(), err[0]: bytearray(), report[0]: bytearray()}
-    caps = {out[0]: limits["output"], err[0]: limits["output"], report[0]: 1 << 20}
-    clock = _Clock(started, limits["timeout"], job["patience"], job["waits"])
-    ended = _pump(buffers, caps, report[0], clock, limits["memory"])
+    cap = limits["limits"]["output"]
+    pipes = {
+        source: _Pipe(source, target, cap)
+        for source, target, cap in zip((out[0], err[0], report[0]), targets, (cap, cap, _LONGEST_REPORT), strict=True)
+    }
+    clock = _Clock(started, limits["limits"]["timeout"], limits["patience"], limits["waits"])
+    ended = _pump(pipes, report[0], clock, limits["limits"]["memory"])
     os.kill(init, signal.SIGKILL)
     if not settings["namespaces"] and os.getpid() == 1:
         os.kill(-1, signal.SIGKILL)
     _, status = os.waitpid(init, 0)
     # Nobody is left to write: what the pipes still hold is all there is.
-    if ended is None and _drain(buffers, caps):
+    overflowing = [pipe for pipe in pipes.values() if not pipe.drain()]
+    if overflowing and ended is None:
         ended = "output_limit"
-    result: dict[str, Any] = {
+    for descriptor in (*pipes, *targets):
+        os.close(descriptor)
+    return {
         "ended": ended,
         "duration": time.monotonic() - started,
         "processor": clock.processor,
         "late": clock.late(),
         "init_status": status,
-        "report": bytes(buffers[report[0]]).decode("utf-8", "replace"),
-        "stdout": base64.b64encode(buffers[out[0]][: limits["output"]]).decode(),
-        "stderr": base64.b64encode(buffers[err[0]][: limits["output"]]).decode(),
     }
-    for descriptor in buffers:
-        os.close(descriptor)
-    return result
 
 
 def _fork(namespaces: int) -> int:
@@ -209,11 +216,34 @@ def _usage() -> tuple[float, float] | None:
     return processor, queued
 
 
-def _pump(buffers: dict[int, bytearray], caps: dict[int, int], report: int, clock: _Clock, memory: int) -> str | None:
-    """Reads until the report's pipe closes, that is, until the init has ended. Returns what cut it short."""
+class _Pipe:
+    """What comes out of a pipe goes into a file, through the kernel alone."""
+
+    def __init__(self, source: int, target: int, cap: int):
+        self.source, self.target, self.left = source, target, cap + 1
+        os.set_blocking(source, False)
+
+    def move(self) -> int:
+        """Bytes that were moved; 0 at the end, and `BlockingIOError` where there is nothing yet."""
+        moved: int = _libc.splice(self.source, None, self.target, None, min(self.left, 1 << 16), _SPLICE_F_NONBLOCK)
+        if moved < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        self.left -= moved
+        return moved
+
+    def drain(self) -> bool:
+        """Moves what is left, and tells whether that was all."""
+        with contextlib.suppress(BlockingIOError):
+            while self.left and self.move():
+                pass
+        return self.left > 0
+
+
+def _pump(pipes: dict[int, _Pipe], report: int, clock: _Clock, memory: int) -> str | None:
+    """Moves what is written until the report's pipe closes, that is, until the init has ended. Returns what cut it short."""
     poll = select.poll()
-    for descriptor in buffers:
-        os.set_blocking(descriptor, False)
+    for descriptor in pipes:
         poll.register(descriptor, select.POLLIN)
     next_look = time.monotonic() + _POLL
     while True:
@@ -225,30 +255,12 @@ def _pump(buffers: dict[int, bytearray], caps: dict[int, int], report: int, cloc
                 return "memory"
             next_look = time.monotonic() + _POLL
         for descriptor, _ in poll.poll(max(1, int(1000 * (min(next_look, clock.next_look) - now)))):
-            data = os.read(descriptor, 1 << 16)
-            if not data:
+            if not pipes[descriptor].move():
                 poll.unregister(descriptor)
                 if descriptor == report:
                     return None
-            buffers[descriptor] += data
-            if len(buffers[descriptor]) > caps[descriptor]:
+            if not pipes[descriptor].left:
                 return "output_limit"
-
-
-def _drain(buffers: dict[int, bytearray], caps: dict[int, int]) -> bool:
-    """Reads what is left, and tells whether it was too much."""
-    for descriptor, buffer in buffers.items():
-        while len(buffer) <= caps[descriptor]:
-            try:
-                data = os.read(descriptor, 1 << 16)
-            except BlockingIOError:
-                break
-            if not data:
-                break
-            buffer += data
-        else:
-            return True
-    return False
 
 
 def _resident() -> int:
@@ -273,7 +285,7 @@ def _resident() -> int:
 
 
 def _become_init(
-    job: dict[str, Any],
+    described: int,
     settings: dict[str, Any],
     checks: int,
     proc: int | None,
@@ -296,6 +308,8 @@ def _become_init(
         sources = [
             fcntl.fcntl(source, fcntl.F_DUPFD, 64) for source in (null, out[1], err[1], report[1], checks, *channel)
         ]
+        with open(described, encoding="utf-8") as file:
+            job: dict[str, Any] = json.load(file)
         for target, source in enumerate(sources):
             os.dup2(source, target, inheritable=target < _REPORT)
         os.closerange(len(sources), 1 << 16)

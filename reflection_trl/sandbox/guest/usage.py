@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import importlib
 import re
 import sys
@@ -57,11 +58,23 @@ def is_module(name: str) -> bool:
 
 def home_of(name: str) -> str | None:
     """Returns the module that has a public `name` which checks use."""
-    if name in LIBRARIES:
-        return LIBRARIES[name]
-    if name.startswith("_"):
-        return None
-    return next((module for module in FROM if hasattr(importlib.import_module(module), name)), None)
+    return LIBRARIES.get(name) or _homes().get(name)
+
+
+@functools.cache
+def _homes() -> dict[str, str]:
+    """Returns the first module of `FROM` that has a name, by name. It is computed before the first job, as all of them are imported for it."""
+    return {
+        name: module
+        for module in reversed(FROM)
+        for name in dir(importlib.import_module(module))
+        if not name.startswith("_")
+    }
+
+
+def prepare() -> None:
+    """Imports what each job would import."""
+    _homes()
 
 
 class Usage:

@@ -1,7 +1,7 @@
 """
 The entry into the sandbox.
 
-A zygote starts once, with the modules that programs import most, and each job is a fork of a fork of it, in namespaces of its own:
+A zygote starts once, with the modules that programs import most, and each job is a fork of it in namespaces of its own:
 that costs a fraction of a new interpreter in a new sandbox. In `single` mode the process takes one job and ends.
 """
 
@@ -13,11 +13,12 @@ import os
 import signal
 import socket
 import sys
-from typing import Any
 
-from . import checks, job, program, remote  # noqa: F401  (loaded once, inherited by each fork)
+from . import checks, job, program, remote, usage  # noqa: F401  (loaded once, inherited by each fork)
 
 
+# The job, its checks, and where its two outputs and its report go
+FILES = 5
 PRELOADED = [
     "abc",
     "bisect",
@@ -52,6 +53,7 @@ def main() -> None:
     if sys.argv[1] == "zygote":
         for name in PRELOADED:
             importlib.import_module(name)
+        usage.prepare()
         gc.collect()
         gc.freeze()
     # `/proc` of the whole sandbox: a warden finds its own uid_map there, and the job's own `/proc` hides it.
@@ -63,45 +65,19 @@ def main() -> None:
         job.hide(settings)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel.send({"ready": True})
-    if sys.argv[1] != "zygote":
-        _serve(channel, settings, proc)
-        return
-    # A job's warden is a process of its own: what it has learned of an answer, and of what its checks expect, is in no
-    # memory that later jobs are forked from
-    while _is_waiting(channel.sock):
-        warden = os.fork()
-        if warden == 0:
-            code = 1
-            try:
-                _serve(channel, settings, proc)
-                code = 0
-            finally:
-                os._exit(code)
-        _, status = os.waitpid(warden, 0)
-        if status != 0:
+    while True:
+        try:
+            request = channel.receive()
+            _, descriptors, _, _ = socket.recv_fds(channel.sock, 1, FILES + 2)
+        except (remote.Disconnected, ValueError):
             return
-
-
-def _is_waiting(sock: socket.socket) -> bool:
-    """Waits for a job, and tells whether there is one."""
-    try:
-        return bool(sock.recv(1, socket.MSG_PEEK))
-    except OSError:
-        return False
-
-
-def _serve(channel: remote.Channel, settings: dict[str, Any], proc: int | None) -> None:
-    """Runs one job and sends its outcome."""
-    try:
-        request = channel.receive()
-        _, (source, *channel_ends), _, _ = socket.recv_fds(channel.sock, 1, 3)
-    except (remote.Disconnected, ValueError):
-        return
-    try:
-        outcome = job.watch(request, settings, source, proc, channel_ends)
-    except OSError as error:
-        outcome = {"infrastructure": f"{type(error).__name__}: {error}"}
-    channel.send(outcome)
+        try:
+            outcome = job.watch(request, settings, descriptors[:FILES], proc, descriptors[FILES:])
+        except OSError as error:
+            outcome = {"infrastructure": f"{type(error).__name__}: {error}"}
+        channel.send(outcome)
+        if sys.argv[1] != "zygote":
+            return
 
 
 if __name__ == "__main__":
