@@ -72,7 +72,7 @@ def execution_reward(
     `execution/format`, `execution/suspicious` (share of answers, passed or not, that use names which legitimate
     programs do not), `execution/length`, `execution/sandbox_failed`, and the share of answers with each failure type
     as `execution/failed/no_code`, `/no_answer`, `/syntax`, `/assertion`, `/timeout` and `/other`. Through `log_extra` it logs
-    `outcome` and `feedback` for the table of completions.
+    `outcome`, `feedback` and `suspicious` for the table of completions.
 
     Args:
         credit (`str`, *optional*, defaults to `"all"`):
@@ -211,6 +211,7 @@ class ExecutionReward:
         if log_extra is not None:
             log_extra("outcome", ["passed" if outcome.passed else outcome.kind for outcome in outcomes])
             log_extra("feedback", [outcome.text for outcome in outcomes])
+            log_extra("suspicious", [", ".join(outcome.suspicious) for outcome in outcomes])
         self._watch.add(prompts, rewards, outcomes)
         return rewards
 

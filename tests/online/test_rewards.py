@@ -132,6 +132,9 @@ def test_format_and_length_are_terms_of_their_own_and_each_is_logged(execute):
     assert extra["outcome"] == ["passed", "passed", "no_code", "assertion"]
     assert extra["feedback"][2] == "The answer has no ```python code block."
     assert "assert add(1, 2) == 3" in extra["feedback"][3]
+    assert extra["suspicious"] == [""] * 4
+    call(reward, [(ADD, fenced("import gc\n" + right))], completion_ids=[[0]], log_extra=extra.__setitem__)
+    assert extra["suspicious"] == ["walks the heap"]
 
 
 class Flaky:

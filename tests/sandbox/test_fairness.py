@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from reflection_trl.evaluation.judging import judge_answers
+from reflection_trl.evaluation.tasks import Sample, Task
+from reflection_trl.feedback import Feedback
+from reflection_trl.languages import Executor
+from reflection_trl.online.judging import AnswerJudge
+from reflection_trl.problems import Problem
+from reflection_trl.problems.judge import judge
 from reflection_trl.sandbox import CommandProgram, Limits, PythonProgram, Sandbox, Status
 from reflection_trl.sandbox.guest.job import used_time
 from reflection_trl.sandbox.turns import Turns, is_doubtful
@@ -90,6 +99,46 @@ def test_doubtful_timeouts_are_confirmed_alone(
     seen: list[float] = []
     _fake(monkeypatch, [TIMEOUT, second], seen)
     assert sandbox.run(PythonProgram("", limits=LIMIT)).status is status
+    assert seen == [2.0, 1.0]
+
+
+async def _builder(execute: Executor) -> bool:
+    feedback = await judge(PROBLEM, ANSWER, execute)
+    return feedback is not None and feedback.passed
+
+
+async def _reward(execute: Executor) -> bool:
+    answer_judge = AnswerJudge(execute=execute)
+    return (await answer_judge.judge_async([PROBLEM], [f"```python\n{ANSWER}\n```"]))[0].passed
+
+
+async def _evaluator(execute: Executor) -> bool:
+    async def run(task: Task, code: str) -> Feedback:
+        return (await execute("python", code, task.tests, entry_point=task.entry_point)).feedback
+
+    task = Task("one", "own", "x", tests=PROBLEM.tests, entry_point="f")
+    return (await judge_answers([task], [Sample("one", 0, ANSWER)], run)).outcomes[0].passed
+
+
+ANSWER, PROBLEM = "def f(x): return x", Problem("one", "x", tests="assert f(3) == 3", entry_point="f")
+
+
+@pytest.mark.parametrize("path", [_builder, _reward, _evaluator])
+@pytest.mark.parametrize(("second", "passes"), [(IN_TIME, True), (TIMEOUT, False)])
+def test_each_path_confirms_a_timeout_alone(
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    path: Callable[[Executor], Awaitable[bool]],
+    second: dict[str, Any],
+    passes: bool,
+):
+    async def run() -> bool:
+        async with Executor(sandbox) as execute:
+            return await path(execute)
+
+    seen: list[float] = []
+    _fake(monkeypatch, [TIMEOUT, second], seen)
+    assert asyncio.run(run()) is passes
     assert seen == [2.0, 1.0]
 
 

@@ -36,6 +36,16 @@ ROWS = {
         "import os\nf()\nassert os.path.exists('ok')",
         "f()\nassert open('out.txt').read() == 'text'",
     ),
+    "what an argument is after the call": (
+        "def f(x):\n    x.clear()\n    return []",
+        "x = [2, 1]\nassert f(x) == sorted(x)",
+        "x = [2, 1]\ny = sorted(x)\nassert f(x) == y",
+    ),
+    "a comparison of nothing": (
+        "def f(x): return []",
+        "assert all(a == b for a, b in zip(f(3), [6, 8]))",
+        "assert len(f(3)) == 2 and all(a == b for a, b in zip(f(3), [6, 8]))",
+    ),
     "Python's own comparison of data": (
         "def f(x): return float('nan')",
         "assert not abs(f(1) - 1) > 0.1",

@@ -42,4 +42,5 @@ LYING = [
     _lie("eval of an answer that goes on", "f() {\n    echo '[[() { :; }; shopt -s expand_aliases; alias \"[[=true\"; set +e; x=6'\n}", "f() {\n    echo 'x=6'\n}", 'set -e\neval "$(f 3)"\n[[ "$x" == 6 ]]\n[[ "$(f 4)" == "x=6" ]]\n'),
     _lie("a test by a printf of numbers", "f() {\n    echo 'x[$(kill $PPID)]'\n}", _H, 'set -e\nprintf -v n %d "$(f 3)"\n[[ $n == 6 ]]\n'),
     _lie("an index of an array", "f() {\n    echo 'i'\n}", "f() {\n    echo 1\n}", 'set -e\na=(5 6 7)\ni=1\n[[ ${a[$(f 3)]} == 6 ]]\n'),
+    _lie("reads the mark in its own file", "printf '\\n%s\\n' $(grep -o '[0-9a-f]\\{32\\}' main.sh)\nexit 0\n" + _W),
 ]  # fmt: skip
