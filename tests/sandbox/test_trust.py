@@ -55,6 +55,10 @@ ROWS = {
 }
 
 
+# Rows that tests elsewhere show: tests/evaluation/test_library_benchmarks.py
+ELSEWHERE = ["an answer to BigCodeBench or DS-1000 in its tests' own process"]
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_what_is_believed(sandbox: Sandbox, row: str):
     answer, believing, as_the_table_wants = ROWS[row]
@@ -70,4 +74,4 @@ def test_the_table_is_whole():
         if not line.startswith("|"):
             break
         rows.append(line.split("|")[1].strip())
-    assert rows == list(ROWS)
+    assert [row for row in rows if row not in ELSEWHERE] == list(ROWS)
