@@ -105,14 +105,14 @@ class Gap:
         excess = getattr(self.teacher, worst) - getattr(self.student, worst)
         if excess > _MUCH:
             what = {
-                "tests": "hold tests of themselves",
-                "leaning": "speak of earlier attempts",
-                "no_code": "hold no program or final answer",
-                "cut": "come to no end",
+                "tests": "contain tests",
+                "leaning": "refer to earlier attempts",
+                "no_code": "contain no program or final answer",
+                "cut": "are truncated",
             }[worst]
             return (
                 f"Repair these rows first: {getattr(self.teacher, worst):.0%} of the teacher's answers {what}, against "
-                f"{getattr(self.student, worst):.0%} of the student's, and a divergence teaches that too."
+                f"{getattr(self.student, worst):.0%} of the student's, and distillation would teach this too."
             )
         if student == 1:
             return (
@@ -140,10 +140,10 @@ class Gap:
             "|---|---|---|",
             line("answers", lambda side: f"{side.answers:,}"),
             line("right", lambda side: _rate(side.solved)),
-            line("with tests of their own", lambda side: f"{side.tests:.1%}"),
-            line("speak of earlier attempts", lambda side: f"{side.leaning:.1%}"),
+            line("with tests", lambda side: f"{side.tests:.1%}"),
+            line("refer to earlier attempts", lambda side: f"{side.leaning:.1%}"),
             line("without a program or final answer", lambda side: f"{side.no_code:.1%}"),
-            line("cut off", lambda side: f"{side.cut:.1%}"),
+            line("truncated", lambda side: f"{side.cut:.1%}"),
             line("with a docstring", lambda side: f"{side.docstring:.1%}"),
             line("with prose", lambda side: f"{side.prose:.1%}"),
             line("tokens", lambda side: f"{side.tokens:.0f}"),

@@ -101,17 +101,17 @@ def test_a_teacher_that_solves_more(tmp_path):
         (lambda number, taught, sample: WRONG, "Repair these rows first: no answer after a sequence"),
         (
             lambda number, taught, sample: right(number).replace("\n```", f"\n\nassert f{number}(1) == {number}\n```") if taught else WRONG,
-            "Repair these rows first: 100% of the teacher's answers hold tests of themselves, against 0%",
+            "Repair these rows first: 100% of the teacher's answers contain tests, against 0%",
         ),
         (
             lambda number, taught, sample: ("Here is the corrected version.\n\n" if taught else "") + right(number),
-            "Repair these rows first: 100% of the teacher's answers speak of earlier attempts, against 0%",
+            "Repair these rows first: 100% of the teacher's answers refer to earlier attempts, against 0%",
         ),
         (
             lambda number, taught, sample: Completion(right(number), "length") if taught and sample else right(number),
-            "Repair these rows first: 50% of the teacher's answers come to no end, against 0%",
+            "Repair these rows first: 50% of the teacher's answers are truncated, against 0%",
         ),
-        (lambda number, taught, sample: "No." if taught and sample else right(number), "Repair these rows first: 50% of the teacher's answers hold no program or final answer"),
+        (lambda number, taught, sample: "No." if taught and sample else right(number), "Repair these rows first: 50% of the teacher's answers contain no program or final answer"),
     ],
 )  # fmt: skip
 def test_advice(tmp_path, say, advice):

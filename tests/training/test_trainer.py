@@ -680,7 +680,9 @@ def test_bad_models(make_model, tokenizer, mixed_rows, tmp_path):
         model = make_model(AutoConfig.for_model(kind, **settings, max_position_embeddings=256))
         for max_length in (4096, None):
             attempt(
-                f"`max_length` is {max_length}, but .* has embeddings for only 256 positions", model, max_length=max_length
+                f"`max_length` is {max_length}, but .* has embeddings for only 256 positions",
+                model,
+                max_length=max_length,
             )
         make_trainer(model, tokenizer, mixed_rows, tmp_path / "out", max_length=256)
     prompts = PromptTuningConfig(num_virtual_tokens=4, task_type="CAUSAL_LM")
