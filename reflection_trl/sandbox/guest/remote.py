@@ -35,6 +35,7 @@ _SMALL = (
     1 << 62
 )  # ints beyond this cross as hexadecimal: decimal conversion is quadratic and capped by the interpreter
 _HEADER = struct.Struct("!I")
+_to_json = json.JSONEncoder(separators=(",", ":")).encode  # `json.dumps` would make one for each message
 # Bytes of a message, and seconds, for which none is held back
 _LARGE, _SOON = 1 << 14, 0.005
 _PLAIN = frozenset({str, bool, type(None), float})
@@ -133,7 +134,7 @@ class Channel:
             raise ProtocolError(f"a message of {size} bytes is too long")
         body = self._read(size)
         try:
-            return json.loads(body)
+            return json.loads(body.decode())
         except (ValueError, RecursionError) as error:
             raise ProtocolError(f"not a message: {error}") from None
 
@@ -157,7 +158,7 @@ class Channel:
 
 def encode_message(message: Any) -> bytes:
     """Returns a message as it travels, its length first."""
-    body = json.dumps(message, separators=(",", ":")).encode()
+    body = _to_json(message).encode()
     if len(body) > MAX_MESSAGE:
         raise ProtocolError(f"a message of {len(body)} bytes is too long")
     return _HEADER.pack(len(body)) + body
