@@ -1,5 +1,5 @@
 """
-Seconds and memory that judging takes: `reflection-trl evaluate --samples` against `evalplus.evaluate`, in turns in one run.
+Seconds, seconds of processors, and memory that judging takes: `reflection-trl evaluate --samples` against `evalplus.evaluate`, in turns in one run.
 
 ```
 python tests/evaluation/throughput.py mbpp SAMPLES.jsonl [--answers 10] [--workers 2] [--rounds 3]
@@ -12,6 +12,7 @@ repetition differs in one line of code, so that both sides judge every one of th
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -42,9 +43,12 @@ def repeated(answers: list[str], count: int, alike: bool) -> list[str]:
     return [f"{answers[number % len(answers)]}\n\n{line}\n" for number, line in enumerate(lines)]
 
 
-def run(command: list[str], log: Path) -> tuple[float, int]:
-    """Seconds of a command, and the most memory that it and its descendants held at a time, shared pages counted once."""
-    started, peak = time.monotonic(), 0
+def run(command: list[str], log: Path) -> tuple[float, float, int]:
+    """
+    Seconds of a command, those of processors that it and its descendants used, and the most memory that they held at a time, shared
+    pages counted once.
+    """
+    started, used, peak = time.monotonic(), processor_seconds(), 0
     with open(log, "wb") as output:
         process = psutil.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         ended = threading.Event()
@@ -62,7 +66,12 @@ def run(command: list[str], log: Path) -> tuple[float, int]:
         watcher.join()
     if code:
         raise SystemExit(f"{command[:4]} ... has failed:\n{log.read_text()[-2000:]}")
-    return seconds, peak
+    return seconds, processor_seconds() - used, peak
+
+
+def processor_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def proportional(process: psutil.Process) -> int:
@@ -84,7 +93,7 @@ def main() -> None:
     arguments = parser.parse_args()
     ground_truth(arguments.benchmark)
     found = read(arguments.samples, arguments.benchmark)
-    measured: dict[str, list[tuple[float, int]]] = {"evalplus.evaluate": [], "reflection-trl evaluate": []}
+    measured: dict[str, list[tuple[float, float, int]]] = {"evalplus.evaluate": [], "reflection-trl evaluate": []}
     passed: dict[str, set[tuple[int, int]]] = {name: set() for name in measured}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -103,14 +112,14 @@ def main() -> None:
             for label, command in turns if number % 2 == 0 else turns[::-1]:
                 measured[label].append(run(command, folder / "log"))
                 passed[label].add(scores(label, results, folder / "out" / "results.json"))
-    base = statistics.median(seconds for seconds, _ in measured["evalplus.evaluate"])
+    base = statistics.median(seconds for seconds, _, _ in measured["evalplus.evaluate"])
     print(f"{arguments.benchmark}, {count} answers, {arguments.workers} workers, {os.cpu_count()} processors")
     for label, runs in measured.items():
-        times = [seconds for seconds, _ in runs]
+        times, used = [seconds for seconds, _, _ in runs], statistics.median(used for _, used, _ in runs)
         each = ", ".join(f"{seconds:.1f}" for seconds in times)
-        median, memory = statistics.median(times), max(memory for _, memory in runs)
+        median, memory = statistics.median(times), max(memory for _, _, memory in runs)
         print(
-            f"{label:24} {median:6.1f} s ({each}), {median / base:.2f}x, {1000 * median / count:.1f} ms an answer, "
+            f"{label:24} {median:6.1f} s ({each}), {median / base:.2f}x, {used:.1f} s of processors, "
             f"{memory / 2**30:.2f} GiB, passed {sorted(passed[label])}"
         )
 
