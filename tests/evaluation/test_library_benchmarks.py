@@ -326,7 +326,7 @@ def test_honest_code_is_believed(code):
     "code",
     [
         "import unittest.mock as m", "from unittest import TestCase", "import gc", "x = f.__globals__", "getattr(x, 'a').__class__ = y",
-        "getattr(x, 'a' + 'b')", "getattr(x, '__globals__')", "print.__self__", "x.__class__ = y", "eval('1')", "compile('1', '', 'eval')", "from sys import modules", "import sys as s\ns.modules['numpy']", "vars(x)", "import pickle", "x.f_locals", "expected_result",
+        "getattr(x, 'a' + 'b')", "getattr(x, '__globals__')", "print.__self__", "x.__class__ = y", "eval('1')", "compile('1', '', 'eval')", "from sys import modules", "import sys as s\ns.modules['numpy']", "vars(x)", "import timeit", "import pickle", "x.f_locals", "expected_result",
         "class L(list):\n    pass", "class A:\n    def __len__(self): return 3", "class A(metaclass=B):\n    pass", "class A:\n    __eq__ = lambda s, o: True", "np.testing.f = lambda *a: None",
         "def g(): pass\nnp.testing.f = g", "import sys\nsys.modules['numpy'] = 1", "def f(:", "vars(np)['a'] = globals()",
     ],
