@@ -61,4 +61,8 @@ LYING = [
     Lie("numpy assert_almost_equal", "class A:\n" + _EQ + "    __sub__ = __rsub__ = lambda s, o: 0\n    __abs__ = lambda s: 0\nf = lambda x: A()\n", _F, "import numpy as np\nnp.testing.assert_almost_equal(f(3), 6)\n", "f"),
     Lie("numpy isclose", "class A(float):\n" + _EQ + "f = lambda x: A(0)\n", _F, "import numpy as np\nassert np.isclose(f(3), 6)\n", "f"),
     Lie("math.isclose", "class A(float):\n" + _EQ + "    __float__ = lambda s: 6.0\nf = lambda x: A(0)\n", _F, "import math\nassert math.isclose(f(3), 6)\n", "f"),
+    Lie("a named tuple whose field is a class", "from collections import namedtuple\nT = namedtuple('T', 'count startswith')\nf = lambda x: T(bool, bool)\n", "f = lambda x: [6]\n", "assert f(3).count(6) == 1\n", "f"),
+    Lie("a method that is a class", "class L: startswith = str\nf = lambda x: L()\n", "f = lambda x: 'six'\n", "assert f(3).startswith('s')\n", "f"),
+    Lie("a method that is an exception", "class L: startswith = ValueError\nf = lambda x: L()\n", "f = lambda x: 'six'\n", "assert f(3).startswith('s')\n", "f"),
+    Lie("a method that is a coroutine", "class L:\n    async def startswith(self, v): return 0\nf = lambda x: L()\n", "f = lambda x: 'six'\n", "assert f(3).startswith('s')\n", "f"),
 ]  # fmt: skip
