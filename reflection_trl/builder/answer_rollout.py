@@ -1,5 +1,5 @@
 r"""
-One rollout on a problem with a final answer: a model solves it, sees whether the answer is right, repairs the solution, and answers the
+Makes one rollout on a problem with a final answer: a model solves it, sees whether the answer is right, repairs the solution, and answers the
 request.
 
 **Stage one** is a conversation as for programs, in which a checker takes the interpreter's place: it reads the final answer of a solution and
@@ -43,7 +43,7 @@ _BEGINNING = 600  # characters
 @dataclass(frozen=True)
 class _Solution:
     """
-    A solution of one round.
+    Holds a solution of one round.
 
     Args:
         text (`str`):
@@ -60,7 +60,7 @@ class _Solution:
 
 
 class AnswerRollout(Rollout):
-    """The rollout of a problem with a final answer. Arguments as of [`~reflection_trl.builder.rollout.rollout`]."""
+    """Makes the rollout of a problem with a final answer. The arguments are those of [`~reflection_trl.builder.rollout.rollout`]."""
 
     async def _reflect(self) -> None:
         self._chat.append({"role": "user", "content": self.sequence.instruction})

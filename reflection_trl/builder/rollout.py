@@ -143,7 +143,7 @@ class _Outcome:
 
 
 class _CodeRollout(Rollout):
-    """The rollout of a problem that a program solves."""
+    """Makes the rollout of a problem that a program solves."""
 
     def __init__(self, problem: Problem, generate: Generate, execute: Execute, settings: RolloutSettings, sample: int):
         super().__init__(problem, generate, execute, settings, sample)

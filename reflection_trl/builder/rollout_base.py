@@ -1,4 +1,4 @@
-"""What all rollouts have in common: their stages, how answers to the request are drawn and chosen, and what is noted of them."""
+"""Implements the common part of all rollouts: their stages, the sampling and selection of answers, and their records."""
 
 import asyncio
 import dataclasses
@@ -24,7 +24,7 @@ _NO_OUTPUT = "(no output)"
 
 class Rollout(ABC):
     """
-    The state of one rollout: the sequence so far, and what the model has been sent. Arguments as of
+    Holds the state of one rollout: the sequence so far, and the sent conversation. The arguments are those of
     [`~reflection_trl.builder.rollout.rollout`].
     """
 

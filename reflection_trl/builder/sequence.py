@@ -11,7 +11,7 @@ from ..problems import Problem
 @dataclass(frozen=True)
 class Computation:
     """
-    Part of a solution that computes.
+    Holds a part of a solution that computes.
 
     Args:
         text (`str`):

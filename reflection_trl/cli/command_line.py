@@ -54,7 +54,7 @@ def make_parser(fields: type | tuple[type, ...], prog: str) -> "TrlParser":
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser of a few arguments that raises instead of printing its usage."""
+    """Parses a few arguments, and raises an error instead of printing its usage."""
 
     def __init__(self) -> None:
         super().__init__(add_help=False, allow_abbrev=False)

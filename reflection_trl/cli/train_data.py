@@ -37,7 +37,7 @@ class RowsConfig(DatasetConfig):
 
 @dataclass
 class MixtureArguments(DatasetMixtureConfig):
-    """TRL's mixture, of datasets whose type can be set."""
+    """Extends TRL's dataset mixture with the type of each dataset."""
 
     datasets: list[RowsConfig] = field(  # type: ignore[assignment] # a narrower type of the same list
         default_factory=list,

@@ -342,7 +342,7 @@ class Cells:
 
 class Answers:
     """
-    A worker's end of the interpreter that answers are forked from, which holds no memory of a judge's: see `answer` in the
+    Represents a worker's end of the interpreter that answers are forked from, which holds no memory of a judge's: see `answer` in the
     sandbox's guest.
 
     Args:

@@ -82,7 +82,7 @@ async def judge_in_one_process(
 
 
 def _of_the_answer(feedback: Feedback) -> Feedback:
-    """A failure without the frames and lines of the program that runs the tests."""
+    """Returns a failure without the frames and lines of the program that runs the tests."""
     if feedback.error_type is None:
         return feedback
     message = feedback.message or (
@@ -94,7 +94,7 @@ def _of_the_answer(feedback: Feedback) -> Feedback:
 
 def distrusted(source: str) -> tuple[str, ...]:
     """
-    What in Python code could change the outcome of tests in the same process: a rule that also meets some honest answers.
+    Returns what in Python code could change the outcome of tests in the same process. This rule also matches some legitimate answers.
 
     Args:
         source (`str`):

@@ -1,5 +1,5 @@
 """
-The one reader of rows: files, folders, datasets of the Hub and rows in memory.
+Reads rows from files, folders, datasets of the Hub and memory, for the whole package.
 
 [`open_rows`] yields rows as Python objects, [`read_rows`] returns a window of them, and [`load_rows`] returns a dataset of the
 `datasets` library. JSON is read here where rows are Python objects: `datasets` gives each column one type, which breaks rows whose

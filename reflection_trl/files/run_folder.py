@@ -308,7 +308,7 @@ class RunFolder:
 
     @property
     def queue_file(self) -> Path:
-        """What this process has taken and finished: see [`~reflection_trl.files.work_queue.WorkQueue`]."""
+        """Returns the file of the tasks that this process has taken and finished: see [`~reflection_trl.files.work_queue.WorkQueue`]."""
         return self.path / "queue" / f"{self.process:05d}.jsonl"
 
     def write_to_queue(self, line: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.5
 
 class WorkQueue:
     """
-    The tasks that are left of a run, for one of the processes that share them.
+    Distributes the remaining tasks of a run among the processes that share them.
 
     A process holds at most its share of all unfinished tasks at a time, so that the first one to start does not take the last tasks
     while others wait.
@@ -148,7 +148,7 @@ class WorkQueue:
 
 class _Others:
     """
-    What the processes of a run have claimed and done, in the files of its folder.
+    Reads which tasks the processes of a run have claimed and finished, from the files of its folder.
 
     Args:
         folder ([`~reflection_trl.files.run_folder.RunFolder`]):

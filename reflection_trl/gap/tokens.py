@@ -80,7 +80,7 @@ class TokenGap:
         return style / (style + content) if style + content else 0.0
 
     def table(self) -> str:
-        """In Markdown."""
+        """Returns a Markdown table."""
         lines = [
             "| tokens of the answers | number | teacher's loss | student's loss | divergence | teacher's entropy | student's entropy |",
             "|---|---|---|---|---|---|---|",

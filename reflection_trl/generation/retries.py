@@ -1,4 +1,4 @@
-"""The requests that a generator repeats, and how progress bars show them: a bar that stands still says why, and until when."""
+"""Tracks the requests that a generator repeats, so that a waiting progress bar shows the reason and the time limit."""
 
 import asyncio
 import contextlib

@@ -133,7 +133,7 @@ class GenerationArguments:
 
     @property
     def template_variables(self) -> dict[str, Any]:
-        """`chat_template_kwargs`, read."""
+        """Returns the parsed `chat_template_kwargs`."""
         return self.chat_template_kwargs if isinstance(self.chat_template_kwargs, dict) else {}
 
     @property

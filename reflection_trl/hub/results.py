@@ -64,7 +64,7 @@ class Result:
 
 def results_of(run: EvaluationRun) -> list[Result]:
     """
-    pass@k of every benchmark, for k = 1, 10 and 100 as far as each problem has that many answers.
+    Returns pass@k of every benchmark, for k = 1, 10 and 100 if each problem has that many answers.
 
     Raises:
         ValueError: If there is nothing to publish, or a benchmark is unknown.

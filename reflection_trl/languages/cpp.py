@@ -1,4 +1,4 @@
-"""C++17, by g++."""
+"""Runs C++17, compiled by g++."""
 
 import re
 
@@ -24,7 +24,7 @@ _FAILED = re.compile(r"Assertion `(?P<assertion>.*)' failed\.")
 
 
 class Cpp(CommandLanguage):
-    """C++17. Tests are a `main` behind the program, or the program has one."""
+    """Runs C++17. Tests are a `main` after the program, or the program has one."""
 
     name = "cpp"
     title = "C++"

@@ -1,4 +1,4 @@
-"""C#, by Mono. `Debug.Assert` ends a program that it finds wrong."""
+"""Runs C# with Mono. A failed `Debug.Assert` ends the program."""
 
 import re
 
@@ -21,7 +21,7 @@ _IDLE = re.compile(
 
 
 class CSharp(CommandLanguage):
-    """C#, as Mono's compiler understands it."""
+    """Runs C#, compiled by Mono's compiler."""
 
     name = "csharp"
     title = "C#"

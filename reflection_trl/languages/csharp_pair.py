@@ -1,4 +1,4 @@
-"""Stand-ins for the classes of an answer in C#, which the tests are compiled with."""
+"""Generates stand-ins for the classes of a C# answer, with which the tests are compiled."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -204,8 +204,10 @@ class Stubs:
     What both sides are compiled with beside the tests and the answer.
 
     Args:
-        stubs (`str`): the stand-ins, for the side of the tests.
-        names (`str`): names of the classes that have one, for both sides.
+        stubs (`str`):
+            The stand-ins, for the side of the tests.
+        names (`str`):
+            Names of the classes that have one, for both sides.
     """
 
     stubs: str
@@ -215,11 +217,16 @@ class Stubs:
 def stubs(source: str, tests: str, entry_class: str, continued: bool, entry_point: str) -> Stubs:
     """
     Args:
-        source (`str`): the answer. Hostile: only names, types and constants are taken from it, and stand-ins made of them.
-        tests (`str`): the tests.
-        entry_class (`str`): the class that has the function under test.
-        continued (`bool`): whether the tests stand inside this class.
-        entry_point (`str`): name of the function or class under test; may be empty.
+        source (`str`):
+            The answer. Hostile: only names, types and constants are taken from it, and stand-ins made of them.
+        tests (`str`):
+            The tests.
+        entry_class (`str`):
+            The class that has the function under test.
+        continued (`bool`):
+            Whether the tests stand inside this class.
+        entry_point (`str`):
+            Name of the function or class under test; may be empty.
     """
     return _Writer(source, tests, entry_class, continued, entry_point).write()
 
@@ -241,7 +248,7 @@ class _Writer:
         self.wanted = [*dict.fromkeys([*named, entry_class])]
 
     def _is_type(self, name: str) -> bool:
-        """Whether the tests have the name where only a class can stand."""
+        """Returns whether the tests have the name where only a class can stand."""
         return re.search(
             rf"\bnew\s+{name}\b|\b{name}\s*(?:<[^;=()]*>)?(?:\[\])?\s+\w+\s*[=;,)]|[<,]\s*{name}\s*[>,]|\b{name}\s*\.\s*\w+|\b(?:is|as|catch\s*\()\s*{name}\b|\({name}\)",
             self.tests,

@@ -92,7 +92,7 @@ def kind_of(error_type: str) -> FeedbackKind:
 
 
 def _from_output(verdict: Verdict, source: str) -> Feedback:
-    """Of a program that has caught its errors itself and left with another code, as `unittest.main()` does."""
+    """Parses the output of a program that caught its errors itself and exited with another code, as `unittest.main()` does."""
     if verdict.exit_code == 0:  # what it has printed last, such as the "OK" of `unittest`, is not what is wrong
         return Feedback(FeedbackKind.RUNTIME, with_output(verdict.stdout, verdict.reason), message=verdict.reason)
     text = normalized(shortened(verdict.stderr, 20_000))

@@ -1,4 +1,4 @@
-"""Rust 2021, by rustc."""
+"""Runs Rust 2021, compiled by rustc."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ _ASSERT = re.compile(r"(?<![\w:])(assert|assert_eq|assert_ne)!")
 
 
 class Rust(CommandLanguage):
-    """Rust, edition 2021, without crates."""
+    """Runs Rust, edition 2021, without crates."""
 
     name = "rust"
     title = "Rust"
@@ -75,7 +75,7 @@ class Rust(CommandLanguage):
 
     @cached_property
     def toolchain(self) -> str | None:
-        """Directory of a toolchain outside the system's directories, such as rustup's; `None` where the system has one."""
+        """Returns the directory of a toolchain outside the system's directories, such as rustup's; `None` if the system has one."""
         rustc = shutil.which("rustc")
         if shutil.which("rustc", path=SYSTEM_PATH) is not None or rustc is None:
             return None
@@ -147,7 +147,7 @@ class Rust(CommandLanguage):
 
 
 def _newly_worded(panic: re.Match[str]) -> str:
-    """A panic as releases since 1.73 word it."""
+    """Returns a panic as releases since 1.73 word it."""
     message = _OLD_ASSERTION.sub(
         lambda found: (
             f"assertion `{found.group(1)}` failed{f': {found.group(4)}' if found.group(4) else ''}\n"

@@ -1,4 +1,4 @@
-"""The two programs that judge an answer in Rust: the tests with stand-ins, and the answer behind numbered entries."""
+"""Generates the two programs that judge a Rust answer: the tests with stand-ins, and the answer behind numbered entries."""
 
 import re
 from collections.abc import Iterator
@@ -220,13 +220,20 @@ class Function:
     A function or method of the answer, as the tests' side declares it.
 
     Args:
-        name (`str`): its name.
-        path (`str`): how the answer's side calls it.
-        variables (`tuple[str]`): its lifetimes, and its parameters that are functions, as they are declared.
-        types (`tuple[str]`): the types of its parameters, with that of `self`.
-        result (`str`): the type of its result.
-        method (`bool`): whether the first parameter is `self`.
-        public (`bool`): whether it has to be called public.
+        name (`str`):
+            Its name.
+        path (`str`):
+            How the answer's side calls it.
+        variables (`tuple[str]`):
+            Its lifetimes, and its parameters that are functions, as they are declared.
+        types (`tuple[str]`):
+            The types of its parameters, with that of `self`.
+        result (`str`):
+            The type of its result.
+        method (`bool`):
+            Whether the first parameter is `self`.
+        public (`bool`):
+            Whether it has to be called public.
     """
 
     name: str
@@ -244,12 +251,18 @@ class Type:
     A struct or an enum of the answer.
 
     Args:
-        name (`str`): its name.
-        kind (`str`): `struct` or `enum`.
-        body (`str`): its fields or variants, with their brackets; empty for a struct without fields.
-        derived (`tuple[str]`): traits that it derives.
-        copied (`bool`): whether its values cross as data; values of others stay where they are.
-        named (`bool`): whether the tests name it.
+        name (`str`):
+            Its name.
+        kind (`str`):
+            `struct` or `enum`.
+        body (`str`):
+            Its fields or variants, with their brackets; empty for a struct without fields.
+        derived (`tuple[str]`):
+            Traits that it derives.
+        copied (`bool`):
+            Whether its values cross as data; values of others stay where they are.
+        named (`bool`):
+            Whether the tests name it.
     """
 
     name: str
@@ -262,12 +275,15 @@ class Type:
 
 def both_sides(source: str, tests: str, entry_point: str) -> tuple[str, str]:
     """
-    The side of the tests, without these, and the side of the answer, behind the answer.
+    Returns the side of the tests, without these, and the side of the answer, behind the answer.
 
     Args:
-        source (`str`): the answer. Hostile: only names, types and constants are taken from it, and stand-ins made of them.
-        tests (`str`): the tests.
-        entry_point (`str`): name of the function or type under test; may be empty.
+        source (`str`):
+            The answer. Hostile: only names, types and constants are taken from it, and stand-ins made of them.
+        tests (`str`):
+            The tests.
+        entry_point (`str`):
+            Name of the function or type under test; may be empty.
     """
     return _Sides(source, tests, entry_point).write()
 
@@ -345,7 +361,7 @@ class _Sides:
     def _function(
         self, name: str, path: str, variables: str, parameters: str, after: str, own: str = "", public: bool = True
     ) -> Function | None:
-        """A function with types of the library and of the answer; `None` where they are something else."""
+        """Returns a function with types of the library and of the answer; `None` where they are something else."""
         result, _, where = re.sub(r"^\s*->", "", after).partition("where ")
         result = self.plain(result, own) if "->" in after.partition("where ")[0] else "()"
         bounds = {
@@ -442,7 +458,7 @@ class _Sides:
     # Writing
 
     def _type(self, one: Type) -> tuple[str, str]:
-        """The declaration on the tests' side, and how values cross where they are copied."""
+        """Returns the declaration on the tests' side, and how values cross where they are copied."""
         if not one.copied:
             return f"pub struct {one.name} {{ number: usize }}", ""
         own = [trait for trait, of, _ in _implementations(self.code) if of == one.name]
@@ -538,7 +554,7 @@ class _Sides:
         return all(word not in self.items or word in self.copied for word in _words([one]))
 
     def _stub(self, one: Function) -> str:
-        """A function of the tests' side that calls one of the answer's, for which an entry is added."""
+        """Returns a function of the tests' side that calls one of the answer's, for which an entry is added."""
         number = len(self.entries)
         self.entries.append(self._entry(one))
         names = [f"a{place}" for place in range(len(one.types))]
@@ -586,7 +602,7 @@ class _Sides:
         return f"{head}({', '.join(declared)}) -> {one.result} {{ {' '.join(lines)} }}"
 
     def _kept(self, type: str) -> bool:
-        """Whether a parameter is a reference to a value that stays where it is."""
+        """Returns whether a parameter is a reference to a value that stays where it is."""
         inner = re.sub(r"^&\s*(?:'\w+\s+)?(?:mut\s+)?", "", type)
         return inner != type and inner in self.copied and not self.copied[inner]
 
@@ -774,7 +790,7 @@ def _is_type(text: str) -> bool:
 
 
 def _callback(type: str) -> dict[str, str] | None:
-    """The parts of a parameter that is a function; `None` for others."""
+    """Returns the parts of a parameter that is a function; `None` for others."""
     found = _CALLBACK.match(type.strip())
     if found is None:
         return None
@@ -804,7 +820,7 @@ def _slice(type: str) -> re.Match[str] | None:
 
 
 def _owned(type: str) -> str:
-    """The type of a variable that a parameter of this type can be given, or borrow."""
+    """Returns the type of a variable that a parameter of this type can be given, or borrow."""
     inner = re.sub(r"^&\s*(?:'\w+\s+)?(?:mut\s+)?", "", type)
     if (found := _slice(type)) is not None:
         inner = f"Vec<{found.group(1)}>"

@@ -80,14 +80,14 @@ class Arm:
 
 
 class CompiledArm(Arm):
-    """The trainer of this package, compiled layer by layer."""
+    """Defines the trainer of this package, compiled layer by layer."""
 
     def settings(self) -> dict[str, Any]:
         return super().settings() | {"torch_compile": True}
 
 
 class Float8Arm(CompiledArm):
-    """The same with linear layers in float8."""
+    """Defines the same trainer with linear layers in float8."""
 
     def __init__(self, name: str):
         super().__init__(name)
@@ -98,7 +98,7 @@ class Float8Arm(CompiledArm):
 
 
 class PublishedArm(Arm):
-    """The stand-in for the trainer published with ReflectionCoder, which always checkpoints gradients."""
+    """Defines the stand-in for the trainer published with ReflectionCoder, which always checkpoints gradients."""
 
     trainer_class = PublishedTrainer
 
@@ -107,14 +107,14 @@ class PublishedArm(Arm):
 
 
 class SDFTArm(Arm):
-    """The loss of TRL's SDFTTrainer."""
+    """Defines the loss of TRL's SDFTTrainer."""
 
     trainer_class = SDFTLossTrainer
     frozen_teacher = True
 
 
 class SFTArm(Arm):
-    """TRL's SFTTrainer on the teacher's samples, with this package's attention over packed sequences."""
+    """Defines TRL's SFTTrainer on the teacher's samples, with this package's attention over packed sequences."""
 
     has_student = False
 

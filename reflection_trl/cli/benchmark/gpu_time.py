@@ -1,4 +1,4 @@
-"""Where the time of a GPU goes: what it computes, what it exchanges with others, and when it waits. Read from a trace of torch.profiler."""
+"""Accounts for the time of a GPU: computation, communication and waiting. Read from a trace of torch.profiler."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -96,7 +96,7 @@ def account(events: Sequence[dict[str, Any]], steps: int) -> GpuTime:
 
 
 def read_trace(file: Path, steps: int) -> GpuTime:
-    """That of a trace which `torch.profiler.profile.export_chrome_trace` wrote."""
+    """Reads the GPU time from a trace of `torch.profiler.profile.export_chrome_trace`."""
     return account(json.loads(file.read_text())["traceEvents"], steps)
 
 

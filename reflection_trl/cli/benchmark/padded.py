@@ -46,7 +46,7 @@ class PaddedTrainer(ReflectionDistillTrainer):
 
 
 class PublishedTrainer(PaddedTrainer):
-    """One padded batch of teacher and student samples through the ordinary forward pass, logits of all positions."""
+    """Runs one padded batch of teacher and student samples through the ordinary forward pass, with logits of all positions."""
 
     def padded_loss(
         self, model: nn.Module, rows: list[Row], sequence_tokens: torch.Tensor, student_tokens: torch.Tensor
@@ -75,7 +75,7 @@ class PublishedTrainer(PaddedTrainer):
 
 
 class SDFTLossTrainer(PaddedTrainer):
-    """The student's and the teacher's logits of the answer from two forward passes, prompts padded on the left."""
+    """Computes the student's and the teacher's logits of the answer in two forward passes, with left-padded prompts."""
 
     def padded_loss(
         self, model: nn.Module, rows: list[Row], sequence_tokens: torch.Tensor, student_tokens: torch.Tensor

@@ -15,7 +15,7 @@ BASE = "base"
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to train: a file of `reflection-trl train`, fields that differ from it, and which part of the rows it takes, or a file of its own."""
+    """Describes a way to train: a file of `reflection-trl train`, fields that differ from it, and which part of the rows it takes, or a file of its own."""
 
     name: str
     config: str

@@ -1,5 +1,5 @@
 """
-GSM8K: 1,319 problems of grade-school mathematics, each with a number as its final answer.
+Implements GSM8K: 1,319 problems of grade-school mathematics, each with a number as its final answer.
 
 Asked by the question alone, without examples, and judged by the final answer that a solution states: see [`reflection_trl.checking`]. The
 last number of a text is not taken for its answer, as "flexible" scores of other evaluators do.

@@ -1,5 +1,5 @@
 """
-One job: the *warden* keeps the clock and reads the output, the *init* confines itself and runs the job.
+Runs one job: the *warden* keeps the clock and reads the output, the *init* confines itself and runs the job.
 
 ```
 warden (of the zygote) ── init (process 1 of the job) ─┬─ program
@@ -66,18 +66,22 @@ def watch(
     the next job is a fork of it, and could find in its memory what was expected of the one before.
 
     Args:
-        limits (`dict`): limits, patience and waits of the job, as `Worker` sent them.
-        settings (`dict`): what holds for all jobs: `namespaces` (whether each job gets its own), `filter` (the seccomp
-            program, base64), `workdir`.
+        limits (`dict`):
+            Limits, patience and waits of the job, as `Worker` sent them.
+        settings (`dict`):
+            What holds for all jobs: `namespaces` (whether each job gets its own), `filter` (the seccomp program,
+            base64), `workdir`.
         files (`list[int]`):
             Descriptors of the job, which the init reads; of the checks, which it reads when the program has been forked off,
             so that the expected answers are nowhere in the program's memory; and of where standard output, standard error
             and the init's report go. They are closed here.
-        proc (`int`, *optional*): descriptor of the `/proc` directory in which the init can find itself.
-        channel (`list[int]`): descriptors of the pipes from and to the partner of a command, or none. They are closed here.
+        proc (`int`, *optional*):
+            Descriptor of the `/proc` directory in which the init can find itself.
+        channel (`list[int]`):
+            Descriptors of the pipes from and to the partner of a command, or none. They are closed here.
 
     Returns:
-        `dict`: ended (timeout, output_limit, memory or `None`), duration, processor
+        `dict`: Ended (timeout, output_limit, memory or `None`), duration, processor
         (seconds of it that the job has used, when it ran for longer than its limit) and late (see [`_Clock`]).
     """
     job, checks, *targets = files
@@ -115,7 +119,7 @@ def watch(
 
 
 def _fork(namespaces: int) -> int:
-    """`os.fork` into new namespaces. One process less for each job than `unshare` and then `fork`."""
+    """Forks into new namespaces, with one process less per job than `unshare` and then `fork`."""
     api = ctypes.pythonapi
     api.PyOS_BeforeFork()
     child = _python_libc.syscall(_SYS_CLONE[os.uname().machine], namespaces | signal.SIGCHLD, 0, 0, 0, 0)
@@ -129,7 +133,7 @@ def _fork(namespaces: int) -> int:
 
 
 def _map_user(proc: int | None) -> None:
-    """In the new user namespace: the same user and group as outside, and no other."""
+    """Maps only the same user and group as outside in the new user namespace."""
     for name, text in (("setgroups", "deny"), ("uid_map", f"{_USER} {_USER} 1"), ("gid_map", f"{_GROUP} {_GROUP} 1")):
         descriptor = os.open(f"self/{name}", os.O_WRONLY, dir_fd=proc)
         os.write(descriptor, text.encode())
@@ -142,12 +146,15 @@ class _Clock:
     how long it stood in the queue for a processor depends on its neighbors, and does not count.
 
     Args:
-        started (`float`): by `time.monotonic`.
-        limit (`float`): seconds that the job may use.
+        started (`float`):
+            By `time.monotonic`.
+        limit (`float`):
+            Seconds that the job may use.
         patience (`float`):
             Among neighbors, who share its caches too, a job may use the processor for as many times as long. It is `late` then,
             and to be run again alone.
-        waits (`bool`): whether the job waits for another one, so that only its time on a processor counts.
+        waits (`bool`):
+            Whether the job waits for another one, so that only its time on a processor counts.
     """
 
     def __init__(self, started: float, limit: float, patience: float, waits: bool):
@@ -172,7 +179,7 @@ class _Clock:
         )
 
     def late(self) -> bool:
-        """Whether the job, had it been alone, may have used more than its limit."""
+        """Returns whether the job, had it been alone, may have used more than its limit."""
         wall = time.monotonic() - self.started
         return wall > self.limit and self._used(wall, 1.0) > self.limit
 
@@ -186,10 +193,14 @@ def used_time(wall: float, processor: float, queued: float, patience: float) -> 
     Seconds that count against a job's limit.
 
     Args:
-        wall (`float`): seconds since it began.
-        processor (`float`): seconds of processors that all its processes have used.
-        queued (`float`): seconds that it stood in the queue for a processor.
-        patience (`float`): by what the time on a processor is divided.
+        wall (`float`):
+            Seconds since it began.
+        processor (`float`):
+            Seconds of processors that all its processes have used.
+        queued (`float`):
+            Seconds that it stood in the queue for a processor.
+        patience (`float`):
+            By what the time on a processor is divided.
     """
     active = max(0.0, wall - queued)
     return active - min(active, processor) * (1 - 1 / patience)
@@ -217,7 +228,7 @@ def _usage() -> tuple[float, float] | None:
 
 
 class _Pipe:
-    """What comes out of a pipe goes into a file, through the kernel alone."""
+    """Copies the output of a pipe to a file, inside the kernel."""
 
     def __init__(self, source: int, target: int, cap: int):
         self.source, self.target, self.left = source, target, cap + 1
@@ -264,7 +275,7 @@ def _pump(pipes: dict[int, _Pipe], report: int, clock: _Clock, memory: int) -> s
 
 
 def _resident() -> int:
-    """Memory of all processes of the job, shared pages counted once. A second net where no cgroup holds."""
+    """Returns the memory of all processes of the job, with shared pages counted once. This is a fallback without a cgroup."""
     try:
         names = os.listdir("/proc")
     except OSError:
@@ -385,12 +396,18 @@ def fork_apart(proc: int, filter: bytes, *, disk: int, processes: int, keep: lis
     processes and no rights. Whatever the child starts ends with it.
 
     Args:
-        proc (`int`): descriptor of the `/proc` directory in which the child can find itself.
-        filter (`bytes`): the seccomp program.
-        disk (`int`): bytes in `/tmp`, and a quarter of it in `/dev/shm`.
-        processes (`int`): processes and threads at a time.
-        keep (`list[str]`): read-only directories below these, or below what is hidden, which stay.
-        hidden (`str`, *optional*): a directory that the child does not see.
+        proc (`int`):
+            Descriptor of the `/proc` directory in which the child can find itself.
+        filter (`bytes`):
+            The seccomp program.
+        disk (`int`):
+            Bytes in `/tmp`, and a quarter of it in `/dev/shm`.
+        processes (`int`):
+            Processes and threads at a time.
+        keep (`list[str]`):
+            read-only directories below these, or below what is hidden, which stay.
+        hidden (`str`, *optional*):
+            A directory that the child does not see.
     """
     child = _fork(_NAMESPACES)
     if child != 0:
@@ -465,7 +482,7 @@ def _prepare_files(job: dict[str, Any]) -> None:
 
 
 def _scratch_file() -> BinaryIO:
-    """A file without a name. `tempfile` would do it too, for a megabyte in every fork."""
+    """Returns a file without a name. `tempfile` would do it too, for a megabyte in every fork."""
     file = open(".scratch", "w+b")  # noqa: SIM115
     os.unlink(".scratch")
     return file

@@ -323,7 +323,7 @@ for _name in OPERATIONS:
 
 class Peer:
     """
-    One end of the conversation. `program.Program` and `checks.Checks` derive from it: they say what they let the other
+    Implements one end of the conversation. `program.Program` and `checks.Checks` derive from it: they say what they let the other
     side do (`serve`), and what the other side's objects may answer (`trusts`).
 
     Args:

@@ -1,5 +1,5 @@
 """
-`eval`, `exec` and pickles within the checks.
+Handles `eval`, `exec` and pickles in the checks.
 
 A check may evaluate what the program returned: `eval(solve(24)) == 24`. In the process of the checks that text could make
 an object that equals everything, or end the checks. So **text of the program is run by the program**, and its outcome

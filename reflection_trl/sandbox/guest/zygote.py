@@ -1,5 +1,5 @@
 """
-The entry into the sandbox.
+Implements the entry into the sandbox.
 
 A zygote starts once, with the modules that programs import most, and each job is a fork of it in namespaces of its own:
 that costs a fraction of a new interpreter in a new sandbox. In `single` mode the process takes one job and ends.
