@@ -1,7 +1,10 @@
 """The names of the package: listed once for people, once for type checkers, once for the lazy import, and alike."""
 
 import ast
+import dataclasses
 import importlib
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,3 +38,97 @@ def test_the_package_alone_is_light():
 
 def test_unpacking_everything_gives_the_public_names():
     assert set(reflection_trl.__all__) <= set(dir(reflection_trl))
+
+
+def undocumented(thing):
+    """Parameters, or fields, of a function or class of the package that its docstring does not explain."""
+    text = inspect.getdoc(thing) if thing.__doc__ else ""
+    return [
+        name
+        for name in own_parameters(thing)
+        if not re.search(rf"^[ >-]*(\w+, )*[`*]*{name}`?(, \w+)*( \(.+\))?:", text, re.M)
+    ]
+
+
+def own_parameters(thing):
+    """Parameters that the package itself defines: those of a base class of TRL are explained there."""
+    if dataclasses.is_dataclass(thing):
+        own = [base for base in thing.__mro__ if base.__module__.startswith(("reflection_trl", __name__))]
+        return {name: None for base in own for name in base.__annotations__ if is_given(thing, name)}
+    function = vars(thing).get("__init__") if inspect.isclass(thing) else thing
+    parameters = inspect.signature(function).parameters if function is not None else {}
+    return {name: parameter for name, parameter in parameters.items() if name != "self"}
+
+
+def is_given(thing, name):
+    field = thing.__dataclass_fields__.get(name)
+    return field is not None and field.init and "ClassVar" not in str(field.type)
+
+
+def untyped(thing):
+    """Parameters and results without a type, of a function or of the methods that a class defines."""
+    functions = [thing]
+    if inspect.isclass(thing):
+        file = inspect.getsourcefile(thing)  # what `dataclass` makes is in none
+        functions = [
+            one for one in vars(thing).values() if inspect.isfunction(one) and one.__code__.co_filename == file
+        ]
+    for function in functions:
+        signature = inspect.signature(function)
+        for name, parameter in signature.parameters.items():
+            if name != "self" and parameter.annotation is inspect.Parameter.empty:
+                yield f"{function.__name__}({name})"
+        if function.__name__ != "__init__" and signature.return_annotation is inspect.Signature.empty:
+            yield f"{function.__name__} -> ?"
+
+
+CALLABLE = [name for name in reflection_trl.__all__ if name != "PAPER_PRESET"]
+
+
+@pytest.mark.parametrize("name", CALLABLE)
+def test_public_names_are_documented_and_typed(name):
+    thing = getattr(reflection_trl, name)
+    assert thing.__doc__ and not undocumented(thing) and not list(untyped(thing))
+
+
+@pytest.mark.parametrize("name", reflection_trl.__all__)
+def test_public_names_are_on_a_page_of_the_reference(name):
+    pages = [page.read_text("utf-8") for page in (Path(__file__).parents[1] / "docs" / "reference").glob("*.md")]
+    thing = getattr(reflection_trl, name)
+    module = getattr(thing, "__module__", "reflection_trl.training.config")
+    shown = {module, module.rpartition(".")[0], f"{module}.{name}"}
+    blocks = [block for page in pages for block in page.split("::: ")[1:] if block.split()[0] in shown]
+    assert blocks, f"show {module} on a page of docs/reference"
+    assert any("members:" not in block or re.search(rf"\b{name}\b", block) for block in blocks)
+
+
+def test_a_name_without_description_or_type_is_found():
+    def told(first: int, second: str = "") -> None:
+        """
+        Does it.
+
+        Args:
+            first (`int`):
+                Number.
+        """
+
+    def silent(first, *rest: int):
+        pass
+
+    @dataclasses.dataclass
+    class Settings:
+        """
+        Settings.
+
+        Args:
+            first (`int`):
+                Number.
+        """
+
+        first: int
+        second: str = ""
+
+    assert undocumented(told) == ["second"] and not list(untyped(told))
+    assert undocumented(silent) == ["first", "rest"]
+    assert list(untyped(silent)) == ["silent(first)", "silent -> ?"]
+    assert undocumented(Settings) == ["second"]
