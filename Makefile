@@ -36,18 +36,19 @@ test: $(VENV)/installed-test
 	$(VENV)/bin/mypy
 	$(PYTEST) $(PYTEST_ARGS)
 
-CORE = tests/test_sequences.py tests/test_row_forms.py tests/test_fences.py tests/rendering tests/training tests/invariants
+CORE = tests/test_sequences.py tests/test_row_forms.py tests/test_fences.py tests/rendering \
+    $(patsubst %,tests/training/test_%.py,masking packing losses dataset trainer) tests/invariants
 
 test-fast: $(VENV)/installed-test
-	$(PYTEST) $(wildcard $(CORE)) $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow and not heavy" --hypothesis-profile fast --timeout 60 $(CORE) $(PYTEST_ARGS)
 
 docs: $(VENV)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 	@echo "The site is in site/. To read and search it, run $(VENV)/bin/mkdocs serve."
 
 slow: $(VENV)/installed-test
-	$(PYTEST) -m "slow and not gpu" $(PYTEST_ARGS)
-	$(PYTEST) -m "hypothesis and not slow" --hypothesis-profile thorough $(PYTEST_ARGS)
+	$(PYTEST) -m "slow and not gpu" --timeout 3600 $(PYTEST_ARGS)
+	$(PYTEST) -m "hypothesis and not slow" --hypothesis-profile thorough --timeout 3600 $(PYTEST_ARGS)
 
 coverage: $(VENV)/installed-test
 	$(PYTEST) --cov --cov-report=term --cov-report=html --cov-report=xml $(PYTEST_ARGS)

@@ -29,6 +29,7 @@ torch.set_num_threads(1)
 # `quick` tries the same examples everywhere, so that what fails is what was changed; `--hypothesis-profile thorough` looks
 # for new ones
 hypothesis.settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("fast", max_examples=10, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=None)
 hypothesis.settings.load_profile("quick")
 

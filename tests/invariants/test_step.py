@@ -83,6 +83,7 @@ def test_attention_backends(make_model, tokenizer, mixed_rows, tmp_path, impleme
         ),
     ],
 )
+@pytest.mark.heavy
 def test_compiled_equals_eager(make_model, tokenizer, mixed_rows, tmp_path, monkeypatch, adapter, checkpointing):
     monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "no")  # which the settings change, for every trainer to come
     settings = {"peft_config": adapter, "gradient_checkpointing": checkpointing}

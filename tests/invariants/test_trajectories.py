@@ -157,6 +157,7 @@ def read_two_processes(folder):
     return logs, (training, weights)
 
 
+@pytest.mark.heavy
 def test_two_processes_equal_one(usual, tmp_path, tokenizer, mixed_rows, make_model):
     result = run_two_processes(tmp_path, tokenizer, mixed_rows, make_model)
     assert result.returncode == 0, result.stderr[-3000:]

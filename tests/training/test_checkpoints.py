@@ -21,6 +21,8 @@ from reflection_trl.training import checkpoints
 from reflection_trl.training.checkpoints import CHECKPOINT_FILE, CheckpointError, find_last_checkpoint, why_incomplete
 
 
+pytestmark = pytest.mark.heavy
+
 SAVES = {"save_strategy": "steps", "save_steps": 1, "logging_steps": 1, "max_steps": 4, "learning_rate": 0.01}
 
 

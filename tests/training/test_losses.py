@@ -47,8 +47,12 @@ def by_definition(hidden, head, targets, nll_weight, divergence_weight, beta, te
 @pytest.mark.parametrize("external_teacher", [False, True])
 @pytest.mark.parametrize(
     ("elements", "compile_backend"),
-    [(1, None), (70, None), (2**26, None), (70, "aot_eager")],
-    ids=["row-chunks", "3-row-chunks", "one-chunk", "compiled"],
+    [
+        pytest.param(1, None, id="row-chunks"),
+        pytest.param(70, None, id="3-row-chunks"),
+        pytest.param(2**26, None, id="one-chunk"),
+        pytest.param(70, "aot_eager", id="compiled", marks=pytest.mark.heavy),
+    ],
 )
 @pytest.mark.parametrize(
     ("beta", "temperature", "softcap", "scale", "bias"),

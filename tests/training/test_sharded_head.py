@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.heavy
 def test_gradients_are_those_of_both_processes_wherever_the_head_is_sharded():
     """In a unit of its own, each process once trained its shard of the head on its own rows (relative error 1.01)."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]

@@ -145,6 +145,7 @@ def test_a_stream_resumes_for_more_steps(train_on_stream, step):
 
 
 @pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.heavy
 def test_uneven_shards_on_two_processes(make_model, tokenizer, tmp_path, accumulation):
     """They hung at the end of the first epoch, where one process had run out of rows."""
     make_model().save_pretrained(tmp_path / "model")

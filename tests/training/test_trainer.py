@@ -271,6 +271,7 @@ def test_a_teacher_that_knows_no_more_than_the_student_is_told_at_the_first_log(
 
 
 @pytest.mark.parametrize("steps", [2, 3])
+@pytest.mark.heavy
 def test_metrics_since_the_last_log_are_logged_when_an_evaluation_ends_the_training(
     make_model, tokenizer, mixed_rows, tmp_path, steps
 ):
@@ -408,6 +409,7 @@ def test_model_card(make_model, tokenizer, mixed_rows, tmp_path):
         ({"distillation_weight": 0.0}, r"rises as more of the sequence is hidden: \d\d% to 100%"),
     ],
 )
+@pytest.mark.heavy
 def test_the_card_says_what_was_hidden_and_learnt(make_model, tokenizer, mixed_rows, tmp_path, settings, hidden):
     trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **SHORT | settings)
     trainer.train()
@@ -702,6 +704,7 @@ def test_a_checkpoint_of_another_trainer_is_refused(make_model, tokenizer, mixed
         trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
 
 
+@pytest.mark.heavy
 def test_another_length_of_a_resumed_training_is_told(make_model, tokenizer, mixed_rows, tmp_path, caplog):
     def resumed(**settings):
         caplog.clear()
@@ -719,6 +722,7 @@ def test_another_length_of_a_resumed_training_is_told(make_model, tokenizer, mix
 
 
 @pytest.mark.parametrize("teacher", ["live", "ema"])
+@pytest.mark.heavy
 def test_a_checkpoint_is_complete_when_it_is_pushed(make_model, tokenizer, mixed_rows, tmp_path, monkeypatch, teacher):
     pushed = {}
     monkeypatch.setattr(
@@ -739,6 +743,7 @@ def test_a_checkpoint_is_complete_when_it_is_pushed(make_model, tokenizer, mixed
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-2"]
 
 
+@pytest.mark.heavy
 def test_tokens_are_counted_through_a_checkpoint_between_logs(make_model, tokenizer, mixed_rows, tmp_path):
     def train(checkpoint=None):
         settings = {"max_steps": 6, "logging_steps": 3, "save_strategy": "steps", "save_steps": 2}
@@ -751,6 +756,7 @@ def test_tokens_are_counted_through_a_checkpoint_between_logs(make_model, tokeni
     assert train() == train(str(tmp_path / "checkpoint-4"))
 
 
+@pytest.mark.heavy
 def test_what_a_failed_attempt_at_a_batch_size_left_is_not_logged(
     make_model, tokenizer, mixed_rows, tmp_path, monkeypatch
 ):

@@ -10,6 +10,8 @@ import pytest
 from conftest import tiny_config
 
 
+pytestmark = pytest.mark.heavy
+
 SCRIPT = Path(__file__).parent / "zero.py"
 KEYS = ("loss", "grad_norm", "loss/sequence", "loss/student", "loss/distillation", "num_tokens")
 
