@@ -382,7 +382,7 @@ class Peer:
     def encode_request(
         self, what: list[Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> tuple[bytes, _Encoder]:
-        """Returns a request as it travels, and what its [`outcome`] needs."""
+        """Returns a request as it travels, and what its `outcome` needs."""
         encoder = _Encoder(self)
         payload = [encoder.encode(args), encoder.encode(kwargs or {})]
         return encode_message({"do": what, "with": payload}), encoder
