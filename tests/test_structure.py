@@ -1,6 +1,8 @@
 """The shape of the code, as CONTRIBUTING describes it: functions that fit on a screen, and few suppressed type errors."""
 
 import ast
+import re
+import tomllib
 from pathlib import Path
 
 
@@ -40,3 +42,11 @@ def test_few_type_errors_are_suppressed():
         if "# type: ignore" in line
     ]
     assert len(places) <= 20, f"give these real types, such as a Protocol or an assert: {places}"
+
+
+def test_the_map_shows_the_layers():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    (layers,) = (one["layers"] for one in contracts if one.get("containers") == ["reflection_trl"])
+    table = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("| Folder or module |")[2].partition("\n\n")[0]
+    rows = [re.findall(r"`([\w/]+)`", line.split("|")[1]) for line in table.splitlines()[2:]]
+    assert [{name.rstrip("/") for name in row} for row in rows] == [set(layer.split(" | ")) for layer in layers]
