@@ -518,7 +518,7 @@ def both_sides(answer: Answer, source: str, tests: str) -> tuple[str, str, bool]
     included = dict.fromkeys(_INCLUDE.findall(code))
     if not _RARE.search(tests):
         included = {name: None for name in included if name in _QUICK}
-    head = ['#include "judge.hpp"', *(f"#include <{name}>" for name in (*_ALWAYS, *included))]
+    head = [*_data_alone(answer), '#include "judge.hpp"', *(f"#include <{name}>" for name in (*_ALWAYS, *included))]
     head += dict.fromkeys(" ".join(line.split()) for line in _USING.findall(code))
     if waits:
         head.append("static const bool reflection_trl_waits = ::reflection_trl::Hello::waited = true;")
@@ -527,6 +527,10 @@ def both_sides(answer: Answer, source: str, tests: str) -> tuple[str, str, bool]
         for name in answer.doubtful
     ]
     return "\n".join([*head, *lines, '#include "tests.h"', ""]), _serving(sides, source), waits
+
+
+def _data_alone(answer: Answer) -> list[str]:
+    return [] if answer.classes else ["#define REFLECTION_TRL_DATA"]
 
 
 def _declared(one: Function, type: str, skipped: int = 0) -> tuple[str, list[str]]:
@@ -764,7 +768,7 @@ def _serving(sides: _Sides, source: str) -> str:
     """The answer's side, behind the answer: its macros end here."""
     own = sides.answer.classes
     macros = dict.fromkeys(re.findall(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", source, re.MULTILINE))
-    lines = [*(f"#undef {name}" for name in macros), '#include "answer.hpp"']
+    lines = [*(f"#undef {name}" for name in macros), *_data_alone(sides.answer), '#include "answer.hpp"']
     for kind, one in enumerate(own):
         ups = "".join(
             f" if (auto found = Own<::{base}>::up(static_cast<::{base} *>(self), wanted)) return found;"

@@ -49,3 +49,15 @@ def test_names_of_the_library_are_not_taken_from_an_answer(execute: Callable[...
     # Without an entry point nobody can say whose function the tests mean
     feedback = execute("cpp", answer, tests).feedback
     assert not feedback.passed and "name it as the entry point" in feedback.text
+
+
+def test_a_class_with_a_name_of_the_library_is_taken_as_the_entry_point(execute: Callable[..., Run]):
+    tests = (
+        "import java.util.*;\nclass Main {\n    public static void main(String[] args) {\n        Stack s = new Stack();\n"
+        "        s.push(2);\n        assert s.doubled() == 4;\n    }\n}\n"
+    )
+    answer = "class Stack { int x; void push(int x) { this.x = x; } int doubled() { return 2 * x; } }"
+    assert execute("java", answer, tests, entry_point="Stack").feedback.passed
+    assert not execute("java", answer.replace("2 * x", "x"), tests, entry_point="Stack").feedback.passed
+    # `java.util.Stack`, or the answer's? Nobody can say
+    assert "name it as the entry point" in execute("java", answer, tests).feedback.text
