@@ -121,8 +121,8 @@ class ReflectionDistillConfig(SFTConfig):
             Weight of the divergence of teacher and student on the final answer. Default of the paper.
         train_on_failed_attempts (`bool`, *optional*, defaults to `True`):
             Whether the cross-entropy on whole sequences includes failed attempts, which are all attempts of a row but
-            the last. If `False`, they are context only, and the model is trained on analyses, the last attempt and the
-            answer. Paper: `True`.
+            the last. A turn that starts with code, such as tests, belongs to the attempt before it. If `False`, failed attempts
+            are context only, and the model is trained on analyses, the last attempt and the answer. Paper: `True`.
         loss_normalization (`str`, *optional*, defaults to `"per-term"`):
             `"per-term"`: each term is the mean over its own tokens. `"joint"`: both cross-entropies share one mean over the
             tokens of both, as in the published code. Means are taken over the whole accumulation window and all processes.

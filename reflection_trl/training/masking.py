@@ -145,9 +145,10 @@ def failed_attempts(block_types: np.ndarray) -> np.ndarray:
     """
     Finds the blocks of a row that belong to failed attempts.
 
-    An attempt is the assistant's text before an execution, or before the end of the sequence, if it contains code. In a
-    row without any code (solutions with a final answer) it is any text before an execution. All attempts but the last
-    failed, since another one follows.
+    An attempt is the assistant's text before an execution, or before the end of the sequence, if it contains code. A turn
+    that starts with code continues the attempt before it: tests stand in such turns, while a repair starts with its
+    analysis. In a row without any code (solutions with a final answer) an attempt is any text before an execution. All
+    attempts but the last failed, since another one follows.
 
     Args:
         block_types (`np.ndarray` of shape `(n,)`):
@@ -157,14 +158,14 @@ def failed_attempts(block_types: np.ndarray) -> np.ndarray:
         `np.ndarray` of bool, shape `(n,)`: True for the text and code of failed attempts, False for executions.
     """
     block_types = np.asarray(block_types, dtype=np.int64)
-    is_execution = block_types == BLOCK_TYPES.index("execution")
+    is_execution, is_code = (block_types == BLOCK_TYPES.index(name) for name in ("execution", "code"))
     turn = np.cumsum(is_execution)
-    attempts = turn[block_types == BLOCK_TYPES.index("code")]
-    if not len(attempts):
-        attempts = turn[~is_execution & (turn < np.count_nonzero(is_execution))]
-    if not len(attempts):
-        return np.zeros(len(block_types), dtype=bool)
-    return ~is_execution & np.isin(turn, attempts) & (turn < attempts[-1])
+    turns, first = np.unique(turn[~is_execution], return_index=True)
+    starts_with_code = is_code[~is_execution][first]
+    is_attempt = np.isin(turns, turn[is_code]) if is_code.any() else turns < np.count_nonzero(is_execution)
+    number = np.cumsum(is_attempt & ~starts_with_code)
+    failed = turns[is_attempt & (number < number.max(initial=0))]
+    return ~is_execution & np.isin(turn, failed)
 
 
 def failed_tokens(block_ids: np.ndarray, block_types: np.ndarray) -> np.ndarray:

@@ -44,7 +44,9 @@ def hidden(rate, strategy, seed=0, **kwargs):
         ("tcetcetcet", "ttfttfffff"),
         ("cete", "ffff"),  # the text before a second run holds no code, so the one attempt was the last
         ("cetce", "tffff"),
-        ("tctceec", "ttttfff"),  # two programs before one run are one attempt; the last one need not be run
+        ("cecet", "fffff"),  # tests in a turn of their own
+        ("tcecetcecet", "ttftfffffff"),  # a repair starts with its analysis
+        ("tctceetc", "ttttffff"),  # two programs before one run are one attempt; the last one need not be run
         ("tct", "fff"),
         ("tt", "ff"),
         ("e", "f"),
