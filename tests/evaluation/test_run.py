@@ -248,8 +248,8 @@ def test_published_answers_need_no_model(tmp_path, monkeypatch):
         ({"samples": 0}, "`samples` must be at least 1"),
         ({"limit": -1}, "`limit` must be at least 1"),
         ({"samples": 10}, "10 answers at temperature 0 are all the same"),
-        ({"temperature": -1.0}, "no temperature -1.0"),
-        ({"top_p": 0.0}, "with top_p 0.0"),
+        ({"temperature": -1.0}, "`temperature` must be 0 or more and .*, got -1.0 and"),
+        ({"top_p": 0.0}, "`top_p` above 0 and at most 1, got 0.0 and 0.0"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong, sentence):
