@@ -153,8 +153,10 @@ def load_rows(
         if data_files is None and Path(source).is_dir() and _is_saved(source):
             rows = _pick_split(_load_saved(source), split)
             return rows.to_iterable_dataset() if streaming else rows
-        if data_files is None:
+        if data_files is None and not Path(source).is_dir():
             _check_exists(source)
+        else:
+            _check_text(_local_files(source, name, data_dir, data_files))
         return load_dataset(
             source, name=name, data_dir=data_dir, data_files=data_files, split=split, streaming=streaming
         )
@@ -193,9 +195,9 @@ def read_json(file: str) -> Iterator[tuple[int, Any]]:
             The file, compressed where its name says so.
 
     Raises:
-        ValueError: If a line is not JSON.
+        ValueError: If a line is not JSON, or not UTF-8.
     """
-    with _open_text(file) as lines:
+    with _utf8(file), _open_text(file) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
@@ -291,6 +293,7 @@ class _JsonRows:
 def _load_files(files: Sequence[str], split: str, streaming: bool) -> "Dataset | IterableDataset":
     from datasets import load_dataset
 
+    _check_text(files)
     options = {"sep": "\t"} if _suffix(files[0]) == ".tsv" else {}
     return load_dataset(_format(files), data_files=list(files), split=split, streaming=streaming, **options)
 
@@ -315,6 +318,47 @@ def _suffix(file: str) -> str:
 def _open_text(file: str) -> IO[Any]:
     open_text = COMPRESSIONS.get(Path(file).suffix, open)
     return open_text(file, "rt", encoding="utf-8-sig")
+
+
+def _local_files(source: str, name: str | None, data_dir: str | None, data_files: Any) -> list[str]:
+    """Returns the files on this machine that `datasets` reads."""
+    from datasets import load_dataset_builder
+
+    builder = load_dataset_builder(source, name=name, data_dir=data_dir, data_files=data_files)
+    return [str(file) for files in (builder.config.data_files or {}).values() for file in files if os.path.isfile(file)]
+
+
+def _check_text(files: Sequence[str]) -> None:
+    """
+    Rejects text that is not UTF-8.
+
+    Arrow reports it only when the value is read, which in a training is after the model was loaded, and names neither file nor line.
+    """
+    for file in files:
+        if FORMATS.get(_suffix(file)) in ("json", "csv") and (bad := _find_bad_bytes(file)) is not None:
+            raise bad
+
+
+@contextlib.contextmanager
+def _utf8(file: str) -> Iterator[None]:
+    # A decoder counts bytes from the start of its buffer, so that the line is looked for
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise _find_bad_bytes(file) or error from error
+
+
+def _find_bad_bytes(file: str) -> RowsError | None:
+    with COMPRESSIONS.get(Path(file).suffix, open)(file, "rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                return RowsError(
+                    f"{file!r} is not UTF-8 (line {number}, byte {error.start + 1}: {error.reason} 0x{line[error.start]:02x}); convert it to "
+                    f"UTF-8 first."
+                )
+    return None
 
 
 def _is_saved(folder: str) -> bool:

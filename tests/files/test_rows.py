@@ -103,7 +103,13 @@ def test_rows_whose_values_differ_in_type(tmp_path):
             b'[{"a": 1},\n{"a": }]',
             "line 2 of .*x.json is not JSON .Expecting value, column 7.; fix or remove",
         ),
-        ("x.jsonl", b'{"a": "caf\xe9"}\n', "is not UTF-8"),
+        (
+            "x.jsonl",
+            b'{"a": 1}\n' * 3 + b'{"a": "caf\xe9"}\n',
+            r"is not UTF-8 \(line 4, byte 11: invalid continuation byte 0xe9\); convert it to UTF-8 first",
+        ),
+        ("x.csv", b"a,b\n1,caf\xe9\n", r"is not UTF-8 \(line 2, byte 6: "),
+        ("x.jsonl.gz", gzip.compress(b'\xff{"a": 1}\n'), r"is not UTF-8 \(line 1, byte 1: "),
         ("x.jsonl.gz", gzip.compress(LINES, mtime=0)[:40], "is compressed and cut off: download"),
         ("x.jsonl.xz", lzma.compress(LINES)[:-9], "is compressed and cut off: download"),
         ("x.parquet", b"abc", "cannot be read: Parquet file size is 3 bytes"),
@@ -114,15 +120,26 @@ def test_rows_whose_values_differ_in_type(tmp_path):
 def test_bad_files_are_one_sentence(tmp_path, name, content, message):
     file = str(tmp_path / name)
     (tmp_path / name).write_bytes(content)
-    reads = [read_rows]
+    reads = [read_rows, load_rows]
+    if "UTF-8" in message:  # a stream reads the rest when it is asked for
+        reads.append(lambda source: load_rows(source, streaming=True))
     if content:  # that it has none is for the caller to say
         reads.append(lambda source: list(open_rows(source)[1]))
-    if b"\xe9" not in content:  # Arrow decodes a text when it is asked for
-        reads.append(load_rows)
     for read in reads:
         with pytest.raises(RowsError, match=message) as raised:
             read(file)
         assert "\n" not in str(raised.value) and repr(file) in str(raised.value)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_folder_and_data_files_that_are_not_utf8_are_rejected_before_training(tmp_path, streaming):
+    (tmp_path / "train.jsonl").write_bytes(LINES)
+    assert load_rows(str(tmp_path), streaming=streaming).column_names
+    bad = tmp_path / "test.jsonl"
+    bad.write_bytes(b'{"a": 1}\n{"a": "caf\xe9"}\n')
+    for source, data_files in ((str(tmp_path), None), ("json", str(bad))):
+        with pytest.raises(RowsError, match=rf"^'{bad}' is not UTF-8 \(line 2, byte 11: "):
+            load_rows(source, data_files=data_files, streaming=streaming)
 
 
 @pytest.mark.parametrize("source", ["none.jsonl", "none.csv.gz", "./none", "a/b/c", "none/*.parquet", "/none/at-all"])
