@@ -115,7 +115,12 @@ def publish_dataset(
         "license": license or common_license(statistics.get("licenses") or {}),
         "language": ["en"],
         "task_categories": ["text-generation"],
-        "tags": ["code", "reflection", "self-distillation", "reflection_trl"],
+        "tags": [
+            "reasoning" if facts["solutions"] == facts["rows"] else "code",
+            "reflection",
+            "self-distillation",
+            "reflection_trl",
+        ],
         "pretty_name": pretty_name,
     }
 

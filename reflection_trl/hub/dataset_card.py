@@ -29,6 +29,9 @@ _COLUMNS = {
     "tests": "the problem's own tests, which the final answer passes",
     "examples": "inputs and expected outputs of a program that reads standard input",
     "entry_point": "name of the function or class that the tests call",
+    "answer": "final answer of a problem that has one",
+    "checker": "how the final answer is compared: a name, or the source of a function",
+    "choices": "the choices of a multiple-choice problem",
     "source": "origin of the problem",
     "license": "the problem's license",
     "rounds": "number of programs in the sequence",
@@ -40,6 +43,19 @@ _COLUMNS = {
     "sampling": "the sampling settings, as JSON",
     "prompt_tokens": "tokens read by the model, over all turns",
     "completion_tokens": "tokens written by the model",
+}
+
+# Where they differ for problems with a final answer
+_SOLUTION_COLUMNS = {
+    "feedback": "the outcome of each check: kind, message, and the final answer that was read",
+    "language": "empty: solutions are text",
+    "tests": "empty: final answers are checked, and nothing is run",
+    "examples": "empty",
+    "entry_point": "empty",
+    "rounds": "number of solutions in the sequence",
+    "solve_rate": "share of the model's answers to the request alone that are right",
+    "teacher_solve_rate": "share of its answers after this sequence that are right",
+    "wrong_asserts": "empty",
 }
 
 
@@ -55,7 +71,7 @@ def describe_rows(splits: Mapping[str, Any]) -> dict[str, Any]:
         `dict`: `rows`; `splits` (name, rows, reflection rows, generation rows of each); `rounds` (programs run in a sequence ->
         sequences); `repaired` (sequences with at least one failed run, `None` where no column tells); `feedback_kinds` and
         `languages` (name -> count); `lengths` (mean, median, 95th percentile and maximum of a row's characters); `columns`
-        (name -> type); `example` (the messages of one row).
+        (name -> type); `example` (the messages of one row); `solutions` (rows of problems with a final answer, which have no language).
 
     Raises:
         ValueError: If a row cannot be trained on.
@@ -64,14 +80,14 @@ def describe_rows(splits: Mapping[str, Any]) -> dict[str, Any]:
     kinds: Counter[str] = Counter()
     languages: Counter[str] = Counter()
     lengths, counts = [], []
-    example, shows_repair, repaired = None, False, 0
+    example, shows_repair, repaired, solutions = None, False, 0, 0
     columns = next(iter(splits.values())).features
     with_kinds = "kind" in (getattr(columns.get("feedback"), "feature", None) or {})
     wanted = [
         "messages",
         "type",
         *(["feedback"] if with_kinds else []),
-        *(name for name in ("language", "rounds") if name in columns),
+        *(name for name in ("language", "rounds", "answer") if name in columns),
     ]
     for name, rows in splits.items():
         types: Counter[str] = Counter()
@@ -80,6 +96,8 @@ def describe_rows(splits: Mapping[str, Any]) -> dict[str, Any]:
             types[row["type"]] += 1
             length = sum(len(message["content"]) for message in row["messages"])
             lengths.append(length)
+            textual = "language" in row and row["language"] is None
+            solutions += textual and (row["type"] == "reflection" or row.get("answer") is not None)
             languages.update([row["language"]] if row.get("language") else [])
             if row["type"] != "reflection":
                 continue
@@ -108,6 +126,7 @@ def describe_rows(splits: Mapping[str, Any]) -> dict[str, Any]:
         },
         "columns": {name: _type_name(feature) for name, feature in columns.items()},
         "example": example,
+        "solutions": solutions,
     }
 
 
@@ -162,7 +181,7 @@ def make_dataset_card(
             facts=facts,
             statistics=statistics,
             contents=list(contents),
-            column_notes=_COLUMNS,
+            column_notes=_COLUMNS | (_SOLUTION_COLUMNS if facts["solutions"] == facts["rows"] else {}),
             percent=_percent,
             render_message=render_message,
             bar=bar,

@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 from conftest import generation_row, reflection_row
-from datasets import Dataset, DatasetDict, IterableDataset, load_dataset
+from datasets import Dataset, DatasetDict, IterableDataset, Value, concatenate_datasets, load_dataset
 from huggingface_hub import DatasetCard, DatasetCardData, HfApi
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -226,6 +226,68 @@ def test_statistics_of_a_real_build_fill_every_table(client, rows):
         "| none | 0.0 % |  |",
         "| up to 50% | 3 | 75.0 % |",
         "before it. None of the 44 problems has tests. 3 asserts",
+    ):
+        assert words in text, words
+
+
+def solved_row(number):
+    return {
+        "messages": [
+            {"role": "user", "content": "What is 6 times 6? Solve it and correct it."},
+            {"role": "assistant", "content": r"\boxed{35}"},
+            {"role": "tool", "content": "The final answer `35` is wrong."},
+            {"role": "assistant", "content": r"\boxed{36}"},
+            {"role": "tool", "content": "The final answer `36` is right."},
+            {"role": "assistant", "content": "It is right now."},
+            {"role": "user", "content": f"What is 6 times 6? ({number})"},
+            {"role": "assistant", "content": r"\boxed{36}"},
+        ],
+        "type": "reflection",
+        "feedback": feedback("assertion", "none"),
+        "language": None,
+        "answer": "36",
+        "rounds": 2,
+    }
+
+
+def test_a_card_of_final_answers_speaks_of_solutions(client):
+    solved = Dataset.from_list([solved_row(0), solved_row(1)]).cast_column("language", Value("string"))
+    statistics = STATISTICS | {
+        "pass_rates": {"first programs": 0.25},
+        "prompts": {},
+        "contamination": "none",
+        "models": ["me/mine"],
+    }
+    publish_dataset(solved, "anna/rows", statistics=statistics)
+    card = card_of(client)
+    text = card.text
+    for words in (
+        "of language models. In a reflection sequence a model solves a problem",
+        "an analysis with a solution (`assistant`) and whether its final answer is right (`tool`)",
+        "number of solutions in the sequence",
+        "| solutions checked in a sequence |",
+        "100.0 % of the sequences hold at least one solution that was wrong",
+        "| why a solution was wrong | solutions |",
+        "| wrong answer | 2 |",
+        "a checker finds the final answer of its last solution right",
+        "| first solutions | 25.0 % |",
+        "- A right final answer is no proof",
+    ):
+        assert words in text, words
+    assert not re.search("program|tests pass|asserts|sandbox|interpreter|code model|Coder-1.5B", text)
+    assert "code" not in card.data.tags and "reasoning" in card.data.tags
+
+
+def test_a_card_of_programs_and_final_answers_speaks_of_both(client, rows):
+    both = concatenate_datasets([rows, Dataset.from_list([solved_row(0)]).cast_column("language", Value("string"))])
+    publish_dataset(both, "anna/rows", statistics=STATISTICS)
+    text = card_of(client).text
+    for words in (
+        "1 of 6 rows are of problems with a final answer",
+        "| programs run or solutions checked in a sequence |",
+        "the asserts of the sequence, or is found right by the checker",
+        "Tests that pass are no proof",
+        "Neither is a right final answer",
     ):
         assert words in text, words
 
