@@ -325,7 +325,9 @@ def _local_files(source: str, name: str | None, data_dir: str | None, data_files
     from datasets import load_dataset_builder
 
     builder = load_dataset_builder(source, name=name, data_dir=data_dir, data_files=data_files)
-    return [str(file) for files in (builder.config.data_files or {}).values() for file in files if os.path.isfile(file)]
+    return [
+        str(file) for files in (builder.config.data_files or {}).values() for file in files if os.path.isfile(file)
+    ]
 
 
 def _check_text(files: Sequence[str]) -> None:

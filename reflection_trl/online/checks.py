@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 from trl import GRPOTrainer
 from trl.import_utils import is_vllm_available
 
+from ..problems.problem import is_checker_source
 from .config import OnlineReflectionDistillConfig
 from .rewards import ExecutionReward
 
@@ -66,6 +67,30 @@ def _check_columns(name: str, dataset: Any) -> None:
             f"`{name}` needs a column `prompt`, and `tests` or `examples` to judge answers by, but has {', '.join(columns) or 'none'}; "
             f"`load_problems_for_rl` makes them from problems."
         )
+
+
+def runs_programs(train_dataset: Any, eval_dataset: Any) -> bool:
+    """
+    Returns whether an answer is judged by running a program, as far as it is known before the rows of streams are read.
+
+    Args:
+        train_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
+            Rows to train on.
+        eval_dataset ([`~datasets.Dataset`] or `dict` of them, *optional*):
+            Rows to evaluate on.
+    """
+    evaluated = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
+    return any(_has_programs(dataset) for dataset in (train_dataset, *evaluated) if dataset is not None)
+
+
+def _has_programs(dataset: Dataset | IterableDataset) -> bool:
+    columns = dataset.column_names
+    if "answer" not in (columns or ["answer"]):
+        return True
+    if not isinstance(dataset, Dataset):
+        return False
+    rows = dataset.select_columns([name for name in columns if name in ("answer", "tests", "examples", "checker")])
+    return any(row.get("tests") or row.get("examples") or is_checker_source(row.get("checker") or "") for row in rows)
 
 
 def find_execution_reward(reward_funcs: Sequence[Any]) -> ExecutionReward:

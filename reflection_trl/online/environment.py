@@ -49,6 +49,7 @@ def repair_environment(
         [`~reflection_trl.sandbox.SandboxUnavailableError`]: If no isolation mechanism works on this machine.
     """
     judge = AnswerJudge(workers=workers, limits=limits, execute=execute)
+    judge.open()
     return lambda: RepairEnvironment(judge)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -13,7 +14,7 @@ from ..checking import read_final_answer, require_checker
 from ..coroutines import run_coroutine
 from ..feedback import Feedback, FeedbackKind
 from ..languages import Executor, get_language
-from ..languages.execution import Execute
+from ..languages.execution import Execute, run_nothing
 from ..problems import Problem
 from ..problems.final_answer import judge_answer
 from ..problems.judge import compare_output, judge
@@ -29,6 +30,8 @@ _T = TypeVar("_T")
 # Each attempt is three attempts of the sandbox
 _ATTEMPTS = 3
 _PAUSE = 1.0  # seconds, doubled after each attempt
+# Calls from several threads or event loops share one sandbox
+_OPENING = threading.Lock()
 
 NO_CODE = "no_code"
 SANDBOX_FAILED = "sandbox_failed"
@@ -86,7 +89,7 @@ class Outcome:
 
 class AnswerJudge:
     """
-    Scores answers to problems in its own sandbox, which is opened once per process.
+    Scores answers to problems in its own sandbox, which is opened once per process, at the first problem that runs programs.
 
     Args:
         credit (`str`, *optional*, defaults to `"all"`):
@@ -100,9 +103,6 @@ class AnswerJudge:
             Runs programs in place of a new sandbox, for tests.
         tell_answer (`bool`, *optional*, defaults to `False`):
             Whether the feedback on a wrong final answer contains the expected one.
-
-    Raises:
-        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If no isolation mechanism works on this machine.
     """
 
     def __init__(
@@ -122,11 +122,19 @@ class AnswerJudge:
         self._given = execute
         self._executor: Executor | None = None
         self._owner = 0
-        run_coroutine(self._open())
 
     def __getstate__(self) -> dict[str, Any]:
         # The receiving process opens its own sandbox
         return {**self.__dict__, "_executor": None, "_owner": 0}
+
+    def open(self) -> None:
+        """
+        Opens the sandbox, unless it is open. The first problem that runs programs does so otherwise.
+
+        Raises:
+            [`~reflection_trl.sandbox.SandboxUnavailableError`]: If no isolation mechanism works on this machine.
+        """
+        self._open()
 
     def judge(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[Outcome]:
         """
@@ -156,6 +164,8 @@ class AnswerJudge:
         Raises:
             ValueError: If the machine lacks a compiler of a language.
             [`~reflection_trl.checking.CheckerUnavailableError`]: If math-verify is needed and not installed.
+            [`~reflection_trl.sandbox.SandboxUnavailableError`]: If programs are to run, and no isolation mechanism works
+            on this machine.
             [`~reflection_trl.sandbox.SandboxError`]: If the sandbox could not run any program.
         """
         for checker in {problem.checker for problem in problems if problem.answer is not None}:
@@ -163,13 +173,14 @@ class AnswerJudge:
         for language in {problem.language for problem in problems}:
             if (missing := get_language(language).missing()) is not None:
                 raise ValueError(missing)
+        runs_programs = any(problem.runs_programs for problem in problems)
         outcomes: list[Outcome] = [Outcome(SANDBOX_FAILED)] * len(texts)
         left, pause, error = list(range(len(texts))), _PAUSE, None
         for attempt in range(_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(pause)
                 pause *= 2
-            execute = await self._open()
+            execute = await asyncio.to_thread(self._open) if runs_programs else run_nothing
             found = await asyncio.gather(
                 *(self._judge_one(problems[i], texts[i], execute) for i in left), return_exceptions=True
             )
@@ -232,17 +243,18 @@ class AnswerJudge:
             is_solution=True,
         )
 
-    async def _open(self) -> Execute:
+    def _open(self) -> Execute:
         if self._given is not None:
             return self._given
-        if self._executor is None or self._owner != os.getpid():
-            workers = self.workers or max(
-                1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-            )
-            executor = Executor(workers=workers, limits=self.limits)
-            await executor.__aenter__()
-            self._executor, self._owner = executor, os.getpid()
-        return self._executor
+        with _OPENING:
+            if self._executor is None or self._owner != os.getpid():
+                workers = self.workers or max(
+                    1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+                )
+                executor = Executor(workers=workers, limits=self.limits)
+                run_coroutine(executor.__aenter__())
+                self._executor, self._owner = executor, os.getpid()
+            return self._executor
 
 
 async def _judge_each(problem: Problem, code: str, execute: Execute) -> tuple[Feedback, float]:

@@ -104,8 +104,9 @@ def execution_reward(
 
     Raises:
         ValueError: If a setting is wrong.
-        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If no isolation mechanism works on this machine. The
-        message gives the fix.
+        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If no isolation mechanism works on this machine, when the reward
+        function is first called with a problem that runs programs. [`OnlineReflectionDistillTrainer`] raises it before the
+        model is loaded. The message gives the fix.
     """
     reward = AsyncExecutionReward if run_async else ExecutionReward
     return reward(

@@ -23,7 +23,13 @@ from ..training.forward import LossInputs, TeacherPredictions, add_distillation_
 from ..training.head import logit_scaling, model_head
 from ..training.losses import Head, distillation_loss
 from ..training.teachers import UpdateTeacher, dropout_disabled, make_teacher_weights, teacher_in_place
-from .checks import check_before_loading, check_prompt_lengths, context_length, find_execution_reward
+from .checks import (
+    check_before_loading,
+    check_prompt_lengths,
+    context_length,
+    find_execution_reward,
+    runs_programs,
+)
 from .config import OnlineReflectionDistillConfig
 from .curves import plot_online
 from .modeling import add_taught_forward, mixed_prediction
@@ -157,6 +163,8 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         reward_funcs = execution_reward() if reward_funcs is None else reward_funcs
         reward_funcs = list(reward_funcs) if isinstance(reward_funcs, (list, tuple)) else [reward_funcs]
         self._execution = find_execution_reward(reward_funcs)
+        if runs_programs(train_dataset, eval_dataset):
+            self._execution.judge.open()
         super().__init__(
             model=model,
             reward_funcs=reward_funcs,

@@ -10,7 +10,10 @@ from reflection_trl import (
     OnlineReflectionDistillTrainer,
     execution_reward,
     load_problems_for_rl,
+    repair_environment,
 )
+from reflection_trl.online.checks import runs_programs
+from reflection_trl.problems import load_problems
 from reflection_trl.sandbox import Sandbox, SandboxUnavailableError
 
 from .conftest import ADD, SAT
@@ -120,10 +123,53 @@ def test_a_folder_without_a_model(tmp_path):
         make(str(tmp_path / "empty"), tmp_path)
 
 
-def test_a_machine_on_which_no_sandbox_holds(monkeypatch):
+PROGRAMS = [{"instruction": "Write f, which returns 1.", "tests": "assert f() == 1"}]
+ANSWERS = [{"question": "What is 6 times 6?", "answer": "#### 36"}]
+CHECKED = [{"instruction": "What?", "answer": "1", "checker": "def check(answer, expected):\n    return True"}]
+
+
+@pytest.fixture
+def no_sandbox(monkeypatch):
     def refuse(self):
         raise SandboxUnavailableError("No isolation mechanism holds on this machine.")
 
     monkeypatch.setattr(Sandbox, "start", refuse)
+
+
+def test_a_machine_on_which_no_sandbox_holds(no_sandbox):
+    reward = execution_reward()
     with pytest.raises(SandboxUnavailableError, match="No isolation mechanism holds"):
-        execution_reward()
+        reward(["?"], ["```python\nx = 1\n```"], tests=["assert x"])
+    with pytest.raises(SandboxUnavailableError, match="No isolation mechanism holds"):
+        repair_environment()
+
+
+@pytest.mark.parametrize(
+    ("rows", "eval_rows"),
+    [
+        (PROGRAMS, {}),
+        ([*load_problems(ANSWERS), ADD], {}),
+        (CHECKED, {}),
+        (ANSWERS, {"": PROGRAMS}),
+        (ANSWERS, {"x": PROGRAMS}),
+    ],
+)
+def test_training_on_programs_needs_a_sandbox_before_the_model_is_loaded(no_sandbox, tmp_path, rows, eval_rows):
+    (tmp_path / "config.json").write_text("{}")  # is rejected when it is loaded
+    evaluated = {name: load_problems_for_rl(given) for name, given in eval_rows.items()}
+    with pytest.raises(SandboxUnavailableError, match="No isolation mechanism holds"):
+        OnlineReflectionDistillTrainer(
+            str(tmp_path),
+            args=OnlineReflectionDistillConfig(str(tmp_path), **(SETTINGS | {"per_device_train_batch_size": 2})),
+            train_dataset=load_problems_for_rl(rows),
+            eval_dataset=evaluated.get("", evaluated) or None,
+        )
+
+
+def test_final_answers_need_no_sandbox(no_sandbox):
+    dataset = load_problems_for_rl(ANSWERS)
+    assert not runs_programs(dataset, {"x": dataset}) and not runs_programs(dataset.to_iterable_dataset(), None)
+    assert runs_programs(load_problems_for_rl(PROGRAMS).to_iterable_dataset(), None)
+    reward = execution_reward()
+    assert reward(["?"], [r"\boxed{36}"], answer=["#### 36"]) == [1.0]
+    assert reward.judge._executor is None

@@ -16,7 +16,7 @@ from reflection_trl.online.judging import AnswerJudge
 from reflection_trl.online.partial import counting_tests
 from reflection_trl.online.rewards import completion_text
 from reflection_trl.problems import Problem
-from reflection_trl.sandbox import Limits, SandboxError
+from reflection_trl.sandbox import Limits, Sandbox, SandboxError
 
 from .conftest import ADD, BASH, CHECK, SAT, STDIN, fenced
 
@@ -173,6 +173,7 @@ def test_another_error_is_no_failure_of_the_sandbox():
 
 def test_a_process_that_a_reward_is_sent_to_opens_a_sandbox_there():
     with_sandbox = execution_reward(workers=1, limits=Limits(timeout=3))
+    with_sandbox.judge.open()
     copy = pickle.loads(pickle.dumps(with_sandbox))
     assert copy.judge._executor is None and with_sandbox.judge._executor is not None
     pairs = [(SAT, fenced("def sol():\n    return 7")), (SAT, fenced("while True: pass"))]
@@ -184,7 +185,21 @@ def test_a_process_that_a_reward_is_sent_to_opens_a_sandbox_there():
 def test_processes_of_one_machine_share_its_processors(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: range(8))
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert AnswerJudge()._executor._sandbox.workers == 2
+    judge = AnswerJudge()
+    judge.open()
+    assert judge._executor._sandbox.workers == 2
+
+
+def test_calls_at_the_same_time_open_one_sandbox(monkeypatch):
+    starts, start = [], Sandbox.start
+    monkeypatch.setattr(Sandbox, "start", lambda sandbox: starts.append(sandbox) or start(sandbox))
+    reward = execution_reward(workers=1, run_async=True)
+
+    async def call_twice():
+        return await asyncio.gather(*(reward(["?"], [fenced("x = 1")], tests=["assert x"]) for _ in range(2)))
+
+    assert asyncio.run(call_twice()) == [[1.0], [1.0]] and len(starts) == 1
+    reward.judge.close()
 
 
 @pytest.mark.parametrize(
