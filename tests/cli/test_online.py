@@ -112,3 +112,8 @@ def test_what_is_missing_is_named(recipe, capsys):
     assert "No model specified" in capsys.readouterr().err
     assert main(["--model_name_or_path", str(recipe / "model"), *cpu]) == 1
     assert "No problems specified" in capsys.readouterr().err
+
+
+def test_help_names_the_second_turn_for_failed_answers(capsys):
+    assert main(["--help"]) == 0
+    assert "\n    --repair_failed  " in capsys.readouterr().out
