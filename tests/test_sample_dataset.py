@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from datasets import Dataset, load_dataset
+from datasets import Dataset, Features, load_dataset
 from huggingface_hub import DatasetCard
 from pyarrow.parquet import read_table
 
@@ -149,11 +149,16 @@ def test_final_answers_pass_the_tests_and_the_last_asserts():
 # Structure
 # ----------------------------------------------------------------------------------------------------------------
 
+# The sample is of programs alone, without the columns of final answers
+FEATURES = Features(
+    {name: kind for name, kind in sequence_features().items() if name not in ("answer", "checker", "choices")}
+)
+
 
 def test_file(tmp_path):
     assert DATA.stat().st_size < 300_000
     rows = load_dataset("parquet", data_files=str(DATA), split="train", cache_dir=str(tmp_path))
-    assert rows.features == sequence_features()
+    assert rows.features == FEATURES
     assert rows.to_list() == ROWS
     assert len({name(row) for row in ROWS}) == len(ROWS) == 170
 
@@ -227,7 +232,7 @@ def test_the_quickstart_holds_out_whole_problems():
 def test_sections_of_the_card_are_those_that_the_package_writes():
     card = DatasetCard.load(CARD)
     assert [file["path"] for file in card.data.configs[0]["data_files"]] == [DATA.name]
-    rows = Dataset.from_list(ROWS, features=sequence_features())
+    rows = Dataset.from_list(ROWS, features=FEATURES)
     contents = [("default", "train", len(rows))]
     made = make_dataset_card(
         card.data, "reflection-sample", "default", describe_rows({"train": rows}), STATISTICS, contents
