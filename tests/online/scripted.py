@@ -42,6 +42,9 @@ class ScriptedJudge:
     def __init__(self):
         self.calls = 0
 
+    def open(self):
+        pass
+
     def judge(self, problems, texts):
         self.calls += 1
         return [outcome(problem.tests, text) for problem, text in zip(problems, texts, strict=True)]
