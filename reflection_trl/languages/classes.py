@@ -1,4 +1,4 @@
-"""Declarations of classes, read from the text of C++ and C#: what the tests' side has to know of an answer's classes."""
+"""Parses class declarations from C++ and C# source, from which the tests' side generates stand-ins."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _CLASS = re.compile(
     r"(?P<name>\w+)\s*(?P<generic><[\w\s,]*>)?\s*(?:final\s*)?(?::(?!:)(?P<bases>.*))?",
     re.DOTALL,
 )
-# The initializers of members, behind the parameters of a constructor
+# Member initializers after the parameters of a constructor
 _INITIALIZERS = re.compile(r"\)\s*(?:noexcept\s*)?:(?!:)")
 
 
@@ -34,7 +34,7 @@ class ClassText:
         before (`str`):
             Its modifiers.
         body (`str`):
-            What stands in its braces.
+            Text between its braces.
     """
 
     name: str
@@ -55,15 +55,15 @@ class Member:
             Its name; of an operator with its sign, such as `operator+`, and with its arguments where it has some in
             `<>`.
         before (`str`):
-            What stands before the name: modifiers and type.
+            Text before the name: modifiers and type.
         parameters (`tuple[str]`, *optional*):
             The text of each parameter of a method or constructor; `None` for a field.
         after (`str`):
-            What stands between the parameters and the body, or behind the name of a field.
+            Text between the parameters and the body, or after the name of a field.
         access (`str`):
-            `public`, `protected` or `private` where a label says so, else empty.
+            `public`, `protected` or `private` if a label sets it, else empty.
         body (`str`, *optional*):
-            What stands in its braces; `None` where there are none.
+            Text between its braces; `None` if it has none.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Member:
 
 def statements(code: str) -> Iterator[tuple[str, str | None]]:
     """
-    Yields the declarations of one scope in a blanked source: the text of each, and what stands in its braces, if it
+    Yields the declarations of one scope in a blanked source: the text of each, and the text between its braces, if it
     has any.
     """
     place = start = 0

@@ -1,4 +1,4 @@
-"""The two programs that judge an answer in C++: the tests with stand-ins, and the answer behind numbered entries."""
+"""Generates the two programs that judge a C++ answer: tests with stand-ins, and the answer with numbered entries."""
 
 import dataclasses
 import re
@@ -16,23 +16,23 @@ _QUALIFIERS = re.compile(
     r"\[\[[^\]]*\]\]|\b(?:static|inline|constexpr|extern|virtual|friend|explicit|mutable)\b|\"[^\"]*\""
 )
 _TYPE = re.compile(r"[\w:<>,*&\s\[\]()]+")
-# A default of a parameter is evaluated by the tests: constants alone
+# The tests' side evaluates default arguments, so only constants are accepted
 _DEFAULT = re.compile(
     r"-?[\d.]\w*|true|false|nullptr|NULL|-?(?:[A-Z]+_MAX|INT_MIN|LONG_MIN)|\{\}|\"[^\"\\]*\"|'[^'\\]'|(?:std::)?string(?:\(\)|\{\})|(?:std::)?nullopt"
 )
 _TEMPLATE = re.compile(r"^template\s*<((?:\s*(?:typename|class)\s+\w+\s*,?)+)>\s*")
-# A union of MultiPL-E, which the tests' side has from its prompt
+# A union of MultiPL-E: the prompt defines it, so the tests' side knows it too
 _UNION = re.compile(r"\bunion\s+(\w+)\s*\{((?:[^{}]|\{[^{}]*\})*)\}\s*;")
 _MEMBER = re.compile(r"([\w:<>,\s]+?)\s+f\d+\s*;")
 _INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<([a-z_0-9]+(?:\.h)?|bits/stdc\+\+\.h)>", re.MULTILINE)
 _USING = re.compile(r"^[ \t]*(using\s+namespace\s+std\s*;|using\s+std::\w+\s*;)", re.MULTILINE)
-# Names for types: `#define ll long long`, `typedef long long ll;`, `using ll = long long;`
+# Type aliases: `#define ll long long`, `typedef long long ll;`, `using ll = long long;`
 _ALIASES = (
     re.compile(r"^[ \t]*#[ \t]*define[ \t]+(?P<name>\w+)[ \t]+(?P<type>[\w:<>,*& \t]+)$", re.MULTILINE),
     re.compile(r"\btypedef\s+(?P<type>[\w:<>,*&\s]+?)\s*\b(?P<name>\w+)\s*;"),
     re.compile(r"\busing\s+(?P<name>\w+)\s*=\s*(?P<type>[\w:<>,*&\s]+?)\s*;"),
 )
-# Words of headers that `judge.hpp` leaves out, for they are slow to compile
+# Names from headers that `judge.hpp` omits because they are slow to compile
 _RARE = re.compile(
     r"\b(?:regex|thread|mutex|chrono|filesystem|random|mt19937|future|async|atomic|valarray|bitset|locale|ratio)\b"
 )
@@ -112,7 +112,7 @@ _OF_DATA = frozenset(
     ]
 )
 _ARITHMETIC = frozenset(["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>", "&&", "||", ","])
-# Exceptions of the library that classes derive from, and how a stand-in makes one
+# Standard exceptions that classes derive from, and the expression with which a stand-in constructs one
 _EXCEPTIONS = {
     name: f'::std::{name}("")' if name not in ("exception", "bad_alloc") else f"::std::{name}()"
     for name in ("exception", "bad_alloc", "logic_error", "runtime_error", "invalid_argument", "out_of_range", "domain_error",
@@ -123,8 +123,8 @@ _EXCEPTIONS = {
 @cache
 def library() -> frozenset[str]:
     """
-    Names of the standard library of C++ and of C, which tests mean by them whatever an answer defines. Made by universal-ctags from
-    the headers of GCC 12: what stands at the top or in `std`, in lowercase.
+    Returns the names of the C and C++ standard libraries, in lowercase. In tests they refer to the library, even if an
+    answer defines the same name. universal-ctags extracted them from the global scope and `std` of GCC 12's headers.
     """
     return frozenset((resources.files(__package__) / "library" / "cpp.txt").read_text(encoding="utf-8").split())
 
@@ -132,16 +132,23 @@ def library() -> frozenset[str]:
 @dataclass(frozen=True)
 class Function:
     """
-    A function, method or constructor of the answer, as the tests' side declares it.
+    Represents a function, method or constructor of the answer, as the tests' side declares it.
 
     Args:
-        name (`str`): its name.
-        result (`str`): the type of its result; of a constructor empty.
-        parameters (`tuple[str]`): the types of its parameters.
-        defaults (`tuple[str]`): their defaults; empty texts where there are none.
-        variables (`tuple[str]`): the parameters of a template.
-        fixed (`bool`): whether it is a method that belongs to no object.
-        constant (`bool`): whether it is a method that objects keep constant for.
+        name (`str`):
+            Name of the function.
+        result (`str`):
+            Return type; empty for a constructor.
+        parameters (`tuple[str]`):
+            Types of the parameters.
+        defaults (`tuple[str]`):
+            Default argument of each parameter; empty if it has none.
+        variables (`tuple[str]`):
+            Template parameters.
+        fixed (`bool`):
+            Whether it is a static method.
+        constant (`bool`):
+            Whether it is a `const` method.
     """
 
     name: str
@@ -160,20 +167,30 @@ class Function:
 @dataclass(frozen=True)
 class Class:
     """
-    A class of the answer, or an instance of a template of classes, as the tests' side declares it.
+    Represents a class of the answer, or an instance of a class template, as the tests' side declares it.
 
     Args:
-        name (`str`): its name, without arguments of a template.
-        type (`str`): its name with them.
-        template (`str`): the parameters of the template.
-        bases (`tuple[str]`): those of its bases that are the answer's own.
-        exception (`str`): the exception of the library that it derives from; empty for most.
-        named (`bool`): whether the tests name it. Of one that they do not name objects are neither made, nor compared or reckoned
-            with: what a function returns in place of data could claim to equal everything.
-        constructors, methods (`tuple[Function]`): those that are public.
-        operators (`tuple[Function]`): operators beside the class.
-        fields (`tuple[tuple[str, str]]`): types and names of the public fields.
-        printed (`bool`): whether it can be written to a stream.
+        name (`str`):
+            Name without template arguments.
+        type (`str`):
+            Name with template arguments.
+        template (`str`):
+            Template parameters.
+        bases (`tuple[str]`):
+            Bases that the answer defines.
+        exception (`str`):
+            Standard exception that it derives from; empty if it derives from none.
+        named (`bool`):
+            Whether the tests name it. Objects of other classes cannot be constructed, compared or used in arithmetic,
+            since a function could return an object that claims to equal everything in place of data.
+        constructors, methods (`tuple[Function]`):
+            Public constructors and methods.
+        operators (`tuple[Function]`):
+            Operators that are free functions.
+        fields (`tuple[tuple[str, str]]`):
+            Types and names of the public fields.
+        printed (`bool`):
+            Whether it can be written to a stream.
     """
 
     name: str
@@ -191,7 +208,7 @@ class Class:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the tests take from an answer."""
+    """Holds the declarations of an answer that its tests use."""
 
     functions: tuple[Function, ...]
     classes: tuple[Class, ...]
@@ -203,9 +220,12 @@ class Answer:
     def read(cls, source: str, tests: str, entry_point: str) -> "Answer":
         """
         Args:
-            source (`str`): the answer. Hostile: only names, types and constants are taken from it, and stand-ins made of them.
-            tests (`str`): the tests.
-            entry_point (`str`): name of the function or class under test; may be empty.
+            source (`str`):
+                The answer. It is untrusted: only names, types and constants are read from it, to generate stand-ins.
+            tests (`str`):
+                The tests.
+            entry_point (`str`):
+                Name of the function or class under test; may be empty.
         """
         reader = _Reader(source, tests, entry_point)
         functions = reader.functions()
@@ -215,7 +235,7 @@ class Answer:
 
 
 class _Reader:
-    """Reads what the tests name from the text of an answer."""
+    """Parses the declarations that the tests name from the text of an answer."""
 
     def __init__(self, source: str, tests: str, entry_point: str):
         self.code, self.tests = blanked(source, keep_strings=True), blanked(tests)
@@ -229,7 +249,7 @@ class _Reader:
         self.wanted = self._wanted()
 
     def _wanted(self) -> set[str]:
-        """Names that the tests mean by the answer's."""
+        """Returns the names in the tests that refer to the answer."""
         own = {head.name for head in heads(self.tests) if head.depth == 0} | {one.name for one in classes(self.tests)}
         defined = {head.name for head in self.heads} | set(self.declared)
         shared = [name for name in shared_names(self.bare, self.tests) if name in defined - own - {"main"}]
@@ -245,7 +265,7 @@ class _Reader:
         return wanted
 
     def plain(self, text: str) -> str:
-        """A type in the language's own words."""
+        """Returns a type with the answer's aliases resolved."""
         for _ in range(5):
             text = re.sub(r"(?<!::)\b\w+\b", lambda word: self.names.get(word.group(), word.group()), text)
         return " ".join(text.split())
@@ -269,7 +289,7 @@ class _Reader:
         variables: tuple[str, ...] = (),
         constructor: bool = False,
     ) -> Function | None:
-        """A function with its types in the language's own words; `None` where they are something else."""
+        """Returns a function with the aliases in its types resolved; `None` if a type is not supported."""
         result = _QUALIFIERS.sub(" ", before).strip()
         if (trailing := re.search(r"->([^{]*)$", after)) is not None and not constructor:
             result = re.sub(r"\b(?:override|final|noexcept)\b", "", trailing.group(1)).strip()
@@ -293,7 +313,7 @@ class _Reader:
     # Classes
 
     def classes(self, functions: list[Function]) -> tuple[list[Class], list[str]]:
-        """Classes that the tests name, those that their functions have to do with, and enums."""
+        """Returns the classes that the tests name, those that their functions use, and enums."""
         named = [name for name in self.declared if name in self.wanted]
         found: dict[str, list[Class]] = {}
         enums: dict[str, str] = {}
@@ -319,7 +339,7 @@ class _Reader:
         return [word for word in re.findall(r"\w+", function.type) if word in self.declared and word not in library()]
 
     def _instances(self, text: ClassText) -> list[str]:
-        """Arguments of a template of classes that the tests name; one that is empty for a class."""
+        """Returns the arguments with which the tests instantiate a class template; one empty argument for a class."""
         if not text.template:
             return [""]
         found = []
@@ -400,7 +420,7 @@ class _Reader:
         return constructors, methods
 
     def _is_field(self, one: Member) -> bool:
-        """Whether both sides can keep a field alike: data, and pointers to objects."""
+        """Returns whether a field can be synchronized between both sides: data, or a pointer to an object."""
         type = self.plain(one.before)
         if (
             one.parameters is not None
@@ -417,7 +437,7 @@ class _Reader:
         return not own or "*" in type or "shared_ptr" in type
 
     def _of_fields(self, name: str, fields: list[tuple[str, str]]) -> list[Function]:
-        """Constructors of a class that declares none: of its first fields."""
+        """Returns the constructors of a class that declares none: aggregate initialization of its first fields."""
         types = [type for type, _ in fields]
         return [Function(name, "", tuple(types[:count]), ("",) * count) for count in range(len(types) + 1)]
 
@@ -433,18 +453,19 @@ def _is_type(text: str) -> bool:
 
 
 def _bare(type: str) -> str:
-    """The type that a parameter refers to, without its name."""
+    """Returns the type that a parameter refers to, without its name."""
     found = re.fullmatch(r"(?:const\s+)?(\w+(?:\s*<.*>)?)\s*(?:const\b)?\s*&{0,2}\s*\w*", type)
     return found.group(1) if found else type
 
 
 def _crosses(one: Function, type: str, named: bool) -> bool:
     """
-    Whether the tests' side has a method or an operator.
+    Returns whether the tests' side declares a method or an operator.
 
-    Objects are compared with objects of the class, and never with data: an object that stands in place of a number could equal
-    all. For the same reason what is reckoned of an object and data is an object, objects do not turn into data (which could change
-    from use to use), and those of classes that the tests do not name lack methods that data has (`f(1).count(2)`).
+    Objects are compared with objects of their class only, never with data: an object in place of a number could equal
+    everything. For the same reason, arithmetic on an object and data returns an object, objects do not convert to data
+    (whose value could change between uses), and classes that the tests do not name lack methods that data has
+    (`f(1).count(2)`).
     """
     sign = one.name.removeprefix("operator").strip()
     if sign == one.name:
@@ -462,7 +483,7 @@ def _crosses(one: Function, type: str, named: bool) -> bool:
 
 
 def _enum(text: ClassText) -> str:
-    """The declaration of an enum of plain constants; empty for others."""
+    """Returns the declaration of an enum of plain constants; empty for other enums."""
     if not re.fullmatch(r"[\w\s,=-]*", text.body) or not all(re.fullmatch(r"[\w:\s]+", base) for base in text.bases):
         return ""
     values = [part.partition("=") for part in split(text.body)]
@@ -475,15 +496,15 @@ def _enum(text: ClassText) -> str:
 
 
 def without_unions(tests: str) -> str:
-    """The tests without the unions that both sides know, line for line."""
+    """Returns the tests without the unions that both sides define, with line numbers unchanged."""
     return _UNION.sub(lambda found: "\n" * found.group().count("\n"), tests)
 
 
-# The two sides
+# Code generation
 
 
 class _Sides:
-    """Writes the two sides, entry by entry."""
+    """Generates the two sides, entry by entry."""
 
     def __init__(self, answer: Answer, tests: str):
         self.answer = answer
@@ -492,21 +513,21 @@ class _Sides:
         self.templates = [one for one in answer.functions if one.variables]
 
     def entry(self, expression: str) -> int:
-        """The number of a function of the answer's side, which an expression makes."""
+        """Adds an expression that yields a function of the answer's side, and returns its number."""
         self.entries.append(expression)
         return len(self.entries) - 1
 
     def call(self, type: str, number: int, values: Iterable[str]) -> str:
-        """A call of it on the side of the tests."""
+        """Returns the call of an entry on the tests' side."""
         return f"::reflection_trl::Stub<{type}>::call({', '.join((str(number), self.guarded, *values))})"
 
 
 def both_sides(answer: Answer, source: str, tests: str) -> tuple[str, str, bool]:
     """
-    The side of the tests, and the side of the answer behind the answer.
+    Generates the tests' side, and the code that follows the answer on its side.
 
     Returns:
-        `tuple`: the two texts, and whether the answer's side waits for the instances of templates that the tests use.
+        `tuple`: The two texts, and whether the answer's side needs the template instances that the tests use.
     """
     sides = _Sides(answer, tests)
     lines = [*_classes(sides), *_unions(sides)]
@@ -534,7 +555,7 @@ def _data_alone(answer: Answer) -> list[str]:
 
 
 def _declared(one: Function, type: str, skipped: int = 0) -> tuple[str, list[str]]:
-    """Parameters as the tests' side declares them, and what it passes on; `skipped` parameters of the type come before."""
+    """Returns the parameters that the tests' side declares, and the arguments it forwards, after `skipped` ones."""
     stub = f"::reflection_trl::Stub<{type}>"
     types = [f"{stub}::Parameter<{place + skipped}>" for place in range(len(one.parameters))]
     declared = [
@@ -567,7 +588,7 @@ def _function(sides: _Sides, one: Function) -> list[str]:
 
 
 def _template(sides: _Sides, one: Function, number: int, first: int) -> str:
-    """A template: its instances are compiled on the side of the answer when the tests have been compiled."""
+    """Returns a template. The answer's side compiles its instances after the tests have been compiled."""
     crossing = re.compile(rf"\b({'|'.join(one.variables)})\b")
     types = [_unnamed(text) for text in one.parameters]
     type = crossing.sub(r"\1_crossing", f"{one.result}({', '.join(types)})")
@@ -587,7 +608,7 @@ def _template(sides: _Sides, one: Function, number: int, first: int) -> str:
 
 
 def _unnamed(text: str) -> str:
-    """The type of a parameter, which may be written with a name."""
+    """Returns the type of a parameter, without its name if it has one."""
     text = re.sub(r"\s*\b\w+\s*\[\w*\]$", " *", text.strip())
     found = re.fullmatch(r"(.*[\s>*&])(\w+)", text, re.DOTALL)
     if found is None or found.group(1).strip() == "const" or found.group(2) in _WORDS_OF_TYPES:
@@ -598,7 +619,7 @@ def _unnamed(text: str) -> str:
 def _unions(sides: _Sides) -> list[str]:
     lines = []
     for union, fields in sides.answer.unions.items():
-        # Nobody knows which member is set: the one that the tests compare is asked for
+        # A union does not record which member is set, so each comparison reads the member of its type
         compared = []
         for place, member in enumerate(fields):
             number = sides.entry(
@@ -637,7 +658,7 @@ def _classes(sides: _Sides) -> list[str]:
 
 
 def _class(sides: _Sides, one: Class) -> tuple[str, list[str]]:
-    """The declaration of a stand-in, and the definitions of what it does."""
+    """Returns the declaration of a stand-in, and the definitions of its methods."""
     bases = [*one.bases, *([f"::std::{one.exception}"] if one.exception else ())]
     started = [f"{base}(::reflection_trl::EXISTING)" for base in one.bases] + (
         [_EXCEPTIONS[one.exception]] if one.exception else []
@@ -694,7 +715,7 @@ def _class(sides: _Sides, one: Class) -> tuple[str, list[str]]:
 
 
 def _fields(one: Class, self: str = "") -> tuple[str, str]:
-    """How the public fields are written to a message, and read from it."""
+    """Returns the code that writes the public fields to a message, and the code that reads them."""
     puts = "".join(f" {base}::reflection_trl_put(message);" for base in one.bases if not self)
     gets = "".join(f" {base}::reflection_trl_get(message);" for base in one.bases if not self)
     puts += "".join(f" ::reflection_trl::put_value(message, {self}{name});" for _, name in one.fields)
@@ -703,7 +724,7 @@ def _fields(one: Class, self: str = "") -> tuple[str, str]:
 
 
 def _arities(one: Function) -> list[Function]:
-    """The function without those of its last parameters that have defaults, which only the answer knows."""
+    """Returns one function per arity, since only the answer's side knows the default arguments."""
     least = len(one.parameters)
     while least and one.defaults[least - 1]:
         least -= 1
@@ -721,7 +742,7 @@ def _constructor(
         f"::reflection_trl::bind(&::reflection_trl::Construct<{one.type}, void({', '.join(function.parameters)})>::call)"
     )
     declared, values = _declared(function, type)
-    # No value of another type becomes an object unasked: `f(1) == 2` must not compare objects
+    # Prevents implicit conversion to an object: `f(1) == 2` must not compare objects
     explicit = "explicit " if len(function.parameters) == 1 else ""
     inside.append(f"{explicit}{one.name}({declared});")
     outside.append(
@@ -765,7 +786,7 @@ def _operator(sides: _Sides, function: Function) -> str:
 
 
 def _serving(sides: _Sides, source: str) -> str:
-    """The answer's side, behind the answer: its macros end here."""
+    """Returns the code that follows the answer on its side, with the answer's macros undefined."""
     own = sides.answer.classes
     macros = dict.fromkeys(re.findall(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", source, re.MULTILINE))
     lines = [*(f"#undef {name}" for name in macros), *_data_alone(sides.answer), '#include "answer.hpp"']
@@ -784,7 +805,7 @@ def _serving(sides: _Sides, source: str) -> str:
             f"static void put(void *place, Message &message) {{ {self} (void)message;{base_puts}{puts} }} "
             f"static void get(void *place, Message &message) {{ {self} (void)message;{base_gets}{gets} }} }}; }}"
         )
-    # Derived classes stand behind their bases, and are caught before them
+    # Derived classes follow their bases, so the reversed order catches them first
     caught = "".join(
         f" catch (const ::{one.type} &error) {{ return report_object(reply, error); }}" for one in reversed(own)
     )

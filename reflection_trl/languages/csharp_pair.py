@@ -10,7 +10,7 @@ from .heads import blanked, closing, split
 
 
 _TYPE = re.compile(r"[\w<>,.?\s\[\]()]+")
-# A default of a parameter is evaluated by the tests: constants alone
+# The tests' side evaluates default arguments, so only constants are accepted
 _DEFAULT = re.compile(
     r"-?[\d.]\w*|true|false|null|(?:int|long|double|char)\.M(?:ax|in)Value|default(?:\(\w+\))?|\"[^\"\\]*\"|'[^'\\]'"
 )
@@ -24,7 +24,7 @@ _OPERATORS = {
 }  # fmt: skip
 _UNARY = {"-": "op_UnaryNegation", "+": "op_UnaryPlus", "!": "op_LogicalNot", "~": "op_OnesComplement"}
 _COMPARISONS = frozenset(["==", "!=", "<", ">", "<=", ">="])
-# Names of the framework that tests mean by them whatever an answer defines
+# In tests these names refer to the framework, even if an answer defines them
 LIBRARY = frozenset(
     [
         "Action",
@@ -155,7 +155,7 @@ LIBRARY = frozenset(
         "Remote",
     ]
 )
-# Methods that data has: an object of a class that the tests do not name lacks them (`F(1).Contains(2)`)
+# Methods that data has. Objects of classes that the tests do not name lack them (`F(1).Contains(2)`)
 _OF_DATA = frozenset(
     [
         "Add",
@@ -201,13 +201,13 @@ _OF_DATA = frozenset(
 @dataclass(frozen=True)
 class Stubs:
     """
-    What both sides are compiled with beside the tests and the answer.
+    Holds the code that both sides are compiled with, in addition to the tests and the answer.
 
     Args:
         stubs (`str`):
-            The stand-ins, for the side of the tests.
+            Stand-ins, for the tests' side.
         names (`str`):
-            Names of the classes that have one, for both sides.
+            Names of the classes that have a stand-in, for both sides.
     """
 
     stubs: str
@@ -218,13 +218,13 @@ def stubs(source: str, tests: str, entry_class: str, continued: bool, entry_poin
     """
     Args:
         source (`str`):
-            The answer. Hostile: only names, types and constants are taken from it, and stand-ins made of them.
+            The answer. It is untrusted: only names, types and constants are read from it, to generate stand-ins.
         tests (`str`):
             The tests.
         entry_class (`str`):
-            The class that has the function under test.
+            The class that contains the function under test.
         continued (`bool`):
-            Whether the tests stand inside this class.
+            Whether the tests are inside this class.
         entry_point (`str`):
             Name of the function or class under test; may be empty.
     """
@@ -243,12 +243,12 @@ class _Writer:
         ]
         self.doubtful = [name for name in shared if name in LIBRARY and name not in taken and self._is_type(name)]
         named = [name for name in shared if (name not in LIBRARY or name in taken)]
-        # The class of the function under test is named by it
+        # A call of the function under test also names its class
         self.named = {name for name in named if self._is_type(name) or name == entry_class}
         self.wanted = [*dict.fromkeys([*named, entry_class])]
 
     def _is_type(self, name: str) -> bool:
-        """Returns whether the tests have the name where only a class can stand."""
+        """Returns whether the tests use the name where only a class is valid."""
         return re.search(
             rf"\bnew\s+{name}\b|\b{name}\s*(?:<[^;=()]*>)?(?:\[\])?\s+\w+\s*[=;,)]|[<,]\s*{name}\s*[>,]|\b{name}\s*\.\s*\w+|\b(?:is|as|catch\s*\()\s*{name}\b|\({name}\)",
             self.tests,
@@ -265,7 +265,7 @@ class _Writer:
             done[name] = self._enum(text) if text.keyword == "enum" else self._class(text)
             words = re.findall(r"\w+", done[name])
             todo += [word for word in words if word in self.declared and (word not in LIBRARY or word in self.wanted)]
-            # What stands for an object that is given as one of its base class or interface
+            # Stands for an object that is passed as its base class or interface
             todo += [
                 one.name for one in self.declared.values() if any(re.match(rf"{name}\b", base) for base in one.bases)
             ]
@@ -347,7 +347,7 @@ class _Writer:
 
     def _member(self, one: Member, text: ClassText, name: str, type: str, named: bool) -> Iterator[str]:
         inside = text.name == self.continued
-        # A member with such a name would hide what the tests mean by it
+        # A member with such a name would hide the name that the tests refer to
         if one.name in LIBRARY - {self.entry_point, text.name} or one.name in (
             "ReferenceEquals",
             "GetType",
@@ -411,7 +411,7 @@ class _Writer:
         if parts is None or not named or not _TYPE.fullmatch(result):
             return
         own = [re.match(rf"{text.name}\b", parameter) is not None for parameter in one.parameters or ()]
-        # Objects are compared with objects alone, and what is reckoned of one and data is an object
+        # Objects are compared with objects only, and arithmetic on an object and data returns an object
         if (sign in _COMPARISONS and not all(own)) or not (all(own) or re.match(rf"{text.name}\b", result)):
             return
         method = (_OPERATORS if len(own) == 2 else _UNARY).get(sign)
@@ -441,7 +441,7 @@ class _Writer:
 
 @dataclass(frozen=True)
 class _Parameters:
-    """Parameters as they are declared, as a list of values, and what brings those up to date that a call changes."""
+    """Returns the declared parameters, the list of their values, and the code that updates those a call changes."""
 
     declared: list[str]
     listed: str
@@ -472,7 +472,7 @@ def _accessors(one: Member, reads: str, writes: str) -> str:
 
 
 def _all(code: str) -> Iterator[ClassText]:
-    """Classes and their inner classes, in namespaces too."""
+    """Yields classes and their inner classes, including those in namespaces."""
     for one in classes(code):
         yield one
         yield from _all(one.body)

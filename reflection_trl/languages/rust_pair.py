@@ -8,7 +8,7 @@ from .command import shared_names
 from .heads import blanked, closing, split
 
 
-# Imports of the standard library, which the tests may lean on
+# Imports of the standard library that the tests may rely on
 _USE = re.compile(r"^[ \t]*(?:pub\s+)?(use\s+(?:std|core|alloc)::[\w:{}*,\s]+;)", re.MULTILINE)
 _ALIAS = re.compile(r"\btype\s+(?P<name>\w+)\s*=\s*(?P<type>[^;=]+);")
 _CONSTANT = re.compile(r"\bconst\s+(\w+)\s*:\s*([\w&' ]+)=\s*(-?[\d._]+\w*|\"[^\"\\]*\"|true|false)\s*;")
@@ -19,7 +19,7 @@ _CALLBACK = re.compile(
     re.DOTALL,
 )
 _DERIVED = ("Debug", "Clone", "Copy", "PartialEq", "Eq", "PartialOrd", "Ord", "Hash", "Default")
-# Traits of the library that stand-ins have, by their paths
+# Standard traits that stand-ins implement, by path
 _TRAITS = {
     **{name: f"::std::ops::{name}" for name in (
         "Add", "Sub", "Mul", "Div", "Rem", "Neg", "Not", "BitAnd", "BitOr", "BitXor", "AddAssign", "SubAssign", "MulAssign", "DivAssign", "Index")},
@@ -28,7 +28,7 @@ _TRAITS = {
     "Iterator": "::std::iter::Iterator", "Display": "::std::fmt::Display", "Debug": "::std::fmt::Debug", "Error": "::std::error::Error",
     "TryFrom": "::std::convert::TryFrom",
 }  # fmt: skip
-# Names of the standard library that tests mean by them whatever an answer defines
+# In tests these names refer to the standard library, even if an answer defines them
 LIBRARY = frozenset(
     [
         "Add",
@@ -159,7 +159,7 @@ LIBRARY = frozenset(
         "alloc",
     ]
 )
-# Methods that data has: a value of a type that the tests do not name lacks them (`f(1).contains(&2)`)
+# Methods that data has. Values of types that the tests do not name lack them (`f(1).contains(&2)`)
 _OF_DATA = frozenset(
     [
         "abs",
@@ -217,7 +217,7 @@ _OF_DATA = frozenset(
 @dataclass(frozen=True)
 class Function:
     """
-    A function or method of the answer, as the tests' side declares it.
+    Represents a function or method of the answer, as the tests' side declares it.
 
     Args:
         name (`str`):
@@ -225,15 +225,15 @@ class Function:
         path (`str`):
             How the answer's side calls it.
         variables (`tuple[str]`):
-            Its lifetimes, and its parameters that are functions, as they are declared.
+            Declarations of its lifetimes, and of its parameters that are functions.
         types (`tuple[str]`):
-            The types of its parameters, with that of `self`.
+            Types of its parameters, including `self`.
         result (`str`):
-            The type of its result.
+            Return type.
         method (`bool`):
             Whether the first parameter is `self`.
         public (`bool`):
-            Whether it has to be called public.
+            Whether it must be declared `pub`.
     """
 
     name: str
@@ -248,7 +248,7 @@ class Function:
 @dataclass(frozen=True)
 class Type:
     """
-    A struct or an enum of the answer.
+    Represents a struct or an enum of the answer.
 
     Args:
         name (`str`):
@@ -256,11 +256,11 @@ class Type:
         kind (`str`):
             `struct` or `enum`.
         body (`str`):
-            Its fields or variants, with their brackets; empty for a struct without fields.
+            Its fields or variants, including the brackets; empty for a struct without fields.
         derived (`tuple[str]`):
             Traits that it derives.
         copied (`bool`):
-            Whether its values cross as data; values of others stay where they are.
+            Whether its values are sent as data; values of other types stay in the answer's process.
         named (`bool`):
             Whether the tests name it.
     """
@@ -275,11 +275,11 @@ class Type:
 
 def both_sides(source: str, tests: str, entry_point: str) -> tuple[str, str]:
     """
-    Returns the side of the tests, without these, and the side of the answer, behind the answer.
+    Returns the tests' side, without the tests, and the code that follows the answer on its side.
 
     Args:
         source (`str`):
-            The answer. Hostile: only names, types and constants are taken from it, and stand-ins made of them.
+            The answer. It is untrusted: only names, types and constants are read from it, to generate stand-ins.
         tests (`str`):
             The tests.
         entry_point (`str`):
@@ -347,10 +347,10 @@ class _Sides:
         return "\n".join([*head, *judge, ""]), "\n".join(serving)
 
     def _uses(self, uses: set[str]) -> list[str]:
-        """Imports of the answer that the tests' side takes over, without what it has itself."""
+        """Returns the imports of the answer that the tests' side copies, except those that it already has."""
         return sorted(use for use in uses if not any(re.search(rf"\b{name}\b", use) for name in self.items))
 
-    # Reading
+    # Parsing
 
     def plain(self, text: str, own: str = "") -> str:
         for _ in range(5):
@@ -361,7 +361,7 @@ class _Sides:
     def _function(
         self, name: str, path: str, variables: str, parameters: str, after: str, own: str = "", public: bool = True
     ) -> Function | None:
-        """Returns a function with types of the library and of the answer; `None` where they are something else."""
+        """Returns a function with types of the library and of the answer; `None` if it has other types."""
         result, _, where = re.sub(r"^\s*->", "", after).partition("where ")
         result = self.plain(result, own) if "->" in after.partition("where ")[0] else "()"
         bounds = {
@@ -397,7 +397,7 @@ class _Sides:
         )
 
     def _types(self, functions: list[Function]) -> list[Type]:
-        """Types that the tests name, and those that their functions have to do with."""
+        """Returns the types that the tests name, and those that their functions use."""
         found: dict[str, Type] = {}
         todo = [*(name for name in self.items if name in self.wanted), *_words(functions)]
         while todo:
@@ -436,7 +436,7 @@ class _Sides:
         return Type(name, item.kind, body, item.derived, bool(used and simple), named)
 
     def _implemented(self, one: Type) -> Iterator[tuple[str, Function]]:
-        """Methods of a type, each behind the trait of the library that has it, if one has."""
+        """Yields the methods of a type, each after the standard trait that declares it, if one does."""
         for trait, of, body in _implementations(self.code):
             if of != one.name:
                 continue
@@ -455,10 +455,10 @@ class _Sides:
                 if made is not None:
                     yield (trait if last in _TRAITS else ""), made
 
-    # Writing
+    # Code generation
 
     def _type(self, one: Type) -> tuple[str, str]:
-        """Returns the declaration on the tests' side, and how values cross where they are copied."""
+        """Returns the declaration on the tests' side, and the conversion of values that are copied."""
         if not one.copied:
             return f"pub struct {one.name} {{ number: usize }}", ""
         own = [trait for trait, of, _ in _implementations(self.code) if of == one.name]
@@ -502,7 +502,7 @@ class _Sides:
                 yield from self._derived(one)
 
     def _fits(self, last: str, trait: str, made: Function, one: Type) -> bool:
-        """Values are compared with values of the type alone, and what is reckoned of one and data is a value of the type."""
+        """Returns whether a method compares values of the type only, and its arithmetic on data returns the type."""
         others = [re.sub(r"[&\s]|mut\b", "", type) for type in made.types[1:]]
         if last in ("PartialEq", "PartialOrd", "Ord"):
             return all(other == one.name for other in others)
@@ -511,7 +511,7 @@ class _Sides:
         return True
 
     def _shown(self, one: Type) -> Iterator[str]:
-        """What a value looks like in text."""
+        """Yields the implementations that convert a value to text."""
         traits = [re.sub(r".*::", "", trait) for trait, of, _ in _implementations(self.code) if of == one.name]
         for trait, form in (("Display", "{}"), ("Debug", "{:?}")):
             if trait not in traits and not (trait == "Debug" and "Debug" in one.derived and not one.copied):
@@ -535,7 +535,7 @@ class _Sides:
         )
 
     def _derived(self, one: Type) -> Iterator[str]:
-        """Traits that a type derives whose values stay where they are."""
+        """Yields the traits that a type derives if its values stay in the answer's process."""
         name = one.name
         methods = {
             "Clone": Function("clone", f"<{name} as ::std::clone::Clone>::clone", (), (f"&{name}",), name, True, False),
@@ -554,7 +554,7 @@ class _Sides:
         return all(word not in self.items or word in self.copied for word in _words([one]))
 
     def _stub(self, one: Function) -> str:
-        """Returns a function of the tests' side that calls one of the answer's, for which an entry is added."""
+        """Returns a function of the tests' side that calls one of the answer's side, and adds an entry for it."""
         number = len(self.entries)
         self.entries.append(self._entry(one))
         names = [f"a{place}" for place in range(len(one.types))]
@@ -602,7 +602,7 @@ class _Sides:
         return f"{head}({', '.join(declared)}) -> {one.result} {{ {' '.join(lines)} }}"
 
     def _kept(self, type: str) -> bool:
-        """Returns whether a parameter is a reference to a value that stays where it is."""
+        """Returns whether a parameter is a reference to a value that stays in the answer's process."""
         inner = re.sub(r"^&\s*(?:'\w+\s+)?(?:mut\s+)?", "", type)
         return inner != type and inner in self.copied and not self.copied[inner]
 
@@ -651,7 +651,7 @@ class _Sides:
                         if _slice(type)
                         else f"reflection_trl_wire::Put::put(&a{place}, reply);"
                     )
-        # What is returned stays, as do the arguments that it may borrow from
+        # The result is kept alive, and so are the arguments from which it may borrow
         return (
             f"|message, reply| {{ {' '.join(gets)} let result = ::std::mem::ManuallyDrop::new(Box::new({one.path}({', '.join(values)}))); "
             f"reflection_trl_wire::Put::put(&**result, reply); {' '.join(updates)} }}"
@@ -670,7 +670,7 @@ class _Item:
 
 
 def _top(code: str) -> list[tuple[int, int]]:
-    """Stretches of the code that stand in no braces."""
+    """Returns the ranges of the code outside all braces."""
     places, depth, start = [], 0, 0
     for found in re.finditer(r"[{}]", code):
         if found.group() == "{":
@@ -688,7 +688,7 @@ def _is_top(code: str, place: int) -> bool:
 
 
 def _items(code: str) -> Iterator[_Item]:
-    """Structs, enums and traits without parameters."""
+    """Yields structs, enums and traits without type parameters."""
     pattern = re.compile(
         r"(?P<attributes>(?:#\s*\[[^\]]*\]\s*)*)(?:pub(?:\s*\([^)]*\))?\s+)?\b(?P<kind>struct|enum|trait)\s+(?P<name>\w+)\s*(?P<generic><)?"
     )
@@ -714,7 +714,7 @@ def _items(code: str) -> Iterator[_Item]:
 
 
 def _functions(code: str) -> Iterator[tuple[str, str, str, str, bool]]:
-    """Functions: name, parameters in `<>` and in `()`, what stands before the body, and whether it is public."""
+    """Yields functions: name, parameters in `<>` and in `()`, text before the body, and whether it is public."""
     tops = _top(code)
     for found in re.finditer(
         r"(?P<public>\bpub\b(?:\s*\([^)]*\))?\s+)?(?:\b(?:const|async|unsafe)\s+)*\bfn\s+(?P<name>\w+)\s*", code
@@ -739,7 +739,7 @@ def _functions(code: str) -> Iterator[tuple[str, str, str, str, bool]]:
 
 
 def _implementations(code: str) -> Iterator[tuple[str, str, str]]:
-    """Implementations: the trait, if there is one, the type and the body."""
+    """Yields implementations: the trait, if any, the type and the body."""
     for found in re.finditer(r"\bimpl\s+(?:(?P<trait>[\w:<>,&' ]+?)\s+for\s+)?(?P<name>\w+)\s*\{", code):
         end = closing(code, found.end() - 1)
         if end is not None and _is_top(code, found.start()):
@@ -747,7 +747,7 @@ def _implementations(code: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _crossing(one: Type, body: str) -> str:
-    """How values cross that are data: their fields, one after another."""
+    """Returns the conversion of values that are data: field by field."""
     name = one.name
     variants = [(name, body)] if one.kind == "struct" else []
     if one.kind == "enum":
@@ -820,7 +820,7 @@ def _slice(type: str) -> re.Match[str] | None:
 
 
 def _owned(type: str) -> str:
-    """Returns the type of a variable that a parameter of this type can be given, or borrow."""
+    """Returns the type of a variable that can be passed to, or borrowed by, a parameter of this type."""
     inner = re.sub(r"^&\s*(?:'\w+\s+)?(?:mut\s+)?", "", type)
     if (found := _slice(type)) is not None:
         inner = f"Vec<{found.group(1)}>"

@@ -113,7 +113,7 @@ def compile_layers(model: PreTrainedModel, backend: str, mode: str | None) -> No
     depend on the whole batch, such as its number of sequences, stay outside and trigger no recompilation.
 
     Args:
-        Causal language model. It is changed in place.
+        model ([`~transformers.PreTrainedModel`]):
             Causal language model; changed in place.
         backend (`str`):
             Backend of `torch.compile`.

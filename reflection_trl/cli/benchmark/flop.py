@@ -28,7 +28,8 @@ def useful_flop(lengths: Sequence[int], predictions: int, config: PreTrainedConf
             Tokens of each sequence that is attended to by itself.
         predictions (`int`):
             Positions at which logits are needed.
-        config: the model's.
+        config (`PreTrainedConfig`):
+            Configuration of the model.
         products (`int`):
             Operations for each weight and token: 6 forward and backward, 4 where the weights themselves need no
             gradient (LoRA), 2 forward alone.

@@ -28,7 +28,8 @@ def write_report(study: StudyArguments, searched: Sequence[Run], runs: Sequence[
     Writes `study.json`, `study.md`, `greedy.png` and `sampled.png` into the study's folder.
 
     Args:
-        study: arguments of `reflection-trl study`.
+        study (`StudyArguments`):
+            Arguments of `reflection-trl study`.
         searched (`Sequence[Run]`):
             Runs of the search for learning rates.
         runs (`Sequence[Run]`):

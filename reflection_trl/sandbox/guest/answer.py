@@ -1,8 +1,8 @@
 """
 Runs answers in separate processes, which the judging process calls over a socket.
 
-This is a new interpreter, so that no memory of the judge's is in it, and no line of an answer runs in it: each answer is a fork
-of it in namespaces of its own, ended before the next one.
+This is a new interpreter, so its memory contains nothing of the judge. No answer runs in it: each answer runs in a fork, in
+separate namespaces, which ends before the next answer starts.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def main(settings: dict[str, Any]) -> None:
             return
         filter, limits = settings["filter"], settings["apart"]
         if (child := job.fork_apart(proc, filter, **limits) if filter else os.fork()) == 0:
-            os.dup2(null, 2)  # what is above tells the judge why it fails
+            os.dup2(null, 2)  # the error above reports the cause to the judge
             _become_init(sockets, settings["memory"], guard)
         for descriptor in sockets:
             os.close(descriptor)
         ended = not control.recv(1)
-        os.kill(child, signal.SIGKILL)  # and with it all that is in its namespaces
+        os.kill(child, signal.SIGKILL)  # also ends every process in its namespaces
         os.waitpid(child, 0)
         if ended:
             return
@@ -69,7 +69,7 @@ def main(settings: dict[str, Any]) -> None:
 
 
 def _become_init(sockets: list[int], memory: int, guard: Callable[[], None]) -> NoReturn:
-    """Process 1 of the namespaces: starts a process for each socket, which receives its answer's source as the first message."""
+    """Runs process 1 of the namespaces: starts a process per socket, whose first message is the answer's source."""
     try:
         for descriptor in sockets:
             if os.fork() == 0:

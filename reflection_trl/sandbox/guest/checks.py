@@ -1,19 +1,19 @@
 """
-Runs the checks in their process.
+Runs the checks in a separate process.
 
-The program cannot reach this process: it is another one, with another memory, that the program's user may not trace,
-and the one descriptor that leads here carries data (see `remote`). That every check held is therefore said by a process
-in which no line of the program has run.
+The program cannot reach this process: its memory is separate, the program's user may not trace it, and the one descriptor
+that connects the two carries data only (see `remote`). So a process in which no line of the program has run decides
+whether every check passed.
 
-What the program sends is believed as data only. Its objects stay in its process; what may be asked of them follows one
-rule: **what a check expects never goes to the program to be judged there.** So an object of the program
+This process trusts the program's messages as data only. The program's objects stay in its process, and one rule limits
+their use: **a check never sends an expected value to the program to be judged there.** So an object of the program
 
 - is equal to another one by the program's `==` where the checks test its class, and never equal to data;
 - is not ordered, subtracted from or searched with a value of the checks, unless the checks have made it themselves;
 - has no truth, length, items or text of its own unless the checks test its class.
 
-What cannot be decided so is an error that says it. The names of built-ins and of standard modules mean what they mean
-in Python, whatever the program made of them.
+A comparison that these rules cannot decide raises an error that explains it. Names of built-ins and of standard modules
+refer to Python's own, even if the program redefines them.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ from .remote import (
 from .usage import ALIASES, FROM, LIBRARIES, Usage, home_of, is_module
 
 
-# Calls that are sent before the ones before them have returned, and their bytes: as many as the socket holds
+# Maximum calls in flight, and their bytes: as many as the socket's buffer holds
 _CALLS_AHEAD, _BYTES_AHEAD = 64, 1 << 16
-# What a class of the program answers like a container: an enumeration has members
+# Container methods that a class of the program supports: an enumeration has members
 _OF_CLASSES = frozenset({"__iter__", "__getitem__", "__len__"})
 _OF_ITERATORS = frozenset({"__iter__", "__next__"})
 _DATA = frozenset([*map(type, (None, True, 1, 1.0, 1j, "", b"", [], (), {}, range(0))), bytearray, set, frozenset])
@@ -96,7 +96,7 @@ def run_checks(source: str, channel: Channel, entry_point: str | None) -> dict[s
 
 
 def _join(record: dict[str, Any], remote: dict[str, Any], error: BaseException, trace: Any) -> dict[str, Any]:
-    """Joins the record and the traceback of an error that the program raised during a call of the checks."""
+    """Merges the record and the traceback of an error that the program raised during a call of the checks."""
     ours = errors.format_frames(trace)
     header, _, theirs = remote["text"].partition("Traceback (most recent call last):\n")
     text = f"{header}Traceback (most recent call last):\n{ours}{theirs}" if theirs else record["text"]
@@ -118,7 +118,7 @@ class _Names(dict):
         return self.peer.lookup(name)
 
     def prefetch(self, code: types.CodeType) -> None:
-        # A class body does not ask `__missing__`, so functions and classes are bound beforehand.
+        # A class body does not call `__missing__`, so functions and classes are bound beforehand.
         names = sorted(name for name in _names(code) if not name.startswith("__") and self.peer.may_provide(name))
         for name, how, value in self.peer.request(["names", names]) if names else ():
             if name in names and how != "none":
@@ -154,15 +154,15 @@ class Checks(Peer):
         self.entry_point = entry_point
         self.source = source
         self.namespace: dict[str, Any] = {}
-        self.note = ""  # why the last comparison with an object of the program did not hold
+        self.note = ""  # why the last comparison with an object of the program failed
         self._tested: set[int] = set()  # classes under test
-        self._made: dict[int, Remote] = {}  # what the checks have made of them
-        self._known: set[int] = set()  # ids of objects that the checks have asked for what data does not have
-        self._failed: BaseException | None = None  # an assert within a callback, which the program may have caught
+        self._made: dict[int, Remote] = {}  # their instances that the checks created
+        self._known: set[int] = set()  # ids of objects whose non-data attributes the checks have read
+        self._failed: BaseException | None = None  # a failed assert in a callback, which the program may have caught
         self._called: set[int] = set()  # numbers of the checks' functions that the program has called
         self._undecidable: set[int] = (
             set()
-        )  # numbers of objects whose truth would be the program's word on what it was asked
+        )  # numbers of objects whose truth value the program would decide
         self.texts: texts.Texts | None = None
         self._exceptions: dict[int, type] = {}
         self._exception_numbers: dict[type, int] = {}
@@ -176,7 +176,7 @@ class Checks(Peer):
         return Places(self.source)
 
     def end(self) -> None:
-        """Tells the program that the checks are over. It must still be there to hear it."""
+        """Reports the end of the checks to the program, which must still be running."""
         if self._failed is not None:
             raise self._failed
         for number, value in enumerate(self._exports):
@@ -194,12 +194,12 @@ class Checks(Peer):
         return name == self.entry_point or not hasattr(builtins, name)
 
     def may_set(self, name: str) -> bool:
-        """Returns whether a name that the program gives a meaning later means that to the checks."""
+        """Returns whether the checks use a name as the program defines it later."""
         helper = self.usage.means_module(name) or self.usage.means_helper(name, self.entry_point)
         return self.may_provide(name) and not helper
 
     def lookup(self, name: str) -> Any:
-        """Returns the program's global `name`; `KeyError` when it has none."""
+        """Returns the program's global `name`; raises `KeyError` if it has none."""
         answer = self.request(["name", name])
         if type(answer) is not tuple or len(answer) != 2:
             raise ProtocolError("not a name")
@@ -213,8 +213,8 @@ class Checks(Peer):
             raise KeyError(name)
         if name == self.entry_point and how == "value":
             return self._name(name, value)
-        # That the program has such a name is believed, and what Python means by it is meant: `json` cannot turn out to be
-        # `pickle`, nor `isclose` a function that is always true.
+        # The program decides whether it has such a name, but the checks get Python's own object: `json` cannot be replaced
+        # by `pickle`, nor `isclose` by a function that is always true.
         if how == "module" or self.usage.means_module(name):
             if is_module(name):
                 return importlib.import_module(ALIASES.get(name, name))
@@ -233,18 +233,18 @@ class Checks(Peer):
                 return getattr(importlib.import_module(LIBRARIES[name]), name)
             except (ImportError, AttributeError):
                 raise KeyError(name) from None
-        home = module.lstrip("_") if type(module) is str else None  # `reduce` says that it is of `_functools`
+        home = module.lstrip("_") if type(module) is str else None  # `reduce.__module__` is `_functools`
         if home in FROM and name != "get_type_hints" and hasattr(importlib.import_module(home), name):
             return getattr(importlib.import_module(home), name)
         raise KeyError(name)
 
     def _name(self, name: str, value: Any) -> Any:
-        """Notes a class that the checks test: its instances may then answer for themselves."""
+        """Registers a class that the checks test, whose instances may then decide their own comparisons."""
         if isinstance(value, Remote) and value._kind == "class" and self.usage.tests_class(name):
             self._tested.add(value._number)
         return value
 
-    # What the program's objects may answer
+    # Which questions the program's objects may answer
 
     def trusts(self, remote: Any) -> bool:
         """Returns whether this is an instance of a class under test."""
@@ -256,8 +256,8 @@ class Checks(Peer):
 
     def made(self, remote: Remote) -> bool:
         """
-        Returns whether this stands for what the checks have made, and not for what the program has returned: it may be
-        both.
+        Returns whether this stands for an object that the checks created, and not for one that the program returned.
+        It may be both.
         """
         return self._made.get(remote._number) is remote
 
@@ -319,7 +319,7 @@ class Checks(Peer):
         )
 
     def _equal(self, remote: Remote, other: Any, name: str) -> Any:
-        """Returns whether the two are equal; the program is asked only about two instances of classes under test."""
+        """Returns whether the two are equal. The program decides only for two instances of classes under test."""
         if self.trusts(remote) and self.trusts(other):
             equal = bool(super().operate(remote, name, (other,))) == (name == "__eq__")
             if equal and not remote._is(other) and self._equals_anything(remote, other):
@@ -340,7 +340,7 @@ class Checks(Peer):
             return False
 
     def _is_instance(self, cls: Remote, value: Any, name: str) -> bool:
-        # By what the program said of the object when it first sent it: a metaclass is not asked
+        # Decided from what the program sent with the object the first time, so that no metaclass is called
         kinds = ("object", "iterator") if name == "__instancecheck__" else ("class",)
         return isinstance(value, Remote) and value._kind in kinds and cls._number in value._classes
 
@@ -362,7 +362,7 @@ class Checks(Peer):
         return any(value is item or value == item for item in super().operate(remote, "__iter__"))
 
     def _leave(self, remote: Remote, cls: Any, error: Any, trace: Any) -> Any:
-        """Leaves a context of the program, which must not swallow a check that has failed, or one that was not reached."""
+        """Exits a context of the program, which must not suppress a failed check, or one that was not reached."""
         if isinstance(error, BaseException):
             arguments = tuple(value if type(value) in (str, bool, int, float) else str(value) for value in error.args)
             value = self.request(["leave", remote._number], (cls, arguments))
@@ -382,7 +382,7 @@ class Checks(Peer):
         except (StopIteration, StopAsyncIteration, IndexError) as error:
             if (what[0] == "op" and what[2] == "__next__") or (isinstance(error, IndexError) and not _in_a_sequence()):
                 raise
-            # As of a generator (PEP 479): within `zip(map(f, ...), expected)` it would end the checks early
+            # As in a generator (PEP 479): in `zip(map(f, ...), expected)` a `StopIteration` would end the checks early
             ended = RuntimeError(f"the program raised {type(error).__name__}")
             ended._remote_record = getattr(error, "_remote_record", None)  # type: ignore[attr-defined]
             raise ended from None
@@ -408,7 +408,7 @@ class Checks(Peer):
         """Returns a local exception class in place of the program's, so that `except` and `assertRaises` work."""
         if number not in self._exceptions:
             base = next((BUILTIN_EXCEPTIONS[base] for base in bases if base in BUILTIN_EXCEPTIONS), RuntimeError)
-            # An exit or an interrupt of the program is a failure of it, never an exit of the checks.
+            # An exit or an interrupt of the program is its failure, and never ends the checks.
             base = base if issubclass(base, Exception) else ProgramEnded
             self._exceptions[number] = type(name if name.isidentifier() else "Error", (base,), {})
             self._exception_numbers[self._exceptions[number]] = number
@@ -437,7 +437,7 @@ class Checks(Peer):
         error._remote_record = record
         return error
 
-    # What the checks' objects answer to the program: calls, iteration, operators and public attributes of instances of
+    # What the program may use of the checks' objects: calls, iteration, operators and public attributes of instances of
     # the checks' own classes.
     # Nothing here leads to a frame, a module or a namespace.
 
@@ -483,7 +483,7 @@ class Checks(Peer):
 
 
 class _Iterator(Remote):
-    """Represents an iterator of the program, which is consumed once."""
+    """Represents an iterator of the program, which can be consumed once."""
 
     __slots__ = ()
 
@@ -493,8 +493,8 @@ class _Iterator(Remote):
 
 class _DataMethod:
     """
-    A method of an object of the program that data has too, such as `count`: what a check passes to it may be what it
-    expects, so that it may not answer with data then.
+    Represents a method of a program's object that data has too, such as `count`. A check may pass an expected value to
+    it, so its result must not be data then.
     """
 
     def __init__(self, peer: Checks, method: Any, owner: Remote, name: str):
@@ -510,7 +510,7 @@ class _DataMethod:
 
 
 def _in_a_sequence() -> bool:
-    """Returns whether a `__getitem__` of the checks is at work, whose `IndexError` ends a loop."""
+    """Returns whether a `__getitem__` of the checks is running, whose `IndexError` ends a loop."""
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "__getitem__" and frame.f_code.co_filename == "checks.py":
@@ -521,14 +521,14 @@ def _in_a_sequence() -> bool:
 
 class CallsInOrder:
     """
-    A function of the program that will be called with known arguments in their order. Each call is sent while the program is still at
-    work on those before it, so that neither side waits for the other.
+    Represents a function of the program that will be called with known arguments in order. Each call is sent while the
+    program still runs the previous ones, so that neither side waits for the other.
 
     Args:
         function (`Remote`):
             The function.
         arguments (`Sequence[Sequence]`):
-            Of each call. They must not be changed before it.
+            Arguments of each call. They must not be changed before it.
     """
 
     def __init__(self, function: Remote, arguments: Sequence[Sequence[Any]]):

@@ -23,7 +23,7 @@ from typing import Any, TypeGuard
 from .remote import Remote
 
 
-# What a hostile program may put into one field. Enough for people and models; a 100 MB message is cut.
+# Maximum characters of one field: enough for people and models, but a program's 100 MB message is cut.
 MAX_MESSAGE = 4_000
 MAX_LINE = 1_000
 MAX_TEXT = 16_000
@@ -32,7 +32,7 @@ _OWN_FILES = ("main.py", "checks.py")
 _PLACE = ("file", "line", "column", "end_line", "end_column", "source_line")
 _ASSERTION = ("assertion", "actual", "expected")
 FIELDS = ("type", "message", *_PLACE, *_ASSERTION, "text")
-# Seconds for the `repr` of what an assert has compared: it is the program's code that runs there
+# Seconds for the `repr` of the values of an assert, since it runs code of the program
 _REPR_SECONDS = 1.0
 
 
@@ -41,7 +41,7 @@ def _same(left: Any, right: Any) -> bool:
     return left is right or (isinstance(left, Remote) and left._is(right))
 
 
-# For each comparison: the function behind it, and what it asks for
+# For each comparison: its function, and the special method that it calls
 _COMPARISONS: dict[type[ast.cmpop], tuple[Callable[[Any, Any], Any], str]] = {
     ast.Eq: (operator.eq, ""),
     ast.NotEq: (operator.ne, "not "),
@@ -54,7 +54,7 @@ _COMPARISONS: dict[type[ast.cmpop], tuple[Callable[[Any, Any], Any], str]] = {
     ast.Is: (_same, ""),
     ast.IsNot: (lambda left, right: not _same(left, right), "not "),
 }
-_VALUES = (ast.Attribute, ast.Await, ast.Call, ast.Name, ast.Subscript)  # what an assert may ask the truth of
+_VALUES = (ast.Attribute, ast.Await, ast.Call, ast.Name, ast.Subscript)  # expressions whose truth an assert may test
 
 
 def cut(text: Any, limit: int) -> str:
@@ -67,13 +67,13 @@ def cut(text: Any, limit: int) -> str:
 
 
 def register_source(filename: str, source: str) -> None:
-    """Lets tracebacks show the lines of `source`, wherever the program changes directory to."""
-    # As `linecache` has them, since carets are placed by it: `str.splitlines` ends a line at a form feed too, and the compiler does not
+    """Registers the lines of `source` for tracebacks, which then need no file if the program changes directory."""
+    # Split as in `linecache`, which places the carets: unlike the compiler, `str.splitlines` ends a line at a form feed too
     lines = [f"{line}\n" for line in re.split(r"\r\n|\r|\n", source)]
     linecache.cache[filename] = (len(source), None, lines, filename)
 
 
-# The last assert that looked at its values and has not held (so far): (line, column) of it, its values
+# The last assert that evaluated its values and has not passed (yet): its (line, column) and values
 _kept: collections.deque[tuple[tuple[int, int], Any, Any]] = collections.deque(maxlen=1)
 
 
@@ -106,7 +106,7 @@ def compiled(source: str, filename: str, *, as_module: bool = False) -> CodeType
     if "assert" not in source and not as_module:
         return code
     try:
-        with warnings.catch_warnings():  # the first compilation has given them all
+        with warnings.catch_warnings():  # the first compilation has already issued the warnings
             warnings.simplefilter("ignore")
             keeper = _Keeper()
             tree = ast.parse(source)
@@ -114,7 +114,7 @@ def compiled(source: str, filename: str, *, as_module: bool = False) -> CodeType
                 tree.body = [kept for node in tree.body for kept in _without_guard(node)]
             tree = keeper.visit(tree)
             return keeper.with_functions(compile(tree, filename, "exec", dont_inherit=True))
-    except (RecursionError, SyntaxError, ValueError, MemoryError):  # too deep for a tree
+    except (RecursionError, SyntaxError, ValueError, MemoryError):  # nested too deeply for a tree
         return code
 
 
@@ -130,12 +130,12 @@ def _without_guard(node: ast.stmt) -> list[ast.stmt]:
 
 class _Keeper(ast.NodeTransformer):
     def __init__(self) -> None:
-        # In a tree, constants are plain data: numbers from here on, which no program can hold, stand for the functions
+        # Constants in a tree are plain data, so numbers from here on, which no program can contain, stand for the functions
         self.first = int.from_bytes(os.urandom(16), "big") | 1 << 128
         self.functions: list[Callable[..., Any]] = []
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
-        # Statements only: there are far more expressions
+        # Visits statements only, since there are far more expressions
         for name in ("body", "orelse", "finalbody", "handlers", "cases"):
             children = getattr(node, name, None)
             if isinstance(children, list):
@@ -145,7 +145,7 @@ class _Keeper(ast.NodeTransformer):
 
     def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
         test = node.test
-        # The compiler takes tuples too
+        # The compiler accepts tuples too
         place = ast.copy_location(ast.Constant((node.lineno, node.col_offset)), test)  # type: ignore[arg-type]
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
             kind = type(test.ops[0])
@@ -154,7 +154,7 @@ class _Keeper(ast.NodeTransformer):
             node.test = self._call(_COMPARISONS[kind][0], test, ast.copy_location(ast.Starred(pair, ast.Load()), test))
             if kind is ast.NotIn:
                 node.test = ast.copy_location(ast.UnaryOp(ast.Not(), node.test), test)
-            ast.copy_location(node, test)  # where the interpreter says that a comparison has failed
+            ast.copy_location(node, test)  # where the interpreter reports a failed comparison
         elif isinstance(test, _VALUES):
             node.test = self._call(_keep_value, test, place, test)
         elif _is_negated_value(test):
@@ -167,7 +167,7 @@ class _Keeper(ast.NodeTransformer):
         if function not in self.functions:
             self.functions.append(function)
         constant = ast.copy_location(ast.Constant(self.first + self.functions.index(function)), place)
-        # A choice that the compiler makes: it would warn of the call of a number, and warnings take longer than all else
+        # A conditional that the compiler folds: it would warn about the call of a number, and warnings are slow
         chosen = ast.copy_location(ast.IfExp(ast.copy_location(ast.Constant(True), place), constant, constant), place)
         return ast.copy_location(ast.Call(chosen, list(args), []), place)
 
@@ -187,14 +187,14 @@ def _is_negated_value(test: ast.expr) -> TypeGuard[ast.UnaryOp]:
 
 
 def own_traceback(trace: TracebackType | None) -> TracebackType | None:
-    """Returns the part of a traceback from the program's first frame on: what lies above is ours."""
+    """Returns the part of a traceback from the program's first frame on: the frames above are the sandbox's."""
     while trace is not None and trace.tb_frame.f_code.co_filename not in _OWN_FILES:
         trace = trace.tb_next
     return trace
 
 
 def _without_ours(summary: traceback.TracebackException | None) -> None:
-    """Drops our own frames between the program's and the checks', in the whole chain."""
+    """Removes the sandbox's frames between those of the program and the checks, in the whole chain."""
     while summary is not None:
         summary.stack[:] = [frame for frame in summary.stack if os.path.dirname(frame.filename) != _HERE]
         _without_ours(summary.__cause__)
@@ -202,13 +202,13 @@ def _without_ours(summary: traceback.TracebackException | None) -> None:
 
 
 def format_frames(trace: TracebackType | None) -> str:
-    """Returns the frames of a traceback as text, without our own."""
+    """Returns the frames of a traceback as text, without the sandbox's."""
     frames = [frame for frame in traceback.extract_tb(trace) if os.path.dirname(frame.filename) != _HERE]
     return "".join(traceback.format_list(frames[-5:]))
 
 
 def from_program(record: dict[str, Any]) -> dict[str, Any]:
-    """Returns the record of an error that the program has sent: it may claim any place, but not one in the checks."""
+    """Returns the record of an error that the program sent. It may claim any location, except one in the checks."""
     if record.get("file") != "main.py":
         record |= dict.fromkeys(("file", "line", "column", "end_line", "end_column", "source_line", "assertion"))
     return record
@@ -250,7 +250,7 @@ def describe(error: BaseException, trace: TracebackType | None) -> dict[str, Any
     except BaseException:
         record["text"] = f"{record['type']}: {record['message']}"
     if isinstance(error, AssertionError):
-        with contextlib.suppress(BaseException):  # what has been compared is the program's, and may do anything
+        with contextlib.suppress(BaseException):  # the compared objects are the program's, and may do anything
             _describe_assertion(record, trace)
     return record
 
@@ -296,7 +296,7 @@ def _place(summary: traceback.TracebackException) -> dict[str, Any]:
 
 
 def _describe_assertion(record: dict[str, Any], trace: TracebackType | None) -> None:
-    """Adds the assert that failed, if the innermost frame is at one, and the values that it looked at."""
+    """Adds the assert that failed, if the innermost frame is at one, and the values that it evaluated."""
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     if trace is None or trace.tb_frame.f_code.co_filename not in _OWN_FILES:
@@ -309,7 +309,7 @@ def _describe_assertion(record: dict[str, Any], trace: TracebackType | None) -> 
     ]
     if not nodes:
         return
-    # Several may stand on a line
+    # A line may contain several
     place, left, right = _kept[0] if _kept else (None, None, None)
     kept = next((node for node in nodes if (node.lineno, node.col_offset) == place), None)
     failed = kept or nodes[-1]
@@ -320,7 +320,7 @@ def _describe_assertion(record: dict[str, Any], trace: TracebackType | None) -> 
     with _time_limit(_REPR_SECONDS):
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
             kind = type(test.ops[0])
-            # `assert 3 == f(1)`: the constant is what was expected
+            # `assert 3 == f(1)`: the constant is the expected value
             if isinstance(test.left, ast.Constant) and kind in (ast.Eq, ast.NotEq, ast.Is, ast.IsNot):
                 left, right = right, left
             record |= {"actual": _repr(left), "expected": _COMPARISONS[kind][1] + _repr(right)}
@@ -331,12 +331,12 @@ def _describe_assertion(record: dict[str, Any], trace: TracebackType | None) -> 
 
 
 class _TooLong(BaseException):
-    """Raised when a `repr` took too long. An `except Exception` of the program does not catch it."""
+    """Raised if a `repr` takes too long. An `except Exception` of the program does not catch it."""
 
 
 @contextlib.contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Ends the block silently after `seconds`, as far as a signal can; a program's own timer is left alone."""
+    """Ends the block silently after `seconds`, if a signal can; a program's own timer is unchanged."""
 
     def expire(number: int, frame: types.FrameType | None) -> None:
         raise _TooLong
