@@ -1,8 +1,8 @@
 """
 Implements the part of the sandbox that runs inside it.
 
-The sandbox mounts these modules as plain files and runs them with any Python that it finds, so they import the standard
-library only, and nothing else of the package.
+The sandbox mounts these modules as plain files and runs them with any Python that it finds, so they import only the
+standard library and each other.
 
 - `zygote`: waits for jobs and forks one warden for each of them;
 - `job`: the warden (clock, output) and the init (namespaces, limits, verdict) of one job;

@@ -1,8 +1,8 @@
 """
 Runs answers in separate processes, which the judging process calls over a socket.
 
-This is a new interpreter, so its memory contains nothing of the judge. No answer runs in it: each answer runs in a fork, in
-separate namespaces, which ends before the next answer starts.
+This is a new interpreter, so its memory contains nothing of the judge. No answer runs in it: each answer runs in a
+fork, in separate namespaces, which ends before the next answer starts.
 """
 
 from __future__ import annotations

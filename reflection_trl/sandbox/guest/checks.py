@@ -1,9 +1,9 @@
 """
 Runs the checks in a separate process.
 
-The program cannot reach this process: its memory is separate, the program's user may not trace it, and the one descriptor
-that connects the two carries data only (see `remote`). So a process in which no line of the program has run decides
-whether every check passed.
+The program cannot reach this process: its memory is separate, the program's user may not trace it, and the one
+descriptor that connects the two carries data only (see `remote`). So a process in which no line of the program has run
+decides whether every check passed.
 
 This process trusts the program's messages as data only. The program's objects stay in its process, and one rule limits
 their use: **a check never sends an expected value to the program to be judged there.** So an object of the program
@@ -12,7 +12,7 @@ their use: **a check never sends an expected value to the program to be judged t
 - is not ordered, subtracted from or searched with a value of the checks, unless the checks have made it themselves;
 - has no truth, length, items or text of its own unless the checks test its class.
 
-A comparison that these rules cannot decide raises an error that explains it. Names of built-ins and of standard modules
+A comparison that these rules cannot decide raises an error that says so. Names of built-ins and of standard modules
 refer to Python's own, even if the program redefines them.
 """
 
@@ -213,8 +213,8 @@ class Checks(Peer):
             raise KeyError(name)
         if name == self.entry_point and how == "value":
             return self._name(name, value)
-        # The program decides whether it has such a name, but the checks get Python's own object: `json` cannot be replaced
-        # by `pickle`, nor `isclose` by a function that is always true.
+        # The program decides whether it has such a name, but the checks get Python's own object: `json` cannot be
+        # replaced by `pickle`, nor `isclose` by a function that is always true.
         if how == "module" or self.usage.means_module(name):
             if is_module(name):
                 return importlib.import_module(ALIASES.get(name, name))
@@ -437,8 +437,8 @@ class Checks(Peer):
         error._remote_record = record
         return error
 
-    # What the program may use of the checks' objects: calls, iteration, operators and public attributes of instances of
-    # the checks' own classes.
+    # What the program may use of the checks' objects: calls, iteration, operators and public attributes of instances
+    # of the checks' own classes.
     # Nothing here leads to a frame, a module or a namespace.
 
     def serve(self, what: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

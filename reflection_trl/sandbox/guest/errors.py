@@ -68,7 +68,7 @@ def cut(text: Any, limit: int) -> str:
 
 def register_source(filename: str, source: str) -> None:
     """Registers the lines of `source` for tracebacks, which then need no file if the program changes directory."""
-    # Split as in `linecache`, which places the carets: unlike the compiler, `str.splitlines` ends a line at a form feed too
+    # Split as in `linecache`, which places the carets: `str.splitlines`, unlike the compiler, splits at form feeds
     lines = [f"{line}\n" for line in re.split(r"\r\n|\r|\n", source)]
     linecache.cache[filename] = (len(source), None, lines, filename)
 
@@ -94,12 +94,12 @@ def _keep_value(place: tuple[int, int], value: Any) -> Any:
 
 def compiled(source: str, filename: str, *, as_module: bool = False) -> CodeType:
     """
-    Returns the code of `source`, without the body of `if __name__ == "__main__":` where it is to serve `as_module`, in
-    which each `assert left == right` (or another comparison, or a plain value) keeps what it looks at until it holds,
-    so that [`describe`] can tell the values without asking the program a second time.
+    Returns the code of `source`, with `as_module` without the body of `if __name__ == "__main__":`. Each
+    `assert left == right` (or another comparison, or a plain value) keeps its values until it passes, so that
+    [`describe`] can report them without calling the program a second time.
 
-    The program cannot tell: no name is bound, and no frame of ours is on the stack while its code runs. `operator.eq` and
-    its like are called as constants of the code, not by name.
+    The program cannot detect this: no name is bound, and no frame of the sandbox is on the stack while its code runs.
+    Functions such as `operator.eq` are called as constants of the code, not by name.
     """
     code = compile(source, filename, "exec", dont_inherit=True)
     as_module = as_module and "__main__" in source
@@ -130,7 +130,7 @@ def _without_guard(node: ast.stmt) -> list[ast.stmt]:
 
 class _Keeper(ast.NodeTransformer):
     def __init__(self) -> None:
-        # Constants in a tree are plain data, so numbers from here on, which no program can contain, stand for the functions
+        # Constants in a tree are plain data: numbers from here on, which no program contains, stand for the functions
         self.first = int.from_bytes(os.urandom(16), "big") | 1 << 128
         self.functions: list[Callable[..., Any]] = []
 

@@ -8,7 +8,7 @@ clock, output             namespaces, limits,          └─ ... whatever the p
 ```
 
 The warden stays outside the job's process namespace: nothing in the job can see or signal it, and when it kills the
-init, the kernel kills everything in the namespace. The verdict travels on a pipe that only the init can write to.
+init, the kernel kills everything in the namespace. The verdict is sent over a pipe that only the init can write to.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _SPLICE_F_NONBLOCK = 2
 _LONGEST_REPORT = 1 << 20
 _POLL = 0.1
 _TICKS = os.sysconf("SC_CLK_TCK")
-# Times its limit that a job may take by the clock on the wall, whatever its neighbors do
+# Maximum wall time of a job, as a multiple of its limit, however busy the machine is
 BACKSTOP = 6.0
 
 _USER, _GROUP = os.getuid(), os.getgid()
 _libc = ctypes.CDLL(None, use_errno=True)
-_python_libc = ctypes.PyDLL(None, use_errno=True)  # keeps the interpreter's lock, which a fork needs
+_python_libc = ctypes.PyDLL(None, use_errno=True)  # keeps the GIL, which a fork needs
 
 
 def _check(result: int, what: str) -> None:
@@ -62,14 +62,14 @@ def watch(
     """
     Runs a job to its end and reports what happened.
 
-    What the job is, what it writes and what its checks found crosses in files of the host, which this process never reads:
-    the next job is a fork of it, and could find in its memory what was expected of the one before.
+    The job, its output and the result of its checks are passed in files of the host, which this process never reads. The
+    next job is a fork of it, and could otherwise find the expected values of the previous job in its memory.
 
     Args:
         limits (`dict`):
             Limits, patience and waits of the job, as `Worker` sent them.
         settings (`dict`):
-            What holds for all jobs: `namespaces` (whether each job gets its own), `filter` (the seccomp program,
+            Settings of all jobs: `namespaces` (whether each job gets its own), `filter` (the seccomp program,
             base64), `workdir`.
         files (`list[int]`):
             Descriptors of the job, which the init reads; of the checks, which it reads when the program has been forked off,
@@ -103,7 +103,7 @@ def watch(
     if not settings["namespaces"] and os.getpid() == 1:
         os.kill(-1, signal.SIGKILL)
     _, status = os.waitpid(init, 0)
-    # Nobody is left to write: what the pipes still hold is all there is.
+    # No writer is left, so the pipes contain all remaining output.
     overflowing = [pipe for pipe in pipes.values() if not pipe.drain()]
     if overflowing and ended is None:
         ended = "output_limit"
@@ -119,7 +119,7 @@ def watch(
 
 
 def _fork(namespaces: int) -> int:
-    """Forks into new namespaces, with one process less per job than `unshare` and then `fork`."""
+    """Forks into new namespaces, with one process per job fewer than `unshare` followed by `fork`."""
     api = ctypes.pythonapi
     api.PyOS_BeforeFork()
     child = _python_libc.syscall(_SYS_CLONE[os.uname().machine], namespaces | signal.SIGCHLD, 0, 0, 0, 0)
@@ -142,19 +142,19 @@ def _map_user(proc: int | None) -> None:
 
 class _Clock:
     """
-    Tells when a job has used up its time: what it has used of a processor, and what it has waited for anything else. For
-    how long it stood in the queue for a processor depends on its neighbors, and does not count.
+    Determines when a job has used up its time: CPU time, and time waiting for anything but a CPU. Time in the queue for
+    a CPU does not count, since it depends on other processes.
 
     Args:
         started (`float`):
             By `time.monotonic`.
         limit (`float`):
-            Seconds that the job may use.
+            Seconds that the job may take.
         patience (`float`):
-            Among neighbors, who share its caches too, a job may use the processor for as many times as long. It is `late` then,
-            and to be run again alone.
+            Factor on the CPU time that a job may use beside others, with which it also shares caches. A job that needs
+            it is `late`, and must run again alone.
         waits (`bool`):
-            Whether the job waits for another one, so that only its time on a processor counts.
+            Whether the job waits for another one, so that only its CPU time counts.
     """
 
     def __init__(self, started: float, limit: float, patience: float, waits: bool):
@@ -164,7 +164,7 @@ class _Clock:
         self._queued = 0.0
 
     def expired(self) -> bool:
-        """Looks at the job's processes, once its limit has passed by the clock on the wall."""
+        """Checks the CPU time of the job's processes, once its limit has passed in wall time."""
         now = time.monotonic()
         self.next_look = now + _POLL
         wall = now - self.started
@@ -179,7 +179,7 @@ class _Clock:
         )
 
     def late(self) -> bool:
-        """Returns whether the job, had it been alone, may have used more than its limit."""
+        """Returns whether the job might have exceeded its limit if it had run alone."""
         wall = time.monotonic() - self.started
         return wall > self.limit and self._used(wall, 1.0) > self.limit
 
@@ -190,24 +190,24 @@ class _Clock:
 
 def used_time(wall: float, processor: float, queued: float, patience: float) -> float:
     """
-    Seconds that count against a job's limit.
+    Returns the seconds that count against a job's limit.
 
     Args:
         wall (`float`):
             Seconds since it began.
         processor (`float`):
-            Seconds of processors that all its processes have used.
+            CPU seconds of all its processes.
         queued (`float`):
-            Seconds that it stood in the queue for a processor.
+            Seconds in the queue for a CPU.
         patience (`float`):
-            By what the time on a processor is divided.
+            Divisor of the CPU time.
     """
     active = max(0.0, wall - queued)
     return active - min(active, processor) * (1 - 1 / patience)
 
 
 def _usage() -> tuple[float, float] | None:
-    """Seconds that the job's processes have used of processors, and that the one that waited longest has waited for one."""
+    """Returns the CPU seconds of the job's processes, and the longest time that one of them waited for a CPU."""
     processor = queued = 0.0
     try:
         names = os.listdir("/proc")
@@ -235,7 +235,7 @@ class _Pipe:
         os.set_blocking(source, False)
 
     def move(self) -> int:
-        """Bytes that were moved; 0 at the end, and `BlockingIOError` where there is nothing yet."""
+        """Moves bytes and returns their number: 0 at the end. Raises `BlockingIOError` if none are available yet."""
         moved: int = _libc.splice(self.source, None, self.target, None, min(self.left, 1 << 16), _SPLICE_F_NONBLOCK)
         if moved < 0:
             number = ctypes.get_errno()
@@ -244,7 +244,7 @@ class _Pipe:
         return moved
 
     def drain(self) -> bool:
-        """Moves what is left, and tells whether that was all."""
+        """Moves the remaining output, and returns whether that was all."""
         with contextlib.suppress(BlockingIOError):
             while self.left and self.move():
                 pass
@@ -252,7 +252,7 @@ class _Pipe:
 
 
 def _pump(pipes: dict[int, _Pipe], report: int, clock: _Clock, memory: int) -> str | None:
-    """Moves what is written until the report's pipe closes, that is, until the init has ended. Returns what cut it short."""
+    """Moves output until the report's pipe closes, that is, until the init has ended. Returns what ended it early."""
     poll = select.poll()
     for descriptor in pipes:
         poll.register(descriptor, select.POLLIN)
@@ -315,7 +315,7 @@ def _become_init(
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.setsid()
         null = os.open("/dev/null", os.O_RDONLY)
-        # First out of the way of the numbers that they are to get.
+        # Moves them first to numbers that do not conflict with their final ones.
         sources = [
             fcntl.fcntl(source, fcntl.F_DUPFD, 64) for source in (null, out[1], err[1], report[1], checks, *channel)
         ]
@@ -360,10 +360,10 @@ def _confine(settings: dict[str, Any], limits: dict[str, Any], patience: float) 
 
 
 def _mount_own(disk: int, keep: list[str], hidden: str | None = None) -> None:
-    """In a new mount namespace: directories of its own where the job can write, and nothing in what is to be `hidden`."""
+    """Mounts, in a new mount namespace, separate writable directories, and an empty one over `hidden`."""
     kept = [(path, os.open(path, os.O_PATH)) for path in keep]
     for target, options, size in (("/tmp", "mode=1777", disk), ("/dev/shm", "mode=1777", disk // 4)):
-        # Inodes cost memory that the size does not count.
+        # Inodes use memory that the size limit does not count.
         _mount("tmpfs", target, f"{options},size={size},nr_inodes=20000")
     if hidden is not None:
         _mount("tmpfs", hidden, "mode=0755,size=4k,nr_inodes=20")
@@ -374,7 +374,7 @@ def _mount_own(disk: int, keep: list[str], hidden: str | None = None) -> None:
             path,
         )
         os.close(descriptor)
-    # Directories of processes only: `/proc/sys` and its like tell about the host.
+    # Shows directories of processes only, since others, such as `/proc/sys`, reveal the host.
     _mount("proc", "/proc", "subset=pid")
 
 
@@ -392,8 +392,8 @@ def _give_up_rights(namespaces: bool, filter: bytes) -> None:
 
 def fork_apart(proc: int, filter: bytes, *, disk: int, processes: int, keep: list[str], hidden: str | None) -> int:
     """
-    `os.fork` into namespaces of its own (users, processes, mounts, network), with fresh temporary directories, a limit on
-    processes and no rights. Whatever the child starts ends with it.
+    Forks into new namespaces (users, processes, mounts, network), with empty temporary directories, a limit on processes
+    and no capabilities. All processes that the child starts end with it.
 
     Args:
         proc (`int`):
@@ -405,9 +405,9 @@ def fork_apart(proc: int, filter: bytes, *, disk: int, processes: int, keep: lis
         processes (`int`):
             Processes and threads at a time.
         keep (`list[str]`):
-            read-only directories below these, or below what is hidden, which stay.
+            Read-only directories below these, or below the hidden one, which stay visible.
         hidden (`str`, *optional*):
-            A directory that the child does not see.
+            A directory that the child cannot see.
     """
     child = _fork(_NAMESPACES)
     if child != 0:
@@ -428,7 +428,7 @@ def fork_apart(proc: int, filter: bytes, *, disk: int, processes: int, keep: lis
 
 
 def hide(settings: dict[str, Any]) -> None:
-    """Forbids other processes of the same user to trace this one, and to look at its memory and descriptors."""
+    """Prevents other processes of the same user from tracing this one, and from reading its memory and descriptors."""
     if settings["proc"]:
         _check(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "dumpable")
 
@@ -450,7 +450,7 @@ def _install_filter(program: bytes) -> None:
 def _set_limits(limits: dict[str, Any], own_user: bool, patience: float) -> None:
     seconds = int(limits["timeout"] * patience) + 2
     for name, value in (
-        # Without a user namespace this counts all that the user runs, and jobs would fail for the desktop's sake.
+        # Without a user namespace this counts all processes of the user, so jobs would fail because of the desktop's.
         *([("NPROC", limits["processes"])] if own_user else []),
         ("DATA", limits["memory"]),
         ("FSIZE", limits["disk"]),
@@ -482,7 +482,7 @@ def _prepare_files(job: dict[str, Any]) -> None:
 
 
 def _scratch_file() -> BinaryIO:
-    """Returns a file without a name. `tempfile` would do it too, for a megabyte in every fork."""
+    """Returns a file without a name. `tempfile` does the same, but costs a megabyte in every fork."""
     file = open(".scratch", "w+b")  # noqa: SIM115
     os.unlink(".scratch")
     return file
@@ -495,7 +495,7 @@ def _run_python(job: dict[str, Any]) -> dict[str, Any]:
     from .remote import Channel
 
     mine, theirs = socket.socketpair()
-    # AS, unlike DATA, counts shared mappings; only Python programs can live with it.
+    # AS, unlike DATA, counts shared mappings; only Python programs run within it.
     memory = job["limits"]["memory"]
     child = os.fork()
     if child == 0:
@@ -541,7 +541,7 @@ def _run_steps(job: dict[str, Any]) -> dict[str, Any]:
     steps: list[list[Any]] = []
     for name, argv in job["steps"]:
         last = len(steps) + 1 == len(job["steps"])
-        # Of the steps before the last, only the one that fails has something to say.
+        # Before the last step, only the output of a failing step matters.
         streams = None if last else (_scratch_file(), _scratch_file())
         child = os.fork()
         if child == 0:

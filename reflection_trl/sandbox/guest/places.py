@@ -1,4 +1,4 @@
-"""Finds the places at which the checks check something, so that no program can prevent the checks from reaching them."""
+"""Finds the asserts of the checks, so that no program can prevent the checks from reaching them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Places:
                 self._contexts.append((node.lineno, node.end_lineno or node.lineno, checks, raises))
 
     def in_function(self, function: object) -> bool:
-        """Returns whether a function of the checks checks something."""
+        """Returns whether a function of the checks contains an assert."""
         code = getattr(function, "__code__", None)
         return (
             isinstance(code, CodeType)
@@ -46,13 +46,13 @@ class Places:
 
     def behind(self, trace: TracebackType | None, remote: bool) -> bool:
         """
-        Returns whether something would be checked behind the line of a `with` block that an error has left.
+        Returns whether checks would follow the line of a `with` block that an error has left.
 
         Args:
             trace (`TracebackType`, *optional*):
                 The traceback of the error, from the block's frame on.
             remote (`bool`):
-                Whether the program has raised it; what the checks raise themselves is meant to be caught.
+                Whether the program raised it. Errors that the checks raise themselves are meant to be caught.
         """
         if trace is None:
             return False
@@ -65,7 +65,7 @@ class Places:
 
 def _checks(node: ast.AST) -> bool:
     if isinstance(node, ast.Assert):
-        return not isinstance(node.test, ast.Constant)  # `assert False` says that nobody should get there
+        return not isinstance(node.test, ast.Constant)  # `assert False` marks a line that must not be reached
     if not isinstance(node, ast.Call):
         return False
     name = getattr(node.func, "attr", getattr(node.func, "id", ""))

@@ -1,7 +1,7 @@
 """
-Runs the program in its process, and then answers the checks' requests.
+Runs the program in a separate process, and then serves the checks' requests.
 
-The program can do what it likes in here: everything in this process, this module included, counts as the program's.
+The program controls this process, so everything in it, including this module, is untrusted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .remote import BUILTIN_EXCEPTIONS, OPERATIONS, Channel, Disconnected, Peer,
 
 def run_program(source: str, channel: Channel, checked: bool, confine: Callable[[], None] = lambda: None) -> int:
     """
-    Runs `source` as the real `__main__` module, answers until the checks are over, and returns the exit code.
+    Runs `source` as the real `__main__` module, serves the checks until they end, and returns the exit code.
 
     `pickle`, `inspect`, `unittest` and `multiprocessing` all look for `__main__` and its file, so both exist.
 
@@ -29,9 +29,9 @@ def run_program(source: str, channel: Channel, checked: bool, confine: Callable[
         source (`str`):
             The program.
         channel (`Channel`):
-            Leads to the checks.
+            Connection to the checks.
         checked (`bool`):
-            Whether there are checks. They use the program as a module, so what it does only as a script is left out, and its own
+            Whether there are checks. They use the program as a module, so code for scripts only does not run, and its own
             `unittest.main()` does not end it.
         confine (`Callable`, *optional*):
             Is called right before the program.
@@ -58,7 +58,7 @@ def run_program(source: str, channel: Channel, checked: bool, confine: Callable[
     except BaseException as error:
         code, outcome = 1, {"end": "raised", "error": _report(error)}
     if os.getpid() != process:
-        # A child that the program forked and let run to the end of the file: it is no party to the conversation.
+        # A child that the program forked has reached the end of the file: it must not serve the checks.
         return code
     _flush()
     channel.send(outcome)
@@ -68,7 +68,7 @@ def run_program(source: str, channel: Channel, checked: bool, confine: Callable[
 
 
 def leave(code: int) -> None:
-    """Ends the process as the interpreter would: threads, `atexit`, what the module holds, buffers."""
+    """Ends the process as the interpreter would: threads, `atexit`, objects of the module, buffers."""
     try:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
@@ -96,7 +96,7 @@ def _exit_code(exit: SystemExit) -> int:
 
 
 def _from_unittest(exit: SystemExit) -> bool:
-    """Returns whether `unittest.main()` of the program itself has raised this."""
+    """Returns whether the program's own `unittest.main()` raised this."""
     trace = exit.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -104,7 +104,7 @@ def _from_unittest(exit: SystemExit) -> bool:
 
 
 def _report(error: BaseException) -> dict[str, Any]:
-    """Prints the traceback as the interpreter would, without our own frames, and returns it as data."""
+    """Prints the traceback as the interpreter would, without the sandbox's frames, and returns it as data."""
     trace = errors.own_traceback(error.__traceback__)
     record = errors.describe(error, trace)
     try:
@@ -151,7 +151,7 @@ class Program(Peer):
         if action == "name":
             return self._lookup(target)
         if action == "names":
-            # Objects only: constants are asked for when they are used, since the program may change them.
+            # Objects only: the checks request constants at each use, since the program may change them.
             return [(name, *self._lookup(name)) for name in target if self._is_object(name)]
         if action == "run":
             text, given, modules = args
@@ -180,7 +180,7 @@ class Program(Peer):
         raise ProtocolError("no such request")
 
     def _lookup(self, name: str) -> tuple[str, Any]:
-        """`("module" | "from" | "value" | "none", ...)`: names of the standard library are the checks' to import."""
+        """Returns `("module" | "from" | "value" | "none", ...)`. The checks import names of the standard library themselves."""
         if name not in self.namespace:
             return "none", None
         value = self.namespace[name]
