@@ -62,8 +62,8 @@ def watch(
     """
     Runs a job to its end and reports what happened.
 
-    The job, its output and the result of its checks are passed in files of the host, which this process never reads. The
-    next job is a fork of it, and could otherwise find the expected values of the previous job in its memory.
+    The job, its output and the result of its checks are passed in files of the host, which this process never reads.
+    The next job is a fork of it, and could otherwise find the expected values of the previous job in its memory.
 
     Args:
         limits (`dict`):
@@ -142,8 +142,8 @@ def _map_user(proc: int | None) -> None:
 
 class _Clock:
     """
-    Determines when a job has used up its time: CPU time, and time waiting for anything but a CPU. Time in the queue for
-    a CPU does not count, since it depends on other processes.
+    Determines when a job has used up its time: CPU time, and time waiting for anything but a CPU. Time in the queue
+    for a CPU does not count, since it depends on other processes.
 
     Args:
         started (`float`):
@@ -164,7 +164,7 @@ class _Clock:
         self._queued = 0.0
 
     def expired(self) -> bool:
-        """Checks the CPU time of the job's processes, once its limit has passed in wall time."""
+        """Returns whether the job has used up its time. Called once its limit has passed in wall time."""
         now = time.monotonic()
         self.next_look = now + _POLL
         wall = now - self.started
@@ -392,8 +392,8 @@ def _give_up_rights(namespaces: bool, filter: bytes) -> None:
 
 def fork_apart(proc: int, filter: bytes, *, disk: int, processes: int, keep: list[str], hidden: str | None) -> int:
     """
-    Forks into new namespaces (users, processes, mounts, network), with empty temporary directories, a limit on processes
-    and no capabilities. All processes that the child starts end with it.
+    Forks into new namespaces (users, processes, mounts, network), with empty temporary directories, a limit on
+    processes and no capabilities. All processes that the child starts end with it.
 
     Args:
         proc (`int`):

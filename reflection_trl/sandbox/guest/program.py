@@ -31,8 +31,8 @@ def run_program(source: str, channel: Channel, checked: bool, confine: Callable[
         channel (`Channel`):
             Connection to the checks.
         checked (`bool`):
-            Whether there are checks. They use the program as a module, so code for scripts only does not run, and its own
-            `unittest.main()` does not end it.
+            Whether there are checks. They use the program as a module, so code for scripts only does not run, and its
+            own `unittest.main()` does not end it.
         confine (`Callable`, *optional*):
             Is called right before the program.
     """
@@ -180,7 +180,7 @@ class Program(Peer):
         raise ProtocolError("no such request")
 
     def _lookup(self, name: str) -> tuple[str, Any]:
-        """Returns `("module" | "from" | "value" | "none", ...)`. The checks import names of the standard library themselves."""
+        """Returns `("module" | "from" | "value" | "none", ...)`. The checks import the standard library themselves."""
         if name not in self.namespace:
             return "none", None
         value = self.namespace[name]

@@ -1,14 +1,13 @@
 """
 Implements the protocol between the checks and the program: two processes, one socket, plain data.
 
-The checks must be able to call the program's functions, and yet nothing that the program sends may run code on their
-side. So values of the built-in data types cross as *data*, and are rebuilt on the other side as exactly the built-in
-type (a subclass of `int` whose `__eq__` always answers `True` arrives as an `int`). Everything else (functions,
-classes, instances, iterators) stays where it is and crosses as a number: the other side gets a [`Remote`], whose calls
-travel back. Arguments are passed by copy and restore: a list that the called function sorts in place is sorted for the
-caller too.
+The checks must be able to call the program's functions, but no message of the program may run code on their side. So
+values of the built-in data types are sent as *data*, and the other side rebuilds exactly the built-in type (a subclass
+of `int` whose `__eq__` always returns `True` arrives as an `int`). All other objects (functions, classes, instances,
+iterators) stay in their process and are sent as a number: the other side gets a [`Remote`], which sends calls back.
+Arguments are passed by copy-restore: if the called function sorts a list in place, the caller's list is sorted too.
 
-The encoding is JSON with tagged lists; it is decoded by the few lines below and never by `pickle`.
+The encoding is JSON with tagged lists. The few lines below decode it; nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -29,19 +28,19 @@ from collections.abc import Callable
 from typing import Any
 
 
-# A message beyond this size is refused: the checks must not be drowned by the program's answer.
+# Larger messages are rejected, so that the program's result cannot exhaust the memory of the checks.
 MAX_MESSAGE = 64 * 1024 * 1024
 _SMALL = (
     1 << 62
-)  # ints beyond this cross as hexadecimal: decimal conversion is quadratic and capped by the interpreter
+)  # Larger ints are sent as hexadecimal, since decimal conversion is quadratic and limited by the interpreter
 _HEADER = struct.Struct("!I")
-_to_json = json.JSONEncoder(separators=(",", ":")).encode  # `json.dumps` would make one for each message
-# Bytes of a message, and seconds, for which none is held back
+_to_json = json.JSONEncoder(separators=(",", ":")).encode  # `json.dumps` would create one for each message
+# Bytes of a message, and seconds, from which messages are sent without buffering
 _LARGE, _SOON = 1 << 14, 0.005
 _PLAIN = frozenset({str, bool, type(None), float})
 _NUMBERS = frozenset({int, bool, float})
 
-# Classes that cross by name, since they are data to a caller and harmless to call.
+# Classes that are sent by name, since callers treat them as data and calling them is harmless.
 _CLASSES = {
     cls.__name__: cls
     for cls in (
@@ -70,7 +69,7 @@ BUILTIN_EXCEPTIONS = {
 }
 
 
-# What data can be asked by name: `f(x).count(3)` in the checks means the `count` of a list
+# Methods that data has: `f(x).count(3)` in the checks means `list.count`
 DATA_METHODS = frozenset(
     name
     for cls in (*_CLASSES.values(), collections.Counter, collections.deque, decimal.Decimal, fractions.Fraction)
@@ -80,7 +79,7 @@ DATA_METHODS = frozenset(
 
 
 class ProtocolError(BaseException):
-    """Raised when the other side sent an invalid message."""
+    """Raised if the other side sends an invalid message."""
 
 
 class Disconnected(BaseException):
@@ -95,7 +94,8 @@ class Channel:
         sock (`socket.socket`):
             The socket.
         reads_ahead (`bool`, *optional*, defaults to `False`):
-            Whether to read as much as there is, which takes half the system calls. Not where descriptors travel between messages.
+            Whether to read all available bytes, which halves the system calls. Must be `False` if descriptors are sent
+            between messages.
     """
 
     def __init__(self, sock: socket.socket, reads_ahead: bool = False):
@@ -112,7 +112,7 @@ class Channel:
         self.send_encoded(encode_message(message))
 
     def send_encoded(self, message: bytes) -> None:
-        """Sends what [`encode_message`] has made, behind what was held back."""
+        """Sends a message of [`encode_message`], after the buffered ones."""
         held, self._held = self._held, []
         try:
             self.sock.sendall(b"".join([*held, message]) if held else message)
@@ -120,7 +120,7 @@ class Channel:
             raise Disconnected(str(error)) from None
 
     def send_before_waiting(self, message: Any) -> None:
-        """Sends a message before this side waits for the next one. With the ones around it, if that is soon."""
+        """Sends a message before this side waits for the next one, buffered with others that follow soon."""
         encoded, now = encode_message(message), time.monotonic()
         if not self._held:
             self._held_since = now
@@ -157,7 +157,7 @@ class Channel:
 
 
 def encode_message(message: Any) -> bytes:
-    """Returns a message as it travels, its length first."""
+    """Returns the bytes of a message, preceded by its length."""
     body = _to_json(message).encode()
     if len(body) > MAX_MESSAGE:
         raise ProtocolError(f"a message of {len(body)} bytes is too long")
@@ -166,11 +166,12 @@ def encode_message(message: Any) -> bytes:
 
 class Remote:
     """
-    An object of the other process. What may be done with it, and who decides how that ends, is for its peer to say.
+    Represents an object of the other process. Its peer decides what may be done with it, and which side computes the
+    result.
 
     Args:
         peer (`Peer`):
-            Our end of the conversation.
+            This side of the connection.
         number (`int`):
             The other side's number of the object.
         kind (`str`):
@@ -180,7 +181,7 @@ class Remote:
         classes (`tuple[int, ...]`):
             Numbers of its classes, or of a class's own bases.
         decides (`bool`):
-            Whether its class says what the truth of an instance is.
+            Whether its class defines the truth value of an instance.
     """
 
     __slots__ = ("__weakref__", "_classes", "_decides", "_kind", "_number", "_peer", "_type")
@@ -219,7 +220,7 @@ class Remote:
         raise TypeError(f"cannot pickle or copy {self._type!r} object of another process")
 
     def _shown(self) -> str:
-        """Returns the other side's name for it, for messages only."""
+        """Returns the other side's name of it, for messages only."""
         return _exactly(str, self._peer.request(["op", self._number, "__repr__"]))
 
     def _is(self, other: Any) -> bool:
@@ -247,7 +248,7 @@ def _binary(function: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[
 
 def _equals_anything(value: Any, other: Any) -> bool:
     """
-    Returns whether an object that says it equals `other` would say so of any: of one without content, or of another
+    Returns whether an object that claims to equal `other` also equals any other value: an empty one, or one of another
     kind.
     """
     with contextlib.suppress(Exception):
@@ -260,7 +261,7 @@ def _equals_anything(value: Any, other: Any) -> bool:
     return False
 
 
-# What the owner of an object does for each forwarded special method, and for one question of ours.
+# How the owner of an object computes each forwarded special method, and one query of this protocol.
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "__bool__": bool,
     "__hash__": hash,
@@ -323,21 +324,21 @@ for _name in OPERATIONS:
 
 class Peer:
     """
-    Implements one end of the conversation. `program.Program` and `checks.Checks` derive from it: they say what they let the other
-    side do (`serve`), and what the other side's objects may answer (`trusts`).
+    Implements one side of the connection. Its subclasses `program.Program` and `checks.Checks` define what the other
+    side may do (`serve`), and which results of its objects are trusted (`trusts`).
 
     Args:
         channel (`Channel`):
-            The messages' way.
+            Connection for the messages.
     """
 
     def __init__(self, channel: Channel):
         self.channel = channel
         self._numbers: dict[int, int] = {}
-        self._exports: list[Any] = []  # holds the objects, so that their ids stay theirs
+        self._exports: list[Any] = []  # references the objects, so that their ids are not reused
         self._remotes: dict[int, Any] = {}
 
-    # What each side decides for itself
+    # Defined by each side
 
     def attribute(self, remote: Remote, name: str) -> Any:
         """Reads an attribute of an object of the other side."""
@@ -352,7 +353,7 @@ class Peer:
         return self.request(["op", remote._number, name], args)
 
     def serve(self, what: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Carries out a request of the other side."""
+        """Executes a request of the other side."""
         raise NotImplementedError
 
     def describe_error(self, error: BaseException) -> dict[str, Any]:
@@ -368,13 +369,13 @@ class Peer:
         return Remote(self, number, kind, type_name, classes, decides)
 
     def number_of(self, stand_in: Any) -> int | None:
-        """Returns the other side's number of an object that `make_remote` made something else than a `Remote` for."""
+        """Returns the other side's number of an object that `make_remote` did not represent as a `Remote`."""
         return None
 
-    # The conversation
+    # Requests and outcomes
 
     def request(self, what: list[Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
-        """Has the other side do `what`, serving its requests (callbacks) meanwhile."""
+        """Requests `what` from the other side, and serves its requests (callbacks) until it returns."""
         message, encoder = self.encode_request(what, args, kwargs)
         self.channel.send_encoded(message)
         return self.outcome(what, encoder)
@@ -382,13 +383,13 @@ class Peer:
     def encode_request(
         self, what: list[Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> tuple[bytes, _Encoder]:
-        """Returns a request as it travels, and what its `outcome` needs."""
+        """Returns the bytes of a request, and the data that its `outcome` needs."""
         encoder = _Encoder(self)
         payload = [encoder.encode(args), encoder.encode(kwargs or {})]
         return encode_message({"do": what, "with": payload}), encoder
 
     def outcome(self, what: list[Any], encoder: _Encoder) -> Any:
-        """Waits for the outcome of a request that was sent; those of several come in their order."""
+        """Waits for the outcome of a request. Outcomes of several requests arrive in order."""
         while True:
             message = self.channel.receive()
             try:
@@ -413,7 +414,7 @@ class Peer:
         return result
 
     def answer(self, message: dict[str, Any]) -> None:
-        """Carries out one request of the other side and sends its outcome."""
+        """Executes one request of the other side and sends its outcome."""
         try:
             decoder = _Decoder(self, {})
             args, kwargs = (decoder.decode(part) for part in message["with"])
@@ -427,16 +428,16 @@ class Peer:
                 reply = {"gave": encoder.encode(self.serve(what, args, kwargs))}
             except (Disconnected, ProtocolError):
                 raise
-            except BaseException as error:  # whatever the callee raises belongs to the caller
+            except BaseException as error:  # any error of the callee is sent to the caller
                 reply = {"raised": self.describe_error(error)}
             after = encoder.bodies(decoder.objects)
             reply["changed"] = [[number, body] for number, body in after.items() if body != before[number]]
             self.channel.send_before_waiting(reply)
         except (RecursionError, MemoryError, ValueError) as error:
-            # The outcome cannot be written down (too deep, too large): that is the callee's error.
+            # The outcome cannot be encoded (too deep, too large), which is an error of the callee.
             self.channel.send({"raised": self.describe_error(error), "changed": []})
 
-    # Objects that stay
+    # Objects that stay in their process
 
     def export(self, value: Any) -> int:
         number = self._numbers.get(id(value))
@@ -477,7 +478,7 @@ class Peer:
 
 
 class _Encoder:
-    """Writes values down. Mutable containers are numbered, so that sharing and cycles survive."""
+    """Encodes values. Mutable containers are numbered, which preserves shared references and cycles."""
 
     def __init__(self, peer: Peer, objects: dict[int, Any] | None = None):
         self.peer = peer
@@ -502,7 +503,7 @@ class _Encoder:
         return self._rest(value, cls)
 
     def _rest(self, value: Any, cls: type) -> Any:
-        # The unbound method of the base class is called throughout: a subclass must not be asked what it holds.
+        # Unbound methods of the base class are called, so that no method of a subclass decides what is sent.
         if value is Ellipsis or value is NotImplemented:
             return ["c", "Ellipsis" if value is Ellipsis else "NotImplemented"]
         if isinstance(value, str):
@@ -600,7 +601,7 @@ _EMPTY: dict[str, Callable[[], Any]] = {
 
 
 class _Decoder:
-    """Reads values. Nothing is trusted: whatever does not fit raises, and the caller calls that a protocol error."""
+    """Decodes values. Nothing is trusted: invalid input raises, and the caller reports a protocol error."""
 
     def __init__(self, peer: Peer, objects: dict[int, Any]):
         self.peer = peer
@@ -654,7 +655,7 @@ class _Decoder:
             value.extend(items)
 
     def restore(self, changed: Any) -> None:
-        """Gives the caller's containers the content that the callee left in its copies."""
+        """Updates the caller's containers with the content of the callee's copies."""
         for number, body in changed:
             self.fill(self.objects[number], body)
 
@@ -670,7 +671,7 @@ def _decode_rest(decoder: _Decoder, tag: Any, data: list[Any]) -> Any:
         return frozenset(decoder.items(data[1]))
     if tag == "n":
         items = decoder.items(data[3])
-        # A field may be called `count`, but not stand for the method of tuples
+        # A field may be named `count`, but must not replace the method of tuples
         if any(name in DATA_METHODS and callable(item) for name, item in zip(data[2], items, strict=True)):
             return tuple(items)
         return _namedtuple(data[1], tuple(data[2]))._make(items)

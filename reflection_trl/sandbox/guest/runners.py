@@ -10,7 +10,7 @@ from typing import Any
 
 def install(source: str, namespace: dict[str, Any]) -> Runs:
     """
-    Prepares the modules for checks that run in `namespace`, where they are mentioned.
+    Patches the modules for checks that run in `namespace`, if the checks name them.
 
     Args:
         source (`str`):
@@ -37,7 +37,7 @@ def install(source: str, namespace: dict[str, Any]) -> Runs:
 
 class Runs:
     """
-    Runs of test runners within the checks.
+    Records the results of test runners in the checks.
 
     Args:
         namespace (`dict`):
@@ -54,7 +54,7 @@ class Runs:
             raise self.failure
 
     def recording(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Returns a method of test results that also keeps the first failure here."""
+        """Returns a method of test results that also stores the first failure here."""
 
         def record(result: Any, test: Any, *args: Any) -> Any:
             error = args[-1] if args else AssertionError(f"{test} succeeded and should not have")
@@ -68,7 +68,7 @@ class Runs:
         """Wraps `DocTestRunner.run`, and also stores a failure."""
 
         def run(runner: Any, test: Any, *args: Any, **kwargs: Any) -> Any:
-            # Examples use names of the program too, which no copy of the globals has
+            # Examples also use names of the program, which a copy of the globals lacks
             self.namespace.update({key: value for key, value in test.globs.items() if key not in self.namespace})
             test.globs = self.namespace
             results = method(runner, test, *args, **kwargs | {"clear_globs": False})

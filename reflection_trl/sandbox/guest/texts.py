@@ -1,9 +1,10 @@
 """
 Handles `eval`, `exec` and pickles in the checks.
 
-A check may evaluate what the program returned: `eval(solve(24)) == 24`. In the process of the checks that text could make
-an object that equals everything, or end the checks. So **text of the program is run by the program**, and its outcome
-crosses as any other; a pickle may hold data, and files of the program are not imported.
+A check may evaluate text that the program returned: `eval(solve(24)) == 24`. In the process of the checks that text
+could create an object that equals everything, or end the checks. So **text of the program runs in the program's
+process**, and its outcome is sent like any other. Pickles may contain only data, and files of the program are not
+imported.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from .remote import Peer, Remote
 
 
 _RUNS = re.compile(r"\b(?:eval|exec|compile)\s*\(")
-# What brings text into the checks that the program has not sent
+# Functions through which text can reach the checks other than from the program
 _READS = re.compile(r"\bopen\s*\(|read_text|subprocess|environ")
 _LOADS = re.compile(r"pickle|shelve|joblib|np\.load|numpy\.load|runpy|importlib|__import__|sys\.path")
-# Classes that pickles of data name
+# Classes that pickles of data may name
 _DATA = {
     "builtins": "bool bytearray bytes complex dict float frozenset int list object range set slice str tuple",
     "collections": "Counter OrderedDict defaultdict deque",
@@ -47,7 +48,7 @@ def install(source: str, peer: Peer, namespace: dict[str, Any], may_set: Callabl
         source (`str`):
             The checks.
         peer (`Peer`):
-            Their end of the conversation.
+            Their side of the connection.
         namespace (`dict`):
             Their globals.
         may_set (`Callable[[str], bool]`):
@@ -59,7 +60,7 @@ def install(source: str, peer: Peer, namespace: dict[str, Any], may_set: Callabl
         return None
     texts = Texts(peer, may_set, known=_READS.search(source) is None)
     for name in ("eval", "exec", "compile"):
-        if name not in namespace:  # the function under test may be called so
+        if name not in namespace:  # the function under test may have this name
             namespace[name] = getattr(texts, name)
     return texts
 
@@ -77,7 +78,7 @@ class Texts:
 
     Args:
         peer (`Peer`):
-            Leads to the program.
+            Connection to the program.
         may_set (`Callable[[str], bool]`):
             Whether text of the program may give a global name a meaning.
         known (`bool`):
@@ -89,10 +90,10 @@ class Texts:
         self._received: list[str] = []
 
     def note(self, value: Any) -> None:
-        """Notes what the program has sent."""
+        """Records the texts that the program has sent."""
         if type(value) is str:
             self._received.append(value)
-        with contextlib.suppress(RecursionError):  # one that holds itself
+        with contextlib.suppress(RecursionError):  # a container that contains itself
             self._known = self._known and not _holds_text(value)
             return
         self._known = False
@@ -117,9 +118,9 @@ class Texts:
             globals = frame.f_globals if globals is None else globals
             return getattr(builtins, mode)(source, globals, frame.f_locals if implicit else locals)
         text = _text(source)
-        builtins.compile(text, "<string>", mode)  # the error of syntax that Python raises
+        builtins.compile(text, "<string>", mode)  # the `SyntaxError` that Python raises
         variables = {**frame.f_globals, **frame.f_locals} if implicit else {**(globals or {}), **(locals or {})}
-        # What the checks hold themselves, such as what they expect, the program's text cannot name
+        # The program's text cannot name values of the checks, such as expected ones
         given = {
             name: value
             for name, value in variables.items()

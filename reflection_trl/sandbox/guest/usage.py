@@ -1,4 +1,4 @@
-"""Determines how the source of the checks uses names of the program: which are classes under test, and which are helpers of Python."""
+"""Determines which names of the program the checks use as classes under test, and which as Python's own helpers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sys
 from .remote import DATA_METHODS
 
 
-# Modules whose names checks use as if they had imported them. None of them runs strings.
+# Modules whose names checks use without importing them. None of them runs strings.
 FROM = (
     "bisect",
     "cmath",
@@ -33,12 +33,12 @@ FROM = (
     "typing",
 )
 ALIASES = {"np": "numpy", "pd": "pandas", "dt": "datetime", "it": "itertools"}
-# Nobody is asked to write these
+# No problem asks for these
 _HELPERS = frozenset(
     ["Counter", "OrderedDict", "defaultdict", "deepcopy", "deque", "fabs", "inf", "isclose", "isfinite", "isinf", "isnan", "nan", "pi"]
 )  # fmt: skip
 _CLASSES = frozenset(["Decimal", "Fraction", "Random", "date", "datetime", "namedtuple", "partial", "timedelta"])
-# What checks use of other packages; it is never the program's either
+# Names of other packages that checks use, which are never the program's either
 LIBRARIES = {
     "allclose": "numpy",
     "approx": "pytest",
@@ -57,13 +57,13 @@ def is_module(name: str) -> bool:
 
 
 def home_of(name: str) -> str | None:
-    """Returns the module that has a public `name` which checks use."""
+    """Returns the module with a public `name` that checks use."""
     return LIBRARIES.get(name) or _homes().get(name)
 
 
 @functools.cache
 def _homes() -> dict[str, str]:
-    """Returns the first module of `FROM` that has a name, by name. It is computed before the first job, as all of them are imported for it."""
+    """Maps each name to the first module of `FROM` that has it. Runs before the first job, since it imports them all."""
     return {
         name: module
         for module in reversed(FROM)
@@ -73,7 +73,7 @@ def _homes() -> dict[str, str]:
 
 
 def prepare() -> None:
-    """Imports what each job would import."""
+    """Imports the modules that each job would import."""
     _homes()
 
 
@@ -88,7 +88,7 @@ class Usage:
 
     def __init__(self, source: str):
         self._as_class: set[str] = set()
-        self._around: dict[str, set[str]] = {}  # by function: what is called within its arguments
+        self._around: dict[str, set[str]] = {}  # by function: the functions that are called in its arguments
         self._with_variables: set[str] = set()
         self._called: set[str] = set()
         self._asked: set[str] = set()
@@ -110,7 +110,7 @@ class Usage:
 
     @staticmethod
     def _made(tree: ast.AST) -> dict[str, str]:
-        """Variables that hold the outcome of a call, and the name that was called."""
+        """Returns the variables that hold the result of a call, with the name that was called."""
         return {
             target.id: node.value.func.id
             for node in ast.walk(tree)
@@ -163,14 +163,14 @@ class Usage:
         if name in _HELPERS or name in LIBRARIES or name not in self._called:
             return True
         if name in _CLASSES:
-            # Unless it is the class under test: then nothing else of the program is called
+            # Except for the class under test, in which case nothing else of the program is called
             return entry_point is not None or any(
                 home_of(called) is None and not hasattr(builtins, called) for called in self._called - self._defined
             )
         if not callable(getattr(importlib.import_module(home), name)):
             return False
-        # What is called with outcomes of the function under test; where that is known, also what is called with anything
-        # else than data: only another function under test is not
+        # Functions that are called with results of the function under test. If that is known, also those called with
+        # anything but data, since only another function under test is called with data
         around = self._around.get(name, set()) - {name}
         if entry_point is not None:
             return bool(around) or name in self._with_variables

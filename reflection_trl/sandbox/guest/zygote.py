@@ -1,8 +1,8 @@
 """
 Implements the entry into the sandbox.
 
-A zygote starts once, with the modules that programs import most, and each job is a fork of it in namespaces of its own:
-that costs a fraction of a new interpreter in a new sandbox. In `single` mode the process takes one job and ends.
+A zygote starts once, with the modules that programs import most, and each job is a fork of it in separate namespaces,
+which costs a fraction of a new interpreter in a new sandbox. In `single` mode the process runs one job and ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 from . import checks, job, program, remote, usage  # noqa: F401  (loaded once, inherited by each fork)
 
 
-# The job, its checks, and where its two outputs and its report go
+# The job, its checks, and the destinations of its two outputs and its report
 FILES = 5
 PRELOADED = [
     "abc",
@@ -43,8 +43,8 @@ PRELOADED = [
 
 
 def main() -> None:
-    """The settings arrive as the first message on standard input, a socket, and jobs after it."""
-    # No directory that a job can write to: the checks must not import what the program has put there.
+    """Reads the settings, the first message on standard input (a socket), and then jobs."""
+    # Contains no directory that a job can write to, so that the checks cannot import files of the program.
     sys.path[:] = [path for path in sys.path if path]
     channel = remote.Channel(socket.socket(fileno=os.dup(0)))
     null = os.open("/dev/null", os.O_RDONLY)
@@ -56,12 +56,12 @@ def main() -> None:
         usage.prepare()
         gc.collect()
         gc.freeze()
-    # `/proc` of the whole sandbox: a warden finds its own uid_map there, and the job's own `/proc` hides it.
+    # `/proc` of the whole sandbox, where a warden finds its own uid_map. The job's own `/proc` hides it.
     proc = None
     if settings["namespaces"]:
         proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     else:
-        # Here the program is this process's neighbor, and must not read it.
+        # Here the program runs beside this process, and must not read it.
         job.hide(settings)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel.send({"ready": True})
