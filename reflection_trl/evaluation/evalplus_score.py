@@ -1,13 +1,13 @@
 """Judges answers to HumanEval(+) and MBPP(+) by evalplus's own evaluator, in isolation.
 
-evalplus guards itself against accidents only (`reliability_guard` says so itself), so the evaluator as a whole runs inside
-bubblewrap: no network, no file of the host but the system's, the interpreter's, the benchmark and its expected outputs, all
-read-only; limits on processes, memory and disk; and everything ends with it. The expected outputs come from the canonical
-solutions, which are trusted: they are computed outside, once, and kept in evalplus's own cache.
+evalplus protects itself against accidents only (as its `reliability_guard` states), so the whole evaluator runs inside
+bubblewrap: no network; read-only access to the files of the system, the interpreter, the benchmark and its expected
+outputs, and no others; limits on processes, memory and disk; and all processes end with it. The canonical solutions,
+which are trusted, produce the expected outputs outside, once; evalplus's own cache stores them.
 
-evalplus compares results in the answer's own process, where an answer can pass by an object that is equal to everything, or by
-writing what its judge reads. So only what passes evalplus's comparison in another process than the answer's, on its results as
-data, has passed.
+evalplus compares results in the answer's own process, where an answer can pass with an object that equals everything,
+or by overwriting the result that its judge reads. So an answer passes only if its results, as data, pass evalplus's
+comparison in another process.
 """
 
 import contextlib
@@ -45,16 +45,16 @@ logger = logging.getLogger(__name__)
 
 _GUEST = Path(__file__).with_name("guest.py")
 _SANDBOX_GUEST = Path(sandbox.__file__).with_name("guest")
-# Where things lie inside
+# Paths inside the sandbox
 _INSIDE = {
     name: f"/evaluation/{name}"
     for name in ("guest.py", "benchmark.jsonl", "ground_truth.zip", "answers.jsonl", "sandbox_guest", "filter")
 }
 _PACKAGES = "/evaluation/packages"
 _DISK = 1 << 30
-# evalplus ends an answer after 62 seconds for each of the two sets of inputs; longer silence means that nobody is there
+# evalplus ends an answer after 62 seconds per set of inputs (two sets), so a longer silence means that it died
 _SILENCE = 300.0
-# evalplus lets an answer have 4 GiB of address space, its share of the expected outputs included
+# evalplus limits an answer to 4 GiB of address space, including its expected outputs
 _ANSWER_MEMORY, _OWN_MEMORY = 4 << 30, 4 << 30
 
 
@@ -65,20 +65,20 @@ class Check:
 
     Args:
         status (`str`):
-            `"pass"`, `"fail"` or `"timeout"` (which is also said of an answer whose process has died).
+            `"pass"`, `"fail"` or `"timeout"` (also if the answer's process died).
         fail_tests (`list`):
-            The input that failed, as evalplus's results have it; empty where the code itself did.
+            The failing input, as in evalplus's results; empty if the code itself failed.
         arguments (`str`, *optional*):
-            Source of that input, a tuple; `None` where it is very long.
+            Source of that input, a tuple; `None` if it is very long.
         expected (`str`, *optional*):
-            Source of what it should give, likewise.
+            Source of the expected output; `None` if it is very long.
         limit (`float`, *optional*):
-            Seconds that it may take.
+            Time limit in seconds.
         slow (`bool`, *optional*, defaults to `False`):
-            Whether a limit on time may have been the reason.
+            Whether a time limit may have caused the failure.
         deceived (`bool`, *optional*, defaults to `False`):
-            Whether evalplus itself lets the answer pass, but only by an object of the answer's own (such as one that is equal to
-            everything) or by what the answer does to its judge: its results, as data, are wrong.
+            Whether evalplus itself passes the answer, but only because of an object of the answer (such as one that
+            equals everything) or because the answer manipulates its judge: its results, as data, are wrong.
     """
 
     status: str
@@ -113,18 +113,19 @@ def judge_evalplus(
     """
     Judges answers.
 
-    An answer that failed after a second or more is judged once more, with fewer beside it, since a limit on time may have failed it;
-    on a machine that is busy with other things, limits are then longer by as much as it is busier than it has processors. `EVALPLUS_TIMEOUT_PER_TASK` has no effect.
+    An answer that failed after a second or more is judged again, with fewer concurrent answers, since a time limit may
+    have failed it. Time limits are then scaled by the load of the machine per CPU. `EVALPLUS_TIMEOUT_PER_TASK` has no
+    effect.
 
     Args:
         benchmark (`str`):
             `"humaneval"` or `"mbpp"`.
         samples (`Sequence[Sample]`):
-            Answers to tasks of it.
+            Answers to its tasks.
         workers (`int`, *optional*):
-            Answers judged at a time; the number of processors by default.
+            Number of answers to judge concurrently; by default the number of CPUs.
         unsandboxed (`bool`, *optional*, defaults to `False`):
-            Run them with **no isolation at all**. Refused for root.
+            Whether to run them with **no isolation at all**. Refused for root.
         report (`Callable`, *optional*):
             Called with the number of judged answers.
 
@@ -144,10 +145,10 @@ def judge_evalplus(
     truth = ground_truth(benchmark)
     if not unsandboxed:
         with Sandbox(workers=1, mechanism="bubblewrap"):
-            pass  # attacks the isolation before anybody else does, and refuses where it does not hold
+            pass  # tests the isolation with attacks, and refuses to run if one succeeds
     workers = workers or len(os.sched_getaffinity(0))
     judged: dict[int, Judgment] = {}
-    # Of many answers to a task some are alike up to their layout: those are judged once
+    # Among many answers to a task, those that differ only in layout are judged once
     first: dict[tuple[str, str], int] = {}
     alike = [
         first.setdefault((sample.task_id, canonical_form(sample.solution)), index)
@@ -176,7 +177,7 @@ def judge_evalplus(
         suspects = [index for index in unfinished if index in begun]
         if unfinished and not suspects:
             raise SandboxError(f"evalplus's evaluator does not run in isolation: {said or 'it says nothing'}.")
-        # One of them has brought the evaluator down: each alone tells which
+        # One of them crashed the evaluator: judging each alone shows which
         for index in suspects:
             keep(index, _alone(benchmark, truth, samples[index], unsandboxed))
         waiting = [index for index in unfinished if index not in begun]
@@ -187,17 +188,17 @@ def write_eval_results(
     file: str | os.PathLike[str], benchmark: str, samples: Sequence[Sample], judgments: Sequence[Judgment]
 ) -> None:
     """
-    Writes judgments as evalplus does, for its other tools. A file that is there already is kept as `.bak`.
+    Writes judgments in evalplus's format, for its other tools. An existing file is renamed to `.bak`.
 
     Args:
         file (`str` or `Path`):
-            By evalplus's custom, `X_eval_results.json` beside `X.jsonl`.
+            File to write. evalplus's convention is `X_eval_results.json` beside `X.jsonl`.
         benchmark (`str`):
             `"humaneval"` or `"mbpp"`.
         samples (`Sequence[Sample]`):
             The answers.
         judgments (`Sequence[Judgment]`):
-            One for each.
+            One judgment per answer.
     """
     file = Path(file)
     results: dict[str, list[dict[str, Any]]] = {}
@@ -206,7 +207,7 @@ def write_eval_results(
             {
                 "task_id": sample.task_id,
                 "solution": sample.solution,
-                # evalplus's own word, so that what its tools make of the file is comparable
+                # evalplus's own result, so that figures of its tools are comparable
                 "base_status": "pass" if judgment.base.deceived else judgment.base.status,
                 "plus_status": "pass" if judgment.plus.deceived else judgment.plus.status,
                 "base_fail_tests": [] if judgment.base.deceived else judgment.base.fail_tests,
@@ -229,8 +230,8 @@ def write_eval_results(
 
 def ground_truth(benchmark: str) -> Path:
     """
-    Returns the file with the expected outputs of a benchmark, each task by itself. They are computed when they are not
-    there, and kept in evalplus's cache, also in its own form.
+    Returns the file with the expected outputs of a benchmark, stored by task. Missing outputs are computed, and stored
+    in evalplus's cache, also in its own format.
 
     Args:
         benchmark (`str`):
@@ -243,7 +244,7 @@ def ground_truth(benchmark: str) -> Path:
     whole, by_task = folder / f"{checksum}.pkl", folder / f"{checksum}-by-task.zip"
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / f".{whole.stem}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes at once would need gigabytes
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several concurrent processes would need gigabytes
         if not by_task.exists():
             if not whole.exists():
                 logger.info("Computing the expected outputs of %s+, once: about a minute.", EVALPLUS[benchmark].title)
@@ -255,7 +256,7 @@ def ground_truth(benchmark: str) -> Path:
 def _write_ground_truth(benchmark: str, file: Path, mode: str, source: str) -> None:
     with ScratchFolder(file.parent, ".ground-truth-") as partial:
         command = [sys.executable, str(_GUEST), mode, source, str(Path(partial) / file.name)]
-        # Not in its own directory, whose modules would hide others
+        # Runs in another directory than its own, whose modules would shadow others
         environment = {
             **os.environ,
             "PYTHONSAFEPATH": "1",
@@ -265,11 +266,11 @@ def _write_ground_truth(benchmark: str, file: Path, mode: str, source: str) -> N
         if done.returncode:
             reason = quote_error((done.stderr.strip() or "no reason given").splitlines()[-1])
             raise ValueError(f"The expected outputs of {EVALPLUS[benchmark].title}+ cannot be computed ({reason}).")
-        (Path(partial) / file.name).replace(file)  # whole or absent
+        (Path(partial) / file.name).replace(file)  # complete or absent
 
 
 class _Messages:
-    """Reads the evaluator's messages line by line, until it has ended or sent nothing for too long."""
+    """Yields the evaluator's messages line by line, until it ends or sends nothing for too long."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Any):
         assert process.stdout is not None
@@ -289,7 +290,7 @@ class _Messages:
                 yield json.loads(line)
 
     def said(self) -> str:
-        """Returns the last line of its standard error."""
+        """Returns the last line of the evaluator's standard error."""
         self._log.seek(0)
         lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1].rstrip(".") if lines else ""
@@ -299,7 +300,7 @@ class _Messages:
 def _guest(
     benchmark: str, truth: Path, samples: Sequence[Sample], workers: int, unsandboxed: bool
 ) -> Iterator[_Messages]:
-    """Yields the evaluator at work on some answers."""
+    """Starts the evaluator on some answers, and ends it with the block."""
     interpreter = find_interpreter(sys.executable)
     mechanism = Unsandboxed(interpreter) if unsandboxed else Bubblewrap(interpreter)
     cgroup = None if unsandboxed else Cgroup.create()
@@ -341,7 +342,7 @@ def _guest(
                 command = mechanism.command(
                     command,
                     disk=_DISK,
-                    nested=True,  # each answer gets namespaces of its own, and the filter
+                    nested=True,  # each answer gets separate namespaces, and the seccomp filter
                     cgroup=[str(path / "cgroup.procs") for path in cgroup.directories] if cgroup else [],
                 )
             if cgroup is not None:
@@ -359,7 +360,7 @@ def _guest(
                 try:
                     yield _Messages(process, log)
                 finally:
-                    process.kill()  # and with it everything inside
+                    process.kill()  # also ends all processes inside
         finally:
             if cgroup is not None:
                 cgroup.remove()
@@ -374,7 +375,7 @@ def _alone(benchmark: str, truth: Path, sample: Sample, unsandboxed: bool) -> Ju
 
 
 def _packages_elsewhere(prefixes: Sequence[str]) -> str | None:
-    """Returns the folder of evalplus if it is not with the interpreter: a folder of `PYTHONPATH`, or the user's packages."""
+    """Returns evalplus's folder if it is outside the interpreter's: on `PYTHONPATH`, or in the user's packages."""
     import evalplus
 
     folder = os.path.realpath(Path(evalplus.__path__[0]).parent)
@@ -383,7 +384,7 @@ def _packages_elsewhere(prefixes: Sequence[str]) -> str | None:
 
 
 def _processes(workers: int) -> int:
-    return 32 + 72 * workers  # of an answer and of its stand-in, 32 each
+    return 32 + 72 * workers  # 32 for an answer, and 32 for its stand-in
 
 
 def _memory(workers: int) -> int:

@@ -1,18 +1,19 @@
 """Runs evalplus's evaluator, inside the isolation that `evalplus_score` builds. Imports nothing of this package.
 
     python guest.py ground-truth BENCHMARK FILE        writes the expected outputs of canonical solutions; trusted, run outside
-    python guest.py by-task FILE ZIP                   writes them once more, each task by itself; likewise
+    python guest.py by-task FILE ZIP                   splits them by task; also trusted
     python guest.py judge BENCHMARK ZIP ANSWERS WORKERS SANDBOX FILTER KEEP
 
-`judge` prints a JSON line when it begins with an answer and one when it is judged. Each answer is run by evalplus's
-`untrusted_check` in a process of its own, in namespaces of its own (processes, users, mounts with fresh temporary
-directories), from a worker of its own, so that what an answer does to its judge costs that answer alone. No answer's process
-holds, or can open, a descriptor on which results travel.
+`judge` prints one JSON line when it starts an answer and one when it has judged it. evalplus's `untrusted_check` runs
+each answer in a separate process, in separate namespaces (processes, users, mounts with empty temporary directories),
+from a separate worker, so that an answer that attacks its judge affects only itself. No answer's process has, or can
+open, a descriptor through which results are sent.
 
-evalplus compares in the answer's process, where the answer decides. So an answer is first run in another process, which evalplus's
-own comparison calls as it would the answer itself, under the same limits: what comes back is data, and an object that equals
-everything equals nothing (see `checks` in the sandbox's guest, of which SANDBOX is the folder). What passes there passes. Of
-everything else evalplus is asked itself; what it lets pass is compared as data once more, with ample limits.
+evalplus compares in the answer's process, where the answer can manipulate the comparison. So an answer first runs in
+another process, which evalplus's own comparison calls like the answer itself, under the same limits: results are data,
+and an object that equals everything equals nothing (see `checks` in the sandbox's guest, whose folder is SANDBOX). An
+answer that passes there passes. evalplus itself judges all others; those that it passes are compared as data again,
+with generous limits.
 """
 
 import contextlib
@@ -40,19 +41,19 @@ from typing import Any
 
 
 PARTS = ("base", "plus")
-# Longer inputs are no use to a reader
+# Longer inputs do not help a reader
 MAX_SHOWN = 50_000
-# A machine at work on other things makes answers slow; one that is right once is right
+# A busy machine slows answers down, and one that passes once is right
 ATTEMPTS = 2
 MIN_TIME_LIMIT, TIME_LIMIT_FACTOR = 1.0, 4.0  # evalplus's own
 LOST = {"base": ["timeout", []], "plus": ["timeout", []], "seconds": math.inf, "deceived": []}
-# What one answer may have: bytes in its temporary directory, processes, address space, bytes of a result
+# Limits of one answer: bytes in its temporary directory, processes, address space, bytes of a result
 DISK, PROCESSES, MEMORY, LONGEST = 256 << 20, 32, 4 << 30, 1 << 30
-# Times the limits, for what evalplus itself has found fast enough: results travel from another process
+# Factor on the limits of answers that evalplus itself found fast enough, since results come from another process
 CONFIRMATION = 10.0
-# What evalplus takes away from an answer
+# Functions that evalplus removes for an answer
 GUARD = ("evalplus.eval.utils", "reliability_guard")
-# An answer that runs elsewhere, for evalplus to judge in its place
+# A stand-in for an answer that runs in another process, which evalplus judges in its place
 STAND_IN = "from answer_of_another_process import load\n{name} = load({name!r})\n"
 WORKS = "def works(part):\n    return part\n"
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
@@ -97,8 +98,8 @@ def packed_problems(benchmark: str) -> dict[str, bytes]:
 
 def elsewhere(function: Callable[..., Any], *arguments: Any) -> Any:
     """
-    Returns the outcome of a function, run in a process of its own: what it imports and reads makes every later fork of
-    this one slower.
+    Returns the result of a function, run in a separate process, since its imports and data would slow down every later
+    fork of this one.
     """
     read, write = os.pipe()
     child = os.fork()
@@ -116,22 +117,22 @@ def elsewhere(function: Callable[..., Any], *arguments: Any) -> Any:
     with open(read, "rb") as source:
         data = source.read()
     if os.waitpid(child, 0)[1]:
-        sys.exit(1)  # it has said why
+        sys.exit(1)  # it has printed the cause
     return pickle.loads(data)
 
 
 class Judge:
     """
-    Holds everything that is needed to judge answers. Workers inherit it.
+    Holds the data for judging answers. Workers inherit it.
 
-    Expected outputs are read task by task: all of them are gigabytes of objects, and to fork a process that holds them takes longer
-    than most answers run.
+    Expected outputs are read task by task: together they are gigabytes of objects, and forking a process that holds
+    them takes longer than most answers run.
     """
 
     def __init__(self, benchmark: str, ground_truth_file: str, answers_file: str):
         from evalplus import eval as evaluator
 
-        # It asks for this in the answer's process, whose `/proc` does not tell
+        # evalplus reads this in the answer's process, whose `/proc` does not contain it
         memory = evaluator.query_maximum_memory_bytes()
         evaluator.query_maximum_memory_bytes = lambda: memory
         self.benchmark = benchmark
@@ -140,7 +141,7 @@ class Judge:
         with open(answers_file, encoding="utf-8") as file:
             self.answers = [json.loads(line) for line in file]
 
-    @functools.lru_cache(maxsize=1)  # noqa: B019 # there is one judge, as long as the process lives
+    @functools.lru_cache(maxsize=1)  # noqa: B019 # there is one judge for the lifetime of the process
     def problem(self, task_id: str) -> dict[str, Any]:
         return pickle.loads(self._problems[task_id])
 
@@ -148,11 +149,11 @@ class Judge:
     def expected(self, task_id: str) -> dict[str, Any]:
         with zipfile.ZipFile(
             self._ground_truth_file
-        ) as archive:  # opened in each worker, because workers would share its position
+        ) as archive:  # opened in each worker, because an inherited file shares its position
             return pickle.loads(archive.read(task_id))
 
     def check(self, index: int, part: str, patience: float, solution: str | None = None) -> list[Any]:
-        """Returns evalplus's result for an answer, or for `solution` in its place: a status, and a boolean for each input that ran."""
+        """Returns evalplus's result for an answer or `solution`: a status, and a boolean for each input that ran."""
         from evalplus.eval import untrusted_check
 
         task_id, answer = self.answers[index]
@@ -185,7 +186,7 @@ class Judge:
             if status == "pass":
                 continue
             report[part]["fail_tests"] = [problem[f"{part}_shown"][len(details) - 1]] if details else []
-            # Details end with the input that failed; where the process was ended, the one behind them was at work
+            # Details end with the failing input; if the process was killed, it was running the next one
             at = len(details) - 1 if details and not details[-1] else len(details)
             if at < len(inputs):
                 report[part].update(
@@ -197,7 +198,7 @@ class Judge:
 
 
 def source(value: Any) -> str | None:
-    """Returns the source code of a value; `None` where there is none, or too much of it."""
+    """Returns the source code of a value; `None` if it has none, or it is too long."""
     text = repr(value)
     try:
         if len(text) <= MAX_SHOWN and repr(eval(text, {"inf": math.inf, "nan": math.nan})) == text:
@@ -213,7 +214,7 @@ class Cells:
 
     Args:
         folder (`str`):
-            Of the sandbox's guest.
+            Folder of the sandbox's guest.
         filter (`str`):
             File of the seccomp program; empty for no isolation at all.
         keep (`list[str]`):
@@ -233,7 +234,7 @@ class Cells:
             with open(filter, "rb") as file:
                 self._filter = file.read()
             self._proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
-        # Beside the sandbox's guest lie the benchmark, with its solutions, and what is expected
+        # The parent folder is hidden, since it also contains the benchmark's solutions and expected outputs
         limits = {"disk": DISK, "processes": PROCESSES, "keep": [*keep, folder], "hidden": os.path.dirname(folder)}
         self._settings: dict[str, Any] = {
             "filter": self._filter,
@@ -245,7 +246,7 @@ class Cells:
         self._answers: Any = None
 
     def open(self) -> int:
-        """Starts, once for a worker, the interpreter that answers are forked from, and returns its process."""
+        """Starts the interpreter from which answers are forked, once per worker, and returns its process."""
         self._answers = Answers(self._folder, self._settings)
         return self._answers.pid
 
@@ -269,8 +270,8 @@ class Cells:
 
     def run(self, check: Callable[[str], list[Any]], parts: Sequence[str], *kept: int) -> dict[str, list[Any]]:
         """
-        Returns the outcomes of `check`, in a process that holds these descriptors; without those that it did not live
-        to tell.
+        Returns the outcomes of `check`, run in a process that holds these descriptors. If the process dies, the
+        remaining outcomes are missing.
         """
         read, write = os.pipe()
         child = self._fork()
@@ -281,9 +282,9 @@ class Cells:
 
                 def confine(_: Any) -> None:
                     os.close(write)
-                    os.dup2(null, 2)  # a file of the host's, which an answer could fill its disk with
+                    os.dup2(null, 2)  # a file of the host, with which an answer could fill the disk
 
-                # In the process of the answer, before it runs
+                # Runs in the answer's process, before the answer
                 util.register_after_fork(self, confine)
                 for part in parts:
                     line = json.dumps([part, check(part)]).encode() + b"\n"
@@ -311,8 +312,8 @@ class Cells:
     ) -> dict[str, list[Any]]:
         """
         Returns the outcomes of `check` on stand-ins for an answer that runs in other processes, one for each part.
-        `check` calls the function `name` with the inputs of the part, in their order. With `strict` the answer has
-        what evalplus leaves it, and no more.
+        `check` calls the function `name` with the inputs of the part, in order. With `strict` the answer runs under
+        evalplus's own limits.
         """
         pairs = {part: socket.socketpair() for part in inputs}
         self._answers.start([theirs for _, theirs in pairs.values()])
@@ -342,14 +343,14 @@ class Cells:
 
 class Answers:
     """
-    Represents a worker's end of the interpreter that answers are forked from, which holds no memory of a judge's: see `answer` in the
-    sandbox's guest.
+    Represents a worker's connection to the interpreter from which answers are forked, and whose memory contains
+    nothing of a judge: see `answer` in the sandbox's guest.
 
     Args:
         folder (`str`):
-            Of the sandbox's guest.
+            Folder of the sandbox's guest.
         settings (`dict`):
-            Of [`Cells`], as `answer` takes them.
+            Settings of [`Cells`], in the form that `answer` expects.
     """
 
     def __init__(self, folder: str, settings: dict[str, Any]):
@@ -368,7 +369,7 @@ class Answers:
         theirs.close()
 
     def start(self, sockets: Sequence[socket.socket]) -> None:
-        """Starts a process of an answer for each of these sockets, which are closed here."""
+        """Starts a process of an answer for each of these sockets, and closes them here."""
         socket.send_fds(self._ours, [b"s"], [one.fileno() for one in sockets])
         for one in sockets:
             one.close()
@@ -378,7 +379,7 @@ class Answers:
         self._ours.close()
 
     def end(self) -> None:
-        """Ends them, and what they have started. Returns when they have ended."""
+        """Ends the processes of the answer and their children, and waits until they have ended."""
         self._ours.sendall(b"e")
         if not self._ours.recv(1):
             raise RuntimeError("the interpreter that answers are forked from has ended")
@@ -403,7 +404,7 @@ def work(judge: Judge, cells: Cells, pipe: Connection, foreign: Sequence[Connect
     os.close(results)
     for other in foreign:
         other.close()
-    prctl(PR_SET_CHILD_SUBREAPER, 1)  # what answers leave in the background becomes ours to end
+    prctl(PR_SET_CHILD_SUBREAPER, 1)  # orphaned processes of answers become children of this one, which ends them
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(null, descriptor)
@@ -416,9 +417,9 @@ def work(judge: Judge, cells: Cells, pipe: Connection, foreign: Sequence[Connect
 
 
 def judge_one(judge: Judge, cells: Cells, index: int, patience: float) -> dict[str, Any]:
-    """Returns evalplus's result for an answer, and where it differs if its results are converted to data."""
+    """Returns evalplus's result for an answer, and the difference if its results are converted to data."""
     task_id, source = judge.answers[index]
-    judge.expected(task_id)  # once for all that are forked off
+    judge.expected(task_id)  # once for all forks
     name, problem = judge.problem(task_id)["entry_point"], judge.problem(task_id)
 
     def as_data(parts: Sequence[str], patience: float, strict: bool) -> dict[str, list[Any]]:
@@ -427,7 +428,7 @@ def judge_one(judge: Judge, cells: Cells, index: int, patience: float) -> dict[s
             lambda part, solution: judge.check(index, part, patience, solution), inputs, source, name, strict
         )
 
-    # What passes as data, under evalplus's own limits, passes evalplus too
+    # An answer that passes as data, under evalplus's own limits, also passes evalplus
     result: dict[str, Any] = {part: said for part, said in as_data(PARTS, patience, True).items() if said[0] == "pass"}
     left, start = [part for part in PARTS if part not in result], time.monotonic()
     found = cells.run(lambda part: judge.check(index, part, patience), left) if left else {}
@@ -448,7 +449,7 @@ def prctl(option: int, value: int) -> None:
 
 
 def end_descendants(but: Set[int | None] = frozenset(), seconds: float = 10.0) -> None:
-    """Ends the processes below this one, all but some of its children and what is below those."""
+    """Ends the descendants of this process, except some of its children and their descendants."""
     import psutil
 
     deadline = time.monotonic() + seconds
@@ -464,7 +465,7 @@ def end_descendants(but: Set[int | None] = frozenset(), seconds: float = 10.0) -
 
 
 def judge_all(judge: Judge, cells: Cells, workers: int, emit: Callable[[dict[str, Any]], None], results: int) -> None:
-    """Judges the answers, several at a time; those that a time limit or the end of a worker may have failed, again, alone."""
+    """Judges the answers concurrently. Those that a time limit or a dead worker may have failed run again, alone."""
     waiting, attempts, patience = list(range(len(judge.answers))), ATTEMPTS, 1.0
     while waiting:
         attempts -= 1
@@ -475,7 +476,7 @@ def judge_all(judge: Judge, cells: Cells, workers: int, emit: Callable[[dict[str
                 again.append(index)
             else:
                 emit(result["report"] if result else judge.report(index, LOST))
-        # As much more time as the machine is busier than it has processors
+        # Scaled by the load of the machine per CPU
         waiting, workers, patience = again, 1, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
@@ -492,7 +493,7 @@ def _judged(
     emit: Callable[[dict[str, Any]], None],
     results: int,
 ) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """Yields each index with its result, `None` where the worker did not live to tell."""
+    """Yields each index with its result; `None` if the worker died."""
     waiting: dict[str, deque[int]] = {}
     for index in indices:
         waiting.setdefault(judge.answers[index][0], deque()).append(index)
@@ -511,7 +512,7 @@ def _judged(
                 process.start()
                 theirs.close()
             if task_id not in waiting:
-                # A worker reads the expected outputs of a task once: a task to itself, as long as there are some left
+                # A worker reads the expected outputs of a task once, so workers get different tasks while there are any
                 taken = {judge.answers[index][0] for _, index in busy.values()}
                 task_id = next((one for one in waiting if one not in taken), None) or next(iter(waiting))
             index = waiting[task_id].popleft()
@@ -523,7 +524,7 @@ def _judged(
         ready = connection.wait(list(busy), timeout=2.0)
         if not ready:
             for process, _ in busy.values():
-                # An answer may have stopped its judge
+                # An answer may have stopped (SIGSTOP) its judge
                 assert process.pid is not None  # it has been started
                 os.kill(process.pid, signal.SIGCONT)
         for pipe in [pipe for pipe in busy if pipe in ready]:
@@ -543,7 +544,7 @@ def _judged(
 
 
 def _send(pipe: Connection, message: Any) -> None:
-    with contextlib.suppress(OSError):  # of one that has been killed, `wait` finds the end closed
+    with contextlib.suppress(OSError):  # `wait` finds the pipe of a killed worker closed
         pipe.send_bytes(json.dumps(message).encode())
 
 
@@ -554,11 +555,11 @@ def main() -> None:
     if mode == "by-task":
         return by_task(*rest)
     benchmark, file, answers, workers, sandbox, filter, keep = rest
-    multiprocessing.set_start_method("fork")  # evalplus hands its functions over by inheritance
+    multiprocessing.set_start_method("fork")  # evalplus passes its functions by inheritance
     if not filter:
-        prctl(PR_SET_DUMPABLE, 0)  # or answers could reach our descriptors through /proc
+        prctl(PR_SET_DUMPABLE, 0)  # otherwise answers could open our descriptors through /proc
     results = os.dup(1)
-    os.dup2(2, 1)  # evalplus prints as it goes
+    os.dup2(2, 1)  # evalplus prints while it runs
 
     def emit(message: dict[str, Any]) -> None:
         os.write(results, json.dumps(message).encode() + b"\n")

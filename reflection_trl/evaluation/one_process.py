@@ -1,9 +1,9 @@
-"""Judges answers whose tests need to run in the answer's own process: tests that patch modules, read files or look at plots.
+"""Judges answers whose tests must run in the answer's own process, since they patch modules, read files or inspect plots.
 
-In one process an answer could change what judges it. So three things must hold for a pass. The tests pass in the sandbox, each by
-its name, as a process says in which no line of the answer has run. The comparisons that tests use, tried again behind the
-tests, still tell what is different. And the answer touches nothing that it could lie with (see [`distrusted`]); where it does,
-its tests must also pass in another process, on values that cross as data, or it fails.
+In the same process an answer could manipulate its judge. So a pass has three conditions. The tests pass in the
+sandbox, each by name, according to a process in which no line of the answer has run. The comparisons that the tests
+use still detect differences after the tests. And the answer uses nothing with which it could manipulate the tests (see
+[`distrusted`]); if it does, its tests must also pass in another process, on values that are sent as data.
 """
 
 import ast
@@ -19,7 +19,7 @@ from ..languages.execution import Execute
 
 _GUEST = Path(__file__).with_name("one_process_guest.py")
 
-# With these an answer reaches its tests, what they use, or names that are not in its text
+# With these an answer can access its tests, objects that they use, or names that its text does not contain
 _REACHING = frozenset(
     [
         "unittest", "mock", "TestCase", "TestCases", "builtins", "gc", "inspect", "ctypes", "atexit", "importlib", "runpy", "pickle",
@@ -28,7 +28,7 @@ _REACHING = frozenset(
         "ag_frame", "_exit", "timeit", "cProfile", "doctest", "get_type_hints", "read_pickle", "joblib",
     ]
 )  # fmt: skip
-# The same by these names alone: attributes of these names are others' (`re.compile`, `model.eval`)
+# The same for bare names only, since attributes of these names are harmless (`re.compile`, `model.eval`)
 _REACHING_NAMES = frozenset(["compile", "eval", "exec", "globals", "locals", "vars", "modules", "expected_result"])
 _PLAIN_ATTRIBUTES = frozenset(["__init__", "__name__", "__doc__", "__file__", "__version__", "__enter__", "__exit__"])
 _PLAIN_METHODS = _PLAIN_ATTRIBUTES | {"__repr__", "__str__", "__post_init__"}
@@ -53,15 +53,15 @@ async def judge_in_one_process(
         answer (`str`):
             The answer's code.
         call (`str`):
-            The call of a function of `one_process_guest` that runs it, as source.
+            Source of the call of a function of `one_process_guest` that runs the answer.
         names (`Sequence[str]`):
             The names of the tests that must pass.
         execute ([`~reflection_trl.languages.execution.Execute`]):
             Runs programs, isolated.
         reference (`str`, *optional*, defaults to `""`):
-            A right answer. What it touches itself is no reason to doubt others.
+            A correct answer. Suspicious names that it also uses do not count against other answers.
         look_again (`Callable`, *optional*):
-            Runs the tests of an answer that cannot be believed in another process than the answer's. Without it such an answer
+            Runs the tests of a distrusted answer in another process than the answer's. Without it such an answer
             fails.
     """
     source = f"{_GUEST.read_text(encoding='utf-8')}\n\n_finish = {call}\n"
@@ -82,7 +82,7 @@ async def judge_in_one_process(
 
 
 def _of_the_answer(feedback: Feedback) -> Feedback:
-    """Returns a failure without the frames and lines of the program that runs the tests."""
+    """Returns a failure without the frames and lines of the test runner."""
     if feedback.error_type is None:
         return feedback
     message = feedback.message or (
@@ -94,14 +94,15 @@ def _of_the_answer(feedback: Feedback) -> Feedback:
 
 def distrusted(source: str) -> tuple[str, ...]:
     """
-    Returns what in Python code could change the outcome of tests in the same process. This rule also matches some legitimate answers.
+    Returns how Python code could change the outcome of tests in the same process. This rule also matches
+    some legitimate answers.
 
     Args:
         source (`str`):
             The answer.
 
     Returns:
-        `tuple[str]`: Words that complete "it ..."; none where the answer can be believed.
+        `tuple[str]`: Phrases that complete "it ..."; empty if the answer can be trusted.
     """
     tree = _parse(source) or _parse(f"if True:\n{source}")  # the body of a function is code too
     if tree is None:
@@ -138,7 +139,7 @@ def _reasons(node: ast.AST, called: bool) -> list[str]:
     if isinstance(node, ast.Attribute):
         if node.attr == "__class__" and isinstance(node.ctx, ast.Load):
             return []
-        if node.attr == "modules" and not called:  # of `sys`, and not the method of a network
+        if node.attr == "modules" and not called:  # of `sys`, not the method of a neural network
             return ["uses modules"]
     if isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr":
         asked = node.args[1] if len(node.args) > 1 else None
@@ -163,7 +164,7 @@ def _names(node: ast.AST) -> list[str]:
 
 
 def _replacements(node: ast.AST, defined: set[str]) -> list[str]:
-    """Functions of the answer's that are put in place of others'."""
+    """Returns the functions of the answer that replace functions of other modules."""
     if not isinstance(node, ast.Assign):
         return []
     own = isinstance(node.value, ast.Lambda) or (isinstance(node.value, ast.Name) and node.value.id in defined)

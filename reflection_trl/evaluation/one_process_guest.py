@@ -1,7 +1,8 @@
 """Runs an answer and the tests of its benchmark in one process, inside the sandbox. Nothing here is imported outside of it.
 
-What is returned by [`run_unittest`] and [`run_context`] is called by checks in another process. It raises the first failure, or
-returns the names of the tests that passed. All that the answer could have changed here is therefore tried again behind the tests.
+Checks in another process call the function that [`run_unittest`] or [`run_context`] returns. It raises the first
+failure, or returns the names of the passed tests. Since the answer could change anything here, comparisons are tested
+again after the tests.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def _report(failure: BaseException | None, passed: list[str]) -> Callable[[], li
 
 def run_unittest(answer: str, tests: str) -> Callable[[], list[str]]:
     """
-    Runs `TestCases` of `tests` behind the answer, as one module, as BigCodeBench does.
+    Runs `TestCases` of `tests` after the answer, in one module, as BigCodeBench does.
 
     Args:
         answer (`str`):
@@ -123,7 +124,7 @@ def run_context(answer: str, context: str) -> Callable[[], list[str]]:
 
     Args:
         answer (`str`):
-            Code that stands in place of `[insert]`.
+            Code that replaces `[insert]`.
         context (`str`):
             Code that defines the functions; the second may be missing.
     """
@@ -147,7 +148,7 @@ def run_context(answer: str, context: str) -> Callable[[], list[str]]:
 
 
 def _accepts_anything(namespace: dict[str, Any]) -> bool:
-    """Returns whether the comparison of a context lets an object pass that is no result."""
+    """Returns whether the comparison of a context accepts an object that is not a result."""
     try:
         _, expected = namespace["generate_test_case"](1)
         return bool(namespace["exec_test"](object(), copy.deepcopy(expected)))
@@ -223,7 +224,7 @@ def _comparisons() -> tuple[list[Callable[[], Any]], list[Callable[[], bool]]]:
 
 
 def _check_tools() -> None:
-    """Raises an error if a comparison that tests use lets pass what is different."""
+    """Raises an error if a comparison that tests use accepts different values."""
     must_fail, must_hold = _comparisons()
     for tried in must_fail:
         try:

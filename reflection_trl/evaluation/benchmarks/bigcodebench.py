@@ -1,9 +1,9 @@
 """Implements BigCodeBench: tasks that call many libraries, as code to complete and as instructions.
 
-Answers are judged as by its own evaluator: the imports and the head of the task's function stand ahead of an answer ("calibrated"),
-the class `TestCases` behind it, in one module named `__test__`, and no test may fail. Many tests patch modules and so run in the
-answer's own process: see [`~reflection_trl.evaluation.one_process`] for when a pass is believed. There is no network.
-Source: huggingface.co/papers/2406.15877, github.com/bigcode-project/bigcodebench.
+Scores answers like its own evaluator: the imports and the head of the task's function precede an answer
+("calibrated"), the class `TestCases` follows it, in one module named `__test__`, and no test may fail. Many tests
+patch modules and so run in the answer's own process: see [`~reflection_trl.evaluation.one_process`] for the conditions
+of a pass. There is no network. Source: huggingface.co/papers/2406.15877, github.com/bigcode-project/bigcodebench.
 """
 
 import ast
@@ -26,7 +26,7 @@ from .libraries import imported_libraries, third_party, with_libraries
 from .rows import Columns, read_rows
 
 
-VERSION = "v0.1.4"  # the dataset's split, as in bigcodebench 0.2
+VERSION = "v0.1.4"  # split of the dataset, as in bigcodebench 0.2
 _HUB_IDS = {"": "bigcode/bigcodebench", "hard-": "bigcode/bigcodebench-hard"}
 _SPLITS = ("complete", "instruct", "hard-complete", "hard-instruct")
 _COLUMNS: Columns = {
@@ -45,7 +45,7 @@ _STOPS = (
     "\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert ",
 )  # fmt: skip
 
-# Behind the tests, where they run in another process than the answer: raises the first failure
+# Follows the tests if they run in another process than the answer: raises the first failure
 _RUN = "\n\nimport unittest as _unittest\n\n_unittest.defaultTestLoader.loadTestsFromTestCase(TestCases).debug()\n"
 
 
@@ -158,7 +158,7 @@ def _libraries(libs: Any, where: str) -> set[str]:
 
 
 def _test_names(test: str, where: str) -> list[str]:
-    """Returns the names of the tests of the class `TestCases`, those of classes that it extends included."""
+    """Returns the names of the tests of the class `TestCases`, including those of its base classes."""
     try:
         tree = ast.parse(test)
     except (MemoryError, RecursionError, SyntaxError, ValueError) as error:

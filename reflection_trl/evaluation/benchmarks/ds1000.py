@@ -1,9 +1,9 @@
 """Implements DS-1000: code that completes a data-science program, judged by what the program computes.
 
-Each task brings its own judge (`code_context`): it puts the answer in place of `[insert]`, runs it on inputs, and compares by the
-rules of the library (tolerances, several right results, plots); some also require or forbid words of code (`test_string`). It runs
-in the answer's own process: see [`~reflection_trl.evaluation.one_process`] for when a pass is believed.
-Source: huggingface.co/papers/2211.11501, github.com/xlang-ai/DS-1000.
+Each task has its own judge (`code_context`), which inserts the answer in place of `[insert]`, runs it on inputs, and
+compares by the rules of the library (tolerances, several correct results, plots). Some also require or forbid words of
+code (`test_string`). The judge runs in the answer's own process: see [`~reflection_trl.evaluation.one_process`] for
+the conditions of a pass. Source: huggingface.co/papers/2211.11501, github.com/xlang-ai/DS-1000.
 """
 
 import ast
@@ -28,7 +28,7 @@ from .rows import Columns, read_rows
 
 HUB_ID = "xlangai/DS-1000"
 _COLUMNS: Columns = {"prompt": str, "reference_code": str, "metadata": (dict, str), "code_context": str}
-# What ends the code, in completions and in answers
+# Texts that end the code in completions and answers
 _STOPS = ("</code>", "# SOLUTION END", "\nEND SOLUTION")
 _ASKED = (
     "Answer with the code that follows, and nothing else: it continues the code above, uses the variables there, and leaves the result "
@@ -107,11 +107,11 @@ class DS1000(Benchmark):
 def read_code(text: str) -> str:
     """
     Returns the code in an answer: between `<code>` tags, or in the first fence, or the whole text, up to a word that
-    ends it. White space at the beginning of lines counts, since the code may go into the body of a function.
+    ends it. Keeps whitespace at the beginning of lines, since the code may be inserted into the body of a function.
 
     Args:
         text (`str`):
-            What the model wrote.
+            Completion.
     """
     end = min((place for stop in _STOPS if (place := text.find(stop)) >= 0), default=len(text))
     opened = text.rfind("<code>", 0, end)
@@ -139,7 +139,7 @@ def _name(row: dict[str, Any], where: str) -> str:
 
 
 def _read_context(context: str, where: str) -> tuple[list[str], str]:
-    """Returns the names of the tests of a context, and the program that the answer goes into."""
+    """Returns the names of the tests of a context, and the program into which the answer is inserted."""
     try:
         tree = ast.parse(context)
     except (MemoryError, RecursionError, SyntaxError, ValueError) as error:

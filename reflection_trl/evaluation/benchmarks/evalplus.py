@@ -162,6 +162,6 @@ class Mbpp(EvalPlus):
 
 
 def split_statement(prompt: str) -> tuple[str, str]:
-    """Returns the sentence of a prompt of MBPP+, and what its assert claims. Both stand in a string."""
+    """Returns the sentence of a prompt of MBPP+, and the condition of its assert. The prompt is a docstring."""
     text, _, test = prompt.strip().removeprefix('"""').removesuffix('"""').partition("\nassert ")
     return text.strip(), test.strip()

@@ -1,9 +1,9 @@
 """
 Implements GSM8K: 1,319 problems of grade-school mathematics, each with a number as its final answer.
 
-Asked by the question alone, without examples, and judged by the final answer that a solution states: see [`reflection_trl.checking`]. The
-last number of a text is not taken for its answer, as "flexible" scores of other evaluators do.
-Source: huggingface.co/papers/2110.14168.
+The prompt is the question alone, without examples (zero-shot), and the final answer that a solution states is scored:
+see [`reflection_trl.checking`]. Unlike the "flexible" scores of other evaluators, the last number of a text does not
+count. Source: huggingface.co/papers/2110.14168.
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """Implements HumanEvalFix: HumanEval's Python functions with a bug in each, and the tests that it fails; the answer is the repaired function.
 
-Judged by HumanEvalPack's own tests, which run in another process than the answer.
+Scores answers with HumanEvalPack's own tests, which run in another process than the answer.
 Source: huggingface.co/papers/2308.07124, github.com/bigcode-project/octopack.
 """
 
@@ -50,7 +50,7 @@ class HumanEvalFix(Benchmark):
         return list(tasks.values())
 
     def texts(self, source: str | None = None) -> dict[str, list[str]]:
-        """Returns the texts under the names of HumanEval's tasks, which they are equal to."""
+        """Returns the texts under the names of HumanEval's tasks, whose texts are equal."""
         return {
             f"HumanEval/{_name(row, where).partition('/')[2]}": [
                 row["prompt"],
@@ -61,7 +61,7 @@ class HumanEvalFix(Benchmark):
         }
 
     def make_styled_prompt(self, task: Task, style: str) -> Prompt:
-        """Returns the request in comments' place and the head of the function, for the model to continue."""
+        """Returns the request as comments, and the head of the function, for the model to continue."""
         return Prompt(f"{task.request}\n\n```python\n{task.prompt}", ("\n```", "\ndef ", "\nclass ", "\nprint("))
 
     def read_solution(self, task: Task, text: str, style: str) -> str:
@@ -103,7 +103,7 @@ def _name(row: dict[str, Any], where: str) -> str:
 
 
 def _download() -> str:
-    """Returns the file on the Hub. The dataset has a loading script, which `datasets` does not run any more."""
+    """Returns the file on the Hub. The dataset has a loading script, which `datasets` no longer runs."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 

@@ -1,4 +1,4 @@
-"""Libraries that tasks need, and which of them this Python has."""
+"""Finds the libraries that tasks need, and those that this Python lacks."""
 
 import ast
 import os
@@ -17,7 +17,7 @@ def imported_libraries(*sources: str) -> set[str]:
 
     Args:
         sources (`str`):
-            Python code; what does not parse has none.
+            Python code. Code that does not parse has none.
     """
     found: set[str] = set()
     for source in sources:
@@ -36,7 +36,7 @@ def imported_libraries(*sources: str) -> set[str]:
 
 
 def third_party(modules: Iterable[str]) -> set[str]:
-    """Returns the names that are no modules of Python itself."""
+    """Returns the names that are not modules of the standard library."""
     return {module for module in modules if module not in sys.stdlib_module_names}
 
 
@@ -48,7 +48,7 @@ def with_libraries(
 
     Args:
         title (`str`):
-            What the benchmark is called.
+            Title of the benchmark.
         tasks (`Sequence[Task]`):
             All tasks.
         libraries (`Mapping[str, set[str]]`):
@@ -68,8 +68,8 @@ def with_libraries(
 
 def _is_here(module: str) -> bool:
     """
-    Returns whether programs in the sandbox can import it: it sees this Python's environment, and no folders of
-    `PYTHONPATH` or of a user.
+    Returns whether programs in the sandbox can import it. The sandbox contains this Python's environment, but no
+    folders of `PYTHONPATH` or of a user.
     """
     try:
         spec = find_spec(module)

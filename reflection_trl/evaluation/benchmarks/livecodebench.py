@@ -1,8 +1,9 @@
 """Implements LiveCodeBench's code generation: problems of programming contests, each with the date of its contest.
 
-Answers are judged as by its own evaluator: the usual modules are imported ahead of an answer, whole programs are compared line by line
-without white space at either end, numbers in a line by their decimal value, and results of functions by `==`, a tuple as a list.
-Each test has six seconds. A program passes only on what it printed, and a function on values that cross to the tests as data.
+Scores answers like its own evaluator: common modules are imported before an answer; output of programs is compared
+line by line without surrounding whitespace, numbers in a line by their decimal value; results of functions by `==`, a
+tuple as a list. Each test has a time limit of six seconds. Only printed output counts for a program, and only values
+sent as data for a function.
 
 The hidden tests are pickled text. They are read opcode by opcode, and nothing is ever unpickled.
 Source: huggingface.co/papers/2403.07974, github.com/LiveCodeBench/LiveCodeBench.
@@ -49,14 +50,14 @@ _MODULES = (
     "string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics", "itertools", "functools",
     "operator", "io", "sys", "json", "builtins", "typing",
 )  # fmt: skip
-# What the evaluator puts ahead of every answer: the modules' names first, then the modules themselves
+# Imports that the evaluator prepends to every answer: first the modules' names, then the modules themselves
 _PREAMBLE = (
     "; ".join([*(f"from {name} import *" for name in _MODULES), f"import {', '.join(_MODULES)}"])
     + "; sys.setrecursionlimit(50000)\n"
 )
-# `repr` writes numbers that are none so; the tests call no name of the answer's but the function
+# `repr` writes special floats by these names; the tests use no other name of the answer than the function
 _HEADER = "from math import inf, nan\n"
-_LARGEST = 1 << 30  # bytes of the tests of one problem
+_LARGEST = 1 << 30  # bytes of the unpacked tests of one problem
 _TEXTS = frozenset(["SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"])
 _HARMLESS = _TEXTS | {"PROTO", "FRAME", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "STOP"}
 
@@ -79,11 +80,11 @@ class Case:
 
 class LiveCodeBench(Benchmark):
     """
-    Implements LiveCodeBench, optionally with only the contests in a range of dates.
+    Implements LiveCodeBench, optionally limited to contests in a range of dates.
 
     Args:
         name (`str`):
-            `"livecodebench"` or `"livecodebench:FROM:TO"`; both dates are part of the window, and a month is all of its days.
+            `"livecodebench"` or `"livecodebench:FROM:TO"`; both dates are included, and a month means all of its days.
     """
 
     key = "livecodebench"
@@ -158,7 +159,7 @@ class LiveCodeBench(Benchmark):
         )
         function = metadata.get("func_name") if isinstance(metadata, dict) else None
         starter = row["starter_code"].strip("\n")
-        # Packed again only to be read when they are run: unpacked, the tests of all problems take gigabytes
+        # Packed again until they run, since the unpacked tests of all problems take gigabytes
         parts = [row["public_test_cases"], row["private_test_cases"]]
         tests = [test for part in parts for test in read_tests(part, where)]
         if not tests:
@@ -188,12 +189,12 @@ def read_tests(packed: Any, where: str) -> list[Case]:
 
     Args:
         packed (`str` or `list`):
-            The column.
+            Value of the column.
         where (`str`):
-            What errors call the place.
+            Location for errors.
 
     Raises:
-        ValueError: If it is none of these. A pickle of anything but one text is refused, and never executed.
+        ValueError: If it has another form. A pickle of anything but one text is rejected, and never executed.
     """
     if isinstance(packed, str):
         packed = _from_json(packed if packed.lstrip().startswith("[") else _unpack(packed, where), where, "the tests")
@@ -230,7 +231,7 @@ def read_pickled_text(pickled: bytes, where: str) -> str:
         pickled (`bytes`):
             The pickle.
         where (`str`):
-            What errors call the place.
+            Location for errors.
 
     Raises:
         ValueError: If the pickle holds anything else, such as a call.
@@ -267,7 +268,7 @@ async def _run_program(solution: str, tests: list[Case], execute: Execute) -> Fe
 
 
 def split_lines(text: str) -> list[str]:
-    """Returns the lines of an output, without white space around the output and around each of its lines."""
+    """Returns the lines of an output, without whitespace around the output and around each line."""
     return [line.strip() for line in text.strip().split("\n")]
 
 
@@ -285,8 +286,8 @@ def is_same_line(expected: str, got: str) -> bool:
 
 async def _call_function(function: str, solution: str, tests: list[Case], execute: Execute) -> Feedback:
     """
-    Calls the function with the arguments of all tests, on one object as the evaluator does. The limit is each test's: where all
-    together take longer, each runs by itself.
+    Calls the function with the arguments of all tests, on one object as the evaluator does. The time limit is per
+    test: if all tests together exceed it, each runs separately.
     """
     called = f"Solution().{function}" if "class Solution" in solution else function
     head = (
@@ -353,8 +354,7 @@ def _date(text: str, last: bool) -> datetime.date:
 
 def _download() -> str:
     """
-    Returns the pattern of the files on the Hub. The dataset has a loading script, which `datasets` does not run any
-    more.
+    Returns the pattern of the files on the Hub. The dataset has a loading script, which `datasets` no longer runs.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError

@@ -1,14 +1,16 @@
 """Implements MultiPL-E: HumanEval in other languages, with its official prompts, stop tokens and test programs.
 
-A right answer passes here as it does there: the program is the prompt, what the model wrote up to the first stop token, and the
-tests, compiled and run by the commands of [`reflection_trl.languages`]. Two things differ. Answers of chat models are read as a
-person would read them (see [`~reflection_trl.evaluation.multipl_e_code.solution_of`]). And the tests run in a process of their own, which calls the answer through pipes: a
-pass means that they ran to their end, on values that they compared themselves. An answer that leaves early, redefines what the
-tests call, reads what they expect or returns objects that equal everything fails. An answer that defines a function of the same
-name as one of the tests' passes if it is right. In Swift, tests and answer are still one process.
+A correct answer passes here as in the official evaluation: the program is the prompt, the completion up to the first
+stop token, and the tests, compiled and run by the commands of [`reflection_trl.languages`]. There are two differences.
+Answers of chat models are parsed as a person would read them (see
+[`~reflection_trl.evaluation.multipl_e_code.solution_of`]). And the tests run in a separate process, which calls the
+answer through pipes: a pass means that they ran to their end, on values that they compared themselves. An answer fails
+if it exits early, redefines functions that the tests call, reads expected values, or returns objects that equal
+everything. A correct answer passes even if it defines a function with the name of one of the tests'. In Swift, tests
+and answer still share one process.
 
-The official tests in C# compare lists and dictionaries by reference, so that no answer passes a task which returns one: compare
-figures in C# with others in C# only.
+The official tests in C# compare lists and dictionaries by reference, so no answer passes a task that returns one:
+compare C# figures with other C# figures only.
 """
 
 import os
@@ -32,13 +34,13 @@ from .evalplus import HumanEval
 
 HUB_ID = "nuprl/MultiPL-E"
 
-# MultiPL-E's names of languages
+# Names of languages in MultiPL-E
 _CODES = {
     "cpp": "cpp", "java": "java", "javascript": "js", "typescript": "ts", "php": "php", "rust": "rs", "bash": "sh",
     "csharp": "cs", "swift": "swift",
 }  # fmt: skip
 _COLUMNS = ("name", "prompt", "tests", "stop_tokens")
-# As the published code spells them
+# Spelled as in the published code
 _PUBLISHED_NAMES = {"csharp": "CSharp", "javascript": "Javascript", "typescript": "Typescript"}
 
 
@@ -108,7 +110,7 @@ class MultiPLE(Benchmark):
         return list(tasks.values())
 
     def texts(self, source: str | None = None) -> dict[str, list[str]]:
-        """Returns HumanEval's texts, of which these tasks are translations."""
+        """Returns HumanEval's texts, since these tasks are their translations."""
         return HumanEval(HumanEval.key).texts()
 
     def make_styled_prompt(self, task: Task, style: str) -> Prompt:

@@ -160,9 +160,7 @@ class Checks(Peer):
         self._known: set[int] = set()  # ids of objects whose non-data attributes the checks have read
         self._failed: BaseException | None = None  # a failed assert in a callback, which the program may have caught
         self._called: set[int] = set()  # numbers of the checks' functions that the program has called
-        self._undecidable: set[int] = (
-            set()
-        )  # numbers of objects whose truth value the program would decide
+        self._undecidable: set[int] = set()  # numbers of objects whose truth value the program would decide
         self.texts: texts.Texts | None = None
         self._exceptions: dict[int, type] = {}
         self._exception_numbers: dict[type, int] = {}

@@ -63,7 +63,7 @@ def home_of(name: str) -> str | None:
 
 @functools.cache
 def _homes() -> dict[str, str]:
-    """Maps each name to the first module of `FROM` that has it. Runs before the first job, since it imports them all."""
+    """Returns the first module of `FROM` with each name. Runs before the first job, since it imports them all."""
     return {
         name: module
         for module in reversed(FROM)
