@@ -129,8 +129,7 @@ def check_sources(sources: Sequence[str | dict[str, Any]]) -> None:
 
 def read_problems(sources: Sequence[str | dict[str, Any]]) -> "list[Problem]":
     """
-    Returns the problems of all sources. One that has the id of a problem of another source is called by its own source
-    too.
+    Returns the problems of all sources. If two sources share an id, the source is added to the id.
     """
     from ..problems import load_problems
 
@@ -145,7 +144,7 @@ def read_problems(sources: Sequence[str | dict[str, Any]]) -> "list[Problem]":
 
 
 def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> "Build":
-    """Reads the arguments, and returns the build that they describe."""
+    """Parses the arguments, and returns the build that they describe."""
     from ..builder import RolloutSettings, prepare_problems
     from ..builder.build import Build, model_name
     from ..generation import Sampling
@@ -180,7 +179,7 @@ def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> 
 
 
 def show_outcome(arguments: BuildArguments, statistics: "BuildStatistics") -> None:
-    """Prints what a run has made, and publishes it when asked to."""
+    """Prints the results of a run, and publishes them with `--push_to_hub`."""
     from ..builder.build import read_rows
 
     output_dir = Path(arguments.output_dir)
@@ -220,11 +219,11 @@ def run(argv: list[str]) -> None:
     from ..builder.build import model_of_run, run_build
     from ..generation import with_served_name
 
-    if arguments.outcome_only:  # the server may be gone
+    if arguments.outcome_only:  # the server may have stopped
         generation.model_name_or_path = generation.model_name_or_path or model_of_run(arguments.output_dir)
     else:
         generation = with_served_name(generation)
-    disable_progress_bars()  # the run has its own
+    disable_progress_bars()  # the run has its own format
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("reflection_trl").setLevel(logging.INFO if process == 0 else logging.ERROR)
     build = read_build(arguments, generation)

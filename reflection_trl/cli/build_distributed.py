@@ -109,7 +109,7 @@ def run(argv: list[str]) -> None:
     from ..builder.distributed import RolloutRunner, inference_config, prepare_folder, write_finished
     from ..generation import with_served_name
 
-    if arguments.outcome_only:  # the server may be gone
+    if arguments.outcome_only:  # the server may have stopped
         generation.model_name_or_path = generation.model_name_or_path or model_of_run(arguments.output_dir)
     else:
         generation = with_served_name(generation)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trl import TrlParser
 
 USER_ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
-# What argparse leaves to the reader
+# Explanations that argparse's errors lack
 FIXES = {
     "invalid int value": "; give a whole number.",
     "invalid float value": "; give a number, such as 0.5 or 1e-5.",
@@ -36,7 +36,7 @@ def make_parser(fields: type | tuple[type, ...], prog: str) -> "TrlParser":
 
     class OptionsParser(TrlParser):
         def parse_args_and_config(self, args: Any = None, *rest: Any, **kwargs: Any) -> Any:
-            """Reads `--config` as [`read_config_file`] does, which also knows the recipes that come with the package."""
+            """Reads `--config` with [`read_config_file`], which also finds the packaged recipes."""
             args = [str(resolve_packaged(arg)) for arg in (sys.argv[1:] if args is None else args)]
             if "--config" not in args:
                 return super().parse_args_and_config(args, *rest, **kwargs)
@@ -75,7 +75,7 @@ def fail(message: str) -> NoReturn:
 
 
 def check_model_name(name: str) -> None:
-    """Refuses a model folder that is none, and says how the one of the first recipes is made."""
+    """Rejects a folder that contains no model; for the first recipes' model, the error shows how to create it."""
     from ..files.model_folder import check_model_folder
 
     try:
@@ -116,7 +116,7 @@ def read_config_file(argv: list[str]) -> dict[str, Any]:
 
 
 def check_name(what: str, name: str, known: Collection[str]) -> None:
-    """Says which name was meant where this one is not known."""
+    """Raises an error that suggests the closest name if a name is unknown."""
     if name not in known:
         near = [other for other in known if other.startswith(name)] or difflib.get_close_matches(name, known, n=1)
         raise ValueError(f"unknown {what}: `{name}`; " + (f"did you mean `{near[0]}`?" if near else "see `--help`."))
@@ -128,7 +128,7 @@ def split_config(argv: list[str]) -> list[str]:
 
 
 def check_options(parser: argparse.ArgumentParser, argv: list[str]) -> None:
-    """Says which name was meant where the YAML file or the command line has one that is not known."""
+    """Raises an error that suggests the closest name if the YAML file or the command line has an unknown one."""
     for key in read_config_file(argv):
         check_name("key in the YAML file", key, [*(action.dest for action in parser._actions), "env"])
     known = [option.removeprefix("--") for option in parser._option_string_actions if option.startswith("--")]
@@ -155,10 +155,11 @@ def parse_options(parser: "TrlParser", argv: list[str]) -> list[Any]:
 
 def keep_compiled_code() -> None:
     """
-    Has torch keep what it compiles beside the cached models, unless `TORCHINDUCTOR_CACHE_DIR` is set. To be called before torch is
-    imported.
+    Sets torch's compilation cache to a folder beside the cached models, unless `TORCHINDUCTOR_CACHE_DIR` is set. Must
+    be called before torch is imported.
 
-    torch finds it again by the code, its own version and the device. Its default place is the temporary folder, which a container loses.
+    The keys of the cache are the code, torch's version and the device. Its default is the temporary folder, which a
+    container loses.
     """
     from huggingface_hub.constants import HF_HOME
 
@@ -167,9 +168,9 @@ def keep_compiled_code() -> None:
 
 def check_token(option: str) -> None:
     """
-    Raises an error before the work, not after it, where this machine has no token of the Hub or one that the Hub refuses.
+    Raises an error before the work, not after it, if this machine has no Hub token, or the Hub rejects it.
 
-    A Hub that cannot be reached now is no error: it may be reached when the work is done, and an upload is kept until then.
+    An unreachable Hub raises no error: it may be reachable when the work is done, and uploads are kept until then.
     """
     from huggingface_hub import get_token, whoami
     from huggingface_hub.errors import HfHubHTTPError
@@ -183,7 +184,7 @@ def check_token(option: str) -> None:
             raise ValueError(
                 f"`{option}`: the Hub refuses this machine's token; run `hf auth login` again, or set HF_TOKEN."
             ) from None
-    except Exception:  # offline, or no connection: each HTTP client has errors of its own
+    except Exception:  # offline, or no connection: each HTTP client has its own errors
         pass
 
 
@@ -194,8 +195,8 @@ def run_command(
     user_errors: tuple[type[Exception], ...] = USER_ERRORS,
 ) -> int:
     """
-    Runs a recipe. Invalid input prints a one-line error and exits with status 1; REFLECTION_TRL_DEBUG=1 shows the traceback. Errors of
-    other types than `user_errors` show theirs always.
+    Runs a recipe. Invalid input prints a one-line error and exits with status 1; REFLECTION_TRL_DEBUG=1 shows the
+    traceback. Errors of other types than `user_errors` always show it.
     """
     argv = sys.argv[1:] if argv is None else argv
     if "-h" in argv or "--help" in argv:

@@ -60,7 +60,7 @@ def convert(gguf: Path, output_dir: Path) -> None:
     from transformers.utils import logging
 
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    # The file names SmolLM's splitting of text by its name only, which the loader passes over: each digit stands alone
+    # The file identifies SmolLM's pre-tokenizer only by name, which the loader ignores: it splits digits one by one
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
@@ -68,9 +68,9 @@ def convert(gguf: Path, output_dir: Path) -> None:
     logging.disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     quantizer: Any = model.hf_quantizer
-    quantizer.remove_quantization_config(model)  # the weights are plain floats by now
+    quantizer.remove_quantization_config(model)  # the weights are dequantized floats by now
     if hasattr(model.config, "_model_name_or_path"):
-        del model.config._model_name_or_path  # the file's own title, which is no place to load from
+        del model.config._model_name_or_path  # the file's own title, from which nothing can be loaded
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"]),

@@ -46,7 +46,7 @@ def accelerate_settings() -> str:
 
 
 def sandbox() -> str:
-    """Returns the isolation of model-written code on this machine, determined by a test attack."""
+    """Returns the isolation mechanism for model-written code on this machine, tested with an attack."""
     from ..sandbox import Sandbox, SandboxError
 
     try:

@@ -122,7 +122,7 @@ def run(argv: list[str]) -> None:
 
     from ..evaluation.benchmarks import parse_benchmarks
 
-    # Files of answers say by themselves of which benchmarks they are
+    # Files of answers determine their benchmarks
     names = list(arguments.benchmarks or [])
     if arguments.livecodebench:
         names.append(f"livecodebench:{arguments.livecodebench}")
@@ -135,7 +135,7 @@ def run(argv: list[str]) -> None:
 
 
 def load_comparisons(arguments: Any, benchmarks: list[str]) -> "list[EvaluationRun]":
-    """Returns the runs to compare with. What cannot be compared is refused before the work, not after it."""
+    """Returns the runs to compare with. Rejects incomparable runs before the work, not after it."""
     from ..evaluation import EvaluationRun
     from ..evaluation.benchmarks import get_benchmark
 
@@ -154,7 +154,7 @@ def load_comparisons(arguments: Any, benchmarks: list[str]) -> "list[EvaluationR
 def evaluate(
     arguments: Any, benchmarks: list[str], command: str, process: int, processes: int
 ) -> "EvaluationRun | None":
-    """Judges the answers of a model, or those in files; `None` in processes but the first."""
+    """Scores the answers of a model, or those in files; returns `None` in all processes but the first."""
     from ..evaluation.run import EvaluationSettings, evaluate_model, evaluate_samples
 
     settings = EvaluationSettings(
@@ -220,7 +220,7 @@ def report(arguments: Any, found: "EvaluationRun", others: "list[EvaluationRun]"
 
 
 def add_contamination(found: "EvaluationRun", arguments: Any) -> str:
-    """Compares a training set with the benchmarks of a run, keeps that with its settings, and returns the sentence."""
+    """Compares a training set with the benchmarks of a run, stores the result in its settings and returns a summary."""
     from ..evaluation.benchmarks import get_benchmark
     from ..evaluation.contamination import contamination_sentence, find_contamination
 

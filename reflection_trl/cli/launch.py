@@ -6,7 +6,7 @@ from pathlib import Path
 from ..files.packaged import packaged
 
 
-# Options of `accelerate launch` that may stand among a command's own, each with one value
+# Options of `accelerate launch` that are accepted among a command's own, each with one value
 LAUNCH_OPTIONS = (
     "--accelerate_config",
     "--num_processes",
@@ -20,7 +20,7 @@ LAUNCH_OPTIONS = (
 
 def split_launch_options(argv: list[str]) -> tuple[dict[str, str], list[str]]:
     """
-    Takes the options of the launcher out of a command line.
+    Separates the launcher's options from a command line.
 
     Args:
         argv (`list[str]`):
@@ -92,6 +92,6 @@ def launch(command: str, options: dict[str, str], argv: list[str]) -> int:
     arguments = launch_command_parser().parse_args([*launcher, "-m", "reflection_trl.cli", command, *argv])
     try:
         launch_command(arguments)
-    except SystemExit as end:  # the processes have said why
+    except SystemExit as end:  # the processes have printed the cause
         return end.code if isinstance(end.code, int) else 1
     return 0

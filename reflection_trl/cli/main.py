@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
             from .launch import launch, split_launch_options
 
             launch_options, arguments = split_launch_options(arguments)
-            if launch_options and not {"-h", "--help"} & set(arguments):  # one help, not one of each process
+            if launch_options and not {"-h", "--help"} & set(arguments):  # prints one help, not one per process
                 return launch(name, launch_options, arguments)
         code: int = importlib.import_module(f"..{command.module}", __package__).main(arguments)
     except KeyboardInterrupt:

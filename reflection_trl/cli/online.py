@@ -63,9 +63,9 @@ class OnlineArguments:
         system_prompt (`str`, *optional*):
             System message of each prompt.
         limit (`int`, *optional*):
-            Train on the first so many problems only.
+            Train on the first `limit` problems only.
         skip_invalid (`bool`, *optional*, defaults to `False`):
-            Leave out problems without tests and invalid rows, with a warning.
+            Skip problems without tests and invalid rows, with a warning.
         decontaminate_against (`list[str]`, *optional*, defaults to `["humaneval", "mbpp"]`):
             Benchmarks whose tasks are removed from the problems; `none` to keep everything.
         credit (`str`, *optional*, defaults to `"all"`):
@@ -75,7 +75,7 @@ class OnlineArguments:
         length_weight (`float`, *optional*, defaults to `0.0`):
             Weight of the soft overlong punishment.
         program_timeout (`float`, *optional*):
-            Seconds that a program may take.
+            Time limit of a program, in seconds.
     """
 
     problems: list[str] = field(
@@ -126,7 +126,7 @@ def parse(argv: list[str]) -> "tuple[OnlineArguments, OnlineReflectionDistillCon
 def check(
     online_args: OnlineArguments, training_args: "OnlineReflectionDistillConfig", model_args: "ModelConfig"
 ) -> None:
-    """Checks what is missing most often, before anything is loaded."""
+    """Checks the arguments that are missing most often, before anything is loaded."""
     if model_args.model_name_or_path is None:
         raise ValueError(
             "No model specified: pass `--model_name_or_path`, or a recipe with `--config`, such as smollm2-135m/online."
@@ -204,7 +204,7 @@ def make_trainer(
 
 
 def finish(trainer: "OnlineReflectionDistillTrainer", seconds: float) -> None:
-    """Prints what changed, and saves model, card, curves and state."""
+    """Prints a summary, and saves model, card, curves and state."""
     from ..online.curves import summarize_online
 
     output_dir = output_dir_of(trainer.args)

@@ -24,7 +24,7 @@ from .command_line import Parser, run_command
 
 
 def to_row(query: str | None, answer: str | None) -> dict[str, Any] | None:
-    """Returns a plain row, or None where there is nothing to learn from."""
+    """Returns a plain row; `None` if the request or the answer is empty."""
     query = html.unescape(query or "")
     answer = html.unescape(answer or "").replace("\r\n", "\n").replace("\t", "    ").strip()
     if not query.strip() or not answer:

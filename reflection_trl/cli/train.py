@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class MergeArguments:
-    """Arguments for files beside the adapter."""
+    """Arguments for the files that are written in addition to the adapter."""
 
     merge: bool = field(
         default=False,
@@ -93,9 +93,9 @@ def parse(
 
 
 def check_names(argv: list[str]) -> None:
-    """Checks, before any value and without the Hub, that there are a model and data: what is missing most often."""
+    """Checks that a model and data are given, the most frequent omission, before any value and without the Hub."""
     argv = split_config(argv)
-    read_config_file(argv)  # before the imports, which take seconds
+    read_config_file(argv)  # checked before the imports, which take seconds
 
     from trl import ModelConfig, ScriptArguments
 
@@ -157,7 +157,7 @@ def check_model(model_args: "ModelConfig", training_args: "ReflectionDistillConf
         fix = "" if Path(name).is_dir() else f" {HUB_FIX}"
         raise ValueError(f"the model {name!r} cannot be loaded: {quote_error(error)}.{fix}") from error
     if not (tokenizer.chat_template or training_args.chat_template_path or training_args.rendering == "block-token"):
-        ChatTemplateRenderer(tokenizer)  # which says what to do
+        ChatTemplateRenderer(tokenizer)  # whose message contains the fix
 
 
 def make_trainer(
@@ -191,18 +191,18 @@ def make_trainer(
             f"`hf download`."
         ) from error
     except ValueError as error:
-        if model_args.use_peft and "target" in str(error).lower():  # as PEFT says it, without the option's name
+        if model_args.use_peft and "target" in str(error).lower():  # PEFT's message lacks the option's name
             raise ValueError(
                 f"`lora_target_modules` is {model_args.lora_target_modules!r}: {quote_error(error)}. `all-linear` takes every linear layer."
             ) from error
         raise
-    # For the model cards, each once
+    # For the model cards, without duplicates
     trainer.dataset_name = list(dict.fromkeys(source.path for source in data_sources(script_args, dataset_args)))
     return trainer
 
 
 def check_merge(merge_args: MergeArguments, model_args: "ModelConfig", output_dir: str) -> None:
-    """Refuses to merge where there is nothing to merge, or something in the way, before anything is trained."""
+    """Rejects `--merge` before training if there is no adapter to merge, or the target folder exists."""
     if not merge_args.merge:
         return
     if not model_args.use_peft:
@@ -213,12 +213,12 @@ def check_merge(merge_args: MergeArguments, model_args: "ModelConfig", output_di
 
 
 def merged_dir(output_dir: str) -> str:
-    # Beside the folder and not in it: all of that is uploaded
+    # A sibling of the folder, since everything in the folder is uploaded
     return f"{output_dir.rstrip('/')}-merged"
 
 
 def merge(trainer: "ReflectionDistillTrainer") -> None:
-    """Writes the merged model, by the first process; the others wait for it."""
+    """Writes the merged model in the first process; the others wait."""
     from peft import PeftModel
 
     from ..training.adapters import merge_adapter
@@ -253,7 +253,7 @@ def finish(trainer: "ReflectionDistillTrainer", seconds: float, merges: bool = F
         ):
             print(f"  {label:<30} {first:.3f} -> {last:.3f}   ({note})")
     if trainer.args.push_to_hub:
-        trainer.push_to_hub(dataset_name=trainer.dataset_name)  # saves all of it first
+        trainer.push_to_hub(dataset_name=trainer.dataset_name)  # saves everything first
     else:
         trainer.save_model(output_dir)
         trainer.create_model_card()

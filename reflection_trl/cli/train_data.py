@@ -23,7 +23,7 @@ class RowsConfig(DatasetConfig):
 
     Args:
         type (`str`, *optional*):
-            Type of all its rows, `"reflection"` or `"generation"`, whatever a column of that name holds.
+            Type of all its rows, `"reflection"` or `"generation"`. Overrides a column of that name.
     """
 
     type: str | None = None
@@ -52,7 +52,7 @@ class MixtureArguments(DatasetMixtureConfig):
 
 def check_sources(sources: Any) -> None:
     """
-    Refuses what the YAML file lists as `datasets` but is none.
+    Rejects entries of `datasets` in the YAML file that describe no dataset.
 
     Args:
         sources (`Any`):

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from transformers import Trainer, TrainingArguments
     from trl import GRPOConfig, ModelConfig, SFTConfig
 
-# No RuntimeError: what goes wrong inside training shows where
+# Without RuntimeError, since errors in training need a traceback
 USER_ERRORS = (ImportError, OSError, TypeError, ValueError)
 
 
 def output_dir_of(training_args: "TrainingArguments") -> str:
-    """Returns the output folder, which `TrainingArguments` sets if nobody does."""
+    """Returns the output folder, for which `TrainingArguments` has a default."""
     assert training_args.output_dir is not None
     return training_args.output_dir
 
@@ -41,7 +41,7 @@ def hide_renamed_option() -> None:
 
 @contextlib.contextmanager
 def output_folder(folder: Path) -> Iterator[None]:
-    """Removes a new folder into which nothing was written, and says after Ctrl-C what is kept and how to resume."""
+    """Removes a new folder if it is empty; after Ctrl-C prints which checkpoint is kept and how to resume."""
     is_new = not folder.exists()
     try:
         yield
@@ -90,7 +90,7 @@ def run_training(trainer: "Trainer", checkpoint: str | bool | None) -> None:
     except CheckpointError:
         raise
     except USER_ERRORS as error:
-        if trainer.state.global_step:  # no longer about the input: show where
+        if trainer.state.global_step:  # not caused by the input, so it needs a traceback
             raise RuntimeError(f"training failed after step {trainer.state.global_step}") from error
         raise
 

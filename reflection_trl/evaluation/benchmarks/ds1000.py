@@ -37,7 +37,7 @@ _ASKED = (
 
 
 class DS1000(Benchmark):
-    """Implements DS-1000, in its simplified form of 2024: columns `prompt`, `reference_code`, `metadata` and `code_context`."""
+    """Implements DS-1000 in its simplified form (2024): columns `prompt`, `reference_code`, `metadata`, `code_context`."""
 
     key = "ds1000"
     aliases = ("ds-1000",)
