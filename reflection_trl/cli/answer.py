@@ -64,7 +64,7 @@ def json_object(value: str) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise ArgumentTypeError(f"{value!r} is no JSON object; give one such as '{{\"enable_thinking\": false}}'.")
+        raise ArgumentTypeError(f"{value!r} is not a JSON object; pass one such as '{{\"enable_thinking\": false}}'.")
     return content
 
 

@@ -122,13 +122,11 @@ def run(argv: list[str]) -> None:
         step = RolloutRunner(build, arguments.output_dir, generation, config)
         make_executor(distributed, step, logging_dir).run()
         if distributed.executor == "slurm":
-            print(f"{missing:,} rollouts are to be made. When the jobs have ended, run the same command again.")
+            print(f"{missing:,} rollouts remain. Rerun the same command when the jobs have ended.")
             return
         _, missing = prepare_folder(build, arguments.output_dir, distributed.tasks)
         if missing:
-            raise RunError(
-                f"{missing:,} rollouts are still to be made: see {logging_dir}, and run the same command again."
-            )
+            raise RunError(f"{missing:,} rollouts remain: see {logging_dir}, and rerun the same command.")
     show_outcome(arguments, write_finished(build, arguments.output_dir))
 
 

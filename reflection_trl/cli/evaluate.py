@@ -99,7 +99,7 @@ def parse(argv: list[str]) -> Any:
             if not self.samples:
                 super().__post_init__()
             elif self.model_name_or_path or self.base_url:
-                raise ValueError("Give either --samples or a model, not both: --samples are judged as they are.")
+                raise ValueError("Give either --samples or a model, not both: --samples scores existing answers.")
 
     (arguments,) = parse_options(make_parser(EvaluateArguments, "evaluate.py"), argv)
     return arguments

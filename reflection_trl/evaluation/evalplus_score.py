@@ -176,7 +176,7 @@ def judge_evalplus(
         unfinished = [index for index in waiting if index not in judged]
         suspects = [index for index in unfinished if index in begun]
         if unfinished and not suspects:
-            raise SandboxError(f"evalplus's evaluator does not run in isolation: {said or 'it says nothing'}.")
+            raise SandboxError(f"evalplus's evaluator does not run in isolation: {said or 'it printed no error'}.")
         # One of them crashed the evaluator: judging each alone shows which
         for index in suspects:
             keep(index, _alone(benchmark, truth, samples[index], unsandboxed))

@@ -137,7 +137,7 @@ class MultiPLE(Benchmark):
     def _task(self, row: dict[str, Any], place: str) -> Task | None:
         for column in _COLUMNS:
             if not isinstance(row, dict) or not isinstance(row.get(column), list if column == "stop_tokens" else str):
-                raise ValueError(f"{place} is no task of MultiPL-E: it has no `{column}`.")
+                raise ValueError(f"{place} is not a task of MultiPL-E: it has no `{column}`.")
         code = _CODES[self.language]
         if row.get("language", code) != code:
             return None

@@ -57,7 +57,7 @@ class Runs:
         """Returns a method of test results that also stores the first failure here."""
 
         def record(result: Any, test: Any, *args: Any) -> Any:
-            error = args[-1] if args else AssertionError(f"{test} succeeded and should not have")
+            error = args[-1] if args else AssertionError(f"{test} succeeded unexpectedly")
             if error is not None:  # a subtest that has passed
                 self.failure = self.failure or (error[1] if isinstance(error, tuple) else error)
             return method(result, test, *args)
