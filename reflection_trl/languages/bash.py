@@ -53,7 +53,7 @@ class Bash(CommandLanguage):
         words = set(_WORD.findall(source))
         names = [word for word in dict.fromkeys(_WORD.findall(tests)) if word in words]
         used = dict.fromkeys(name for name in re.findall(r"\$\{?([A-Za-z_]\w*)", tests) if name in words)
-        # What the tests set themselves stays theirs
+        # Variables that the tests set are unchanged
         variables = [name for name in used if not _sets(name, tests)]
         evaluated = "n" * bool(_NUMBERS.search(tests)) + "w" * bool(_WORDS.search(tests)) or "-"
         head = f"source ./judge.sh {shlex.quote(entry_point)} {evaluated} {shlex.join(variables)} -- {shlex.join(names)}; "
@@ -74,7 +74,7 @@ class Bash(CommandLanguage):
         return {}
 
     def classify(self, text: str, compiling: bool, verdict: Verdict) -> FeedbackKind:
-        # A check that does not hold prints nothing
+        # A failed check prints nothing
         if not text.strip() and verdict.status is Status.FAILED and verdict.exit_code:
             return FeedbackKind.ASSERTION
         return super().classify(text, compiling, verdict)

@@ -27,10 +27,10 @@ class CommandLanguage(Language):
     """
     Base class of languages whose program is one file, judged by tests that run beside it.
 
-    The answer and its tests are two programs in isolation of their own, and the tests call the answer's functions through two
-    pipes ([`~reflection_trl.sandbox.Partner`]). What crosses is data: an answer can neither replace nor leave the tests, nor read
-    what they expect, and an object that claims to equal everything does not reach them. A pass is exit code 0 of the tests **and**
-    a secret mark that they print at their end.
+    The answer and its tests are two programs, isolated separately, and the tests call the answer's functions through
+    two pipes ([`~reflection_trl.sandbox.Partner`]). Only data is sent: an answer can neither replace nor end the
+    tests, nor read expected values, and objects that claim to equal everything do not reach them. A pass is exit code
+    0 of the tests **and** a secret mark that they print at their end.
 
     What a compiler prints for people is read, not its machine-readable form: g++ drops its JSON with version 15, javac's
     raw diagnostics leave out the sentence that a model needs, and the places stand alike in both. Whether a program has
@@ -40,7 +40,7 @@ class CommandLanguage(Language):
         file (`str`):
             Name of the file.
         tools (`tuple`):
-            Commands that must be there, each with the Debian package that brings it.
+            Required commands, each with the Debian package that provides it.
         compiler (`tuple[str]`):
             Command that checks or compiles the file; empty where there is none.
         command (`tuple[str]`):
@@ -109,7 +109,7 @@ class CommandLanguage(Language):
         )
         checked = str(place.get("source_line") or "")
         if kind is FeedbackKind.RUNTIME and not compiling and re.search(r"\bassert", checked):
-            kind = FeedbackKind.ASSERTION  # an assert with a message of its own
+            kind = FeedbackKind.ASSERTION  # an assert with its own message
         code = self.error_type(found, output)
         if code is None and kind in (FeedbackKind.RUNTIME, FeedbackKind.VALUE):
             code = _signal_name(verdict)
@@ -126,7 +126,7 @@ class CommandLanguage(Language):
             **place | {name: shortened(value) for name, value in details.items()},
         )
 
-    # What languages differ in
+    # Methods for languages to override
 
     @abstractmethod
     def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
@@ -219,15 +219,15 @@ class CommandLanguage(Language):
 
 
 def protocol_files(*names: str) -> dict[str, str]:
-    """Files of `protocol/`, by name: how the tests of a language speak with the answer, which runs beside them."""
+    """Returns files of `protocol/`, by name: the protocol between a language's tests and the answer."""
     folder = resources.files(__package__) / "protocol"
     return {name: (folder / name).read_text(encoding="utf-8") for name in names}
 
 
 def closed(source: str, tests: str) -> tuple[str, str]:
     """
-    Returns the answer with the brace that closes it, where the tests begin with that, and the rest of the tests, line
-    for line.
+    Returns the answer and the tests. A closing brace at the beginning of the tests moves to the end of the answer;
+    line numbers are unchanged.
     """
     brace = re.match(r"\s*\}", tests)
     if brace is None:
@@ -236,7 +236,7 @@ def closed(source: str, tests: str) -> tuple[str, str]:
 
 
 def shared_names(source: str, tests: str) -> list[str]:
-    """Words that stand in an answer and in its tests: those names of the answer that the tests can mean are among them."""
+    """Returns the words in both an answer and its tests, which include all names of the answer that the tests use."""
     words = set(re.findall(r"[A-Za-z_$][\w$]*", source))
     return [word for word in dict.fromkeys(re.findall(r"[A-Za-z_$][\w$]*", tests)) if word in words]
 

@@ -18,7 +18,7 @@ _IN_PROGRAM = re.compile(r"^(?P<file>main\.cpp|tests\.h):(?P<line>\d+):(?P<colum
 _IDLE = re.compile(
     r"compilation terminated|collect2: error|(?:main\.cpp|tests\.h): In |In file included from main\.cpp:\d+:$"
 )
-# The instances of templates that the tests use come from their side, when it has been compiled
+# Compiling the tests' side produces the list of template instances that the tests use
 _WAIT = 'read -r size <&3 || exit 0; head -c "$size" <&3 >instances.h; exec "$0" "$@"'
 _FAILED = re.compile(r"Assertion `(?P<assertion>.*)' failed\.")
 
@@ -57,7 +57,7 @@ class Cpp(CommandLanguage):
     command = ("./main",)
     limits = Limits(timeout=60.0, memory=2 << 30)
     column_encoding = "utf-8"
-    # Of the compiler or the linker
+    # An error of the compiler or the linker
     compile_error = re.compile(
         r"^(?P<file>[\w./+-]+):(?:(?P<line>\d+):(?:(?P<column>\d+):)? (?:fatal )?error|\(\.text[^)]*\)):"
         r" (?P<message>[^\n]*)",
@@ -118,7 +118,7 @@ class Cpp(CommandLanguage):
 
     def place(self, output: str, found: re.Match[str] | None, compiling: bool) -> re.Match[str] | None:
         if compiling and found and found["file"] not in (self.file, "tests.h"):
-            # An error in a header: the line of the program that led there
+            # For an error in a header, reports the line of the program that led to it
             return last_match(_LED_THERE, output[: found.start()]) or _IN_PROGRAM.search(output, found.end())
         return super().place(output, found, compiling)
 

@@ -13,7 +13,7 @@ _MAIN = re.compile(r"(?:\bpublic\s+)?\bstatic\s+void\s+Main\s*(\(\s*(?:string\s*
 
 
 _ASSERT = re.compile(r"(?<![\w.])(?:System\.Diagnostics\.)?(?:Debug|Trace)\.Assert\(")
-# Namespaces of the framework, which the tests may lean on
+# Namespaces of the framework that the tests may rely on
 _USING = re.compile(r"^[ \t]*(using\s+(?:static\s+)?System[\w.\s]*;)", re.MULTILINE)
 _IDLE = re.compile(
     r"  at (?:System\.|ReflectionTrl\.|\(wrapper|\S*AssertOfChecks |\S+<Main>)|--- End of|mscorlib\.dll \(Location|Compilation failed: |Unhandled Exception:$"
@@ -134,7 +134,7 @@ class CSharp(CommandLanguage):
 
     def readable(self, output: str) -> str:
         output = output.partition("\n[ERROR] FATAL UNHANDLED EXCEPTION")[0]  # the same again
-        # What stands around `Main` says nothing of the program
+        # Frames around `Main` are not the program's
         output = re.sub(
             r"^(  at \S+)\.EndOfChecks (.*\n)(?:  at .*\n)*?  at \S+\.Main .*$",
             r"\1.Main \2",

@@ -1,4 +1,4 @@
-"""Heads of functions, read from the text of C++, Rust, C# and Swift: what the tests' side has to know of an answer."""
+"""Parses function heads from C++, Rust, C# and Swift source, from which the tests' side is generated."""
 
 import re
 from collections.abc import Iterator
@@ -21,15 +21,15 @@ class Head:
         name (`str`):
             Its name.
         before (`str`):
-            What stands before the name, back to the end of the last statement.
+            Text before the name, back to the end of the previous statement.
         parameters (`tuple[str]`):
             The text of each parameter.
         after (`str`):
-            What stands between the parameters and the body.
+            Text between the parameters and the body.
         depth (`int`):
             Number of braces that are open around it.
         start (`int`):
-            Where `before` begins.
+            Position at which `before` begins.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Head:
 
 
 def blanked(source: str, keep_strings: bool = False) -> str:
-    """Returns the source with spaces in place of comments and, unless they are kept, of what stands in quotes."""
+    """Returns the source with comments and, unless they are kept, quoted text replaced by spaces."""
 
     def blank(found: re.Match[str]) -> str:
         if found["comment"] is None and keep_strings:
@@ -102,7 +102,7 @@ def closing(text: str, opening: int) -> int | None:
 
 
 def split(text: str) -> list[str]:
-    """Parts between the commas that stand in no brackets."""
+    """Splits text at the commas outside brackets."""
     parts, depth, start = [], 0, 0
     for place, character in enumerate(text):
         if character in _OPEN:
@@ -117,7 +117,7 @@ def split(text: str) -> list[str]:
 
 
 def depth(text: str) -> int:
-    """Braces that are open at the end; below zero where more are closed than opened."""
+    """Returns the number of open braces at the end; negative if more are closed than opened."""
     code = blanked(text)
     return code.count("{") - code.count("}")
 

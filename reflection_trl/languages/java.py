@@ -9,7 +9,7 @@ from .command import CommandLanguage, closed, protocol_files, shared_names
 from .heads import blanked, class_of, depth
 
 
-# Beside the JDK: what programs may import where it is installed
+# In addition to the JDK, libraries that programs may import if they are installed
 JAVATUPLES = "/usr/share/java/javatuples.jar"
 _WITH_CARET = re.compile(
     r"(?P<file>\w+)\.java:(?P<line>\d+): error: (?:(?!\w+\.java:\d+: )[^\n]*\n)+?(?P<column>[ \t]*)\^$", re.MULTILINE
@@ -17,7 +17,7 @@ _WITH_CARET = re.compile(
 _CLASS = re.compile(r"^\s*(?:public\s+)?(?:final\s+)?(?:abstract\s+)?class\s+(\w+)", re.MULTILINE)
 _MAIN = re.compile(r"\bvoid\s+main\s*\(")
 _PACKAGE = re.compile(r"^[ \t]*package\s[^;\n]*;", re.MULTILINE)
-# Imports of the library, which the tests may lean on
+# Imports of the library that the tests may rely on
 _IMPORT = re.compile(
     r"^[ \t]*(import\s+(?:static\s+)?(?:java\.(?:util|math|io|text|time|lang)|org\.javatuples)[\w.*\s]*;)",
     re.MULTILINE,
@@ -25,7 +25,7 @@ _IMPORT = re.compile(
 _OPTIONS = ("-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-XX:ReservedCodeCacheSize=64m")
 _PIPES = ("--add-opens", "java.base/java.io=ALL-UNNAMED")
 _COMPILER = ("-nowarn", "-proc:none", "-Xmaxerrs", "5", "-encoding", "UTF-8")
-# The classes of the answer come from the side of the tests, which has compiled them
+# The tests' side compiles the classes of the answer and sends them
 _LOAD = 'read -r size <&3 || exit 0; head -c "$size" <&3 >answer.jar; exec "$0" "$@" reflection_trl.Serve'
 
 
@@ -52,7 +52,7 @@ class Java(CommandLanguage):
         r"^(?:Exception in thread \"[^\"\n]*\" (?:[\w]+\.)*(?P<code>[\w$]+)(?:: |(?=\n))|Error: )(?P<message>[^\n]*)",
         re.MULTILINE,
     )
-    # The first frame that is the program's own: its classes lie in no package
+    # The first frame of the program, whose classes are in no package
     run_place = re.compile(r"^[ \t]+at \w+(?:\$\w+)*\.[\w<>$]+\((?P<file>\w+)\.java:(?P<line>\d+)\)", re.MULTILINE)
     compile_rules = (
         (FeedbackKind.IMPORT, r"package [\w.]+ does not exist"),
@@ -98,7 +98,7 @@ class Java(CommandLanguage):
         open_braces = depth(source)
         source += "}" * open_braces
         continued = depth(tests) < 0
-        # The tests stand inside the class that has the function
+        # The tests are inside the class that contains the function
         class_name = class_of(source, entry_point) if continued else "-"
         imports = " ".join(" ".join(one.split()) for one in _IMPORT.findall(blanked(source)))
         head = f"{imports} class {class_name} extends {class_name}__Answer {{ " if continued else f"{imports} "
@@ -142,7 +142,7 @@ class Java(CommandLanguage):
         return {}
 
     def place(self, output: str, found: re.Match[str] | None, compiling: bool) -> re.Match[str] | None:
-        # The caret below the line tells the column
+        # The caret below the line marks the column
         return (
             _WITH_CARET.match(output, found.start()) or found
             if compiling and found
@@ -150,7 +150,7 @@ class Java(CommandLanguage):
         )
 
     def readable(self, output: str) -> str:
-        # Frames of the library, and of what stands around the tests, say nothing of the program
+        # Frames of the library, and of the code around the tests, are not the program's
         lines = [
             line
             for line in output.split("\n")
@@ -170,7 +170,7 @@ def _main_class(text: str) -> str:
 
 
 def _is_type(name: str, tests: str) -> bool:
-    """Returns whether the tests have the name where only a class can stand."""
+    """Returns whether the tests use the name where only a class is valid."""
     name = re.escape(name)
     places = (
         rf"\bnew\s+{name}\b",

@@ -132,7 +132,7 @@ class JavaScript(CommandLanguage):
     def place(self, output: str, found: re.Match[str] | None, compiling: bool) -> re.Match[str] | None:
         if compiling:
             return found
-        # What cannot be parsed, and what is thrown without being an error, has no frames
+        # Syntax errors, and thrown values that are no `Error`, have no frames
         return (
             self.run_place.search(output, found.start() if found else 0)
             or last_match(_HEADER, output)
@@ -155,7 +155,7 @@ class JavaScript(CommandLanguage):
     def readable(self, output: str) -> str:
         if (fatal := re.search(r"^FATAL ERROR: .* - (.*)", output, re.MULTILINE)) is not None:
             return fatal.group(1)  # the rest are times, addresses and frames of the interpreter
-        # An assert's error is printed a second time as an object, of which its values are all that is new
+        # Node.js prints an assert's error again as an object, from which only its values are new
         values = self.assertion(output)
         start, end = _error_object(output)
         output = output[:start] + output[end:]

@@ -39,7 +39,7 @@ class PHP(CommandLanguage):
         r"|^(?P<fatal>Out of memory)$",
         re.MULTILINE,
     )
-    # The last place of the sentence is where the error is: a call comes before what it calls
+    # The last location in the message is that of the error, since callers precede callees
     run_place = re.compile(
         r"^(?:PHP )?(?:Parse|Fatal) error: [^\n]*\bin (?P<file>main|tests)\.php(?: on line |:)(?P<line>\d+)",
         re.MULTILINE,

@@ -10,7 +10,7 @@ from .status import feedback_of_status
 from .suspicion import of_python
 
 
-# Exception classes by kind; whatever is not here is `RUNTIME`
+# Exception classes by kind; others are `RUNTIME`
 _KINDS = {
     FeedbackKind.SYNTAX: ("SyntaxError", "IndentationError", "TabError"),
     FeedbackKind.NAME: ("NameError", "UnboundLocalError", "AttributeError"),
@@ -93,7 +93,7 @@ def kind_of(error_type: str) -> FeedbackKind:
 
 def _from_output(verdict: Verdict, source: str) -> Feedback:
     """Parses the output of a program that caught its errors itself and exited with another code, as `unittest.main()` does."""
-    if verdict.exit_code == 0:  # what it has printed last, such as the "OK" of `unittest`, is not what is wrong
+    if verdict.exit_code == 0:  # its last output, such as the "OK" of `unittest`, is not the error
         return Feedback(FeedbackKind.RUNTIME, with_output(verdict.stdout, verdict.reason), message=verdict.reason)
     text = normalized(shortened(verdict.stderr, 20_000))
     found = _PRINTED.search(text)
@@ -118,7 +118,7 @@ def _clean(text: str | None) -> str | None:
 
 
 def _failure(error: ErrorInfo) -> str:
-    """Returns the traceback, and the values that an assert has compared."""
+    """Returns the traceback, and the values that an assert compared."""
     text = normalized(error.text or f"{error.type}: {error.message}").rstrip("\n")
     for inside, name in _FILES.items():
         text = text.replace(f'File "{inside}"', f'File "{name}.py"')

@@ -14,7 +14,7 @@ _NOISE = [
         re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[()][0-9A-B]|[78=>cDEHMNOZ])"),
         "",
     ),  # colors
-    (re.compile(r"^[^\n]*\r(?!\n)", re.MULTILINE), ""),  # text that a progress bar has overwritten
+    (re.compile(r"^[^\n]*\r(?!\n)", re.MULTILINE), ""),  # text that a progress bar overwrote
     # Directories of the sandbox and of toolchains
     (re.compile(r"(?<![\w.])/tmp/(?:reflection_trl-[\w-]+/)?job/"), ""),
     (
@@ -33,7 +33,7 @@ _NOISE = [
     (re.compile(r"^(thread '[^'\n]*') \(\d+\) (?=panicked|has overflowed)", re.MULTILINE), r"\1 "),
 ]
 _TIME = re.compile(r"\b(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?")
-# Including marks that change the direction of text, which show a reader other code than there is
+# Includes direction marks, which make code look different from what it is
 _UNPRINTABLE = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )

@@ -13,7 +13,7 @@ from .rust_pair import both_sides
 
 
 _MAIN = re.compile(r"\bfn\s+main\s*\(\s*\)([^{;]*)\{")
-# As releases before 1.73 word a panic: `thread 'main' panicked at 'MESSAGE', PLACE`, with values in backquotes
+# Form of a panic before release 1.73: `thread 'main' panicked at 'MESSAGE', PLACE`, with values in backquotes
 _OLD_PANIC = re.compile(
     r"^(thread '[^'\n]*' panicked at) '(?P<message>.{0,4000}?)', (?P<place>[^\n']{1,200}:\d+:\d+)(?=\n(?:note: |stack backtrace)|\n*\Z)",
     re.MULTILINE | re.DOTALL,
@@ -101,7 +101,7 @@ class Rust(CommandLanguage):
 
     def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
         source, tests = closed(source, tests)
-        # The standard's asserts, whatever macros of these names there are
+        # The standard asserts, even if the program defines macros with these names
         end = f'let end = end_of_checks(); ::std::println!("\\n{END_MARK}"); end'
         marked = _MAIN.sub(
             lambda main: f"fn main(){main.group(1)}{{ {end} }} fn end_of_checks(){main.group(1)}{{",
@@ -147,7 +147,7 @@ class Rust(CommandLanguage):
 
 
 def _newly_worded(panic: re.Match[str]) -> str:
-    """Returns a panic as releases since 1.73 word it."""
+    """Returns a panic in the form of releases since 1.73."""
     message = _OLD_ASSERTION.sub(
         lambda found: (
             f"assertion `{found.group(1)}` failed{f': {found.group(4)}' if found.group(4) else ''}\n"

@@ -1,4 +1,4 @@
-"""Makes feedback on programs that were stopped from outside, for all languages."""
+"""Creates feedback on programs that a limit ended, for all languages."""
 
 from ..feedback import Feedback, FeedbackKind
 from ..sandbox import Status, Verdict

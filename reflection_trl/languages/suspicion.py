@@ -115,7 +115,7 @@ def _is_foreign(target: ast.expr) -> bool:
 def _of_class(node: ast.ClassDef) -> Iterator[str]:
     for statement in node.body:
         if isinstance(statement, ast.FunctionDef) and statement.name in _COMPARISONS:
-            # What a comparison returns is not a constant, but for `NotImplemented`
+            # A legitimate comparison returns no constant other than `NotImplemented`
             returned = [one.value for one in ast.walk(statement) if isinstance(one, ast.Return)]
             constant = all(isinstance(value, ast.Constant) for value in returned)
         elif isinstance(statement, ast.Assign) and any(ast.unparse(one) in _COMPARISONS for one in statement.targets):

@@ -46,7 +46,7 @@ class Swift(CommandLanguage):
         return CommandProgram(self.command, self.compiler, {self.file: text}, end_mark=END_MARK in text)
 
     def with_end(self, tests: str) -> str:
-        # The standard's assert, whatever function of this name the program has
+        # The standard assert, even if the program defines a function with this name
         tests = re.sub(r"^(\s*)assert\(", r"\1Swift.assert(", tests, flags=re.MULTILINE)
         return f'{tests}\nSwift.print("\\n{END_MARK}")'
 

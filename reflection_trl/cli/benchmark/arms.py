@@ -55,7 +55,7 @@ class Arm:
         peft_config: PeftConfig | None,
     ) -> SFTTrainer:
         """
-        Returns a trainer that takes the rows in their order.
+        Returns a trainer that trains on the rows in order.
 
         Args:
             model (`PreTrainedModel`):

@@ -1,4 +1,4 @@
-"""Accounts for the time of a GPU: computation, communication and waiting. Read from a trace of torch.profiler."""
+"""Computes the time of a GPU from a torch.profiler trace: computation, communication and idle time."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 
-KINDS = {  # the first that a name has a mark of: attention is written with cutlass too
+KINDS = {  # the first match counts, since attention kernels contain "cutlass" too
     "attention": ("flash", "fmha", "attention"),
     "matrix products": ("gemm", "nvjet", "cutlass", "xmma"),
     "optimizer": ("multi_tensor_apply", "adam"),
 }
 OTHER = "elementwise and copies"
-WORK = ("kernel", "gpu_memcpy", "gpu_memset")  # categories of a trace's events that a GPU is busy with
+WORK = ("kernel", "gpu_memcpy", "gpu_memset")  # categories of events in which a GPU is busy
 
 
 @dataclass(frozen=True)
 class GpuTime:
     """
-    Milliseconds of a step, the mean of those that were traced.
+    Holds the milliseconds of a step: the mean of the traced ones.
 
     Attributes:
         step (`float`):

@@ -81,7 +81,7 @@ class Workload:
 
 
 class Clock(TrainerCallback):
-    """Notes when each step ends and what its loss is."""
+    """Records the end and the loss of each step."""
 
     def __init__(self, workload: Workload):
         self.device, self.warmup_steps = workload.device, workload.arguments.warmup_steps
@@ -155,7 +155,7 @@ def run_arm(arm: Arm, workload: Workload) -> Result | None:
                 return run_steps(arm, micro, workload)
         except torch.OutOfMemoryError:
             if world > 1:
-                raise  # the others would wait for this process
+                raise  # otherwise the other processes would wait for this one
             print(f"Out of memory with {micro} rows per pass.", flush=True)
             micro //= 2
         finally:
@@ -170,7 +170,7 @@ def run_arm(arm: Arm, workload: Workload) -> Result | None:
 def run_steps(arm: Arm, micro: int, workload: Workload) -> Result:
     """Runs the arm with a number of rows per pass."""
     arguments = workload.arguments
-    # Before the settings, at whose sight ZeRO-3 would partition its weights
+    # Created before the settings, which would make ZeRO-3 partition its weights
     model = make_model(arguments, workload.device, workload.dtype)
     config = model.config
     clock = Clock(workload)

@@ -51,7 +51,7 @@ def make_model(arguments: BenchmarkArguments, device: str, dtype: torch.dtype) -
         "attn_implementation": "sdpa",
     }
     default = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)  # a 7B model in float32 would not fit beside itself
+    torch.set_default_dtype(dtype)  # created in this dtype, since conversion from float32 would need memory for both
     try:
         with torch.device(device):
             return Qwen2ForCausalLM(Qwen2Config(**settings))

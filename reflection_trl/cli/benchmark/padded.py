@@ -1,4 +1,4 @@
-"""Trainers that take their loss from padded batches of ordinary forward passes: what the packed trainer is compared with."""
+"""Defines trainers with padded batches and ordinary forward passes, with which the packed trainer is compared."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ class PaddedTrainer(ReflectionDistillTrainer):
 
 
 class PublishedTrainer(PaddedTrainer):
-    """Runs one padded batch of teacher and student samples through the ordinary forward pass, with logits of all positions."""
+    """Runs a padded batch of teacher and student samples in one ordinary forward pass, with logits at all positions."""
 
     def padded_loss(
         self, model: nn.Module, rows: list[Row], sequence_tokens: torch.Tensor, student_tokens: torch.Tensor

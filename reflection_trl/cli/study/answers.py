@@ -1,4 +1,4 @@
-"""Samples the answers of a study's models: which benchmarks each stage asks, and with which settings."""
+"""Generates the answers of a study's models: the benchmarks and sampling settings of each stage."""
 
 import json
 import time
@@ -56,9 +56,9 @@ def generation_of(study: StudyArguments, run: Run) -> GenerationArguments:
 
 async def generate_answers(study: StudyArguments, stage: str, runs: list[Run]) -> int:
     """
-    Returns the answers of those models that have been trained and that nobody else is asking, one after the other.
-    vLLM's engine continues from one to the next, as long as they have the same shape: to start one takes longer than
-    it then answers. Returns how many.
+    Generates the answers of models that are trained and not locked by another process, one model after another.
+    Reuses vLLM's engine while the models have the same shape, since starting one takes longer than the answers.
+    Returns the number of models.
     """
     from ...evaluation.run import generate_model_answers
     from ...generation import open_generator
@@ -77,7 +77,7 @@ async def generate_answers(study: StudyArguments, stage: str, runs: list[Run]) -
                 if hasattr(generate, "load_weights") and generate.can_load(generation.model):
                     await generate.load_weights(generation.model)
                 else:
-                    await stack.aclose()  # the one before needs the memory no longer
+                    await stack.aclose()  # frees the memory of the previous model
                     generate = await stack.enter_async_context(open_generator(generation))
                 for name, (benchmarks, settings) in missing.items():
                     start = time.monotonic()

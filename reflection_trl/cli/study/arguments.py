@@ -1,4 +1,4 @@
-"""Arguments of a study: the arms that it compares, and the settings that all of them share."""
+"""Defines the arguments of a study: the arms that it compares, and the settings that all of them share."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ BASE = "base"
 
 @dataclass(frozen=True)
 class Arm:
-    """Describes a way to train: a file of `reflection-trl train`, fields that differ from it, and which part of the rows it takes, or a file of its own."""
+    """Describes a way to train: a config of `reflection-trl train`, fields that override it, and the rows that it uses."""
 
     name: str
     config: str

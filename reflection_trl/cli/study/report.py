@@ -33,7 +33,7 @@ def write_report(study: StudyArguments, searched: Sequence[Run], runs: Sequence[
         searched (`Sequence[Run]`):
             Runs of the search for learning rates.
         runs (`Sequence[Run]`):
-            The base model, and each arm with each seed. Those that have not been judged are left out.
+            The base model, and each arm with each seed. Runs without scores are omitted.
 
     Returns:
         `str`: The text of `study.md`.
@@ -73,13 +73,13 @@ def results_of(arm: str, runs: Sequence[Run], plan: str) -> list[EvaluationRun]:
 
 
 def extended(scores: Sequence[Score]) -> list[Score]:
-    """Returns the scores that count: where there are extended tests, those."""
+    """Returns the primary scores: those of the extended tests if a benchmark has them."""
     names = {score.benchmark for score in scores}
     return [score for score in scores if f"{score.benchmark}+" not in names]
 
 
 def score_of(found: EvaluationRun, benchmark: str) -> Score:
-    """Returns the score of a benchmark that others were judged on."""
+    """Returns the score of a benchmark that other runs have."""
     score = found.score(benchmark)
     if score is None:
         reason = found.skipped.get(benchmark, "It is not in its results.json.")
@@ -110,7 +110,7 @@ def means(found: Sequence[EvaluationRun]) -> list[float]:
 
 
 def over_seeds(values: Sequence[float]) -> str:
-    """Returns mean and standard deviation over seeds, in per cent."""
+    """Returns mean and standard deviation over seeds, in percent."""
     spread = f" ± {100 * stdev(values):.1f}" if len(values) > 1 else ""
     return f"{100 * fmean(values):.1f}{spread}"
 
@@ -153,7 +153,7 @@ def failures_table(by_arm: dict[str, list[EvaluationRun]]) -> str:
 
 def search_table(searched: Sequence[Run]) -> str:
     """
-    Returns shares of the held-out problems that are solved; of the base model, which has no learning rate, in each
+    Returns the solve rates on the held-out problems. The base model has no learning rate, so its rate is in each
     column.
     """
     rates = sorted({run.learning_rate for run in searched if run.arm is not None})

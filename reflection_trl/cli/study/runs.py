@@ -13,7 +13,7 @@ from .arguments import BASE, Arm, StudyArguments
 if TYPE_CHECKING:
     from ...evaluation import EvaluationRun
 
-ANSWERED = "drawn"  # marks a plan whose answers are all there
+ANSWERED = "drawn"  # marks a plan whose answers are complete
 
 
 @dataclass(frozen=True)
@@ -32,27 +32,27 @@ class Run:
 
     @property
     def is_trained(self) -> bool:
-        """Returns whether its weights are there."""
+        """Returns whether its weights exist."""
         return self.arm is None or ((self.folder / "run.json").exists() and bool(self.weights))
 
     @property
     def weights(self) -> list[Path]:
-        """Returns the files that they are in."""
+        """Returns the files of the weights."""
         return [*(self.folder / "model").glob("*.safetensors")]
 
     def has_answers(self, plan: str) -> bool:
-        """Returns whether all answers of a plan are there."""
+        """Returns whether the answers of a plan are complete."""
         return (self.folder / plan / ANSWERED).exists()
 
     def is_judged(self, plan: str) -> bool:
-        """Returns whether they have been judged."""
+        """Returns whether the answers have been scored."""
         return (self.folder / plan / "results.json").exists()
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[TextIO | None]:
         """
-        Yields the lock by which this process may work on it; `None` where another does. A process that ends, however
-        it does, leaves its runs to others, but for a training that it has left behind, which has the lock too.
+        Yields the lock with which this process may work on the run; `None` if another process has it. The lock is
+        released when its process ends in any way, unless a training that it started still runs, which also holds it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / ".lock", "w") as lock:
@@ -73,7 +73,7 @@ def run_of(study: StudyArguments, arm: Arm, rate: float, seed: int) -> Run:
 
 
 def search_runs(study: StudyArguments) -> list[Run]:
-    """Returns the base model, and each arm with each learning rate; with a single rate there is nothing to find."""
+    """Returns the base model, and each arm with each learning rate. With a single rate no search is needed."""
     if len(study.learning_rates) == 1:
         return []
     trained = [run_of(study, arm, rate, study.seeds[0]) for rate in study.learning_rates for arm in study.checked_arms]
@@ -81,7 +81,7 @@ def search_runs(study: StudyArguments) -> list[Run]:
 
 
 def final_runs(study: StudyArguments) -> list[Run]:
-    """Returns the base model, and each arm with each seed at the rate that was found for it."""
+    """Returns the base model, and each arm with each seed at its best learning rate."""
     rates = best_rates(study)
     trained = [run_of(study, arm, rates[arm.name], seed) for seed in study.seeds for arm in study.checked_arms]
     return [base_run(study), *trained]
@@ -107,8 +107,8 @@ def best_rates(study: StudyArguments) -> dict[str, float]:
 
 def best_rate(shares: dict[float, float]) -> float:
     """
-    Returns the learning rate with the largest share; of several the lowest, which changes least of what held-out
-    problems do not show.
+    Returns the learning rate with the highest solve rate. Among equal ones it is the lowest, which changes the model
+    least where held-out problems do not measure it.
     """
     return max(shares, key=lambda one: (shares[one], -one))
 

@@ -14,26 +14,26 @@ POLL_SECONDS = 2.0
 
 def make(study: StudyArguments, stage: str, runs: list[Run]) -> None:
     """
-    Trains the models of some runs, and draws their answers, each by the first process that comes to it. Returns when all is done,
-    by whichever process.
+    Trains the models of some runs, and generates their answers. The first free process takes each run, and all return
+    when every run is done.
     """
     plans = plans_of(study, stage)
     while missing := [run for run in runs if not all(map(run.has_answers, plans))]:
         done = 0
         for run in missing:
             with run.claimed() as lock:
-                # Another process may have drawn all answers meanwhile, and removed the weights
+                # Another process may have generated all answers meanwhile, and removed the weights
                 if lock and not run.is_trained and not all(map(run.has_answers, plans)):
                     print(f"== training of {run.folder}", flush=True)
                     train(study, run, lock)
                     done += 1
         done += asyncio.run(generate_answers(study, stage, missing))
         if not done:
-            time.sleep(POLL_SECONDS)  # others are at the rest
+            time.sleep(POLL_SECONDS)  # other processes work on the rest
 
 
 def judge(study: StudyArguments, stage: str, runs: list[Run]) -> None:
-    """Judges the answers that are there and have not been judged; returns when all of them have, by whichever process."""
+    """Scores the answers that have no scores yet, and returns when this or other processes have scored all."""
     from ...evaluation.run import evaluate_model
 
     plans = plans_of(study, stage)
@@ -60,4 +60,4 @@ def remove_weights(study: StudyArguments, runs: list[Run]) -> None:
     if not study.keep_models:
         for run in runs:
             for weights in run.weights:
-                weights.unlink(missing_ok=True)  # another process may do the same
+                weights.unlink(missing_ok=True)  # another process may remove them too

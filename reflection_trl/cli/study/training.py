@@ -1,4 +1,4 @@
-"""Trains the model of one run: its rows, its command line, and the record by which a changed study is noticed."""
+"""Trains the model of one run: its rows, its command line, and the record with which a changed study is detected."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from .runs import Run
 
 
 def data_file(study: StudyArguments, arm: Arm) -> str:
-    """Returns the rows as they are, or their requests and final answers as plain rows, made here, or the arm's own."""
+    """Returns the file of the arm's rows: the study's, plain rows of requests and final answers, or its own file."""
     if arm.data not in DATA:
         return arm.data
     if arm.data == "rows":
@@ -28,7 +28,7 @@ def data_file(study: StudyArguments, arm: Arm) -> str:
         messages = json.loads(row["messages"]) if isinstance(row["messages"], str) else row["messages"]
         lines.append(json.dumps({"messages": messages[-2:], "type": "generation"}) + "\n")
     text = "".join(lines)
-    # One that is there may be of other rows
+    # An existing file may have been made from other rows
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
@@ -104,7 +104,7 @@ def train(study: StudyArguments, run: Run, lock: TextIO) -> None:
     with open(run.folder / "train.log", "w") as log:
         log.write(f"{shlex.join(command)}\n")
         log.flush()
-        # With the lock: a training that outlives this process must not be begun once more beside it
+        # Inherits the lock: while a training outlives this process, no other process may start it again
         done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock.fileno()])
     if done.returncode:
         said = (run.folder / "train.log").read_text(errors="replace").strip().splitlines()

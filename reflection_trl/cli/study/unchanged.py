@@ -10,7 +10,7 @@ from .training import training_of
 
 
 def check_unchanged(study: StudyArguments, stage: str, runs: list[Run]) -> None:
-    """Refuses a folder with models that were trained, or answers that were drawn, in another way: they would pass for those of this study."""
+    """Rejects a folder with models or answers of other settings, which would be mistaken for those of this study."""
     for run in runs:
         if run.arm is not None:
             check_record(run.folder / "run.json", "training", training_of(study, run.arm), run.folder)
@@ -23,7 +23,7 @@ def check_record(file: Path, key: str, wanted: dict[str, str], folder: Path) -> 
     try:
         before = json.loads(file.read_text())[key]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return  # not done yet, or from before this was recorded
+        return  # not done yet, or made before this record existed
     for name in {**wanted, **before}:
         if before.get(name) != wanted.get(name):
             raise ValueError(
