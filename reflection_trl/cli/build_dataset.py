@@ -6,8 +6,8 @@
     accelerate launch --num_processes 8 recipes/build_dataset.py --config FILE    one model per GPU, with shared rollouts
 
 The YAML file sets fields; the command line overrides them. All results are saved in --output_dir immediately: rerun the same
-command to resume after any interruption. With more --samples_per_problem, another --min_repaired_share or --by_difficulty, the
-command reuses existing rollouts. For a finished run it only writes the dataset again (and publishes it, with --push_to_hub).
+command to resume after any interruption. With more --samples_per_problem, another --min_repaired_share or --by_difficulty,
+the command reuses existing rollouts. For a finished run it only writes the dataset again (--push_to_hub publishes it).
 
   problems
     --problems              files (JSON, JSON Lines, Parquet, CSV; patterns too) or Hub ids; in YAML also with `mapping`,
@@ -55,8 +55,8 @@ command reuses existing rollouts. For a finished run it only writes the dataset 
     --price                 price per million tokens; shows the cost
     --push_to_hub           dataset repository, USER/NAME; also --hub_private --hub_revision --create_pr
 
-Invalid input prints a one-line error and exits with status 1; set REFLECTION_TRL_DEBUG=1 for the traceback. Model-written code
-runs only in the sandbox: reflection_trl.sandbox.
+Invalid input prints a one-line error and exits with status 1; set REFLECTION_TRL_DEBUG=1 for the traceback. Model-written
+code runs only in the sandbox: reflection_trl.sandbox.
 """
 
 import asyncio

@@ -207,7 +207,7 @@ def _push_samples(
     from huggingface_hub import DatasetCard
 
     columns = {"task_id": "string", "sample": "int32", "passed": "bool"} | dict.fromkeys(
-        ("kind", "detail", "solution"), "string"
+        ("kind", "detail", "solution", "answer"), "string"
     )
     features = Features(
         {name: Value(dtype) for name, dtype in columns.items()} | {"suspicious": List(Value("string"))}

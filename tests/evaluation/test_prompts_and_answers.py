@@ -31,7 +31,7 @@ def test_unknown_benchmarks_are_refused_in_one_sentence(name):
 
 
 def test_no_benchmarks_are_refused():
-    with pytest.raises(ValueError, match="Which benchmarks"):
+    with pytest.raises(ValueError, match="No benchmark specified"):
         parse_benchmarks([])
 
 

@@ -286,7 +286,7 @@ def test_a_card_of_programs_and_final_answers_speaks_of_both(client, rows):
         "1 of 6 rows are of problems with a final answer",
         "| programs run or solutions checked in a sequence |",
         "the asserts of the sequence, or is found right by the checker",
-        "Tests that pass are no proof",
+        "Passing tests do not prove correctness",
         "Neither is a right final answer",
     ):
         assert words in text, words
