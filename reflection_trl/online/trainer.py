@@ -14,10 +14,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from transformers.utils import logging
 from trl import GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
-from trl.trainer.utils import RepeatSampler, get_config_model_id
+from trl.trainer.utils import RepeatSampler
 
+from ..training.accelerator import shards_parameters
 from ..training.checkpoints import CheckpointMixin
-from ..training.checks import check_adapter, check_model
+from ..training.checks import check_adapter, check_args, check_model
 from ..training.curves import CURVES_FILE
 from ..training.forward import LossInputs, TeacherPredictions, add_distillation_forward
 from ..training.head import logit_scaling, model_head
@@ -153,11 +154,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         quantization_config: Any = None,
         peft_config: PeftConfig | None = None,
     ):
-        if args is None:
-            model_name = model if isinstance(model, str) else get_config_model_id(model.config)
-            args = OnlineReflectionDistillConfig(f"{model_name.split('/')[-1]}-OnlineReflectionDistill")
-        elif not isinstance(args, OnlineReflectionDistillConfig):
-            raise TypeError(f"`args` must be an `OnlineReflectionDistillConfig`, got `{type(args).__name__}`.")
+        args = check_args(args, OnlineReflectionDistillConfig, model)
         check_model(model)
         check_before_loading(args, train_dataset, eval_dataset)
         reward_funcs = execution_reward() if reward_funcs is None else reward_funcs
@@ -188,10 +185,9 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         self._causal_lm, self._scaling = causal_lm, logit_scaling(causal_lm)
         self._teacher_weights = None
         if args.distillation_weight > 0:
-            zero3 = self.is_deepspeed_enabled and self.accelerator.state.deepspeed_plugin.zero_stage == 3
             kind = "base" if args.teacher == "trust-region" else args.teacher
             self._teacher_weights = make_teacher_weights(
-                self.model, kind, args.teacher_update_rate, self.is_fsdp_enabled or zero3
+                self.model, kind, args.teacher_update_rate, shards_parameters(self.accelerator)
             )
         if self._teacher_weights is not None:
             self.add_callback(UpdateTeacher(self._teacher_weights))

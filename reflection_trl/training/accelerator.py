@@ -3,7 +3,9 @@
 import dataclasses
 
 from accelerate import Accelerator
-from accelerate.utils import DynamoBackend
+from accelerate.utils import DistributedType, DynamoBackend
+from peft import PeftModel
+from transformers import PreTrainedModel, TrainingArguments
 
 from .config import ReflectionDistillConfig
 
@@ -45,3 +47,33 @@ def adjust_accelerator(accelerator: Accelerator, args: ReflectionDistillConfig) 
             plugin.mixed_precision_policy = dataclasses.replace(
                 plugin.mixed_precision_policy, output_dtype=None, cast_forward_inputs=False
             )
+
+
+def shards_parameters(accelerator: Accelerator) -> bool:
+    """
+    Returns whether each process holds a part of each parameter only (FSDP and DeepSpeed ZeRO-3).
+
+    Args:
+        accelerator ([`~accelerate.Accelerator`]):
+            Accelerator of the trainer.
+    """
+    state = accelerator.state
+    if getattr(state, "fsdp_plugin", None) is not None:
+        return True
+    return accelerator.distributed_type == DistributedType.DEEPSPEED and state.deepspeed_plugin.zero_stage == 3
+
+
+def skip_unused_parameters(args: TrainingArguments, model: PreTrainedModel | PeftModel) -> None:
+    """
+    Keeps DDP from a search for unused parameters, which costs a graph traversal and a communication in every step.
+
+    The loss reaches all parameters, except experts without any routed token.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            Settings. Changed in place where the user left the search open.
+        model ([`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
+            Model to train.
+    """
+    if args.ddp_find_unused_parameters is None and not hasattr(model.config.get_text_config(), "output_router_logits"):
+        args.ddp_find_unused_parameters = False

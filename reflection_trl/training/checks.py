@@ -1,17 +1,18 @@
 """Checks the arguments of a trainer, before and after the model is loaded."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 from peft import PeftModel
 from peft.utils.other import TrainableTokensWrapper
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer_utils import IntervalStrategy
 from transformers.utils import logging
+from trl.trainer.utils import get_config_model_id
 
 from ..files.model_folder import check_model_folder
 from .config import ReflectionDistillConfig
@@ -20,6 +21,7 @@ from .model_parts import input_embeddings
 
 
 logger = logging.get_logger(__name__)
+_Config = TypeVar("_Config", bound=TrainingArguments)
 
 
 def check_datasets(train_dataset: Any, eval_dataset: Any, eval_strategy: IntervalStrategy | str) -> None:
@@ -81,6 +83,56 @@ def check_trackers(report_to: str | Sequence[str] | None) -> None:
             raise ValueError(
                 f"`report_to` names {tracker!r}, which is not installed; run `pip install {package}`, or set it to 'none'."
             )
+
+
+def check_args(args: _Config | None, config_class: type[_Config], model: str | PreTrainedModel | PeftModel) -> _Config:
+    """
+    Returns the settings of a trainer, or the defaults with an output folder named after the model.
+
+    Args:
+        args (`SFTConfig` or `GRPOConfig`, *optional*):
+            Settings that the user gave.
+        config_class (`type`):
+            Their class, such as [`ReflectionDistillConfig`].
+        model (`str` or [`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
+            Model of the trainer.
+
+    Raises:
+        TypeError: If the settings are of another class.
+    """
+    if args is None:
+        model_name = model if isinstance(model, str) else get_config_model_id(model.config)
+        return config_class(f"{model_name.split('/')[-1]}-{config_class.__name__.removesuffix('Config')}")
+    if not isinstance(args, config_class):
+        article = "an" if config_class.__name__[0] in "AEIOU" else "a"
+        raise TypeError(f"`args` must be {article} `{config_class.__name__}`, got `{type(args).__name__}`.")
+    return args
+
+
+def check_before_loading(
+    args: ReflectionDistillConfig, model: str | PreTrainedModel | PeftModel, train_dataset: Any, eval_dataset: Any
+) -> None:
+    """
+    Checks the arguments of a trainer before its model is loaded.
+
+    Args:
+        args ([`ReflectionDistillConfig`]):
+            Settings. They are changed in place where accelerate's default would not work here.
+        model (`str` or [`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
+            Model of the trainer.
+        train_dataset (`Any`):
+            Rows to train on.
+        eval_dataset (`Any`):
+            Rows to evaluate on, a `dict` of such, or `None`.
+
+    Raises:
+        TypeError: If a dataset is not one.
+        ValueError: If a dataset is missing or empty, a tracker is not installed, or the model cannot be trained.
+    """
+    check_datasets(train_dataset, eval_dataset, args.eval_strategy)
+    check_trackers(args.report_to)
+    check_model(model)
+    disable_dispatching(args)
 
 
 def check_model(model: str | PreTrainedModel | PeftModel) -> None:

@@ -101,6 +101,29 @@ def make_loss_inputs(
     )
 
 
+def make_answer_loss_inputs(batch: Batch, device: torch.device) -> LossInputs:
+    """
+    Computes the weights for the mean loss of the answers of a batch alone, as an evaluation takes it.
+
+    Args:
+        batch ([`~reflection_trl.training.packing.Batch`]):
+            Batch of one-off sequences.
+        device (`torch.device`):
+            Device of the model.
+
+    Returns:
+        [`LossInputs`]: Arguments without a divergence.
+    """
+    none = torch.zeros(0, dtype=torch.long, device=device)
+    return LossInputs(
+        loss_index=to_device(batch.loss_index, device),
+        targets=to_device(batch.targets, device),
+        nll_weight=torch.full((len(batch.targets),), 1 / max(len(batch.targets), 1), device=device),
+        student_index=none,
+        teacher_index=none,
+    )
+
+
 @dataclass
 class TeacherPredictions:
     """

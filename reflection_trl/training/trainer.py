@@ -19,14 +19,14 @@ from torch.utils.data import DataLoader
 from transformers import DataCollator, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin, TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, TrainOutput
 from trl import SFTConfig
-from trl.trainer.utils import get_config_model_id, global_then_local_main_first
+from trl.trainer.utils import global_then_local_main_first
 
 from ..rendering import BlockTokenRenderer, ChatTemplateRenderer
-from .accelerator import adjust_accelerator
+from .accelerator import adjust_accelerator, shards_parameters, skip_unused_parameters
 from .adapters import name_base_model
 from .block_tokens import add_block_tokens
 from .checkpoints import CheckpointMixin
-from .checks import check_adapter, check_datasets, check_model, check_trackers, disable_dispatching, set_pad_token
+from .checks import check_adapter, check_args, check_before_loading, set_pad_token
 from .collator import make_collator
 from .config import ReflectionDistillConfig
 from .dataset import (
@@ -37,7 +37,7 @@ from .dataset import (
     prepare_dataset,
     row_costs,
 )
-from .forward import LossInputs, TeacherPredictions, make_loss_inputs
+from .forward import TeacherPredictions, make_answer_loss_inputs, make_loss_inputs
 from .inputs import model_inputs, to_device
 from .losses import DistillationLossOutput
 from .masking import hidden_tokens, mask_rate, row_generator
@@ -119,15 +119,8 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         quantization_config: "transformers.BitsAndBytesConfig | None" = None,
         peft_config: PeftConfig | None = None,
     ):
-        if args is None:
-            model_name = model if isinstance(model, str) else get_config_model_id(model.config)
-            args = ReflectionDistillConfig(f"{model_name.split('/')[-1]}-ReflectionDistill")
-        elif not isinstance(args, ReflectionDistillConfig):
-            raise TypeError(f"`args` must be a `ReflectionDistillConfig`, got `{type(args).__name__}`.")
-        check_datasets(train_dataset, eval_dataset, args.eval_strategy)
-        check_trackers(args.report_to)
-        check_model(model)
-        disable_dispatching(args)
+        args = check_args(args, ReflectionDistillConfig, model)
+        check_before_loading(args, model, train_dataset, eval_dataset)
         self._renderer: BlockTokenRenderer | ChatTemplateRenderer | None = None
         self._stream = train_dataset if isinstance(train_dataset, IterableDataset) else None
 
@@ -180,21 +173,14 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         self._attn_implementation = causal_lm.config._attn_implementation
 
     def _add_teacher(self) -> None:
-        sharded = self.is_fsdp_enabled or (
-            self.is_deepspeed_enabled and self.accelerator.state.deepspeed_plugin.zero_stage == 3
-        )
         self._teacher_weights = make_teacher_weights(
-            self.model, self.args.teacher, self.args.teacher_update_rate, sharded
+            self.model, self.args.teacher, self.args.teacher_update_rate, shards_parameters(self.accelerator)
         )
         if self._teacher_weights is not None:
             self.add_callback(UpdateTeacher(self._teacher_weights))
 
     def create_accelerator_and_postprocess(self) -> None:
-        routes = hasattr(self.model.config.get_text_config(), "output_router_logits")
-        if self.args.ddp_find_unused_parameters is None and not routes:
-            # The loss reaches all parameters, except experts without any routed token. A search for other unused
-            # parameters costs DDP a graph traversal and a communication in every step
-            self.args.ddp_find_unused_parameters = False
+        skip_unused_parameters(self.args, self.model)
         super().create_accelerator_and_postprocess()
         adjust_accelerator(self.accelerator, self.args)
 
@@ -209,9 +195,8 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         formatting_func: Callable[[dict], str] | None,
         dataset_name: str,
     ) -> Dataset | IterableDataset:
-        trains = (
-            self._renderer is None
-        )  # true for the first dataset only; an evaluation dataset may be called "train" as well
+        # True for the first dataset only; an evaluation dataset may be called "train" as well
+        trains = self._renderer is None
         assert isinstance(args, ReflectionDistillConfig)
         if self._renderer is None:
             self._renderer = make_renderer(self._tokenizer, args)
@@ -366,16 +351,8 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
     # Evaluation on the one-off prompt alone, as at inference
 
     def _one_off_loss(self, model: nn.Module, rows: list[Row]) -> torch.Tensor:
-        device = self.accelerator.device
         batch = self._batch([one_off_sequence(row) for row in rows])
-        none = torch.zeros(0, dtype=torch.long, device=device)
-        loss_inputs = LossInputs(
-            loss_index=to_device(batch.loss_index, device),
-            targets=to_device(batch.targets, device),
-            nll_weight=torch.full((len(batch.targets),), 1 / max(len(batch.targets), 1), device=device),
-            student_index=none,
-            teacher_index=none,
-        )
+        loss_inputs = make_answer_loss_inputs(batch, self.accelerator.device)
         outputs = DistillationLossOutput(**model(**self._model_inputs(batch), loss_inputs=loss_inputs))
         if self._even_batches is None or not self._even_batches.is_repeated:
             self._evaluation_metrics.add(rows, batch, outputs)
