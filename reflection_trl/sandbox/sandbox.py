@@ -241,9 +241,12 @@ class Sandbox:
                 zygote = None
             raise
         finally:
-            if single and worker is not None:
-                worker.stop()
-            idle.put(zygote)
+            try:
+                if single and worker is not None:
+                    worker.stop()
+            finally:
+                # Without its entry the next program, and `close`, would wait forever
+                idle.put(zygote)
 
     def run_many(self, programs: Iterable[Program]) -> list[Verdict]:
         """Runs programs, as many at a time as there are workers. The verdicts come in the programs' order."""

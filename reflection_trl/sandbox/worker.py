@@ -88,13 +88,19 @@ class Worker:
         self.single = single
         self.process: subprocess.Popen[bytes] | None = None
         self.cgroup: Cgroup | None = None
+        # What `stop` gives back, once: it is called again after a start that failed
+        self._resources = contextlib.ExitStack()
 
     def start(self, limits: Limits) -> None:
         """Starts the process and waits until it is ready for a job of these limits."""
         self.sock, theirs = socket.socketpair()
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115
+        self._resources.callback(self.sock.close)
+        self.log = self._resources.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         self.workdir = self.mechanism.make_workdir()
+        self._resources.callback(self.mechanism.remove_workdir, self.workdir)
         self.cgroup = Cgroup.create()
+        if self.cgroup is not None:
+            self._resources.callback(self.cgroup.remove)
         namespaces = self.mechanism.fork_server and not self.single
         try:
             try:
@@ -226,13 +232,8 @@ class Worker:
                     os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
             self.process = None
-        else:
-            self.sock.close()
-        self.log.close()
-        self.mechanism.remove_workdir(self.workdir)
-        if self.cgroup is not None:
-            self.cgroup.remove()
-            self.cgroup = None
+        self._resources.close()
+        self.cgroup = None
 
     def _send(self, message: dict[str, Any]) -> None:
         data = json.dumps(message).encode()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from reflection_trl.sandbox import (
+    CommandProgram,
     PythonProgram,
     Sandbox,
     SandboxError,
@@ -23,6 +24,7 @@ from reflection_trl.sandbox import (
 )
 from reflection_trl.sandbox.bubblewrap import SANDBOX_USERS
 from reflection_trl.sandbox.shared_memory import _running
+from reflection_trl.sandbox.worker import Worker
 from reflection_trl.scratch import remove_abandoned
 
 from . import hostile_programs
@@ -228,6 +230,7 @@ class _Open(mechanisms.Unsandboxed):
     def __init__(self):
         self.python = "/usr/bin/python3"
         self.covered = []
+        self._folders = {}
 
     def command(self, argv, **limits):
         # Not as root, and with limits: the probe's bombs are real.
@@ -262,6 +265,39 @@ def test_probe_sees_through_a_mechanism_that_does_not_hold(monkeypatch: pytest.M
         Sandbox(workers=1).start()
     for what in ("network", "host write", "host read", "daemon"):
         assert what in str(error.value)
+
+
+def test_a_process_that_cannot_be_ended_holds_up_nobody(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("reflection_trl.sandbox.sandbox.probe.attack", lambda sandbox: None)
+    with Sandbox(workers=1) as sandbox:
+        stop = Worker.stop
+
+        def fail(self):
+            stop(self)
+            raise OSError("it cannot be ended")
+
+        monkeypatch.setattr(Worker, "stop", fail)
+        with pytest.raises(OSError, match="cannot be ended"):
+            sandbox.run(CommandProgram(["/bin/true"]))
+        monkeypatch.setattr(Worker, "stop", stop)
+        assert sandbox.run(CommandProgram(["/bin/true"])).completed
+
+
+@pytest.mark.parametrize("step", ["make_workdir", "command"])
+def test_a_start_that_fails_says_why_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, step: str):
+    monkeypatch.setattr("reflection_trl.sandbox.sandbox.probe.attack", lambda sandbox: None)
+    before = own_folders()
+    with Sandbox(workers=1, mechanism="landlock") as sandbox:
+        with monkeypatch.context() as patch:
+
+            def fail(*args, **options):
+                raise OSError("the disk is full")
+
+            patch.setattr(type(sandbox._mechanism), step, fail)
+            with pytest.raises(OSError, match="the disk is full"):
+                sandbox.run(CommandProgram(["/bin/true"]))
+        assert sandbox.run(CommandProgram(["/bin/true"])).completed
+    assert own_folders() == before
 
 
 def test_the_wheel_of_bubblewrap(monkeypatch: pytest.MonkeyPatch):
