@@ -136,6 +136,7 @@ TEXTS = st.lists(
 ).map("".join)
 
 
+@pytest.mark.heavy
 @given(TEXTS)
 @settings(max_examples=1000, deadline=None)
 def test_fences_are_those_of_commonmark(text):
@@ -149,6 +150,7 @@ def test_fences_are_those_of_commonmark(text):
         assert re.sub(r"\r\n?", "\n", fence.code).rstrip() == content.rstrip()
 
 
+@pytest.mark.heavy
 @given(TEXTS)
 @settings(max_examples=1000, deadline=None)
 def test_any_text_is_divided(text):

@@ -217,6 +217,7 @@ def renderer(tokenizer):
     return ChatTemplateRenderer(tokenizer)
 
 
+@pytest.mark.heavy
 @given(damaged_rows())
 @settings(max_examples=3000)
 def test_a_damaged_row_is_read_or_refused_in_one_sentence(renderer, row):

@@ -65,7 +65,7 @@ def test_packed_step_equals_definition(make_model, tokenizer, mixed_rows, tmp_pa
         compare(trainer, reference, step)
 
 
-@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+@pytest.mark.parametrize("implementation", ["sdpa", pytest.param("eager", marks=pytest.mark.heavy)])
 def test_attention_backends(make_model, tokenizer, mixed_rows, tmp_path, implementation):
     trainer = make_trainer(make_model(attn_implementation=implementation), tokenizer, mixed_rows, tmp_path)
     compare(trainer, make_model, step=2)

@@ -1,4 +1,4 @@
-r"""Rewards of final answers: nothing is run, and what is told of the expected one is a setting."""
+r"""Rewards of final answers: nothing is run, and a setting says whether the feedback shows the expected answer."""
 
 import pytest
 

@@ -3,7 +3,7 @@ Run under `torch.distributed.run` by `test_zero.py`: the trainer under DeepSpeed
 
     zero.py FOLDER STAGE CASE
 
-Prints the log of each step as JSON. accelerate joins processes under DeepSpeed on accelerators only, so it is told that there is one,
+Prints the log of each step as JSON. accelerate joins processes under DeepSpeed on accelerators only, so this script names one,
 and DeepSpeed's own kernel for messages on one host, which is compiled for minutes, is left out.
 """
 
