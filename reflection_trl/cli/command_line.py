@@ -98,7 +98,13 @@ def read_config_file(argv: list[str]) -> dict[str, Any]:
     path = find_recipe(file)
     if path is None:
         near = difflib.get_close_matches(file.removeprefix("recipes/"), recipe_names(), n=1)
-        fix = f"did you mean {near[0]}?" if near else f"recipes: {', '.join(recipe_names())}."
+        folders = dict.fromkeys(name.partition("/")[0] for name in recipe_names())
+        folders.pop("accelerate", None)  # for `--accelerate_config`
+        fix = (
+            f"did you mean {near[0]}?"
+            if near
+            else f"recipes are FOLDER/FILE, with FOLDER one of {', '.join(folders)}."
+        )
         raise ValueError(f"--config {file!r}: there is no such file in {os.getcwd()}, and no such recipe; {fix}")
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -414,6 +414,15 @@ def test_bad_input_is_one_sentence(case, workplace, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_recipe_that_is_not_there_names_those_that_are(capsys):
+    assert train.main(["--config", "none.yaml"]) == 1
+    error = capsys.readouterr().err
+    assert "recipes are FOLDER/FILE, with FOLDER one of codellama-python-34b, " in error
+    assert "smollm2-135m" in error and "accelerate" not in error
+    assert train.main(["--config", "smollm2-135m/distil"]) == 1
+    assert "did you mean smollm2-135m/distill.yaml?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "argv", "expected"),
     [
