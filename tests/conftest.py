@@ -55,6 +55,11 @@ user assistant system tool_response You are a helpful assistant.
 """
 
 
+def pytest_make_parametrize_id(val, argname):
+    # Compressed bytes hold the time: pytest-xdist refuses to run when its workers disagree on the names of the tests
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--only-known-skips", action="store_true", help="Fail when a test skips for a reason that KNOWN_SKIPS lacks."

@@ -268,6 +268,8 @@ class Worker:
 
     def _failure(self, what: str) -> WorkerError:
         """Returns an error that ends with what the process said last."""
-        self.log.seek(0)
-        said = self.log.read(2000).decode("utf-8", "replace").strip()
+        said = ""
+        with contextlib.suppress(ValueError):  # another thread has stopped this process, which closes its log
+            self.log.seek(0)
+            said = self.log.read(2000).decode("utf-8", "replace").strip()
         return WorkerError(f"{what}: {said}" if said else what)

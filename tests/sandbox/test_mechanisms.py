@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from reflection_trl.sandbox import (
     CommandProgram,
+    Partner,
     PythonProgram,
     Sandbox,
     SandboxError,
@@ -298,6 +300,26 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(monkeypatch: pytest.Monk
                 sandbox.run(CommandProgram(["/bin/true"]))
         assert sandbox.run(CommandProgram(["/bin/true"])).completed
     assert own_folders() == before
+
+
+def test_a_pair_whose_processes_have_died_is_run_again():
+    """The partner is stopped while its thread still sends to it; that is a failure of the sandbox, as the first one is."""
+    program = CommandProgram(["/bin/true"], partner=Partner(["/bin/true"]))
+    with Sandbox(workers=1, mechanism="bubblewrap") as sandbox:
+        for _ in range(10):
+            assert sandbox.run(program).completed
+            for entries in (sandbox._idle, sandbox._partners):
+                worker = entries.get()
+                worker.process.kill()
+                worker.process.wait()
+                entries.put(worker)
+
+
+def test_a_failure_is_reported_after_the_process_was_stopped():
+    worker = Worker(mechanism=None, filter=b"", spawner=None)
+    with tempfile.TemporaryFile() as worker.log:
+        pass
+    assert str(worker._failure("it has ended")) == "it has ended"
 
 
 def test_the_wheel_of_bubblewrap(monkeypatch: pytest.MonkeyPatch):
