@@ -47,11 +47,15 @@ _FUNCTIONS = frozenset(
         "and",
     ]
 )
-_ASSIGNED = re.compile(r"\\?[A-Za-z]\w*\s*=\s*(?P<value>[^=]+)")
+_CONSTANTS = frozenset(["cdot", "dfrac", "div", "e", "frac", "left", "pi", "right", "tfrac", "times"])
 _CLOCK = re.compile(r"(?P<time>\d{1,2}:\d{2})\s*(?P<half>[ap]\.?\s?m\.?)?", re.IGNORECASE)
 # Text that math-verify reads as a product: two adjacent numbers, and exponents that are too large
-_NO_PRODUCT = re.compile(r"\d\s+\.?\d|\d[eE][+-]?\d")
+_NO_PRODUCT = re.compile(r"(?<![_\d])\d+\s+\.?\d|\d[eE][+-]?\d")
+_BASE = re.compile(r"(?P<digits>[0-9A-Za-z]+)_(?:\{\s*(?P<base1>\d+)\s*\}|(?P<base2>\d+))")
+_SEVERAL = re.compile(r"[,;&|]|\\\\|\\(?:in|text|land|lor|cup|wedge|vee)(?![A-Za-z])|\b(?:and|or)\b")
+_EQUALS = re.compile(r"(?<![<>!:])=(?!=)")
 _LETTER = re.compile(r"[(\[]?\s*(?P<letter>[A-Za-z])\s*(?:[)\]]|[.:)](?=\s|$)|$)\s*(?P<text>.*)", re.DOTALL)
+_LONE_LETTER = re.compile(r"(?<![A-Za-z'])[A-Z](?![A-Za-z'])")
 _LETTERS = re.compile(r"[(\[]?[A-Z][)\]]?(?:\s*(?:,|/|&|and|or)\s*[(\[]?[A-Z][)\]]?)+")
 
 
@@ -265,16 +269,22 @@ def require_checker(checker: str) -> None:
 
 async def _compare_math(answer: str, expected: str) -> Comparison:
     wanted, got = tidy(expected), tidy(answer)
-    assigned = _ASSIGNED.fullmatch(got)
-    if assigned is not None and "=" not in wanted:
-        got = assigned["value"].strip()
+    if "=" not in wanted and not _SEVERAL.search(got):
+        *others, got = map(str.strip, _EQUALS.split(got))
+        # `3 + 3 = 6` is an answer, `7 = 6` is two
+        for other in others:
+            if not _has_names(other) and not (await _compare_math(other, expected)).right:
+                return _verdict(False, answer)
     if not got:
         return Comparison(FeedbackKind.NO_ANSWER, "NoAnswer", "The final answer is empty.")
     numbers = read_number(wanted), read_number(got)
     if numbers[0] is not None and numbers[1] is not None:
         return _verdict(equal_numbers(numbers[0], numbers[1]), answer)
-    if "".join(wanted.split()) == "".join(got.split()):
+    if _joined(wanted) == _joined(got):
         return _verdict(True, answer)
+    bases = _base(wanted), _base(got)
+    if bases[0] and bases[1] and bases[0] != bases[1]:
+        return _verdict(False, answer)
     (wanted, unit), (got, other_unit) = split_unit(wanted), split_unit(got)
     if unit and other_unit and unit != other_unit:
         return _verdict(False, answer)
@@ -289,6 +299,23 @@ async def _compare_math(answer: str, expected: str) -> Comparison:
     return await _in_process("math", _latex(got, numbers[1]), _latex(wanted, numbers[0]), answer)
 
 
+def _joined(text: str) -> str:
+    """Returns the text without whitespace, except between two words or numbers: `1 0` is not `10`."""
+    return re.sub(r"(?<![0-9A-Za-z])\s+|\s+(?![0-9A-Za-z])", "", text)
+
+
+def _has_names(text: str) -> bool:
+    r"""Returns whether a side of an equation names something (`x`, `f(2)`, `\theta`), or is empty."""
+    words = re.findall(r"\\?[A-Za-z]+", text)
+    return not text or any(word.lstrip("\\") not in _FUNCTIONS | _CONSTANTS for word in words)
+
+
+def _base(text: str) -> str | None:
+    """Returns the base of a number such as `101_2`."""
+    match = _BASE.fullmatch(text)
+    return None if match is None else match["base1"] or match["base2"]
+
+
 def _compare_choice(answer: str, expected: str, choices: Sequence[str]) -> Comparison:
     labels = _labels(expected, choices)
     texts = [_spoken(tidy(choice)) for choice in choices]
@@ -298,8 +325,11 @@ def _compare_choice(answer: str, expected: str, choices: Sequence[str]) -> Compa
     if match and letter in labels:
         said = _spoken(tidy(match["text"]))
         # `B) 42` where 42 is what C says is no answer
-        if said and texts and said in texts and texts.index(said) != labels.index(letter):
-            return _wrong_form(answer, expected, "choice", choices)
+        if said and said in texts:
+            if texts.index(said) != labels.index(letter):
+                return _wrong_form(answer, expected, "choice", choices)
+        elif any(other != letter and other in labels for other in _LONE_LETTER.findall(match["text"])):
+            return _wrong_form(answer, expected, "choice", choices)  # `A. or B`
         return _verdict(letter == expected, answer)
     if texts.count(_spoken(got)) == 1:
         return _verdict(labels[texts.index(_spoken(got))] == expected, answer)

@@ -14,7 +14,7 @@ _SAID = re.compile(
 )
 # A sentence ends at a full stop that does not stand within a number, at a semicolon, or at an aside
 _SENTENCE_END = re.compile(
-    r"[.!?](?=\s|\**$|$)|;|,? (?:because|since|as|so|which|but)\b|,(?=\s+[a-z]{2})", re.IGNORECASE
+    r"[.!?](?=\s|\**$|$)|;|,? (?:because|since|as|so|which|but)\b|,(?=\s+(?!or\b)[a-z]{2})", re.IGNORECASE
 )
 _MAX_BOXES = 8  # more boxes are not an answer, and each costs time
 

@@ -16,8 +16,9 @@ _NUMBER = re.compile(
     r"[-+]?(\d{1,400}(?:\.(?P<decimals>\d{0,400}))?|\.\d{1,400})(?P<exponent>[eE][-+]?\d{1,4})?", re.ASCII
 )
 _INTEGER = re.compile(r"[-+]?\d+", re.ASCII)
-# A number with this many decimals is rounded, even if the statement does not say so: "0.333333333"
-_ROUNDED_DECIMALS, _ROUNDING = 6, 1e-6
+# A number with this many decimals is rounded, even if the statement does not say so: "0.333333333". Two of its digits
+# must be right, or one answer would be close to all small numbers
+_ROUNDED_DECIMALS, _ROUNDING, _DIGITS, _NOISE = 6, 1e-6, 0.05, 1e-9
 
 
 def stated_tolerance(instruction: str) -> float | None:
@@ -51,7 +52,8 @@ def is_same_line(expected: str, got: str, tolerance: float | None) -> bool:
             Line of the output.
         tolerance (`float`, *optional*):
             Absolute or relative error of numbers; two integers must still be equal. By default numbers must be printed
-            as expected, except that those with six or more expected decimals are rounded and may differ by 1e-6.
+            as expected, except that those with six or more expected decimals are rounded: they may differ by 1e-6, but
+            small ones only by 5 % or half of the last expected decimal.
     """
     wanted, words = expected.split(), got.split()
     if expected == got or wanted == words or len(wanted) != len(words):
@@ -64,8 +66,11 @@ def _is_close(expected: str, got: str, tolerance: float | None) -> bool:
     if not wanted or not number or (_INTEGER.fullmatch(expected) and _INTEGER.fullmatch(got)):
         return False
     if tolerance is None:
-        if len(wanted["decimals"] or "") < _ROUNDED_DECIMALS or wanted["exponent"]:
+        decimals = len(wanted["decimals"] or "")
+        if decimals < _ROUNDED_DECIMALS or wanted["exponent"]:
             return False
-        tolerance = _ROUNDING
+        value, other = float(expected), float(got)
+        rounding = min(_ROUNDING, abs(value) * _DIGITS) if value else _ROUNDING
+        return math.isclose(other, value, rel_tol=_NOISE, abs_tol=max(rounding, 0.5 * 10.0**-decimals))
     value, other = float(expected), float(got)
     return math.isfinite(value) and math.isclose(other, value, rel_tol=tolerance, abs_tol=tolerance)

@@ -13,6 +13,22 @@ NONE, UNREADABLE, TOO_LARGE = FeedbackKind.NO_ANSWER, FeedbackKind.SYNTAX, Feedb
 
 # expected, what stands in the box, verdict
 BOXED = [
+    # Equations: each side without a name is an answer
+    ("6", "3 + 3 = 6", RIGHT),
+    ("6", "x = 6", RIGHT),
+    ("6", "f(2) = 6", RIGHT),
+    (r"\frac{1}{2}", r"\cos \theta = \frac{2}{4} = 0.5", RIGHT),
+    ("1, 2", "x = 1, x = 2", RIGHT),
+    ("6", "7 = 6", WRONG),
+    ("6", "6 = 7", WRONG),
+    ("6", "x = 7 = 6", WRONG),
+    # Bases
+    ("101_2", "101_{2}", RIGHT),
+    ("101_2", "101", RIGHT),
+    ("101_2", "101_3", WRONG),
+    ("3", r"\log_2 8", RIGHT),
+    ("3", r"\log_2 8 9", UNREADABLE),
+    ("1 0", "10", WRONG),
     # Integers, thousands separators
     ("72", "72", RIGHT),
     ("72", "73", WRONG),
@@ -164,6 +180,8 @@ TEXTS = [
     ("72", "The answer is 72.", RIGHT),
     ("72", "The answer is 72 clips, because 48 + 24 = 72.", RIGHT),
     ("72", "**Final answer:** $72$", RIGHT),
+    ("72", "The answer is 72, or maybe 71.", FORM),
+    ("72", "The answer is 72, she says.", RIGHT),
     ("72", "Answer: 71", WRONG),
     ("72", "The answer is 72. No, wait: the answer is 71.", WRONG),
     ("3.5", "The answer is 3.5.", RIGHT),
@@ -207,7 +225,7 @@ CHOICES = ("3 apples", "4 apples", "a pear", "none")
     ("said", "kind"),
     [
         ("B", RIGHT), ("(B)", RIGHT), ("b", RIGHT), ("B.", RIGHT), ("B) 4 apples", RIGHT), ("B: 4 apples", RIGHT), ("4 apples", RIGHT),
-        (r"\text{B}", RIGHT), ("A", WRONG), ("3 apples", WRONG), ("B) 3 apples", FORM), ("A and B", FORM), ("A, B", FORM), ("E", FORM),
+        (r"\text{B}", RIGHT), ("A", WRONG), ("3 apples", WRONG), ("B) 3 apples", FORM), ("B. A", FORM), ("B: A or C", FORM), ("B) C) D)", FORM), ("B. four apples", RIGHT), ("A and B", FORM), ("A, B", FORM), ("E", FORM),
         ("a pear", WRONG), ("A pear", WRONG), ("apples", FORM), ("42", FORM),
     ],
 )  # fmt: skip

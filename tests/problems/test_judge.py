@@ -49,6 +49,14 @@ from reflection_trl.problems.judge import compare_output, judge
         ("1000000", "1000000.1", False),
         ("1.000000 a", "1.0 b", False),
         ("1000000000.500000", "1000000000.4999999", True),
+        ("2000000.000000", "2000001.000000", False),
+        ("123456.123456", "123456.2", False),
+        # Small ones too: zero is not close to all of them
+        ("0.000000123456", "0", False),
+        ("0.000000123456", "0.000000123", True),
+        ("0.000001", "0.000000", False),
+        ("0.000001", "0.0000013", True),
+        ("0.000000", "0", True),
     ],
 )
 def test_outputs_are_compared_line_by_line(expected, stdout, same):
