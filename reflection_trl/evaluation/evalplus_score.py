@@ -7,11 +7,10 @@ which are trusted, produce the expected outputs outside, once; evalplus's own ca
 
 evalplus compares results in the answer's own process, where an answer can pass with an object that equals everything,
 or by overwriting the result that its judge reads. So an answer passes only if its results, as data, pass evalplus's
-comparison in another process.
+comparison, or equal outputs that pass it, in another process.
 """
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -29,7 +28,6 @@ from typing import Any
 
 from .. import sandbox
 from ..python_code import canonical_form
-from ..quoting import quote_error
 from ..sandbox import Sandbox, SandboxError
 from ..sandbox.bubblewrap import Bubblewrap
 from ..sandbox.cgroup import Cgroup
@@ -38,6 +36,7 @@ from ..sandbox.mechanisms import Unsandboxed
 from ..sandbox.seccomp import build_filter
 from ..scratch import ScratchFolder
 from .evalplus_data import EVALPLUS
+from .expected_outputs import ground_truth
 from .tasks import Sample
 
 
@@ -228,47 +227,6 @@ def write_eval_results(
     partial.replace(file)
 
 
-def ground_truth(benchmark: str) -> Path:
-    """
-    Returns the file with the expected outputs of a benchmark, stored by task. Missing outputs are computed, and stored
-    in evalplus's cache, also in its own format.
-
-    Args:
-        benchmark (`str`):
-            `"humaneval"` or `"mbpp"`.
-    """
-    from evalplus.data.utils import CACHE_DIR
-
-    folder = Path(CACHE_DIR)
-    checksum = EVALPLUS[benchmark].checksum()
-    whole, by_task = folder / f"{checksum}.pkl", folder / f"{checksum}-by-task.zip"
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / f".{whole.stem}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several concurrent processes would need gigabytes
-        if not by_task.exists():
-            if not whole.exists():
-                logger.info("Computing the expected outputs of %s+, once: about a minute.", EVALPLUS[benchmark].title)
-                _write_ground_truth(benchmark, whole, "ground-truth", benchmark)
-            _write_ground_truth(benchmark, by_task, "by-task", str(whole))
-    return by_task
-
-
-def _write_ground_truth(benchmark: str, file: Path, mode: str, source: str) -> None:
-    with ScratchFolder(file.parent, ".ground-truth-") as partial:
-        command = [sys.executable, str(_GUEST), mode, source, str(Path(partial) / file.name)]
-        # Runs in another directory than its own, whose modules would shadow others
-        environment = {
-            **os.environ,
-            "PYTHONSAFEPATH": "1",
-            EVALPLUS[benchmark].variable: str(EVALPLUS[benchmark].file()),
-        }
-        done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        if done.returncode:
-            reason = quote_error((done.stderr.strip() or "no reason given").splitlines()[-1])
-            raise ValueError(f"The expected outputs of {EVALPLUS[benchmark].title}+ cannot be computed ({reason}).")
-        (Path(partial) / file.name).replace(file)  # complete or absent
-
-
 class _Messages:
     """Yields the evaluator's messages line by line, until it ends or sends nothing for too long."""
 
@@ -316,7 +274,6 @@ def _guest(
         keep = [] if unsandboxed else [*mechanism.covered, *([_PACKAGES] if packages else [])]
         arguments = [
             files["guest.py"],
-            "judge",
             benchmark,
             files["ground_truth.zip"],
             files["answers.jsonl"],

@@ -1,19 +1,18 @@
 """Runs evalplus's evaluator, inside the isolation that `evalplus_score` builds. Imports nothing of this package.
 
-    python guest.py ground-truth BENCHMARK FILE        writes the expected outputs of canonical solutions; trusted, run outside
-    python guest.py by-task FILE ZIP                   splits them by task; also trusted
-    python guest.py judge BENCHMARK ZIP ANSWERS WORKERS SANDBOX FILTER KEEP
+    python guest.py BENCHMARK ZIP ANSWERS WORKERS SANDBOX FILTER KEEP
 
-`judge` prints one JSON line when it starts an answer and one when it has judged it. evalplus's `untrusted_check` runs
+It prints one JSON line when it starts an answer and one when it has judged it. evalplus's `untrusted_check` runs
 each answer in a separate process, in separate namespaces (processes, users, mounts with empty temporary directories),
 from a separate worker, so that an answer that attacks its judge affects only itself. No answer's process has, or can
 open, a descriptor through which results are sent.
 
 evalplus compares in the answer's process, where the answer can manipulate the comparison. So an answer first runs in
-another process, which evalplus's own comparison calls like the answer itself, under the same limits: results are data,
-and an object that equals everything equals nothing (see `checks` in the sandbox's guest, whose folder is SANDBOX). An
-answer that passes there passes. evalplus itself judges all others; those that it passes are compared as data again,
-with generous limits.
+another process, like in evalplus and under the same limits, which sends digests of its results (see `digests` in the
+sandbox's guest, whose folder is SANDBOX). An answer passes if they are those of results that evalplus accepts.
+evalplus itself judges all others. Those that it passes run again, in a process that evalplus's own comparison calls like
+the answer itself, with generous limits: results are data, and an object that equals everything equals nothing (see
+`checks` in the sandbox's guest).
 """
 
 import contextlib
@@ -41,6 +40,8 @@ from typing import Any
 
 
 PARTS = ("base", "plus")
+# Name of the file with a task's digests, beside that with its expected outputs
+DIGESTS = "{}.digests"
 # Longer inputs do not help a reader
 MAX_SHOWN = 50_000
 # A busy machine slows answers down, and one that passes once is right
@@ -51,31 +52,28 @@ LOST = {"base": ["timeout", []], "plus": ["timeout", []], "seconds": math.inf, "
 DISK, PROCESSES, MEMORY, LONGEST = 256 << 20, 32, 4 << 30, 1 << 30
 # Factor on the limits of answers that evalplus itself found fast enough, since results come from another process
 CONFIRMATION = 10.0
-# Functions that evalplus removes for an answer
-GUARD = ("evalplus.eval.utils", "reliability_guard")
+# evalplus ends an answer after this time on one set of inputs
+LONGEST_PART = 60.0
+# What evalplus puts around an answer
+HARNESS = "evalplus.eval.utils"
 # A stand-in for an answer that runs in another process, which evalplus judges in its place
 STAND_IN = "from answer_of_another_process import load\n{name} = load({name!r})\n"
 WORKS = "def works(part):\n    return part\n"
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
 
 
-def ground_truth(benchmark: str, file: str) -> None:
-    from evalplus import evaluate
-    from evalplus.eval._special_oracle import MBPP_OUTPUT_NOT_NONE_TASKS
-
-    folder, name = os.path.split(file)
-    evaluate.CACHE_DIR = folder
-    not_none = MBPP_OUTPUT_NOT_NONE_TASKS if benchmark == "mbpp" else []
-    evaluate.get_groundtruth(read_problems(benchmark), name.removesuffix(".pkl"), not_none)
+def load_answers_with(load: Callable[[str], Any]) -> None:
+    """Makes `load` the source of the functions of [`STAND_IN`]."""
+    module: Any = types.ModuleType("answer_of_another_process")
+    module.load = load
+    sys.modules[module.__name__] = module
 
 
-def by_task(file: str, archive: str) -> None:
-    """Stores one pickle per task. `Mbpp/255` alone is 780 MB, and 12 MB compressed."""
-    with open(file, "rb") as source:
-        expected = pickle.load(source)
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
-        for task_id, outputs in expected.items():
-            target.writestr(task_id, pickle.dumps(outputs))
+def guest_module(folder: str, name: str) -> Any:
+    """Returns a module of the sandbox's guest, which lies in `folder`."""
+    if os.path.dirname(folder) not in sys.path:
+        sys.path.append(os.path.dirname(folder))
+    return importlib.import_module(f"{os.path.basename(folder)}.{name}")
 
 
 def read_problems(benchmark: str) -> dict[str, dict[str, Any]]:
@@ -152,6 +150,16 @@ class Judge:
         ) as archive:  # opened in each worker, because an inherited file shares its position
             return pickle.loads(archive.read(task_id))
 
+    @functools.lru_cache(maxsize=1)  # noqa: B019
+    def digests(self, task_id: str) -> dict[str, tuple[bytes, list[float]] | None]:
+        with zipfile.ZipFile(self._ground_truth_file) as archive:
+            return pickle.loads(archive.read(DIGESTS.format(task_id)))
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019
+    def calls(self, task_id: str, part: str) -> bytes:
+        """Returns the inputs of a task, pickled for the answers' processes."""
+        return pickle.dumps(self.problem(task_id)[f"{part}_input"])
+
     def check(self, index: int, part: str, patience: float, solution: str | None = None) -> list[Any]:
         """Returns evalplus's result for an answer or `solution`: a status, and a boolean for each input that ran."""
         from evalplus.eval import untrusted_check
@@ -175,16 +183,16 @@ class Judge:
     def report(self, index: int, result: dict[str, Any]) -> dict[str, Any]:
         """Returns the result for the host: the statuses, and the first failing input with its expected output."""
         task_id, _ = self.answers[index]
-        problem, expected = self.problem(task_id), self.expected(task_id)
         report: dict[str, Any] = {"index": index}
         for part in PARTS:
             status, details = result[part]
-            inputs = problem[f"{part}_input"]
             report[part] = {"status": status, "slow": result["seconds"] >= MIN_TIME_LIMIT}
             if part in result["deceived"]:
                 report[part]["deceived"] = True
             if status == "pass":
                 continue
+            problem, expected = self.problem(task_id), self.expected(task_id)
+            inputs = problem[f"{part}_input"]
             report[part]["fail_tests"] = [problem[f"{part}_shown"][len(details) - 1]] if details else []
             # Details end with the failing input; if the process was killed, it was running the next one
             at = len(details) - 1 if details and not details[-1] else len(details)
@@ -223,10 +231,8 @@ class Cells:
 
     def __init__(self, folder: str, filter: str, keep: list[str]):
         self._folder, self._keep = folder, keep
-        sys.path.append(os.path.dirname(folder))
-        self._guest = os.path.basename(folder)
-        self._job, self._remote, self._checks = (
-            importlib.import_module(f"{self._guest}.{name}") for name in ("job", "remote", "checks")
+        self._job, self._remote, self._checks, self._digests = (
+            guest_module(folder, name) for name in ("job", "remote", "checks", "digests")
         )
         vars(self._remote)["MAX_MESSAGE"] = LONGEST
         self._filter, self._proc = b"", -1
@@ -241,7 +247,7 @@ class Cells:
             "apart": limits,
             "memory": MEMORY,
             "longest_message": LONGEST,
-            "guard": GUARD,
+            "harness": HARNESS,
         }
         self._answers: Any = None
 
@@ -258,9 +264,11 @@ class Cells:
             exec(solution, names)
             return [names["works"](part)]
 
-        process = self.open()
+        process, known = self.open(), self._digests.digest(self._digests.pack("base"))
         try:
-            return self.confirm(check, {"base": [["base"]]}, WORKS, "works", strict=True) == {"base": ["base"]}
+            return self.equal(WORKS, "works", {"base": pickle.dumps([["base"]])}, {"base": (known, [10.0])}, 1.0) == {
+                "base"
+            } and self.confirm(check, {"base": [["base"]]}, WORKS, "works") == {"base": ["base"]}
         finally:
             self._answers.close()
             os.waitpid(process, 0)
@@ -302,18 +310,43 @@ class Cells:
         end(child)
         return dict(map(json.loads, said[: said.rfind(b"\n") + 1].splitlines()))
 
-    def confirm(
+    def equal(
         self,
-        check: Callable[[str, str], list[Any]],
-        inputs: dict[str, list[Any]],
         source: str,
         name: str,
-        strict: bool,
+        calls: dict[str, bytes],
+        expected: dict[str, tuple[bytes, list[float]]],
+        patience: float,
+    ) -> set[str]:
+        """
+        Returns the parts whose outputs have the expected digests, in time, if an answer's function `name` is called with
+        `calls`. Each part runs in a separate process, one after another.
+        """
+        pairs = {part: socket.socketpair() for part in expected}
+        self._answers.start([theirs for _, theirs in pairs.values()])
+        equal = set()
+        try:
+            for part, (ours, _) in pairs.items():
+                digests, limits = expected[part]
+                limits = [patience * limit for limit in limits]
+                channel = self._remote.Channel(ours)
+                with contextlib.suppress(self._remote.Disconnected):
+                    channel.send({"source": source, "name": name})
+                    channel.send_encoded(self._remote.with_length(calls[part]))
+                    if self._digests.receive(ours, digests, limits, min(sum(limits), patience * LONGEST_PART)):
+                        equal.add(part)
+            return equal
+        finally:
+            for ours, _ in pairs.values():
+                ours.close()
+            self._answers.end()
+
+    def confirm(
+        self, check: Callable[[str, str], list[Any]], inputs: dict[str, list[Any]], source: str, name: str
     ) -> dict[str, list[Any]]:
         """
         Returns the outcomes of `check` on stand-ins for an answer that runs in other processes, one for each part.
-        `check` calls the function `name` with the inputs of the part, in order. With `strict` the answer runs under
-        evalplus's own limits.
+        `check` calls the function `name` with the inputs of the part, in order.
         """
         pairs = {part: socket.socketpair() for part in inputs}
         self._answers.start([theirs for _, theirs in pairs.values()])
@@ -321,16 +354,14 @@ class Cells:
         def judge(part: str) -> list[Any]:
             def load(name: str) -> Any:
                 channel = self._remote.Channel(pairs[part][0], reads_ahead=True)
-                channel.send({"source": source, "strict": strict})
+                channel.send({"source": source})
                 if channel.receive().get("end") != "finished":
                     raise RuntimeError("the answer does not run")
                 found = self._checks.Checks(channel, name).lookup(name)
                 is_function = isinstance(found, self._remote.Remote) and found._kind == "function"
                 return self._checks.CallsInOrder(found, inputs[part]) if is_function else found
 
-            stand_in: Any = types.ModuleType("answer_of_another_process")
-            stand_in.load = load
-            sys.modules[stand_in.__name__] = stand_in
+            load_answers_with(load)
             return check(part, STAND_IN.format(name=name))
 
         try:
@@ -417,25 +448,27 @@ def work(judge: Judge, cells: Cells, pipe: Connection, foreign: Sequence[Connect
 
 
 def judge_one(judge: Judge, cells: Cells, index: int, patience: float) -> dict[str, Any]:
-    """Returns evalplus's result for an answer, and the difference if its results are converted to data."""
+    """Returns evalplus's result for an answer, and the difference if its results are compared as data."""
     task_id, source = judge.answers[index]
-    judge.expected(task_id)  # once for all forks
-    name, problem = judge.problem(task_id)["entry_point"], judge.problem(task_id)
-
-    def as_data(parts: Sequence[str], patience: float, strict: bool) -> dict[str, list[Any]]:
-        inputs = {part: problem[f"{part}_input"] for part in parts}
-        return cells.confirm(
-            lambda part, solution: judge.check(index, part, patience, solution), inputs, source, name, strict
-        )
-
-    # An answer that passes as data, under evalplus's own limits, also passes evalplus
-    result: dict[str, Any] = {part: said for part, said in as_data(PARTS, patience, True).items() if said[0] == "pass"}
-    left, start = [part for part in PARTS if part not in result], time.monotonic()
+    name = judge.problem(task_id)["entry_point"]
+    known = {part: expected for part, expected in judge.digests(task_id).items() if expected is not None}
+    calls = {part: judge.calls(task_id, part) for part in known}
+    equal = cells.equal(source, name, calls, known, patience) if known else set()
+    result: dict[str, Any] = {part: ["pass", []] for part in equal}
+    left, start = [part for part in PARTS if part not in equal], time.monotonic()
+    if left:
+        judge.expected(task_id)  # once for all forks
     found = cells.run(lambda part: judge.check(index, part, patience), left) if left else {}
     result |= {part: found.get(part, ["timeout", []]) for part in left}
     result |= {"seconds": time.monotonic() - start, "deceived": []}
     passed = [part for part in left if result[part][0] == "pass"]
-    confirmed = as_data(passed, CONFIRMATION * patience, False) if passed else {}
+    inputs = {part: judge.problem(task_id)[f"{part}_input"] for part in passed}
+    generous = CONFIRMATION * patience
+    confirmed = (
+        cells.confirm(lambda part, solution: judge.check(index, part, generous, solution), inputs, source, name)
+        if passed
+        else {}
+    )
     for part in passed:
         status, details = confirmed.get(part, ["fail", []])
         if status != "pass":
@@ -549,12 +582,7 @@ def _send(pipe: Connection, message: Any) -> None:
 
 
 def main() -> None:
-    mode, *rest = sys.argv[1:]
-    if mode == "ground-truth":
-        return ground_truth(*rest)
-    if mode == "by-task":
-        return by_task(*rest)
-    benchmark, file, answers, workers, sandbox, filter, keep = rest
+    benchmark, file, answers, workers, sandbox, filter, keep = sys.argv[1:]
     multiprocessing.set_start_method("fork")  # evalplus passes its functions by inheritance
     if not filter:
         prctl(PR_SET_DUMPABLE, 0)  # otherwise answers could open our descriptors through /proc

@@ -16,10 +16,10 @@ from reflection_trl.evaluation import evalplus_score
 from reflection_trl.evaluation.evalplus_score import (
     Check,
     Judgment,
-    ground_truth,
     judge_evalplus,
     write_eval_results,
 )
+from reflection_trl.evaluation.expected_outputs import ground_truth
 from reflection_trl.evaluation.samples import read_samples
 from reflection_trl.evaluation.tasks import Sample
 from reflection_trl.sandbox import SandboxError
@@ -87,9 +87,19 @@ def test_no_state_goes_from_one_set_of_inputs_to_another():
     assert judgment.base.passed != judgment.plus.passed
 
 
-@pytest.mark.parametrize("use", ["os.getcwd()", "open(os.devnull)", "subprocess.Popen(['true'])"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        "os.getcwd()",
+        "open(os.devnull)",
+        "subprocess.Popen(['true'])",
+        "sys.stdin.readlines()",
+        "sys.stdout.buffer.flush()",
+        "def g(x: List[int]): pass",
+    ],
+)
 def test_what_evalplus_takes_away_is_missing_wherever_an_answer_runs(use):
-    code = f"import os, subprocess\n\ndef strlen(s):\n    {use}\n    return len(s)"
+    code = f"import os, subprocess, sys\n\ndef strlen(s):\n    {use}\n    return len(s)"
     assert passed(judge_evalplus("humaneval", samples({"HumanEval/23": code}))) == [(False, False)]
 
 
@@ -98,6 +108,14 @@ def test_an_answer_that_is_right_only_in_evalplus_s_own_process_is_asked_there()
     deep = "def strlen(s):\n    return deep(%d) and len(s)\n\ndef deep(n):\n    return True if n == 0 else deep(n - 1)"
     found = [judge_evalplus("humaneval", samples({"HumanEval/23": deep % depth}))[0] for depth in (900, 940, 1100)]
     assert [(one.base.passed, one.base.deceived) for one in found] == [(True, False), (True, False), (False, False)]
+
+
+def test_each_call_has_a_limit_of_its_own():
+    """Of a second at least, however long all of them take."""
+    code = "import time\ncalls = 0\n\ndef add(x, y):\n    global calls\n    calls += 1\n    {}\n    return x + y"
+    pauses = ["time.sleep(0.5 * (calls < 4))", "time.sleep(1.5 * (calls == 2))"]
+    answers = [Sample("HumanEval/53", number, code.format(pause)) for number, pause in enumerate(pauses)]
+    assert passed(judge_evalplus("humaneval", answers, workers=1)) == [(True, True), (False, False)]
 
 
 def test_answers_that_differ_in_layout_alone_are_judged_once():

@@ -10,6 +10,7 @@ repetition differs in one line of code, so that both sides judge every one of th
 """
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import psutil
 
-from reflection_trl.evaluation.evalplus_score import ground_truth
+from reflection_trl.evaluation.expected_outputs import ground_truth
 
 
 def read(file: Path, benchmark: str) -> dict[str, list[str]]:
@@ -56,7 +57,8 @@ def run(command: list[str], log: Path) -> tuple[float, float, int]:
         def watch() -> None:
             nonlocal peak
             while not ended.wait(1.0):
-                peak = max(peak, sum(map(proportional, [process, *process.children(recursive=True)])))
+                with contextlib.suppress(psutil.Error):  # a process that has ended meanwhile
+                    peak = max(peak, sum(map(proportional, [process, *process.children(recursive=True)])))
 
         watcher = threading.Thread(target=watch)
         watcher.start()

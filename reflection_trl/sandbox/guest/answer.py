@@ -1,5 +1,6 @@
 """
-Runs answers in separate processes, which the judging process calls over a socket.
+Runs answers in separate processes, which the judging process calls over a socket, or whose outputs it compares by
+their digests.
 
 This is a new interpreter, so its memory contains nothing of the judge. No answer runs in it: each answer runs in a
 fork, in separate namespaces, which ends before the next answer starts.
@@ -8,23 +9,23 @@ fork, in separate namespaces, which ends before the next answer starts.
 from __future__ import annotations
 
 import ctypes
-import functools
 import gc
 import importlib
 import os
+import pickle
 import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from . import errors, job, remote, zygote  # noqa: F401  (`errors` is loaded once, inherited by each fork)
+from . import digests, errors, job, remote, zygote  # noqa: F401  (`errors` is loaded once, inherited by each fork)
 from .program import leave, run_program
 
 
-# Calls of ours below the answer's. In strict mode there are at most as many left as below evalplus's own
-_OWN_DEPTH, _STRICT_DEPTH = 100, -20
+# Frames of ours below an answer that is called, and those of `evalplus.evaluate` less ours when outputs are compared
+_OWN_DEPTH, _DEPTH_OF_EVALPLUS = 100, 24
 _PR_SET_DUMPABLE = 4
 
 
@@ -35,8 +36,8 @@ def main(settings: dict[str, Any]) -> None:
     Args:
         settings (`dict`):
             `filter` (the seccomp program; empty for no isolation at all), `apart` (further arguments of [`job.fork_apart`]), `memory`
-            (bytes of address space), `longest_message` (bytes) and `guard` (module and name of a function that takes the memory, and is
-            called before an answer that is run in strict mode).
+            (bytes of address space), `longest_message` (bytes) and `harness` (the module of evalplus whose `swallow_io` and
+            `reliability_guard` surround an answer there).
     """
     control = socket.socket(fileno=3)
     remote.MAX_MESSAGE = settings["longest_message"]
@@ -46,8 +47,7 @@ def main(settings: dict[str, Any]) -> None:
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     for name in zygote.PRELOADED:
         importlib.import_module(name)
-    module, name = settings["guard"]
-    guard = functools.partial(getattr(importlib.import_module(module), name), settings["memory"])
+    harness = importlib.import_module(settings["harness"])
     gc.collect()
     gc.freeze()
     while True:
@@ -57,7 +57,7 @@ def main(settings: dict[str, Any]) -> None:
         filter, limits = settings["filter"], settings["apart"]
         if (child := job.fork_apart(proc, filter, **limits) if filter else os.fork()) == 0:
             os.dup2(null, 2)  # the error above reports the cause to the judge
-            _become_init(sockets, settings["memory"], guard)
+            _become_init(sockets, settings["memory"], harness)
         for descriptor in sockets:
             os.close(descriptor)
         ended = not control.recv(1)
@@ -68,12 +68,12 @@ def main(settings: dict[str, Any]) -> None:
         control.sendall(b"e")
 
 
-def _become_init(sockets: list[int], memory: int, guard: Callable[[], None]) -> NoReturn:
+def _become_init(sockets: list[int], memory: int, harness: Any) -> NoReturn:
     """Runs process 1 of the namespaces: starts a process per socket, whose first message is the answer's source."""
     try:
         for descriptor in sockets:
             if os.fork() == 0:
-                _become_answer(descriptor, memory, guard)
+                _become_answer(descriptor, memory, harness)
         os.closerange(3, 1 << 16)
         while True:
             os.wait()
@@ -81,7 +81,7 @@ def _become_init(sockets: list[int], memory: int, guard: Callable[[], None]) -> 
         os._exit(0)
 
 
-def _become_answer(descriptor: int, memory: int, guard: Callable[[], None]) -> None:
+def _become_answer(descriptor: int, memory: int, harness: Any) -> None:
     code = 1
     try:
         os.dup2(descriptor, 3)
@@ -91,8 +91,26 @@ def _become_answer(descriptor: int, memory: int, guard: Callable[[], None]) -> N
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         channel = remote.Channel(socket.socket(fileno=3), reads_ahead=True)
         request = channel.receive()
-        strict = request["strict"]
-        sys.setrecursionlimit(sys.getrecursionlimit() + (_STRICT_DEPTH if strict else _OWN_DEPTH))
-        code = run_program(request["source"], channel, checked=True, confine=guard if strict else lambda: None)
+        if "name" in request:
+            sys.setrecursionlimit(sys.getrecursionlimit() - _DEPTH_OF_EVALPLUS)
+            calls = pickle.loads(channel.receive_bytes())  # from the judge, before the answer runs
+            try:
+                digests.send(_outputs(request, calls, memory, harness), channel.sock)
+            finally:
+                os._exit(0)
+        sys.setrecursionlimit(sys.getrecursionlimit() + _OWN_DEPTH)
+        code = run_program(request["source"], channel, checked=True)
     finally:
         leave(code)
+
+
+def _outputs(request: dict[str, Any], calls: list[Any], memory: int, harness: Any) -> Iterator[Any]:
+    """Yields the output of each call of an answer's function, which runs as in evalplus."""
+    harness.reliability_guard(memory)
+    with harness.swallow_io():
+        names: dict[str, Any] = {}
+        # Without the `__future__` imports of this file
+        exec(compile(request["source"], "<string>", "exec", dont_inherit=True), names)
+        function = names[request["name"]]
+        for arguments in calls:
+            yield function(*arguments)

@@ -12,14 +12,13 @@ import os
 import sys
 import threading
 import types
-from collections.abc import Callable
 from typing import Any
 
 from . import errors, texts
 from .remote import BUILTIN_EXCEPTIONS, OPERATIONS, Channel, Disconnected, Peer, ProtocolError, Remote
 
 
-def run_program(source: str, channel: Channel, checked: bool, confine: Callable[[], None] = lambda: None) -> int:
+def run_program(source: str, channel: Channel, checked: bool) -> int:
     """
     Runs `source` as the real `__main__` module, serves the checks until they end, and returns the exit code.
 
@@ -33,8 +32,6 @@ def run_program(source: str, channel: Channel, checked: bool, confine: Callable[
         checked (`bool`):
             Whether there are checks. They use the program as a module, so code for scripts only does not run, and its
             own `unittest.main()` does not end it.
-        confine (`Callable`, *optional*):
-            Is called right before the program.
     """
     main = types.ModuleType("__main__")
     main.__file__ = os.path.abspath("main.py")
@@ -49,9 +46,7 @@ def run_program(source: str, channel: Channel, checked: bool, confine: Callable[
     code = 0
     outcome: dict[str, Any] = {"end": "finished"}
     try:
-        code_of_program = errors.compiled(source, "main.py", as_module=checked)
-        confine()
-        exec(code_of_program, vars(main))
+        exec(errors.compiled(source, "main.py", as_module=checked), vars(main))
     except SystemExit as exit:
         if not (checked and _from_unittest(exit)):
             code, outcome = _exit_code(exit), {"end": "exited"}

@@ -129,14 +129,18 @@ class Channel:
         self._held.append(encoded)
 
     def receive(self) -> Any:
-        (size,) = _HEADER.unpack(self._read(_HEADER.size))
-        if size > MAX_MESSAGE:
-            raise ProtocolError(f"a message of {size} bytes is too long")
-        body = self._read(size)
+        body = self.receive_bytes()
         try:
             return json.loads(body.decode())
         except (ValueError, RecursionError) as error:
             raise ProtocolError(f"not a message: {error}") from None
+
+    def receive_bytes(self) -> bytes:
+        """Returns the next message as it was sent, of any content."""
+        (size,) = _HEADER.unpack(self._read(_HEADER.size))
+        if size > MAX_MESSAGE:
+            raise ProtocolError(f"a message of {size} bytes is too long")
+        return self._read(size)
 
     def _read(self, size: int) -> bytes:
         parts, missing = [self._ahead], size - len(self._ahead)
@@ -158,7 +162,11 @@ class Channel:
 
 def encode_message(message: Any) -> bytes:
     """Returns the bytes of a message, preceded by its length."""
-    body = _to_json(message).encode()
+    return with_length(_to_json(message).encode())
+
+
+def with_length(body: bytes) -> bytes:
+    """Returns a message of these bytes."""
     if len(body) > MAX_MESSAGE:
         raise ProtocolError(f"a message of {len(body)} bytes is too long")
     return _HEADER.pack(len(body)) + body
