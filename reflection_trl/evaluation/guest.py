@@ -319,8 +319,8 @@ class Cells:
         patience: float,
     ) -> set[str]:
         """
-        Returns the parts whose outputs have the expected digests, in time, if an answer's function `name` is called with
-        `calls`. Each part runs in a separate process, one after another.
+        Returns the parts whose outputs have the expected digests if an answer's function `name` is called with `calls`.
+        Each part runs in a separate process, one after another. Raises `TimeoutError` if an output is late.
         """
         pairs = {part: socket.socketpair() for part in expected}
         self._answers.start([theirs for _, theirs in pairs.values()])
@@ -329,11 +329,13 @@ class Cells:
             for part, (ours, _) in pairs.items():
                 digests, limits = expected[part]
                 limits = [patience * limit for limit in limits]
+                in_total = min(sum(limits), patience * LONGEST_PART)
+                ours.settimeout(in_total)  # the process of the first part may have stopped that of the second
                 channel = self._remote.Channel(ours)
                 with contextlib.suppress(self._remote.Disconnected):
                     channel.send({"source": source, "name": name})
                     channel.send_encoded(self._remote.with_length(calls[part]))
-                    if self._digests.receive(ours, digests, limits, min(sum(limits), patience * LONGEST_PART)):
+                    if self._digests.receive(ours, digests, limits, in_total):
                         equal.add(part)
             return equal
         finally:
@@ -441,19 +443,25 @@ def work(judge: Judge, cells: Cells, pipe: Connection, foreign: Sequence[Connect
         os.dup2(null, descriptor)
     answers = cells.open()
     while True:
-        index, patience = json.loads(pipe.recv_bytes())
-        result = judge_one(judge, cells, index, patience)
+        index, patience, last = json.loads(pipe.recv_bytes())
+        result = judge_one(judge, cells, index, patience, last)
         end_descendants({answers})
         pipe.send_bytes(json.dumps({**result, "report": judge.report(index, result)}).encode())
 
 
-def judge_one(judge: Judge, cells: Cells, index: int, patience: float) -> dict[str, Any]:
-    """Returns evalplus's result for an answer, and the difference if its results are compared as data."""
+def judge_one(judge: Judge, cells: Cells, index: int, patience: float, last: bool) -> dict[str, Any]:
+    """
+    Returns evalplus's result for an answer, and the difference if its results are compared as data. In the last attempt
+    evalplus itself decides what was late before.
+    """
     task_id, source = judge.answers[index]
     name = judge.problem(task_id)["entry_point"]
-    known = {part: expected for part, expected in judge.digests(task_id).items() if expected is not None}
+    known = {} if last else {part: expected for part, expected in judge.digests(task_id).items() if expected}
     calls = {part: judge.calls(task_id, part) for part in known}
-    equal = cells.equal(source, name, calls, known, patience) if known else set()
+    try:
+        equal = cells.equal(source, name, calls, known, patience) if known else set()
+    except TimeoutError:
+        return LOST
     result: dict[str, Any] = {part: ["pass", []] for part in equal}
     left, start = [part for part in PARTS if part not in equal], time.monotonic()
     if left:
@@ -461,19 +469,17 @@ def judge_one(judge: Judge, cells: Cells, index: int, patience: float) -> dict[s
     found = cells.run(lambda part: judge.check(index, part, patience), left) if left else {}
     result |= {part: found.get(part, ["timeout", []]) for part in left}
     result |= {"seconds": time.monotonic() - start, "deceived": []}
-    passed = [part for part in left if result[part][0] == "pass"]
-    inputs = {part: judge.problem(task_id)[f"{part}_input"] for part in passed}
-    generous = CONFIRMATION * patience
-    confirmed = (
-        cells.confirm(lambda part, solution: judge.check(index, part, generous, solution), inputs, source, name)
-        if passed
-        else {}
-    )
-    for part in passed:
-        status, details = confirmed.get(part, ["fail", []])
-        if status != "pass":
-            result["deceived"].append(part)
-            result[part] = ["fail", details]
+    if passed := [part for part in left if result[part][0] == "pass"]:
+        inputs = {part: judge.problem(task_id)[f"{part}_input"] for part in passed}
+        generous = CONFIRMATION * patience
+        confirmed = cells.confirm(
+            lambda part, solution: judge.check(index, part, generous, solution), inputs, source, name
+        )
+        for part in passed:
+            status, details = confirmed.get(part, ["fail", []])
+            if status != "pass":
+                result["deceived"].append(part)
+                result[part] = ["fail", details]
     return result
 
 
@@ -503,7 +509,7 @@ def judge_all(judge: Judge, cells: Cells, workers: int, emit: Callable[[dict[str
     while waiting:
         attempts -= 1
         again = []
-        for index, result in _judged(judge, cells, waiting, workers, patience, emit, results):
+        for index, result in _judged(judge, cells, waiting, workers, patience, not attempts, emit, results):
             doubtful = result is None or (result["seconds"] >= MIN_TIME_LIMIT and _failed(result))
             if doubtful and attempts:
                 again.append(index)
@@ -523,6 +529,7 @@ def _judged(
     indices: Sequence[int],
     workers: int,
     patience: float,
+    last: bool,
     emit: Callable[[dict[str, Any]], None],
     results: int,
 ) -> Iterator[tuple[int, dict[str, Any] | None]]:
@@ -553,7 +560,7 @@ def _judged(
                 del waiting[task_id]
             emit({"begin": index})
             busy[pipe] = process, index
-            _send(pipe, [index, patience])
+            _send(pipe, [index, patience, last])
         ready = connection.wait(list(busy), timeout=2.0)
         if not ready:
             for process, _ in busy.values():

@@ -73,7 +73,7 @@ def test_right_answers_pass_without_evalplus(cells, benchmark, tmp_path):
     file, solutions = tmp_path / "answers.jsonl", canonical(benchmark)
     file.write_text("".join(f"{json.dumps(answer)}\n" for answer in solutions.items()))
     judge = guest.Judge(benchmark, str(ground_truth(benchmark)), str(file))
-    results = {task: guest.judge_one(judge, cells, index, 10.0) for index, task in enumerate(solutions)}
+    results = {task: guest.judge_one(judge, cells, index, 10.0, last=False) for index, task in enumerate(solutions)}
     assert [task for task, result in results.items() if guest._failed(result)] == (
         ["HumanEval/32"] if benchmark == "humaneval" else []
     )

@@ -54,7 +54,7 @@ def send(outputs: Iterable[Any], sock: socket.socket) -> None:
 
 def receive(sock: socket.socket, expected: bytes, limits: Sequence[float], in_total: float) -> bool:
     """
-    Returns whether the digests that arrive are the expected ones, each in time.
+    Returns whether the digests that arrive are the expected ones.
 
     Args:
         sock (`socket.socket`):
@@ -65,6 +65,9 @@ def receive(sock: socket.socket, expected: bytes, limits: Sequence[float], in_to
             Seconds for each output.
         in_total (`float`):
             Seconds for all of them.
+
+    Raises:
+        TimeoutError: If one of them is late.
     """
     # Several digests that arrive together took no time but for the last one, whose limit is the one that counts
     longest = [*accumulate(reversed(limits), max)][::-1]
@@ -74,13 +77,13 @@ def receive(sock: socket.socket, expected: bytes, limits: Sequence[float], in_to
         sock.settimeout(max(0.0, min(longest[known // SIZE], end - before)) or 1e-3)
         try:
             part = sock.recv(1 << 16)
-        except OSError:
+        except ConnectionError:
             return False
         now = time.monotonic()
         if not part or not expected.startswith(part, known):
             return False
         known += len(part)
         if now - before > limits[(known - 1) // SIZE] or now > end:
-            return False
+            raise TimeoutError
         before = now
     return True
