@@ -110,14 +110,6 @@ def test_an_answer_that_is_right_only_in_evalplus_s_own_process_is_asked_there()
     assert [(one.base.passed, one.base.deceived) for one in found] == [(True, False), (True, False), (False, False)]
 
 
-def test_each_call_has_a_limit_of_its_own():
-    """Of a second at least, however long all of them take."""
-    code = "import time\ncalls = 0\n\ndef add(x, y):\n    global calls\n    calls += 1\n    {}\n    return x + y"
-    pauses = ["time.sleep(0.5 * (calls < 4))", "time.sleep(1.5 * (calls == 2))"]
-    answers = [Sample("HumanEval/53", number, code.format(pause)) for number, pause in enumerate(pauses)]
-    assert passed(judge_evalplus("humaneval", answers, workers=1)) == [(True, True), (False, False)]
-
-
 def test_answers_that_differ_in_layout_alone_are_judged_once():
     right = "def strlen(s):\n    return len(s)"
     codes = [
