@@ -272,15 +272,15 @@ def table(outcomes):
     words = {
         "packed": "dropped, in one packed row",
         "padded": "masked, in a padded batch",
-        "refused": "refused",
-        "not causal": "refused",
-        "not built": "not tried",
+        "refused": "model rejected",
+        "not causal": "model rejected",
+        "not built": "not tested",
     }
     groups = defaultdict(list)
     for model_type, outcome in outcomes.items():
         groups[outcome.kind, short_reason(outcome)].append(model_type)
     order = list(words)
-    lines = ["| hidden tokens are | because | model types |", "|---|---|---|"]
+    lines = ["| Hidden tokens | Reason | Model types |", "|---|---|---|"]
     for (kind, reason), names in sorted(groups.items(), key=lambda group: (order.index(group[0][0]), -len(group[1]))):
         lines.append(f"| {words[kind]} | {reason} | {', '.join(names)} |")
     return "\n".join(lines)
@@ -290,9 +290,9 @@ def short_reason(outcome):
     """A reason without what is of one model alone: its names and its numbers."""
     if outcome.kind == "not built":
         return (
-            "images, sounds or sizes that do not shrink"
+            "the model has image or audio parts, or sizes that do not shrink"
             if outcome.reason.startswith("it stays")
-            else "no tiny one is made"
+            else "no tiny model can be created"
         )
     reason = outcome.reason.partition("; ")[0]
     reason = re.sub(r"`\w+` \(model type '[^']+'\)|[Mm]odel type '[^']+'", "the model", reason)
@@ -305,9 +305,9 @@ def section(outcomes):
     """What stands between the two marks in docs/models.md."""
     count = sum(outcome.kind != "not built" for outcome in outcomes.values())
     text = (
-        f"{count} of the {len(outcomes)} causal language models of transformers {transformers.__version__}, tiny and random, with rows of "
-        f"at most {MAX_LENGTH} tokens and attention windows wider than that. Losses and gradients of a batch were compared with those of "
-        f"the model's own logits, each row by itself."
+        f"The tests cover {count} of the {len(outcomes)} causal language models of transformers {transformers.__version__}, as tiny random "
+        f"models, with rows of at most {MAX_LENGTH} tokens and wider attention windows. They compare the loss and gradients of a batch with "
+        f"those of the model's own logits, row by row."
     )
     return f"{textwrap.fill(text, 135)}\n\n{table(outcomes)}\n"
 
