@@ -133,7 +133,7 @@ def check_hub(names, client):
 def check_walkthrough(names, client):
     """`docs/metrics.md` explains what a run logs, all of it."""
     explained = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    table = explained[: explained.index("## One run")]
+    table = explained[: explained.index("## Example run")]
     logged = {name for entry in names["trainer"].state.log_history for name in entry} - TIMES
     assert logged == set(re.findall(r"`([\w/]+)`", "\n".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE)))) | {
         "step"
