@@ -18,7 +18,7 @@ def table(results: Sequence[Result], rate: float) -> str:
     """Returns the results as a Markdown table."""
     base = next((result for result in results if result.arm == "published"), None)
     lines = [
-        "| arm | rows per pass | source tokens/s | step, median (min - max) | useful TFLOP/s | of matrix rate | peak memory "
+        "| arm | rows per pass | source tokens/s | step, median (min - max) | useful TFLOP/s | of matmul peak | peak memory "
         "| without optimizer state | tokens/s against published | largest difference of loss |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -93,7 +93,7 @@ def write_results(results: Sequence[Result], arguments: BenchmarkArguments, devi
     size = arguments.model_name_or_path or arguments.shape
     head = (
         f"{size}, rows of {arguments.row_tokens} tokens, {arguments.batch_size} a step, {name}, torch {torch.__version__}; "
-        f"matrix rate of one {rate / 1e12:.3g} TFLOP/s"
+        f"matmul peak of one {rate / 1e12:.3g} TFLOP/s"
     )
     text = f"{head}\n\n{table(results, rate * state.num_processes)}\n"
     if arguments.profiled_steps:
