@@ -1,4 +1,4 @@
-"""What a verdict on other languages still believes: each row of the table in SECURITY.md, shown by an answer that makes use of it."""
+"""Shows each row of SECURITY.md's table on verdicts of other languages by an answer that exploits it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _main(body: str) -> str:
     return f"{_USINGS}class Tests {{ public static void Main(string[] args) {{ {body} }} }}"
 
 
-# By the first column: the language, an answer that is not right, tests that let it pass all the same, and tests as the table wants them
+# By the first column: the language, a wrong answer, tests that it passes, and tests as the table recommends them
 ROWS = {
     "the data that functions and methods return": (
         "rust",
@@ -32,19 +32,19 @@ ROWS = {
         _main("Debug.Assert(new P(2).Twice() == new P(4));"),
         _main("Debug.Assert(new P(2).Twice() == new P(4) && new P(2).Twice().X == 4);"),
     ),
-    "what methods of an object of such a class say": (
+    "results of the methods of such an object": (
         "rust",
         "pub struct Bag;\nimpl Bag { pub fn of(_: &[i32]) -> Bag { Bag } pub fn contains(&self, _: i32) -> bool { true } }",
         "fn main() { assert!(Bag::of(&[3]).contains(3)); }",
         "fn main() { assert!(Bag::of(&[3]).contains(3)); assert!(!Bag::of(&[3]).contains(4)); }",
     ),
-    "that a function which they pass is called": (
+    "that the answer calls a function that the tests pass": (
         "rust",
         "fn each<F: FnMut(i32)>(_: &[i32], _f: F) {}",
         "fn main() { each(&[2], |x| assert_eq!(x, 2)); }",
         "fn main() { let mut n = 0; each(&[2], |x| { assert_eq!(x, 2); n += 1; }); assert_eq!(n, 1); }",
     ),
-    "helper functions that the tests take from the answer beside the function under test": (
+    "helper functions that the tests take from the answer, besides the function under test": (
         "rust",
         "fn close(_: f64, _: f64) -> bool { true }\nfn f(_: f64) -> f64 { 0.0 }",
         "fn main() { assert!(close(f(1.0), 2.0)); }",
@@ -60,8 +60,8 @@ ROWS = {
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_what_is_believed(sandbox_with_toolchains: Sandbox, row: str):
-    name, answer, believing, as_the_table_wants = ROWS[row]
+def test_what_is_trusted(sandbox_with_toolchains: Sandbox, row: str):
+    name, answer, trusting, as_recommended = ROWS[row]
     language = LANGUAGES[name]
     if missing := language.missing():
         pytest.skip(missing)
@@ -69,14 +69,14 @@ def test_what_is_believed(sandbox_with_toolchains: Sandbox, row: str):
         language.diagnose(
             sandbox_with_toolchains.run(language.program(answer, tests, entry_point="f")), answer, tests
         ).passed
-        for tests in (believing, as_the_table_wants)
+        for tests in (trusting, as_recommended)
     ]
     assert passed == [True, False]
 
 
 def test_the_table_is_whole():
     lines = (Path(__file__).parents[2] / "SECURITY.md").read_text(encoding="utf-8").splitlines()
-    start = lines.index("| In other languages the tests believe | because | so |")
+    start = lines.index("| In other languages the tests trust | Reason | Consequence |")
     rows = []
     for line in lines[start + 2 :]:
         if not line.startswith("|"):
