@@ -270,13 +270,13 @@ def test_counts_in_the_text_of_the_card():
     said = [
         f"{len(ROWS)} conversations",
         f"{len({row['problem_id'] for row in ROWS})} small Python problems",
-        f"{sources['mbpp']} of the rows are on problems of MBPP, {sources['python-programming-puzzles']} on puzzles and "
-        f"{sources['exercism']} on exercises",
+        f"{sources['mbpp']} of the rows are for problems of MBPP, {sources['python-programming-puzzles']} for puzzles and "
+        f"{sources['exercism']} for exercises",
         f"{STATISTICS['rollouts']:,} of the 10,912 rollouts",
-        f"at {tokens:,.0f} tokens written and {STATISTICS['runs'] / STATISTICS['seconds']:.0f} programs run a second",
-        f"{STATISTICS['set_aside']} of the {successes} accepted first tries",
+        f"generated {tokens:,.0f} tokens and ran {STATISTICS['runs'] / STATISTICS['seconds']:.0f} programs per second",
+        f"{STATISTICS['set_aside']} of the {successes} accepted rollouts without a repair",
         f"{sum(counts[-1] < counts[0] for counts in asserts)} of the {len(repaired)} repaired rows end with fewer asserts",
-        f"{sum(bool(alike.match(one)) for one in closing)} of the {len(repaired)} behind a repair",
+        f"{sum(bool(alike.match(one)) for one in closing)} of the {len(repaired)} conclusions after a repair",
         f"{sum(map(runs_more_than_definitions, ROWS))} answers print something or run more",
         f"{sum(row['messages'][-1]['content'].rstrip().endswith('```') for row in ROWS)} answers are code",
     ]

@@ -129,7 +129,7 @@ def test_card(client, rows):
         "| `messages` | `list of {role: string, content: string}` | the conversation",
         "| train | 5 | 3 | 2 |",
         "| 2 | 1 | 33.3 % | ███████ |",
-        "66.7 % of the sequences hold at least one run that really failed",
+        "66.7 % of the sequences contain at least one failed run",
         "| assertion | 2 | 66.7 % |",
         "| rust | 1 |",
         "Of 40 rollouts, 5 were accepted (12.5 %)",
@@ -160,9 +160,9 @@ def test_a_card_without_statistics_claims_nothing(client, rows):
     publish_dataset(rows.remove_columns(["feedback", "language"]), "anna/rows")
     card = card_of(client)
     assert card.data.license is None
-    assert "None is stated yet" in card.text
-    assert "No comparison of these rows with benchmarks is on record" in card.text
-    for heading in ("How it was made", "failed run's kind", "programming language", "rollouts", "really failed"):
+    assert "No license is stated" in card.text
+    assert "No comparison of these rows with benchmarks is recorded" in card.text
+    for heading in ("Dataset creation", "failure type", "programming language", "rollouts", "failed run"):
         assert heading not in card.text
 
 
@@ -219,13 +219,13 @@ def test_statistics_of_a_real_build_fill_every_table(client, rows):
     publish_dataset(rows, "anna/rows", statistics=statistics)
     text = card_of(client).text
     for words in (
-        "1 that had succeeded",
-        "3 asserts",
+        "of which 5 were kept and 1 set aside as surplus",
+        "3 wrong asserts",
         "(90 runs)",
         "| first | temperature 0.8 |",
         "| none | 0.0 % |  |",
         "| up to 50% | 3 | 75.0 % |",
-        "before it. None of the 44 problems has tests. 3 asserts",
+        "to the attempts. None of the 44 problems has tests. 3 wrong asserts",
     ):
         assert words in text, words
 
@@ -262,16 +262,16 @@ def test_a_card_of_final_answers_speaks_of_solutions(client):
     card = card_of(client)
     text = card.text
     for words in (
-        "of language models. In a reflection sequence a model solves a problem",
-        "an analysis with a solution (`assistant`) and whether its final answer is right (`tool`)",
+        "of language models. In a reflection sequence, a model solves a problem",
+        "an analysis with a solution (`assistant`) and the checker's verdict (`tool`)",
         "number of solutions in the sequence",
         "| solutions checked in a sequence |",
-        "100.0 % of the sequences hold at least one solution that was wrong",
-        "| why a solution was wrong | solutions |",
+        "100.0 % of the sequences contain at least one wrong solution",
+        "| failure type | solutions |",
         "| wrong answer | 2 |",
-        "a checker finds the final answer of its last solution right",
+        "the final answer of its last solution is correct",
         "| first solutions | 25.0 % |",
-        "- A right final answer is no proof",
+        "- A correct final answer does not prove correctness",
     ):
         assert words in text, words
     assert not re.search("program|tests pass|asserts|sandbox|interpreter|code model|Coder-1.5B", text)
@@ -283,11 +283,11 @@ def test_a_card_of_programs_and_final_answers_speaks_of_both(client, rows):
     publish_dataset(both, "anna/rows", statistics=STATISTICS)
     text = card_of(client).text
     for words in (
-        "1 of 6 rows are of problems with a final answer",
+        "1 of 6 rows have a problem with a final answer",
         "| programs run or solutions checked in a sequence |",
-        "the asserts of the sequence, or is found right by the checker",
+        "the asserts of the sequence (or the checker",
         "Passing tests do not prove correctness",
-        "Neither is a right final answer",
+        "A correct final answer does not prove it either",
     ):
         assert words in text, words
 
@@ -324,7 +324,7 @@ def test_hostile_rows_and_statistics_stay_where_they_are(client):
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
     headings = re.findall(r"<h([12])>(.*?)</h\1>", html, re.DOTALL)
     assert [title for _, title in headings[1:]] == [
-        "Contents", "Statistics", "Example", "How it was made", "Contamination", "License", "Limits", "Citation"
+        "Contents", "Statistics", "Example", "Dataset creation", "Contamination", "License", "Limits", "Citation"
     ]  # fmt: skip
     assert "<script" not in html
     assert "<img" not in html

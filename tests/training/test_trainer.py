@@ -417,7 +417,7 @@ def test_the_card_says_what_was_hidden_and_learnt(make_model, tokenizer, mixed_r
     text = ModelCard.load(tmp_path / "README.md").text
     assert re.search(rf"\| {hidden} \|", text)
     learnt = settings.get("distillation_weight", 1.0) > 0
-    assert ("self-distillation: in training" in text) == learnt
+    assert ("self-distillation. Training distilled" in text) == learnt
     assert ("only measured: its weight is 0 |" in text) == (not learnt)
 
 

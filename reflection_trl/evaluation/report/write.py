@@ -77,13 +77,13 @@ def _sections(report: Content) -> dict[str, str]:
     """Headings of the page's sections by their anchors; those that have nothing to show are left out."""
     sections = {
         "results": ("Results", True),
-        "compared": ("Compared", report.comparisons),
-        "failures": ("Why answers fail", report.kinds),
-        "problems": ("Every problem", report.benchmarks),
+        "compared": ("Comparison", report.comparisons),
+        "failures": ("Failure types", report.kinds),
+        "problems": ("Problems", report.benchmarks),
         "suspicious": ("Suspicious answers", report.suspicious),
-        "skipped": ("Not run, or in part", report.skipped),
+        "skipped": ("Skipped, or run in part", report.skipped),
         "contamination": ("Contamination", report.contamination),
-        "made": ("How it was made", True),
+        "made": ("Settings of the runs", True),
     }
     return {anchor: heading for anchor, (heading, shown) in sections.items() if shown}
 
