@@ -1,4 +1,4 @@
-"""pass@k for generated code: every candidate runs in a sandbox, and a candidate counts when all its tests hold."""
+"""Computes pass@k of generated code: every candidate runs in a sandbox, and counts if all its tests pass."""
 
 import dataclasses
 
@@ -11,23 +11,22 @@ from reflection_trl.sandbox import Program, Sandbox, SandboxError, Status
 
 
 _DESCRIPTION = """
-pass@k is the probability that at least one of k answers of a model to a problem is right, that is, passes the problem's tests.
-It is estimated without bias from n >= k answers a problem, c of them right: 1 - C(n - c, k) / C(n, k), averaged over
-the problems. Unlike `code_eval`, this metric runs every candidate isolated from the machine (no network, no files, limits
+pass@k is the probability that at least one of k answers to a problem passes the problem's tests, averaged over the problems. It is
+estimated without bias from n >= k answers per problem, of which c are correct: 1 - C(n - c, k) / C(n, k). Unlike `code_eval`, this metric runs every candidate isolated from the machine (no network, no files, limits
 on time, memory and processes), in Python and in other languages.
 """
 
 _KWARGS_DESCRIPTION = """
 Args:
-    predictions (`list[list[str]]`): for each problem, its candidates: complete source code.
-    references (`list[str]`): for each problem, its tests: code that, placed behind a candidate, fails unless the candidate is
-        right, such as `assert add(2, 3) == 5`.
-    k (`list[int]`, *optional*, defaults to `[1]`): values of k, none larger than the number of candidates of any problem.
-    entry_points (`list[str]`, *optional*): for each problem, the name of the function under test. Needed in Python where it is the
+    predictions (`list[list[str]]`): candidates of each problem, as complete source code.
+    references (`list[str]`): tests of each problem: code that follows a candidate and fails unless the candidate is correct, such
+        as `assert add(2, 3) == 5`.
+    k (`list[int]`, *optional*, defaults to `[1]`): values of k, at most the number of candidates of any problem.
+    entry_points (`list[str]`, *optional*): name of the function under test, for each problem. Python needs it if the function has the
         name of a built-in, such as `sum`.
-    timeout (`float`, *optional*): seconds that one candidate and its tests may take, compiling included. Defaults to 10 for
-        Python and to more for languages that compile.
-    workers (`int`, *optional*): candidates that run at a time. Defaults to the number of processors.
+    timeout (`float`, *optional*): time limit for one candidate and its tests in seconds, including compilation. Defaults to
+        10 for Python and to more for compiled languages.
+    workers (`int`, *optional*): number of candidates that run at the same time. Defaults to the number of processors.
 
 The configuration is the language, Python by default: `evaluate.load("pass_at_k", "cpp")`.
 
