@@ -72,6 +72,20 @@ def violations(text, ending):
     ]
 
 
+GUIDES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / name for name in ("SECURITY.md", "CONTRIBUTING.md"))]
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_a_page_is_short_and_begins_with_its_result(page):
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 250, "split the page, or move experiments to docs/experiments.md"
+    assert page.stem == "index" or lines[2].startswith("At the end of this page"), f"begins with {lines[2]!r}"
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
 FILES = [(file, ending) for ending, patterns in PROSE.items() for name in patterns for file in sorted(ROOT.glob(name))]
 
 
