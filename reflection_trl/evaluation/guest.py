@@ -50,6 +50,8 @@ MIN_TIME_LIMIT, TIME_LIMIT_FACTOR = 1.0, 4.0  # evalplus's own
 LOST = {"base": ["timeout", []], "plus": ["timeout", []], "seconds": math.inf, "deceived": []}
 # Limits of one answer: bytes in its temporary directory, processes, address space, bytes of a result
 DISK, PROCESSES, MEMORY, LONGEST = 256 << 20, 32, 4 << 30, 1 << 30
+# Bytes of a task's expected outputs after which a worker judges answers to no other task
+BLOATING = 64 << 20
 # Factor on the limits of answers that evalplus itself found fast enough, since results come from another process
 CONFIRMATION = 10.0
 # evalplus ends an answer after this time on one set of inputs
@@ -136,6 +138,7 @@ class Judge:
         self.benchmark = benchmark
         self._problems = elsewhere(packed_problems, benchmark)
         self._ground_truth_file = ground_truth_file
+        self.bloated = False  # whether this process has held so much that each of its forks takes long
         with open(answers_file, encoding="utf-8") as file:
             self.answers = [json.loads(line) for line in file]
 
@@ -148,6 +151,7 @@ class Judge:
         with zipfile.ZipFile(
             self._ground_truth_file
         ) as archive:  # opened in each worker, because an inherited file shares its position
+            self.bloated |= archive.getinfo(task_id).file_size > BLOATING
             return pickle.loads(archive.read(task_id))
 
     @functools.lru_cache(maxsize=1)  # noqa: B019
@@ -446,7 +450,8 @@ def work(judge: Judge, cells: Cells, pipe: Connection, foreign: Sequence[Connect
         index, patience, last = json.loads(pipe.recv_bytes())
         result = judge_one(judge, cells, index, patience, last)
         end_descendants({answers})
-        pipe.send_bytes(json.dumps({**result, "report": judge.report(index, result)}).encode())
+        report = judge.report(index, result)
+        pipe.send_bytes(json.dumps({**result, "report": report, "bloated": judge.bloated}).encode())
 
 
 def judge_one(judge: Judge, cells: Cells, index: int, patience: float, last: bool) -> dict[str, Any]:
@@ -571,7 +576,12 @@ def _judged(
             process, index = busy.pop(pipe)
             try:
                 result = json.loads(pipe.recv_bytes())
-                idle.append((process, pipe, judge.answers[index][0]))
+                task_id = judge.answers[index][0]
+                if result["bloated"] and task_id not in waiting:
+                    process.kill()
+                    process.join()
+                else:
+                    idle.append((process, pipe, task_id))
             except (EOFError, OSError, ValueError):
                 process.kill()
                 process.join()
