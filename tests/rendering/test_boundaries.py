@@ -103,7 +103,7 @@ def test_every_two_values_meet():
     assert len(kept) == 77 and len(list(pairwise(*factors))) == 539
 
 
-@pytest.mark.parametrize(("tokenizer", "template", "shape"), pairwise(TOKENIZERS, TEMPLATES, ROWS))
+@pytest.mark.parametrize(("tokenizer", "template", "shape"), list(pairwise(TOKENIZERS, TEMPLATES, ROWS)))
 def test_prompt_is_that_of_inference(tokenizer, template, shape):
     renderer, row = make_renderer(tokenizer, template), ROWS[shape]
     columns = renderer.tokenize(row)
