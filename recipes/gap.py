@@ -1,4 +1,4 @@
-"""Check before training whether distillation will pay. See `reflection_trl.cli.gap`."""
+"""Estimate before training whether distillation will help. See `reflection_trl.cli.gap`."""
 
 import sys
 

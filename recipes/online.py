@@ -1,4 +1,4 @@
-"""Train a code model online, from execution. See `reflection_trl.cli.online`."""
+"""Train a code model online: it answers problems, and learns from the test results. See `reflection_trl.cli.online`."""
 
 import sys
 

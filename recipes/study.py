@@ -1,4 +1,4 @@
-"""Does it work? Train in several ways on the same rows, and compare the models on real benchmarks. See `reflection_trl.cli.study`."""
+"""Train several arms on the same rows with several seeds, and compare the models on benchmarks. See `reflection_trl.cli.study`."""
 
 import sys
 

@@ -186,8 +186,8 @@ class _Blocks:
         own = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id in self.known]
         if not own:
             return False
-        hands_nothing_over = any(not call.args and not call.keywords for call in own)
-        return bool(_used(body) & _INPUT) or (hands_nothing_over and bool(_used(base) & _INPUT))
+        has_call_without_arguments = any(not call.args and not call.keywords for call in own)
+        return bool(_used(body) & _INPUT) or (has_call_without_arguments and bool(_used(base) & _INPUT))
 
     def _needed(self, pieces: dict[int, str]) -> set[str]:
         """Returns the names that the program uses but does not define."""

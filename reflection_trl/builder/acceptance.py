@@ -27,7 +27,7 @@ class Rejection(enum.StrEnum):
     NO_CODE = "no_code"
     WRONG_LANGUAGE = "wrong_language"
     ASSERTS_MISSING = "asserts_missing"
-    TESTS_NOT_APART = "tests_not_apart"
+    TESTS_NOT_SEPARATE = "tests_not_apart"
     ASSERT_WITHDRAWN = "assert_withdrawn"
     WRONG_ASSERT = "wrong_assert"
     ANALYSIS_MISSING = "analysis_missing"

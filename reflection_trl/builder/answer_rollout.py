@@ -4,12 +4,12 @@ request.
 
 **Stage one** is a conversation as for programs, in which a checker takes the interpreter's place: it reads the final answer of a solution and
 says whether it is right (see [`reflection_trl.checking`]). The expected answer is shown only where `tell_answer` says so. A solution without a
-final answer, or with several, teaches nothing and is drawn again.
+final answer, or with several, teaches nothing and is sampled again.
 
 With `compute` a solution may contain programs. Each is run in the sandbox, and the model continues with its output. What it wrote behind a
 program is cut, since it had not seen the output.
 
-**Stage two** is the final solution, drawn where `answer_context` says and judged from scratch.
+**Stage two** is the final solution, sampled where `answer_context` says and judged from scratch.
 """
 
 import asyncio
@@ -84,7 +84,7 @@ class AnswerRollout(Rollout):
     async def _solve(self, number: int, failed: set[str]) -> _Solution:
         """Returns the solution of a round: of several repairs the first that is right, or else the first."""
         count = self.settings.repair_candidates if number else 1
-        drawn = await asyncio.gather(
+        outcomes = await asyncio.gather(
             *(
                 self._sampler.resample_until_usable(
                     functools.partial(self._sample_solution, number, candidate, failed)
@@ -93,12 +93,12 @@ class AnswerRollout(Rollout):
             ),
             return_exceptions=True,
         )
-        for outcome in drawn:
+        for outcome in outcomes:
             if isinstance(outcome, BaseException) and not isinstance(outcome, Rejected):
                 raise outcome
-        solutions = [outcome for outcome in drawn if isinstance(outcome, _Solution)]
+        solutions = [outcome for outcome in outcomes if isinstance(outcome, _Solution)]
         if not solutions:
-            raise next(outcome for outcome in drawn if isinstance(outcome, Rejected))
+            raise next(outcome for outcome in outcomes if isinstance(outcome, Rejected))
         solution = next((one for one in solutions if one.feedback.passed), solutions[0])
         return await self._explained(solution, number) if number else solution
 
@@ -145,17 +145,17 @@ class AnswerRollout(Rollout):
             return replace(solution, computed=(begun, *solution.computed[1:]))
         return replace(solution, text=f"{lead}\n\n{first}")
 
-    async def _accept_completion(self, draw: JudgedCompletion) -> None:
-        text = draw.completion.text
-        self._check_text(draw.completion, "the answer")
-        self._note(answer=text, answer_code=draw.answer.code)
-        assert draw.feedback is not None  # a text is always judged
-        if draw.feedback.kind is FeedbackKind.NO_ANSWER:
-            raise Rejected(Rejection.NO_ANSWER, f"{draw.feedback.message} (the answer)", text)
+    async def _accept_completion(self, judged: JudgedCompletion) -> None:
+        text = judged.completion.text
+        self._check_text(judged.completion, "the answer")
+        self._note(answer=text, answer_code=judged.answer.code)
+        assert judged.feedback is not None  # a text is always judged
+        if judged.feedback.kind is FeedbackKind.NO_ANSWER:
+            raise Rejected(Rejection.NO_ANSWER, f"{judged.feedback.message} (the answer)", text)
         if phrase := leaning_phrase(text, self.problem.request):
             raise Rejected(Rejection.LEANS_ON_REFLECTION, f"The answer says {phrase!r}, which refers to earlier work.")
-        if not draw.feedback.passed:
-            raise Rejected(Rejection.WRONG_ANSWER, f"The answer is not right: {brief(draw.feedback)}")
+        if not judged.feedback.passed:
+            raise Rejected(Rejection.WRONG_ANSWER, f"The answer is not right: {brief(judged.feedback)}")
 
     async def _answer_from_program(self) -> None:
         await self._sampler.resample_until_usable(self._aided_answer)

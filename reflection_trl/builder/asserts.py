@@ -163,7 +163,7 @@ def split_asserts(program: str, language: str = "python") -> SelfTested:
         return SelfTested(program, ())
 
 
-def set_tests_apart(program: str, language: str = "python") -> SelfTested | None:
+def separate_tests(program: str, language: str = "python") -> SelfTested | None:
     """
     Moves the tests of a program after its solution, so that both can be separate code blocks.
 

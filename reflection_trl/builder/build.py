@@ -23,7 +23,7 @@ from ..files.work_queue import WorkQueue
 from ..generation import Generate, GenerationArguments, open_generator, with_served_name
 from ..generation.retries import describe_retries
 from ..languages import Executor, get_language
-from ..languages.execution import Execute, run_nothing
+from ..languages.execution import Execute, refuse_to_run
 from ..problems import Problem, load_problems, write_problems
 from .acceptance import Rejection
 from .early_stopping import EarlyStopping
@@ -144,7 +144,7 @@ class Build:
         """Returns what runs programs, as a context manager. It opens no sandbox if there is nothing to run."""
         runs = [problem for problem in self.problems if problem.runs_programs or self.settings.compute]
         if not runs:
-            return contextlib.nullcontext(run_nothing)
+            return contextlib.nullcontext(refuse_to_run)
         return Executor(languages={problem.language for problem in runs})
 
     @property
@@ -180,12 +180,12 @@ class Build:
             )
             for stage in ("first", "repair", "prose", "answer")
         }
-        drawn = self.settings.answer_context
-        if drawn != "program":
-            drawn = f"{drawn}, {self.settings.answer_choice} usable one of {self.settings.answer_samples}"
+        context = self.settings.answer_context
+        if context != "program":
+            context = f"{context}, {self.settings.answer_choice} usable one of {self.settings.answer_samples}"
         return {
             **stages,
-            "answer sampled in": drawn,
+            "answer sampled in": context,
             "rounds": str(self.settings.rounds),
             "seed": str(self.settings.seed),
         }

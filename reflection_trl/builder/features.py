@@ -128,20 +128,20 @@ def to_row(
     return row
 
 
-def share_solved(records: Iterable[dict[str, Any]], drawn: str = "taught") -> float | None:
+def share_solved(records: Iterable[dict[str, Any]], field: str = "taught") -> float | None:
     """
     Returns the share of sampled answers that passed their problem's tests.
 
     Args:
         records (`Iterable[dict]`):
             Outputs of [`to_record`].
-        drawn (`str`, *optional*, defaults to `"taught"`):
+        field (`str`, *optional*, defaults to `"taught"`):
             Kind of answers: `"taught"`, after a sequence, or `"solved"`, to the request alone.
 
     Returns:
         `float`, *optional*: The share; `None` if no answer was sampled and scored.
     """
-    outcomes = [passed for record in records for passed in record.get(drawn, ())]
+    outcomes = [passed for record in records for passed in record.get(field, ())]
     return sum(outcomes) / len(outcomes) if outcomes else None
 
 

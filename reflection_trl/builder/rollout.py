@@ -51,7 +51,7 @@ from .asserts import (
     contradicted,
     drop_asserts,
     majority_contradicts,
-    set_tests_apart,
+    separate_tests,
     split_asserts,
 )
 from .rollout_base import Rollout, brief, refuse_echo, shown
@@ -228,7 +228,7 @@ class _CodeRollout(Rollout):
     async def _write(self, number: int, failed: set[str]) -> list[Answer]:
         """Samples the programs of a round, and skips programs that failed before."""
 
-        async def draw(candidate: int, again: int) -> Answer:
+        async def sample(candidate: int, again: int) -> Answer:
             sampling = self.settings.repair if number else self.settings.first
             step = f"{number} candidate {candidate}" if candidate else number
             if number == 0 and self.settings.answer_first:
@@ -236,34 +236,34 @@ class _CodeRollout(Rollout):
             else:
                 answer = await self._sampler.sample_program(self._chat, sampling, step, again)
             refuse_echo(f"{answer.lead}\n{answer.tail}", orders)
-            answer = self._with_tests_apart(answer, number)
+            answer = self._with_separate_tests(answer, number)
             if answer.code in failed:
                 raise Rejected(Rejection.NO_PROGRESS, f"Round {number + 1} repeats a program that has failed.")
             return answer
 
         orders = self._feedback("", "") if number else self._instruction("")
         count = self.settings.repair_candidates if number else 1
-        drawn = await asyncio.gather(
-            *(self._sampler.resample_until_usable(functools.partial(draw, candidate)) for candidate in range(count)),
+        outcomes = await asyncio.gather(
+            *(self._sampler.resample_until_usable(functools.partial(sample, candidate)) for candidate in range(count)),
             return_exceptions=True,
         )
-        refused = [outcome for outcome in drawn if isinstance(outcome, BaseException)]
+        refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         for error in refused:
             if not isinstance(error, Rejected):
                 raise error
-        answers = {answer.code: answer for answer in reversed(drawn) if isinstance(answer, Answer)}
+        answers = {answer.code: answer for answer in reversed(outcomes) if isinstance(answer, Answer)}
         if not answers:
             raise refused[0]
         return [*answers.values()][::-1]
 
-    def _with_tests_apart(self, answer: Answer, number: int) -> Answer:
+    def _with_separate_tests(self, answer: Answer, number: int) -> Answer:
         """Moves the tests of a program after its solution."""
         if self.problem.examples:
             return answer
-        parts = set_tests_apart(answer.code, self.problem.language)
+        parts = separate_tests(answer.code, self.problem.language)
         if parts is None:
             detail = f"The tests of round {number + 1} cannot be separated from its solution."
-            raise Rejected(Rejection.TESTS_NOT_APART, detail)
+            raise Rejected(Rejection.TESTS_NOT_SEPARATE, detail)
         return dataclasses.replace(answer, code=parts.program)
 
     async def _write_from_answer(self, again: int) -> Answer:
@@ -302,7 +302,7 @@ class _CodeRollout(Rollout):
         code = self._drop(code, await self._refuted(tests.asserts))
         if problem.examples and (judged := await judge(problem, code, self._run)):
             return _Outcome(code, shown(judged))
-        alone = await self._run_alone(code)
+        alone = await self._run_solution(code)
         if alone is not None and not alone.passed:
             return _Outcome(split_asserts(code, problem.language).solution.strip("\n").rstrip(), alone)
         feedback = (await self._run(problem.language, code)).feedback
@@ -327,7 +327,7 @@ class _CodeRollout(Rollout):
             judged = dataclasses.replace(judged, text=self._prompt("further", feedback=shown(judged).text))
         return _Outcome(code, judged, True, alone)
 
-    async def _run_alone(self, code: str) -> Feedback | None:
+    async def _run_solution(self, code: str) -> Feedback | None:
         """
         Runs a solution without its tests. This works only for Python: in other languages the tests contain the `main`.
         """
@@ -354,11 +354,11 @@ class _CodeRollout(Rollout):
         """Returns programs of other answers to the problem, sampled once."""
         if self._votes is None:
             chat = [{"role": "user", "content": self.sequence.request}]
-            draws = (
+            samples = (
                 self._sampler.sample_program(chat, self.settings.first, f"voter {number}")
                 for number in range(self.settings.voters)
             )
-            answers = await asyncio.gather(*draws, return_exceptions=True)
+            answers = await asyncio.gather(*samples, return_exceptions=True)
             for answer in answers:
                 if isinstance(answer, BaseException) and not isinstance(answer, Rejected):
                     raise answer
@@ -399,17 +399,17 @@ class _CodeRollout(Rollout):
         if shown := [source for source in self._found.wrong if source in self._found.shown]:
             raise Rejected(Rejection.WRONG_ASSERT, f"The model was shown a failure of `{shown[0]}`, which is wrong.")
 
-    async def _accept_completion(self, draw: JudgedCompletion) -> None:
+    async def _accept_completion(self, judged: JudgedCompletion) -> None:
         """Checks an answer that is kept unchanged, and records it."""
-        completion, answer = draw.completion, draw.answer
+        completion, answer = judged.completion, judged.answer
         if completion.finish_reason == "length":
             detail = f"The model did not finish its answer within {self.settings.answer.max_tokens} tokens."
             raise Rejected(Rejection.TRUNCATED, detail, completion.text)
         self._sampler.check_readable(answer, completion, "the answer")
         self._note(answer=completion.text, answer_code=answer.code)
-        if draw.tests:
+        if judged.tests:
             raise Rejected(Rejection.TESTS_IN_ANSWER, "The answer contains tests, which the request did not ask for.")
-        await self._judge_answer(completion.text, answer.code, draw.feedback)
+        await self._judge_answer(completion.text, answer.code, judged.feedback)
 
     async def _answer(self) -> None:
         if self._first_answer is not None and not self.sequence.repaired:

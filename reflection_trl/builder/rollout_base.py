@@ -77,7 +77,7 @@ class Rollout(ABC):
         """Runs stage one. The last attempt is the one that passed."""
 
     @abstractmethod
-    async def _accept_completion(self, draw: JudgedCompletion) -> None:
+    async def _accept_completion(self, judged: JudgedCompletion) -> None:
         """Checks an answer that is kept unchanged, and notes it."""
 
     @abstractmethod
@@ -88,19 +88,19 @@ class Rollout(ABC):
         """Measures how many answers to the request alone pass the problem's tests, once per problem."""
         if self.sequence.sample or not self.problem.has_tests:
             return
-        draws = await self._single_turn_completions(
+        completions = await self._single_turn_completions(
             self._request_alone(), self.settings.solve_rate_samples, "one-off answer"
         )
-        self._note(solved=tuple(draw.solved for draw in draws))
+        self._note(solved=tuple(completion.solved for completion in completions))
 
     async def _answer_in_sequence(self) -> None:
         """Runs stage two in the conversation of the row. One of several sampled answers is kept unchanged."""
-        draws = await self._single_turn_completions(
+        completions = await self._single_turn_completions(
             self.sequence.messages()[:-1], self.settings.answer_samples, "answer"
         )
         if self.problem.has_tests:
-            self._note(taught=tuple(draw.solved for draw in draws))
-        await self._take_one(draws)
+            self._note(taught=tuple(completion.solved for completion in completions))
+        await self._take_one(completions)
 
     async def _answer(self) -> None:
         """Runs stage two in a separate conversation."""
@@ -120,28 +120,28 @@ class Rollout(ABC):
     ) -> list[JudgedCompletion]:
         """Samples answers to the request concurrently, and scores them with the problem's tests."""
 
-        async def draw(number: int) -> JudgedCompletion:
+        async def sample(number: int) -> JudgedCompletion:
             completion = await self._sampler.complete(
                 chat, self.settings.answer, f"{step} {number}" if number else step
             )
             return await judge_completion(self.problem, completion, self._run)
 
-        drawn = await asyncio.gather(*(draw(number) for number in range(count)), return_exceptions=True)
-        for outcome in drawn:
+        outcomes = await asyncio.gather(*(sample(number) for number in range(count)), return_exceptions=True)
+        for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
-        return [outcome for outcome in drawn if isinstance(outcome, JudgedCompletion)]
+        return [outcome for outcome in outcomes if isinstance(outcome, JudgedCompletion)]
 
-    async def _take_one(self, draws: Sequence[JudgedCompletion]) -> None:
+    async def _take_one(self, completions: Sequence[JudgedCompletion]) -> None:
         """Selects the first usable answer, or a random one."""
-        order = [*draws]
+        order = [*completions]
         if self.settings.answer_choice == "random":
             seed = step_seed(self.settings.seed, self.problem.id, self.sequence.sample, "choice")
             random.Random(seed).shuffle(order)
         refused: list[Rejected] = []
-        for draw in order:
+        for completion in order:
             try:
-                await self._accept_completion(draw)
+                await self._accept_completion(completion)
                 return
             except Rejected as rejected:
                 refused.append(rejected)

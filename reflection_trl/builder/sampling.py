@@ -28,7 +28,7 @@ _WORTH_ANOTHER = frozenset(
         Rejection.ECHOES_PROMPT,
         Rejection.UNDEFINED_NAMES,
         Rejection.TESTS_IN_ANSWER,
-        Rejection.TESTS_NOT_APART,
+        Rejection.TESTS_NOT_SEPARATE,
         Rejection.TESTS_FAILED,
         Rejection.OWN_ASSERTS_FAILED,
         Rejection.NO_ANSWER,
@@ -81,15 +81,15 @@ class RolloutSampler:
         self._generate = generate
         self._settings = settings
 
-    async def resample_until_usable(self, draw: Callable[[int], Awaitable[T]]) -> T:
-        """Resamples unusable answers, as often as the settings allow. `draw` receives the number of the attempt."""
+    async def resample_until_usable(self, sample: Callable[[int], Awaitable[T]]) -> T:
+        """Resamples unusable answers, as often as the settings allow. `sample` receives the number of the attempt."""
         for again in range(self._settings.max_resamples):
             try:
-                return await draw(again)
+                return await sample(again)
             except Rejected as rejected:
                 if rejected.reason not in _WORTH_ANOTHER:
                     raise
-        return await draw(self._settings.max_resamples)
+        return await sample(self._settings.max_resamples)
 
     async def sample_prose(self, chat: list[dict[str, Any]], step: str) -> str:
         """Samples prose in complete sentences; returns `""` if there is none."""

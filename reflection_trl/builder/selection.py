@@ -71,7 +71,7 @@ def _within(records: Sequence[dict[str, Any]], quotas: Mapping[str, int]) -> lis
     """Returns the records within the quota of their problem, in hash order."""
     taken: Counter[str] = Counter()
     within = []
-    for record in sorted(records, key=_lot):
+    for record in sorted(records, key=_hash_order):
         problem = record["problem_id"]
         if taken[problem] < quotas.get(problem, math.inf):
             within.append(record)
@@ -81,18 +81,18 @@ def _within(records: Sequence[dict[str, Any]], quotas: Mapping[str, int]) -> lis
 
 def _spread(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Returns one record of every problem, then a second of each, and so on, each time in hash order."""
-    drawn = sorted(records, key=_lot)
+    ordered = sorted(records, key=_hash_order)
     before: Counter[str] = Counter()
     turns = []
-    for record in drawn:
+    for record in ordered:
         turns.append(before[record["problem_id"]])
         before[record["problem_id"]] += 1
-    return [record for _, record in sorted(zip(turns, drawn, strict=True), key=lambda pair: pair[0])]
+    return [record for _, record in sorted(zip(turns, ordered, strict=True), key=lambda pair: pair[0])]
 
 
 def _key(record: dict[str, Any]) -> tuple[str, int]:
     return record["problem_id"], record["sample"]
 
 
-def _lot(record: dict[str, Any]) -> tuple[int, str, int]:
+def _hash_order(record: dict[str, Any]) -> tuple[int, str, int]:
     return zlib.crc32(f"{record['problem_id']}\0{record['sample']}".encode("utf-8", "surrogatepass")), *_key(record)

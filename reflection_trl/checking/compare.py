@@ -119,16 +119,16 @@ async def compare_answers(
     answer, verdict = reading.answers[-1], found[-1]
     message = verdict.message or f"The final answer {_shown(answer)} is right."
     lines = [message, *([verdict.hint] if verdict.hint else [])]
-    told = expected if tell_expected and not verdict.right else None
-    if told is not None:
-        lines.append(f"Expected: {_shown(told)}.")
+    revealed = expected if tell_expected and not verdict.right else None
+    if revealed is not None:
+        lines.append(f"Expected: {_shown(revealed)}.")
     return Feedback(
         verdict.kind,
         " ".join(lines),
         verdict.error_type,
         None if verdict.right else message,
         actual=_clip(answer),
-        expected=told,
+        expected=revealed,
         hint=verdict.hint,
     )
 
@@ -291,7 +291,7 @@ async def _compare_math(answer: str, expected: str) -> Comparison:
     if _CLOCK.fullmatch(wanted) or _CLOCK.fullmatch(got):
         return _verdict(_clock(wanted) == _clock(got) is not None, answer)
     if _is_words(wanted) and _is_words(got):
-        return _verdict(_spoken(wanted) == _spoken(got), answer)
+        return _verdict(_normalized(wanted) == _normalized(got), answer)
     if _is_words(wanted) or _is_words(got):
         return _wrong_form(answer, expected)
     if numbers[1] is None and _NO_PRODUCT.search(got):
@@ -318,12 +318,12 @@ def _base(text: str) -> str | None:
 
 def _compare_choice(answer: str, expected: str, choices: Sequence[str]) -> Comparison:
     labels = _labels(expected, choices)
-    texts = [_spoken(tidy(choice)) for choice in choices]
+    texts = [_normalized(tidy(choice)) for choice in choices]
     got = tidy(answer)
     match = None if _LETTERS.fullmatch(got) else _LETTER.fullmatch(got)
     letter = match["letter"].upper() if match else ""
     if match and letter in labels:
-        said = _spoken(tidy(match["text"]))
+        said = _normalized(tidy(match["text"]))
         # `B) 42` where 42 is what C says is no answer
         if said and said in texts:
             if texts.index(said) != labels.index(letter):
@@ -331,8 +331,8 @@ def _compare_choice(answer: str, expected: str, choices: Sequence[str]) -> Compa
         elif any(other != letter and other in labels for other in _LONE_LETTER.findall(match["text"])):
             return _wrong_form(answer, expected, "choice", choices)  # `A. or B`
         return _verdict(letter == expected, answer)
-    if texts.count(_spoken(got)) == 1:
-        return _verdict(labels[texts.index(_spoken(got))] == expected, answer)
+    if texts.count(_normalized(got)) == 1:
+        return _verdict(labels[texts.index(_normalized(got))] == expected, answer)
     return _wrong_form(answer, expected, "choice", choices)
 
 
@@ -380,7 +380,7 @@ def _is_words(text: str) -> bool:
     return any(word.lower() not in _FUNCTIONS for word in _WORD.findall(text)) or text.lower() in ("yes", "no")
 
 
-def _spoken(text: str) -> str:
+def _normalized(text: str) -> str:
     return " ".join(text.casefold().strip("\"'()[]").split())
 
 

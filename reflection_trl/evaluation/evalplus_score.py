@@ -178,7 +178,7 @@ def judge_evalplus(
             raise SandboxError(f"evalplus's evaluator does not run in isolation: {said or 'it printed no error'}.")
         # One of them crashed the evaluator: judging each alone shows which
         for index in suspects:
-            keep(index, _alone(benchmark, truth, samples[index], unsandboxed))
+            keep(index, _judge_one(benchmark, truth, samples[index], unsandboxed))
         waiting = [index for index in unfinished if index not in begun]
     return [judged[index] for index in alike]
 
@@ -323,7 +323,7 @@ def _guest(
                 cgroup.remove()
 
 
-def _alone(benchmark: str, truth: Path, sample: Sample, unsandboxed: bool) -> Judgment:
+def _judge_one(benchmark: str, truth: Path, sample: Sample, unsandboxed: bool) -> Judgment:
     with _guest(benchmark, truth, [sample], 1, unsandboxed) as messages:
         for message in messages:
             if "index" in message:

@@ -30,7 +30,7 @@ def missing_samples(tasks: Sequence[Task], samples: int, folder: RunFolder) -> l
 
 
 async def sample_answers(
-    draws: Sequence[tuple[Task, int]],
+    samples: Sequence[tuple[Task, int]],
     generate: Generate,
     style: str,
     sampling: Sampling,
@@ -43,7 +43,7 @@ async def sample_answers(
     Samples answers, and saves each one unchanged.
 
     Args:
-        draws (`Sequence`):
+        samples (`Sequence`):
             Output of [`missing_samples`].
         generate ([`~reflection_trl.generation.Generate`]):
             Generates completions.
@@ -63,7 +63,7 @@ async def sample_answers(
     Raises:
         [`~reflection_trl.generation.GenerationError`]: If the model is not available, or rejects every request.
     """
-    by_key = {(task.id, sample): task for task, sample in draws}
+    by_key = {(task.id, sample): task for task, sample in samples}
     queue = queue or WorkQueue([*by_key])
     refused: list[tuple[dict[str, Any], RequestRefusedError]] = []
     answered = 0
@@ -85,7 +85,7 @@ async def sample_answers(
             queue.finish(key)
             report()
 
-    workers = [asyncio.create_task(work()) for _ in range(min(in_flight, len(draws)))]
+    workers = [asyncio.create_task(work()) for _ in range(min(in_flight, len(samples)))]
     try:
         await asyncio.gather(*workers)
     finally:

@@ -82,7 +82,7 @@ def solution_of(task: Task, text: str) -> str:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     fences, before = find_fences(text), before_fences(text)
-    if _goes_on(task, before, bare=not fences):
+    if _continues_prompt(task, before, bare=not fences):
         return _completed(task, before)
     if (definition := _find_definition(task, before)) is not None:
         return _whole(task, _bare(task.language, before, definition.start()))
@@ -122,7 +122,7 @@ def _bare(language: str, text: str, definition: int) -> str:
     return text[start.start() if start else definition : end if end > definition else len(text)]
 
 
-def _goes_on(task: Task, text: str, bare: bool) -> bool:
+def _continues_prompt(task: Task, text: str, bare: bool) -> bool:
     """Returns whether text is a completion of the prompt: code from inside the function."""
     definition = _find_definition(task, text)
     if _leaves_function(task.language, text[: definition.start()] if definition else text):

@@ -162,7 +162,7 @@ def evaluate_model(
     _check_prompts(tasks, generation, generate, settings)
     with _folders(output_dir, tasks, generation, settings, process) as folders:
         run_coroutine(
-            _draw_all(tasks, folders, generation, generate, settings, in_flight, processes, bar and judge_here)
+            _sample_all(tasks, folders, generation, generate, settings, in_flight, processes, bar and judge_here)
         )
         if not judge_here:
             return None
@@ -201,7 +201,7 @@ async def generate_model_answers(
     tasks = {name: _load_tasks(name, settings)[: settings.limit] for name in benchmarks}
     _check_prompts(tasks, generation, generate, settings)
     with _folders(output_dir, tasks, generation, settings, process) as folders:
-        await _draw_all(tasks, folders, generation, generate, settings, in_flight, processes, bar)
+        await _sample_all(tasks, folders, generation, generate, settings, in_flight, processes, bar)
 
 
 def evaluate_samples(
@@ -245,7 +245,7 @@ def evaluate_samples(
         raise ValueError(
             f"There are {len(files)} files of answers and {len(benchmarks)} benchmarks: name one for each file."
         )
-    by_benchmark = dict(zip(benchmarks or map(_told_by, files), files, strict=True))
+    by_benchmark = dict(zip(benchmarks or map(_benchmark_of, files), files, strict=True))
     if len(by_benchmark) < len(files):
         raise ValueError(
             "Two files contain answers to the same benchmark: join them, or score them one after another."
@@ -262,7 +262,7 @@ def evaluate_samples(
 # Answers
 
 
-async def _draw_all(
+async def _sample_all(
     tasks: dict[str, list[Task]],
     folders: dict[str, RunFolder],
     generation: GenerationArguments,
@@ -277,14 +277,14 @@ async def _draw_all(
         return
     async with AsyncExitStack() as stack:
         opened = generate if generate is not None else await stack.enter_async_context(open_generator(generation))
-        for name, draws in left.items():
-            total, keys = len(tasks[name]) * settings.samples, [(task.id, sample) for task, sample in draws]
-            with _bar(f"{name}: answers", total, total - len(draws), bar) as shown:
+        for name, missing in left.items():
+            total, keys = len(tasks[name]) * settings.samples, [(task.id, sample) for task, sample in missing]
+            with _bar(f"{name}: answers", total, total - len(missing), bar) as shown:
                 report = _advance(shown)
                 queue = WorkQueue(keys, folders[name], processes, learn=report)
                 async with show_retries(shown, opened):
                     await sample_answers(
-                        draws, opened, settings.prompt, settings.sampling, folders[name], in_flight, report, queue
+                        missing, opened, settings.prompt, settings.sampling, folders[name], in_flight, report, queue
                     )
 
 
@@ -449,7 +449,7 @@ def _finished(
     return run
 
 
-def _told_by(file: str | os.PathLike[str]) -> str:
+def _benchmark_of(file: str | os.PathLike[str]) -> str:
     benchmark = benchmark_of(file)
     if benchmark is None:
         raise ValueError(

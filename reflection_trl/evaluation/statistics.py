@@ -449,10 +449,10 @@ def _signed(first: np.ndarray, second: np.ndarray, seed: int) -> Iterator[tuple[
 def _resampled_means(values: Sequence[float], generator: np.random.Generator) -> np.ndarray:
     """Returns means over tasks that are resampled with replacement."""
     numbers = np.asarray(values, dtype=float)
-    draws = (
+    resamples = (
         generator.integers(len(numbers), size=(rows, len(numbers)), dtype=np.int32) for rows in _blocks(len(numbers))
     )
-    return np.concatenate([numbers[drawn].mean(axis=1) for drawn in draws])
+    return np.concatenate([numbers[indices].mean(axis=1) for indices in resamples])
 
 
 def _blocks(tasks: int) -> Iterator[int]:

@@ -182,7 +182,7 @@ class RunFolder:
         key = next((key for key in {**before, **settings} if before.get(key) != settings.get(key)), None)
         if key is None:
             return
-        if self._has_nothing():
+        if self._has_no_results():
             # The run never began, perhaps for lack of a model; fixing that must not require a new folder
             shutil.rmtree(self.path / "sessions", ignore_errors=True)
             write_json(file, {"format_version": FORMAT_VERSION, **settings})
@@ -192,7 +192,7 @@ class RunFolder:
             "`output_dir`, or the settings of that run."
         )
 
-    def _has_nothing(self) -> bool:
+    def _has_no_results(self) -> bool:
         """Returns whether no process has written results here, and none is active."""
         numbers = (int(lock.name.rpartition("-")[2]) for lock in self.path.glob(".lock-*"))
         return not any(file.stat().st_size for file in self._records.glob("*.jsonl")) and not any(

@@ -14,7 +14,7 @@ from ..files.run_folder import RunFolder, write_json
 from ..generation import Generate, GenerationArguments, open_generator
 from ..generation.retries import show_retries
 from ..languages import Executor
-from ..languages.execution import Execute, run_nothing
+from ..languages.execution import Execute, refuse_to_run
 from ..sequences import normalize_row
 from .answers import Task, choose_rows, make_tasks, row_problem, sample_all
 from .report import Gap, summarize
@@ -125,7 +125,7 @@ async def _sample(
         if execute is None:
             problems = [row_problem(task.row) for task in tasks]
             languages = {problem.language for problem in problems if problem.runs_programs}
-            execute = await stack.enter_async_context(Executor(languages=languages)) if languages else run_nothing
+            execute = await stack.enter_async_context(Executor(languages=languages)) if languages else refuse_to_run
         with tqdm(total=len(tasks), initial=made, unit="answer", disable=not progress) as bar:
             async with show_retries(bar, generate):
                 await sample_all(tasks, generate, execute, settings, folder, in_flight, bar.update)

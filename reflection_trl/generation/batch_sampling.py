@@ -31,13 +31,13 @@ class PerRowSampling(LogitsProcessor):
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         for row, (sampling, generator) in enumerate(zip(self._samplings, self._generators, strict=True)):
             if sampling.temperature > 0:
-                token = self._draw(scores[row].float() / sampling.temperature, sampling.top_p, generator)
+                token = self._sample_token(scores[row].float() / sampling.temperature, sampling.top_p, generator)
                 scores[row] = float("-inf")
                 scores[row, token] = 0.0
         return scores
 
     @staticmethod
-    def _draw(logits: torch.Tensor, top_p: float, generator: torch.Generator) -> int:
+    def _sample_token(logits: torch.Tensor, top_p: float, generator: torch.Generator) -> int:
         probabilities = logits.softmax(-1).cpu()
         while True:
             token = int(torch.multinomial(probabilities, 1, generator=generator))

@@ -40,13 +40,13 @@ def render_prompt(
     turns = [*prompt]
     if tokenizer.is_fast and any(turn["role"] == "tool" for turn in turns):
         turns = _renderer(tokenizer, json.dumps(variables)).expressible(turns)
-    goes_on = turns[-1]["role"] == "assistant"
+    continues = turns[-1]["role"] == "assistant"
     try:
         text = tokenizer.apply_chat_template(
             turns,
             tokenize=False,
-            add_generation_prompt=not goes_on,
-            continue_final_message=goes_on,
+            add_generation_prompt=not continues,
+            continue_final_message=continues,
             **(variables or {}),
         )
     except (ImportError, TemplateSyntaxError) as error:

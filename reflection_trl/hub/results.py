@@ -126,7 +126,7 @@ def merge_eval_results(
             (path, old)
             for path, known in merged.items()
             for old in known
-            if (old["dataset"].get("id"), old["dataset"].get("task_id")) == task and _gives_way(old)
+            if (old["dataset"].get("id"), old["dataset"].get("task_id")) == task and _is_replaceable(old)
         ]
         if places:
             first, old = places[0]
@@ -206,7 +206,7 @@ def merge_model_index(
     known = index[0]["results"] = index[0].get("results") or []
     for new in results:
         metrics, place = {metric["type"] for metric in new["metrics"]}, None
-        for old in [old for old in known if _same_dataset(old, new) and _gives_way(old)]:
+        for old in [old for old in known if _same_dataset(old, new) and _is_replaceable(old)]:
             number = next(i for i, result in enumerate(known) if result is old)
             place = number if place is None else place
             old["metrics"] = [metric for metric in old.get("metrics") or [] if metric.get("type") not in metrics]
@@ -251,7 +251,7 @@ def _table(index: list[dict[str, Any]]) -> str:
     return "\n".join(["## Evaluation", "", head, "|---|---|--:|---|--:|--:|---|---|", *rows, *made])
 
 
-def _gives_way(entry: dict[str, Any]) -> bool:
+def _is_replaceable(entry: dict[str, Any]) -> bool:
     source = entry.get("source")
     return not source or source.get("name") == SOURCE_NAME
 

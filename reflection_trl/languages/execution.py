@@ -40,7 +40,7 @@ class Execute(Protocol):
     ) -> Run: ...
 
 
-async def run_nothing(
+async def refuse_to_run(
     language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""
 ) -> Run:
     """Implements [`Execute`] for problems whose answers do not run, so that no sandbox is opened for them."""

@@ -14,7 +14,7 @@ from ..checking import read_final_answer, require_checker
 from ..coroutines import run_coroutine
 from ..feedback import Feedback, FeedbackKind
 from ..languages import Executor, get_language
-from ..languages.execution import Execute, run_nothing
+from ..languages.execution import Execute, refuse_to_run
 from ..problems import Problem
 from ..problems.final_answer import judge_answer
 from ..problems.judge import compare_output, judge
@@ -180,7 +180,7 @@ class AnswerJudge:
             if attempt:
                 await asyncio.sleep(pause)
                 pause *= 2
-            execute = await asyncio.to_thread(self._open) if runs_programs else run_nothing
+            execute = await asyncio.to_thread(self._open) if runs_programs else refuse_to_run
             found = await asyncio.gather(
                 *(self._judge_one(problems[i], texts[i], execute) for i in left), return_exceptions=True
             )

@@ -51,8 +51,8 @@ async def judge_answer(problem: Problem, text: str, execute: Execute, tell_expec
     expected = problem.answer if tell_expected else None
     if found.kind is FeedbackKind.ASSERTION and found.file == "tests":
         message = f"The final answer `{answer}` is wrong."
-        told = f" Expected: `{expected}`." if expected is not None else ""
-        return Feedback(found.kind, message + told, "WrongAnswer", message, actual=answer, expected=expected)
+        revealed = f" Expected: `{expected}`." if expected is not None else ""
+        return Feedback(found.kind, message + revealed, "WrongAnswer", message, actual=answer, expected=expected)
     message = f"The final answer `{answer}` cannot be compared: the checker ended with {found.error_type or found.kind.value}."
     return Feedback(
         found.kind, message, "CheckerFailed", message, actual=answer, hint=found.message, expected=expected

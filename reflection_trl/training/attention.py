@@ -189,8 +189,8 @@ def attention_inputs(
     }
     if implementation == PACKED_SDPA:
         # Transformers passes 4D masks through unchanged. An empty one avoids a `[T, T]` mask that is never read
-        nothing = torch.empty((1, 1, 0, 0), dtype=torch.bool, device=cu_seq_lens.device)
-        return {"attention_mask": nothing, **boundaries}
+        empty = torch.empty((1, 1, 0, 0), dtype=torch.bool, device=cu_seq_lens.device)
+        return {"attention_mask": empty, **boundaries}
     if implementation in ("flash_attention_2", "flash_attention_3"):
         return {"attention_mask": None, **boundaries}
 

@@ -120,7 +120,7 @@ def find_last_checkpoint(
     return last, {checkpoint: reason for checkpoint, reason in newer.items() if reason is not None}
 
 
-def nothing_to_resume(output_dir: str | os.PathLike[str], incomplete: dict[Path, str]) -> ValueError:
+def no_checkpoint_error(output_dir: str | os.PathLike[str], incomplete: dict[Path, str]) -> ValueError:
     """
     Returns the error for a folder without a complete checkpoint.
 
@@ -163,7 +163,7 @@ def find_checkpoint(
         return Path(resume_from_checkpoint)
     checkpoint, incomplete = find_last_checkpoint(output_dir, all_processes=True)
     if checkpoint is None:
-        raise nothing_to_resume(output_dir, incomplete)
+        raise no_checkpoint_error(output_dir, incomplete)
     for folder, reason in incomplete.items() if writes else ():
         logger.warning(f"Resuming from {checkpoint}, not from {folder}, which is incomplete: {reason}.")
         aside = folder.with_name(_INCOMPLETE + folder.name)

@@ -98,7 +98,7 @@ def prepare_dataset(
     check_not_empty(dataset, name)
     columns = dataset.column_names or list(next(iter(dataset)))
     if set(TOKEN_FEATURES) <= set(columns):
-        return _numbered_apart(dataset, columns)
+        return _with_unique_row_ids(dataset, columns)
     check_columns(columns, f"The {name} dataset")
     if "type" not in columns:
         logger.warning(
@@ -125,7 +125,7 @@ def prepare_dataset(
         reasons.count(index, reason, detail)
     if reasons.total:
         if reasons.total == len(dataset):
-            raise ValueError(_nothing_left(reasons, name))
+            raise ValueError(_all_rows_dropped(reasons, name))
         logger.warning(f"Dropped {reasons.total} of {len(dataset)} rows of the {name} dataset: {reasons}.")
         dataset = dataset.filter(lambda dropped: not dropped, input_columns="dropped", num_proc=num_proc)
     return dataset.remove_columns(["dropped", "detail"])
@@ -198,7 +198,7 @@ def check_rows_are_left(
             return
         reasons.count(index, tokens["dropped"], tokens["detail"])
     if reasons.total:
-        raise ValueError(_nothing_left(reasons, name))
+        raise ValueError(_all_rows_dropped(reasons, name))
 
 
 def pack_rows(dataset: Dataset | IterableDataset, token_budget: int) -> Dataset:
@@ -345,7 +345,7 @@ class DropReasons:
         return "; ".join(f"{count} {reason} ({self._examples[reason]})" for reason, count in counts)
 
 
-def _nothing_left(reasons: DropReasons, name: str) -> str:
+def _all_rows_dropped(reasons: DropReasons, name: str) -> str:
     return f"No row of the {name} dataset can be used, of {reasons.total}: {reasons}."
 
 
@@ -359,7 +359,7 @@ def _stream_index(row: dict[str, Any], index: int) -> dict[str, int]:
     return {"stream_index": index if worker is None else index * worker.num_workers + worker.id}
 
 
-def _numbered_apart(dataset: Dataset | IterableDataset, columns: list[str]) -> Dataset | IterableDataset:
+def _with_unique_row_ids(dataset: Dataset | IterableDataset, columns: list[str]) -> Dataset | IterableDataset:
     # Datasets that were prepared separately and then joined have duplicate row numbers, and an evaluation would count
     # each number once. Packs are never evaluated
     if isinstance(dataset, IterableDataset):

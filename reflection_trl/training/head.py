@@ -176,7 +176,7 @@ def logit_scaling(model: PreTrainedModel) -> tuple[float, float | None]:
 
 
 @dataclass
-class _Nothing(ModelOutput):
+class _NoOutput(ModelOutput):
     """Stands for the output of a backbone that did not run: zeros as states, and `None` for every other field."""
 
     last_hidden_state: torch.Tensor | None = None
@@ -199,15 +199,15 @@ def _logits_after(model: PreTrainedModel, logits: torch.Tensor) -> torch.Tensor 
         calls.append(1)
         return logits.clone()
 
-    def backbone(*_: Any, **__: Any) -> _Nothing:
-        return _Nothing(states)
+    def backbone(*_: Any, **__: Any) -> _NoOutput:
+        return _NoOutput(states)
 
     # Some models call only the decoder of their backbone
     around = [m for m in model.modules() if m is not tokens and any(inner is tokens for inner in m.modules())][1:]
-    apart = {id(p) for module in (*around[:1], head_module(model)) for p in module.parameters()}
+    excluded = {id(p) for module in (*around[:1], head_module(model)) for p in module.parameters()}
     with ExitStack() as stack:
         # Modules between backbone and head, as in ModernBERT's decoder
-        stack.enter_context(maybe_gather_lm_head_ctx(*(p for p in model.parameters() if id(p) not in apart)))
+        stack.enter_context(maybe_gather_lm_head_ctx(*(p for p in model.parameters() if id(p) not in excluded)))
         for module in around:
             stack.enter_context(_replaced_forward(module, backbone))
         stack.enter_context(in_place_of_head(model, head))

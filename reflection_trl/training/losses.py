@@ -203,17 +203,17 @@ class _Chunks:
         # Compiled, a chunk needs less memory in addition to its logits
         self.rows = max(1, CHUNK_ELEMENTS * (2 if terms.compile_backend else 1) // weight.shape[0])
 
-    def score_alone(self) -> None:
+    def score_unpaired(self) -> None:
         # Predictions with a cross-entropy and no divergence
         terms, num, num_pairs = self.terms, len(self.nll), len(self.divergence)
-        alone = torch.ones(num, dtype=torch.bool, device=self.hidden.device)
-        alone[terms.student_index] = False
+        unpaired = torch.ones(num, dtype=torch.bool, device=self.hidden.device)
+        unpaired[terms.student_index] = False
         if terms.teacher_hidden is None:
-            alone[terms.teacher_index] = False
+            unpaired[terms.teacher_index] = False
         # `student_index` and `teacher_index` are also on the host, so the number of these predictions needs no
         # synchronization
-        num_alone = num - num_pairs * (2 if terms.teacher_hidden is None else 1)
-        for which in torch.argsort(alone, descending=True, stable=True)[:num_alone].split(self.rows):
+        num_unpaired = num - num_pairs * (2 if terms.teacher_hidden is None else 1)
+        for which in torch.argsort(unpaired, descending=True, stable=True)[:num_unpaired].split(self.rows):
             self._score(which)
 
     def score_pairs(self) -> None:
@@ -272,7 +272,7 @@ class FusedDistillationLoss(torch.autograd.Function):
     ) -> tuple[torch.Tensor, ...]:
         ctx.set_materialize_grads(False)
         chunks = _Chunks(hidden, weight, bias, terms, ctx.needs_input_grad[:3])
-        chunks.score_alone()
+        chunks.score_unpaired()
         chunks.score_pairs()
         loss = (chunks.nll * terms.nll_weight).sum() + (chunks.divergence * terms.divergence_weight).sum()
         ctx.save_for_backward(

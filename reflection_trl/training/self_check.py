@@ -127,13 +127,13 @@ class _Trial:
         batch = pad([full_sequence(self.rows[0]), full_sequence(other)])
         inputs = self._inputs(batch)
         targets = torch.as_tensor(batch.targets, device=self.parameter.device)
-        nothing = torch.zeros(0, dtype=torch.long)
+        empty = torch.zeros(0, dtype=torch.long)
         loss_inputs = LossInputs(
             loss_index=torch.as_tensor(batch.loss_index),
             targets=targets,
             nll_weight=torch.ones(len(targets)),
-            student_index=nothing,
-            teacher_index=nothing,
+            student_index=empty,
+            teacher_index=empty,
         )
         try:
             logits = self.model(**inputs, use_cache=False).logits.flatten(0, 1)[batch.loss_index].float()

@@ -280,7 +280,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         )
         return self.accelerator.reduce(counts, reduction="sum")
 
-    def _draw_student(self, row: Row, rate: float) -> Sequence:
+    def _sample_student(self, row: Row, rate: float) -> Sequence:
         rng = row_generator(self.args.seed, self.state.global_step, row.row_id)
         strategy = self.args.mask_strategy[rng.integers(len(self.args.mask_strategy))]
         return student_sequence(
@@ -309,7 +309,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         for row in rows:
             sequences.append(full_sequence(row))
             if row.is_reflection and self._has_student:
-                sequences.append(self._draw_student(row, rate))
+                sequences.append(self._sample_student(row, rate))
         batch = self._batch(sequences)
         if num_items_in_batch is None:
             num_items_in_batch = self._get_num_items_in_batch([inputs], self.accelerator.device)

@@ -305,10 +305,10 @@ def read_dataset(
     """
     most = sys.maxsize if limit is None else limit
     folder = Path(source)
-    drawn = sorted((folder / "rollouts").glob("step-*.jsonl"))
-    if drawn and not (folder / "run.json").is_file():
+    steps = sorted((folder / "rollouts").glob("step-*.jsonl"))
+    if steps and not (folder / "run.json").is_file():
         rows: list[dict[str, Any]] = []
-        for file in drawn:
+        for file in steps:
             if len(rows) < most:
                 rows += read_rows(str(file), split, 0, most - len(rows))
         return [(str(index), None, row) for index, row in enumerate(rows)]

@@ -13,7 +13,7 @@ from reflection_trl.builder.rollout import rollout
 from reflection_trl.checking import CheckerUnavailableError, process
 from reflection_trl.feedback import FeedbackKind
 from reflection_trl.generation.types import Completion
-from reflection_trl.languages.execution import run_nothing
+from reflection_trl.languages.execution import refuse_to_run
 from reflection_trl.problems import Problem
 from reflection_trl.sequences import validate_row
 
@@ -31,7 +31,7 @@ DONE = "Adding the baskets was the mistake; multiplying them repaired it."
 PLAIN = {"max_resamples": 0, "answer_samples": 1, "solve_rate_samples": 0}
 
 
-def roll(lines, problem=PROBLEM, execute=run_nothing, **options):
+def roll(lines, problem=PROBLEM, execute=refuse_to_run, **options):
     model = ScriptedModel(lines)
     made = asyncio.run(rollout(problem, model, execute, RolloutSettings(**{**PLAIN, **options})))
     assert len(model.prompts) == len(lines), "the rollout ended before the script"

@@ -91,7 +91,7 @@ def test_arms_agree_and_are_written_down(tmp_path):
         ),
         pytest.param(
             "--profiled_steps 4",
-            "--profiled_steps 4 needs a GPU, whose kernels it traces; there is none.",
+            "--profiled_steps 4 traces the kernels of a GPU, and this machine has none: set it to 0.",
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is one"),
         ),
     ],
@@ -133,7 +133,7 @@ def test_all_arms_are_those_that_run_here(monkeypatch, capsys):
     monkeypatch.setattr("accelerate.utils.is_torchao_available", lambda: False)
     assert set(ARM_NAMES) - set(chosen_arms(everything, "cpu")) == {"ours-fp8", "sft-liger"}
     assert capsys.readouterr().out == (
-        "ours-fp8 is left out: it needs torchao: pip install torchao.\nsft-liger is left out: it needs a GPU.\n"
+        "Skipping ours-fp8: it needs torchao: pip install torchao.\nSkipping sft-liger: it needs a GPU.\n"
     )
     assert chosen_arms(BenchmarkArguments(arms=["sft"]), "cpu") == ["sft"]
     assert set(ARMS) == set(ARM_NAMES)

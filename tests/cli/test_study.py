@@ -268,7 +268,7 @@ def test_an_arm_may_differ_from_its_file(place, capsys):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"bta": 0.5}, "error: the arm 'own': unknown option: `bta`; did you mean `beta`?"),
+        ({"bta": 0.5}, "error: The arm 'own': unknown option: `bta`; did you mean `beta`?"),
         ({"mask_order": ["code", "txt"]}, "error: the arm 'own': --mask_order: invalid choice: 'txt'"),
         ({"beta": "half"}, "error: the arm 'own': --beta: invalid float value: 'half'"),
     ],
@@ -286,7 +286,7 @@ def test_a_misspelt_key_in_the_file_of_an_arm_is_told_before_any_is_trained(plac
     Path("mine.yaml").write_text("mask_stratgy: [all]\n")
     change(arms={"sft": {"config": str(ARMS[0])}, "mine": {"config": "mine.yaml"}})
     assert main() == 1
-    assert "the arm 'mine': unknown key in the YAML file: `mask_stratgy`" in capsys.readouterr().err
+    assert "The arm 'mine': unknown key in the YAML file: `mask_stratgy`" in capsys.readouterr().err
     assert not place.commands
 
 
@@ -363,17 +363,17 @@ def test_a_training_that_fails_is_told_with_its_log(place, monkeypatch, capsys):
     monkeypatch.setattr(training, "subprocess", SimpleNamespace(run=fail, STDOUT=None))
     assert main() == 1
     assert re.search(
-        r"error: training of out/runs/sft/1e-06/0 failed: out of memory \(all of it: ", capsys.readouterr().err
+        r"error: Training of out/runs/sft/1e-06/0 failed: out of memory \(full log: ", capsys.readouterr().err
     )
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--held_out", "nowhere.jsonl"], "the file 'nowhere.jsonl' does not exist"),
-        (["--reference", "grpo"], "'grpo', which is none of the arms"),
-        (["--stages", "fly"], "unknown stage 'fly'"),
-        (["--stages", "report"], "the search of learning rates is not done"),
+        (["--held_out", "nowhere.jsonl"], "`held_out` is 'nowhere.jsonl', which does not exist"),
+        (["--reference", "grpo"], "`reference` is 'grpo': use one of sft, "),
+        (["--stages", "fly"], "Unknown stage 'fly'"),
+        (["--stages", "report"], "The search of learning rates is not finished"),
         (["--seeds", "0", "1", "0"], "`seeds` holds 0 twice"),
         (["--learning_rates", "1e-5", "0.00001"], "`learning_rates` holds 1e-05 twice"),
     ],
@@ -388,11 +388,11 @@ def test_wrong_input_is_told_in_one_sentence(place, capsys, options, message):
     ("arms", "message"),
     [
         ("sft.yaml", "set in the YAML file"),
-        ({"a": "sft.yaml"}, "the arm 'a' needs `config`"),
-        ({"a": {"config": "missing.yaml"}}, "'missing.yaml' does not exist"),
-        ({"base": {"config": str(ARMS[0])}}, "an arm is called 'base', as the model is"),
-        ({"a": {"config": str(ARMS[0]), "data": "all"}}, "rows and answers"),
-        ({"a": {"config": str(ARMS[0]), "train": "beta"}}, "the arm 'a': `train` holds fields and their values"),
+        ({"a": "sft.yaml"}, "The arm 'a' is 'sft.yaml': give it `config`"),
+        ({"a": {"config": "missing.yaml"}}, "`config: missing.yaml`, which does not exist"),
+        ({"base": {"config": str(ARMS[0])}}, "An arm has the name 'base', which is that of the untrained model"),
+        ({"a": {"config": str(ARMS[0]), "data": "all"}}, "use rows or answers"),
+        ({"a": {"config": str(ARMS[0]), "train": "beta"}}, "The arm 'a' has `train: 'beta'`: give fields and values"),
     ],
 )
 def test_wrong_arms_are_told(arms, message):

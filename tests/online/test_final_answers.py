@@ -4,7 +4,7 @@ import pytest
 
 from reflection_trl import execution_reward, load_problems_for_rl, repair_environment
 from reflection_trl.checking import CheckerUnavailableError, process
-from reflection_trl.languages.execution import run_nothing
+from reflection_trl.languages.execution import refuse_to_run
 from reflection_trl.online.repairs import Repair, reflection_row, repair_prompt
 from reflection_trl.online.teacher_context import Rollout, TeacherContext
 
@@ -34,7 +34,7 @@ def test_rows_hold_the_request_and_the_answer_in_columns_of_their_own():
 
 
 def test_right_answers_have_the_reward_and_nothing_is_run():
-    reward = execution_reward(execute=run_nothing, format_weight=0.5)
+    reward = execution_reward(execute=refuse_to_run, format_weight=0.5)
     rewards, metrics = outcomes(reward, [r"\boxed{36}", "#### 2200"])
     assert rewards == [1.5, 1.0]
     rewards, metrics = outcomes(reward, [r"\boxed{37}", "It is 2200."])
@@ -47,7 +47,7 @@ def test_right_answers_have_the_reward_and_nothing_is_run():
 
 
 def test_reasoning_in_tags_holds_no_answer():
-    reward = execution_reward(execute=run_nothing)
+    reward = execution_reward(execute=refuse_to_run)
     rewards, _ = outcomes(
         reward, [r"<think>\boxed{36}</think> I do not know.", r"<think>\boxed{1}</think>\boxed{2200}"]
     )
@@ -55,7 +55,7 @@ def test_reasoning_in_tags_holds_no_answer():
 
 
 def test_the_expected_answer_is_told_where_a_setting_says_so():
-    hidden, told = execution_reward(execute=run_nothing), execution_reward(execute=run_nothing, tell_answer=True)
+    hidden, told = execution_reward(execute=refuse_to_run), execution_reward(execute=refuse_to_run, tell_answer=True)
     for reward in (hidden, told):
         outcomes(reward, [r"\boxed{37}", r"\boxed{2200}"])
     assert (
@@ -66,12 +66,12 @@ def test_the_expected_answer_is_told_where_a_setting_says_so():
 
 def test_choices_reach_the_checker():
     rows = [{"question": "Which is prime?", "choices": ["4", "7"], "answer": "B"}] * 1
-    rewards, _ = outcomes(execution_reward(execute=run_nothing), [r"\boxed{7}"], rows)
+    rewards, _ = outcomes(execution_reward(execute=refuse_to_run), [r"\boxed{7}"], rows)
     assert rewards == [1.0]
 
 
 def test_rows_of_others_with_an_answer_are_read_as_their_form_says():
-    reward = execution_reward(execute=run_nothing)
+    reward = execution_reward(execute=refuse_to_run)
     assert reward(["?"], [r"\boxed{72}"], answer=["48+24 = <<48+24=72>>72.\n#### 72"]) == [1.0]
     assert reward(["?"], [r"\boxed{72}"], answer=[72]) == [1.0]
 
@@ -91,13 +91,13 @@ def test_without_math_verify_loading_fails_at_once(monkeypatch):
 
 
 def test_tools_that_run_programs_are_refused():
-    environment = repair_environment(execute=run_nothing)()
+    environment = repair_environment(execute=refuse_to_run)()
     with pytest.raises(ValueError, match="`repair_environment` runs programs"):
         environment.reset(answer="36")
 
 
 def failed_rollout():
-    reward = execution_reward(execute=run_nothing)
+    reward = execution_reward(execute=refuse_to_run)
     outcomes(reward, [r"12 + 3 = \boxed{15}", r"\boxed{2200}"])
     prompt = load_problems_for_rl(ROWS)[0]["prompt"]
     return Rollout(prompt, r"12 + 3 = \boxed{15}", reward.outcomes[0], "pears"), reward.outcomes[1]

@@ -1,44 +1,42 @@
-"""Time and measure whole training steps of this trainer beside those of its alternatives, on the same rows and weights.
+"""Measure speed, memory and loss of training steps of this trainer and its alternatives, on the same rows and weights.
 
     reflection-trl benchmark                                   a tiny model on the CPU, in a minute
     reflection-trl benchmark --shape 1.5b --arms all           under five minutes on one GPU
     accelerate launch --config_file recipes/accelerate/fsdp2.yaml --num_processes 2 recipes/benchmark.py --shape 1.5b --arms ours
 
-Arms:
-
-    ours            ReflectionDistillTrainer: hidden tokens dropped, packed, losses taken in chunks
+  arms
+    ours            ReflectionDistillTrainer: hidden tokens dropped, rows packed, loss computed in chunks
     ours-compiled   the same with `torch_compile`, layer by layer
-    ours-fp8        the same as that, its linear layers in float8 (torchao, through accelerate; scales of whole tensors)
+    ours-fp8        `ours-compiled` with linear layers in float8 (torchao through accelerate, tensorwise scaling)
     published       a stand-in for the trainer published with ReflectionCoder, written for this comparison: teacher and student
                     in one padded batch, hidden tokens masked, full float32 logits, gradient checkpointing
-    sft             TRL's SFTTrainer, packed, on the teacher's sample only: what one would run without the method. It is given
-                    this package's attention over packed sequences, since its own needs flash-attn
-    sft-compiled    the same, compiled layer by layer as `ours-compiled` is: the arm to compare that one with
-    sft-liger       the same with Liger's kernels (norm, rope, swiglu and the fused loss) in place of compilation
-    sdft            the loss of TRL's SDFTTrainer, its nearest relative, on the same rows: the divergence alone, over the answer
-                    alone, in padded batches; the answers that it would generate are given
+    sft             TRL's SFTTrainer on the teacher's sequences only, packed: the baseline without distillation. It uses this
+                    package's attention for packed sequences, because its own needs flash-attn
+    sft-compiled    the same, compiled layer by layer; compare it with `ours-compiled`
+    sft-liger       `sft` with Liger kernels (norm, rope, swiglu and fused loss)
+    sdft            the loss of TRL's SDFTTrainer on the same rows: only the divergence on the answer, in padded batches. Answers
+                    are given, so generation is not measured
 
-All arms see the same rows in the same order and draw the same masks, while the mask rate grows over the whole schedule; the
-optimizer is fused AdamW everywhere. `published` and `ours` must agree in their losses; the table says by how much they differ
-(`ours-fp8` does not agree so closely: that is its price).
-Weights are random, of the shape of Qwen2.5-Coder, unless --model_name_or_path gives a model.
+All arms have the same rows and masks in the same order, a mask rate that rises from 0 to 1, and fused AdamW. The losses of `ours`
+and `published` must agree; the table shows the difference. `ours-fp8` differs more, because of its precision. Weights are
+random, in a shape of Qwen2.5-Coder, unless --model_name_or_path is set.
 
-With --profiled_steps N, so many steps in the middle are traced on each GPU and left out of the table above; a second one says how
-long they compute, exchange and wait. The traces (OUTPUT_DIR/ARM/trace-RANK.json) open in a browser, at ui.perfetto.dev.
-
-Options:
-
-    --shape                   tiny, 0.5b, 1.5b or 7b: random weights of that shape [tiny]
-    --model_name_or_path      a real model instead
-    --arms                    `all`, or some of them [ours published sft]
+  options
+    --shape                   shape of the model: tiny, 0.5b, 1.5b or 7b [tiny]
+    --model_name_or_path      model folder or Hub id, in place of random weights
+    --arms                    arms to run, or `all` for those that this machine can run [ours published sft]
     --batch_size              rows per optimizer step, over all processes [8]
-    --micro_batch_size        rows per forward pass of one process [batch_size]; halved for an arm that runs out of memory
+    --micro_batch_size        rows per forward pass of one process [batch_size / processes]; halved for an arm that runs out of
+                              memory
     --row_tokens              mean length of a row, in tokens [1600]
-    --steps --warmup_steps    optimizer steps that are timed, and those before them [12, 2]
-    --profiled_steps          further steps in the middle, traced on each GPU [0]
-    --ddp_bucket_cap_mb       gradients that data parallel training exchanges at a time, in MB [25]
+    --steps --warmup_steps    optimizer steps to time, and steps before them [12, 2]
+    --profiled_steps          additional steps to trace on each GPU [0]; a second table shows computation, communication and idle
+                              time. Open the traces (OUTPUT_DIR/ARM/trace-RANK.json) at ui.perfetto.dev
+    --ddp_bucket_cap_mb       size of DDP's gradient buckets, in MB [25]
     --gradient_checkpointing --use_peft --use_liger_kernel --optim --dtype --seed    for all arms
-    --output_dir              where JSON, table and plot go [out/benchmark]
+    --output_dir              folder of the JSON file, the table and the plot [out/benchmark]
+
+Invalid input prints a one-line error and exits with status 1; set REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 
 from pathlib import Path
@@ -48,7 +46,7 @@ from .arguments import ARM_NAMES, SHAPE_NAMES, BenchmarkArguments
 
 
 def check_arguments(arguments: BenchmarkArguments) -> None:
-    """Rejects names that are unknown, before torch is loaded."""
+    """Rejects unknown names before torch is loaded."""
     unknown = [arm for arm in arguments.arms if arm not in (*ARM_NAMES, "all")]
     if unknown:
         raise ValueError(f"--arms {' '.join(unknown)}: use some of {' '.join(ARM_NAMES)}, or all.")
@@ -72,7 +70,7 @@ def missing_packages(device: str) -> dict[str, str]:
 
 
 def chosen_arms(arguments: BenchmarkArguments, device: str) -> list[str]:
-    """Returns the arms to run. `all` leaves out, and names, those that cannot run here; asked for by name, they are refused."""
+    """Returns the arms to run. `all` skips and reports those that cannot run here; if named, such an arm is an error."""
     missing = missing_packages(device)
     if "all" not in arguments.arms:
         for arm in arguments.arms:
@@ -80,20 +78,20 @@ def chosen_arms(arguments: BenchmarkArguments, device: str) -> list[str]:
                 raise ValueError(f"--arms {arm} {missing[arm]}.")
         return arguments.arms
     for arm, reason in missing.items():
-        print(f"{arm} is left out: it {reason}.", flush=True)
+        print(f"Skipping {arm}: it {reason}.", flush=True)
     return [arm for arm in ARM_NAMES if arm not in missing]
 
 
 def check_machine(arguments: BenchmarkArguments, device: str, num_processes: int) -> None:
-    """Rejects what this machine cannot run."""
+    """Rejects arguments that do not fit this machine."""
     if arguments.profiled_steps and device == "cpu":
         raise ValueError(
-            f"--profiled_steps {arguments.profiled_steps} needs a GPU, whose kernels it traces; there is none."
+            f"--profiled_steps {arguments.profiled_steps} traces the kernels of a GPU, and this machine has none: set it to 0."
         )
     if arguments.batch_size % ((arguments.micro_batch_size or 1) * num_processes):
         raise ValueError(
             f"--micro_batch_size {arguments.micro_batch_size or 1} times {num_processes} process(es) must divide "
-            f"--batch_size {arguments.batch_size}."
+            f"--batch_size {arguments.batch_size}: change one of the two."
         )
 
 
@@ -132,7 +130,7 @@ def run(argv: list[str]) -> None:
         state.print(f"== {name}", flush=True)
         result = run_arm(ARMS[name], Workload(arguments, rows, device, dtype))
         if result is None:
-            state.print(f"{name}: out of memory with one row per pass.")
+            state.print(f"{name}: out of memory with one row per pass. Use shorter rows (--row_tokens).")
             continue
         results.append(result)
         state.print(table([result], rate * state.num_processes), flush=True)

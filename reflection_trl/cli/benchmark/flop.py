@@ -21,18 +21,18 @@ MATRIX = 8192
 
 def useful_flop(lengths: Sequence[int], predictions: int, config: PreTrainedConfig, products: int) -> float:
     """
-    Returns the arithmetic that a step needs when nothing is padded, hidden or recomputed.
+    Returns the FLOP that a step needs without padding, hidden tokens or recomputation.
 
     Args:
         lengths (`list[int]`):
-            Tokens of each sequence that is attended to by itself.
+            Number of tokens of each separate sequence.
         predictions (`int`):
-            Positions at which logits are needed.
+            Number of positions at which logits are needed.
         config (`PreTrainedConfig`):
             Configuration of the model.
         products (`int`):
-            Operations for each weight and token: 6 forward and backward, 4 where the weights themselves need no
-            gradient (LoRA), 2 forward alone.
+            FLOP per weight and token: 6 forward and backward, 4 if the weights need no gradient (LoRA), 2 forward
+            only.
     """
     head_dim = config.hidden_size // config.num_attention_heads
     key_values = config.num_key_value_heads * head_dim
@@ -48,7 +48,7 @@ def useful_flop(lengths: Sequence[int], predictions: int, config: PreTrainedConf
 def step_counters(
     rows: list[dict[str, Any]], arguments: BenchmarkArguments, arm: Arm, config: PreTrainedConfig
 ) -> tuple[list[int], list[float]]:
-    """Returns source tokens and useful arithmetic of each step. Masks are drawn exactly as the trainer draws them."""
+    """Returns source tokens and useful FLOP of each step. Samples the same masks as the trainer."""
     products = 4 if arguments.use_peft else 6
     collate = DataCollatorForReflectionDistillation()
     tokens, flop = [], []
@@ -64,7 +64,7 @@ def step_counters(
             if not arm.has_student:
                 continue
             rng = row_generator(arguments.seed, step, row.row_id)
-            rng.integers(1)  # the trainer draws the strategy first
+            rng.integers(1)  # the trainer samples the strategy first
             rate = mask_rate(step, arguments.total_steps, "linear", 0.0, 1.0)
             hidden = hidden_tokens(
                 row.block_ids, row.block_types, rate, "block-type", ("execution", "text", "code"), rng

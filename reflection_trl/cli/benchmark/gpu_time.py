@@ -19,21 +19,21 @@ WORK = ("kernel", "gpu_memcpy", "gpu_memset")  # categories of events in which a
 @dataclass(frozen=True)
 class GpuTime:
     """
-    Holds the milliseconds of a step: the mean of the traced ones.
+    Holds the times of a step in milliseconds, as means over the traced steps.
 
     Attributes:
         step (`float`):
-            From its first kernel to the next step's.
+            Duration of the whole step.
         compute (`float`):
-            In which the GPU computes or copies, whatever else it does.
+            Time in which the GPU computes or copies, also while it communicates.
         communication (`float`):
-            In which it exchanges data with other GPUs, most of it beside computing.
+            Time in which it exchanges data with other GPUs, also while it computes.
         exposed (`float`):
-            That part in which it does nothing else.
+            Time in which it only communicates.
         idle (`float`):
-            In which it does nothing.
+            Time in which it neither computes nor communicates.
         kinds (`dict[str, float]`):
-            Sums of the computing kernels, by what they are.
+            Durations of the computing kernels, summed by their kind.
     """
 
     step: float
@@ -66,14 +66,14 @@ def account(events: Sequence[dict[str, Any]], steps: int) -> GpuTime:
         events (`Sequence[dict[str, Any]]`):
             `traceEvents` of a trace in Chrome's format; times in microseconds.
         steps (`int`):
-            How many steps were traced.
+            Number of traced steps.
 
     Raises:
-        ValueError: If no GPU did anything.
+        ValueError: If the trace contains no GPU kernels.
     """
     busy = [event for event in events if event.get("cat") in WORK]
     if not busy:
-        raise ValueError("the trace holds no kernels of a GPU.")
+        raise ValueError("The trace contains no GPU kernels: trace a run on a GPU.")
     spans: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     kinds: dict[str, float] = dict.fromkeys([*KINDS, OTHER], 0.0)
     for event in busy:
@@ -101,7 +101,7 @@ def read_trace(file: Path, steps: int) -> GpuTime:
 
 
 def time_table(times: dict[str, list[GpuTime]]) -> str:
-    """Returns a Markdown table of what `account` found: a row for each GPU of each arm."""
+    """Returns a Markdown table of GPU times, with a row for each GPU of each arm."""
     lines = [
         f"| arm | GPU | step | compute | communication | exposed | idle | {' | '.join([*KINDS, OTHER])} |",
         "|" + "---|" * (7 + len(KINDS) + 1),

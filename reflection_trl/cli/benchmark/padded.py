@@ -52,7 +52,7 @@ class PublishedTrainer(PaddedTrainer):
         self, model: nn.Module, rows: list[Row], sequence_tokens: torch.Tensor, student_tokens: torch.Tensor
     ) -> torch.Tensor:
         rate, device = self.current_mask_rate, self.accelerator.device
-        batch = pad([sequence for row in rows for sequence in (full_sequence(row), self._draw_student(row, rate))])
+        batch = pad([sequence for row in rows for sequence in (full_sequence(row), self._sample_student(row, rate))])
         logits = model(
             input_ids=torch.from_numpy(batch.input_ids).to(device),
             attention_mask=torch.from_numpy(batch.attention_mask).to(device),
@@ -100,7 +100,7 @@ class SDFTLossTrainer(PaddedTrainer):
             found: torch.Tensor = output.logits[:, :-1]
             return found
 
-        student = logits([self._draw_student(row, rate) for row in rows])
+        student = logits([self._sample_student(row, rate) for row in rows])
         with torch.no_grad():
             teacher = logits([full_sequence(row) for row in rows])
         token_loss = compute_full_logit_self_distillation_loss(student, teacher, distillation_alpha=0.0)

@@ -43,11 +43,11 @@ def table(results: Sequence[Result], rate: float) -> str:
 
 
 def plot(results: Sequence[Result], path: Path) -> None:
-    """Draws throughput over the mask rate, and peak memory; prints a note where matplotlib is missing."""
+    """Draws throughput over the mask rate, and peak memory; prints a note if matplotlib is missing."""
     try:
         import matplotlib
     except ImportError:
-        print("No plot was drawn: pip install matplotlib.")
+        print("No plot was made: run `pip install matplotlib`.")
         return
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt

@@ -21,14 +21,14 @@ def plans_of(study: StudyArguments, stage: str) -> "dict[str, tuple[list[str], E
     from ...evaluation.benchmarks import parse_benchmarks
     from ...evaluation.run import EvaluationSettings
 
-    drawn: dict[str, Any] = {"temperature": study.temperature, "max_tokens": study.max_tokens}
+    sampling: dict[str, Any] = {"temperature": study.temperature, "max_tokens": study.max_tokens}
     if stage == "search":
-        held_out = EvaluationSettings(samples=study.held_out_samples, **drawn)
+        held_out = EvaluationSettings(samples=study.held_out_samples, **sampling)
         return {"held_out": ([f"problems:{study.held_out}"], held_out)}
     benchmarks = parse_benchmarks(study.benchmarks)
     return {
         "greedy": (benchmarks, EvaluationSettings(max_tokens=study.max_tokens)),
-        "sampled": (benchmarks, EvaluationSettings(samples=study.samples_per_task, **drawn)),
+        "sampled": (benchmarks, EvaluationSettings(samples=study.samples_per_task, **sampling)),
     }
 
 

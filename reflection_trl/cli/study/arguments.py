@@ -15,7 +15,7 @@ BASE = "base"
 
 @dataclass(frozen=True)
 class Arm:
-    """Describes a way to train: a config of `reflection-trl train`, fields that override it, and the rows that it uses."""
+    """Describes an arm: a config of `reflection-trl train`, fields that override it, and the rows that it uses."""
 
     name: str
     config: str
@@ -48,25 +48,27 @@ class StudyArguments(GenerationArguments):
         super().__post_init__()
         for name in ("model_name_or_path", "dataset_name", "held_out", "arms"):
             if not getattr(self, name):
-                raise ValueError(f"`{name}` is not set; see `--help`.")
+                raise ValueError(f"`{name}` is not set: pass `--{name}`, or set it in the YAML file.")
         for name in ("dataset_name", "held_out"):
             if not Path(getattr(self, name)).exists():
-                raise ValueError(f"`{name}`: the file {getattr(self, name)!r} does not exist.")
+                raise ValueError(f"`{name}` is {getattr(self, name)!r}, which does not exist: give a file.")
         if not isinstance(self.train, dict):
-            raise ValueError(f"`train` is set in the YAML file, as fields and their values; it is {self.train!r}.")
+            raise ValueError(f"`train` is {self.train!r}: set it in the YAML file, as fields and values.")
         self.checked_arms = read_arms(self.arms)
         self.reference = self.reference or self.checked_arms[0].name
         if self.reference not in (arm.name for arm in self.checked_arms):
-            raise ValueError(f"`reference` is {self.reference!r}, which is none of the arms.")
+            raise ValueError(
+                f"`reference` is {self.reference!r}: use one of {', '.join(arm.name for arm in self.checked_arms)}."
+            )
         for stage in self.stages:
             if stage not in STAGES:
-                raise ValueError(f"unknown stage {stage!r}; there are {', '.join(STAGES)}.")
+                raise ValueError(f"Unknown stage {stage!r}: use some of {', '.join(STAGES)}.")
         for name in ("learning_rates", "seeds", "benchmarks"):
             values = getattr(self, name)
             if not values:
                 raise ValueError(f"`{name}` is empty: give at least one.")
             if twice := [value for value in values if values.count(value) > 1]:
-                raise ValueError(f"`{name}` holds {twice[0]} twice, which would count as two: leave one out.")
+                raise ValueError(f"`{name}` holds {twice[0]} twice, so it would count twice: remove one.")
 
 
 def parse(argv: list[str]) -> StudyArguments:
@@ -77,23 +79,23 @@ def parse(argv: list[str]) -> StudyArguments:
 def read_arms(arms: Any) -> list[Arm]:
     """Returns the arms of a YAML file: `{name: {config: FILE, data: rows, train: {FIELD: VALUE}}}`."""
     if not isinstance(arms, dict):
-        raise ValueError("`arms` are set in the YAML file: a name, and under it `config`, `data` and `train`.")
+        raise ValueError(
+            "`arms` must be set in the YAML file: under each name `config`, and optionally `data` and `train`."
+        )
     found = []
     for name, entry in arms.items():
         if not isinstance(entry, dict) or not {"config"} <= entry.keys() <= {"config", "data", "train"}:
-            raise ValueError(f"the arm {name!r} needs `config`, and may have `data` and `train`; it is {entry!r}.")
+            raise ValueError(f"The arm {name!r} is {entry!r}: give it `config`, and optionally `data` and `train`.")
         if not isinstance(entry.get("train", {}), dict):
-            raise ValueError(f"the arm {name!r}: `train` holds fields and their values; it is {entry['train']!r}.")
+            raise ValueError(f"The arm {name!r} has `train: {entry['train']!r}`: give fields and values.")
         if name == BASE:
             raise ValueError(
-                f"an arm is called {BASE!r}, as the model is that has not been trained: choose another name."
+                f"An arm has the name {BASE!r}, which is that of the untrained model: choose another name."
             )
         arm = Arm(name, **entry)
         if arm.data not in DATA and not Path(arm.data).exists():
-            raise ValueError(
-                f"the arm {name!r} has `data: {arm.data}`; there are {' and '.join(DATA)}, and no such file."
-            )
+            raise ValueError(f"The arm {name!r} has `data: {arm.data}`: use {' or '.join(DATA)}, or an existing file.")
         if not Path(arm.config).exists():
-            raise ValueError(f"the arm {name!r}: the file {arm.config!r} does not exist.")
+            raise ValueError(f"The arm {name!r} has `config: {arm.config}`, which does not exist: give a file.")
         found.append(arm)
     return found

@@ -1,41 +1,44 @@
-"""Does it work? Train in several ways on the same rows, and compare the models on real benchmarks.
+"""Train several arms on the same rows with several seeds, and compare the models on benchmarks.
 
     reflection-trl study --config study/qwen2.5-coder-1.5b
-    reflection-trl study --config FILE --stages report          the tables and figures of what there is so far
+    reflection-trl study --config FILE --stages report          write the tables and figures of the existing results
 
-An *arm* is a way to train: a file of `reflection-trl train` and the rows that it takes. All arms see the same problems for as many
-steps. Each finds its learning rate on held-out problems, never on a benchmark, and is then trained with several seeds.
+An *arm* is a method of training: a config of `reflection-trl train` and the rows that it uses. All arms train on the same
+problems for the same number of steps. Each arm selects its learning rate on held-out problems, never on a benchmark, and is
+then trained with every seed.
 
-The stages, each of which leaves out what is done; the same command resumes where it stopped. Arms, seeds and learning rates may
-be added to a study; what was trained or asked in another way is refused:
+The command runs these stages and skips finished work. Rerun the same command to resume. You can add arms, seeds and learning
+rates to a study; if other settings change, the command stops with an error:
 
-    search    each arm with each learning rate and the first seed, answers to the held-out problems, the best rate
-    train     each arm at its best rate with each seed, and answers to the benchmarks; the base model's too
-    judge     the answers (as all model-written code, in the sandbox)
-    report    study.json, study.md, greedy.png, sampled.png
+    search    train each arm with each learning rate and the first seed, and select the rate that solves most held-out problems
+    train     train each arm at its best rate with each seed; generate answers to the benchmarks, also with the base model
+    judge     score the answers (as all model-written code, in the sandbox)
+    report    write study.json, study.md, greedy.png and sampled.png
 
-On several GPUs, start the same command once on each (CUDA_VISIBLE_DEVICES=0, 1, ...): each takes the runs that no other is at.
+To use several GPUs, start the same command once per GPU (CUDA_VISIBLE_DEVICES=0, 1, ...). The processes share the runs.
 
-  what
-    --model_name_or_path    the base model
-    --dataset_name          accepted reflection sequences: a file
-    --held_out              problems with tests that no row comes from: a file
-    --arms                  in YAML: name, and `config`, and `data`: `rows`, `answers` for the final answers alone, or a file
-                            with other rows; and `train`: fields of `reflection-trl train` in which the arm differs from its config
-    --reference             arm that the others are compared with [the first]
+  study
+    --model_name_or_path    base model: folder or Hub id
+    --dataset_name          file of accepted reflection rows
+    --held_out              file of held-out problems with tests, from which no row was built
+    --arms                  in YAML, for each name: `config`, the file of the training; `data`, which is `rows` (default),
+                            `answers` for the final answers only, or a file of other rows; `train`, fields that override `config`
+    --reference             arm that the others are compared with [the first arm]
     --train                 in YAML: fields of `reflection-trl train` for all arms
-    --learning_rates --seeds
-    --benchmarks            [humaneval mbpp]
-    --samples_per_task --temperature --held_out_samples     [10, 0.8, 4]; besides, one greedy answer to each task
-    --max_tokens            longest answer [1024]
-  how
-    --stages                [search train judge report]
-    --launch                what starts the training [python], such as "accelerate launch --num_processes 2"
-    --keep_models           whether weights stay when they are no longer needed [false]; all runs of a stage are trained before
-                            any is asked, so that there must be room for their weights
-    --chat_template_kwargs  further variables of the chat template for the model that answers; training has its own
-    --dtype --max_context --gpu_memory_utilization --kv_cache_memory_bytes --in_flight     of the model that answers
-    --output_dir            [out/study]
+    --learning_rates        learning rates of the search [1e-5]; a single one needs no search
+    --seeds                 seeds of the final trainings [0 1 2]
+    --benchmarks            benchmarks, as in `reflection-trl evaluate` [humaneval mbpp]
+    --samples_per_task --temperature    answers to each problem, in addition to a greedy one [10, 0.8]
+    --held_out_samples      answers to each held-out problem in the search [4]
+    --max_tokens            maximum tokens of an answer [1024]
+  execution
+    --stages                stages to run [search train judge report]
+    --launch                command that starts each training [python], such as "accelerate launch --num_processes 2"
+    --keep_models           keep weights that are no longer needed [false]; a stage trains all of its runs before it removes
+                            weights, so the disk must have room for them
+    --chat_template_kwargs  variables for the chat template when answers are generated; set those of the training in `train`
+    --dtype --max_context --gpu_memory_utilization --kv_cache_memory_bytes --in_flight     generation of answers
+    --output_dir            folder of the runs and the report [out/study]
 
 Invalid input prints a one-line error and exits with status 1; set REFLECTION_TRL_DEBUG=1 for the traceback.
 """

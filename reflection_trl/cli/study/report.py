@@ -20,7 +20,7 @@ from .arguments import BASE, StudyArguments
 from .runs import Run, best_rate, read_results
 
 
-PLANS = {"greedy": "One greedy answer to each problem", "sampled": "Answers drawn with a temperature"}
+PLANS = {"greedy": "One greedy answer to each problem", "sampled": "Answers sampled at a temperature above 0"}
 
 
 def write_report(study: StudyArguments, searched: Sequence[Run], runs: Sequence[Run]) -> str:

@@ -99,7 +99,7 @@ def best_rates(study: StudyArguments) -> dict[str, float]:
         found = read_results(run, "held_out")
         if found is None:
             raise ValueError(
-                f"the search of learning rates is not done: {run.folder} has no results; run the stage `search` first."
+                f"The search of learning rates is not finished: {run.folder} has no results. Run the stage `search` first."
             )
         shares.setdefault(run.arm_name, {})[run.learning_rate] = rate(found.scores[0]).value
     return {arm: best_rate(by_rate) for arm, by_rate in shares.items()}

@@ -39,7 +39,7 @@ def judge(study: StudyArguments, stage: str, runs: list[Run]) -> None:
     plans = plans_of(study, stage)
     for run in runs:
         if not all(map(run.has_answers, plans)):
-            print(f"== {run.folder}: its answers have not been drawn yet", flush=True)
+            print(f"== {run.folder}: not all answers have been generated: run the stage `{stage}`", flush=True)
     while missing := [
         (run, name) for name in plans for run in runs if run.has_answers(name) and not run.is_judged(name)
     ]:

@@ -91,7 +91,7 @@ def check_arms(study: StudyArguments) -> None:
             check_options(parser, ["--config", arm.config, *options])
             parser.parse_known_args(options)
         except ValueError as error:
-            raise ValueError(f"the arm {arm.name!r}: {error}") from error
+            raise ValueError(f"The arm {arm.name!r}: {error}") from error
 
 
 def train(study: StudyArguments, run: Run, lock: TextIO) -> None:
@@ -109,7 +109,7 @@ def train(study: StudyArguments, run: Run, lock: TextIO) -> None:
     if done.returncode:
         said = (run.folder / "train.log").read_text(errors="replace").strip().splitlines()
         reason = said[-1].removeprefix("error: ")
-        raise RuntimeError(f"training of {run.folder} failed: {reason} (all of it: {run.folder / 'train.log'})")
+        raise RuntimeError(f"Training of {run.folder} failed: {reason} (full log: {run.folder / 'train.log'})")
     record = {
         "model": study.model_name_or_path,
         "arm": arm.name,

@@ -6,7 +6,7 @@ from ...answers import without_thoughts
 from ...checking import CheckerUnavailableError, require_checker
 from ...coroutines import run_coroutine
 from ...feedback import Feedback
-from ...languages.execution import Execute, run_nothing
+from ...languages.execution import Execute, refuse_to_run
 from ...problems import Problem
 from ...problems.final_answer import judge_answer
 from ...problems.judge import judge
@@ -80,7 +80,7 @@ class ProblemBenchmark(Benchmark):
     def judge(self, tasks: Sequence[Task], samples: Sequence[Sample], judging: Judging) -> list[Score]:
         if self.runs_programs(tasks):
             return super().judge(tasks, samples, judging)
-        return [run_coroutine(self.judge_with(run_nothing, tasks, samples, report=judging.report))]
+        return [run_coroutine(self.judge_with(refuse_to_run, tasks, samples, report=judging.report))]
 
     async def run_tests(self, task: Task, solution: str, execute: Execute) -> Feedback:
         problem = task.problem

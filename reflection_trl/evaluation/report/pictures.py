@@ -40,14 +40,14 @@ def draw_pictures(content: Content, directory: Path) -> dict[str, str]:
         logger.warning(NO_MATPLOTLIB)
         return {}
     rates = rate_bars(content)
-    drawn, axes, places = draw_figure(rates, "pass@1, %")
+    figure, axes, places = draw_figure(rates, "pass@1, %")
     for bar, place in zip(_bars(rates), places, strict=True):
         color = "#2f7fd6" if bar.reported else "#8c96a3"
         axes.plot([100 * bar.low, 100 * bar.high], [place, place], color=color, linewidth=2.5)
         axes.plot(100 * bar.value, place, "o", color=color, markersize=8)
         _write_beside(axes, f"{100 * bar.value:.1f}", place)
     axes.set_xlim(-2, 102)
-    drawn.savefig(directory / "pass_rates.png", dpi=150)
+    figure.savefig(directory / "pass_rates.png", dpi=150)
     pictures = {"pass_rates.png": "pass@1 with 95 % intervals"}
     if content.kinds:
         _draw_failures(content, directory / "failures.png")
@@ -57,7 +57,7 @@ def draw_pictures(content: Content, directory: Path) -> dict[str, str]:
 
 def _draw_failures(content: Content, path: Path) -> None:
     groups = failure_bars(content)
-    drawn, axes, places = draw_figure(groups, "share of all answers, %")
+    figure, axes, places = draw_figure(groups, "share of all answers, %")
     for bar, place in zip(_bars(groups), places, strict=True):
         left = 0.0
         for segment in bar.segments:
@@ -68,8 +68,8 @@ def _draw_failures(content: Content, path: Path) -> None:
     from matplotlib.patches import Patch
 
     patches = [Patch(color=color_of(kind), label=_drawable(words(kind))) for kind in content.kinds]
-    drawn.legend(handles=patches, loc="outside upper center", ncols=5, frameon=False, fontsize=9)
-    drawn.savefig(path, dpi=150)
+    figure.legend(handles=patches, loc="outside upper center", ncols=5, frameon=False, fontsize=9)
+    figure.savefig(path, dpi=150)
 
 
 def draw_figure(groups: Sequence[Group[Any]], xlabel: str) -> tuple[Any, Any, list[float]]:
@@ -118,7 +118,7 @@ def _bars(groups: Sequence[Group[Any]]) -> list[Any]:
 
 
 def _write_beside(axes: Any, text: str, place: float) -> None:
-    """Writes a figure to the right of the axes, where nothing is drawn."""
+    """Writes a figure to the right of the axes, where nothing else is drawn."""
     axes.annotate(
         text,
         (1, place),

@@ -183,8 +183,8 @@ class Masks:
     def description(self) -> str:
         """Returns a short description of the settings."""
         words = [f"{s} ({', '.join(self.order)})" if s == "block-type" else s for s in self.strategies]
-        drawn = len(words) > 1 or words[0].startswith("random")
-        return " or ".join(words) + f", seed {self.seed}, step {self.step}" * drawn
+        is_random = len(words) > 1 or words[0].startswith("random")
+        return " or ".join(words) + f", seed {self.seed}, step {self.step}" * is_random
 
     def apply_to_loss(self, columns: dict[str, Any]) -> tuple[dict[str, Any], "np.ndarray"]:
         """
