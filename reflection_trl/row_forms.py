@@ -67,10 +67,12 @@ def read_row(row: Mapping[str, Any], where: str = "row") -> dict[str, Any]:
         ValueError: If the row has none of the forms. The one-line message names the row, the field and the fix.
     """
     if not isinstance(row, Mapping):
-        raise ValueError(f"{where}: expected an object with `messages`, got {quote(row)}; give one object a row.")
+        raise ValueError(
+            f"{where}: expected an object with `messages`, got {quote(row)}; write each row as one object."
+        )
     form = find_form([column for column in row if row[column] is not None])
     if form is None:
-        raise ValueError(f"{where}: `messages` and all other forms of it are missing or empty; {ROWS_NEED}.")
+        raise ValueError(f"{where}: `messages` and all its other forms are missing or empty; {ROWS_NEED}.")
     for column, fix in _UNREAD_COLUMNS.items():
         if row.get(column) not in (None, "", "[]", "{}", "null", [], {}):
             raise ValueError(f"{where}: `{column}` is set, but is not rendered here; {fix}, and drop the column.")
@@ -119,13 +121,13 @@ def _turn(turn: Any, where: str, name: str) -> dict[str, Any]:
     for key in _UNREAD_KEYS:
         if given.get(key):
             raise ValueError(
-                f"{where}: `{name}.{key}` is set, but only `content` is rendered; put it into the content, as the model is to write it, "
-                f"or drop the key."
+                f"{where}: `{name}.{key}` is set, but only `content` is rendered; move it into the content, in the form that the "
+                f"model must write, or drop the key."
             )
     if role == "assistant" and given.get("weight") == 0:
         raise ValueError(
-            f"{where}: `{name}.weight` is 0, but every assistant turn is trained on; drop the key, or the row if this turn must not be "
-            f"learned."
+            f"{where}: `{name}.weight` is 0, but every assistant turn is trained on; drop the key, or drop the row if this turn must "
+            f"not be trained on."
         )
     content = given.get("content", given.get("value"))
     read = {"role": role, "content": "".join(part["text"] for part in content) if _is_text_parts(content) else content}

@@ -184,7 +184,7 @@ def validate_row(row: dict[str, Any], where: str = "row") -> None:
     messages, row_type = row["messages"], row.get("type")
     if not isinstance(row_type, str) or row_type not in ROW_TYPES:
         raise ValueError(
-            f"{where}: `type` is {quote(row_type)}; it must be 'reflection' or 'generation' (which rows without the column are)."
+            f"{where}: `type` is {quote(row_type)}; it must be 'reflection' or 'generation' (the default)."
         )
     for index, message in enumerate(messages):
         _validate_message(message, index, where)
@@ -201,7 +201,9 @@ def _validate_message(message: dict[str, Any], index: int, where: str) -> None:
     if not isinstance(role, str) or role not in ROLES:
         raise ValueError(f"{where}: `messages[{index}].role` is {quote(role)}; use one of {', '.join(ROLES)}.")
     if role == "system" and index > 0:
-        raise ValueError(f"{where}: `messages[{index}]` is a system turn; only the first turn may be one.")
+        raise ValueError(
+            f"{where}: `messages[{index}]` is a system turn; move it to the start, or merge it into a user turn."
+        )
     if not isinstance(content, str):
         raise ValueError(
             f"{where}: `messages[{index}].content` is of type {type(content).__name__}; it must be a string, or a "
@@ -211,8 +213,8 @@ def _validate_message(message: dict[str, Any], index: int, where: str) -> None:
         content.encode()
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"{where}: `messages[{index}].content` holds half of a surrogate pair, {quote(content[error.start])}, at character "
-            f"{error.start}, which no tokenizer reads; remove it, or decode the text with `errors='replace'`."
+            f"{where}: `messages[{index}].content` contains half of a surrogate pair, {quote(content[error.start])}, at character "
+            f"{error.start}, which no tokenizer can encode; remove it, or decode the text with `errors='replace'`."
         ) from None
     blocks = message.get("blocks")
     if blocks:
@@ -228,17 +230,17 @@ def _validate_blocks(blocks: Any, role: str, content: str, field: str) -> None:
         # Not `isinstance(length, int)`, because `True` is an `int` in Python
         if not isinstance(block, dict) or block.get("type") not in types or type(block.get("length")) is not int:
             raise ValueError(
-                f"{field} must hold a `type` ({', '.join(types)}) and a `length` for each block, got {quote(block)}; {fix}"
+                f"{field} must have a `type` ({', '.join(types)}) and a `length` for each block, got {quote(block)}; {fix}"
             )
         if block["length"] < 0:
-            raise ValueError(f"{field} holds a `length` below 0, {quote(block['length'])}; {fix}")
+            raise ValueError(f"{field} has a `length` below 0, {quote(block['length'])}; {fix}")
     if sum(block["length"] + 1 for block in blocks) - 1 != len(content):
-        raise ValueError(f"{field} add up to another length than its content; {fix}")
+        raise ValueError(f"{field} do not add up to the length of the content; {fix}")
     start = 0
     for block in blocks[:-1]:
         start += block["length"] + 1
         if content[start - 1] != "\n":
-            raise ValueError(f"{field} do not end at the ends of lines, as blocks do; {fix}")
+            raise ValueError(f"{field} must end at line ends; {fix}")
 
 
 def _validate_order(messages: list[dict[str, Any]], row_type: str, where: str) -> None:
@@ -261,8 +263,8 @@ def _validate_order(messages: list[dict[str, Any]], row_type: str, where: str) -
     for index, message in enumerate(messages[:-2]):
         if message["role"] == "user" and message is not turns[0]:
             raise ValueError(
-                f"{where}: `messages[{index}]` is a user turn inside the reflection sequence; execution output "
-                f"belongs into tool turns, and only the first and the last-but-one turn are the user's."
+                f"{where}: `messages[{index}]` is a user turn inside the reflection sequence; give execution "
+                f"output the role `tool`, since only the first and the last but one turn may be user turns."
             )
 
 

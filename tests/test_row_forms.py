@@ -75,10 +75,10 @@ def test_type_of_a_row_is_kept():
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({}, "`messages` and all other forms of it are missing or empty; rows need `messages`"),
-        ({"text": "x"}, "`messages` and all other forms of it are missing or empty"),
-        ({"prompt": "q"}, "`messages` and all other forms of it are missing or empty"),
-        ({"prompt": "q", "completion": None}, "`messages` and all other forms of it are missing or empty"),
+        ({}, "`messages` and all its other forms are missing or empty; rows need `messages`"),
+        ({"text": "x"}, "`messages` and all its other forms are missing or empty"),
+        ({"prompt": "q"}, "`messages` and all its other forms are missing or empty"),
+        ({"prompt": "q", "completion": None}, "`messages` and all its other forms are missing or empty"),
         ({"prompt": 3, "completion": "a"}, "`prompt` must be a list"),
         ({"prompt": "q", "completion": [{"role": "assistant"}]}, "`completion[0]` must be an object with `role`"),
         ({"conversations": []}, "`conversations` must be a list"),

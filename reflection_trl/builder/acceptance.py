@@ -219,7 +219,7 @@ def check_standalone(message: str, code: str, programs: Iterable[str], problem: 
         return
     if modules := local_imports(code):
         raise Rejected(
-            Rejection.LEANS_ON_REFLECTION, f"The answer imports `{modules[0]}`, which is a name for earlier code."
+            Rejection.LEANS_ON_REFLECTION, f"The answer imports `{modules[0]}`, which refers to earlier code."
         )
     names = undefined_names(code, _module_names(problem.tests))
     before = set().union(*map(_module_names, programs))

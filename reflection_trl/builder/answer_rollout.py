@@ -78,7 +78,7 @@ class AnswerRollout(Rollout):
             self._chat.append({"role": "user", "content": request})
         raise Rejected(
             Rejection.ROUNDS_EXHAUSTED,
-            f"No solution was right in {self.settings.rounds} rounds; the last one: {brief(self.sequence.attempts[-1].feedback)}",
+            f"No solution was correct in {self.settings.rounds} rounds; the last one: {brief(self.sequence.attempts[-1].feedback)}",
         )
 
     async def _solve(self, number: int, failed: set[str]) -> _Solution:
@@ -155,7 +155,7 @@ class AnswerRollout(Rollout):
         if phrase := leaning_phrase(text, self.problem.request):
             raise Rejected(Rejection.LEANS_ON_REFLECTION, f"The answer says {phrase!r}, which refers to earlier work.")
         if not judged.feedback.passed:
-            raise Rejected(Rejection.WRONG_ANSWER, f"The answer is not right: {brief(judged.feedback)}")
+            raise Rejected(Rejection.WRONG_ANSWER, f"The answer is wrong: {brief(judged.feedback)}")
 
     async def _answer_from_program(self) -> None:
         await self._sampler.resample_until_usable(self._aided_answer)
@@ -181,7 +181,7 @@ class AnswerRollout(Rollout):
 
     def _check_text(self, completion: Completion, where: str) -> None:
         if completion.finish_reason == "length":
-            detail = f"The model came to no end within its tokens in {where}."
+            detail = f"The model reached its token limit in {where}."
             raise Rejected(Rejection.TRUNCATED, detail, completion.text)
         self._sampler.check_text(completion, where, declined=not read_final_answer(completion.text).answers)
 

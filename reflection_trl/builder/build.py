@@ -93,7 +93,9 @@ class Build:
 
     def __post_init__(self) -> None:
         if not self.problems:
-            raise ValueError("There are no problems to build from: all of them were removed, or the source is empty.")
+            raise ValueError(
+                "There are no problems to build from, because all were removed or the source is empty: give other problems."
+            )
         if self.samples < 1:
             raise ValueError(f"`samples_per_problem` must be at least 1, got {self.samples}.")
         if self.give_up_after is not None and self.give_up_after < 1:
@@ -111,7 +113,7 @@ class Build:
                 json.dumps(dataclasses.asdict(problem), ensure_ascii=False).encode()
             except UnicodeEncodeError:
                 raise ValueError(
-                    f"Problem {problem.id!r} contains half of a surrogate pair, which is not a character: fix or remove it."
+                    f"Problem {problem.id!r} contains half of a surrogate pair, which is not a valid character: fix or remove it."
                 ) from None
 
     @property
@@ -335,9 +337,7 @@ async def run_build(
     if in_flight < 1:
         raise ValueError(f"`in_flight` must be at least 1, got {in_flight}.")
     if outcome_only and not (Path(output_dir) / "run.json").exists():
-        raise RunError(
-            f"{output_dir} holds no run: make rollouts first, with the same command without --outcome_only."
-        )
+        raise RunError(f"{output_dir} contains no run: run the same command without --outcome_only first.")
     with RunFolder(output_dir, build.fingerprint(), process) as folder:
         tasks = build.open_tasks(folder)
         if tasks and process == 0 and build.untested:
@@ -356,7 +356,7 @@ async def run_build(
                     execute = await stack.enter_async_context(build.open_executor())
                 if generate is None:
                     if generation is None:
-                        raise ValueError("No model specified: pass `generation`, or a generator as `generate`.")
+                        raise ValueError("No model specified: pass `generation` or `generate`.")
                     folder.check_weights(generation.model, generation.weights)
                     generate = await stack.enter_async_context(open_generator(generation))
                 retries = functools.partial(describe_retries, generate)
@@ -421,7 +421,7 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
     made = [records[key] for key in build.keys if key in records]
     ordered = [record for record in made if record["rejection"] != Rejection.GIVEN_UP]
     if not ordered:
-        raise RunError(f"{folder.path} holds no rollouts yet: run the same command without --outcome_only first.")
+        raise RunError(f"{folder.path} contains no rollouts yet: run the same command without --outcome_only first.")
     rates = _solve_rates(ordered)
     quotas = difficulty_quotas(rates, build.samples) if build.by_difficulty else None
     accepted_records = [record for record in ordered if record["rejection"] is None]
@@ -459,7 +459,7 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
         plot_build(statistics, folder.path / "build.png")
     except OSError as error:
         raise RunError(
-            f"The outcome cannot be written to {folder.path} ({error.strerror or error}): make room and run the same command again."
+            f"The results cannot be written to {folder.path} ({error.strerror or error}): free disk space and rerun the same command."
         ) from error
     return statistics
 
@@ -485,7 +485,7 @@ def read_rows(output_dir: str | os.PathLike[str]) -> "Dataset":
         if [*rows.glob("set_aside-*.jsonl")]:
             raise RunError(
                 f"Every accepted rollout of {output_dir} was set aside (the first program passed, or the model solves the problem "
-                "without a sequence): lower `min_repaired_share`, leave `by_difficulty` out, or take harder problems."
+                "without a sequence): lower `min_repaired_share`, set `by_difficulty` to false, or use harder problems."
             )
         statistics = json.loads((Path(output_dir) / "statistics.json").read_text(encoding="utf-8"))
         reason, count = next(iter(statistics["rejections"].items()))
@@ -503,8 +503,8 @@ def read_rows(output_dir: str | os.PathLike[str]) -> "Dataset":
     except (DatasetGenerationError, OSError) as error:
         reason = error.__cause__ or error
         raise RunError(
-            f"The dataset of {output_dir} cannot be written ({getattr(reason, 'strerror', None) or reason}): make room and run the "
-            "same command again."
+            f"The dataset of {output_dir} cannot be written ({getattr(reason, 'strerror', None) or reason}): free disk space and rerun "
+            "the same command."
         ) from error
     finally:
         if shows_bars:

@@ -52,13 +52,15 @@ def inference_config(generation: GenerationArguments, server: str = "vllm", in_f
         ValueError: If a setting does not apply to several machines.
     """
     if generation.max_requests is not None or generation.max_total_tokens is not None:
-        raise ValueError("Machines cannot share a budget: remove --max_requests and --max_total_tokens.")
+        raise ValueError(
+            "Tasks of several machines cannot share a budget: remove --max_requests and --max_total_tokens."
+        )
     limits = {"max_concurrent_documents": in_flight, "max_concurrent_generations": generation.max_concurrency}
     if generation.chosen_backend == "endpoint":
         model = generation.model_name_or_path or ""
         return InferenceConfig("endpoint", model, endpoint_url=generation.base_url, **limits)
     if server not in ("vllm", "sglang"):
-        raise ValueError(f"--server {server!r}: use vllm or sglang, or give --base_url of a server.")
+        raise ValueError(f"--server {server!r}: use vllm or sglang, or pass the --base_url of a server.")
     # vLLM would take settings that the request omits from the model's own sampling settings
     options: dict[str, Any] = {"generation-config": "vllm", "dtype": generation.dtype} if server == "vllm" else {}
     if generation.model_revision is not None:
@@ -208,7 +210,7 @@ class _Served:
             if isinstance(error.__cause__, GenerationError):
                 raise error.__cause__ from None
             kind = RequestRefusedError if "BadRequestError" in str(error.error) else GenerationError
-            raise kind(f"The model's server gives no answer: {error.error}") from error
+            raise kind(f"The model's server did not answer: {error.error}") from error
         choice = {"message": {"content": result.text}, "finish_reason": result.finish_reason}
         return read_completion(
             {"choices": [choice], "usage": result.usage}, "".join(turn["content"] for turn in prompt)

@@ -183,10 +183,10 @@ def prepare_problems(
 
 def _check_ids(problems: list[Problem]) -> None:
     if not problems:
-        raise ValueError("There are no problems.")
+        raise ValueError("There are no problems: give a source that contains some.")
     name, times = Counter(problem.id for problem in problems).most_common(1)[0]
     if times > 1:
-        raise ValueError(f"{times} problems have the id {name!r}; ids have to be unique.")
+        raise ValueError(f"{times} problems have the id {name!r}; give each problem a unique id.")
 
 
 def _group(problems: list[Problem], threshold: float | None) -> list[int]:

@@ -141,20 +141,20 @@ def _compile(source: str) -> Template:
 def _read(directory: Path) -> dict[str, str]:
     if not directory.is_dir():
         raise ValueError(
-            f"Template directory {directory} does not exist: name one that holds files such as default.answer.jinja."
+            f"Template directory {directory} does not exist: give a folder with files such as default.answer.jinja."
         )
     sources = {}
     for path in sorted(directory.glob("*.jinja")):
         parts = path.name.removesuffix(".jinja").split(".")
         if len(parts) != 2 or parts[1] not in _REQUIRED:
             raise ValueError(
-                f"Template {path} has no place in a rollout: call it <language>.<name>.jinja or default.<name>.jinja, with "
+                f"Template {path} is not used by any step: rename it to <language>.<name>.jinja or default.<name>.jinja, with "
                 f"one of the names {', '.join(_REQUIRED)}."
             )
         sources[".".join(parts)] = _check(path, parts[1])
     if not sources:
         raise ValueError(
-            f"Template directory {directory} holds no file that ends in .jinja, such as default.answer.jinja."
+            f"Template directory {directory} contains no *.jinja file: add one, such as default.answer.jinja."
         )
     return sources
 
@@ -168,10 +168,10 @@ def _check(path: Path, name: str) -> str:
             f"Template {path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8."
         ) from None
     except TemplateSyntaxError as error:
-        raise ValueError(f"Template {path} does not parse: line {error.lineno}: {error.message}.") from None
+        raise ValueError(f"Template {path} is not valid Jinja: line {error.lineno}: {error.message}.") from None
     for missing in sorted(_REQUIRED[name] - mentioned):
-        raise ValueError(f"Template {path} lacks the placeholder {{{{ {missing} }}}}.")
+        raise ValueError(f"Template {path} lacks the placeholder {{{{ {missing} }}}}: add it.")
     for unknown in sorted(mentioned - _REQUIRED[name] - _ALLOWED[name] - _COMMON):
         known = ", ".join(sorted(_REQUIRED[name] | _ALLOWED[name] | _COMMON))
-        raise ValueError(f"Template {path} mentions {{{{ {unknown} }}}}, which nothing fills in: use {known}.")
+        raise ValueError(f"Template {path} mentions {{{{ {unknown} }}}}, which has no value: use {known}.")
     return source

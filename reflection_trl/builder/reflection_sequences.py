@@ -85,14 +85,14 @@ class ReflectionSequences(datasets.GeneratorBasedBuilder):
                 for split, names in files.items()
             ]
         if self.config.data_dir is None:
-            raise ValueError("Give `data_dir`, the folder of a finished run, or `data_files`.")
+            raise ValueError("No data specified: pass `data_dir`, the folder of a finished run, or `data_files`.")
         rows = Path(self.config.data_dir) / "rows"
         kind = {"default": "accepted"}.get(self.config.name, self.config.name)
         if not (Path(self.config.data_dir) / _OUTCOME).exists():
-            raise RunError(f"{self.config.data_dir} holds no finished run: run its build to the end.")
+            raise RunError(f"{self.config.data_dir} contains no finished run: finish its build first.")
         files = sorted(map(str, rows.glob(f"{kind}-*.jsonl")))
         if not files:
-            raise RunError(f"The run in {self.config.data_dir} has no rows of the kind {kind!r}.")
+            raise RunError(f"The run in {self.config.data_dir} has no rows of the configuration {kind!r}.")
         return [datasets.SplitGenerator(name=datasets.Split.TRAIN, gen_kwargs={"files": files})]
 
     def _generate_examples(self, files: list[str]) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -101,7 +101,7 @@ class ReflectionSequences(datasets.GeneratorBasedBuilder):
                 for index, (line, row) in enumerate(read_json(file)):
                     where = f"line {line} of {file}"
                     if not isinstance(row, dict):
-                        raise RowsError(f"{where} is not an object: give JSON files, one row an object.")
+                        raise RowsError(f"{where} is not an object: give JSON files in which each row is an object.")
                     yield (number, index), row if self.config.data_files is None else _plain_row(row, where)
 
 

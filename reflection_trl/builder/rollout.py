@@ -195,7 +195,7 @@ class _CodeRollout(Rollout):
                 if not passed and code in failed:  # compared in its stored form
                     raise Rejected(
                         Rejection.NO_PROGRESS,
-                        f"Round {number + 1} repeats a program that has failed, but for wrong asserts.",
+                        f"Round {number + 1} repeats a program that failed, except for wrong asserts.",
                     )
             except Rejected as rejected:
                 refused.append(rejected)
@@ -392,7 +392,7 @@ class _CodeRollout(Rollout):
             if not self.problem.has_tests:
                 raise Rejected(
                     Rejection.ASSERT_WITHDRAWN,
-                    f"`{one.source}` does not hold for the program that passed, and it is unknown which of them is wrong.",
+                    f"`{one.source}` fails for the program that passed, and it is unknown which of the two is wrong.",
                 )
             self._found.wrong[one.source] = None
             del self._found.asserts[one.source]

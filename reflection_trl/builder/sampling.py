@@ -168,13 +168,13 @@ class RolloutSampler:
         """
         text = completion.text
         if completion.finish_reason == "refused":
-            raise Rejected(Rejection.REFUSED, f"The model's server refused {where}.")
+            raise Rejected(Rejection.REFUSED, f"The model's server rejected the request of {where}.")
         if not text.strip():
             raise Rejected(Rejection.EMPTY_ANSWER, f"The model wrote nothing in {where}.")
         if len(text) > self._settings.max_chars:
             raise Rejected(Rejection.TOO_LONG, f"The model wrote {len(text)} characters in {where}.")
         if declined and is_refusal(text):
-            raise Rejected(Rejection.REFUSED, f"The model declined in {where}.", text)
+            raise Rejected(Rejection.REFUSED, f"The model refused to answer in {where}.", text)
 
     def check_readable(self, answer: Answer, completion: Completion, where: str, known: str = "") -> None:
         """

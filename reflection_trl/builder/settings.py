@@ -113,7 +113,7 @@ class RolloutSettings(RolloutOptions):
             if getattr(self, name) not in choices:
                 raise ValueError(f"`{name}` must be one of {', '.join(choices)}, got {getattr(self, name)!r}.")
         if self.voters == 1:
-            raise ValueError("`voters` must be 0 or at least 2, got 1: one answer is no majority.")
+            raise ValueError("`voters` must be 0 or at least 2, got 1: one answer has no majority.")
         _ = self.prompts  # detects an invalid template before anything is sampled
 
     @functools.cached_property

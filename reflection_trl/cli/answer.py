@@ -37,7 +37,7 @@ def answer(name: str, prompt: str, max_new_tokens: int, chat_template_kwargs: di
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer = AutoTokenizer.from_pretrained(name)
     if tokenizer.chat_template is None:
-        raise ValueError("its tokenizer has no chat template; give an instruct model.")
+        raise ValueError("its tokenizer has no chat template: use an instruct model.")
     model = AutoModelForCausalLM.from_pretrained(name, dtype="auto", device_map=device).eval()
     inputs = tokenizer.apply_chat_template(
         [{"role": "user", "content": prompt}],
@@ -70,7 +70,7 @@ def json_object(value: str) -> dict[str, Any]:
 
 def positive(value: str) -> int:
     if not value.isdecimal() or int(value) == 0:
-        raise ArgumentTypeError(f"{value!r} is no number of tokens; give 1, 2, 3, ...")
+        raise ArgumentTypeError(f"{value!r} is not a number of tokens; give 1, 2, 3, ...")
     return int(value)
 
 

@@ -118,13 +118,13 @@ def parse(argv: list[str]) -> "tuple[BuildArguments, GenerationArguments]":
 
 def check_sources(sources: Sequence[str | dict[str, Any]]) -> None:
     if not sources:
-        raise ValueError("Which problems? Give --problems, or `problems:` in the YAML file.")
+        raise ValueError("No problems specified: pass --problems, or set `problems` in the YAML file.")
     for source in sources:
         if isinstance(source, dict):
             for key in source:
                 check_name("key of a source of problems", key, SOURCE_KEYS)
         if not source or (isinstance(source, dict) and "path" not in source):
-            raise ValueError(f"each of `problems` needs a `path`, but one is {source!r}.")
+            raise ValueError(f"Each of `problems` needs a `path`: give one to {source!r}.")
 
 
 def read_problems(sources: Sequence[str | dict[str, Any]]) -> "list[Problem]":

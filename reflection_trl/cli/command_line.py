@@ -82,7 +82,7 @@ def check_model_name(name: str) -> None:
         check_model_folder(name)
     except ValueError as error:
         if Path(name).name == "smollm2-135m-instruct":
-            raise ValueError(f"{error} Make it with `reflection-trl embedded-model {name}`.") from error
+            raise ValueError(f"{error} Create it with `reflection-trl embedded-model {name}`.") from error
         raise
 
 
@@ -105,7 +105,7 @@ def read_config_file(argv: list[str]) -> dict[str, Any]:
             if near
             else f"recipes are FOLDER/FILE, with FOLDER one of {', '.join(folders)}."
         )
-        raise ValueError(f"--config {file!r}: there is no such file in {os.getcwd()}, and no such recipe; {fix}")
+        raise ValueError(f"--config {file!r}: no such file in {os.getcwd()}, and no such recipe; {fix}")
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
@@ -116,7 +116,7 @@ def read_config_file(argv: list[str]) -> dict[str, Any]:
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{file} is not a YAML file: {quote_error(error)}.") from error
     if not isinstance(config, dict):
-        raise ValueError(f"{file} must hold fields and their values (`learning_rate: 1.0e-5`).")
+        raise ValueError(f"{file} must contain fields and values, such as `learning_rate: 1.0e-5`.")
     fields: dict[str, Any] = resolve_packaged(config)
     return fields
 
@@ -125,7 +125,7 @@ def check_name(what: str, name: str, known: Collection[str]) -> None:
     """Raises an error that suggests the closest name if a name is unknown."""
     if name not in known:
         near = [other for other in known if other.startswith(name)] or difflib.get_close_matches(name, known, n=1)
-        raise ValueError(f"unknown {what}: `{name}`; " + (f"did you mean `{near[0]}`?" if near else "see `--help`."))
+        raise ValueError(f"Unknown {what}: `{name}`; " + (f"did you mean `{near[0]}`?" if near else "see `--help`."))
 
 
 def split_config(argv: list[str]) -> list[str]:
@@ -143,7 +143,7 @@ def check_options(parser: argparse.ArgumentParser, argv: list[str]) -> None:
         if arg.startswith("--"):
             check_name("option", name, [*known, "config"])
         elif arg.startswith("-") and name in known:
-            raise ValueError(f"unknown option: `-{name}`; did you mean `--{name}`?")
+            raise ValueError(f"Unknown option: `-{name}`; did you mean `--{name}`?")
 
 
 def parse_options(parser: "TrlParser", argv: list[str]) -> list[Any]:
@@ -155,7 +155,7 @@ def parse_options(parser: "TrlParser", argv: list[str]) -> list[Any]:
     check_options(parser, argv)
     *filled, rest = parser.parse_args_and_config(argv, return_remaining_strings=True)
     if rest:
-        raise ValueError(f"{rest[0]!r} belongs to no option: see `--help`.")
+        raise ValueError(f"{rest[0]!r} does not belong to any option: see `--help`.")
     return filled
 
 
@@ -182,13 +182,13 @@ def check_token(option: str) -> None:
     from huggingface_hub.errors import HfHubHTTPError
 
     if not get_token():
-        raise ValueError(f"`{option}` needs a token of the Hub; run `hf auth login`, or set HF_TOKEN.")
+        raise ValueError(f"`{option}` needs a Hub token; run `hf auth login`, or set HF_TOKEN.")
     try:
         whoami()
     except HfHubHTTPError as error:
         if error.response is not None and error.response.status_code == 401:
             raise ValueError(
-                f"`{option}`: the Hub refuses this machine's token; run `hf auth login` again, or set HF_TOKEN."
+                f"`{option}`: the Hub rejects this machine's token; run `hf auth login` again, or set HF_TOKEN."
             ) from None
     except Exception:  # offline, or no connection: each HTTP client has its own errors
         pass

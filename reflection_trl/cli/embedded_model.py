@@ -89,9 +89,9 @@ def run(argv: list[str]) -> None:
         print(f"The model is in {output_dir} already.")
         return
     if output_dir.exists():
-        raise ValueError(f"{output_dir} exists but holds no complete model; remove it or name another folder.")
+        raise ValueError(f"{output_dir} exists but contains no complete model; remove it, or give another folder.")
     if importlib.util.find_spec("gguf") is None:
-        raise ImportError("the model is read through gguf: run `pip install gguf`.")
+        raise ImportError("gguf, which reads the model, is not installed: run `pip install gguf`.")
     output_dir.parent.mkdir(parents=True, exist_ok=True)
     with ScratchFolder(output_dir.parent, ".embedded-model-") as temporary:
         gguf = download(Path(temporary))

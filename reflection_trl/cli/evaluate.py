@@ -113,7 +113,7 @@ def run(argv: list[str]) -> None:
     if arguments.publish_to_hub:
         if arguments.limit is not None:
             raise ValueError(
-                f"--limit {arguments.limit} judges only the first problems, whose pass@1 is not that of the benchmark: leave out --limit, or "
+                f"--limit {arguments.limit} scores only the first problems, so its pass@1 is not that of the benchmark: remove --limit, or "
                 f"--publish_to_hub {arguments.publish_to_hub}."
             )
         check_token("publish_to_hub")
@@ -143,7 +143,7 @@ def load_comparisons(arguments: Any, benchmarks: list[str]) -> "list[EvaluationR
     ours = {score for name in benchmarks for score in get_benchmark(name).score_names}
     for file, other in zip(arguments.compare, others, strict=True):
         if ours and ours.isdisjoint(score.benchmark for score in other.scores):
-            raise ValueError(f"--compare {file}: it has no result of {', '.join(benchmarks)}.")
+            raise ValueError(f"--compare {file}: this run has no results of {', '.join(benchmarks)}.")
     if arguments.decontaminate_against:
         from ..files.rows import open_rows
 
@@ -186,7 +186,7 @@ def benchmark_files(given: list[str]) -> dict[str, str]:
     for name, file in files.items():
         check_name("benchmark in --benchmark_files", name, [benchmark.key for benchmark in BENCHMARKS])
         if not file:
-            raise ValueError(f"--benchmark_files {name}: write the file behind it, as in {name}=FILE.")
+            raise ValueError(f"--benchmark_files {name}: give its file, as in {name}=FILE.")
     return files
 
 

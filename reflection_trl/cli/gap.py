@@ -56,7 +56,7 @@ def run(argv: list[str]) -> None:
     parser = make_parser((GapArguments, GenerationArguments), prog="gap.py")
     arguments, generation = parse_options(parser, argv)
     if not arguments.dataset_name:
-        raise ValueError("Which rows? Give --dataset_name: a file, a folder or a Hub id.")
+        raise ValueError("No rows specified: pass --dataset_name with a file, a folder or a Hub id.")
 
     from ..files.rows import read_rows
     from ..gap import GapSettings, measure_gap

@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"use one of {', '.join(COMMANDS)}."
-        print(f"error: unknown command: `{name}`; {hint}", file=sys.stderr)
+        print(f"error: Unknown command: `{name}`; {hint}", file=sys.stderr)
         return 1
     command = COMMANDS[name]
     try:

@@ -221,7 +221,7 @@ def finish(trainer: "OnlineReflectionDistillTrainer", seconds: float) -> None:
     print(f"Model:    {output_dir}")
     print(f"Rollouts: reflection-trl browse {output_dir}")
     curves = trainer.draw_curves()
-    print(f"Curves:   {curves}" if curves else "Curves:   install matplotlib to have them drawn")
+    print(f"Curves:   {curves}" if curves else "Curves:   run `pip install matplotlib` to plot them")
 
 
 def run(argv: list[str]) -> None:

@@ -24,14 +24,16 @@ def run(argv: list[str]) -> None:
     state = args.state / "trainer_state.json" if args.state.is_dir() else args.state
     if not state.exists():
         raise ValueError(
-            f"{state} does not exist; give a trainer_state.json, or the folder of a training that has ended."
+            f"{state} does not exist; give a trainer_state.json, or the output folder of a finished training run."
         )
     try:
         log_history = json.loads(state.read_text(encoding="utf-8"))["log_history"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{state} is no trainer_state.json; give that of a training, or its folder.") from error
+        raise ValueError(
+            f"{state} is not a trainer_state.json; give that of a training run, or its output folder."
+        ) from error
     if not log_history:
-        raise ValueError(f"{state} has nothing to plot: no step was logged; see `logging_steps`.")
+        raise ValueError(f"{state} has no logged steps to plot; train with a lower `logging_steps`.")
     try:
         print(plot_training(log_history, args.output or state.parent / CURVES_FILE))
     except ImportError as error:

@@ -50,11 +50,13 @@ def run(argv: list[str]) -> None:
         column = getattr(args, option)
         if column not in dataset.column_names:
             raise ValueError(
-                f"{args.dataset_name} has no column `{column}`, only {', '.join(dataset.column_names)}; name one with --{option}."
+                f"{args.dataset_name} has no column `{column}`, only {', '.join(dataset.column_names)}; pass another name with --{option}."
             )
         feature = dataset.features[column]
         if not isinstance(feature, Value) or feature.dtype not in ("string", "large_string"):
-            raise ValueError(f"column `{column}` of {args.dataset_name} holds no texts; name another with --{option}.")
+            raise ValueError(
+                f"Column `{column}` of {args.dataset_name} contains no text; pass another name with --{option}."
+            )
     args.output.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with ScratchFolder(args.output.parent, ".prepare-") as temporary:
@@ -67,7 +69,7 @@ def run(argv: list[str]) -> None:
                     written += 1
         file.replace(args.output)
     empty = len(dataset) - written
-    print(f"{args.output}: {written} rows" + (f", {empty} empty ones left out" if empty else ""))
+    print(f"{args.output}: {written} rows" + (f", {empty} empty ones skipped" if empty else ""))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -26,7 +26,7 @@ def step(title: str, command: Callable[[list[str]], int], argv: list[str]) -> No
     if code == 130:
         raise KeyboardInterrupt
     if code:
-        raise RuntimeError(f"the step '{title}' failed; its error is above.")
+        raise RuntimeError(f"The step '{title}' failed; fix the error above.")
     print(f"   done after {time.monotonic() - start:.0f} s", flush=True)
 
 

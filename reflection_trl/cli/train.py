@@ -113,7 +113,7 @@ def check_names(argv: list[str]) -> None:
         )
     check_model_name(model_args.model_name_or_path)
     if bool(dataset_args.datasets) == bool(script_args.dataset_name):
-        raise ValueError("set either `dataset_name`, for one dataset, or `datasets`, for a mixture of several.")
+        raise ValueError("Set either `dataset_name`, for one dataset, or `datasets`, for a mixture of several.")
     for source in dataset_args.datasets:
         if source.data_files is None:
             check_source(source.path)
@@ -137,7 +137,7 @@ def check_setup(training_args: "ReflectionDistillConfig") -> None:
     template = training_args.chat_template_path
     if template is not None:
         if Path(template).suffix in (".jinja", ".j2") and not Path(template).is_file():
-            raise ValueError(f"the chat template {template!r} does not exist; paths start from {os.getcwd()}.")
+            raise ValueError(f"The chat template {template!r} does not exist; paths start from {os.getcwd()}.")
         check_exists("chat template", template)
 
 
@@ -155,7 +155,7 @@ def check_model(model_args: "ModelConfig", training_args: "ReflectionDistillConf
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
         fix = "" if Path(name).is_dir() else f" {HUB_FIX}"
-        raise ValueError(f"the model {name!r} cannot be loaded: {quote_error(error)}.{fix}") from error
+        raise ValueError(f"The model {name!r} cannot be loaded: {quote_error(error)}.{fix}") from error
     if not (tokenizer.chat_template or training_args.chat_template_path or training_args.rendering == "block-token"):
         ChatTemplateRenderer(tokenizer)  # whose message contains the fix
 
@@ -187,7 +187,7 @@ def make_trainer(
         )
     except SafetensorError as error:
         raise ValueError(
-            f"the weights of {name!r} are damaged or a pointer of git-lfs ({quote_error(error)}); download them again, such as with "
+            f"The weights of {name!r} are damaged, or a git-lfs pointer ({quote_error(error)}); download them again, such as with "
             f"`hf download`."
         ) from error
     except ValueError as error:
@@ -206,7 +206,7 @@ def check_merge(merge_args: MergeArguments, model_args: "ModelConfig", output_di
     if not merge_args.merge:
         return
     if not model_args.use_peft:
-        raise ValueError("`merge` is set, but no adapter is trained; set `use_peft` too, or drop `merge`.")
+        raise ValueError("`merge` is set, but no adapter is trained; set `use_peft` too, or remove `merge`.")
     folder = Path(merged_dir(output_dir))
     if folder.exists():
         raise ValueError(f"`merge` writes into {str(folder)!r}, which exists; remove it, or set another `output_dir`.")
@@ -267,7 +267,7 @@ def finish(trainer: "ReflectionDistillTrainer", seconds: float, merges: bool = F
     if (Path(output_dir) / CURVES_FILE).exists():
         print(f"Curves: {Path(output_dir) / CURVES_FILE}")
     else:
-        print(f"Curves: install matplotlib and run `reflection-trl plot {output_dir}`")
+        print(f"Curves: run `pip install matplotlib`, then `reflection-trl plot {output_dir}`")
     if trainer.args.push_to_hub:
         print(f"Hub:    {ENDPOINT}/{trainer.hub_model_id}")
     print(f'Try it: reflection-trl answer {output_dir} --prompt "Write a Python function that ..."')

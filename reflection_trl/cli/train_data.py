@@ -60,7 +60,7 @@ def check_sources(sources: Any) -> None:
     """
     for source in sources or []:
         if not isinstance(source, dict) or "path" not in source:
-            raise ValueError(f"each of `datasets` needs a `path`, but one is {quote(source)}.")
+            raise ValueError(f"Each of `datasets` needs a `path`; give one to {quote(source)}.")
         for key in source:
             check_name("key of a dataset in the YAML file", key, RowsConfig.__dataclass_fields__)
 
@@ -98,7 +98,9 @@ def load_data(
     evaluates = training_args.eval_strategy != "no" or training_args.eval_on_start
     size = dataset_args.test_split_size
     if evaluates and size is None and dataset_args.datasets:
-        raise ValueError("evaluation of a mixture needs `test_split_size`, or set `eval_strategy` to 'no'.")
+        raise ValueError(
+            "Evaluation of a mixture needs held-out rows; set `test_split_size`, or set `eval_strategy` to 'no'."
+        )
     if size is not None and streaming:
         raise ValueError("`test_split_size` does not work with streaming; set it to None.")
 

@@ -64,8 +64,8 @@ def find_checkpoint(training_args: "TrainingArguments") -> str | bool | None:
     if str(checkpoint).lower() != "true":
         if not Path(checkpoint).is_dir():
             raise ValueError(
-                f"the checkpoint {str(checkpoint)!r} does not exist; give a folder such as {training_args.output_dir}/checkpoint-10, "
-                f"or `true` for the last one."
+                f"The checkpoint {str(checkpoint)!r} does not exist; give a folder such as {training_args.output_dir}/checkpoint-10, "
+                f"or `true` for the newest complete one."
             )
         return str(checkpoint)
     output_dir = output_dir_of(training_args)
@@ -84,14 +84,14 @@ def run_training(trainer: "Trainer", checkpoint: str | bool | None) -> None:
         trainer.train(resume_from_checkpoint=checkpoint)
     except torch.OutOfMemoryError as error:
         raise ValueError(
-            f"out of GPU memory at step {trainer.state.global_step + 1}; set `gradient_checkpointing: true`, lower "
+            f"Out of GPU memory at step {trainer.state.global_step + 1}; set `gradient_checkpointing: true`, lower "
             f"`per_device_train_batch_size` and raise `gradient_accumulation_steps`, lower `max_length`, or set `use_peft: true`."
         ) from error
     except CheckpointError:
         raise
     except USER_ERRORS as error:
         if trainer.state.global_step:  # not caused by the input, so it needs a traceback
-            raise RuntimeError(f"training failed after step {trainer.state.global_step}") from error
+            raise RuntimeError(f"Training failed after step {trainer.state.global_step}") from error
         raise
 
 

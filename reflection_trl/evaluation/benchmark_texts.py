@@ -30,7 +30,7 @@ def benchmark_texts(names: Iterable[str]) -> dict[str, list[str]]:
         ValueError: If a benchmark is neither on this machine nor available from the network, or a row has no prompt.
     """
     if isinstance(names, str):
-        raise ValueError(f"Benchmarks are given as a list of names, got the text {names!r}.")
+        raise ValueError(f"Benchmarks must be a list of names, got {names!r}.")
     texts: dict[str, list[str]] = {}
     for name in names:
         chosen, source = split_source(name)
@@ -76,5 +76,5 @@ def _data_set_texts(source: str) -> dict[str, list[str]]:
         solutions = [row[column] for column in _SOLUTIONS if row.get(column)]
         texts.setdefault(name, []).extend([*prompts, *solutions])
     if not texts:
-        raise ValueError(f"The benchmark {title!r} has no rows.")
+        raise ValueError(f"The benchmark {title!r} has no rows: give another file.")
     return texts

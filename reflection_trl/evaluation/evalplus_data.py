@@ -67,7 +67,7 @@ class EvalPlusData:
         try:
             return importlib.import_module(f"evalplus.data.{self.name}")
         except ImportError as error:
-            raise ValueError(f"{self.title} is read through evalplus: run `pip install evalplus`.") from error
+            raise ValueError(f"{self.title} needs evalplus: run `pip install evalplus`.") from error
 
 
 EVALPLUS = {

@@ -142,7 +142,7 @@ class EvaluationRun:
             record = json.loads(Path(path).read_text())
             version = record.pop("format_version")
             if version != FORMAT_VERSION:
-                raise ValueError(f"format {version}, this version reads {FORMAT_VERSION}")
+                raise ValueError(f"it has format {version}, but this version reads format {FORMAT_VERSION}")
             record["scores"] = [
                 Score(score["benchmark"], [Outcome(**outcome) for outcome in score["outcomes"]])
                 for score in record["scores"]
@@ -150,8 +150,8 @@ class EvaluationRun:
             return cls(**record)
         except FileNotFoundError:
             where = "" if Path(path).is_absolute() else f"; paths start from {os.getcwd()}"
-            raise ValueError(f"the results {os.fspath(path)!r} do not exist{where}.") from None
+            raise ValueError(f"The results {os.fspath(path)!r} do not exist{where}.") from None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{path} holds no evaluation run of this package ({quote_error(error)}): give a results.json."
+                f"{path} is not an evaluation run of this package ({quote_error(error)}): give a results.json."
             ) from None

@@ -243,13 +243,11 @@ def evaluate_samples(
     settings = settings or EvaluationSettings()
     if benchmarks and len(benchmarks) != len(files):
         raise ValueError(
-            f"There are {len(files)} files of answers and {len(benchmarks)} benchmarks: name one for each file."
+            f"There are {len(files)} files of answers and {len(benchmarks)} benchmarks: give one benchmark per file."
         )
     by_benchmark = dict(zip(benchmarks or map(_benchmark_of, files), files, strict=True))
     if len(by_benchmark) < len(files):
-        raise ValueError(
-            "Two files contain answers to the same benchmark: join them, or score them one after another."
-        )
+        raise ValueError("Two files contain answers to the same benchmark: join them, or score them separately.")
     tasks, skipped, known = _possible_tasks(by_benchmark, settings)
     _require_isolation(tasks, settings)
     tasks = {benchmark: some[: settings.limit] for benchmark, some in tasks.items()}
@@ -382,7 +380,7 @@ def _possible_tasks(
         if found:
             tasks[name] = found
     if not tasks:
-        raise ValueError(f"Nothing is left to judge: {' '.join(skipped.values())}")
+        raise ValueError(f"There is nothing to score: {' '.join(skipped.values())}")
     return tasks, skipped, known
 
 
@@ -453,7 +451,7 @@ def _benchmark_of(file: str | os.PathLike[str]) -> str:
     benchmark = benchmark_of(file)
     if benchmark is None:
         raise ValueError(
-            f"The problems of {file} do not tell its benchmark: name it, as in --benchmarks multipl-e:java."
+            f"The problems of {file} do not identify its benchmark: name it, as in --benchmarks multipl-e:java."
         )
     return benchmark
 
@@ -467,8 +465,8 @@ def _require_chat_template(model: str, revision: str | None) -> None:
         return  # opening the model tells
     if not tokenizer.chat_template:
         raise ValueError(
-            f"The tokenizer of {model!r} has no chat template, which prompts in conversations need: use a model that was tuned "
-            "for them, or let it continue the benchmark's code with --prompt completion."
+            f"The tokenizer of {model!r} has no chat template, which this prompt style needs: use an instruct model, or let the "
+            "model continue the benchmark's code with --prompt completion."
         )
 
 

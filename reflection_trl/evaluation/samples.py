@@ -41,26 +41,26 @@ def read_samples(file: str | os.PathLike[str], tasks: Sequence[Task], known: Ite
         if name not in by_id:
             benchmark = tasks[0].benchmark if tasks else "the benchmark"
             raise ValueError(
-                f"{file}, line {line}: {benchmark} has no problem {quote(name)}; give samples of one benchmark a file."
+                f"{file}, line {line}: {benchmark} has no problem {quote(name)}; put samples of one benchmark into each file."
             )
         sample = _sample(file, line, record, by_id[name], len(found[name]))
         if sample.sample in found[name]:
             raise ValueError(
-                f"{file}, line {line}: there is another answer number {sample.sample} to {name} before it."
+                f"{file}, line {line}: an earlier line has answer number {sample.sample} to {name}: remove one."
             )
         found[name][sample.sample] = sample
     missing = [name for name, answers in found.items() if not answers]
     if missing:
         raise ValueError(
-            f"{file} lacks answers to {len(missing)} of {len(tasks)} problems, such as {missing[0]}: add them, or judge the first N "
-            "problems alone with --limit N."
+            f"{file} lacks answers to {len(missing)} of {len(tasks)} problems, such as {missing[0]}: add them, or score only the "
+            "first N problems with --limit N."
         )
     counts = Counter(len(answers) for answers in found.values())
     if len(counts) > 1:
         usual = counts.most_common(1)[0][0]
         name = next(name for name, answers in found.items() if len(answers) != usual)
         raise ValueError(
-            f"{file} has {len(found[name])} answers to {name} and {usual} to others: every problem needs as many, each once."
+            f"{file} has {len(found[name])} answers to {name} and {usual} to others: give the same number of answers to every problem."
         )
     return [answers[number] for answers in found.values() for number in sorted(answers)]
 
@@ -110,7 +110,7 @@ def _records(file: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]
                 except (ValueError, RecursionError) as error:
                     reason = quote_error(error) if isinstance(error, ValueError) else "nested too deeply"
                     raise ValueError(
-                        f"{file}, line {number} is not JSON ({reason}); write each answer on a line."
+                        f"{file}, line {number} is not JSON ({reason}); write one JSON object per line."
                     ) from None
                 if not isinstance(record, dict):
                     raise ValueError(
@@ -121,7 +121,7 @@ def _records(file: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror}.") from None
     if empty:
-        raise ValueError(f"{file} holds no answers.")
+        raise ValueError(f"{file} contains no answers: add one JSON object per line.")
 
 
 def _task_id(file: Any, line: int, record: dict[str, Any]) -> str:

@@ -86,7 +86,9 @@ def pass_at_k(answers: int, right: int, k: int) -> float:
             At most `answers`.
     """
     if not 0 <= right <= answers or not 1 <= k <= answers:
-        raise ValueError(f"pass@{k} cannot be estimated from {right} correct ones among {answers} answers.")
+        raise ValueError(
+            f"pass@{k} cannot be estimated from {right} correct answers out of {answers}: sample at least {k}."
+        )
     return 1.0 - comb(answers - right, k) / comb(answers, k)
 
 
@@ -304,11 +306,15 @@ def task_differences(first: Score, second: Score) -> list[float]:
         ValueError: If they belong to different benchmarks, or have no task in common.
     """
     if first.benchmark != second.benchmark:
-        raise ValueError(f"{first.benchmark} and {second.benchmark} cannot be compared problem by problem.")
+        raise ValueError(
+            f"{first.benchmark} and {second.benchmark} cannot be compared problem by problem: compare runs of the same benchmark."
+        )
     mine, theirs = right_answers(first), right_answers(second)
     common = [task for task in mine if task in theirs]
     if not common:
-        raise ValueError(f"The two runs have no problem of {first.benchmark} in common.")
+        raise ValueError(
+            f"The two runs have no problem of {first.benchmark} in common: compare runs of the same problems."
+        )
     return [_share(mine, task) - _share(theirs, task) for task in common]
 
 
@@ -350,7 +356,7 @@ def pool(scores: Sequence[Score]) -> Score:
     """
     if len({score.benchmark for score in scores}) != 1:
         names = ", ".join(dict.fromkeys(score.benchmark for score in scores)) or "none"
-        raise ValueError(f"Scores of one benchmark can be pooled, not of {names}.")
+        raise ValueError(f"Only scores of the same benchmark can be pooled, got {names}.")
     outcomes, first = [], 0
     for score in scores:
         outcomes += [replace(outcome, sample=first + outcome.sample) for outcome in score.outcomes]

@@ -26,7 +26,7 @@ def check_model_folder(name: str | os.PathLike[str], what: str = "model") -> Non
     name = os.fspath(name)
     folder = Path(name)
     if folder.is_file():
-        raise ValueError(f"the {what} {name!r} is a file; give the folder that holds it, or a Hub id.")
+        raise ValueError(f"The {what} {name!r} is a file; give the folder that contains it, or a Hub id.")
     if not folder.is_dir():
         check_exists(f"{what} folder", name)
         return
@@ -38,13 +38,17 @@ def check_model_folder(name: str | os.PathLike[str], what: str = "model") -> Non
             return
         if base is not None and is_path(base) and not Path(base).exists():
             raise ValueError(
-                f"the adapter in {name!r} was trained on {base!r}, which does not exist here; put that model back, or write "
-                f"where it is into `base_model_name_or_path` of {adapter}."
+                f"The adapter in {name!r} was trained on {base!r}, which does not exist here; put that model back, or write "
+                f"its location into `base_model_name_or_path` of {adapter}."
             )
     elif not (folder / "config.json").is_file():
         checkpoints = sorted(folder.glob("checkpoint-*[0-9]"), key=lambda one: int(one.name.rpartition("-")[2]))
-        fix = f"did you mean {str(checkpoints[-1])!r}?" if checkpoints else "give the folder that holds a config.json."
-        raise ValueError(f"there is no {what} in the folder {name!r}; {fix}")
+        fix = (
+            f"did you mean {str(checkpoints[-1])!r}?"
+            if checkpoints
+            else "give the folder that contains a config.json."
+        )
+        raise ValueError(f"There is no {what} in the folder {name!r}; {fix}")
 
 
 def weights_digest(name: str | os.PathLike[str]) -> str | None:
@@ -84,7 +88,7 @@ def check_exists(what: str, name: str) -> None:
     if is_path(name) and not Path(name).exists():
         where = "" if Path(name).is_absolute() else f"; paths start from {os.getcwd()}"
         where = "; `~` is not resolved here, so write the path in full" if name.startswith("~") else where
-        raise ValueError(f"the {what} {name!r} does not exist{where}.")
+        raise ValueError(f"The {what} {name!r} does not exist{where}.")
 
 
 def is_path(name: str) -> bool:

@@ -75,7 +75,9 @@ def open_rows(
             rows = iter(_open(title, split, name, streaming, revision))
         return title, _read(rows, title)
     if not isinstance(source, Iterable):
-        raise RowsError(f"Rows come from a path, a Hub id, a data set or an iterable, not from {quote(source, 60)}.")
+        raise RowsError(
+            f"Rows are read from a path, a Hub id, a dataset or an iterable, not from {quote(source, 60)}."
+        )
     return "the given rows", iter(_pick_split(source, split))
 
 
@@ -112,7 +114,7 @@ def read_rows(
         raise RowsError(f"Row {first} is out of range: {source!r} has {size}.")
     if not all(isinstance(row, dict) for row in rows):
         raise RowsError(
-            f"{source!r} contains values that are not objects; a row is an object with `messages` and `type`."
+            f"{source!r} contains values that are not objects; write each row as an object with `messages` and `type`."
         )
     if find_form(rows[0]) is None:
         raise RowsError(f"{source!r} has no column `messages`, only {list_names(rows[0]) or 'none'}; {ROWS_NEED}.")
@@ -233,10 +235,10 @@ def one_sentence(source: str, json_files: Sequence[str] = ()) -> Iterator[None]:
     except RowsError:
         raise
     except EOFError as error:
-        raise RowsError(f"{source!r} is compressed and cut off: download or compress it again.") from error
+        raise RowsError(f"{source!r} is a truncated compressed file: download or compress it again.") from error
     except (zlib.error, lzma.LZMAError) as error:
         raise RowsError(
-            f"{source!r} is compressed and damaged ({quote_error(error)}): download or compress it again."
+            f"{source!r} is a damaged compressed file ({quote_error(error)}): download or compress it again."
         ) from error
     except (_datasets_error(), OSError, StopIteration, ValueError) as error:
         cause = error.__cause__ if isinstance(error, _datasets_error()) and error.__cause__ else error
@@ -268,7 +270,7 @@ def _read(rows: Iterator[Row], source: str) -> Iterator[Row]:
 
 def _open(source: str, split: str, name: str | None, streaming: bool, revision: str | None) -> Any:
     if not source.strip("/ "):
-        raise RowsError(f"{source!r} is not a dataset: give a file, a directory or a dataset id.")
+        raise RowsError(f"{source!r} is not a dataset: give a file, a folder or a Hub id.")
     files = find_files(source)
     if files:
         return _JsonRows(files) if _format(files) == "json" else _load_files(files, "train", streaming)

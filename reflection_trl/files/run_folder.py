@@ -97,13 +97,13 @@ class RunFolder:
             names = {entry.name for entry in self.path.iterdir()} - {records}
             strange = sorted(name for name in names if not _OWN_FILES.fullmatch(name))
             if strange:
-                raise RunError(f"{self.path} contains {strange[0]!r} and no run: give an empty or a new folder.")
+                raise RunError(f"{self.path} contains {strange[0]!r} but no run: give an empty or a new folder.")
         try:
             self._records.mkdir(parents=True, exist_ok=True)
             self._lock = self._take_lock()
         except OSError as error:
             raise RunError(
-                f"The folder {self.path} cannot be written ({error.strerror}): give another, or make room or ask for the right."
+                f"The folder {self.path} cannot be written ({error.strerror}): free disk space, change its permissions, or give another folder."
             ) from error
         self._file: BinaryIO | None = None
         self._synced = 0.0
@@ -137,9 +137,7 @@ class RunFolder:
             except BlockingIOError:
                 if not patience:
                     lock.close()
-                    raise RunError(
-                        f"Another process is at work in {self.path}: wait for it, or give another folder."
-                    ) from None
+                    raise RunError(f"Another process uses {self.path}: wait for it, or give another folder.") from None
                 time.sleep(0.1)
         return lock
 
@@ -167,7 +165,7 @@ class RunFolder:
                 write_json(file, {"format_version": FORMAT_VERSION, **settings})
             except OSError as error:
                 raise RunError(
-                    f"{file} cannot be written ({error.strerror}): make room, or give another folder."
+                    f"{file} cannot be written ({error.strerror}): free disk space, or give another folder."
                 ) from error
             return
         try:
@@ -177,7 +175,7 @@ class RunFolder:
             raise RunError(f"{file} cannot be read ({quote_error(error)}): give another folder.") from error
         if version != FORMAT_VERSION:
             raise RunError(
-                f"{self.path} holds a run of format {version}, and this version makes {FORMAT_VERSION}: give another folder."
+                f"{self.path} contains a run of format {version}, but this version writes format {FORMAT_VERSION}: give another folder."
             )
         key = next((key for key in {**before, **settings} if before.get(key) != settings.get(key)), None)
         if key is None:
@@ -188,7 +186,7 @@ class RunFolder:
             write_json(file, {"format_version": FORMAT_VERSION, **settings})
             return
         raise RunError(
-            f"{self.path} holds a run with {_brief(key, before.get(key))}, not {_brief(key, settings.get(key))}: give another "
+            f"{self.path} contains a run with {_brief(key, before.get(key))}, not {_brief(key, settings.get(key))}: give another "
             "`output_dir`, or the settings of that run."
         )
 
@@ -228,7 +226,7 @@ class RunFolder:
             write_json(file, {"weights": weights})
         except OSError as error:
             raise RunError(
-                f"{file} cannot be written ({error.strerror}): make room, or give another `output_dir`."
+                f"{file} cannot be written ({error.strerror}): free disk space, or give another `output_dir`."
             ) from error
 
     # Rollouts
@@ -272,7 +270,7 @@ class RunFolder:
                         record = json.loads(line)
                     except ValueError:
                         raise RunError(
-                            f"{path} is damaged at byte {seen.get(path, 0)}: cut it off there, or give another folder."
+                            f"{path} is damaged at byte {seen.get(path, 0)}: truncate it there, or give another folder."
                         ) from None
                     seen[path] = seen.get(path, 0) + len(line)
                     yield record
@@ -300,7 +298,7 @@ class RunFolder:
                 with contextlib.suppress(OSError):
                     self._file.truncate(before)
             raise RunError(
-                f"{self._own_file} cannot be written ({error.strerror or error}): make room and run the same command again; earlier "
+                f"{self._own_file} cannot be written ({error.strerror or error}): free disk space and rerun the same command; earlier "
                 "results are kept."
             ) from error
 
@@ -331,8 +329,8 @@ class RunFolder:
                     raise OSError("no space left")
         except OSError as error:
             raise RunError(
-                f"{self.queue_file} cannot be written ({error.strerror or error}): make room and run the same command again; what "
-                "was made before is kept."
+                f"{self.queue_file} cannot be written ({error.strerror or error}): free disk space and rerun the same command; "
+                "earlier results are kept."
             ) from error
 
     # Sessions

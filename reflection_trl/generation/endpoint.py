@@ -147,7 +147,9 @@ class EndpointGenerator:
         body = {"model": self.model, **request_fields(prompt, sampling, self._variables)}
         if isinstance(prompt, str):
             if self._url == PROVIDERS_URL:
-                raise GenerationError("Inference Providers take conversations only: raw prompts need a --base_url.")
+                raise GenerationError(
+                    "Inference Providers accept conversations only: pass --base_url to use raw prompts."
+                )
             route, content = "/completions", prompt
         else:
             route, content = "/chat/completions", "".join(turn["content"] for turn in prompt)
@@ -238,7 +240,7 @@ class EndpointGenerator:
             return
         self._reported = now
         logger.warning(
-            "%s %s. Attempt %d of %d; giving up in about %.0f s if it stays so.",
+            "%s %s. Attempt %d of %d; giving up in about %.0f s if this persists.",
             self._url, str(failure).rstrip("."), number, last, seconds,
         )  # fmt: skip
 
@@ -253,7 +255,7 @@ class EndpointGenerator:
                 text = (await response.read()).decode("utf-8", "replace")
         except aiohttp.InvalidURL:
             raise GenerationError(
-                f"{self._url!r} is no address of a server: it looks like http://HOST:PORT/v1."
+                f"{self._url!r} is not the address of a server: use the form http://HOST:PORT/v1."
             ) from None
         except TimeoutError:
             raise _FailedAttempt(
@@ -274,15 +276,15 @@ class EndpointGenerator:
             raise _FailedAttempt(f"says {status}: {said}", pause=pause, crowded=status == CROWDED)
         if status < 400:
             raise GenerationError(
-                f"{self._url} sends on to {self._brief(headers.get('Location', 'another address'))}: give that as the base URL."
+                f"{self._url} redirects to {self._brief(headers.get('Location', 'another address'))}: use that as the base URL."
             )
         if status in (401, 403):
             raise GenerationError(
-                f"{self._url} says {status}: the key is missing, wrong or without rights. Give the name of the environment variable "
-                "that holds it as --api_key_variable."
+                f"{self._url} says {status}: the API key is missing, wrong or lacks permission. Pass the name of the environment "
+                "variable that contains it as --api_key_variable."
             )
         if status == 402:
-            raise GenerationError(f"{self._url} says 402, the credit is used up: {said}")
+            raise GenerationError(f"{self._url} says 402: the credit is used up, so add credit ({said}).")
         if status in (404, 405):
             raise GenerationError(
                 f"{self._url} says {status}: it has no model {self.model!r}, or its address does not end in `/v1` ({said})."
@@ -290,21 +292,23 @@ class EndpointGenerator:
         self._refused += 1
         if not self._answered and self._refused >= REFUSALS:
             raise GenerationError(
-                f"{self._url} has refused the first {self._refused} requests and answered none, with {status}: {said}"
+                f"{self._url} rejected the first {self._refused} requests and answered none, with {status}: {said}"
             )
-        raise RequestRefusedError(f"{self._url} refuses the request with {status}: {said}")
+        raise RequestRefusedError(f"{self._url} rejects the request with {status}: {said}")
 
     def _read(self, text: str, read: Callable[[Any], _T]) -> _T:
         try:
             return read(json.loads(text))
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             said = self._brief(text, 100) or "nothing"
-            raise _FailedAttempt(f"answers with something that is no completion: {said}") from None
+            raise _FailedAttempt(f"sent a response that is not a completion: {said}") from None
 
     def _read_only_model(self, answer: Any) -> str:
         names = [entry["id"] for entry in answer["data"]]
         if len(names) != 1:
-            raise GenerationError(f"{self._url} serves {len(names)} models: name one of {', '.join(names[:10])}.")
+            raise GenerationError(
+                f"{self._url} serves {len(names)} models: set --model_name_or_path to one of {', '.join(names[:10])}."
+            )
         return names[0]
 
     def _brief(self, text: str, length: int = 300) -> str:
@@ -333,10 +337,10 @@ def _read_key(variable: str | None, base_url: str | None) -> str | None:
 
         key = get_token()
         if not key:
-            raise GenerationError("Inference Providers need a token of the Hub: run `hf auth login`, or set HF_TOKEN.")
+            raise GenerationError("Inference Providers need a Hub token: run `hf auth login`, or set HF_TOKEN.")
     if not key.isascii() or not key.isprintable() or " " in key:
         raise GenerationError(
-            f"{variable or 'The token of the Hub'} contains characters that no key has: copy it again."
+            f"{variable or 'The token of the Hub'} contains characters that no API key has: copy it again."
         )
     return key
 

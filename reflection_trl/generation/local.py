@@ -186,7 +186,7 @@ class TransformersGenerator:
             top_k=1 if greedy else self._vocabulary,
         )
         if accepted is None:
-            raise GenerationError("Continuous batching has stopped: see the log above for its reason.")
+            raise GenerationError("Continuous batching has stopped: see the log above for the reason.")
         try:
             output = await done
         except asyncio.CancelledError:

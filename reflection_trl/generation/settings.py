@@ -93,7 +93,7 @@ class GenerationArguments:
             address = urlsplit(self.base_url)
             if "@" in address.netloc:
                 raise ValueError(
-                    "--base_url contains a password: put the key into a variable and pass its name as --api_key_variable."
+                    "--base_url contains a password: put the key into an environment variable and pass its name as --api_key_variable."
                 )
             if address.scheme not in ("http", "https") or not address.netloc:
                 raise ValueError(

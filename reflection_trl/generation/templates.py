@@ -53,7 +53,7 @@ def render_prompt(
         raise GenerationError(f"The chat template of {model!r} cannot be used: {quote_error(error)}") from error
     except Exception as error:  # a template may raise anything
         raise RequestRefusedError(
-            f"The chat template of {model!r} refuses the conversation: {quote_error(error)}"
+            f"The chat template of {model!r} rejects the conversation: {quote_error(error)}"
         ) from error
     return _encodable(text)
 
@@ -76,7 +76,9 @@ def check_prompt_length(length: int, context: int) -> int:
     if not length:
         raise RequestRefusedError("The prompt is empty.")
     if length >= context:
-        raise RequestRefusedError(f"The prompt has {length} tokens, and the model takes {context} with its answer.")
+        raise RequestRefusedError(
+            f"The prompt has {length} tokens, but prompt and answer together may have {context}: raise --max_context, or shorten the prompt."
+        )
     return context - length
 
 

@@ -92,7 +92,7 @@ class VLLMGenerator:
             from vllm.v1.engine.async_llm import AsyncLLM
         except ImportError as error:
             raise GenerationError(
-                f"vLLM cannot be imported ({quote_error(error)}): `pip install vllm`, or take another `backend`."
+                f"vLLM cannot be imported ({quote_error(error)}): `pip install vllm`, or use another `backend`."
             ) from None
         try:
             source = _served_model(model, revision)
@@ -200,9 +200,7 @@ class VLLMGenerator:
                 ) from error
             answer = output.outputs[0]
             if answer.finish_reason not in ("stop", "length"):
-                raise RequestRefusedError(
-                    f"vLLM gave the request up with {answer.finish_reason!r}: see its log above."
-                )
+                raise RequestRefusedError(f"vLLM ended the request with {answer.finish_reason!r}: see its log above.")
             text = answer.text if sampling.stop else self._text(ids, answer.token_ids, answer.finish_reason)
             return self.usage.count(Completion(text, answer.finish_reason, len(ids), len(answer.token_ids)))
 

@@ -104,10 +104,10 @@ def publish_dataset(
     statistics = dict(statistics if isinstance(statistics, Mapping) else statistics.to_dict())
     template = Path(card_template) if card_template is not None else TEMPLATE
     if not template.is_file():
-        raise ValueError(f"the card template {template} does not exist.")
+        raise ValueError(f"The card template {template} does not exist.")
     if "{{ card_data }}" not in template.read_text(encoding="utf-8"):
         raise ValueError(
-            f"the card template {template} needs `{{{{ card_data }}}}` between two lines `---` at its top."
+            f"The card template {template} must start with `{{{{ card_data }}}}` between two lines `---`."
         )
     if license is not None:
         check_license(license)
@@ -171,26 +171,26 @@ def as_splits(dataset: "Dataset | DatasetDict") -> "DatasetDict":
         dataset = DatasetDict({name if _SPLIT_NAME.fullmatch(name) else "train": dataset})
     if not isinstance(dataset, DatasetDict):
         raise ValueError(
-            f"publish_dataset takes a datasets.Dataset or DatasetDict, not {type(dataset).__name__}; make a Dataset of it, "
-            f"as with `Dataset.from_generator`."
+            f"publish_dataset takes a datasets.Dataset or DatasetDict, not {type(dataset).__name__}; convert it, for "
+            f"example with `Dataset.from_generator`."
         )
     if not dataset:
-        raise ValueError("the dataset has no split; there is nothing to publish.")
+        raise ValueError("The dataset has no split, so there is nothing to publish; give one with rows.")
     features = next(iter(dataset.values())).features
     for split, rows in dataset.items():
         if not _SPLIT_NAME.fullmatch(str(split)):
-            raise ValueError(f"the split name {split!r} is invalid: use letters, digits, `_` and `.`, as in 'train'.")
+            raise ValueError(f"The split name {split!r} is invalid: use letters, digits, `_` and `.`, as in 'train'.")
         if rows.features != features:
             raise ValueError(
-                f"split {split!r} has other columns or types than split {next(iter(dataset))!r}; publish it as a "
+                f"Split {split!r} has other columns or types than split {next(iter(dataset))!r}; publish it as a "
                 f"separate configuration (`config_name`)."
             )
         missing = {"messages", "type"} - set(rows.column_names)
         if missing:
             raise ValueError(
-                f"split {split!r} lacks the column(s) {', '.join(sorted(missing))}; rows of reflection sequences have "
+                f"Split {split!r} lacks the column(s) {', '.join(sorted(missing))}; rows of reflection sequences have "
                 f"`messages` and `type`."
             )
         if len(rows) == 0:
-            raise ValueError(f"split {split!r} has no row; leave it out.")
+            raise ValueError(f"Split {split!r} has no rows; remove it.")
     return dataset

@@ -191,7 +191,7 @@ def make_dataset_card(
             section=section,
         )
     except (TemplateError, TypeError) as error:
-        raise ValueError(f"the card template {template} cannot be filled in ({quote_error(error)}).") from None
+        raise ValueError(f"The card template {template} cannot be filled in ({quote_error(error)}).") from None
     return DatasetCard(redact(str(card), token))
 
 

@@ -82,12 +82,12 @@ def publish_evaluation(
     token = clean_token(token)
     if (limit := run.settings.get("limit")) is not None:
         raise ValueError(
-            f"the run of {run.model} scored only the first problems of each benchmark (`limit` {limit}), so its pass@1 is not that of the "
+            f"The run of {run.model} scored only the first problems of each benchmark (`limit` {limit}), so its pass@1 is not that of the "
             f"benchmark; evaluate all problems, and publish that run."
         )
     if partial := next((score.benchmark for score in run.scores if score.benchmark in run.skipped), None):
         raise ValueError(
-            f"the run of {run.model} has not judged all problems of {partial} ({run.skipped[partial].rstrip('.')}), whose pass@1 is not that of "
+            f"The run of {run.model} has not scored all problems of {partial} ({run.skipped[partial].rstrip('.')}), whose pass@1 is not that of "
             "the benchmark; evaluate all of them, and publish that."
         )
     run = dataclasses.replace(

@@ -29,7 +29,7 @@ def check_license(license: str) -> None:
     if license not in LICENSES:
         near = difflib.get_close_matches(license.lower(), sorted(LICENSES), n=1)
         fix = f"did you mean {near[0]!r}?" if near else "give one that it knows, such as 'apache-2.0', or 'other'."
-        raise ValueError(f"the Hub does not know the license {license!r}; {fix}")
+        raise ValueError(f"The Hub does not know the license {license!r}; {fix}")
 
 
 def common_license(licenses: Iterable[str]) -> str | list[str] | None:

@@ -123,7 +123,7 @@ def check_config_names(names: Iterable[str]) -> None:
     for name in names:
         if not _CONFIG_NAME.fullmatch(name) or name == "data":
             raise ValueError(
-                f"the configuration name {name!r} is invalid: use letters, digits, `_`, `-`, `+` and `.`, and not 'data'."
+                f"The configuration name {name!r} is invalid: use letters, digits, `_`, `-`, `+` and `.`, and not 'data'."
             )
 
 

@@ -33,7 +33,7 @@ def hub_dataset(score: str) -> HubDataset:
     found = benchmark.hub_dataset(score) if benchmark else None
     if found is None:
         raise ValueError(
-            f"the run has results of {score!r}, which is not a benchmark that can be published; known are "
+            f"The run has results of {score!r}, which is not a benchmark that can be published; known are "
             f"{', '.join(benchmark.usage for benchmark in BENCHMARKS)}."
         )
     return found
@@ -73,7 +73,7 @@ def results_of(run: EvaluationRun) -> list[Result]:
     for score in scores:
         hub_dataset(score.benchmark)
     if not scores:
-        raise ValueError(f"the run of {run.model} has no result; there is nothing to publish.")
+        raise ValueError(f"The run of {run.model} has no results, so there is nothing to publish; evaluate it first.")
     return [result for score in scores for result in _results_of_score(score)]
 
 

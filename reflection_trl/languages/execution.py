@@ -44,4 +44,4 @@ async def refuse_to_run(
     language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""
 ) -> Run:
     """Implements [`Execute`] for problems whose answers do not run, so that no sandbox is opened for them."""
-    raise AssertionError(f"a program in {language} was to be run where none is expected")
+    raise AssertionError(f"A program in {language} was run although the problems need none")

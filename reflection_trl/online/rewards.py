@@ -285,7 +285,7 @@ class _ConstantReward:
         if len(self._outcomes) == _WATCHED:
             self._silent = True
             logger.warning(
-                "In the first %d batches all completions of a prompt had the same reward, so nothing is learned from it: %s",
+                "In the first %d batches all completions of a prompt had the same reward, so there is no training signal: %s",
                 _WATCHED,
                 _reason([outcome for batch in self._outcomes for outcome in batch if outcome.is_judged]),
             )

@@ -63,7 +63,7 @@ class NgramIndex:
 
     def __init__(self, texts: Iterable[tuple[str, str]], *, n: int = 10):
         if n < 4:
-            raise ValueError(f"A distinctive n-gram needs at least 4 words, got n={n}.")
+            raise ValueError(f"`n` must be at least 4, got {n}: shorter n-grams are not distinctive.")
         self.n = n
         parts = [(name, words(text)) for name, text in texts]
         self.tasks = {task_key(name): name for name, _ in reversed(parts)}

@@ -100,14 +100,16 @@ def _check_options(mapping: str | Mapping | None, columns: Columns | None, limit
     if mapping is not None and columns is not None:
         raise ValueError("Give either `mapping` or `columns`, not both.")
     if isinstance(mapping, str) and mapping not in MAPPINGS:
-        raise ValueError(f"Unknown mapping {quote(mapping)}; there are {', '.join(map(repr, MAPPINGS))}.")
+        raise ValueError(f"Unknown mapping {quote(mapping)}; use one of {', '.join(map(repr, MAPPINGS))}.")
     for field, column in (columns or {}).items():
         if field not in FIELDS:
-            raise ValueError(f"`columns` names the field {quote(field)}, but a problem has only {', '.join(FIELDS)}.")
+            raise ValueError(
+                f"`columns` names the field {quote(field)}, but a problem has no such field; use some of {', '.join(FIELDS)}."
+            )
         if column is not None and not isinstance(column, str):
             raise ValueError(f"`columns` must name a column for `{field}`, got {quote(column)}.")
     if columns is not None and columns.get("instruction") is None:
-        raise ValueError("`columns` must contain the column of the `instruction`.")
+        raise ValueError("`columns` must name the column of `instruction`.")
 
 
 def _problems(
@@ -132,7 +134,7 @@ def _problems(
             message = f"Row {index} of {title!r}: {_reason(error)}."
             if not skip_invalid:
                 raise ValueError(message) from error
-            logger.warning("%s Left out.", message)
+            logger.warning("%s Skipped.", message)
             continue
         if problem is not None:
             seen[problem.id] = index
@@ -247,7 +249,9 @@ def _check(problem: Problem, seen: dict[str, int]) -> None:
     if problem.answer is not None:
         _check_answer(problem, problem.answer)
     if problem.id in seen:
-        raise ValueError(f"the id {quote(problem.id)} is that of row {seen[problem.id]} too; ids have to be unique")
+        raise ValueError(
+            f"the id {quote(problem.id)} is also that of row {seen[problem.id]}; give each row a unique id"
+        )
     texts = {field: value for field in FIELDS if isinstance(value := getattr(problem, field), str)}
     examples = "".join(f"{example.stdin}{example.stdout}" for example in problem.examples)
     for field, text in (*texts.items(), ("examples", examples), ("choices", "".join(problem.choices))):
@@ -255,7 +259,7 @@ def _check(problem: Problem, seen: dict[str, int]) -> None:
             text.encode()
         except UnicodeEncodeError as error:
             raise ValueError(
-                f"`{field}` holds half of a surrogate pair ({quote(text[error.start])}), which is no character and cannot be stored; "
+                f"`{field}` holds half of a surrogate pair ({quote(text[error.start])}), which is not a valid character; "
                 "remove or replace it"
             ) from None
 
@@ -264,7 +268,7 @@ def _check_answer(problem: Problem, answer: str) -> None:
     if problem.tests.strip() or problem.examples:
         what = "tests" if problem.tests.strip() else "examples"
         raise ValueError(
-            f"it has both {what} and a final `answer`; leave one of them out, as in `columns={{..., 'answer': None}}`"
+            f"it has both {what} and a final `answer`; remove one of them, as in `columns={{..., 'answer': None}}`"
         )
     if problem.checker not in CHECKERS and not is_checker_source(problem.checker):
         raise ValueError(

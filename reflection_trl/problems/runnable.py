@@ -53,7 +53,7 @@ def complete_tests(tests: str, entry_point: str | None) -> str:
     calls = list(_calls(statements, entry_point))
     if not calls:
         raise ValueError(
-            "the tests run nothing, so that every answer would pass: they need an `assert`, a call, `check(candidate)`, or tests of "
+            "the tests run nothing, so every answer would pass: they need an `assert`, a call, `check(candidate)`, or tests of "
             "pytest or unittest"
         )
     return join_code(tests, "\n".join(calls), blank_lines=2)
@@ -91,7 +91,7 @@ def _calls(statements: list[ast.stmt], entry_point: str | None) -> Iterator[str]
     for node in statements:
         if isinstance(node, _Function) and node.name == "check" and len(_required(node)) == 1:
             if not entry_point:
-                raise ValueError("the tests define `check`, but no `entry_point` says what to call it with")
+                raise ValueError("the tests define `check`, but there is no `entry_point` to call it with; set it")
             yield f"check({entry_point})"
         elif isinstance(node, _Function) and node.name.startswith("test"):
             yield _call(node, node.name)

@@ -96,12 +96,12 @@ class ChatTemplateRenderer:
         try:
             text, contents, between = self._locate(messages)
         except TemplateError as error:
-            raise UnrenderableRow(f"the chat template refuses its turns ({quote_error(error)})") from None
+            raise UnrenderableRow(f"the chat template rejects these turns ({quote_error(error)})") from None
 
         last = len(messages) - 1
         if not between[last].startswith(turns.generation_prompt):
             raise UnrenderableRow(
-                "the chat template's generation prompt opens an answer in another way than its assistant turns; for a "
+                "the chat template's generation prompt starts an answer differently from its assistant turns; for a "
                 "thinking model, set `chat_template_kwargs={'enable_thinking': False}`"
             )
         answer_start = contents[last - 1][1] + len(turns.generation_prompt)
@@ -115,7 +115,7 @@ class ChatTemplateRenderer:
         first_user = 1 if has_system else 0
         header = turns.user_header
         if not (between[first_user].endswith(header) and between[last - 1].endswith(header)):
-            raise UnrenderableRow("the chat template opens its first user turn in another way than its last one")
+            raise UnrenderableRow("the chat template starts its first user turn differently from its last one")
         prefix_end = 0 if self.hide_prefix else contents[first_user][0] - len(header)
         reanswer_start = contents[last - 1][0] - len(header)
 
@@ -200,7 +200,7 @@ class ChatTemplateRenderer:
                 (i for i, (a, b) in enumerate(zip(seen, prompt, strict=False)) if a != b), min(len(seen), len(prompt))
             )
             raise UnrenderableRow(
-                "with everything hidden the student would see another prompt than inference gives",
+                "with everything hidden, the student's prompt differs from the prompt at inference",
                 f"{self.tokenizer.decode(seen[at : at + 8])!r} at token {at}, where the one-off prompt has "
                 f"{self.tokenizer.decode(prompt[at : at + 8])!r}",
             )
@@ -256,11 +256,11 @@ class ChatTemplateRenderer:
             except TemplateError as error:
                 if has_system:
                     raise UnrenderableRow(
-                        f"the chat template refuses its system turn ({quote_error(error)})"
+                        f"the chat template rejects the system turn ({quote_error(error)})"
                     ) from None
                 raise ValueError(
-                    f"The chat template of '{self.tokenizer.name_or_path}' refuses plain user and assistant turns ({quote_error(error)}); "
-                    f"set `chat_template_path` to one that takes string contents and alternating turns."
+                    f"The chat template of '{self.tokenizer.name_or_path}' rejects plain user and assistant turns ({quote_error(error)}); "
+                    f"set `chat_template_path` to one that accepts string contents and alternating turns."
                 ) from None
             if talk is None or one_off is None:
                 if has_system:
@@ -310,7 +310,7 @@ class ChatTemplateRenderer:
             alone = self._skeleton([{"role": "user"}], add_generation_prompt=True)
             both = self._skeleton([{"role": "system"}, {"role": "user"}], add_generation_prompt=True)
         except TemplateError as error:
-            raise UnrenderableRow(f"the chat template refuses its system turn ({quote_error(error)})") from None
+            raise UnrenderableRow(f"the chat template rejects the system turn ({quote_error(error)})") from None
         if not (alone and both and header and alone[0].endswith(header) and both[0].startswith(alone[0])):
             return messages
         system = f"{both[0].removeprefix(alone[0])}{messages[0]['content']}{both[1]}"

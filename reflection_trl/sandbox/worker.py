@@ -122,7 +122,7 @@ class Worker:
             self._send(files)
             self._send(settings)
             if self._receive(time.monotonic() + _START) != {"ready": True}:
-                raise self._failure("the sandboxed process did not get ready")
+                raise self._failure("the sandboxed process did not start in time")
         except BaseException:
             self.stop()
             raise
@@ -246,10 +246,10 @@ class Worker:
     def _receive(self, deadline: float) -> dict[str, Any]:
         (size,) = _HEADER.unpack(self._read(_HEADER.size, deadline))
         if size > _MAX_OUTCOME:
-            raise self._failure("the sandboxed process sent too much")
+            raise self._failure("the sandboxed process sent too much data")
         message = json.loads(self._read(size, deadline))
         if not isinstance(message, dict):
-            raise self._failure("the sandboxed process sent nonsense")
+            raise self._failure("the sandboxed process sent an invalid message")
         return message
 
     def _read(self, size: int, deadline: float) -> bytes:

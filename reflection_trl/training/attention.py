@@ -88,7 +88,7 @@ def packed_sdpa_attention_forward(
         )
     if kwargs.get("softcap") is not None or kwargs.get("s_aux") is not None:
         raise UnsupportedAttentionError(
-            f"{type(module).__name__} caps its attention scores or has attention sinks, which sdpa cannot; load the model "
+            f"{type(module).__name__} uses soft-capped attention scores or attention sinks, which sdpa does not support; load the model "
             f"with `attn_implementation='flex_attention'`, or 'eager'."
         )
     # Under autocast, rotary embeddings in float32 give float32 queries and keys with half-precision values
@@ -214,7 +214,7 @@ def attention_inputs(
         mask = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
         return {"attention_mask": mask.masked_fill(~allowed, torch.finfo(dtype).min)[None, None]}
     raise ValueError(
-        f"`attn_implementation='{implementation}'` has no packed form here; use 'sdpa', 'flash_attention_2', "
+        f"`attn_implementation='{implementation}'` does not support packed batches; use 'sdpa', 'flash_attention_2', "
         f"'flash_attention_3', 'flex_attention' or 'eager'."
     )
 

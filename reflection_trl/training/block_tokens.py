@@ -54,7 +54,7 @@ def add_block_tokens(
     if peft_config is not None and not isinstance(peft_config, LoraConfig):
         raise ValueError(
             f"The block tokens need an adapter that also trains their embeddings, which {type(peft_config).__name__} does not "
-            f"offer; use a `LoraConfig`, or `rendering='chat'`."
+            f"support; use a `LoraConfig`, or `rendering='chat'`."
         )
     new = _untrained_tokens(model, tokenizer)
     if new and all(token in tokenizer.get_vocab() for token in new):
@@ -118,7 +118,7 @@ def _check_adapted(model: PeftModel, tokenizer: PreTrainedTokenizerBase) -> None
     vocabulary = tokenizer.get_vocab()
     if any(token not in vocabulary for token in BLOCK_TOKENS.values()):
         raise ValueError(
-            "`rendering='block-token'` adds tokens, which must happen before a model is wrapped with PEFT; pass the base "
+            "`rendering='block-token'` adds tokens, which must happen before PEFT wraps the model; pass the base "
             "model and `peft_config`."
         )
     base = base_model(model)

@@ -132,7 +132,7 @@ def no_checkpoint_error(output_dir: str | os.PathLike[str], incomplete: dict[Pat
     """
     lacks = "".join(f" ({folder} is incomplete: {reason})" for folder, reason in incomplete.items())
     return ValueError(
-        f"there is no complete checkpoint in {str(output_dir)!r} to resume from{lacks}; start without this option."
+        f"There is no complete checkpoint in {str(output_dir)!r} to resume from{lacks}; start without this option."
     )
 
 
@@ -199,13 +199,13 @@ def check_checkpoint(checkpoint: Path, settings: dict[str, Any]) -> None:
     if reason is not None:
         other, _ = find_last_checkpoint(checkpoint.parent)
         remedy = f"resume from {other}" if other is not None else "start again, without `resume_from_checkpoint`"
-        raise ValueError(f"{checkpoint} cannot be resumed, since {reason}; {remedy}.")
+        raise ValueError(f"{checkpoint} cannot be resumed, because {reason}; {remedy}.")
     saved = json.loads((checkpoint / CHECKPOINT_FILE).read_text())["settings"]
     for name, value in json.loads(json.dumps(settings)).items():
         if saved.get(name) != value:
             raise ValueError(
-                f"{checkpoint} was written with `{name}={saved.get(name)!r}`, but this run has {value!r}, so that its "
-                f"steps would be others; resume with the same settings, or start again in another `output_dir`."
+                f"{checkpoint} was written with `{name}={saved.get(name)!r}`, but this run has {value!r}, so its steps "
+                f"would differ; resume with the same settings, or start again in another `output_dir`."
             )
 
 
@@ -255,7 +255,7 @@ def explain_full_disk(folder: Path) -> Iterator[None]:
         last, _ = find_last_checkpoint(folder.parent)
         resume = f", then resume from {last}" if last is not None else ""
         raise CheckpointError(
-            f"{folder} could not be written: {reason}; make room, lower `save_total_limit` or set another "
+            f"{folder} could not be written: {reason}; free disk space, lower `save_total_limit` or set another "
             f"`output_dir`{resume}."
         ) from error
 
@@ -294,8 +294,8 @@ class WarnOfOtherSteps(TrainerCallback):
     ) -> None:
         if self.max_steps not in (None, state.max_steps) and state.is_world_process_zero:
             logger.warning(
-                f"{self.checkpoint} was written by a training of {self.max_steps} steps, but this one has {state.max_steps}, over "
-                f"which the learning rate and any mask rate are scheduled from here on; set `max_steps` or `num_train_epochs` as "
+                f"{self.checkpoint} was written by a training of {self.max_steps} steps, but this one has {state.max_steps}, "
+                f"which changes the schedules of learning rate and mask rate; set `max_steps` or `num_train_epochs` as "
                 f"before to resume with the rates of that training."
             )
 

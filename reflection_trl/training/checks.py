@@ -150,7 +150,7 @@ def check_model(model: str | PreTrainedModel | PeftModel) -> None:
         check_model_folder(model)
     elif model.get_output_embeddings() is None:
         raise ValueError(
-            f"`{type(model).__name__}` has no language modeling head, so it writes no code; load the model with "
+            f"`{type(model).__name__}` has no language modeling head, so it cannot generate; load the model with "
             f"`AutoModelForCausalLM`."
         )
 
@@ -190,14 +190,13 @@ def check_loaded_model(
     limit = _length_of_short_frequencies(model)
     if limit is not None and (args.max_length is None or args.max_length > limit):
         raise ValueError(
-            f"`max_length` is {args.max_length}, but `{type(model).__name__}` turns to other rotary frequencies for a whole batch as soon "
-            f"as one row is longer than {limit} tokens, so that a short row would be trained with those that inference never uses for "
-            f"it; set `max_length` to at most {limit}."
+            f"`max_length` is {args.max_length}, but `{type(model).__name__}` changes the rotary frequencies of a whole batch if one row is "
+            f"longer than {limit} tokens, so short rows would be trained with frequencies that inference never uses for them; set `max_length` to at most {limit}."
         )
     if aux_loss_enabled:
         raise ValueError(
-            "This Mixture-of-Experts model balances its experts over all tokens of a batch, hidden ones too, which the "
-            "packed batch does not have; set `router_aux_loss_coef=0.0`."
+            "This Mixture-of-Experts model balances its experts over all tokens, including hidden ones, which packed "
+            "batches do not contain; set `router_aux_loss_coef=0.0`."
         )
 
 
@@ -224,7 +223,7 @@ def check_adapter(model: PeftModel, is_fsdp2: bool) -> None:
     config = model.active_peft_config
     if config.is_prompt_learning:
         raise ValueError(
-            f"{config.peft_type.value} puts virtual tokens before each row, which a packed batch does not support; use LoRA or "
+            f"{config.peft_type.value} adds virtual tokens before each row, which packed batches do not support; use LoRA or "
             f"another adapter that changes layers."
         )
 
@@ -260,7 +259,9 @@ def disable_dispatching(args: ReflectionDistillConfig) -> None:
     """
     accelerator_config: Any = args.accelerator_config  # parsed at this point
     if accelerator_config.dispatch_batches:
-        logger.warning("`dispatch_batches` is turned off: it joins tensors, and a batch of rows has none.")
+        logger.warning(
+            "`dispatch_batches` is set to False, because it concatenates tensors, which a batch of rows does not contain."
+        )
     # With `None`, accelerate would dispatch the batches of streams, also those of `eval_dataset`
     accelerator_config.dispatch_batches = False
 

@@ -103,7 +103,7 @@ def make_collator(data_collator: DataCollator | None, train_on_failed_attempts: 
         return DataCollatorForReflectionDistillation(train_on_failed_attempts)
     if not train_on_failed_attempts and getattr(data_collator, "train_on_failed_attempts", True):
         raise ValueError(
-            f"`train_on_failed_attempts` is False, which `{type(data_collator).__name__}` does not follow; leave `data_collator` "
-            f"out, or pass `DataCollatorForReflectionDistillation(train_on_failed_attempts=False)`."
+            f"`train_on_failed_attempts` is False, which `{type(data_collator).__name__}` does not support; remove "
+            f"`data_collator`, or pass `DataCollatorForReflectionDistillation(train_on_failed_attempts=False)`."
         )
     return data_collator

@@ -318,7 +318,7 @@ class ReflectionDistillConfig(SFTConfig):
         if isinstance(self.dataset_kwargs, dict) and self.dataset_kwargs.get("skip_prepare_dataset"):
             raise ValueError(
                 "`dataset_kwargs` has `skip_prepare_dataset`, but the trainer needs prepared rows, and detects and accepts them "
-                "without this setting; leave it out."
+                "without this setting; remove it."
             )
 
     def _check_choices(self) -> None:
@@ -449,6 +449,6 @@ def check_bf16(args: TrainingArguments) -> None:
     in_bf16 = not args.fp16 if args.bf16 is None else args.bf16
     if in_bf16 and not (args.use_cpu or is_torch_bf16_gpu_available() or is_torch_xla_available()):
         raise ValueError(
-            "There is no GPU here that computes in bfloat16, which is the default: to train on the CPU, set "
+            "This machine has no GPU that supports bfloat16, which is the default: to train on the CPU, set "
             "`use_cpu=True, bf16=False` (`--use_cpu true --bf16 false`); on an older GPU, `bf16=False`."
         )

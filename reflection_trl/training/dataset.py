@@ -59,7 +59,7 @@ def make_renderer(
         return BlockTokenRenderer(tokenizer, args.hide_prefix)
     if tokenizer.chat_template == BLOCK_TOKEN_CHAT_TEMPLATE:
         raise ValueError(
-            "`rendering='chat'`, but the tokenizer has the template of the block tokens, from an earlier training; load the "
+            "`rendering='chat'`, but the tokenizer has the template of the block tokens, from an earlier training run; load the "
             "model's own tokenizer, or set `rendering='block-token'`."
         )
     template_kwargs: Any = args.chat_template_kwargs  # parsed at this point
@@ -102,7 +102,7 @@ def prepare_dataset(
     check_columns(columns, f"The {name} dataset")
     if "type" not in columns:
         logger.warning(
-            f"The {name} dataset has no column `type`: its rows are plain conversations ('generation'), of which nothing is distilled."
+            f"The {name} dataset has no column `type`: its rows are plain conversations ('generation'), which are not distilled."
         )
 
     streams = isinstance(dataset, IterableDataset)
@@ -145,9 +145,7 @@ def check_not_empty(dataset: Dataset | IterableDataset, name: str) -> None:
         ValueError: If it has no rows.
     """
     if next(iter(dataset), None) is None:
-        raise ValueError(
-            f"The {name} dataset is empty; check its file, its split and the filters that it went through."
-        )
+        raise ValueError(f"The {name} dataset is empty; check its file, its split and its filters.")
 
 
 def check_columns(columns: Sequence[str], which: str) -> None:
@@ -221,11 +219,11 @@ def pack_rows(dataset: Dataset | IterableDataset, token_budget: int) -> Dataset:
         ValueError: If a row alone exceeds the budget, or for a stream.
     """
     if isinstance(dataset, IterableDataset):
-        raise ValueError("`token_budget` needs to see all rows, so it does not work on a streaming dataset; unset it.")
+        raise ValueError("`token_budget` needs all rows at once, so it does not support streaming datasets; unset it.")
     costs = row_costs(dataset)
     if costs.max() > token_budget:
         raise ValueError(
-            f"`token_budget` is {token_budget}, but the largest row takes {costs.max()} tokens as teacher and student; raise "
+            f"`token_budget` is {token_budget}, but the largest row has {costs.max()} tokens as teacher and student; raise "
             f"`token_budget` to at least that, or lower `max_length`."
         )
     packs = best_fit_decreasing(costs.tolist(), token_budget)

@@ -120,8 +120,8 @@ def check_head(model: PreTrainedModel) -> None:
     further = set() if isinstance(module, AuxiliaryTrainingWrapper) else set(parameters) - {"weight", "bias"}
     if further:
         raise ValueError(
-            f"The head of {name} has {', '.join(sorted(further))} beside weight and bias, which the loss does not know; use "
-            f"another model."
+            f"The head of {name} has {', '.join(sorted(further))} in addition to weight and bias, which the loss does not "
+            f"support; use another model."
         )
 
 
@@ -170,7 +170,7 @@ def logit_scaling(model: PreTrainedModel) -> tuple[float, float | None]:
     expected = scale * known if softcap is None else softcap * torch.tanh(scale * known / softcap)
     if not torch.allclose(answer, expected, rtol=1e-4 if exact else 2e-2, atol=1e-5):
         raise ValueError(
-            f"{name} does more to its logits than a scale and a soft cap, which the loss does not know; use another model."
+            f"{name} changes its logits by more than a scale and a soft cap, which the loss does not support; use another model."
         )
     return scale, softcap
 

@@ -64,7 +64,7 @@ def mask_rate(
     """
     if max_steps < 1:
         raise ValueError(
-            "No training is under way, so there is no mask rate and no training loss; call `train()` first, or `evaluate()` for "
+            "No training is running, so there is no mask rate and no training loss; call `train()` first, or `evaluate()` for "
             "the one-off loss."
         )
     progress = min((step + 1) / max_steps, 1.0)

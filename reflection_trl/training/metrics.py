@@ -228,7 +228,7 @@ def compare_teacher(metrics: dict[str, float]) -> bool:
     teacher, student = metrics["loss/teacher"], metrics["loss/student"]
     if teacher >= student:
         logger.warning(
-            f"The teacher, who sees the sequences, predicts the answers no better than the student (loss/teacher {teacher:.3f}, "
+            f"The teacher, which sees the sequences, predicts the answers no better than the student (loss/teacher {teacher:.3f}, "
             f"loss/student {student:.3f}), so there may be nothing to distill: `reflection-trl gap` measures it."
         )
     return True

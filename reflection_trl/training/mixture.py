@@ -36,7 +36,9 @@ def mix(
     shares = [fraction for fraction in fractions if fraction is not None]
     if shares:
         if len(shares) < len(parts) or not all(shares) or not all(hasattr(part, "__len__") for part in parts):
-            raise ValueError("`fraction` must be set, above 0, for every dataset of a mixture, none of which streams.")
+            raise ValueError(
+                "`fraction` must be set above 0 for every dataset of a mixture, and does not support streaming; set it for all of them, or remove it."
+            )
         # The largest mixture of these shares that uses no row twice
         total = min(len(part) / fraction for part, fraction in zip(parts, shares, strict=True))
         parts = [part.select(range(round(f * total))) for part, f in zip(parts, shares, strict=True)]

@@ -65,7 +65,7 @@ def padding_reason_by_trial(model: PreTrainedModel, max_length: int | None) -> s
             f"`attn_implementation='sdpa'`, or lower `max_length`."
         )
     self_check(model, packed=False)
-    logger.warning(f"Hidden tokens are masked in a padded batch, not dropped, since {reason}.")
+    logger.warning(f"Hidden tokens are masked in a padded batch, not dropped, because {reason}.")
     return reason
 
 
@@ -91,7 +91,7 @@ def self_check(model: PreTrainedModel, packed: bool) -> str | None:
         ValueError: If the loss would be wrong, or hidden tokens affect others although they are masked.
     """
     if (skipped := _skip_reason(model)) is not None:
-        logger.info(f"The self-check of `{type(model).__name__}` is left out: {skipped}.")
+        logger.info(f"The self-check of `{type(model).__name__}` is skipped: {skipped}.")
         return None
     with _undisturbed(model):
         trial = _Trial(model)
@@ -144,7 +144,7 @@ class _Trial:
         gap = (nll.to(own.device) - own).abs().mean().item()
         if not gap <= self._tolerance * max(1.0, own.mean().item()):
             raise ValueError(
-                f"The loss would not be that of {self.name}: on {len(targets)} random tokens its cross-entropy is {nll.mean():.4f}, and "
+                f"The loss would be wrong for {self.name}: on {len(targets)} random tokens its cross-entropy is {nll.mean():.4f}, and "
                 f"by the model's own logits {own.mean():.4f}. Something in its forward pass depends on more than the loss knows; use "
                 f"another model."
             )
@@ -153,7 +153,7 @@ class _Trial:
         gap = self._difference(first[:-1], second[:-1])
         if not gap <= self._tolerance_within_batch:
             raise ValueError(
-                f"Tokens see the ones behind them in {self.name}: its logits move by {gap:.2g} of their size when the last token is "
+                f"{self.name} is not causal: its logits move by {gap:.2g} of their size when the last token is "
                 f"another; load it as a decoder (`is_decoder=True` in its config, where it has that), or use another model."
             )
 
@@ -169,7 +169,7 @@ class _Trial:
         gap = self._difference(first, second)
         if not gap <= self._tolerance_within_batch:
             raise ValueError(
-                f"What hidden tokens contain moves the states of visible ones in {self.name}, by {gap:.2g} of their size: its state "
+                f"Hidden tokens change the states of visible ones in {self.name} by {gap:.2g} of their size: its state "
                 f"runs through hidden tokens, so dynamic masking is not defined for it; use a model with attention layers only."
             )
 

@@ -109,7 +109,7 @@ class StreamSteps:
         if any(counts) and self._exchange.is_main_process:
             logger.warning_once(
                 f"An epoch of the stream has ended with batches left over, too few for a step of {count} on each of {len(counts)} "
-                f"processes; the rest is left out, of each epoch. To train on all rows, give each process as many."
+                f"processes; they are skipped in each epoch. To train on all rows, give each process the same number of batches."
             )
         return []
 
@@ -117,8 +117,8 @@ class StreamSteps:
     def _refuse(counts: list[int], count: int) -> None:
         if min(counts) == 0:
             raise ValueError(
-                f"The stream has no usable row for process {counts.index(0)} of {len(counts)}, but has some for others, so no step could "
-                f"be made; give it at least as many shards as there are processes, with usable rows in each, or train on a `Dataset`."
+                f"The stream has no usable row for process {counts.index(0)} of {len(counts)}, but has some for others, so no step is "
+                f"possible; give it at least as many shards as there are processes, with usable rows in each, or train on a `Dataset`."
             )
         raise ValueError(
             f"An epoch of the stream has {min(counts)} batches for a process, but a step takes `gradient_accumulation_steps`={count}; set "

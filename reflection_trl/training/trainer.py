@@ -389,8 +389,8 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         means = self._evaluation_metrics.means()
         if not means:
             raise ValueError(
-                f"No row of the stream to evaluate on can be used (max_length={self.args.max_length}); a warning above says why "
-                f"rows were dropped."
+                f"No row of the stream to evaluate on can be used (max_length={self.args.max_length}); see the warning above for "
+                f"the reasons."
             )
         metrics = {f"{metric_key_prefix}_{name}": mean for name, mean in means.items()}
         return output._replace(metrics=(output.metrics or {}) | metrics)

@@ -323,7 +323,7 @@ def read_dataset(
                 found += [(f"{status}-{count + index}", status, row) for index, row in enumerate(rows)]
                 count += len(rows)
     if not found:
-        raise RowsError(f"The run in '{source}' has no rows yet: run its build to the end, or with `--outcome_only`.")
+        raise RowsError(f"The run in '{source}' has no rows yet: finish its build, or run it with `--outcome_only`.")
     return found
 
 

@@ -234,7 +234,7 @@ def test_a_full_disk_while_rollouts_are_made(tmp_path, whole):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, before[1]))
     try:
-        with pytest.raises(RunError, match=r"cannot be written \(.+\): make room and run the same command again"):
+        with pytest.raises(RunError, match=r"cannot be written \(.+\): free disk space and rerun the same command"):
             run(build_of(samples=2), tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -248,7 +248,7 @@ def test_a_full_disk_while_the_outcome_is_written(tmp_path, whole):
     size = max(file.stat().st_size for file in tmp_path.glob("rows/*"))
     (tmp_path / "statistics.json").unlink()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    for limit, what in ((size - 1, "outcome cannot be written to"), (size + 1, "dataset of .+ cannot be written")):
+    for limit, what in ((size - 1, "results cannot be written to"), (size + 1, "dataset of .+ cannot be written")):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
         try:
             with pytest.raises(RunError, match=what):
@@ -304,11 +304,11 @@ def test_rollouts_without_an_answer_are_made_again(tmp_path, whole):
 
 def test_outcome_only_makes_nothing(tmp_path):
     folder = tmp_path / "run"
-    with pytest.raises(RunError, match="holds no run: make rollouts first"):
+    with pytest.raises(RunError, match="contains no run: run the same command"):
         run(build_of(), folder, outcome_only=True)
     assert not folder.exists()
     RunFolder(folder, build_of().fingerprint()).__exit__()
-    with pytest.raises(RunError, match="holds no rollouts yet"):
+    with pytest.raises(RunError, match="contains no rollouts yet"):
         run(build_of(), folder, outcome_only=True)
 
     class Ends(Replies):
@@ -482,7 +482,7 @@ def test_a_share_that_leaves_nothing(tmp_path):
     [
         ([], {}, "has no rows"),
         ([Problem("a", " ")], {}, "Row 0 of 'the given rows': the instruction is empty"),
-        ([Problem("a", "Do."), Problem("a", "Do it.")], {}, "the id 'a' is that of row 0 too; ids have to be unique"),
+        ([Problem("a", "Do."), Problem("a", "Do it.")], {}, "the id 'a' is also that of row 0; give each row a unique id"),
         ([Problem("a", "Do.", tests="assert (")], {}, "Row 0 of 'the given rows': the tests are not Python"),
         ([Problem("a", "Do.", language="klingon")], {}, "Unknown language 'klingon': use one of python, cpp"),
         ([Problem("a", "Do \ud800.")], {}, "`instruction` holds half of a surrogate pair"),
@@ -548,7 +548,7 @@ def test_the_folder_of_another_run(tmp_path):
         dataclasses.replace(build_of(), settings=RolloutSettings(seed=1)),
     ):
         with pytest.raises(
-            RunError, match=r"holds a run with .+ give another `output_dir`, or the settings of that run"
+            RunError, match=r"contains a run with .+ give another `output_dir`, or the settings of that run"
         ):
             run(other, tmp_path)
     assert len(kept(tmp_path)) == 10

@@ -186,7 +186,7 @@ def test_budgets_end_with_a_sentence_and_go_on(place, server, capsys, here):
 def test_an_endpoint_that_refuses(place, server, capsys, here):
     server.answer = lambda request: (401, {"error": "who are you?"})
     assert main("--config", "build.yaml") == 1
-    assert "says 401: the key is missing, wrong or without rights" in capsys.readouterr().err
+    assert "says 401: the API key is missing, wrong or lacks permission" in capsys.readouterr().err
     server.answer = lambda request: (400, {"error": "no seeds here"})
     assert main("--config", "build.yaml", "--solve_rate_samples", 0) == 1
     last = capsys.readouterr().err.splitlines()[-1]
@@ -231,14 +231,14 @@ def test_a_token_that_the_hub_refuses_is_an_error_before_anything_is_made(place,
     monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_wrong")
     monkeypatch.setattr("huggingface_hub.whoami", refuse)
     assert main("--config", "build.yaml", "--push_to_hub", "me/rows") == 1
-    assert "`push_to_hub`: the Hub refuses this machine's token" in capsys.readouterr().err
+    assert "`push_to_hub`: the Hub rejects this machine's token" in capsys.readouterr().err
     assert not (place / "out").exists()
 
 
 def test_publishing_without_a_token_is_told_before_anything_is_made(place, capsys, monkeypatch, here):
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     assert main("--config", "build.yaml", "--push_to_hub", "me/rows") == 1
-    assert "`push_to_hub` needs a token of the Hub; run `hf auth login`" in capsys.readouterr().err
+    assert "`push_to_hub` needs a Hub token; run `hf auth login`" in capsys.readouterr().err
     assert not (place / "out").exists()
 
 
@@ -254,16 +254,16 @@ def test_publishing_without_a_way_keeps_the_rows(place, capsys, monkeypatch, her
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ("--problemz x", "unknown option: `problemz`; did you mean `problems`?"),
-        ("--samples 3", "unknown option: `samples`; did you mean `samples_per_problem`?"),
-        ("--frobnicate 3", "unknown option: `frobnicate`; see `--help`."),
+        ("--problemz x", "Unknown option: `problemz`; did you mean `problems`?"),
+        ("--samples 3", "Unknown option: `samples`; did you mean `samples_per_problem`?"),
+        ("--frobnicate 3", "Unknown option: `frobnicate`; see `--help`."),
         ("--config", "--config needs the name of a YAML file."),
-        ("--config nope.yaml", "--config 'nope.yaml': there is no such file in"),
+        ("--config nope.yaml", "--config 'nope.yaml': no such file in"),
         ("--config problems.jsonl", "problems.jsonl is not a YAML file"),
-        ("--config typo.yaml", "unknown key in the YAML file: `output-dir`; did you mean `output_dir`?"),
-        ("--config source.yaml", "unknown key of a source of problems: `licenses`; did you mean `license`?"),
-        ("--config pathless.yaml", "each of `problems` needs a `path`, but one is {'mapping': 'mbpp'}."),
-        ("--base_url http://localhost:1/v1", "Which problems? Give --problems"),
+        ("--config typo.yaml", "Unknown key in the YAML file: `output-dir`; did you mean `output_dir`?"),
+        ("--config source.yaml", "Unknown key of a source of problems: `licenses`; did you mean `license`?"),
+        ("--config pathless.yaml", "Each of `problems` needs a `path`: give one to {'mapping': 'mbpp'}."),
+        ("--base_url http://localhost:1/v1", "No problems specified: pass --problems"),
         ("--problems problems.jsonl", "No model specified: pass --model_name_or_path, or --base_url"),
         ("--config build.yaml --rounds four", "--rounds: invalid int value: 'four'; give a whole number"),
         ("--config build.yaml --rounds 0", "`rounds` must be at least 1, got 0."),
@@ -271,9 +271,9 @@ def test_publishing_without_a_way_keeps_the_rows(place, capsys, monkeypatch, her
         ("--config build.yaml --problems problems.jsonl problems.jsonl problems.jsonl", "2 problems have the id"),
         ("--config build.yaml --templates nowhere", "Template directory nowhere does not exist"),
         ("--config build.yaml --output_dir problems.jsonl", "problems.jsonl is a file: give a folder for the run."),
-        ("--config build.yaml --output_dir .", "contains 'build.yaml' and no run: give an empty or a new folder."),
+        ("--config build.yaml --output_dir .", "contains 'build.yaml' but no run: give an empty or a new folder."),
         ("--config build.yaml --output_dir /proc/run", "The folder /proc/run cannot be written"),
-        ("--config build.yaml --outcome_only", "out holds no run: make rollouts first"),
+        ("--config build.yaml --outcome_only", "out contains no run: run the same command"),
         ("--config build.yaml --backend vllm", "--backend vllm runs the model on this machine: remove --base_url."),
         ("--config build.yaml --decontaminate_against nowhere.jsonl", "'nowhere.jsonl' cannot be read"),
     ],

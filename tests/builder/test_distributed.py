@@ -204,7 +204,7 @@ def test_a_task_without_a_server_fails_and_the_others_stay_done(tmp_path):
         return status(401) if len(calls) > 20 else None
 
     with serving(fault) as server:
-        with pytest.raises(InferenceError, match="the key is missing, wrong or without rights"):
+        with pytest.raises(InferenceError, match="the API key is missing, wrong or lacks permission"):
             make(tmp_path, server.url, tasks=4)
         made = rollouts(tmp_path)
         assert 0 < len(made) < 12
@@ -255,8 +255,8 @@ def rollouts_so_far(output_dir):
 @pytest.mark.parametrize(
     ("options", "server", "message"),
     [
-        ({"max_requests": 5}, "vllm", "Machines cannot share a budget"),
-        ({"max_total_tokens": 5}, "vllm", "Machines cannot share a budget"),
+        ({"max_requests": 5}, "vllm", "Tasks of several machines cannot share a budget"),
+        ({"max_total_tokens": 5}, "vllm", "Tasks of several machines cannot share a budget"),
         ({"backend": "vllm"}, "llama", "--server 'llama': use vllm or sglang"),
     ],
 )
@@ -309,5 +309,5 @@ def test_an_endpoint_that_serves_several_models_wants_a_name(tmp_path):
         generation = GenerationArguments(base_url=server.url)
         logs, _ = prepare_folder(build, tmp_path, 1)
         step = RolloutRunner(build, tmp_path, generation, inference_config(generation))
-        with pytest.raises(GenerationError, match="serves 2 models: name one of a, b"):
+        with pytest.raises(GenerationError, match="serves 2 models: set --model_name_or_path to one of a, b"):
             LocalPipelineExecutor([step], workers=1, logging_dir=logs).run()

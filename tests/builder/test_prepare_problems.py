@@ -115,7 +115,7 @@ def test_report_is_plain_data_and_readable(benchmark):
 
 
 def test_ids_are_unique():
-    with pytest.raises(ValueError, match="2 problems have the id 'a'; ids have to be unique"):
+    with pytest.raises(ValueError, match="2 problems have the id 'a'; give each problem a unique id"):
         prepare_problems([Problem("a", "x"), Problem("a", "y")], decontaminate_against=())
     with pytest.raises(ValueError, match="There are no problems"):
         prepare_problems([], decontaminate_against=())

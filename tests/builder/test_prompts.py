@@ -58,11 +58,11 @@ def test_a_directory_replaces_single_prompts(tmp_path):
     [
         ({"default__answer": "Answer: {{ instruction }}"}, r"default\.answer\.jinja lacks the placeholder {{ program }}\.$"),
         ({"python__feedback": "Failed."}, r"python\.feedback\.jinja lacks the placeholder {{ feedback }}\.$"),
-        ({"default__request": "{{ instruction }} {{ refrence }}"}, r"mentions {{ refrence }}, which nothing fills in: use fence, "),
-        ({"default__request": "{{ instruction"}, r"default\.request\.jinja does not parse: line 1: "),
-        ({"default__requests": "{{ instruction }}"}, r"default\.requests\.jinja has no place in a rollout: call it "),
-        ({"request": "{{ instruction }}"}, r"request\.jinja has no place in a rollout"),
-        ({}, r"holds no file that ends in \.jinja"),
+        ({"default__request": "{{ instruction }} {{ refrence }}"}, r"mentions {{ refrence }}, which has no value: use fence, "),
+        ({"default__request": "{{ instruction"}, r"default\.request\.jinja is not valid Jinja: line 1: "),
+        ({"default__requests": "{{ instruction }}"}, r"default\.requests\.jinja is not used by any step: rename it to "),
+        ({"request": "{{ instruction }}"}, r"request\.jinja is not used by any step"),
+        ({}, r"contains no \*\.jinja file"),
     ],
 )  # fmt: skip
 def test_templates_that_cannot_be_used(tmp_path, templates, message):

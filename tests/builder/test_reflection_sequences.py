@@ -163,7 +163,7 @@ def test_a_list_and_a_pattern_of_files(tmp_path):
         (json.dumps({**PLAIN, "type": "poem"}), r"line 1 of .*bad.jsonl: `type` is 'poem'"),
         (
             json.dumps({"type": "reflection"}),
-            r"line 1 of .*bad.jsonl: `messages` and all other forms of it are missing",
+            r"line 1 of .*bad.jsonl: `messages` and all its other forms are missing",
         ),
     ],
 )
@@ -177,7 +177,7 @@ def test_bad_files(tmp_path, content, message):
 
 
 def test_bad_folders(run, tmp_path):
-    with pytest.raises(RunError, match="holds no finished run: run its build to the end"):
+    with pytest.raises(RunError, match="contains no finished run: finish its build first"):
         ReflectionSequences(data_dir=str(tmp_path), cache_dir=str(tmp_path)).download_and_prepare()
-    with pytest.raises(ValueError, match="Give `data_dir`, the folder of a finished run, or `data_files`"):
+    with pytest.raises(ValueError, match="pass `data_dir`, the folder of a finished run, or `data_files`"):
         ReflectionSequences(cache_dir=str(tmp_path)).download_and_prepare()

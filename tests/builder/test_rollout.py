@@ -161,7 +161,7 @@ def test_a_program_repeated_with_another_wrong_assert_is_a_repeated_program():
     )
     made, _ = roll(GUIDED, [BROKEN, again])
     assert made.rejection == "no_progress" and made.rounds == 1
-    assert made.detail == "Round 2 repeats a program that has failed, but for wrong asserts."
+    assert made.detail == "Round 2 repeats a program that failed, except for wrong asserts."
     made, _ = roll(GUIDED, [BROKEN, *by_prompt(again, MENDED), ANSWER, DONE], repair_candidates=2)
     assert made.accepted and [written(attempt) for attempt in made.attempts] == [BROKEN, MENDED]
 

@@ -81,7 +81,7 @@ def test_arms_agree_and_are_written_down(tmp_path):
             "--arms theirs",
             "--arms theirs: use some of ours ours-compiled ours-fp8 published sft sft-compiled sft-liger sdft, or all.",
         ),
-        ("--profild_steps 3", "unknown option: `profild_steps`; did you mean `profiled_steps`?"),
+        ("--profild_steps 3", "Unknown option: `profild_steps`; did you mean `profiled_steps`?"),
         ("--steps", "--steps: expected one argument; write its value behind it."),
         ("--steps many", "--steps: invalid int value: 'many'; give a whole number."),
         ("--shape 3b", "--shape 3b: use one of tiny, 0.5b, 1.5b, 7b."),

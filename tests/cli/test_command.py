@@ -60,7 +60,7 @@ assert not heavy, heavy
 
 def test_unknown_command_is_one_sentence(capsys):
     assert main.main(["trian"]) == 1
-    assert capsys.readouterr().err == "error: unknown command: `trian`; did you mean `train`?\n"
+    assert capsys.readouterr().err == "error: Unknown command: `trian`; did you mean `train`?\n"
 
 
 def test_version_names_what_a_bug_report_needs(capsys):
@@ -124,7 +124,7 @@ def test_wrong_launch_options_are_one_sentence(argv, expected, capsys):
 
 def test_commands_that_are_one_process_pass_launch_options_on(capsys):
     assert main.main(["plot", "--accelerate_config", "ddp"]) == 1
-    assert "unknown option: `accelerate_config`" in capsys.readouterr().err
+    assert "Unknown option: `accelerate_config`" in capsys.readouterr().err
 
 
 def test_interrupting_is_one_sentence(monkeypatch, capsys):

@@ -103,7 +103,7 @@ TRAINING = {
         [],
         "`model_name_or_path` is not set; give a model folder or a Hub id, or a recipe with `--config`",
     ),
-    "one hyphen": (["-learning_rate", "1"], "unknown option: `-learning_rate`; did you mean `--learning_rate`?"),
+    "one hyphen": (["-learning_rate", "1"], "Unknown option: `-learning_rate`; did you mean `--learning_rate`?"),
     "no number": (["--learning_rate", "fast"], "--learning_rate: invalid float value: 'fast'; give a number"),
     "no value": (["--max_steps"], "--max_steps: expected one argument; write its value behind it."),
     "commas": (["--mask_order", "code,text,execution"], "several are given with spaces between, not commas"),
@@ -112,11 +112,11 @@ TRAINING = {
     "a tilde": (["--model_name_or_path", "~/none"], "`~` is not resolved here, so write the path in full"),
     "no embedded model": (
         ["--model_name_or_path", "models/smollm2-135m-instruct"],
-        "Make it with `reflection-trl embedded-model models/smollm2-135m-instruct`.",
+        "Create it with `reflection-trl embedded-model models/smollm2-135m-instruct`.",
     ),
     "a folder without a model": (
         ["--model_name_or_path", "empty"],
-        "no model in the folder 'empty'; give the folder that holds a config.json",
+        "no model in the folder 'empty'; give the folder that contains a config.json",
     ),
     "only checkpoints": (["--model_name_or_path", "stopped"], "did you mean 'stopped/checkpoint-16'?"),
     "a lost base model": (
@@ -125,12 +125,12 @@ TRAINING = {
     ),
     "no network": (["--model_name_or_path", "me/mine"], "Check the name and the connection"),
     "no dataset": (["--dataset_name", "me/rows"], ". Check the name and the connection"),
-    "git-lfs": (["--model_name_or_path", "lfs"], "the weights of 'lfs' are damaged or a pointer of git-lfs"),
+    "git-lfs": (["--model_name_or_path", "lfs"], "The weights of 'lfs' are damaged, or a git-lfs pointer"),
     "no template": (["--model_name_or_path", "untemplated"], "has no chat template; use an instruct model"),
-    "no such template": (["--chat_template_path", "none.jinja"], "the chat template 'none.jinja' does not exist"),
+    "no such template": (["--chat_template_path", "none.jinja"], "The chat template 'none.jinja' does not exist"),
     "no GPU": (
         ["--use_cpu", "false", "--bf16", "true"],
-        "There is no GPU here that computes in bfloat16, which is the default: to train on the CPU, set `use_cpu=True, "
+        "This machine has no GPU that supports bfloat16, which is the default: to train on the CPU, set `use_cpu=True, "
         "bf16=False` (`--use_cpu true --bf16 false`)",
     ),
     # Told first, since a GPU would not help
@@ -154,7 +154,7 @@ TRAINING = {
     "no batch": (["--per_device_train_batch_size", "0"], "`per_device_train_batch_size` is 0; it must be at least 1."),
     "no JSON": (["--chat_template_kwargs", "{a"], "`chat_template_kwargs` is '{a', which is not JSON"),
     "no folder": (["--output_dir", "notes/out"], "but 'notes' is no folder; set another."),
-    "no token": (["--push_to_hub", "true"], "`push_to_hub` needs a token of the Hub; run `hf auth login`"),
+    "no token": (["--push_to_hub", "true"], "`push_to_hub` needs a Hub token; run `hf auth login`"),
     "no such layers": (
         ["--use_peft", "true", "--lora_target_modules", "nothing"],
         "`lora_target_modules` is 'nothing': ",
@@ -192,20 +192,32 @@ def test_tracker_that_is_not_installed_is_told_before_the_model_is_loaded(monkey
 
 
 OTHERS = {
-    "missing model": (answer.main, ["./none"], "the model folder './none' does not exist; paths start from"),
-    "no template": (answer.main, ["untemplated"], "its tokenizer has no chat template; give an instruct model."),
-    "misspelt option": (answer.main, ["tiny", "--promt", "x"], "unknown option: `promt`; did you mean `prompt`?"),
+    "missing model": (answer.main, ["./none"], "The model folder './none' does not exist; paths start from"),
+    "no template": (answer.main, ["untemplated"], "its tokenizer has no chat template: use an instruct model."),
+    "misspelt option": (answer.main, ["tiny", "--promt", "x"], "Unknown option: `promt`; did you mean `prompt`?"),
     "no model": (answer.main, [], "the following arguments are required: MODEL; see `--help`."),
-    "no number of tokens": (answer.main, ["tiny", "--max_new_tokens", "0"], "'0' is no number of tokens; give 1, 2"),
-    "nothing logged": (plot_training.main, ["state.json"], "has nothing to plot: no step was logged"),
-    "no state": (plot_training.main, ["tiny/config.json"], "is no trainer_state.json; give that of a training"),
+    "not a number of tokens": (
+        answer.main,
+        ["tiny", "--max_new_tokens", "0"],
+        "'0' is not a number of tokens; give 1, 2",
+    ),
+    "nothing logged": (plot_training.main, ["state.json"], "has no logged steps to plot"),
+    "no state": (plot_training.main, ["tiny/config.json"], "is not a trainer_state.json; give that of a training run"),
     "weights as a state": (plot_training.main, ["tiny/model.safetensors"], "is no trainer_state.json"),
-    "another folder": (embedded_model.main, ["empty"], "empty exists but holds no complete model; remove it or name"),
-    "no such column": (prepare_paper_data.main, ["--dataset_name", "rows.jsonl"], "name one with --query_column"),
+    "another folder": (
+        embedded_model.main,
+        ["empty"],
+        "empty exists but contains no complete model; remove it, or give",
+    ),
+    "no such column": (
+        prepare_paper_data.main,
+        ["--dataset_name", "rows.jsonl"],
+        "pass another name with --query_column",
+    ),
     "no texts": (
         prepare_paper_data.main,
         ["--dataset_name", "rows.jsonl", "--query_column", "messages"],
-        "column `messages` of rows.jsonl holds no texts; name another with --query_column",
+        "Column `messages` of rows.jsonl contains no text; pass another name with --query_column",
     ),
 }
 
@@ -243,7 +255,7 @@ def stop_at(step, error, monkeypatch):
 def test_too_little_memory_says_which_settings_take_less(monkeypatch, capsys):
     stop_at(0, torch.OutOfMemoryError("CUDA out of memory."), monkeypatch)
     line = said(train.main, ["--config", "train.yaml"], capsys)
-    assert "out of GPU memory at step 1; set `gradient_checkpointing: true`" in line
+    assert "Out of GPU memory at step 1; set `gradient_checkpointing: true`" in line
     assert not Path("made/out").exists()
 
 
@@ -266,7 +278,7 @@ def test_a_full_disk_is_one_sentence(monkeypatch, tmp_path, capsys):
     argv = ["--config", "train.yaml", "--output_dir", str(tmp_path / "out"), "--save_steps", "1"]
     line = said(train.main, argv, capsys)
     assert (
-        f"error: {tmp_path / 'out' / 'checkpoint-1'} could not be written: no space is left on the disk; make room"
+        f"error: {tmp_path / 'out' / 'checkpoint-1'} could not be written: no space is left on the disk; free disk space"
         in line
     )
     assert not list((tmp_path / "out").glob("checkpoint-*"))
@@ -304,7 +316,7 @@ def test_build_goes_on_in_its_folder_when_the_model_is_mended(tmp_path, capsys):
         return command_line.run_command(build_dataset.run, "", argv)
 
     assert build("./none") == 1
-    assert "the model folder './none' does not exist" in capsys.readouterr().err
+    assert "The model folder './none' does not exist" in capsys.readouterr().err
     build("tiny")  # which writes nothing that is accepted
     assert "give another `output_dir`" not in capsys.readouterr().err
     assert json.loads((tmp_path / "b" / "run.json").read_text())["model"] == "tiny"
@@ -316,7 +328,7 @@ def test_folder_with_a_beginning_is_not_taken_over(made, tmp_path):
         if made == "a rollout":
             folder.append({"problem_id": "a"})
     others = [RunFolder(tmp_path, {"seed": 1}, process=1)] if made == "another process" else []
-    with pytest.raises(RunError, match="holds a run with seed = 1, not seed = 2"):
+    with pytest.raises(RunError, match="contains a run with seed = 1, not seed = 2"):
         RunFolder(tmp_path, {"seed": 2})
     for other in others:
         other.__exit__()
@@ -387,5 +399,5 @@ def test_model_that_writes_nothing(kind):
 def test_model_folder_that_is_missing():
     from datasets import Dataset
 
-    with pytest.raises(ValueError, match=r"the model folder './none' does not exist; paths start from"):
+    with pytest.raises(ValueError, match=r"The model folder './none' does not exist; paths start from"):
         ReflectionDistillTrainer("./none", config(), train_dataset=Dataset.from_list([reflection_row()]))

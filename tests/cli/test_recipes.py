@@ -357,12 +357,12 @@ BAD_INPUT = {
     "misspelt key": (
         {"learing_rate": 1e-4},
         [],
-        "unknown key in the YAML file: `learing_rate`; did you mean `learning_rate`?",
+        "Unknown key in the YAML file: `learing_rate`; did you mean `learning_rate`?",
     ),
-    "misspelt option": ({}, ["--lerning_rat", "1"], "unknown option: `lerning_rat`; did you mean `learning_rate`?"),
+    "misspelt option": ({}, ["--lerning_rat", "1"], "Unknown option: `lerning_rat`; did you mean `learning_rate`?"),
     "no number": ({}, ["--learning_rate", "fast"], "invalid float value: 'fast'"),
-    "missing model folder": ({}, ["--model_name_or_path", "./none"], "the model folder './none' does not exist"),
-    "unknown model id": ({}, ["--model_name_or_path", "nobody/none"], "the model 'nobody/none' cannot be loaded"),
+    "missing model folder": ({}, ["--model_name_or_path", "./none"], "The model folder './none' does not exist"),
+    "unknown model id": ({}, ["--model_name_or_path", "nobody/none"], "The model 'nobody/none' cannot be loaded"),
     "no model": ({"model_name_or_path": None}, [], "`model_name_or_path` is not set"),
     "missing data file": (
         {"datasets": [{"path": "none.jsonl"}]},
@@ -371,7 +371,7 @@ BAD_INPUT = {
     ),
     "unknown dataset id": ({"datasets": [{"path": "nobody/none"}]}, [], "'nobody/none' cannot be read: "),
     "broken data file": ({"datasets": [{"path": "broken.jsonl"}]}, [], "'broken.jsonl' cannot be read: line 1 of"),
-    "dataset without path": ({"datasets": [{"pth": "x"}]}, [], "each of `datasets` needs a `path`"),
+    "dataset without path": ({"datasets": [{"pth": "x"}]}, [], "Each of `datasets` needs a `path`"),
     "misspelt key of a dataset": ({"datasets": [{"path": "x", "splt": "a"}]}, [], "`splt`; did you mean `split`?"),
     "unknown type": (
         {"datasets": [{"path": "x", "type": "chat"}]},
@@ -379,8 +379,8 @@ BAD_INPUT = {
         "`type` of the dataset 'x' is 'chat'; it must be",
     ),
     "nothing to merge": ({"merge": True}, [], "`merge` is set, but no adapter is trained; set `use_peft` too"),
-    "no dataset": ({"datasets": []}, [], "set either `dataset_name`"),
-    "two kinds of datasets": ({}, ["--dataset_name", "x.jsonl"], "set either `dataset_name`"),
+    "no dataset": ({"datasets": []}, [], "Set either `dataset_name`"),
+    "two kinds of datasets": ({}, ["--dataset_name", "x.jsonl"], "Set either `dataset_name`"),
     "no columns": ({"datasets": [{"path": "columns.jsonl"}], "test_split_size": 1}, [], "has no column `messages`"),
     "no final answer": ({"datasets": [{"path": "answer.jsonl"}], "test_split_size": 1}, [], "Row 0 of the"),
     "too large a test split": ({"test_split_size": 99}, [], "`test_split_size` is 99, but there are 12 rows"),
@@ -388,7 +388,7 @@ BAD_INPUT = {
     "unknown order": ({"mask_order": ["code", "text"]}, [], "`mask_order` is ['code', 'text']"),
     "rate out of range": ({"mask_rate_end": 1.5}, [], "`mask_rate_end` is 1.5; it must lie in [0, 1]"),
     "rows too long": ({"max_length": 8}, [], "can be used, of"),
-    "no checkpoint": ({}, ["--resume_from_checkpoint", "true"], "there is no complete checkpoint in"),
+    "no checkpoint": ({}, ["--resume_from_checkpoint", "true"], "There is no complete checkpoint in"),
     "missing checkpoint": ({}, ["--resume_from_checkpoint", "out/checkpoint-9"], "does not exist"),
     "no template": ({"model_name_or_path": "untemplated"}, [], "chat template"),
     "bad LoRA target": ({"use_peft": True, "lora_target_modules": ["nothing"]}, [], "nothing"),
@@ -426,9 +426,9 @@ def test_a_recipe_that_is_not_there_names_those_that_are(capsys):
 @pytest.mark.parametrize(
     ("text", "argv", "expected"),
     [
-        (None, ["--config", "none.yaml"], "error: --config 'none.yaml': there is no such file in "),
+        (None, ["--config", "none.yaml"], "error: --config 'none.yaml': no such file in "),
         ("a: [", ["--config", "c.yaml"], "error: c.yaml is not a YAML file: "),
-        ("- a", ["--config=c.yaml"], "error: c.yaml must hold fields and their values"),
+        ("- a", ["--config=c.yaml"], "error: c.yaml must contain fields and values"),
         ("a: b", ["--config"], "error: --config needs the name of a YAML file."),
     ],
 )

@@ -268,7 +268,7 @@ def test_an_arm_may_differ_from_its_file(place, capsys):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"bta": 0.5}, "error: The arm 'own': unknown option: `bta`; did you mean `beta`?"),
+        ({"bta": 0.5}, "error: The arm 'own': Unknown option: `bta`; did you mean `beta`?"),
         ({"mask_order": ["code", "txt"]}, "error: the arm 'own': --mask_order: invalid choice: 'txt'"),
         ({"beta": "half"}, "error: the arm 'own': --beta: invalid float value: 'half'"),
     ],
@@ -286,7 +286,7 @@ def test_a_misspelt_key_in_the_file_of_an_arm_is_told_before_any_is_trained(plac
     Path("mine.yaml").write_text("mask_stratgy: [all]\n")
     change(arms={"sft": {"config": str(ARMS[0])}, "mine": {"config": "mine.yaml"}})
     assert main() == 1
-    assert "The arm 'mine': unknown key in the YAML file: `mask_stratgy`" in capsys.readouterr().err
+    assert "The arm 'mine': Unknown key in the YAML file: `mask_stratgy`" in capsys.readouterr().err
     assert not place.commands
 
 

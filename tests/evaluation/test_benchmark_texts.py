@@ -46,7 +46,7 @@ def test_a_file_without_prompts_is_none(tmp_path):
         benchmark_texts([str(file)])
     with pytest.raises(ValueError, match=r"'missing\.jsonl' cannot be read: there is no such file"):
         benchmark_texts(["missing.jsonl"])
-    with pytest.raises(ValueError, match="a list of names, got the text 'mbpp'"):
+    with pytest.raises(ValueError, match="a list of names, got 'mbpp'"):
         benchmark_texts("mbpp")
 
 

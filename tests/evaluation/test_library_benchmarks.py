@@ -185,9 +185,9 @@ def test_tasks_whose_libraries_are_absent_are_named_in_table_and_report(file, tm
     assert run.settings["benchmark_files"] == settings.benchmark_files
     page = write_report([run], tmp_path)
     assert sentence in page.read_text(encoding="utf-8")
-    with pytest.raises(ValueError, match="has not judged all problems of bigcodebench:instruct"):
+    with pytest.raises(ValueError, match="has not scored all problems of bigcodebench:instruct"):
         publish_evaluation(run, "me/m")
-    with pytest.raises(ValueError, match="Nothing is left to judge: 1 of 1 problems of BigCodeBench are left out"):
+    with pytest.raises(ValueError, match="There is nothing to score: 1 of 1 problems of BigCodeBench are left out"):
         evaluate_model(
             arguments,
             ["bigcodebench:instruct"],
@@ -297,7 +297,7 @@ def test_humanevalfix_asks_for_a_repair_and_judges_it(file, judge):
     assert [outcome.passed for outcome in outcomes] == [True, False, False, False, False]
     assert "double(-1)" in outcomes[1].detail
     with pytest.raises(
-        ValueError, match="is judged in Python here, whose tasks are called Python/NUMBER, got 'Rust/0'"
+        ValueError, match="scores HumanEvalFix in Python only, with tasks named Python/NUMBER, got 'Rust/0'"
     ):
         load_tasks("humanevalfix", file({**FIX_ROWS[0], "task_id": "Rust/0"}))
     with pytest.raises(ValueError, match="the tests run nothing"):

@@ -78,7 +78,7 @@ def test_windows_of_dates(file):
         ("2024-13:", "a date is a month or a day, such as 2024-08 or 2024-08-17, got '2024-13'"),
         ("2024-02-30:", "got '2024-02-30'"),
         ("August:", "got 'August'"),
-        ("2025-02:2024-08", "no date is from 2025-02-01 on and not after 2024-08-31"),
+        ("2025-02:2024-08", "the window from 2025-02-01 to 2024-08-31 is empty"),
     ],
 )
 def test_windows_that_are_none(window, sentence):
@@ -140,7 +140,7 @@ def test_pickles_with_code_are_refused_and_never_run(file, tmp_path):
     instance = b"(V" + str(made).encode() + b"\nios\nmkdir\n."
     for pickled in (hostile, both, classic, instance):
         with pytest.raises(
-            ValueError, match=r"Row 0 of .*: the pickled tests hold \w+, and not just text: they may run code"
+            ValueError, match=r"Row 0 of .*: the pickled tests contain \w+ and not only text, so they may run code"
         ):
             load_tasks("livecodebench", file({**MEAN, "private_test_cases": packed(pickled)}))
     assert not made.exists()
@@ -158,8 +158,11 @@ def test_hidden_tests_of_any_protocol(protocol):
     ("changes", "sentence"),
     [
         ({"private_test_cases": None}, "`private_test_cases` must be str or list, got NoneType"),
-        ({"private_test_cases": "no base64!"}, "neither JSON nor pickled text that is compressed and in base64"),
-        ({"private_test_cases": base64.b64encode(b"plain").decode()}, "neither JSON nor pickled text"),
+        ({"private_test_cases": "no base64!"}, "neither JSON nor compressed, base64-encoded pickled text"),
+        (
+            {"private_test_cases": base64.b64encode(b"plain").decode()},
+            "neither JSON nor compressed, base64-encoded pickled text",
+        ),
         ({"private_test_cases": packed(b"")}, "the pickled tests are damaged"),
         ({"private_test_cases": packed(pickle.dumps("[]")[:-1])}, "the pickled tests are damaged"),
         ({"private_test_cases": packed(pickle.dumps("{"))}, "the tests '{' cannot be read as JSON"),
@@ -319,7 +322,7 @@ def test_the_command_judges_a_window_of_dates(tmp_path, capsys):
         evaluate.main(["--samples", "a", "--livecodebench", "2024-08:2025-02", "--benchmark_files", "livecodebench"])
         == 1
     )
-    assert "write the file behind it, as in livecodebench=FILE." in capsys.readouterr().err
+    assert "give its file, as in livecodebench=FILE." in capsys.readouterr().err
 
 
 def test_the_limit_is_that_of_each_test(file):

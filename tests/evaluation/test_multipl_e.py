@@ -66,7 +66,7 @@ def test_a_pattern_of_files_gives_the_rows_of_the_language():
 @pytest.mark.parametrize(
     "language, source, sentence",
     [
-        ("python", None, "MultiPL-E is not judged in 'python' here: use one of cpp, java"),
+        ("python", None, "MultiPL-E in 'python' is not supported: use one of cpp, java"),
         ("cobol", None, "Unknown language 'cobol'"),
         ("cpp", "nowhere.jsonl", "nowhere.jsonl"),
         ("cpp", DATA / "humaneval-rs.jsonl", r"has no tasks in C\+\+ \(`language` 'cpp'\)"),
@@ -88,7 +88,7 @@ def test_without_network_the_sentence_says_what_to_do(monkeypatch):
     [
         ({"tests": None}, "Row 1 of .* has no `tests`"),
         ({"stop_tokens": "\n}"}, "Row 1 of .* has no `stop_tokens`"),
-        ({"prompt": "// nothing to do\n"}, "does not end with the head of a function"),
+        ({"prompt": "// nothing to do\n"}, "does not end with the signature of a function"),
         ({"name": "Mini_0_digit_product"}, "'Mini_0_digit_product' stands in .* twice"),
     ],
 )

@@ -215,7 +215,7 @@ def test_problems_of_ones_own_need_tests_and_the_plain_request(tmp_path):
             arguments, [f"problems:{file}"], tmp_path / "out", EvaluationSettings(prompt="evalplus"), bar=False
         )
     file.write_text(json.dumps({"id": "a", "instruction": "Do it.", "tests": "x", "language": "swift"}) + "\n")
-    with pytest.raises(ValueError, match=r"Nothing is left to judge: .*[Ss]wift"):
+    with pytest.raises(ValueError, match=r"There is nothing to score: .*[Ss]wift"):
         evaluate_model(arguments, [f"problems:{file}"], tmp_path / "out", bar=False)
 
 
@@ -233,7 +233,7 @@ def test_published_answers_need_no_model(tmp_path, monkeypatch):
     assert (
         evaluate_samples(files, tmp_path, EvaluationSettings(limit=2), bar=False).score("humaneval").outcomes[1].passed
     )
-    with pytest.raises(ValueError, match=r"Nothing is left to judge: swiftc is not installed"):
+    with pytest.raises(ValueError, match=r"There is nothing to score: swiftc is not installed"):
         evaluate_samples(files, tmp_path, benchmarks=["multipl-e:swift"], bar=False)
     with pytest.raises(ValueError, match="2 files of answers and 1 benchmarks"):
         evaluate_samples([*files, *files], tmp_path, benchmarks=["humaneval"], bar=False)
@@ -301,7 +301,7 @@ def test_rows_that_give_a_task_away_are_found():
     assert (found["found"][0]["task"], found["found"][0]["row"]) == ("HumanEval/0", 1)
     assert "1 of the 2 rows" in contamination_sentence(found)
     assert contamination_sentence(find_contamination([clean], ["mbpp"])).startswith("None of the 1 rows")
-    with pytest.raises(ValueError, match="row 1 of the given rows: `messages` and all other forms of it are missing"):
+    with pytest.raises(ValueError, match="row 1 of the given rows: `messages` and all its other forms are missing"):
         find_contamination([clean, {"text": "x"}], ["humaneval"])
 
 
@@ -351,7 +351,7 @@ def test_what_cannot_be_compared_is_told_before_the_work(recipe, tmp_path, monke
     EvaluationRun("other", [Score("mbpp+", [Outcome("Mbpp/2", 0, True)])]).save(other)
     asked = ["--base_url", "http://localhost:1/v1", "--benchmarks", "humaneval", "--output_dir", tmp_path / "out"]
     code, _, error = recipe(*asked, "--compare", other)
-    assert code == 1 and f"--compare {other}: it has no result of humaneval" in error
+    assert code == 1 and f"--compare {other}: this run has no results of humaneval" in error
     code, _, error = recipe(*asked, "--decontaminate_against", tmp_path / "missing.jsonl")
     assert code == 1 and "missing.jsonl' cannot be read: there is no such file" in error
 
@@ -412,16 +412,16 @@ def test_the_recipe_judges_compares_and_reports(recipe, tmp_path):
         (["--model", "m", "--samples", "s.jsonl"], "Give either --samples or a model, not both"),
         (["--samples", "gone.jsonl"], "gone.jsonl cannot be read: No such file or directory."),
         (["--model", "m", "--benchmarks", "humaneval2"], "Unknown benchmark 'humaneval2'"),
-        (["--model", "m", "--nonsense", "1"], "unknown option: `nonsense`"),
+        (["--model", "m", "--nonsense", "1"], "Unknown option: `nonsense`"),
         (["--model", "m", "--temperature", "hot"], "invalid float value: 'hot'"),
-        (["--model", "m", "--compare", "gone.json"], "the results 'gone.json' do not exist; paths start from /"),
+        (["--model", "m", "--compare", "gone.json"], "The results 'gone.json' do not exist; paths start from /"),
         (
             ["--model", "m", "--publish_to_hub", "me/m"],
-            "`publish_to_hub` needs a token of the Hub; run `hf auth login`",
+            "`publish_to_hub` needs a Hub token; run `hf auth login`",
         ),
         (
             ["--model", "m", "--publish_to_hub", "me/m", "--limit", "5"],
-            "--limit 5 judges only the first problems, whose pass@1 is not that of the benchmark: leave out --limit, or --publish_to_hub me/m.",
+            "--limit 5 scores only the first problems, so its pass@1 is not that of the benchmark: remove --limit, or --publish_to_hub me/m.",
         ),
         (["--config", "gone.yaml"], "gone.yaml"),
     ],

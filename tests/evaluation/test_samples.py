@@ -86,7 +86,7 @@ def test_a_trial_passes_over_the_other_tasks(write, humaneval):
         ([answer(0), answer(999)], r"samples\.jsonl, line 2: humaneval has no problem 'HumanEval/999'"),
         (
             [answer(0), {"task_id": "Mbpp/2", "solution": ""}],
-            r"has no problem 'Mbpp/2'; give samples of one benchmark a file",
+            r"has no problem 'Mbpp/2'; put samples of one benchmark into each file",
         ),
         ([answer(0)], r"lacks answers to 1 of 2 problems, such as HumanEval/2: add them, or .* --limit"),
         (
@@ -95,7 +95,7 @@ def test_a_trial_passes_over_the_other_tasks(write, humaneval):
         ),
         (
             [answer(0, sample=0), answer(0, sample=0), answer(2)],
-            r"line 2: there is another answer number 0 to HumanEval/0",
+            r"line 2: an earlier line has answer number 0 to HumanEval/0",
         ),
         (
             [answer(0), {"task_id": "", "solution": ""}],

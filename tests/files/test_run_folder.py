@@ -113,7 +113,7 @@ def test_a_full_disk_loses_nothing_that_was_made(tmp_path, file_limit):
         folder.append(record(0))
         file_limit(1000)
         with pytest.raises(
-            RunError, match=r"00000.jsonl cannot be written \(.+\): make room and run the same command again"
+            RunError, match=r"00000.jsonl cannot be written \(.+\): free disk space and rerun the same command"
         ):
             folder.append(record(1, "x" * 2000))
         assert (tmp_path / "rollouts" / "00000.jsonl").read_bytes().endswith(b"}\n")
@@ -125,7 +125,7 @@ def test_a_full_disk_loses_nothing_that_was_made(tmp_path, file_limit):
 
 def test_a_disk_that_is_full_from_the_start(tmp_path, file_limit):
     file_limit(0)
-    with pytest.raises(RunError, match=r"run.json cannot be written \(.+\): make room"):
+    with pytest.raises(RunError, match=r"run.json cannot be written \(.+\): free disk space"):
         RunFolder(tmp_path / "run", SETTINGS)
     file_limit(resource.RLIM_INFINITY)
     assert [path.name for path in (tmp_path / "run").iterdir() if path.suffix] == []
@@ -154,13 +154,13 @@ def test_half_a_surrogate_pair_does_not_end_the_run(tmp_path):
     [
         (
             {"rounds": 5},
-            "holds a run with rounds = 4, not rounds = 5: give another `output_dir`, or the settings of that run",
+            "contains a run with rounds = 4, not rounds = 5: give another `output_dir`, or the settings of that run",
         ),
         (
             {"first": {"temperature": 1}},
-            r'holds a run with first = {"temperature": 0.8}, not first = {"temperature": 1}',
+            r'contains a run with first = {"temperature": 0.8}, not first = {"temperature": 1}',
         ),
-        ({"new": True}, "holds a run with new = null, not new = true"),
+        ({"new": True}, "contains a run with new = null, not new = true"),
     ],
 )
 def test_another_run_is_refused(tmp_path, changed, message):
@@ -174,7 +174,7 @@ def test_another_run_is_refused(tmp_path, changed, message):
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(RunError, match=r"contains 'thesis.tex' and no run: give an empty or a new folder"):
+    with pytest.raises(RunError, match=r"contains 'thesis.tex' but no run: give an empty or a new folder"):
         RunFolder(tmp_path, SETTINGS)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(RunError, match="is a file: give a folder"):
@@ -195,14 +195,14 @@ def test_a_run_file_that_is_none(tmp_path, content):
 
 def test_a_newer_format_is_refused(tmp_path):
     (tmp_path / "run.json").write_text('{"format_version": 99}')
-    with pytest.raises(RunError, match="holds a run of format 99, and this version makes 1"):
+    with pytest.raises(RunError, match="contains a run of format 99, but this version writes format 1"):
         RunFolder(tmp_path, SETTINGS)
 
 
 def test_one_process_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(run_folder, "_LOCK_ATTEMPTS", 1)
     with RunFolder(tmp_path, SETTINGS) as folder:
-        with pytest.raises(RunError, match="Another process is at work in"):
+        with pytest.raises(RunError, match="Another process uses"):
             RunFolder(tmp_path, SETTINGS)
         assert not folder.is_locked(1)
         with RunFolder(tmp_path, SETTINGS, process=1):

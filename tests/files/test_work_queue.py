@@ -159,7 +159,7 @@ def test_a_full_disk_is_one_sentence(open_queue, tmp_path):
     # The largest size of a file, which is how a full disk looks
     resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "queue" / "00000.jsonl").stat().st_size, before[1]))
     try:
-        with pytest.raises(RunError, match=r"cannot be written .*: make room and run the same command again"):
+        with pytest.raises(RunError, match=r"cannot be written .*: free disk space and rerun the same command"):
             take(queue)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

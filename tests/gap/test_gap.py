@@ -159,7 +159,7 @@ def test_what_was_drawn_is_kept(tmp_path):
     assert model.calls == 25 and gap.teacher.answers + gap.student.answers == 40
     again, model = measure(tmp_path, say)
     assert again == gap and model.calls == 0
-    with pytest.raises(RunError, match="holds a run with samples = 2"):
+    with pytest.raises(RunError, match="contains a run with samples = 2"):
         measure(tmp_path, say, samples=3)
 
 
@@ -314,7 +314,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "Take harder problems" in out and "Figures: out/gap/gap.json" in out
     for argv, message in (
-        (["--model_name_or_path", "m"], "Which rows? Give --dataset_name"),
+        (["--model_name_or_path", "m"], "No rows specified: pass --dataset_name"),
         (["--dataset_name", str(file)], "No model specified:"),
         (
             ["--dataset_name", str(file), "--model_name_or_path", "m", "--samples", "0"],

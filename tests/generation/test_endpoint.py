@@ -172,7 +172,7 @@ def test_odd_answers_are_understood(response, expected):
 def test_what_is_no_completion_is_asked_for_again(said):
     answer, server = ask_one(lambda number, body: None if number else web.Response(text=said))
     assert answer.text == "echo: hello" and len(server.bodies) == 2
-    with pytest.raises(GenerationError, match="something that is no completion") as caught:
+    with pytest.raises(GenerationError, match="a response that is not a completion") as caught:
         ask_one(lambda number, body: web.Response(text=said))
     assert len(str(caught.value)) < 300
 
@@ -185,7 +185,8 @@ def test_the_model_is_asked_of_the_server():
 
 
 @pytest.mark.parametrize(
-    ("models", "message"), [([], "serves 0 models"), (["a", "b"], "serves 2 models: name one of a, b.")]
+    ("models", "message"),
+    [([], "serves 0 models"), (["a", "b"], "serves 2 models: set --model_name_or_path to one of a, b.")],
 )
 def test_a_server_of_several_models_wants_a_name(models, message):
     async def main():
@@ -300,7 +301,7 @@ def test_an_address_that_is_none_is_reported(url):
         async with EndpointGenerator(MODEL, base_url=url) as generate:
             await generate(chat("hello"), Sampling())
 
-    with pytest.raises(GenerationError, match=r"no address of a server|cannot be reached"):
+    with pytest.raises(GenerationError, match=r"is not the address of a server|cannot be reached"):
         asyncio.run(main())
 
 
@@ -421,12 +422,12 @@ def test_a_request_without_an_end_is_given_up():
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        (401, "says 401: the key is missing, wrong or without rights"),
-        (403, "says 403: the key is missing, wrong or without rights"),
-        (402, "says 402, the credit is used up"),
+        (401, "says 401: the API key is missing, wrong or lacks permission"),
+        (403, "says 403: the API key is missing, wrong or lacks permission"),
+        (402, "says 402: the credit is used up"),
         (404, "it has no model 'tiny', or its address does not end in `/v1`"),
         (405, "its address does not end in `/v1`"),
-        (301, "sends on to https://elsewhere/v1: give that as the base URL"),
+        (301, "redirects to https://elsewhere/v1: use that as the base URL"),
     ],
 )
 def test_what_no_other_attempt_would_change_ends_at_once(code, message):
@@ -453,7 +454,7 @@ def test_a_prompt_that_is_refused_leaves_the_others(code):
 
     answers, server = run(fault, use)
     assert [type(answer) for answer in answers] == [RequestRefusedError, Completion, Completion, RequestRefusedError]
-    assert f"refuses the request with {code}" in str(answers[0]) and "maximum context length is 2048" in str(
+    assert f"rejects the request with {code}" in str(answers[0]) and "maximum context length is 2048" in str(
         answers[0]
     )
     assert len(server.bodies) == 4
@@ -464,7 +465,7 @@ def test_a_server_that_refuses_every_prompt_is_no_judge_of_them():
         return await asyncio.gather(*(generate(chat("x"), Sampling()) for _ in range(40)), return_exceptions=True)
 
     answers = run(lambda number, body: status(400, "unknown field seed"), use)
-    assert "has refused the first" in str(answers[-1]) and not isinstance(answers[-1], RequestRefusedError)
+    assert "rejected the first" in str(answers[-1]) and not isinstance(answers[-1], RequestRefusedError)
     assert sum(isinstance(answer, RequestRefusedError) for answer in answers) < endpoint.REFUSALS
 
 

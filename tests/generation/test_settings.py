@@ -116,5 +116,5 @@ def test_a_model_that_is_nowhere(tmp_path):
 
 def test_vllm_that_was_asked_for_and_is_not_there(monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(GenerationError, match="`pip install vllm`, or take another `backend`"):
+    with pytest.raises(GenerationError, match="`pip install vllm`, or use another `backend`"):
         open_generator(GenerationArguments("m", backend="vllm"))

@@ -239,8 +239,8 @@ def test_an_adapter_is_served_over_its_base_model(vllm, tiny_model, tmp_path, ow
         (EngineDeadError("EngineCore encountered an issue."), GenerationError, "engine has died"),
         (EngineGenerateError(), RequestRefusedError, "cannot answer the request"),
         (ValueError("token id 99999 is out of vocabulary"), RequestRefusedError, "out of vocabulary"),
-        (("half", "abort"), RequestRefusedError, "gave the request up with 'abort'"),
-        (("half", "error"), RequestRefusedError, "gave the request up with 'error'"),
+        (("half", "abort"), RequestRefusedError, "ended the request with 'abort'"),
+        (("half", "error"), RequestRefusedError, "ended the request with 'error'"),
     ],
 )
 def test_errors_of_the_engine(vllm, tiny_model, step, error, message):
@@ -256,7 +256,7 @@ def test_errors_of_the_engine(vllm, tiny_model, step, error, message):
 
 def test_a_prompt_that_is_too_long_never_reaches_the_engine(vllm, tiny_model):
     async def use(generate):
-        with pytest.raises(RequestRefusedError, match="and the model takes 10 with its answer"):
+        with pytest.raises(RequestRefusedError, match="but prompt and answer together may have 10"):
             await generate("def add(a, b): " * 10, Sampling())
 
     _, engine = vllm(tiny_model, [], use, max_context=10)

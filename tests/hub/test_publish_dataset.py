@@ -450,7 +450,7 @@ def test_rows_that_were_to_be_private_never_become_public(client, rows):
     ("dataset", "arguments", "sentence"),
     [
         (Dataset.from_dict({"text": ["a"]}), {}, "lacks the column"),
-        (Dataset.from_dict({"messages": [], "type": []}), {}, "split 'train' has no row"),
+        (Dataset.from_dict({"messages": [], "type": []}), {}, "Split 'train' has no rows"),
         (DatasetDict(), {}, "no split"),
         (IterableDataset.from_generator(lambda: iter([generation_row()])), {}, "not IterableDataset"),
         (Dataset.from_list([generation_row()]), {"config_name": "a/b"}, "configuration name 'a/b'"),
@@ -463,7 +463,7 @@ def test_rows_that_were_to_be_private_never_become_public(client, rows):
                 a=Dataset.from_list([generation_row()]), b=Dataset.from_list([generation_row() | {"more": 1}])
             ),
             {},
-            "split 'b' has other columns or types than split 'a'",
+            "Split 'b' has other columns or types than split 'a'",
         ),
         (Dataset.from_list([generation_row()]), {"create_pr": True, "revision": "next"}, "exclude each other"),
         (Dataset.from_list([generation_row()]), {"repo_id": "a/b/c"}, "Repo id"),

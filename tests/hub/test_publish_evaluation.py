@@ -269,8 +269,8 @@ def test_a_commit_in_between_is_merged_too(client, monkeypatch):
 @pytest.mark.parametrize(
     ("scores", "sentence"),
     [
-        ([], "has no result"),
-        ([Score("humaneval", [])], "has no result"),
+        ([], "has no results"),
+        ([Score("humaneval", [])], "has no results"),
         ([score("human-eval", "1")], "'human-eval', which is not a benchmark"),
     ],
 )

@@ -131,16 +131,16 @@ CHECKED = [{"instruction": "What?", "answer": "1", "checker": "def check(answer,
 @pytest.fixture
 def no_sandbox(monkeypatch):
     def refuse(self):
-        raise SandboxUnavailableError("No isolation mechanism holds on this machine.")
+        raise SandboxUnavailableError("No isolation mechanism works on this machine.")
 
     monkeypatch.setattr(Sandbox, "start", refuse)
 
 
 def test_a_machine_on_which_no_sandbox_holds(no_sandbox):
     reward = execution_reward()
-    with pytest.raises(SandboxUnavailableError, match="No isolation mechanism holds"):
+    with pytest.raises(SandboxUnavailableError, match="No isolation mechanism works"):
         reward(["?"], ["```python\nx = 1\n```"], tests=["assert x"])
-    with pytest.raises(SandboxUnavailableError, match="No isolation mechanism holds"):
+    with pytest.raises(SandboxUnavailableError, match="No isolation mechanism works"):
         repair_environment()
 
 
@@ -157,7 +157,7 @@ def test_a_machine_on_which_no_sandbox_holds(no_sandbox):
 def test_training_on_programs_needs_a_sandbox_before_the_model_is_loaded(no_sandbox, tmp_path, rows, eval_rows):
     (tmp_path / "config.json").write_text("{}")  # is rejected when it is loaded
     evaluated = {name: load_problems_for_rl(given) for name, given in eval_rows.items()}
-    with pytest.raises(SandboxUnavailableError, match="No isolation mechanism holds"):
+    with pytest.raises(SandboxUnavailableError, match="No isolation mechanism works"):
         OnlineReflectionDistillTrainer(
             str(tmp_path),
             args=OnlineReflectionDistillConfig(str(tmp_path), **(SETTINGS | {"per_device_train_batch_size": 2})),

@@ -120,7 +120,7 @@ def test_an_instruction_that_says_how_to_answer_is_asked_as_it_is():
         ({"instruction": "?", "answer": "5", "checker": "def check(a, b) return"}, {}, "`checker`"),
         ({"instruction": "?", "answer": "x" * 2000, "checker": "math"}, {}, "at most 1,000 are compared"),
         ({"instruction": "?", "answer": [4], "checker": "math"}, {}, "`answer` must hold a final answer"),
-        ({**MATH, "test_cases": ["assert f()"]}, {}, "the column 'test_cases' looks like tests and is not read"),
+        ({**MATH, "test_cases": ["assert f()"]}, {}, "the column 'test_cases' looks like tests but is not read"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_judged_is_one_sentence(row, options, sentence):

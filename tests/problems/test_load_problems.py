@@ -143,18 +143,22 @@ def test_the_mapping_is_known_by_the_columns(caplog):
         (ROWS, {"columns": None}, "fit no ready-made mapping: task, asserts, key; set `mapping` to one of mbpp, apps"),
         (ROWS, {"columns": None, "mapping": "apps"}, "no column `question`, `input_output`, only task, asserts, key"),
         ([{"instruction": "x", "query": "y", "answer": ""}], {"columns": None}, "'code_feedback' and 'plain'"),
-        (ROWS, {"columns": None, "mapping": "aps"}, "Unknown mapping 'aps'; there are 'mbpp', 'apps'"),
+        (ROWS, {"columns": None, "mapping": "aps"}, "Unknown mapping 'aps'; use one of 'mbpp', 'apps'"),
         (ROWS, {"mapping": "plain"}, "Give either `mapping` or `columns`, not both."),
         (ROWS, {"columns": {"tests": "asserts"}}, "the column of the `instruction`"),
         (
             ROWS,
             {"columns": {"instruction": "task", "test": "asserts"}},
-            "the field 'test', but a problem has only id, instr",
+            "the field 'test', but a problem has no such field; use some of id, instr",
         ),
         (ROWS, {"limit": 0}, "`limit` must be at least 1, got 0."),
         ([], {}, "'the given rows' has no rows."),
         ([{**ROWS[0], "task": "  "}], {}, "Row 0 of 'the given rows': the instruction is empty."),
-        ([ROWS[0], ROWS[0]], {}, "Row 1 of 'the given rows': the id 'a' is that of row 0 too; ids have to be unique."),
+        (
+            [ROWS[0], ROWS[0]],
+            {},
+            "Row 1 of 'the given rows': the id 'a' is also that of row 0; give each row a unique id.",
+        ),
         ([{**ROWS[0], "asserts": "assert add(1"}], {}, "Row 0 .* the tests are not Python .*line 1"),
         (
             [{**ROWS[0], "task": ["x"]}],
@@ -190,12 +194,12 @@ def test_the_mapping_is_known_by_the_columns(caplog):
         (
             [{**ROWS[0], "asserts": "def f():\n    assert add(1)"}],
             {},
-            "Row 0 .* the tests run nothing, so that every answer",
+            "Row 0 .* the tests run nothing, so every answer",
         ),
         (ROWS, {"columns": {**COLUMNS, "tests": 5}}, "`columns` must name a column for `tests`, got 5."),
         (["x"], {}, "Row 0 of 'the given rows': a row is a dict or a Problem, not 'x'."),
         (DatasetDict(train=Dataset.from_list(ROWS)), {"split": "dev"}, "there is no split 'dev', only 'train'"),
-        (5, {}, "Rows come from a path, a Hub id, a data set or an iterable, not from 5."),
+        (5, {}, "Rows are read from a path, a Hub id, a dataset or an iterable, not from 5."),
     ],
 )
 def test_bad_input_gets_one_sentence(rows, options, message):
@@ -225,12 +229,12 @@ def test_bad_input_gets_one_sentence(rows, options, message):
         (
             "x.jsonl.gz",
             gzip.compress(b'{"task": "a"}' * 99, mtime=0)[:40],
-            "x.jsonl.gz' is compressed and cut off: download",
+            "x.jsonl.gz' is a truncated compressed file: download",
         ),
         (
             "x.jsonl.gz",
             gzip.compress(b"", mtime=0)[:10] + b"\xff" * 40,
-            "x.jsonl.gz' is compressed and damaged .*: download",
+            "x.jsonl.gz' is a damaged compressed file .*: download",
         ),
         ("x.jsonl.gz", b"no gzip", "cannot be read: Not a gzipped file"),
         ("x.jsonl", b"", "has no rows"),
@@ -304,11 +308,11 @@ def test_tests_are_read_whatever_they_are_called(name, form):
 def test_tests_that_are_not_read_are_an_error(column, value, request_column):
     row = {request_column: "Write f.", column: value, **({"answer": "..."} if request_column == "query" else {})}
     with pytest.raises(
-        ValueError, match=f"Row 0 .* the column '{column}' looks like tests and is not read; say .*'tests': '{column}'"
+        ValueError, match=f"Row 0 .* the column '{column}' looks like tests but is not read; map .*'tests': '{column}'"
     ):
         list(load_problems([row]))
     columns = {"instruction": request_column}
-    with pytest.raises(ValueError, match="looks like tests and is not read"):
+    with pytest.raises(ValueError, match="looks like tests but is not read"):
         list(load_problems([row], columns=columns))
     (problem,) = load_problems([row], columns={**columns, "tests": None})
     assert not problem.has_tests
@@ -316,7 +320,7 @@ def test_tests_that_are_not_read_are_an_error(column, value, request_column):
 
 def test_two_columns_of_tests_are_an_error():
     row = {"instruction": "Write f.", "tests": "assert f(1) == 1", "test_list": ["assert f(2) == 2"]}
-    with pytest.raises(ValueError, match="the column 'test_list' looks like tests and is not read"):
+    with pytest.raises(ValueError, match="the column 'test_list' looks like tests but is not read"):
         list(load_problems([row]))
     with pytest.raises(
         ValueError, match="`test` and `test_list` may each hold the tests; say which does, as in `columns="

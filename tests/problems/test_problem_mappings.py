@@ -123,7 +123,7 @@ def test_mbpp_without_a_call_of_its_function_says_so():
 
 
 def test_mbpp_needs_asserts():
-    with pytest.raises(ValueError, match="the first test is no `assert`"):
+    with pytest.raises(ValueError, match="the first test is not an `assert`"):
         mbpp({"task_id": 1, "text": "Double.", "code": "def f(x):\n    return 2 * x", "test_list": ["f(1)"]})
 
 
@@ -351,7 +351,7 @@ def test_tests_that_only_define_are_run(sandbox, tests):
     [
         (
             "def check(candidate):\n    assert candidate(1) == 2",
-            "define `check`, but no `entry_point` says what to call it",
+            "define `check`, but there is no `entry_point` to call it",
         ),
         ("def test_one(tmp_path):\n    assert f()", "`test_one` of the tests needs pytest, for its fixtures"),
         ("@parametrize\ndef test_one():\n    assert f()", "`test_one` of the tests needs pytest"),

@@ -187,7 +187,7 @@ def test_prefix_that_is_joined_with_the_first_request_is_named():
 
     assert visible_prompt(renderer.tokenize(row("q"))) == one_off_ids(tokenizer, row("q"))
     with pytest.raises(
-        UnrenderableRow, match="the tokenizer joins the end of the system prompt with the first request"
+        UnrenderableRow, match="the tokenizer merges the end of the system prompt with the first request"
     ):
         renderer.tokenize(row("\n\n\nq"))
 
@@ -230,7 +230,7 @@ def word_level():
 )
 @pytest.mark.parametrize("renderer", [ChatTemplateRenderer, BlockTokenRenderer])
 def test_tokenizer_that_loses_characters_is_refused(tokenizer, became, renderer):
-    with pytest.raises(ValueError, match=f"does not give code back as it was: .*{became}"):
+    with pytest.raises(ValueError, match=f"does not preserve code: .*{became}"):
         renderer(tokenizer())
 
 

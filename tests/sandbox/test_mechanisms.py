@@ -204,7 +204,7 @@ def test_refuses_when_nothing_holds(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(mechanisms, "candidates", lambda *args: iter(()))
     monkeypatch.setattr("reflection_trl.sandbox.sandbox.candidates", lambda *args: iter(()))
     with pytest.raises(
-        SandboxUnavailableError, match=r"No isolation mechanism holds.*apt-get install bubblewrap"
+        SandboxUnavailableError, match=r"No isolation mechanism works.*apt-get install bubblewrap"
     ) as error:
         Sandbox().start()
     assert "\n" not in str(error.value)
@@ -263,7 +263,7 @@ def bombs_are_cleared() -> Iterator[None]:
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs an interpreter that any user can run")
 def test_probe_sees_through_a_mechanism_that_does_not_hold(monkeypatch: pytest.MonkeyPatch, bombs_are_cleared: None):
     monkeypatch.setattr("reflection_trl.sandbox.sandbox.candidates", lambda *args: iter([("open", _Open)]))
-    with pytest.raises(SandboxUnavailableError, match="a program got out of it") as error:
+    with pytest.raises(SandboxUnavailableError, match="a program escaped from it") as error:
         Sandbox(workers=1).start()
     for what in ("network", "host write", "host read", "daemon"):
         assert what in str(error.value)

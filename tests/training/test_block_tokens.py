@@ -191,7 +191,7 @@ def test_rows_that_are_trained_already_stay(plain_tokenizer, make_model):
 
 
 def test_adapters_without_trainable_rows_are_refused(plain_tokenizer, make_model):
-    with pytest.raises(ValueError, match="which PromptTuningConfig does not offer; use a `LoraConfig`"):
+    with pytest.raises(ValueError, match="which PromptTuningConfig does not support; use a `LoraConfig`"):
         add_block_tokens(make_model(CONFIGS["untied"]()), plain_tokenizer, PromptTuningConfig(num_virtual_tokens=2))
     assert len(plain_tokenizer) == 400
 

@@ -86,7 +86,7 @@ def test_an_incomplete_checkpoint_is_skipped_and_named(train, tmp_path, caplog, 
     whole = train()
     damage(tmp_path / "checkpoint-4")
     with pytest.raises(
-        ValueError, match=rf"checkpoint-4 cannot be resumed, since {reason}.*resume from .*checkpoint-3"
+        ValueError, match=rf"checkpoint-4 cannot be resumed, because {reason}.*resume from .*checkpoint-3"
     ):
         train(resume=str(tmp_path / "checkpoint-4"))
     with caplog.at_level(logging.WARNING):
@@ -160,7 +160,9 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_checkpoint(train, tmp_pa
         with pytest.raises(CheckpointError) as caught:
             train(save_total_limit=limit)
     folder = tmp_path / "checkpoint-3"
-    assert str(caught.value).startswith(f"{folder} could not be written: no space is left on the disk; make room")
+    assert str(caught.value).startswith(
+        f"{folder} could not be written: no space is left on the disk; free disk space"
+    )
     assert f"resume from {tmp_path}/checkpoint-2" in str(caught.value)
     assert not folder.exists() and (tmp_path / "checkpoint-2").is_dir()
     resumed = train(resume=True, save_total_limit=limit)

@@ -170,7 +170,7 @@ def test_every_reason_is_reported(caplog):
     caplog.clear()
     dataset = prepare_dataset(Dataset.from_list([with_system, generation_row(), long, with_system]), renderer, 500)
     assert dataset["row_id"] == [1]
-    assert "Dropped 3 of 4 rows of the train dataset: 2 the chat template refuses its system turn" in caplog.text
+    assert "Dropped 3 of 4 rows of the train dataset: 2 the chat template rejects the system turn" in caplog.text
     assert "1 longer than max_length=500" in caplog.text
 
 
@@ -249,7 +249,7 @@ def test_equal_reasons_are_counted_together(renderer, monkeypatch):
     with pytest.raises(ValueError) as raised:
         prepare_dataset(Dataset.from_list([generation_row(number) for number in range(30)]), renderer, None)
     assert str(raised.value).startswith(
-        "No row of the train dataset can be used, of 30: 30 with everything hidden the student would see another prompt than inference "
+        "No row of the train dataset can be used, of 30: 30 with everything hidden the student's prompt differs another prompt than inference "
         "gives (row 0: "
     )
     assert str(raised.value).count("one-off prompt has") == 1

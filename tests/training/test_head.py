@@ -117,7 +117,7 @@ def test_a_head_with_further_parameters_is_refused():
     model = make("llama", {})
     model.lm_head.logit_scale = torch.nn.Parameter(torch.ones(97))  # one for each token
     with pytest.raises(
-        ValueError, match=r"`LlamaForCausalLM` \(model type 'llama'\) has logit_scale beside weight and bias"
+        ValueError, match=r"`LlamaForCausalLM` \(model type 'llama'\) has logit_scale in addition to weight and bias"
     ):
         add_distillation_forward(model)
 
@@ -141,7 +141,9 @@ def replace_logits(model, change):
 def test_whatever_else_is_done_to_logits_is_refused(change):
     model = make("llama", {})
     replace_logits(model, change)
-    with pytest.raises(ValueError, match=r"model type 'llama'.* does more to its logits than a scale and a soft cap"):
+    with pytest.raises(
+        ValueError, match=r"model type 'llama'.* changes its logits by more than a scale and a soft cap"
+    ):
         logit_scaling(model)
 
 

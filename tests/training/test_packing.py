@@ -253,7 +253,7 @@ def test_pack_rows_after_selection():
 
 def test_pack_rows_refuses_a_row_above_the_budget():
     with pytest.raises(
-        ValueError, match="`token_budget` is 15, but the largest row takes 16 tokens as teacher and student"
+        ValueError, match="`token_budget` is 15, but the largest row has 16 tokens as teacher and student"
     ):
         pack_rows(prepared([(3, 2, 4), (5, 0, 0)]), 15)
     assert len(pack_rows(prepared([(3, 2, 4), (5, 0, 0)]), 16)) == 2

@@ -80,7 +80,7 @@ def test_state_that_runs_through_hidden_tokens_is_refused(kind, settings):
 def test_a_model_that_sees_later_tokens_is_refused():
     with pytest.raises(
         ValueError,
-        match=r"Tokens see the ones behind them in `BertLMHeadModel` \(model type 'bert'\).*is_decoder=True",
+        match=r"`BertLMHeadModel` \(model type 'bert'\) is not causal.*is_decoder=True",
     ):
         prepare(make("bert"), 64)
     prepare(make("bert", is_decoder=True), 64)
@@ -151,7 +151,7 @@ def test_a_head_whose_forward_pass_does_more_is_refused(make_model, dtype):
     weight = model.lm_head.weight
     model.lm_head = Normed(32, 512, bias=False)
     model.lm_head.weight = weight
-    message = r"would not be that of `Qwen2ForCausalLM` \(model type 'qwen2'\): on 22 random tokens its cross-entropy is \d+\.\d{4}"
+    message = r"would be wrong for `Qwen2ForCausalLM` \(model type 'qwen2'\): on 22 random tokens its cross-entropy is \d+\.\d{4}"
     with pytest.raises(ValueError, match=message):
         prepare(model, 64)
 

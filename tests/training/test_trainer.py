@@ -85,7 +85,7 @@ def test_a_dataset_without_rows_is_refused_before_the_model_is_loaded(mixed_rows
         "eval": {"train_dataset": rows, "eval_dataset": empty},
         "one": {"train_dataset": rows, "eval_dataset": {"other": rows, "one": empty}},
     }[which]
-    with pytest.raises(ValueError, match=f"The {which} dataset is empty; check its file, its split and the filters"):
+    with pytest.raises(ValueError, match=f"The {which} dataset is empty; check its file, its split and its filters"):
         ReflectionDistillTrainer(
             "org/no-such-model", ReflectionDistillConfig(str(tmp_path), bf16=False, use_cpu=True), **datasets
         )
@@ -508,7 +508,7 @@ def test_generation_stops_at_what_the_answers_end_with(make_model, tokenizer, mi
 def test_training_loss_without_a_training_is_one_sentence(make_model, tokenizer, mixed_rows, tmp_path):
     trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
     trainer.model.train()
-    with pytest.raises(ValueError, match=r"No training is under way.* call `train\(\)` first"):
+    with pytest.raises(ValueError, match=r"No training is running.* call `train\(\)` first"):
         trainer.compute_loss(trainer.model, trainer.data_collator([trainer.train_dataset[0]]))
 
 
@@ -633,7 +633,7 @@ def test_bad_datasets(make_model, tokenizer, mixed_rows, tmp_path):
     attempt(DatasetDict({"train": good}), TypeError, r'choose one, such as `dataset\["train"\]`')
     attempt(Dataset.from_list([{"prompt": "a"}]), match="has no column `messages`, only prompt; rows need")
     attempt(good, match=r"No row of the train dataset can be used, of 8: 8 longer than max_length=5", max_length=5)
-    attempt(good, match=r"`token_budget` is 20, but the largest row takes \d+ tokens", token_budget=20)
+    attempt(good, match=r"`token_budget` is 20, but the largest row has \d+ tokens", token_budget=20)
     broken = reflection_row(1)
     broken["messages"] = broken["messages"][:-1]
     attempt(
@@ -688,7 +688,7 @@ def test_bad_models(make_model, tokenizer, mixed_rows, tmp_path):
             )
         make_trainer(model, tokenizer, mixed_rows, tmp_path / "out", max_length=256)
     prompts = PromptTuningConfig(num_virtual_tokens=4, task_type="CAUSAL_LM")
-    attempt("PROMPT_TUNING puts virtual tokens before each row", peft_config=prompts)
+    attempt("PROMPT_TUNING adds virtual tokens before each row", peft_config=prompts)
     tool = copy.deepcopy(tokenizer)
     tool.chat_template = "{% for m in messages %}{{ '<|im_start|>' + ('user' if m['role'] == 'user' else 'assistant') + m['content'] + '<|im_end|>' }}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant{% endif %}"
     attempt("renders tool turns as the assistant's own; use 'auto' or 'user'", tokenizer=tool, execution_role="tool")
@@ -699,7 +699,7 @@ def test_a_checkpoint_of_another_trainer_is_refused(make_model, tokenizer, mixed
     trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path)
     with pytest.raises(
         ValueError,
-        match=r"cannot be resumed, since it has no reflection_checkpoint.json: .* or it is not a checkpoint of this",
+        match=r"cannot be resumed, because it has no reflection_checkpoint.json: .* or it is not a checkpoint of this",
     ):
         trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
 

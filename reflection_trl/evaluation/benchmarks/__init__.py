@@ -92,9 +92,7 @@ def get_benchmark(name: str) -> Benchmark:
     """
     found = _parse(name)
     if len(found) > 1:
-        raise ValueError(
-            f"{name!r} stands for {len(found)} benchmarks: name one of {', '.join(one.name for one in found)}."
-        )
+        raise ValueError(f"{name!r} means {len(found)} benchmarks: use one of {', '.join(one.name for one in found)}.")
     return found[0]
 
 

@@ -82,7 +82,7 @@ class BigCodeBench(Benchmark):
         tasks: dict[str, Task] = {}
         for where, row in self._rows(source):
             if row["task_id"] in tasks:
-                raise ValueError(f"{where}: the task {row['task_id']!r} is there twice; name one version of the file.")
+                raise ValueError(f"{where}: the task {row['task_id']!r} appears twice; give one version of the file.")
             tasks[row["task_id"]] = self._task(row, where)
         return list(tasks.values())
 

@@ -55,7 +55,7 @@ class DS1000(Benchmark):
         for where, row in read_rows("DS-1000", self.key, _COLUMNS, source, HUB_ID):
             task = self._task(row, where)
             if task.id in tasks:
-                raise ValueError(f"{where}: the task {task.id!r} is there twice; name one version of the file.")
+                raise ValueError(f"{where}: the task {task.id!r} appears twice; give one version of the file.")
             tasks[task.id] = task
         return list(tasks.values())
 
@@ -132,7 +132,7 @@ def _name(row: dict[str, Any], where: str) -> str:
     number = metadata.get("problem_id") if isinstance(metadata, dict) else None
     if not isinstance(number, int):
         raise ValueError(
-            f"{where} is no task of DS-1000 in a version that is known here: `metadata` must name its `problem_id`, got "
+            f"{where} is not a task of a known version of DS-1000: `metadata` must name its `problem_id`, got "
             f"{quote(row['metadata'])}."
         )
     return f"DS-1000/{number}"

@@ -42,7 +42,7 @@ class Gsm8k(ProblemBenchmark):
             try:
                 problem = gsm8k(row)
             except ValueError as error:
-                raise ValueError(f"{where} is no problem of GSM8K: {error}.") from error
+                raise ValueError(f"{where} is not a problem of GSM8K: {error}.") from error
             problems.append(dataclasses.replace(problem, id=f"gsm8k-test/{number}", source=HUB_ID))
         return problems
 

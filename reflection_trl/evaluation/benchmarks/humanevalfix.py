@@ -45,7 +45,7 @@ class HumanEvalFix(Benchmark):
         for where, row in self._rows(source):
             name = _name(row, where)
             if name in tasks:
-                raise ValueError(f"{where}: the task {name!r} is there twice; name one version of the file.")
+                raise ValueError(f"{where}: the task {name!r} appears twice; give one version of the file.")
             tasks[name] = self._task(name, row, where)
         return list(tasks.values())
 
@@ -97,7 +97,7 @@ def _name(row: dict[str, Any], where: str) -> str:
     name = row["task_id"]
     if not re.fullmatch(r"Python/\d+", name, re.ASCII):
         raise ValueError(
-            f"{where}: HumanEvalFix is judged in Python here, whose tasks are called Python/NUMBER, got {quote(name)}."
+            f"{where}: this package scores HumanEvalFix in Python only, with tasks named Python/NUMBER, got {quote(name)}."
         )
     return str(name)
 

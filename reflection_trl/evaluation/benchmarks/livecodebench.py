@@ -101,7 +101,9 @@ class LiveCodeBench(Benchmark):
         benchmark = cls(f"{cls.key}:{':'.join(parts)}")
         first, last = benchmark.window
         if first > last:
-            raise ValueError(f"{cls.key}:{argument}: no date is from {first} on and not after {last}.")
+            raise ValueError(
+                f"{cls.key}:{argument}: the window from {first} to {last} is empty: write the earlier date first."
+            )
         return [benchmark]
 
     @property
@@ -124,7 +126,7 @@ class LiveCodeBench(Benchmark):
                 continue
             task = self._task(row, where)
             if task.id in tasks:
-                raise ValueError(f"{where}: the problem {task.id!r} is there twice; name one version of the files.")
+                raise ValueError(f"{where}: the problem {task.id!r} appears twice; give one version of the files.")
             tasks[task.id] = task
         if not tasks:
             raise ValueError(f"None of the {count} problems is from a contest in the window of {self.name}.")
@@ -215,7 +217,7 @@ def _unpack(packed: str, where: str) -> str:
         pickled = unpacker.decompress(compressed, _LARGEST)
     except (binascii.Error, zlib.error, ValueError) as error:
         raise ValueError(
-            f"{where}: the tests are neither JSON nor pickled text that is compressed and in base64 ({error})."
+            f"{where}: the tests are neither JSON nor compressed, base64-encoded pickled text ({error})."
         ) from error
     if not unpacker.eof:
         reason = f"hold more than {_LARGEST >> 20} MiB" if unpacker.unconsumed_tail else "are cut off"
@@ -241,7 +243,7 @@ def read_pickled_text(pickled: bytes, where: str) -> str:
         for opcode, argument, _ in pickletools.genops(pickled):
             if opcode.name not in _HARMLESS:
                 raise ValueError(
-                    f"{where}: the pickled tests hold {opcode.name}, and not just text: they may run code, and are refused."
+                    f"{where}: the pickled tests contain {opcode.name} and not only text, so they may run code: use the original files."
                 )
             if opcode.name in _TEXTS:
                 texts.append(argument)
@@ -250,7 +252,7 @@ def read_pickled_text(pickled: bytes, where: str) -> str:
             raise
         raise ValueError(f"{where}: the pickled tests are damaged ({error}).") from error
     if len(texts) != 1:
-        raise ValueError(f"{where}: the pickled tests must hold one text, and hold {len(texts)}.")
+        raise ValueError(f"{where}: the pickled tests must contain one text, got {len(texts)}.")
     return str(texts[0])
 
 

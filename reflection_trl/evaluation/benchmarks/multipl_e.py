@@ -96,7 +96,7 @@ class MultiPLE(Benchmark):
                 if task is None:
                     continue
                 if task.id in tasks:
-                    raise ValueError(f"The task {task.id!r} stands in {title!r} twice: give one file a language.")
+                    raise ValueError(f"The task {task.id!r} appears twice in {title!r}: give one file per language.")
                 tasks[task.id] = task
         except ValueError as error:
             if source is not None:
@@ -144,7 +144,9 @@ class MultiPLE(Benchmark):
         prompt = row["prompt"]
         function = re.search(r"(\w+)\s*\(", prompt.rstrip("\n").rpartition("\n")[2])
         if function is None:
-            raise ValueError(f"{place}: the prompt of {row['name']!r} does not end with the head of a function.")
+            raise ValueError(
+                f"{place}: the prompt of {row['name']!r} does not end with the signature of a function: use the files of MultiPL-E."
+            )
         known = get_language(self.language)
         return Task(
             id=row["name"],
@@ -162,5 +164,5 @@ class MultiPLE(Benchmark):
 def _name(language: str) -> str:
     name = get_language(language).name
     if name not in _CODES:
-        raise ValueError(f"MultiPL-E is not judged in {language!r} here: use one of {', '.join(_CODES.values())}.")
+        raise ValueError(f"MultiPL-E in {language!r} is not supported: use one of {', '.join(_CODES.values())}.")
     return name

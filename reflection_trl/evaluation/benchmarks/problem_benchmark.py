@@ -33,7 +33,7 @@ class ProblemBenchmark(Benchmark):
         for problem in problems:
             if not problem.has_tests:
                 raise ValueError(
-                    f"The problem {problem.id!r} of {self.name} has no tests, so its answers cannot be scored."
+                    f"The problem {problem.id!r} of {self.name} has no tests, so its answers cannot be scored: add tests, or remove it."
                 )
         return [
             Task(

@@ -43,7 +43,7 @@ def write_report(
         ValueError: If there is no run.
     """
     if not runs:
-        raise ValueError("There is nothing to report: give at least one evaluation run.")
+        raise ValueError("There is nothing to report: pass at least one evaluation run.")
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     names = name_runs(runs)

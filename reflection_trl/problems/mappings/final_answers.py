@@ -84,7 +84,7 @@ def multiple_choice(row: Row) -> Problem:
     right = next((name for name in _RIGHT_CHOICE if row.get(name) not in (None, "")), None)
     if right is None:
         raise ValueError(
-            "it has no `answerKey`, `answer`, `correct`, `label` or `answer_index` that says which choice is right"
+            "it has no `answerKey`, `answer`, `correct`, `label` or `answer_index` that names the correct choice"
         )
     return Problem(
         id=name_of(row, "id", "question_id"),

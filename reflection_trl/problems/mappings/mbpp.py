@@ -65,7 +65,7 @@ def _request(text: str, entry_point: str, setup: str, tests: list[str], referenc
 def _example(test: str, entry_point: str) -> str:
     statement = next(iter(parse_column(test, "test_list").body), None)
     if not isinstance(statement, ast.Assert):
-        raise ValueError("the first test is no `assert`")
+        raise ValueError("the first test is not an `assert`")
     match statement.test:
         case ast.Compare(left=ast.Call(func=ast.Name(id=name)) as call, ops=[ast.Eq()], comparators=[expected]) if (
             name == entry_point

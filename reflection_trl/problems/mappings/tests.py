@@ -83,8 +83,8 @@ def refuse_unread_tests(row: Row, used: Collection[str | None]) -> None:
         if column not in used and looks_like_tests(column, value):
             name = quote(str(column), 40)
             raise ValueError(
-                f"the column {name} looks like tests and is not read; say what it holds, as in "
-                f"`columns={{'instruction': ..., 'tests': {name}}}`, or leave it out with `'tests': None`"
+                f"the column {name} looks like tests but is not read; map it, as in "
+                f"`columns={{'instruction': ..., 'tests': {name}}}`, or ignore it with `'tests': None`"
             )
 
 
