@@ -44,7 +44,7 @@ class Feedback:
         kind ([`FeedbackKind`]):
             Why the program failed, or `NONE`.
         text (`str`):
-            What the model reads: compact, and identical for identical failures (no paths, addresses or times).
+            Text for the model: compact, and identical for identical failures (no paths, addresses or times).
         error_type (`str`, *optional*):
             Exception class, or the compiler's code for the error, such as `"ZeroDivisionError"` or `"E0308"`.
         message (`str`, *optional*):

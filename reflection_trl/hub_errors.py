@@ -99,7 +99,7 @@ def explain_failures(action: str, token: str | bool | None = None, kept: str | N
         token (`str` or `bool`, *optional*):
             The token in use.
         kept (`str`, *optional*):
-            Where the files are kept and how to upload them; see [`waits_in`].
+            Text on where the files are kept and how to upload them; see [`waits_in`].
     """
     from huggingface_hub.errors import HTTPError
 

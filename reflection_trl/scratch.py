@@ -1,4 +1,4 @@
-"""Temporary folders that a killed process does not leave behind for ever: the next process that makes one removes them."""
+"""Creates temporary folders. The next process that creates one removes the folders of killed processes."""
 
 import contextlib
 import fcntl
@@ -19,14 +19,14 @@ _YOUNG_SECONDS = 60.0
 
 class ScratchFolder:
     """
-    A new temporary folder. A lock on it lives exactly as long as its process, unlike a process id, which may come up again or belong to
-    another container. A context manager that removes the folder.
+    Creates a temporary folder and removes it; use it as a context manager. A lock on the folder shows whether its process still
+    runs. A process id would not, because it may be reused or belong to another container.
 
     Args:
         directory (`str`, *optional*):
-            Where to make it; by default the system's place for temporary files.
+            Parent folder; the system's folder for temporary files by default.
         prefix (`str`, *optional*, defaults to `"reflection_trl-"`):
-            What its name begins with.
+            Prefix of its name.
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None, prefix: str = "reflection_trl-"):
@@ -65,9 +65,9 @@ def remove_abandoned(directory: str, prefix: str) -> None:
 
     Args:
         directory (`str`):
-            Where they are.
+            Parent folder.
         prefix (`str`):
-            What their names begin with.
+            Prefix of their names.
     """
     for folder in _candidates(directory, prefix):
         with contextlib.suppress(OSError):

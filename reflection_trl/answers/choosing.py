@@ -112,9 +112,9 @@ def _base(
         names (`Sequence[set[str]]`):
             Names that each block defines.
         complete (`Sequence[set[str]]`):
-            Those of them that are not stubs.
+            Definitions that are not stubs.
         roots (`Sequence[set[str]]`):
-            Those of them that nothing else in the block uses.
+            Definitions that nothing else in the block uses.
         entry_point (`str`, *optional*):
             Name of the entry point.
     """

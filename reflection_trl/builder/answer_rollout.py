@@ -1,15 +1,15 @@
 r"""
-Makes one rollout on a problem with a final answer: a model solves it, sees whether the answer is right, repairs the solution, and answers the
+Makes one rollout on a problem with a final answer: a model solves it, sees whether the answer is correct, repairs the solution, and answers the
 request.
 
 **Stage one** is a conversation as for programs, in which a checker takes the interpreter's place: it reads the final answer of a solution and
-says whether it is right (see [`reflection_trl.checking`]). The expected answer is shown only where `tell_answer` says so. A solution without a
-final answer, or with several, teaches nothing and is sampled again.
+reports whether it is correct (see [`reflection_trl.checking`]). The expected answer is shown only with `tell_answer`. A solution without a
+final answer, or with several, is useless for training and is resampled.
 
-With `compute` a solution may contain programs. Each is run in the sandbox, and the model continues with its output. What it wrote behind a
-program is cut, since it had not seen the output.
+With `compute` a solution may contain programs. Each is run in the sandbox, and the model continues with its output. Text that it
+wrote after a program is removed, because the model had not seen the output.
 
-**Stage two** is the final solution, sampled where `answer_context` says and judged from scratch.
+**Stage two** is the final solution, sampled in the context of `answer_context` and scored independently.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ from .sequence import Attempt, Computation
 from .single_turn import JudgedCompletion
 
 
-_COMPUTATIONS = 4  # of one solution
-# How a solution begins that says what was wrong in the one before it
+_COMPUTATIONS = 4  # per solution
+# Words at the beginning of a solution that explains the error of the previous one
 _EXPLAINS = re.compile(
     r"\b(wrong(ly)?|mistakes?|mistaken(ly)?|errors?|incorrect(ly)?|instead|forgot(ten)?|missed|misread|misunder\w+|overlooked|should (have|be|not)|"
     r"failed|need(s|ed)? to|correct(ion|ed)?|repair(s|ed)?)\b",
@@ -51,7 +51,7 @@ class _Solution:
         feedback ([`~reflection_trl.feedback.Feedback`]):
             The verdict.
         computed (`tuple[Computation]`):
-            What it computed before.
+            Computations before it.
     """
 
     text: str
@@ -82,7 +82,7 @@ class AnswerRollout(Rollout):
         )
 
     async def _solve(self, number: int, failed: set[str]) -> _Solution:
-        """Returns the solution of a round: of several repairs the first that is right, or else the first."""
+        """Returns the solution of a round: of several repairs the first correct one, or else the first."""
         count = self.settings.repair_candidates if number else 1
         outcomes = await asyncio.gather(
             *(
@@ -128,7 +128,7 @@ class AnswerRollout(Rollout):
         return _Solution(completion.text, feedback, tuple(computed))
 
     async def _explained(self, solution: _Solution, number: int) -> _Solution:
-        """Returns a repair that says what was wrong, for which the model is asked where it does not."""
+        """Returns the repair with an explanation of the error. If the repair has none, the model is asked for it."""
         first = solution.computed[0].text if solution.computed else solution.text
         if _EXPLAINS.search(first[:_BEGINNING]):
             return solution
@@ -161,7 +161,7 @@ class AnswerRollout(Rollout):
         await self._sampler.resample_until_usable(self._aided_answer)
 
     async def _aided_answer(self, again: int) -> None:
-        """Takes an answer of the model when it has been given the solution that is right."""
+        """Samples an answer of the model, given the correct solution."""
         program = self.sequence.attempts[-1].text
         request = self._prompt("answer", instruction=self.problem.request, program=program)
         completion = await self._complete(
@@ -189,7 +189,7 @@ class AnswerRollout(Rollout):
         return self._prompt("reflection", instruction=problem, compute=self.settings.compute)
 
     def _sent(self, solution: _Solution) -> list[dict[str, Any]]:
-        """Returns a solution as the conversation with the model holds it."""
+        """Returns a solution in the form that is sent to the model."""
         turns = [turn for computation in solution.computed for turn in self._sent_computation(computation)]
         return [*turns, {"role": "assistant", "content": solution.text}]
 

@@ -143,7 +143,7 @@ class Build:
         return {name: text for kind in sorted(kinds) for name, text in self.settings.prompts.of_kind(kind).items()}
 
     def open_executor(self) -> AbstractAsyncContextManager[Execute]:
-        """Returns what runs programs, as a context manager. It opens no sandbox if there is nothing to run."""
+        """Returns the executor of programs, as a context manager. It opens no sandbox if there is nothing to run."""
         runs = [problem for problem in self.problems if problem.runs_programs or self.settings.compute]
         if not runs:
             return contextlib.nullcontext(refuse_to_run)

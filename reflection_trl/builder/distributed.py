@@ -3,7 +3,7 @@ Makes rollouts on many machines with datatrove. Its executors (local, Slurm, Ray
 [`~datatrove.pipeline.inference.run_inference.InferenceRunner`] gives each task a server or an endpoint.
 
 Each task appends its share of the rollouts to its own file in the run folder, as every process does. The folder
-records what is done, and datatrove's marks of completed tasks are derived from it. Whatever ends a task, the same
+records what is done, and datatrove's marks of completed tasks are derived from it. However a task ends, the same
 command resumes the run without losing or repeating a rollout, and `reflection-trl build` can also finish it. The
 machines need a shared file system.
 """

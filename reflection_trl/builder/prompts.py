@@ -41,7 +41,7 @@ _OWN = Path(__file__).parent / "templates"
 @dataclass(frozen=True)
 class Prompts:
     """
-    The prompts of a rollout, from files `<language>.<name>.jinja`, where `default` applies to every language,
+    Holds the prompts of a rollout, from files `<language>.<name>.jinja`, where `default` applies to every language,
     and `solution` to problems with a final answer.
 
     | name | use | required | optional |

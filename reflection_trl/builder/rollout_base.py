@@ -70,7 +70,7 @@ class Rollout(ABC):
 
     @abstractmethod
     def _instruction(self, problem: str) -> str:
-        """Returns the reflection instruction for a problem; for an empty one, the prompt's own words."""
+        """Returns the reflection instruction for a problem; for an empty one, the text of the template alone."""
 
     @abstractmethod
     async def _reflect(self) -> None:
@@ -78,7 +78,7 @@ class Rollout(ABC):
 
     @abstractmethod
     async def _accept_completion(self, judged: JudgedCompletion) -> None:
-        """Checks an answer that is kept unchanged, and notes it."""
+        """Checks an answer that is kept unchanged, and records it."""
 
     @abstractmethod
     async def _answer_from_program(self) -> None:
@@ -164,7 +164,7 @@ class Rollout(ABC):
     async def _run(
         self, language: str, source: str, tests: str = "", *, entry_point: str | None = None, stdin: str = ""
     ) -> Run:
-        """Counts."""
+        """Runs a program and counts it."""
         self._note(runs=self.sequence.runs + 1)
         return await self._execute(language, source, tests, entry_point=entry_point, stdin=stdin)
 
@@ -178,16 +178,16 @@ class Rollout(ABC):
 
 def refuse_echo(text: str, prompt: str) -> None:
     """
-    Refuses prose that repeats what the model was asked.
+    Rejects prose that repeats the prompt.
 
     Args:
         text (`str`):
-            What the model wrote.
+            Text of the model.
         prompt (`str`):
             The prompt without the problem.
 
     Raises:
-        [`~reflection_trl.builder.acceptance.Rejected`]: If it has eight words in a row of it.
+        [`~reflection_trl.builder.acceptance.Rejected`]: If eight consecutive words of the text are in the prompt.
     """
     if repeated := echoed_words(text, prompt):
         raise Rejected(Rejection.ECHOES_PROMPT, f"The model repeats its prompt: {repeated!r}.")

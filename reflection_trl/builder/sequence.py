@@ -44,7 +44,7 @@ class Attempt:
         alone ([`~reflection_trl.feedback.Feedback`], *optional*):
             Outcome of the solution without its tests, if these are separate.
         computed (`tuple[Computation]`, *optional*):
-            What a solution with a final answer computed before it gave the answer.
+            Computations of a solution before its final answer.
     """
 
     text: str

@@ -14,7 +14,7 @@ ANSWER_CHOICES = ("first", "random")
 
 @dataclass(frozen=True)
 class RolloutOptions:
-    """The settings of rollouts that are also options of the command line: see [`RolloutSettings`]."""
+    """Defines the settings of rollouts that are also options of the command line: see [`RolloutSettings`]."""
 
     rounds: int = 4
     seed: int = 0
@@ -67,7 +67,7 @@ class RolloutSettings(RolloutOptions):
             Number of answers to sample and score in the contexts `"sequence"` and `"request"`. One usable answer is
             kept.
         answer_choice (`str`, *optional*, defaults to `"first"`):
-            Which usable answer to keep: the `"first"`, or a `"random"` one.
+            Usable answer to keep: the `"first"`, or a `"random"` one.
         solve_rate_samples (`int`, *optional*, defaults to `4`):
             Number of answers to sample from the request alone, once per problem, to measure its difficulty for the
             model. 0 disables this.

@@ -16,7 +16,7 @@ _ONE_OFF, _TAUGHT = "one-off answers", "answers after a sequence"
 @dataclass(frozen=True)
 class BuildStatistics:
     """
-    Statistics of one run. The dataset card shows `models`, `problems`, `sampling`, `prompts`, `rollouts`, `accepted`,
+    Holds the statistics of one run. The dataset card shows `models`, `problems`, `sampling`, `prompts`, `rollouts`, `accepted`,
     `rejections`, `pass_rates`, `contamination`, `untested` and `licenses`.
 
     Args:

@@ -324,7 +324,7 @@ def _compare_choice(answer: str, expected: str, choices: Sequence[str]) -> Compa
     letter = match["letter"].upper() if match else ""
     if match and letter in labels:
         said = _normalized(tidy(match["text"]))
-        # `B) 42` where 42 is what C says is no answer
+        # `B) 42` is contradictory if 42 is the text of choice C
         if said and said in texts:
             if texts.index(said) != labels.index(letter):
                 return _wrong_form(answer, expected, "choice", choices)

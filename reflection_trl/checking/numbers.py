@@ -1,14 +1,14 @@
-r"""Numbers as people and models write them, read exactly: thousands separators, mixed fractions, percentages, currencies, units."""
+r"""Parses numbers as people and models write them, exactly: thousands separators, mixed fractions, percentages, currencies, units."""
 
 import re
 from dataclasses import dataclass
 from fractions import Fraction
 
 
-# Longer ones are no answer to a problem, and arithmetic on them takes time
+# Longer numbers are not answers to problems, and arithmetic on them takes time
 _MAX_LENGTH = 200
 _MAX_EXPONENT = 400
-# From so many decimals on, a decimal number stands for a fraction that has no end
+# A decimal number with at least this many decimals may be a rounded fraction
 _ROUNDED = 6
 
 _PLAIN = r"(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)(?:\.\d*)?|\.\d+"
@@ -35,7 +35,7 @@ _MULTIPLIERS = {
 }
 _PERCENT = re.compile(r"\s*(?:%|per ?cent|pct)(?![A-Za-z])\s*(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 _CURRENCIES = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee"}
-# What follows a number and is no unit: it changes the value, or belongs to an expression
+# Words after a number that are not units: they change the value, or belong to an expression
 _NO_UNITS = frozenset(
     [
         "and",
@@ -165,7 +165,7 @@ def read_number(text: str) -> Number | None:
 
 def split_unit(text: str) -> tuple[str, str]:
     r"""
-    Splits an expression into what stands before a trailing unit, and the unit: `\sqrt{2} meters`.
+    Splits a trailing unit from an expression, and returns both: `\sqrt{2} meters`.
 
     Args:
         text (`str`):
@@ -189,7 +189,7 @@ def equal_numbers(expected: Number, got: Number) -> bool:
         expected ([`Number`]):
             The reference.
         got ([`Number`]):
-            What was answered.
+            The answer.
     """
     if expected.unit and got.unit and expected.unit != got.unit:
         return False
@@ -210,7 +210,7 @@ def _value(match: re.Match[str]) -> tuple[Fraction | None, int | None]:
         if match["whole"] is None:
             return value, None
         if not 0 < value < 1:
-            return None, None  # `3 5/2` is no mixed fraction
+            return None, None  # `3 5/2` is not a mixed fraction
         return int(match["whole"]) + value, None
     digits = re.sub(r"[, ]", "", match["plain"])
     decimals = len(digits.partition(".")[2])
@@ -223,7 +223,7 @@ def _value(match: re.Match[str]) -> tuple[Fraction | None, int | None]:
 
 
 def _unit(rest: str, glued: bool) -> str | None:
-    """Returns the unit behind a number: empty if nothing is there, `None` if what is there is no unit."""
+    """Returns the unit after a number: `""` if there is no text, `None` if the text is not a unit."""
     if not rest:
         return ""
     match = _UNIT.fullmatch(rest)
@@ -260,11 +260,13 @@ def _same(first: Number, one: Fraction, second: Number, other: Fraction) -> bool
 
 
 def _stands_for(decimal: Number, value: Fraction, wanted: Fraction) -> bool:
-    """Returns whether a decimal number is a fraction without end, rounded or cut off."""
+    """Returns whether a decimal number is a rounded or truncated form of an infinite decimal fraction."""
     if decimal.decimals is None or decimal.decimals < _ROUNDED or not _has_no_end(wanted):
         return False
     unit = Fraction(1, 10**decimal.decimals)
-    if abs(wanted) < 10**5 * unit:  # five digits that count, or all small numbers would be one
+    if (
+        abs(wanted) < 10**5 * unit
+    ):  # requires five significant digits, since otherwise all small numbers would be equal
         return False
     return abs(value - wanted) <= unit / 2 or (0 < abs(wanted) - abs(value) < unit and value * wanted > 0)
 

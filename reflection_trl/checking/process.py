@@ -21,7 +21,7 @@ from typing import Any
 
 _WORKER = Path(__file__).parent / "worker.py"
 CPU_SECONDS = 5.0  # per comparison
-MEMORY = 2 << 30  # bytes of address space, of which Python and SymPy use a third of a gigabyte
+MEMORY = 2 << 30  # bytes of address space, of which Python and SymPy use about 0.3 GB
 _WALL_SECONDS = 120.0  # for a process that sleeps, or waits for a core
 
 
@@ -105,7 +105,7 @@ class CheckerProcesses:
             self._end(process)
 
     def _start(self) -> "subprocess.Popen[str]":
-        # A file and no module, and -P: neither this package nor what lies beside it is imported
+        # Runs a file with -P instead of a module, so neither this package nor files beside it are imported
         command = [sys.executable, "-P", "-B", str(_WORKER), str(MEMORY)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         try:
@@ -144,7 +144,7 @@ class CheckerProcesses:
             if pipe is not None:
                 try:
                     pipe.close()
-                except OSError:  # what was still to be written to a process that has ended
+                except OSError:  # unwritten data for a process that has ended
                     continue
 
 

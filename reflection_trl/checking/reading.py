@@ -12,7 +12,7 @@ _SAID = re.compile(
     r"(?:\bthe[ \t]+(?:final[ \t]+|correct[ \t]+)?(?:answer|option|choice)[ \t]+is|\b(?:final[ \t]+)?answer[ \t]*\**[ \t]*:)[ \t:*]*",
     re.IGNORECASE,
 )
-# A sentence ends at a full stop that does not stand within a number, at a semicolon, or at an aside
+# A sentence ends at a full stop outside of numbers, at a semicolon, or at an aside
 _SENTENCE_END = re.compile(
     r"[.!?](?=\s|\**$|$)|;|,? (?:because|since|as|so|which|but)\b|,(?=\s+(?!or\b)[a-z]{2})", re.IGNORECASE
 )

@@ -1,5 +1,5 @@
 """
-Compares answers, one JSON request a line, until its standard input ends. A program of its own: it imports nothing of this package.
+Compares answers, one JSON request per line, until its standard input ends. A separate program that imports nothing of this package.
 
 Answers are parsed by the grammar of latex2sympy2, through math-verify's LaTeX extraction alone: its plain expressions would go through
 `sympy.parse_expr`, which evaluates text as Python.

@@ -16,11 +16,11 @@ class EvalPlusData:
 
     Args:
         name (`str`):
-            What evalplus calls it on its command line.
+            Name on evalplus's command line.
         title (`str`):
             Its name, which the ids of its tasks begin with.
         function (`str`):
-            The part of evalplus's functions' names that stands for it, such as `"human_eval"`.
+            Name in evalplus's functions, such as `"human_eval"`.
     """
 
     name: str

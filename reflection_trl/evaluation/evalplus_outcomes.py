@@ -13,9 +13,9 @@ from .results import DECEIVED, Outcome, Score
 from .tasks import Sample, Task
 
 
-# evalplus 0.3.1 holds this task's canonical solution for wrong, and so every answer
+# evalplus 0.3.1 rejects the canonical solution of this task, and so every answer
 _UNSOLVABLE = "HumanEval/32"
-# What `repr` writes of numbers that are none
+# Names that `repr` writes for special floats
 _NAMES = "from math import inf, nan\n"
 
 

@@ -1,11 +1,11 @@
-"""Kinds of failures: why an answer did not pass, in one word and in a detail that a person reads."""
+"""Classifies failures: the reason why an answer failed, as one word and as a readable detail."""
 
 from ..feedback import Feedback, FeedbackKind
 from .tasks import Sample
 
 
 _MAX_DETAIL = 2000
-# Of final answers, more precise than the kind of their feedback
+# For final answers: more precise than the kind of the feedback
 _KINDS_OF_ANSWERS = {
     "ContradictoryAnswers": "contradictory",
     "UnreadableAnswer": "unreadable",
@@ -29,8 +29,8 @@ def missing_answer(sample: Sample) -> tuple[str, str] | None:
     if not sample.text.strip():
         return "empty", "The answer is empty."
     if sample.finish_reason == "length":
-        return "truncated", "The answer was cut off before any code."
-    return "refused", cut(f"The answer holds no code: {sample.text.strip()}")
+        return "truncated", "The answer was truncated before any code."
+    return "refused", cut(f"The answer contains no code: {sample.text.strip()}")
 
 
 def failure_kind(sample: Sample, feedback: Feedback) -> str:
@@ -41,7 +41,7 @@ def failure_kind(sample: Sample, feedback: Feedback) -> str:
         sample ([`Sample`]):
             The answer.
         feedback ([`~reflection_trl.feedback.Feedback`]):
-            Of its run; one that did not pass.
+            Feedback on its run, which failed.
     """
     cut_off = (FeedbackKind.SYNTAX, FeedbackKind.NAME, FeedbackKind.NO_ANSWER)
     if sample.finish_reason == "length" and feedback.kind in cut_off:
@@ -53,10 +53,10 @@ def failure_kind(sample: Sample, feedback: Feedback) -> str:
 
 def cut(text: str) -> str:
     """
-    Returns the beginning of a text, as long as a person reads of it.
+    Truncates a text to a readable length.
 
     Args:
         text (`str`):
-            What was said of a failure.
+            Description of a failure.
     """
     return text if len(text) <= _MAX_DETAIL else f"{text[:_MAX_DETAIL]} ..."

@@ -7,8 +7,8 @@ from ..fences import before_fences, find_fences
 from .tasks import Task
 
 
-# Where a function `NAME` is defined, rather than called. Patterns here meet what models write, endless repetition too: none of
-# them may take more than linear time.
+# Definitions of a function `NAME`, as opposed to calls. Models write arbitrary text, including endless repetition, so every
+# pattern must run in linear time.
 _TYPED = r"^[^\n#=(]*?\bNAME[ \t]*\("
 _DEFINITION = {
     "cpp": _TYPED,
@@ -22,17 +22,17 @@ _DEFINITION = {
 }
 _DEFINITION["typescript"] = _DEFINITION["javascript"]
 _LONGEST_HEAD = 2000  # characters from the name of a function to its body
-# What code starts with that stands in no fence
+# Beginnings of code without a fence
 _START = re.compile(
     r"^(?:#include|#!|<\?php|import\s|using\s|use\s|//|/\*|(?:public\s+)?(?:static\s+|class\s)|struct\s|template\b"
     r"|(?:export\s+)?(?:async\s+)?function\b|const\s|let\s|(?:pub\s+)?fn\s|func\s)",
     re.MULTILINE,
 )
 
-# A first line that is no code
+# A first line that is not code
 _PROSE = re.compile(r"\s?[A-Z][\w']*,? [^\n]*[^;{}\s\n]\s*(?:\n|\Z)")
 
-# A main program of the answer's own, which would stand in the tests' way
+# A main program in the answer, which would conflict with that of the tests
 _OWN_MAIN = {
     "cpp": r"^[ \t]*(?:int|auto|void)\s+main\s*\([^)]*\)[^{;]*\{",
     "rust": r"^[ \t]*(?:pub\s+)?fn\s+main\s*\(\s*\)[^{;]*\{",
@@ -40,7 +40,7 @@ _OWN_MAIN = {
     "csharp": r"^[ \t]*(?:(?:public|private|internal)\s+)?static\s+(?:async\s+)?(?:void|int|Task)\s+Main\s*\([^)]*\)\s*\{",
 }
 
-# What is no code, and may have braces in it. What is open at the end reaches to the end.
+# Comments and quoted text, which may contain braces. If they are not closed, they extend to the end.
 _COMMENT, _STRING = r"//[^\n]*|/\*.*?(?:\*/|\Z)", r'"(?:\\.|[^"\\\n])*"'
 _CHARACTER = r"'(?:\\[^\n']+|\\'|[^'\\\n])'"
 _QUOTED, _TEMPLATE = r"'(?:\\.|[^'\\\n])*'", r"`(?:\\.|[^`\\])*(?:`|\Z)"
@@ -67,7 +67,7 @@ def solution_of(task: Task, text: str) -> str:
     Returns the code to be judged, read from what a model wrote.
 
     A completion is cut at the first stop token, as the official evaluation does, and put behind the prompt. An answer that
-    defines the function, in a fenced block or bare, stands for itself: what it lacks of the prompt (includes, imports, the class)
+    defines the function, in a fenced block or bare, is completed: what it lacks of the prompt (includes, imports, the class)
     is added, a main program of its own is taken out. A fenced block that does not is the function's body. Of several
     blocks, the last one that defines the function counts. Prose is left out.
 
@@ -133,7 +133,7 @@ def _continues_prompt(task: Task, text: str, bare: bool) -> bool:
 
 
 def _braces(language: str, code: str) -> Iterator[tuple[int, int]]:
-    """Places of braces that are code, each with the depth behind it."""
+    """Yields the positions of braces in code, each with the depth after it."""
     depth = 0
     for found in _BRACES[language].finditer(code):
         if found.group() in "{}":
@@ -151,7 +151,7 @@ def _leaves_function(language: str, code: str) -> bool:
 def _completed(task: Task, completion: str, close: bool = False) -> str:
     """
     Returns the prompt and its completion, up to the first stop token. The tests close the function in most languages;
-    `close` does it in the others where it is open.
+    `close` closes it in the others if it is open.
     """
     if not completion.strip():
         return ""
@@ -174,7 +174,7 @@ def _closing(task: Task) -> str:
 
 
 def _whole(task: Task, code: str) -> str:
-    """Returns code that defines the function, made to stand for itself."""
+    """Returns code that defines the function, completed so that it compiles without the prompt."""
     language = task.language
     code = code.strip("\n")
     if language == "php":
@@ -238,10 +238,10 @@ def program_of(task: Task, solution: str) -> tuple[str, str]:
         task ([`~reflection_trl.evaluation.tasks.Task`]):
             The task.
         solution (`str`):
-            Of [`solution_of`].
+            Output of [`solution_of`].
     """
     closing = re.match(r"\s*\}", task.tests)
-    # Types that the prompt declares for the result: the tests compare with them, and not with what an answer makes of them
+    # Types that the prompt declares for the result. The tests use these and not those of the answer
     unions = _UNION.findall(task.prompt) if task.language == "cpp" else []
     declared = "".join(" ".join(union.split()) + " " for union in unions)
     if closing is None or not _is_closed(task.language, solution):
@@ -252,7 +252,7 @@ def program_of(task: Task, solution: str) -> tuple[str, str]:
 
 def _is_closed(language: str, solution: str) -> bool:
     """
-    Returns whether a solution ends its function, as ours do; those that others have made may leave it to the tests.
+    Returns whether a solution closes its function. Solutions from elsewhere may leave that to the tests.
     """
     if re.search(r"^\}\s*\Z", solution, re.MULTILINE):
         return True  # whatever else may be open, as the official evaluation has it

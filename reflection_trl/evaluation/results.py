@@ -36,7 +36,7 @@ class Outcome:
         solution (`str`):
             The code that was scored.
         suspicious (`list[str]`):
-            What the code uses that legitimate answers do not, whether it passed or not.
+            Suspicious parts of the code, whether it passed or not.
         answer (`str`, *optional*, defaults to `""`):
             The parsed final answer, with which votes are counted; empty if the task has none, or none was found.
     """

@@ -41,7 +41,7 @@ def results_table(run: EvaluationRun) -> str:
 
 def suspicion(score: Score) -> str:
     """
-    Returns a sentence on answers that touch what honest ones do not; empty where there are none.
+    Returns a sentence on suspicious answers, or `""` if there are none.
 
     Args:
         score ([`~reflection_trl.evaluation.results.Score`]):
@@ -65,7 +65,7 @@ def comparison_table(run: EvaluationRun, other: EvaluationRun) -> str:
         run ([`EvaluationRun`]):
             The run.
         other ([`EvaluationRun`]):
-            What it is compared with.
+            Runs to compare with.
 
     Raises:
         ValueError: If they have no benchmark in common.

@@ -64,7 +64,7 @@ def open_rows(
             Revision of a dataset on the Hub.
 
     Returns:
-        `tuple[str, Iterator]`: What messages call the source, and its rows.
+        `tuple[str, Iterator]`: Name of the source in messages, and its rows.
 
     Raises:
         RowsError: If there is no such source, or (from the iterator) it cannot be read.
@@ -89,7 +89,7 @@ def read_rows(
 
     Args:
         source (`str`):
-            What [`open_rows`] takes, but for rows in memory.
+            Source as in [`open_rows`], except rows in memory.
         split (`str`, *optional*, defaults to `"train"`):
             Split of a dataset that has several.
         first (`int`, *optional*, defaults to `0`):
@@ -131,11 +131,11 @@ def load_rows(
     streaming: bool = False,
 ) -> "Dataset | IterableDataset":
     """
-    Loads rows as a dataset of the `datasets` library, of which each column has one type.
+    Loads rows as a dataset of the `datasets` library, in which each column has one type.
 
     Args:
         source (`str`):
-            What [`open_rows`] takes, but for rows in memory.
+            Source as in [`open_rows`], except rows in memory.
         split (`str`, *optional*, defaults to `"train"`):
             Split, or a part of one such as `"train[:10%]"`.
         name, data_dir, data_files (*optional*):
@@ -170,7 +170,7 @@ def check_source(source: str) -> None:
 
     Args:
         source (`str`):
-            What [`load_rows`] takes.
+            Source as in [`load_rows`].
     """
     with one_sentence(source):
         files = find_files(source)
@@ -190,11 +190,11 @@ def find_files(source: str) -> list[str]:
 
 def read_json(file: str) -> Iterator[tuple[int, Any]]:
     """
-    Yields the rows of a file that holds one JSON value a line, or one list of them, each with the number of its line.
+    Yields the rows of a file of JSON Lines, or of one JSON list, each with its line number.
 
     Args:
         file (`str`):
-            The file, compressed where its name says so.
+            The file, which may be compressed, according to its name.
 
     Raises:
         ValueError: If a line is not JSON, or not UTF-8.
@@ -221,14 +221,14 @@ def read_json(file: str) -> Iterator[tuple[int, Any]]:
 @contextlib.contextmanager
 def one_sentence(source: str, json_files: Sequence[str] = ()) -> Iterator[None]:
     """
-    Turns whatever goes wrong between the disk or the Hub and here into one sentence that names the source.
+    Converts errors of the disk, the Hub and parsers to one sentence that names the source.
 
     Args:
         source (`str`):
             Path or Hub id, as the user wrote it.
         json_files (`Sequence[str]`, *optional*):
-            Files that `datasets` reads. It counts lines from the start of a chunk, so that a line that is not JSON is looked for
-            again.
+            Files that `datasets` reads. Its line numbers count from the start of a chunk, so an invalid line is searched
+            for again.
     """
     try:
         yield
@@ -242,7 +242,7 @@ def one_sentence(source: str, json_files: Sequence[str] = ()) -> Iterator[None]:
         ) from error
     except (_datasets_error(), OSError, StopIteration, ValueError) as error:
         cause = error.__cause__ if isinstance(error, _datasets_error()) and error.__cause__ else error
-        if isinstance(cause, StopIteration):  # what `datasets` makes of an empty file
+        if isinstance(cause, StopIteration):  # raised by `datasets` for an empty file
             raise RowsError(f"{source!r} has no rows.") from error
         reason = quote_error(cause, _LONGEST_REASON)
         if isinstance(cause, UnicodeError) or "utf-8" in reason.lower() or "utf8" in reason.lower():

@@ -320,7 +320,7 @@ class RunFolder:
         Raises:
             [`RunError`]: If the disk is full.
         """
-        # From the beginning of a line, also behind what a process that was killed has left of its last one
+        # Starts a new line, since a killed process may have left a partial one
         text = f"\n{json.dumps(line)}\n".encode()
         try:
             self.queue_file.parent.mkdir(exist_ok=True)

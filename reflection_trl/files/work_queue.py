@@ -87,7 +87,7 @@ class WorkQueue:
             key (`tuple[str, int]`):
                 The task.
             result (*optional*):
-                What the `learn` of the other processes gets; JSON.
+                Argument for `learn` of the other processes, as JSON.
         """
         if self._others is not None:
             self._others.write({"done": key, "result": result})
@@ -162,7 +162,7 @@ class _Others:
         self._claims: dict[int, set[Key]] = {}
         self.write({"begin": time.time()})
         for path in self._files():
-            # What an earlier session has claimed or failed to do is to be done; processes that are at work have begun since
+            # Claims of earlier sessions do not count: their tasks are open again. Active processes have written "begin"
             text = path.read_bytes() if folder.is_locked(int(path.stem)) else b""
             self._read[path] = max(text.rfind(b'{"begin"'), 0) if text else path.stat().st_size
 
@@ -176,7 +176,7 @@ class _Others:
             yield
 
     def abandoned(self) -> set[Key]:
-        """Returns, once, what processes have claimed that ended without finishing it."""
+        """Returns, once, the tasks of processes that ended without finishing them."""
         found: set[Key] = set()
         for process, keys in self._claims.items():
             if keys and not self._folder.is_locked(process):
@@ -188,7 +188,7 @@ class _Others:
         self._folder.write_to_queue(line)
 
     def read(self) -> Iterator[tuple[str, Key, Any]]:
-        """Yields what others have written since the last call: `"claim"`, `"done"` or `"back"`, a task, and a result."""
+        """Yields the entries of other processes since the last call: `"claim"`, `"done"` or `"back"`, a task, and a result."""
         for path in self._files():
             with open(path, "rb") as file:
                 file.seek(self._read.get(path, 0))
@@ -200,7 +200,7 @@ class _Others:
                 try:
                     record = json.loads(line)
                 except ValueError:
-                    continue  # of a process that was killed while it wrote
+                    continue  # written by a process that was killed
                 if "begin" in record:  # the process was started again
                     yield from (("back", key, None) for key in claims)
                     claims.clear()

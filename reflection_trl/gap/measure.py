@@ -132,7 +132,7 @@ async def _sample(
 
 
 def _final_answer(row: dict[str, Any]) -> list[Any]:
-    """Returns what a final answer is compared with; nothing for rows of programs, so that their gaps can be resumed."""
+    """Returns the settings of a final answer's comparison; `{}` for programs, so runs from before this setting can resume."""
     return [row.get("answer"), row["checker"], row.get("choices")] if row.get("checker") else []
 
 

@@ -185,7 +185,7 @@ def summarize(
         request = request_key(row)
         taught[request].append(fmean(record["solved"] for record in of[TEACHER, f"row {number}"]))
         alone[request] = fmean(record["solved"] for record in of[STUDENT, request])
-    # Rows on one request are not independent of each other: each counts in the mean, but requests are what is sampled
+    # Rows with the same request are not independent: each counts in the mean, but the bootstrap resamples requests
     weights = [len(rates) * len(taught) / len(rows) for rates in taught.values()]
     teacher = [weight * fmean(rates) for weight, rates in zip(weights, taught.values(), strict=True)]
     student = [weight * alone[request] for weight, request in zip(weights, taught, strict=True)]

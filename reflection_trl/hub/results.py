@@ -217,7 +217,7 @@ def merge_model_index(
 
 
 def with_section(text: str, index: list[dict[str, Any]]) -> str:
-    """Adds the table of our results to the text of a card, in place of an earlier one or at the end."""
+    """Adds the table of results to the text of a card: replaces an earlier one, or appends it."""
     new = section("evaluation", _table(index))
     return merge_sections(text, new) if text.strip() else new
 

@@ -18,7 +18,7 @@ from .status import feedback_of_status
 
 Rules = Sequence[tuple[FeedbackKind, str]]
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
-# Characters of what a compiler or a program has printed, and of a line of it, that patterns search
+# Limits of the printed text, and of a line of it, that patterns search
 _MAX_SCANNED, _MAX_LINE = 60_000, 2_000
 _UNITS = {"utf-8": 1, "utf-16-le": 2, "utf-32-le": 4}
 
@@ -32,7 +32,7 @@ class CommandLanguage(Language):
     tests, nor read expected values, and objects that claim to equal everything do not reach them. A pass is exit code
     0 of the tests **and** a secret mark that they print at their end.
 
-    What a compiler prints for people is read, not its machine-readable form: g++ drops its JSON with version 15, javac's
+    The compiler's output for people is parsed, not its machine-readable form: g++ drops its JSON with version 15, javac's
     raw diagnostics leave out the sentence that a model needs, and the places stand alike in both. Whether a program has
     passed is never read from text.
 
@@ -46,7 +46,7 @@ class CommandLanguage(Language):
         command (`tuple[str]`):
             Command that runs it.
         limits ([`~reflection_trl.sandbox.Limits`]):
-            What a run may use, the compiler included.
+            Limits of a run, including the compiler.
         compile_error (`re.Pattern`):
             Finds the compiler's first error, with groups `message` and perhaps `line`, `column`, `code`.
         run_error (`re.Pattern`):
@@ -163,7 +163,7 @@ class CommandLanguage(Language):
         return verdict.stdout
 
     def readable(self, output: str) -> str:
-        """Returns the output without what no reader needs."""
+        """Returns the output without parts that are useless to a reader."""
         return output.strip("\n")
 
     def error_type(self, found: re.Match[str] | None, output: str) -> str | None:

@@ -219,6 +219,8 @@ class Answer:
     @classmethod
     def read(cls, source: str, tests: str, entry_point: str) -> "Answer":
         """
+        Reads the declarations from an answer.
+
         Args:
             source (`str`):
                 The answer. It is untrusted: only names, types and constants are read from it, to generate stand-ins.

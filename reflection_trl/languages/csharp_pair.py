@@ -216,6 +216,8 @@ class Stubs:
 
 def stubs(source: str, tests: str, entry_class: str, continued: bool, entry_point: str) -> Stubs:
     """
+    Generates the stand-ins for an answer.
+
     Args:
         source (`str`):
             The answer. It is untrusted: only names, types and constants are read from it, to generate stand-ins.

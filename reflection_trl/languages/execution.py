@@ -19,7 +19,7 @@ class Run:
         seconds (`float`):
             Wall-clock time.
         suspicious (`tuple[str]`):
-            What the program uses that legitimate ones do not ([`Language.suspicious`]).
+            Suspicious parts of the program ([`Language.suspicious`]).
     """
 
     feedback: Feedback

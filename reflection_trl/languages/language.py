@@ -20,7 +20,7 @@ class Language(ABC):
         fences (`tuple[str]`):
             Info strings of its Markdown fences. Prompts ask for the first.
         suspects (`tuple[tuple[str, str]]`):
-            What legitimate answers do not use: a description, and the regular expression that finds it.
+            Suspicious code: a description, and the regular expression that finds it.
     """
 
     name: ClassVar[str]

@@ -1,4 +1,4 @@
-"""Finds what legitimate answers do not use: a reason to inspect an answer, whether it passes or not."""
+"""Finds suspicious parts of answers, which legitimate answers do not use. They are a reason to inspect an answer."""
 
 import ast
 import re

@@ -88,7 +88,7 @@ def mixed_prediction(first: TeacherPredictions, second: TeacherPredictions, weig
         first ([`~reflection_trl.training.forward.TeacherPredictions`]):
             Hidden states and head of the live model.
         second ([`~reflection_trl.training.forward.TeacherPredictions`]):
-            Those of the other model; its head may be `"base"`.
+            Inputs of the other model; its head may be `"base"`.
         weight (`float`):
             Weight of the second, in [0, 1].
     """

@@ -22,7 +22,7 @@ async def judge_answer(problem: Problem, text: str, execute: Execute, tell_expec
         problem ([`Problem`]):
             A problem with an `answer`.
         text (`str`):
-            What the model wrote, without its reasoning between `<think>` tags.
+            Text of the model, without its reasoning between `<think>` tags.
         execute ([`~reflection_trl.languages.execution.Execute`]):
             Runs the checker if it is a Python function. Nothing else runs.
         tell_expected (`bool`, *optional*, defaults to `False`):

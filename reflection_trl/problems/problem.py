@@ -27,7 +27,7 @@ class Example:
 @dataclass(frozen=True)
 class Problem:
     """
-    A problem that a program solves, with or without tests, or a problem with a final answer, such as one of mathematics.
+    Represents a problem that a program solves, with or without tests, or a problem with a final answer, such as mathematics.
 
     Args:
         id (`str`):

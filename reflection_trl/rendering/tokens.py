@@ -57,9 +57,9 @@ class Rendering:
         prefix_end (`int`, *optional*, defaults to `0`):
             End of BOS and system prompt.
         sequence_start (`int`, *optional*, defaults to `0`):
-            Where the reflection instruction ends and the first block begins.
+            Position at which the reflection instruction ends and the first block begins.
         reanswer_start (`int`, *optional*, defaults to `0`):
-            Where the last block ends and the re-answer instruction begins.
+            Position at which the last block ends and the re-answer instruction begins.
         blocks (`list[tuple[str, int]]`, *optional*):
             Type and start of each block of the reflection sequence. Each block ends where the next one starts, the
             last at `reanswer_start`. Empty for generation rows.

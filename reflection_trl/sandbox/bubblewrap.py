@@ -63,13 +63,13 @@ class Bubblewrap:
     """
     Builds the command lines that start a process in a hardened bubblewrap sandbox.
 
-    What holds inside: all namespaces are new; no capability; no host directory but `/usr` and its like, read-only;
+    Inside, all namespaces are new; no capability; no host directory but `/usr` and its like, read-only;
     an own `/tmp` and `/dev/shm` of limited size; no network; no environment; no terminal; the process ends when we do,
     however we end. As root, the real uid is dropped first, since limits and file rights do not bind uid 0.
 
     Args:
         interpreter ([`Interpreter`]):
-            What Python programs run on.
+            Interpreter of Python programs.
         readonly (`Sequence[str]`):
             Directories beside the system's that programs may read.
     """

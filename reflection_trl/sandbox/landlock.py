@@ -89,7 +89,7 @@ class Landlock:
 
     Args:
         interpreter ([`Interpreter`]):
-            What Python programs run on.
+            Interpreter of Python programs.
         readonly (`Sequence[str]`):
             Directories beside the system's that programs may read.
     """
@@ -122,7 +122,7 @@ class Landlock:
 
     def make_workdir(self) -> str:
         """
-        Returns a directory of the host for one job; writes to it go to a layer of limited size that is thrown away.
+        Returns a directory of the host for one job; writes to it go to a layer of limited size, which is discarded.
         """
         folder = ScratchFolder()
         for name in ("job", "storage"):

@@ -1,4 +1,4 @@
-"""Attacks on the sandbox, carried out each time that one is opened: a mechanism that does not hold is not used."""
+"""Attacks each sandbox when it is opened: a mechanism that fails is not used."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class _Attack:
 
 def attack(sandbox: Runner) -> None:
     """
-    Attacks `sandbox` on every way out that we know how to check for.
+    Attacks `sandbox` in every known way.
 
     Raises:
         [`SandboxUnavailableError`]: When an attack gets through, or when a harmless program does not run.
@@ -184,7 +184,7 @@ def _name(path: Path) -> bytes:
 
 
 class _Listeners:
-    """Servers of the host that no program may reach: TCP, UDP and an abstract Unix socket."""
+    """Opens servers of the host that no program may reach: TCP, UDP and an abstract Unix socket."""
 
     def __init__(self, token: str):
         self._sockets = [

@@ -41,13 +41,13 @@ _TRIES = 3
 
 class Sandbox:
     """
-    Runs programs that nobody has read, and says how they ended.
+    Runs untrusted programs, and returns their outcome.
 
     A context manager; safe to use from several threads. See the package's documentation for what it guarantees.
 
     Args:
         workers (`int`, *optional*):
-            How many programs run at a time. Defaults to the number of processors that this process may use.
+            Maximum number of concurrent programs. Defaults to the number of CPU cores that this process may use.
         python (`str`, *optional*):
             The interpreter that runs Python programs, also one of a virtual environment whose packages the programs may
             import. Defaults to the interpreter that this process runs on, without its virtual environment.
@@ -104,7 +104,7 @@ class Sandbox:
         return self._mechanism.name
 
     def start(self) -> None:
-        """Finds a mechanism that holds, by attacking it before anybody else does."""
+        """Finds a mechanism that works, by attacking each one."""
         if self._owner is not None:
             raise SandboxError("The sandbox is already open.")
         interpreter = find_interpreter(self._python)
@@ -146,7 +146,7 @@ class Sandbox:
         self._owner = os.getpid()
 
     def close(self) -> None:
-        """Takes all workers down. Waits for the programs that are running."""
+        """Stops all workers after their running programs have ended."""
         if self._owner != os.getpid():
             return
         for idle in (self._idle, self._partners):

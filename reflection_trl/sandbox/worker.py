@@ -23,7 +23,7 @@ from .mechanisms import Mechanism
 from .verdict import Limits
 
 
-# Seconds that the sandbox may take beyond a job's own limit before we take it for broken, and to start.
+# Seconds that the sandbox may take beyond a job's own limit, and to start; after that it counts as broken.
 _GRACE, _START = 10.0, 60.0
 # Memory and processes of the zygote itself, its warden and its init.
 _OWN_MEMORY, _OWN_PROCESSES = 96 << 20, 16
@@ -88,7 +88,7 @@ class Worker:
         self.single = single
         self.process: subprocess.Popen[bytes] | None = None
         self.cgroup: Cgroup | None = None
-        # What `stop` gives back, once: it is called again after a start that failed
+        # Resources that `stop` releases, once: it is called again after a failed start
         self._resources = contextlib.ExitStack()
 
     def start(self, limits: Limits) -> None:
@@ -220,7 +220,7 @@ class Worker:
         return outcome
 
     def stop(self) -> None:
-        """Takes the process and everything in its sandbox down."""
+        """Stops the process and everything in its sandbox."""
         if self.process is not None:
             self.sock.close()
             # A mechanism without a process namespace needs a moment to find what is to be ended.
@@ -267,7 +267,7 @@ class Worker:
         return b"".join(parts)
 
     def _failure(self, what: str) -> WorkerError:
-        """Returns an error that ends with what the process said last."""
+        """Returns an error that ends with the last output of the process."""
         said = ""
         with contextlib.suppress(ValueError):  # another thread has stopped this process, which closes its log
             self.log.seek(0)

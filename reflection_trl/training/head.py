@@ -177,7 +177,7 @@ def logit_scaling(model: PreTrainedModel) -> tuple[float, float | None]:
 
 @dataclass
 class _NoOutput(ModelOutput):
-    """Stands for the output of a backbone that did not run: zeros as states, and `None` for every other field."""
+    """Replaces the output of a backbone that did not run: zeros as states, and `None` for every other field."""
 
     last_hidden_state: torch.Tensor | None = None
 

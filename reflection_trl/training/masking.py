@@ -146,7 +146,7 @@ def failed_attempts(block_types: np.ndarray) -> np.ndarray:
     Finds the blocks of a row that belong to failed attempts.
 
     An attempt is the assistant's text before an execution, or before the end of the sequence, if it contains code. A turn
-    that starts with code continues the attempt before it: tests stand in such turns, while a repair starts with its
+    that starts with code continues the attempt before it: tests are in such turns, while a repair starts with its
     analysis. In a row without any code (solutions with a final answer) an attempt is any text before an execution. All
     attempts but the last failed, since another one follows.
 
@@ -170,7 +170,7 @@ def failed_attempts(block_types: np.ndarray) -> np.ndarray:
 
 def failed_tokens(block_ids: np.ndarray, block_types: np.ndarray) -> np.ndarray:
     """
-    Which tokens of a row belong to attempts that failed.
+    Returns the tokens of a row that belong to failed attempts.
 
     Args:
         block_ids (`np.ndarray` of shape `(length,)`):

@@ -1,4 +1,4 @@
-"""Mixes datasets of reflection and plain rows, whatever form each of them has."""
+"""Mixes datasets of reflection and plain rows in any supported form."""
 
 import itertools
 import json
@@ -16,13 +16,13 @@ def mix(
     parts: Sequence[Dataset | IterableDataset], names: Sequence[str], fractions: Sequence[float | None]
 ) -> Dataset | IterableDataset:
     """
-    Puts datasets one after the other, as TRL does, but whatever the form of their `messages`.
+    Concatenates datasets, as TRL does, in all supported forms of `messages`.
 
     Args:
         parts (`Sequence[Dataset | IterableDataset]`):
             The datasets.
         names (`Sequence[str]`):
-            What messages call each of them.
+            Name of each dataset in messages.
         fractions (`Sequence[float]`):
             Share of each in the mixture, or `None` for all to take all of their rows.
 
@@ -70,14 +70,14 @@ def columns_of(part: Dataset | IterableDataset) -> list[str]:
 
 
 def check_rows(part: Dataset | IterableDataset, name: str) -> None:
-    """Checks columns and first row, which tell most of what can be wrong, before the model is loaded."""
+    """Checks the columns and the first row, which reveal most errors, before the model is loaded."""
     check_columns(columns_of(part), f"The dataset {name!r}")
     for row in itertools.islice(part, 1):
         normalize_row(row, f"Row 0 of the dataset {name!r}")
 
 
 def set_type(dataset: Dataset | IterableDataset, row_type: str) -> Dataset | IterableDataset:
-    """Returns the dataset with all rows of one type, whatever a column of that name holds."""
+    """Returns the dataset with all rows of one type, regardless of an existing column of that name."""
     if "type" in columns_of(dataset):
         dataset = dataset.remove_columns("type")
     return dataset.map(add_type, fn_kwargs={"row_type": row_type})

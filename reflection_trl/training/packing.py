@@ -21,7 +21,7 @@ from ..rendering import VISIBLE
 @dataclass
 class Row:
     """
-    A tokenized row; see [`~reflection_trl.rendering.tokenize`].
+    Holds a tokenized row; see [`~reflection_trl.rendering.tokenize`].
 
     Args:
         input_ids (`np.ndarray` of shape `(L,)`):

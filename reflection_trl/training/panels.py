@@ -18,7 +18,7 @@ Series = tuple[list[int], list[float]]
 @dataclass(frozen=True)
 class Curve:
     """
-    A line of a panel.
+    Describes a line of a panel.
 
     Args:
         name (`str`):
@@ -40,7 +40,7 @@ class Curve:
 @dataclass(frozen=True)
 class Panel:
     """
-    One of the four plots of a figure.
+    Describes one of the four plots of a figure.
 
     Args:
         title (`str`):

@@ -1,4 +1,4 @@
-"""What the commands of the viewers share: a parser, errors on one line, and the writing of a page."""
+"""Implements the common parts of the viewers' commands: the parser, one-line errors, and writing a page."""
 
 import argparse
 import os
@@ -50,7 +50,7 @@ class CommandLine(argparse.ArgumentParser):
 
 def write_page(file: Path, page: str, number: int, note: str = "") -> None:
     """
-    Writes a page and prints what it holds.
+    Writes a page, and prints its path, rows and size.
 
     Args:
         file (`Path`):
@@ -60,7 +60,7 @@ def write_page(file: Path, page: str, number: int, note: str = "") -> None:
         number (`int`):
             Number of its rows.
         note (`str`, *optional*):
-            Which rows they are.
+            Description of the rows.
     """
     try:
         file.write_text(page, encoding="utf-8", errors="backslashreplace")

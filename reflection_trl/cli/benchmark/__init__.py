@@ -1,4 +1,4 @@
-"""Times training steps beside those of the alternatives: `reflection-trl benchmark`."""
+"""Measures training steps of this trainer and its alternatives: `reflection-trl benchmark`."""
 
 from .command import main
 

@@ -17,7 +17,7 @@ from .padded import PublishedTrainer, SDFTLossTrainer
 
 class Arm:
     """
-    Defines a way to train. This one is the trainer of this package, uncompiled.
+    Defines an arm. The base class is the trainer of this package, uncompiled.
 
     Attributes:
         name (`str`):
@@ -39,7 +39,7 @@ class Arm:
         self.environment: dict[str, str] = {}
 
     def settings(self) -> dict[str, Any]:
-        """Returns the arm's own settings, beside those that all arms share."""
+        """Returns the settings of this arm, in addition to those that all arms share."""
         return {
             "mask_strategy": ["block-type"],
             "mask_order": ["execution", "text", "code"],
@@ -65,7 +65,7 @@ class Arm:
             common (`dict[str, Any]`):
                 Fields of `TrainingArguments` that all arms share.
             callbacks (`list[TrainerCallback]`):
-                What measures the steps.
+                Callbacks that measure the steps.
             peft_config (`PeftConfig`, *optional*):
                 Adapter to train instead of all weights.
         """

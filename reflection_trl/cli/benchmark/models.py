@@ -60,7 +60,7 @@ def make_model(arguments: BenchmarkArguments, device: str, dtype: torch.dtype) -
 
 
 def benchmark_tokenizer() -> PreTrainedTokenizerFast:
-    """Returns a tokenizer of bytes, of which only the padding token is used: rows are token ids already."""
+    """Returns a byte tokenizer. Only its padding token is used, because rows are token ids already."""
     tokens = ["<pad>", "<eos>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     bytes_alone = Tokenizer(models.BPE({token: index for index, token in enumerate(tokens)}, merges=[]))
     bytes_alone.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

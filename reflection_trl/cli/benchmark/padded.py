@@ -13,7 +13,7 @@ from ...training.packing import Row, Sequence, full_sequence, pad
 
 
 class PaddedTrainer(ReflectionDistillTrainer):
-    """Replaces the packed step by `padded_loss`; rows, masks and their normalization stay the same."""
+    """Replaces the packed step with `padded_loss`; rows, masks and normalization are unchanged."""
 
     def compute_loss(
         self,

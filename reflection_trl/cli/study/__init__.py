@@ -1,4 +1,4 @@
-"""Trains in several ways on the same rows and compares the models: `reflection-trl study`."""
+"""Trains several arms on the same rows and compares the models: `reflection-trl study`."""
 
 from .command import main
 

@@ -1,6 +1,6 @@
 """Writes the report of an evaluation: one self-contained page, the same tables as Markdown, and plots.
 
-The run that is reported stands beside any number of baselines: pass@k with intervals, paired comparisons, the kinds of
+The report compares a run with any number of baselines: pass@k with intervals, paired comparisons, the kinds of
 failures, and a grid of all problems in which each cell leads to the problem and to the code of both sides.
 """
 

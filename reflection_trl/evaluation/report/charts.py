@@ -55,7 +55,7 @@ class Segment:
 @dataclass(frozen=True)
 class FailureBar:
     """
-    Failures of a run on a benchmark.
+    Holds the failures of a run on a benchmark.
 
     Args:
         label (`str`):

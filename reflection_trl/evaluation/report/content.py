@@ -38,9 +38,9 @@ class Cell(NamedTuple):
 
     Args:
         text (`str`):
-            What the cell says.
+            Text of the cell.
         note (`str`, *optional*, defaults to `""`):
-            What stands beside or below it, in smaller type.
+            Text beside or below it, in smaller type.
     """
 
     text: str
@@ -68,7 +68,7 @@ class Table:
 
 class Content:
     """
-    Computes what a report shows.
+    Computes the content of a report.
 
     Args:
         runs (`Sequence[EvaluationRun]`):
@@ -200,7 +200,7 @@ class Content:
         return Table(["failed with", *(self.labels[run] for run in runs)], body)
 
     def suspicious_table(self) -> Table:
-        """Returns the answers that touch what honest ones do not."""
+        """Returns the suspicious answers."""
         head = ["model", "benchmark", "problem", "verdict", "what the answer touches"]
         return Table(head, [list(map(Cell, row)) for row in self.suspicious], "words")
 

@@ -9,13 +9,13 @@ from ..statistics import right_answers
 from .content import Content
 
 
-# What the page shows of one problem and run: all that differs is in the counts
+# Limits of what the page shows for one problem and run; the counts include all answers
 _MOST_ANSWERS = 6
 _LONGEST = 20_000
 
 
 class _Texts:
-    """Texts by number, since most of them come up more than once."""
+    """Numbers texts, since most of them occur more than once."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
@@ -27,7 +27,7 @@ class _Texts:
 
 def grid_data(content: Content) -> dict[str, Any]:
     """
-    Returns what the page's script reads: `runs` (names), `benchmarks` (`name`, `language` and the problems as `tasks`, each
+    Returns the data for the page's script: `runs` (names), `benchmarks` (`name`, `language` and the problems as `tasks`, each
     with `id`, `problem` and one side for each run) and `texts`, to which numbers refer.
 
     Args:
@@ -55,7 +55,7 @@ def grid_data(content: Content) -> dict[str, Any]:
 
 def grid_help(content: Content) -> str:
     """
-    Returns a sentence on what the cells of the grid mean.
+    Returns a sentence that explains the cells of the grid.
 
     Args:
         content ([`Content`]):

@@ -23,7 +23,7 @@ _LINE_HEIGHT = 0.18  # inches
 
 def draw_pictures(content: Content, directory: Path) -> dict[str, str]:
     """
-    Draws the charts where there is matplotlib.
+    Plots the charts, if matplotlib is installed.
 
     Args:
         content ([`Content`]):
@@ -80,7 +80,7 @@ def draw_figure(groups: Sequence[Group[Any]], xlabel: str) -> tuple[Any, Any, li
         groups (`Sequence[Group]`):
             The chart.
         xlabel (`str`):
-            What the axis shows.
+            Label of the axis.
 
     Returns:
         `tuple`: The figure, its axes, and the height of each bar.
@@ -131,5 +131,5 @@ def _write_beside(axes: Any, text: str, place: float) -> None:
 
 
 def _drawable(text: str) -> str:
-    """Returns text that matplotlib can draw, and that is no formula."""
+    """Returns text that matplotlib can render and does not read as a formula."""
     return printable(text).replace("$", r"\$")

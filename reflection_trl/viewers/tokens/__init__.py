@@ -1,4 +1,4 @@
-"""Shows what teacher and student see of a row, and what they are trained on, token by token: `reflection-trl show`."""
+"""Shows a row token by token, as teacher and student see it: `reflection-trl show`."""
 
 from .command import build_parser, main
 from .terminal import Terminal

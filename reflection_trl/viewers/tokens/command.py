@@ -1,4 +1,4 @@
-"""Shows what teacher and student see of a row, and what they are trained on, token by token.
+"""Shows a row token by token: what teacher and student see, and what they are trained on.
 
 `reflection-trl show DATASET` prints a row in the terminal. `--html PAGE.html` writes rows as one self-contained page
 with a slider for the mask rate. Parts, blocks and masks are computed by the functions of the training

@@ -22,7 +22,7 @@ END_MARK = "∎"
 @dataclass
 class Section:
     """
-    A part or block of a row: `pieces[start:end]` of its view.
+    Represents a part or block of a row: `pieces[start:end]` of its view.
 
     Args:
         label (`str`):
@@ -150,7 +150,7 @@ class View:
 @dataclass
 class Masks:
     """
-    Settings that determine what is hidden and trained on; see [`~reflection_trl.training.masking.hidden_tokens`].
+    Defines which tokens are hidden and trained on; see [`~reflection_trl.training.masking.hidden_tokens`].
 
     Args:
         strategies (`list[str]`):
