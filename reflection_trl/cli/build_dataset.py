@@ -41,18 +41,18 @@ the command reuses existing rollouts. For a finished run it only writes the data
                             the final answer, unless that is sampled in the sequence [false]
     --max_resamples         resample unusable answers up to N times [2]
     --tell_answer           show the expected answer of a problem with a final answer when the model's is wrong
-    --compute               solutions of such problems may contain programs, which run in the sandbox
-    --voters                answers that vote on the model's asserts if a problem has no tests [0]
-    --tell_tests            whether the model sees how it fails the problem's own tests [true]
+    --compute               allow programs in solutions of such problems; they run in the sandbox
+    --voters                number of answers that vote on the model's asserts if a problem has no tests [0]
+    --tell_tests            show the model how it fails the problem's own tests [true]
     --seed                  [0]; vLLM in this process ignores it, and samples differently each time
     --in_flight             concurrent rollouts [128]
-  outcome
+  output
     --output_dir            folder of the run [out/build]
     --min_repaired_share    minimum share of rows with a failed attempt; surplus rows without one are set aside [0]
     --by_difficulty         set rows aside in proportion to how often the model solves their problem without a sequence: all
                             rows of a problem that it always solves [false]
     --outcome_only          make no rollouts; write the dataset of the existing ones
-    --price                 price per million tokens; shows the cost
+    --price                 price per million tokens, to show the cost
     --push_to_hub           dataset repository, USER/NAME; also --hub_private --hub_revision --create_pr
 
 Invalid input prints a one-line error and exits with status 1; set REFLECTION_TRL_DEBUG=1 for the traceback. Model-written

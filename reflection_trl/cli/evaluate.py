@@ -10,16 +10,16 @@
 The YAML file sets fields; the command line overrides them. Rerun the same command to resume. Answers are always
 scored again.
 
-  what
+  benchmarks
     --benchmarks            humaneval, mbpp [both]; the + is always scored too
                             multipl-e:LANGUAGES      a language without its compiler is reported and skipped
                             livecodebench:FROM:TO    contests from one month or day to another, such as 2024-08:2025-02
                             bigcodebench:SPLITS      complete, instruct, hard-complete, hard-instruct [the first two]
                             ds1000, humanevalfix     data science to complete; HumanEval's functions to repair
-                            gsm8k                    mathematics with final answers; needs math-verify, and no isolation
-                            problems:FILE            a set of your own, with tests or final answers
-    --livecodebench         FROM:TO, short for one more of the --benchmarks: livecodebench:FROM:TO
-    --samples               files of answers, JSON Lines with `task_id` and `solution` or `completion`, one a benchmark (for
+                            gsm8k                    mathematics with final answers; needs math-verify but no sandbox
+                            problems:FILE            your own problems, with tests or final answers
+    --livecodebench         FROM:TO, adds livecodebench:FROM:TO to the --benchmarks
+    --samples               files of answers, JSON Lines with `task_id` and `solution` or `completion`, one per benchmark (for
                             MultiPL-E name it: --benchmarks multipl-e:java)
     --name                  name of the model or the answers in the results [the model's name]
     --limit                 evaluate the first N problems of each benchmark only (smoke test); not for publishing
@@ -38,14 +38,14 @@ scored again.
     --temperature --top_p   [0, 0.95]
     --max_tokens            maximum tokens of an answer [depends on --prompt: 1024 or 768]
     --seed --in_flight      vLLM in this process ignores the seed at a temperature above 0
-  outcome
+  output
     --output_dir            folder [out/evaluate]: results.json, report.html, and a folder with the answers to each benchmark
-    --compare               results.json of other runs: won, lost, exact p, interval of the difference
+    --compare               results.json of runs to compare with: won, lost, exact p, interval of the difference
     --decontaminate_against training dataset whose rows are compared with the benchmarks
     --publish_to_hub        the model's repository, USER/NAME: .eval_results and model-index; --samples_repo for the answers
     --hub_revision --create_pr --hub_private
     --workers               answers to score concurrently [number of CPU cores]
-    --unsandboxed           run answers with NO isolation; refused for root
+    --unsandboxed           run answers with NO isolation; rejected for root
 
 With no network, set HUMANEVAL_OVERRIDE_PATH and MBPP_OVERRIDE_PATH to the files of evalplus. Invalid input prints a
 one-line error and exits with status 1; set REFLECTION_TRL_DEBUG=1 for the traceback. Answers run only in isolation: `reflection_trl.sandbox`.

@@ -21,7 +21,7 @@ difference of the predictions of the rows' answers, and one sentence of advice.
     --samples               answers to each request in each context [4]
     --temperature --top_p --max_tokens                                          [0.7, 0.95, 1024]
     --seed --in_flight                                                          [0, 256]
-  outcome
+  output
     --output_dir            folder of the answers and of gap.json [out/gap]; rerun the same command to resume
 
 Invalid input prints a one-line error and exits with status 1; set REFLECTION_TRL_DEBUG=1 for the traceback. Model-written code

@@ -3,8 +3,8 @@
     reflection-trl plot out/smollm2-135m
     reflection-trl plot out/smollm2-135m/trainer_state.json -o curves.png
 
-By default the image is training_curves.png beside the state. Invalid input prints a one-line error and exits with status 1; set
-REFLECTION_TRL_DEBUG=1 for the traceback.
+By default the command writes training_curves.png next to trainer_state.json. Invalid input prints a one-line error and exits with
+status 1; set REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 
 import json

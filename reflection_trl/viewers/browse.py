@@ -65,7 +65,7 @@ _LINE = re.compile(r'^ *(?:File "(?:main|program|solution)\.py"|Cell In ?\[\d+\]
 
 DESCRIPTION = """\
 Write a page for reading a dataset of reflection sequences: blocks colored by type, the feedback of every run beside its
-code, failures first, filters by kind of failure, rounds, outcome, language and source, full-text search, a link to each
+code, failures first, filters by failure type, rounds, outcome, language and source, full-text search, a link to each
 row. The page is one file that needs no network; open it, or send it to a colleague.
 
 DATASET is a .jsonl, .json or .parquet file, a dataset id, a folder with a saved dataset, or the output folder of
