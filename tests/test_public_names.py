@@ -103,7 +103,7 @@ def test_public_names_are_on_a_page_of_the_reference(name):
 
 
 def test_a_name_without_description_or_type_is_found():
-    def told(first: int, second: str = "") -> None:
+    def reported(first: int, second: str = "") -> None:
         """
         Does it.
 
@@ -128,7 +128,7 @@ def test_a_name_without_description_or_type_is_found():
         first: int
         second: str = ""
 
-    assert undocumented(told) == ["second"] and not list(untyped(told))
+    assert undocumented(reported) == ["second"] and not list(untyped(reported))
     assert undocumented(silent) == ["first", "rest"]
     assert list(untyped(silent)) == ["silent(first)", "silent -> ?"]
     assert undocumented(Settings) == ["second"]

@@ -24,7 +24,7 @@ def test_the_reason_of_an_error(error, expected):
 
 
 @given(st.text(max_size=400))
-def test_a_reason_is_one_line_that_goes_on(text):
+def test_a_reason_is_one_line_that_continues(text):
     reason = quote_error(ValueError(text))
     assert 0 < len(reason) <= 300 and reason == " ".join(reason.split())
     assert reason[-1] not in ".:;,!" or len(text) > 300

@@ -109,7 +109,7 @@ def test_of_several_repairs_one_that_is_right_is_taken():
     assert made.attempts[1].text == REPAIRED
 
 
-def test_an_answer_that_cannot_be_read_is_drawn_again():
+def test_an_answer_that_cannot_be_read_is_resampled():
     made, model = roll(["There are 32 left.", WRONG, REPAIRED, DONE, RIGHT], max_resamples=1)
     assert made.accepted
     assert model.samplings[1].temperature == pytest.approx(model.samplings[0].temperature + 0.2)

@@ -195,7 +195,7 @@ def test_it_is_exported_and_the_package_imports_nothing_for_it():
         (60, KeyboardInterrupt()),
     ],
 )
-def test_an_interrupted_run_goes_on_to_the_same_dataset(tmp_path, whole, calls, error):
+def test_an_interrupted_run_resumes_to_the_same_dataset(tmp_path, whole, calls, error):
     class Ends(Replies):
         async def __call__(self, prompt, sampling):
             if self.calls >= calls:
@@ -358,7 +358,7 @@ def test_processes_that_start_at_different_times_make_one_dataset(tmp_path, whol
     assert statistics.prompt_tokens == sum(row["prompt_tokens"] for kind in whole for row in whole[kind])
 
 
-def test_another_number_of_processes_goes_on(tmp_path, whole, no_waiting):
+def test_another_number_of_processes_resumes(tmp_path, whole, no_waiting):
     with pytest.raises(TimeoutError):
         asyncio.run(asyncio.wait_for(run_processes(tmp_path, 2, 0.02), 0.8))
     assert 0 < len(kept(tmp_path)) < 20

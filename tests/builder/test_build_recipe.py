@@ -235,7 +235,7 @@ def test_a_token_that_the_hub_refuses_is_an_error_before_anything_is_made(place,
     assert not (place / "out").exists()
 
 
-def test_publishing_without_a_token_is_told_before_anything_is_made(place, capsys, monkeypatch, here):
+def test_publishing_without_a_token_is_reported_before_anything_is_made(place, capsys, monkeypatch, here):
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     assert main("--config", "build.yaml", "--push_to_hub", "me/rows") == 1
     assert "`push_to_hub` needs a Hub token; run `hf auth login`" in capsys.readouterr().err
@@ -288,7 +288,7 @@ def test_wrong_input_is_one_sentence(place, capsys, argv, message):
     assert not (place / "out").exists()
 
 
-def test_sources_with_equal_ids_are_told_apart(place):
+def test_sources_with_equal_ids_are_distinguished(place):
     for name, text in (("a", "Write a function that adds two numbers."), ("b", "Write a parser of Roman numerals.")):
         (place / f"{name}.jsonl").write_text(json.dumps({"id": "p/1", "instruction": text}) + "\n")
     problems = build_dataset.read_problems(["a.jsonl", {"path": "b.jsonl", "language": "java"}])

@@ -68,7 +68,7 @@ def test_nothing_more_is_spent_on_them(tmp_path, in_flight):
     assert sum(row["problem_id"] in ("t/f1", "t/f4") for row in rejected(tmp_path)) == 2 * 2
 
 
-def test_a_run_that_goes_on_gives_up_the_same_and_asks_nothing_again(tmp_path):
+def test_a_resumed_run_gives_up_the_same_and_asks_nothing_again(tmp_path):
     whole = run(build_of(), tmp_path / "whole", Stuck())
     with pytest.raises(GenerationError):
         run(build_of(), tmp_path / "parts", Stuck(left=25), in_flight=4)

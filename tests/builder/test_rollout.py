@@ -47,7 +47,7 @@ def fenced(code, lead="", tail=""):
 
 RIGHT = fenced(program("2 * x", "double(3) == 6"), "Doubling is a multiplication.")
 BROKEN = fenced(program("x ** 2", "double(3) == 6"), "Squares do.")
-MENDED = fenced(
+FIXED = fenced(
     program("2 * x", "double(3) == 6"), "The assert fails: a square is no double, so the body has to be 2 * x."
 )
 ANSWER = fenced(program("2 * x").rstrip(), "Multiply by two.")
@@ -105,7 +105,7 @@ def test_thinking_is_no_part_of_a_row():
 
 
 def test_a_program_that_fails_is_repaired():
-    made, model = roll(PROBLEM, [BROKEN, MENDED, ANSWER, DONE])
+    made, model = roll(PROBLEM, [BROKEN, FIXED, ANSWER, DONE])
     assert made.accepted and made.repaired and made.rounds == 2
     messages = check(made)
     assert [turn["role"] for turn in messages] == [
@@ -128,13 +128,13 @@ def test_a_program_that_fails_is_repaired():
 
 def test_a_failing_test_of_the_problem_is_shown_when_the_asserts_hold():
     weak = fenced(program("x + 2", "double(2) == 4"))
-    made, model = roll(PROBLEM, [weak, MENDED, ANSWER, DONE])
+    made, model = roll(PROBLEM, [weak, FIXED, ANSWER, DONE])
     assert made.accepted and made.rounds == 2
     assert made.attempts[0].feedback.text.endswith("Further tests:\nAssertionError\nassert double(4) == 8")
     assert "assert double(-1) == -2" not in model.sent()
 
 
-def test_failing_tests_end_the_rollout_where_they_may_not_be_told():
+def test_failing_tests_end_the_rollout_where_they_may_not_be_shown():
     made, model = roll(PROBLEM, [fenced(program("x + 2", "double(2) == 4"))], tell_tests=False)
     assert made.rejection == "tests_failed"
     assert "double(4)" not in model.sent()
@@ -162,8 +162,8 @@ def test_a_program_repeated_with_another_wrong_assert_is_a_repeated_program():
     made, _ = roll(GUIDED, [BROKEN, again])
     assert made.rejection == "no_progress" and made.rounds == 1
     assert made.detail == "Round 2 repeats a program that failed, except for wrong asserts."
-    made, _ = roll(GUIDED, [BROKEN, *by_prompt(again, MENDED), ANSWER, DONE], repair_candidates=2)
-    assert made.accepted and [written(attempt) for attempt in made.attempts] == [BROKEN, MENDED]
+    made, _ = roll(GUIDED, [BROKEN, *by_prompt(again, FIXED), ANSWER, DONE], repair_candidates=2)
+    assert made.accepted and [written(attempt) for attempt in made.attempts] == [BROKEN, FIXED]
 
 
 @pytest.mark.parametrize("lead", ["", "Here is the corrected program:", "Sure! Here is the code:"])
@@ -271,8 +271,8 @@ def test_the_words_of_the_problem_are_no_recital():
 # Draws beyond the first
 
 
-def test_what_cannot_be_used_is_drawn_again_a_little_hotter():
-    lines = ["Let me think.", BROKEN, BROKEN, "", MENDED, fenced("import solution"), ANSWER, DONE]
+def test_what_cannot_be_used_is_resampled_a_little_hotter():
+    lines = ["Let me think.", BROKEN, BROKEN, "", FIXED, fenced("import solution"), ANSWER, DONE]
     made, model = roll(PROBLEM, lines, max_resamples=2)
     assert made.accepted and made.rounds == 2, made.detail
     assert made.completion_tokens == 3 * len(lines)
@@ -299,18 +299,18 @@ def test_of_several_repairs_one_that_passes_is_taken():
     worse = fenced(
         program("x", "double(3) == 6", "double(5) == 11"), "The square is wrong, so leave x as it is, I think."
     )
-    lines = [BROKEN, *by_prompt(worse, "Hm.", MENDED), ANSWER, DONE]
+    lines = [BROKEN, *by_prompt(worse, "Hm.", FIXED), ANSWER, DONE]
     made, model = roll(PROBLEM, lines, repair_candidates=3)
     assert made.accepted and made.rounds == 2, made.detail
-    assert written(made.attempts[1]) == MENDED
+    assert written(made.attempts[1]) == FIXED
     assert not made.wrong_asserts  # the other candidate's are forgotten with it
     assert len({sampling.seed for sampling in model.samplings}) == len(lines)
 
 
 def test_a_repair_that_tests_itself_is_taken_before_one_that_does_not():
     untested = fenced(program("x + x"), "The square is wrong, so add x to itself, I think.")
-    made, _ = roll(PROBLEM, [BROKEN, *by_prompt(untested, MENDED), ANSWER, DONE], repair_candidates=2)
-    assert made.accepted and written(made.attempts[1]) == MENDED, made.detail
+    made, _ = roll(PROBLEM, [BROKEN, *by_prompt(untested, FIXED), ANSWER, DONE], repair_candidates=2)
+    assert made.accepted and written(made.attempts[1]) == FIXED, made.detail
     made, _ = roll(PROBLEM, [BROKEN, *by_prompt(untested, "Hm.")], repair_candidates=2)
     assert made.rejection == "asserts_missing"
 
@@ -318,9 +318,9 @@ def test_a_repair_that_tests_itself_is_taken_before_one_that_does_not():
 def test_of_several_repairs_that_fail_the_first_is_gone_on_from():
     one = fenced(program("x", "double(3) == 6"), "The square is wrong, so leave x as it is, I think.")
     other = fenced(program("x + 1", "double(3) == 6"), "The square is wrong, so add one to it, I think.")
-    lines = [BROKEN, *by_prompt(one, other), *by_prompt(other, MENDED), ANSWER, DONE]
+    lines = [BROKEN, *by_prompt(one, other), *by_prompt(other, FIXED), ANSWER, DONE]
     made, _ = roll(PROBLEM, lines, repair_candidates=2)
-    assert made.accepted and [written(attempt) for attempt in made.attempts] == [BROKEN, one, MENDED], made.detail
+    assert made.accepted and [written(attempt) for attempt in made.attempts] == [BROKEN, one, FIXED], made.detail
     made, _ = roll(PROBLEM, [BROKEN, *by_prompt(BROKEN, "")], repair_candidates=2)
     assert made.rejection == "no_progress" and made.rounds == 1
 
@@ -364,7 +364,7 @@ def test_answers_that_are_rejected(answer, rejection):
     assert made.answer == answer
 
 
-def test_an_answer_to_the_request_alone_is_taken_as_it_was_drawn():
+def test_an_answer_to_the_request_alone_is_taken_as_it_was_sampled():
     own = "Sure.\n\n" + fenced("def double(x):\n    # twice as much\n    return x + x") + "\n\nIt adds.\n"
     wrong, none = fenced(program("x + 4").rstrip()), "I do not know."
     made, model = roll(
@@ -388,9 +388,9 @@ def in_sequence(lines, problem=PROBLEM, **options):
     return roll(problem, lines, answer_context="sequence", **options)
 
 
-def test_the_answer_is_drawn_in_the_conversation_of_the_row_and_kept_as_it_was_drawn():
+def test_the_answer_is_sampled_in_the_conversation_of_the_row_and_kept_as_it_was_sampled():
     own = "\n" + fenced('def double(x):\n    """Twice x."""\n    return x + x', "Sure.", "It adds x to itself.") + "\n"
-    made, model = in_sequence([BROKEN, MENDED, DONE, own], answer_samples=1)
+    made, model = in_sequence([BROKEN, FIXED, DONE, own], answer_samples=1)
     assert made.accepted and made.repaired and not made.unaided, made.detail
     assert model.prompts[-1] == made.messages()[:-1]  # token for token what a teacher is given
     assert made.messages()[-1]["content"] == made.answer == own
@@ -476,14 +476,14 @@ def test_how_hard_a_problem_is_is_asked_once():
 
 def test_a_solution_that_fails_by_itself_is_shown_without_its_tests():
     broken = fenced("def double(x):\n    return 2 * x\n\nprint(doubel(2))\n\nassert double(3) == 6")
-    made, _ = roll(PROBLEM, [broken, MENDED, ANSWER, DONE])
+    made, _ = roll(PROBLEM, [broken, FIXED, ANSWER, DONE])
     assert made.accepted and made.attempts[0].tests == "" and made.attempts[0].feedback.kind is FeedbackKind.NAME
     assert made.attempts[0].text == fenced("def double(x):\n    return 2 * x\n\nprint(doubel(2))")
     assert [turn["role"] for turn in check(made)].count("tool") == 3
     assert len(to_record(made)["feedback"]) == 3 and to_record(made)["outcomes"] == ["name", "none"]
 
 
-def test_tests_that_cannot_be_told_from_the_solution_are_refused():
+def test_tests_that_cannot_be_separated_from_the_solution_are_refused():
     tangled = fenced(
         "def double(x):\n    return 2 * x\n\nd = {}\nd[3] = double(3)\nassert d[3] == 6\nfor k in d:\n    print(k)"
     )
@@ -514,7 +514,7 @@ def test_an_answer_to_the_request_alone_that_fails_is_repaired():
     wrong = fenced("def double(x):\n    # twice\n    return x ** 2")
     asserts = "\nassert double(3) == 6\n```\nThat is all."
     execute = RunsHere()
-    made, model = roll(PROBLEM, [wrong, asserts, MENDED, ANSWER, DONE], execute, answer_first=True)
+    made, model = roll(PROBLEM, [wrong, asserts, FIXED, ANSWER, DONE], execute, answer_first=True)
     assert made.accepted and made.repaired and not made.unaided and made.answer == ANSWER
     ran = [source for source, *_ in execute.calls]
     # Alone, with its asserts, and with the tests instead of them: as the answer it is out
@@ -593,7 +593,7 @@ def test_a_program_that_takes_too_long_is_run_once_for_a_round():
         return dataclasses.replace(run, feedback=dataclasses.replace(run.feedback, kind=FeedbackKind.TIMEOUT))
 
     endless = fenced("def double(x):\n    while x != 3:\n        raise TimeoutError\n\nassert double(4) == 8")
-    made, _ = roll(PROBLEM, [endless, MENDED, ANSWER, DONE], execute)
+    made, _ = roll(PROBLEM, [endless, FIXED, ANSWER, DONE], execute)
     assert made.accepted and made.attempts[0].feedback.kind is FeedbackKind.TIMEOUT
     assert sum("while" in source for source in runs) == 1
 
@@ -609,7 +609,7 @@ def test_a_sequence_that_has_shown_a_wrong_assert_is_rejected():
 
 def test_a_wrong_assert_that_was_never_reported_is_marked():
     weak = fenced(program("x + 4", OFF))  # holds: the problem's tests fail
-    made, _ = roll(PROBLEM, [weak, MENDED, ANSWER, DONE])
+    made, _ = roll(PROBLEM, [weak, FIXED, ANSWER, DONE])
     assert made.accepted
     assert made.wrong_asserts == ("assert double(3) == 7",)
 
@@ -701,8 +701,8 @@ def test_half_of_a_surrogate_pair_is_replaced():
 # Seeds and settings
 
 
-def test_every_draw_has_a_seed_of_its_own_and_always_the_same():
-    lines = [BROKEN, MENDED, ANSWER, DONE]
+def test_every_sample_has_a_seed_of_its_own_and_always_the_same():
+    lines = [BROKEN, FIXED, ANSWER, DONE]
     seeds = [
         [s.seed for s in roll(PROBLEM, lines, sample=n, seed=k)[1].samplings] for n, k in ((0, 1), (1, 1), (0, 2))
     ]
@@ -717,7 +717,7 @@ def test_seeds_do_not_change_between_versions():
 
 def test_each_stage_has_its_sampling():
     stages = {name: Sampling(max_tokens=n) for n, name in enumerate(("first", "repair", "answer", "prose"), 100)}
-    _, model = roll(PROBLEM, [BROKEN, MENDED, ANSWER, DONE], **stages)
+    _, model = roll(PROBLEM, [BROKEN, FIXED, ANSWER, DONE], **stages)
     assert [sampling.max_tokens for sampling in model.samplings] == [100, 101, 102, 103]
 
 
@@ -737,7 +737,7 @@ def test_settings_that_make_no_sense(options, message):
 @given(
     lines=st.lists(
         st.one_of(
-            st.sampled_from([RIGHT, BROKEN, MENDED, ANSWER, DONE, fenced(program("x", OFF)), "```", ""]),
+            st.sampled_from([RIGHT, BROKEN, FIXED, ANSWER, DONE, fenced(program("x", OFF)), "```", ""]),
             st.text(max_size=40),
             st.tuples(st.text(max_size=30), st.text(max_size=60)).map(lambda parts: fenced(parts[1], parts[0])),
         ),
@@ -771,7 +771,7 @@ def test_rollouts_in_the_sandbox():
         leaves = fenced("import os\n\nos._exit(0)")
         async with Executor() as execute:
             repaired, hostile = await asyncio.gather(
-                rollout(PROBLEM, ScriptedModel([ANSWER, BROKEN, MENDED, DONE, ANSWER]), execute, once),
+                rollout(PROBLEM, ScriptedModel([ANSWER, BROKEN, FIXED, DONE, ANSWER]), execute, once),
                 rollout(PROBLEM, ScriptedModel([leaves, RIGHT, DONE, leaves]), execute, once),
             )
             whole = await rollout(ECHO, ScriptedModel([fenced(SUM), fenced(SUM), DONE, fenced(SUM)]), execute, once)

@@ -165,8 +165,8 @@ def test_votes_are_counted_by_value():
 def test_the_expected_answer_is_in_the_feedback_only_where_it_may_be():
     hidden = asyncio.run(compare_answers(r"\boxed{71}", "72"))
     assert (hidden.text, hidden.actual, hidden.expected) == ("The final answer `71` is wrong.", "71", None)
-    told = asyncio.run(compare_answers(r"\boxed{71}", "72", tell_expected=True))
-    assert (told.text, told.expected) == ("The final answer `71` is wrong. Expected: `72`.", "72")
+    reported = asyncio.run(compare_answers(r"\boxed{71}", "72", tell_expected=True))
+    assert (reported.text, reported.expected) == ("The final answer `71` is wrong. Expected: `72`.", "72")
     form = asyncio.run(compare_answers(r"\boxed{many}", "72"))
     assert form.text == "The final answer `many` has the wrong form. The answer must be a number."
     assert form.hint == "The answer must be a number."

@@ -185,7 +185,7 @@ def test_a_dataset_that_the_hub_does_not_have(files, monkeypatch, capsys):
     assert f"'me/rows' cannot be read: {sentence} {HUB_FIX}" in line
 
 
-def test_tracker_that_is_not_installed_is_told_before_the_model_is_loaded(monkeypatch, capsys):
+def test_tracker_that_is_not_installed_is_reported_before_the_model_is_loaded(monkeypatch, capsys):
     monkeypatch.setattr("transformers.integrations.get_available_reporting_integrations", lambda: [])
     line = said(train.main, ["--config", "train.yaml", "--report_to", "wandb"], capsys)
     assert "`report_to` names 'wandb', which is not installed; run `pip install wandb`" in line
@@ -300,7 +300,7 @@ def test_failure_inside_training_shows_where(monkeypatch):
 # Builds
 
 
-def test_build_goes_on_in_its_folder_when_the_model_is_mended(tmp_path, capsys):
+def test_build_resumes_in_its_folder_when_the_model_is_fixed(tmp_path, capsys):
     def build(model):
         argv = ["--problems", "problems.jsonl", "--decontaminate_against", "none", "--backend", "transformers"]
         argv += [

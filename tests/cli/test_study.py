@@ -233,8 +233,8 @@ def test_old_models_and_answers_do_not_pass_for_those_of_other_settings(place, c
     assert main() == 0
     change(**fields)
     assert main() == 1
-    told = capsys.readouterr().err
-    assert re.search(said, told) and "give another `output_dir`, or remove" in told
+    reported = capsys.readouterr().err
+    assert re.search(said, reported) and "give another `output_dir`, or remove" in reported
     assert len(place.commands) == 6
 
 
@@ -273,16 +273,16 @@ def test_an_arm_may_differ_from_its_file(place, capsys):
         ({"beta": "half"}, "error: the arm 'own': --beta: invalid float value: 'half'"),
     ],
 )
-def test_a_wrong_field_of_an_arm_is_told_before_any_is_trained(place, capsys, settings, message):
+def test_a_wrong_field_of_an_arm_is_reported_before_any_is_trained(place, capsys, settings, message):
     config = str(RECIPES / "study" / "arms" / "distill.yaml")
     change(arms={"sft": {"config": config}, "own": {"config": config, "train": settings}})
     assert main() == 1
-    told = capsys.readouterr().err
-    assert told.startswith(message) and told.count("\n") == 1
+    reported = capsys.readouterr().err
+    assert reported.startswith(message) and reported.count("\n") == 1
     assert not place.commands
 
 
-def test_a_misspelt_key_in_the_file_of_an_arm_is_told_before_any_is_trained(place, capsys):
+def test_a_misspelt_key_in_the_file_of_an_arm_is_reported_before_any_is_trained(place, capsys):
     Path("mine.yaml").write_text("mask_stratgy: [all]\n")
     change(arms={"sft": {"config": str(ARMS[0])}, "mine": {"config": "mine.yaml"}})
     assert main() == 1
@@ -355,7 +355,7 @@ def test_a_report_of_the_reference_alone(place):
     assert "| `sft` | 1 |" in report.write_report(arguments, [], runs)
 
 
-def test_a_training_that_fails_is_told_with_its_log(place, monkeypatch, capsys):
+def test_a_training_that_fails_is_reported_with_its_log(place, monkeypatch, capsys):
     def fail(command, stdout, **_):
         stdout.write("error: out of memory\n")
         return SimpleNamespace(returncode=1)
@@ -378,10 +378,10 @@ def test_a_training_that_fails_is_told_with_its_log(place, monkeypatch, capsys):
         (["--learning_rates", "1e-5", "0.00001"], "`learning_rates` holds 1e-05 twice"),
     ],
 )
-def test_wrong_input_is_told_in_one_sentence(place, capsys, options, message):
+def test_wrong_input_is_reported_in_one_sentence(place, capsys, options, message):
     assert main(*options) == 1
-    told = capsys.readouterr().err.strip()
-    assert message in told and told.count("\n") == 0
+    reported = capsys.readouterr().err.strip()
+    assert message in reported and reported.count("\n") == 0
 
 
 @pytest.mark.parametrize(
@@ -395,7 +395,7 @@ def test_wrong_input_is_told_in_one_sentence(place, capsys, options, message):
         ({"a": {"config": str(ARMS[0]), "train": "beta"}}, "The arm 'a' has `train: 'beta'`: give fields and values"),
     ],
 )
-def test_wrong_arms_are_told(arms, message):
+def test_wrong_arms_are_reported(arms, message):
     with pytest.raises(ValueError, match=message):
         read_arms(arms)
 

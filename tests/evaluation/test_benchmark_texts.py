@@ -62,7 +62,7 @@ def test_evalplus_gives_prompts_and_solutions(monkeypatch):
     }
 
 
-def test_a_benchmark_that_cannot_be_had_says_how_to_get_it(monkeypatch, tmp_path):
+def test_a_benchmark_that_is_not_available_says_how_to_get_it(monkeypatch, tmp_path):
     pytest.importorskip("evalplus")
 
     def no_network(*_):

@@ -67,11 +67,11 @@ def test_answers_that_are_alike_are_judged_once():
         Sample("HumanEval/23", number, code)
         for number, code in enumerate([right, WRONG["HumanEval/23"], right, WRONG["HumanEval/53"], right])
     ]
-    told = []
-    judgments = judge_evalplus("humaneval", drawn, report=told.append)
+    reported = []
+    judgments = judge_evalplus("humaneval", drawn, report=reported.append)
     assert passed(judgments) == [(True, True), (False, False), (True, True), (False, False), (True, True)]
     assert judgments[0] is judgments[2] is judgments[4]
-    assert told == [1, 2, 3, 4, 5]
+    assert reported == [1, 2, 3, 4, 5]
 
 
 def test_no_state_goes_from_one_set_of_inputs_to_another():
@@ -268,13 +268,13 @@ def test_lying_answers_fail_and_honest_ones_pass():
     assert passed(right) == [(True, True)] * len(honest)
 
 
-def test_what_evalplus_itself_lets_pass_is_told(tmp_path):
+def test_what_evalplus_itself_lets_pass_is_reported(tmp_path):
     liar = "class Any:\n    def __eq__(self, other): return True\ndef add(x, y): return Any()"
     drawn = samples({"HumanEval/53": liar, "HumanEval/23": WRONG["HumanEval/23"]})
-    told, wrong = judge_evalplus("humaneval", drawn)
-    assert (told.base.status, told.base.deceived, told.plus.deceived) == ("fail", True, True)
+    reported, wrong = judge_evalplus("humaneval", drawn)
+    assert (reported.base.status, reported.base.deceived, reported.plus.deceived) == ("fail", True, True)
     assert (wrong.base.status, wrong.base.deceived) == ("fail", False)
-    write_eval_results(tmp_path / "results.json", "humaneval", drawn, [told, wrong])
+    write_eval_results(tmp_path / "results.json", "humaneval", drawn, [reported, wrong])
     rows = json.loads((tmp_path / "results.json").read_text())["eval"]
     assert [rows[task][0]["base_status"] for task in ("HumanEval/53", "HumanEval/23")] == ["pass", "fail"]
 

@@ -73,7 +73,7 @@ def test_greedy_answers_need_no_seed(folder, humaneval):
     assert {(sampling.temperature, sampling.seed) for _, sampling in model.asked} == {(0.0, None)}
 
 
-def test_more_answers_are_drawn_on_top_of_those_that_are_there(folder, humaneval):
+def test_more_answers_are_sampled_on_top_of_those_that_are_there(folder, humaneval):
     draw(folder, humaneval, Model(), sampling=Sampling(temperature=1.0))
     again = Model()
     draw(folder, humaneval, again, samples=3, sampling=Sampling(temperature=1.0))
@@ -126,7 +126,7 @@ def test_a_process_whose_only_request_is_refused_ends_nothing(tmp_path, humaneva
     assert refuses.asked and len(drawn) == len(humaneval)
 
 
-def test_a_failing_model_keeps_what_was_drawn(folder, humaneval):
+def test_a_failing_model_keeps_what_was_sampled(folder, humaneval):
     dead = GenerationError("http://localhost:1/v1 still says 500 after 8 attempts: no")
     model = Model(lambda number, *_: dead if number >= 3 else "x")
     with pytest.raises(GenerationError, match="still says 500"):

@@ -262,7 +262,7 @@ def test_a_failure_of_the_sandbox_is_no_judgment():
 
 
 def test_programs_in_flight_are_bounded_and_reported():
-    running, most, told = 0, 0, []
+    running, most, reported = 0, 0, []
 
     async def execute(*arguments, **options):
         nonlocal running, most
@@ -275,10 +275,10 @@ def test_programs_in_flight_are_bounded_and_reported():
     one = task("js")
     samples = [Sample(one.id, number, "x") for number in range(20)]
     score = asyncio.run(
-        get_benchmark(one.benchmark).judge_with(execute, [one], samples, concurrency=3, report=told.append)
+        get_benchmark(one.benchmark).judge_with(execute, [one], samples, concurrency=3, report=reported.append)
     )
     assert [outcome.sample for outcome in score.outcomes] == list(range(20))
-    assert most == 3 and told == list(range(1, 21))
+    assert most == 3 and reported == list(range(1, 21))
 
 
 def test_answers_to_unknown_tasks_are_refused():

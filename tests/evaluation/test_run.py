@@ -345,7 +345,7 @@ def test_rows_that_give_a_problem_of_ones_own_away_are_found(tmp_path):
     assert (found["contaminated_rows"], found["found"][0]["task"], found["found"][0]["row"]) == (1, "own/1", 1)
 
 
-def test_what_cannot_be_compared_is_told_before_the_work(recipe, tmp_path, monkeypatch):
+def test_what_cannot_be_compared_is_reported_before_the_work(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr("reflection_trl.evaluation.run.evaluate_model", None)
     other = tmp_path / "other.json"
     EvaluationRun("other", [Score("mbpp+", [Outcome("Mbpp/2", 0, True)])]).save(other)
@@ -437,7 +437,7 @@ def test_wrong_input_ends_with_one_sentence(recipe, arguments, sentence, tmp_pat
 
 
 @pytest.mark.usefixtures("isolation")
-def test_a_model_without_a_chat_template_is_told_what_to_do(recipe, tokenizer, tmp_path):
+def test_a_model_without_a_chat_template_is_reported_with_the_fix(recipe, tokenizer, tmp_path):
     import copy
 
     bare = copy.deepcopy(tokenizer)

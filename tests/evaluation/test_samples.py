@@ -42,7 +42,7 @@ def test_published_answers_are_completions_of_the_prompt(humaneval):
     assert all(sample.solution.startswith(task.prompt) for sample, task in zip(samples, humaneval, strict=True))
 
 
-def test_the_benchmark_is_told_by_the_tasks(write):
+def test_the_tasks_identify_the_benchmark(write):
     assert benchmark_of(DATA / "humaneval_published.jsonl") == "humaneval"
     assert benchmark_of(DATA / "mbpp_published.jsonl") == "mbpp"
     assert benchmark_of(write({"task_id": "HumanEval_0_has_close_elements", "solution": ""})) is None

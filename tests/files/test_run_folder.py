@@ -95,7 +95,7 @@ def test_another_process_may_be_in_the_middle_of_a_line(tmp_path):
         assert [*folder.new_records()] == [record(1)]
 
 
-def test_damage_is_told_with_its_place(tmp_path):
+def test_damage_is_reported_with_its_place(tmp_path):
     with RunFolder(tmp_path, SETTINGS) as folder:
         folder.append(record(0))
     with open(tmp_path / "rollouts" / "00000.jsonl", "ab") as file:

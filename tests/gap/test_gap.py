@@ -145,7 +145,7 @@ def test_where_there_are_no_tests_the_rows_own_program_is_the_judge(tmp_path):
     assert agrees(read_answer("```cpp\nint\n  f;\n```", "cpp"), row) and not agrees(read_answer("no", "cpp"), row)
 
 
-def test_what_was_drawn_is_kept(tmp_path):
+def test_what_was_sampled_is_kept(tmp_path):
     class Ends(Model):
         async def __call__(self, prompt, sampling):
             if self.calls >= 15:
@@ -176,7 +176,7 @@ def test_fewer_rows_are_chosen_by_the_seed():
     assert [turn["role"] for turn in student.chat] == ["system", "user"]
 
 
-def test_bad_input_is_told_in_a_sentence(tmp_path):
+def test_bad_input_is_reported_in_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="`samples` must be at least 1, got 0"):
         GapSettings(samples=0)
     with pytest.raises(ValueError, match="4 samples at temperature 0 are all the same"):

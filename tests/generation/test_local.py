@@ -103,7 +103,7 @@ def test_an_answer_that_was_begun_is_gone_on_with(tiny_model, plain, tokenizer):
 # Sampling
 
 
-def test_a_seed_repeats_its_draw_whatever_else_is_asked(tiny_model):
+def test_a_seed_repeats_its_sample_whatever_else_is_asked(tiny_model):
     sampling = Sampling(temperature=1.0, top_p=0.9, max_tokens=20, seed=11)
     others = [Sampling(temperature=0.5, max_tokens=30, seed=seed) for seed in (11, 2, 5)]
     (alone,) = answers(tiny_model, ["x = "], [sampling])

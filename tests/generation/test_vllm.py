@@ -199,7 +199,7 @@ def test_a_text_keeps_the_space_that_it_begins_with():
     assert generator._text([2], [1], "stop") == ""
 
 
-def test_engines_draw_differently_unless_they_are_given_a_seed(vllm, tiny_model):
+def test_engines_sample_differently_unless_they_are_given_a_seed(vllm, tiny_model):
     async def use(generate):
         pass
 
@@ -298,7 +298,7 @@ def test_vllm_that_is_not_installed(monkeypatch):
         VLLMGenerator("m")
 
 
-def test_an_engine_goes_on_with_other_weights_of_the_same_shape(vllm, tiny_model, tokenizer, make_model, tmp_path):
+def test_an_engine_continues_with_other_weights_of_the_same_shape(vllm, tiny_model, tokenizer, make_model, tmp_path):
     from conftest import tiny_config
 
     for name, config in (("trained", tiny_config()), ("wider", tiny_config(hidden_size=64))):

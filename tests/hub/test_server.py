@@ -149,7 +149,7 @@ def test_faults(api, client, fault, error):
         api.upload_file(path_or_fileobj=b"3", path_in_repo="a.txt", repo_id="anna/m")
 
 
-def test_a_download_that_is_cut_goes_on_where_it_was(api, client):
+def test_an_interrupted_download_resumes_where_it_was(api, client):
     content = bytes(range(256)) * 4000
     client.create("models", "anna/m", files={"a.bin": content})
     client.fail("GET", "^/lfs/", cut="within")

@@ -172,7 +172,7 @@ def test_two_processes_equal_one(usual, tmp_path, tokenizer, mixed_rows, make_mo
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_after_one_of_its_processes_was_killed(usual, tmp_path, tokenizer, mixed_rows, make_model):
+def test_a_run_resumes_after_one_of_its_processes_was_killed(usual, tmp_path, tokenizer, mixed_rows, make_model):
     killed = run_two_processes(tmp_path, tokenizer, mixed_rows, make_model, "kill")
     assert killed.returncode and "SIGKILL" in killed.stderr
     assert sorted(path.name for path in (tmp_path / "ddp").glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]

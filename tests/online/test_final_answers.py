@@ -54,14 +54,17 @@ def test_reasoning_in_tags_holds_no_answer():
     assert rewards == [0.0, 1.0]
 
 
-def test_the_expected_answer_is_told_where_a_setting_says_so():
-    hidden, told = execution_reward(execute=refuse_to_run), execution_reward(execute=refuse_to_run, tell_answer=True)
-    for reward in (hidden, told):
+def test_the_expected_answer_is_shown_where_a_setting_says_so():
+    hidden, reported = (
+        execution_reward(execute=refuse_to_run),
+        execution_reward(execute=refuse_to_run, tell_answer=True),
+    )
+    for reward in (hidden, reported):
         outcomes(reward, [r"\boxed{37}", r"\boxed{2200}"])
     assert (
         hidden.outcomes[0].text == "The final answer `37` is wrong." and hidden.outcomes[0].feedback.expected is None
     )
-    assert told.outcomes[0].text == "The final answer `37` is wrong. Expected: `36`."
+    assert reported.outcomes[0].text == "The final answer `37` is wrong. Expected: `36`."
 
 
 def test_choices_reach_the_checker():

@@ -117,7 +117,7 @@ def test_the_judge_heeds_the_tolerance_of_a_problem():
     assert asyncio.run(judge(replace(problem, tolerance=1e-3), "", Prints())).passed
 
 
-def test_a_wrong_output_is_told_with_its_first_wrong_line():
+def test_a_wrong_output_is_reported_with_its_first_wrong_line():
     feedback = compare_output(Example("7\n", "a\nb\nc\n"), "a\nx\nc\n")
     assert (feedback.kind, feedback.actual, feedback.expected) == (FeedbackKind.ASSERTION, "x", "b")
     assert feedback.message == "Line 2 of the output: expected `b`, got `x`."

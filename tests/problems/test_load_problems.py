@@ -258,7 +258,7 @@ def test_a_missing_file_is_not_asked_for_on_the_hub(source, tmp_path, monkeypatc
         load_problems(source)
 
 
-def test_a_data_set_that_cannot_be_had_is_one_sentence():
+def test_a_data_set_that_is_not_available_is_one_sentence():
     with pytest.raises(ValueError, match=r"^'nobody/nothing' cannot be read: .*\.$") as raised:
         load_problems("nobody/nothing")
     assert "\n" not in str(raised.value)

@@ -361,7 +361,7 @@ def test_trained_tokens(family, shape):
 
 @families
 @shapes
-def test_a_model_that_goes_on_from_a_row_sees_what_the_teacher_sees(family, shape):
+def test_a_model_that_continues_a_row_sees_what_the_teacher_sees(family, shape):
     """Of an answer that is drawn after a sequence, with the output of runs in whatever role the template has."""
     tokenizer, _ = family_tokenizer(family)
     row, rendering = ROWS[shape], family_renderer(family).render(ROWS[shape])

@@ -44,8 +44,8 @@ def cases(lies: dict[str, list[Lie]]) -> list[pytest.param]:
             id=f"{language}: {lie.name}",
             marks=[pytest.mark.slow] if language in _SLOW and number > 2 else [],
         )
-        for language, told in lies.items()
-        for number, lie in enumerate(told)
+        for language, reported in lies.items()
+        for number, lie in enumerate(reported)
     ]
 
 

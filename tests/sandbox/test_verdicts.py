@@ -45,7 +45,7 @@ def test_status(sandbox: Sandbox, source: str, status: Status, exit_code: int | 
     assert len(verdict.stdout) <= 4096
 
 
-def test_early_exit_is_told_apart(sandbox: Sandbox):
+def test_early_exit_is_distinguished(sandbox: Sandbox):
     verdict = sandbox.run(PythonProgram("print(input())\nimport sys; sys.exit(0)", stdin="a line\n"))
     assert verdict.status is Status.FAILED and verdict.exit_code == 0 and not verdict.completed
     assert verdict.stdout == "a line\n" and verdict.error is None and verdict.reason

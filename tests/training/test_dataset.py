@@ -120,7 +120,7 @@ def test_rows_that_crc32_takes_for_one_have_numbers_of_their_own():
         assert 0 <= _content_id(row) == _content_id(row) < 2**63
 
 
-def test_equal_rows_of_a_stream_are_told_apart(mixed_rows, renderer):
+def test_equal_rows_of_a_stream_are_distinguished(mixed_rows, renderer):
     rows = [mixed_rows[0]] * 3 + mixed_rows[1:4]
     for num_shards, num_workers in ((1, 0), (3, 2)):
         stream = prepare_dataset(Dataset.from_list(rows).to_iterable_dataset(num_shards=num_shards), renderer, None)

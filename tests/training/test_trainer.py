@@ -184,7 +184,7 @@ def test_mask_rate_of_steps_with_fewer_micro_batches(make_model, tokenizer, mixe
     assert trainer.state.log_history[0]["mask/rate"] == pytest.approx((0.5 + 1.0) / 2)
 
 
-def test_what_trackers_are_told_of_a_run(make_model, tokenizer, mixed_rows, tmp_path):
+def test_what_trackers_record_of_a_run(make_model, tokenizer, mixed_rows, tmp_path):
     noted = {}
 
     class Tracker(TrainerCallback):  # trackio, W&B and TensorBoard read no more than this
@@ -256,8 +256,8 @@ def test_equal_rows_of_a_stream_count_as_often_as_in_a_dataset(make_model, token
 @pytest.mark.parametrize(
     ("teacher", "weight", "told"), [(0.4, 1.0, 1), (0.3, 1.0, 1), (0.2, 1.0, 0), (0.4, 0.0, 0), (None, 1.0, 0)]
 )
-def test_a_teacher_that_knows_no_more_than_the_student_is_told_at_the_first_log(
-    make_model, tokenizer, mixed_rows, tmp_path, caplog, monkeypatch, teacher, weight, told
+def test_a_teacher_that_knows_no_more_than_the_student_is_reported_at_the_first_log(
+    make_model, tokenizer, mixed_rows, tmp_path, caplog, monkeypatch, teacher, weight, reported
 ):
     trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, distillation_weight=weight)
     metrics = {} if teacher is None else {"loss/teacher": teacher, "loss/student": 0.3}
@@ -266,8 +266,8 @@ def test_a_teacher_that_knows_no_more_than_the_student_is_told_at_the_first_log(
     for _ in range(2):
         trainer.log({"loss": 1.0})
     messages = [record.getMessage() for record in caplog.records if "nothing to distill" in record.getMessage()]
-    assert len(messages) == told
-    assert not told or f"loss/teacher {teacher:.3f}, loss/student 0.300" in messages[0]
+    assert len(messages) == reported
+    assert not reported or f"loss/teacher {teacher:.3f}, loss/student 0.300" in messages[0]
 
 
 @pytest.mark.parametrize("steps", [2, 3])
@@ -524,9 +524,9 @@ def test_a_copy_of_the_settings_keeps_the_token_that_a_file_must_not_have(tmp_pa
 
 def test_settings_are_made_again_of_what_they_tell(make_model, tokenizer, mixed_rows, tmp_path):
     trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, mask_strategy="all", hub_token="hf_abc")
-    told = json.loads(trainer.args.to_json_string())
-    again = ReflectionDistillConfig(**told)
-    assert again.to_dict() == trainer.args.to_dict() == told
+    reported = json.loads(trainer.args.to_json_string())
+    again = ReflectionDistillConfig(**reported)
+    assert again.to_dict() == trainer.args.to_dict() == reported
     assert again.run_facts == trainer.args.run_facts and again.hub_token == "<HUB_TOKEN>"
     ReflectionDistillTrainer(
         make_model(), again, train_dataset=Dataset.from_list(mixed_rows), processing_class=tokenizer
@@ -705,7 +705,7 @@ def test_a_checkpoint_of_another_trainer_is_refused(make_model, tokenizer, mixed
 
 
 @pytest.mark.heavy
-def test_another_length_of_a_resumed_training_is_told(make_model, tokenizer, mixed_rows, tmp_path, caplog):
+def test_another_length_of_a_resumed_training_is_reported(make_model, tokenizer, mixed_rows, tmp_path, caplog):
     def resumed(**settings):
         caplog.clear()
         trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **saved | settings)

@@ -152,8 +152,8 @@ def test_every_column_of_the_builder_is_shown_somewhere():
     row = values | built_row() | {"rejection": "tests_failed", "detail": "why", "wrong_asserts": ["assert 0"]}
     row |= {name: "some value" for name in row if row[name] is None}
     shown = browse.page_row(row, "0")
-    told = set(shown) | set(shown["facts"]) | set(shown["more"]) | set(shown["facets"])
-    assert set(row) - told <= {"messages", "feedback", "repaired"}
+    reported = set(shown) | set(shown["facts"]) | set(shown["more"]) | set(shown["facets"])
+    assert set(row) - reported <= {"messages", "feedback", "repaired"}
 
 
 def test_titles_of_rejected_rows_tell_them_apart():
