@@ -254,7 +254,7 @@ def test_equal_rows_of_a_stream_count_as_often_as_in_a_dataset(make_model, token
 
 
 @pytest.mark.parametrize(
-    ("teacher", "weight", "told"), [(0.4, 1.0, 1), (0.3, 1.0, 1), (0.2, 1.0, 0), (0.4, 0.0, 0), (None, 1.0, 0)]
+    ("teacher", "weight", "reported"), [(0.4, 1.0, 1), (0.3, 1.0, 1), (0.2, 1.0, 0), (0.4, 0.0, 0), (None, 1.0, 0)]
 )
 def test_a_teacher_that_knows_no_more_than_the_student_is_reported_at_the_first_log(
     make_model, tokenizer, mixed_rows, tmp_path, caplog, monkeypatch, teacher, weight, reported
