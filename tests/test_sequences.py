@@ -288,7 +288,7 @@ GOOD = (U("RI"), A("a"), T("t"), U("I"), A("c"))
         (
             with_messages(U("RI"), A("a"), U("x"), A("b"), U("I"), A("c")),
             r"`messages\[2\]` is a user turn",
-            "into tool turns",
+            "give execution output the role `tool`",
         ),
         (
             {

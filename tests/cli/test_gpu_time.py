@@ -34,7 +34,7 @@ def test_time_that_several_kernels_share_counts_once():
 
 
 def test_a_trace_without_a_gpu_is_refused():
-    with pytest.raises(ValueError, match="the trace holds no kernels of a GPU"):
+    with pytest.raises(ValueError, match="The trace contains no GPU kernels"):
         account([event("aten::mm", 0, 10, "cpu_op")], steps=1)
 
 

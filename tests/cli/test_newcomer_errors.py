@@ -203,7 +203,7 @@ OTHERS = {
     ),
     "nothing logged": (plot_training.main, ["state.json"], "has no logged steps to plot"),
     "no state": (plot_training.main, ["tiny/config.json"], "is not a trainer_state.json; give that of a training run"),
-    "weights as a state": (plot_training.main, ["tiny/model.safetensors"], "is no trainer_state.json"),
+    "weights as a state": (plot_training.main, ["tiny/model.safetensors"], "is not a trainer_state.json"),
     "another folder": (
         embedded_model.main,
         ["empty"],

@@ -187,7 +187,7 @@ def test_files_of_another_version_or_benchmark(file):
     without = {key: value for key, value in MEAN.items() if key != "metadata"}
     with pytest.raises(ValueError, match="not a task of LiveCodeBench in a known version: it has no `metadata`, only"):
         load_tasks("livecodebench", file(without))
-    with pytest.raises(ValueError, match="'mean' is there twice"):
+    with pytest.raises(ValueError, match="'mean' appears twice"):
         load_tasks("livecodebench", file(MEAN, MEAN))
     with pytest.raises(ValueError, match="has no rows"):
         load_tasks("livecodebench", file())

@@ -118,8 +118,8 @@ def test_a_trial_passes_over_the_other_tasks(write, humaneval):
         ([answer(0), b"\xff\xfe\n"], r"line 2 is not JSON"),
         ([b"[" * 100_000 + b"\n"], r"line 1 is not JSON \(nested too deeply\)"),
         ([["HumanEval/0", "pass"]], r"line 1 must be an object with `task_id` and `solution`, got \['Hum"),
-        ([], r"samples\.jsonl holds no answers"),
-        ([b"\n\n"], r"samples\.jsonl holds no answers"),
+        ([], r"samples\.jsonl contains no answers"),
+        ([b"\n\n"], r"samples\.jsonl contains no answers"),
     ],
 )
 def test_wrong_files_are_refused_in_one_sentence(records, sentence, write, tasks):

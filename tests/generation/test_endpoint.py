@@ -592,7 +592,7 @@ def test_providers_get_the_hubs_token(monkeypatch):
             monkeypatch.setattr(endpoint, "PROVIDERS_URL", server.url)
             async with EndpointGenerator("org/model:cheapest") as generate:
                 await generate(chat("x"), Sampling())
-                with pytest.raises(GenerationError, match="take conversations only"):
+                with pytest.raises(GenerationError, match="accept conversations only"):
                     await generate("x", Sampling())
             return server
 

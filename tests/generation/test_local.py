@@ -230,7 +230,7 @@ def test_a_model_without_a_chat_template(tiny_model, tmp_path):
     ("template", "error", "message"),
     [
         ("{{ raise_exception('no such role') }}", RequestRefusedError, "rejects the conversation: no such role"),
-        ("{{ messages[7].content }}", RequestRefusedError, "refuses the conversation"),
+        ("{{ messages[7].content }}", RequestRefusedError, "rejects the conversation"),
         ("{% for %}", GenerationError, "cannot be used"),
     ],
 )

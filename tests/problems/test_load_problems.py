@@ -267,7 +267,7 @@ def test_a_data_set_that_is_not_available_is_one_sentence():
 def test_invalid_rows_can_be_left_out(caplog):
     rows = [{**ROWS[0], "task": ""}, *ROWS, {**ROWS[1]}]
     assert without_source(load(rows, skip_invalid=True)) == EXPECTED
-    assert "Row 0 of 'the given rows': the instruction is empty. Left out." in caplog.text
+    assert "Row 0 of 'the given rows': the instruction is empty. Skipped." in caplog.text
     assert "Row 3 of 'the given rows': the id 'b'" in caplog.text
 
 

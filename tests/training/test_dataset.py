@@ -249,8 +249,8 @@ def test_equal_reasons_are_counted_together(renderer, monkeypatch):
     with pytest.raises(ValueError) as raised:
         prepare_dataset(Dataset.from_list([generation_row(number) for number in range(30)]), renderer, None)
     assert str(raised.value).startswith(
-        "No row of the train dataset can be used, of 30: 30 with everything hidden the student's prompt differs another prompt than inference "
-        "gives (row 0: "
+        "No row of the train dataset can be used, of 30: 30 with everything hidden, the student's prompt differs from the prompt at "
+        "inference (row 0: "
     )
     assert str(raised.value).count("one-off prompt has") == 1
 

@@ -73,7 +73,7 @@ def test_nothing_is_changed(make_model):
     ids=["rwkv", "xlstm"],
 )
 def test_state_that_runs_through_hidden_tokens_is_refused(kind, settings):
-    with pytest.raises(ValueError, match=rf"model type '{kind}'\), by .* its state runs through hidden tokens"):
+    with pytest.raises(ValueError, match=rf"model type '{kind}'\) by .* its state runs through hidden tokens"):
         prepare(make(kind, **settings), 64)
 
 

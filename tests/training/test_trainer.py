@@ -474,7 +474,7 @@ def test_a_collator_that_would_train_on_failed_attempts_is_refused(make_model, t
         output_dir=str(tmp_path), bf16=False, use_cpu=True, report_to="none", train_on_failed_attempts=False
     )
     with pytest.raises(
-        ValueError, match=r"`train_on_failed_attempts` is False, which `DataCollator.*` does not follow"
+        ValueError, match=r"`train_on_failed_attempts` is False, which `DataCollator.*` does not support"
     ):
         ReflectionDistillTrainer(
             make_model(), args, DataCollatorForReflectionDistillation(), Dataset.from_list(mixed_rows)
