@@ -202,7 +202,7 @@ def _validate_message(message: dict[str, Any], index: int, where: str) -> None:
         raise ValueError(f"{where}: `messages[{index}].role` is {quote(role)}; use one of {', '.join(ROLES)}.")
     if role == "system" and index > 0:
         raise ValueError(
-            f"{where}: `messages[{index}]` is a system turn; move it to the start, or merge it into a user turn."
+            f"{where}: `messages[{index}]` is a system turn, but only the first turn may be one; move or remove it."
         )
     if not isinstance(content, str):
         raise ValueError(

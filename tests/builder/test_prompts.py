@@ -56,8 +56,8 @@ def test_a_directory_replaces_single_prompts(tmp_path):
 @pytest.mark.parametrize(
     ("templates", "message"),
     [
-        ({"default__answer": "Answer: {{ instruction }}"}, r"default\.answer\.jinja lacks the placeholder {{ program }}\.$"),
-        ({"python__feedback": "Failed."}, r"python\.feedback\.jinja lacks the placeholder {{ feedback }}\.$"),
+        ({"default__answer": "Answer: {{ instruction }}"}, r"default\.answer\.jinja lacks the placeholder {{ program }}: add it\.$"),
+        ({"python__feedback": "Failed."}, r"python\.feedback\.jinja lacks the placeholder {{ feedback }}: add it\.$"),
         ({"default__request": "{{ instruction }} {{ refrence }}"}, r"mentions {{ refrence }}, which has no value: use fence, "),
         ({"default__request": "{{ instruction"}, r"default\.request\.jinja is not valid Jinja: line 1: "),
         ({"default__requests": "{{ instruction }}"}, r"default\.requests\.jinja is not used by any step: rename it to "),

@@ -87,7 +87,7 @@ def test_arms_agree_and_are_written_down(tmp_path):
         ("--shape 3b", "--shape 3b: use one of tiny, 0.5b, 1.5b, 7b."),
         (
             "--batch_size 8 --micro_batch_size 3",
-            "--micro_batch_size 3 times 1 process(es) must divide --batch_size 8.",
+            "--micro_batch_size 3 times 1 process(es) must divide --batch_size 8: change one of the two.",
         ),
         pytest.param(
             "--profiled_steps 4",

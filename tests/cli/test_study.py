@@ -269,8 +269,8 @@ def test_an_arm_may_differ_from_its_file(place, capsys):
     ("settings", "message"),
     [
         ({"bta": 0.5}, "error: The arm 'own': Unknown option: `bta`; did you mean `beta`?"),
-        ({"mask_order": ["code", "txt"]}, "error: the arm 'own': --mask_order: invalid choice: 'txt'"),
-        ({"beta": "half"}, "error: the arm 'own': --beta: invalid float value: 'half'"),
+        ({"mask_order": ["code", "txt"]}, "error: The arm 'own': --mask_order: invalid choice: 'txt'"),
+        ({"beta": "half"}, "error: The arm 'own': --beta: invalid float value: 'half'"),
     ],
 )
 def test_a_wrong_field_of_an_arm_is_reported_before_any_is_trained(place, capsys, settings, message):

@@ -182,7 +182,10 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 
 def test_a_folder_that_cannot_be_made():
-    with pytest.raises(RunError, match=r"The folder /proc/run cannot be written \(.+\): give another"):
+    with pytest.raises(
+        RunError,
+        match=r"The folder /proc/run cannot be written \(.+\): free disk space, change its permissions, or give another",
+    ):
         RunFolder("/proc/run", SETTINGS)  # not even by root
 
 

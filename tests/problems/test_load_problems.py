@@ -145,7 +145,7 @@ def test_the_mapping_is_known_by_the_columns(caplog):
         ([{"instruction": "x", "query": "y", "answer": ""}], {"columns": None}, "'code_feedback' and 'plain'"),
         (ROWS, {"columns": None, "mapping": "aps"}, "Unknown mapping 'aps'; use one of 'mbpp', 'apps'"),
         (ROWS, {"mapping": "plain"}, "Give either `mapping` or `columns`, not both."),
-        (ROWS, {"columns": {"tests": "asserts"}}, "the column of the `instruction`"),
+        (ROWS, {"columns": {"tests": "asserts"}}, "the column of `instruction`"),
         (
             ROWS,
             {"columns": {"instruction": "task", "test": "asserts"}},
