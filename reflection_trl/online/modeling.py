@@ -10,11 +10,16 @@ from typing import Any
 
 import torch
 from transformers import PreTrainedModel
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from trl.trainer.utils import FusedCausalLMOutput
 
 from ..training.forward import LossInputs, TeacherPredictions, take_loss
-from ..training.head import logit_scaling
+from ..training.head import head_module, logit_scaling, replaced_forward
 from ..training.losses import Head
+
+
+# Arguments of TRL's fused forward pass that the backbone does not take
+_OF_THE_HEAD = ("labels", "shift_labels", "num_items_in_batch")
 
 
 @dataclass
@@ -44,8 +49,12 @@ def add_taught_forward(model: PreTrainedModel) -> None:
     Makes a model with TRL's fused head compute the divergence from a teacher in the same forward pass.
 
     `model(..., fused_lm_head=True, taught=LossInputs(...))` returns a [`TaughtCausalLMOutput`]. All predictions of
-    `taught` must be a student's. Without `taught` the forward pass is unchanged. The divergence is computed inside the
-    forward pass, where the hooks of DDP and FSDP expect the parameters.
+    `taught` must be a student's. Without `taught` the output is TRL's. The divergence is computed inside the forward
+    pass, where the hooks of DDP and FSDP expect the parameters.
+
+    TRL's head reads the weights of the head's module without calling it. Under DeepSpeed ZeRO-3 they would be
+    partitioned when their gradient arrives, so the module is called there, with both losses in place of its logits: its
+    hooks gather the weights for the backward pass.
 
     Args:
         model ([`~transformers.PreTrainedModel`]):
@@ -54,24 +63,55 @@ def add_taught_forward(model: PreTrainedModel) -> None:
     scaling = logit_scaling(model)
     fused_forward = model.forward
 
-    @functools.wraps(type(model).forward)  # `generate` validates its arguments against the original signature
-    def forward(self: PreTrainedModel, *args: Any, taught: LossInputs | None = None, **kwargs: Any) -> Any:
+    def score(self: PreTrainedModel, states: torch.Tensor, outputs: Any, taught: LossInputs | None) -> Any:
         if taught is None:
-            return fused_forward(*args, **kwargs)
-        states: list[torch.Tensor] = []
-        hook = self.base_model.register_forward_hook(lambda _, __, output: states.append(output.last_hidden_state))
-        try:
-            output = fused_forward(*args, **kwargs)
-        finally:
-            hook.remove()
-        loss = take_loss(self, scaling, states[0], taught)
+            return outputs
+        loss = take_loss(self, scaling, states, taught)
         return TaughtCausalLMOutput(
-            **output,
+            **outputs,
             divergence_loss=loss["loss"],
             divergence=loss["divergence"],
             agree=loss["agree"],
             taught_nll=loss["nll"],
         )
+
+    def call_head(self: PreTrainedModel, args: Any, kwargs: dict[str, Any], taught: LossInputs | None) -> Any:
+        labels = {name: kwargs.pop(name) for name in _OF_THE_HEAD if name in kwargs}
+        backbone = self.base_model(*args, **kwargs, use_cache=False)
+        found: list[Any] = []
+
+        def head(states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            given = type(backbone)(**{**backbone, "last_hidden_state": states})
+            with replaced_forward(self.base_model, lambda *_, **__: given):
+                outputs = fused_forward(fused_lm_head=True, **labels)
+            found.append(score(self, states, outputs, taught))
+            return tuple(value for value in found[0].values() if isinstance(value, torch.Tensor))
+
+        module = head_module(self)
+        with replaced_forward(module, head):
+            values = iter(module(backbone.last_hidden_state))
+        # The hooks of the module are on the tensors that it returns
+        return type(found[0])(**{k: next(values) if isinstance(v, torch.Tensor) else v for k, v in found[0].items()})
+
+    @functools.wraps(type(model).forward)  # `generate` validates its arguments against the original signature
+    def forward(
+        self: PreTrainedModel,
+        *args: Any,
+        taught: LossInputs | None = None,
+        fused_lm_head: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        if not fused_lm_head:
+            return fused_forward(*args, **kwargs)
+        if is_deepspeed_zero3_enabled() and torch.is_grad_enabled():
+            return call_head(self, args, kwargs, taught)
+        states: list[torch.Tensor] = []
+        hook = self.base_model.register_forward_hook(lambda _, __, output: states.append(output.last_hidden_state))
+        try:
+            outputs = fused_forward(*args, **kwargs, fused_lm_head=True)
+        finally:
+            hook.remove()
+        return score(self, states[0], outputs, taught)
 
     model.forward = types.MethodType(forward, model)
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, DynamoBackend
+from accelerate.utils import DistributedType, DynamoBackend, parse_flag_from_env
 from peft import PeftModel
 from transformers import PreTrainedModel, TrainingArguments
 
@@ -61,6 +61,19 @@ def shards_parameters(accelerator: Accelerator) -> bool:
     if getattr(state, "fsdp_plugin", None) is not None:
         return True
     return accelerator.distributed_type == DistributedType.DEEPSPEED and state.deepspeed_plugin.zero_stage == 3
+
+
+def will_shard_parameters(args: TrainingArguments) -> bool:
+    """
+    Returns whether settings or `accelerate launch` ask for FSDP or DeepSpeed ZeRO-3, before there is an accelerator.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            Settings.
+    """
+    if args.fsdp_plugin_args is not None or parse_flag_from_env("ACCELERATE_USE_FSDP"):
+        return True
+    return args.deepspeed_plugin is not None and args.deepspeed_plugin.zero_stage == 3
 
 
 def skip_unused_parameters(args: TrainingArguments, model: PreTrainedModel | PeftModel) -> None:

@@ -57,7 +57,7 @@ def in_place_of_head(model: PreTrainedModel, function: Callable[..., torch.Tenso
         function (`Callable`):
             Takes the hidden states that the model passes to its head, and returns the output of the head.
     """
-    with _replaced_forward(head_module(model), function):
+    with replaced_forward(head_module(model), function):
         yield
 
 
@@ -209,7 +209,7 @@ def _logits_after(model: PreTrainedModel, logits: torch.Tensor) -> torch.Tensor 
         # Modules between backbone and head, as in ModernBERT's decoder
         stack.enter_context(maybe_gather_lm_head_ctx(*(p for p in model.parameters() if id(p) not in excluded)))
         for module in around:
-            stack.enter_context(_replaced_forward(module, backbone))
+            stack.enter_context(replaced_forward(module, backbone))
         stack.enter_context(in_place_of_head(model, head))
         input_ids = torch.zeros(1, logits.shape[1], dtype=torch.long, device=head_device)
         output = model(input_ids=input_ids, use_cache=False).logits
@@ -217,7 +217,16 @@ def _logits_after(model: PreTrainedModel, logits: torch.Tensor) -> torch.Tensor 
 
 
 @contextmanager
-def _replaced_forward(module: nn.Module, function: Callable[..., Any]) -> Iterator[None]:
+def replaced_forward(module: nn.Module, function: Callable[..., Any]) -> Iterator[None]:
+    """
+    Replaces the forward pass of a module in the context. The module's hooks run around the function.
+
+    Args:
+        module (`nn.Module`):
+            Module.
+        function (`Callable`):
+            Takes the arguments of the module.
+    """
     before = module.__dict__.get("forward")  # accelerate's hooks replace it as well
     module.forward = function
     try:

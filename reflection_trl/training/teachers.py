@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import AuxiliaryTrainingWrapper
 from safetensors.torch import load_file, save_file
@@ -178,6 +178,46 @@ class UpdateTeacher(TrainerCallback):
         self.weights.update()
 
 
+def second_copy_error(teacher: str) -> ValueError:
+    """
+    Returns the error for a teacher whose weights cannot be copied, because the parameters are sharded.
+
+    Args:
+        teacher (`str`):
+            Setting of the trainer.
+    """
+    return ValueError(
+        f"`teacher='{teacher}'` keeps a second copy of the trained weights, which sharded parameters (FSDP, DeepSpeed "
+        f"ZeRO-3) do not allow; use `teacher='live'`, DDP or ZeRO-1/2, or LoRA in its usual form (no `bias`, no "
+        f"`init_lora_weights` such as PiSSA) with `teacher='base'`."
+    )
+
+
+def check_teacher_before_loading(
+    teacher: str, model: str | PreTrainedModel | PeftModel, peft_config: PeftConfig | None, is_sharded: bool
+) -> None:
+    """
+    Rejects a teacher with a second copy of sharded weights before the model is loaded.
+
+    Args:
+        teacher (`str`):
+            Setting of the trainer.
+        model (`str` or [`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
+            Model of the trainer.
+        peft_config ([`~peft.PeftConfig`], *optional*):
+            Adapter to train. With one, [`make_teacher_weights`] decides after loading whether the base model is at
+            hand.
+        is_sharded (`bool`):
+            Whether each process will have only a part of the parameters.
+
+    Raises:
+        ValueError: If the teacher needs a second copy.
+    """
+    has_adapter = peft_config is not None or isinstance(model, PeftModel)
+    if is_sharded and teacher != "live" and (teacher == "ema" or not has_adapter):
+        raise second_copy_error(teacher)
+
+
 def make_teacher_weights(
     model: PreTrainedModel | PeftModel, teacher: str, update_rate: float, is_sharded: bool
 ) -> TeacherWeights | None:
@@ -206,11 +246,7 @@ def make_teacher_weights(
     if teacher == "base" and isinstance(model, PeftModel) and disabled_adapter_is_base(model):
         return None
     if is_sharded:
-        raise ValueError(
-            f"`teacher='{teacher}'` keeps a second copy of the trained weights, which sharded parameters (FSDP, DeepSpeed "
-            f"ZeRO-3) do not allow; use `teacher='live'`, DDP or ZeRO-1/2, or LoRA in its usual form (no `bias`, no "
-            f"`init_lora_weights` such as PiSSA) with `teacher='base'`."
-        )
+        raise second_copy_error(teacher)
     return TeacherWeights(model, update_rate if teacher == "ema" else 0.0)
 
 

@@ -22,7 +22,7 @@ from trl import SFTConfig
 from trl.trainer.utils import global_then_local_main_first
 
 from ..rendering import BlockTokenRenderer, ChatTemplateRenderer
-from .accelerator import adjust_accelerator, shards_parameters, skip_unused_parameters
+from .accelerator import adjust_accelerator, shards_parameters, skip_unused_parameters, will_shard_parameters
 from .adapters import name_base_model
 from .block_tokens import add_block_tokens
 from .checkpoints import CheckpointMixin
@@ -47,7 +47,7 @@ from .modeling import load_model, prepare_model
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .publishing import PublishingTrainer
 from .streams import EvenBatches, Exchange, StreamSteps, find_position
-from .teachers import UpdateTeacher, make_teacher_weights, teacher_in_place
+from .teachers import UpdateTeacher, check_teacher_before_loading, make_teacher_weights, teacher_in_place
 
 
 class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
@@ -121,6 +121,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
     ):
         args = check_args(args, ReflectionDistillConfig, model)
         check_before_loading(args, model, train_dataset, eval_dataset)
+        check_teacher_before_loading(args.teacher, model, peft_config, will_shard_parameters(args))
         self._renderer: BlockTokenRenderer | ChatTemplateRenderer | None = None
         self._stream = train_dataset if isinstance(train_dataset, IterableDataset) else None
 

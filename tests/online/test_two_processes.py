@@ -27,20 +27,29 @@ def folder(make_model, tokenizer, tmp_path_factory):
     return folder
 
 
-def train(folder, case):
-    """What both processes wrote of a training."""
+def run(folder, case):
+    """Runs a training on two processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone"]
-    done = subprocess.run(
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]), "OMP_NUM_THREADS": "1"}
+    if case.endswith("zero3"):
+        environment |= {"ACCELERATE_TORCH_DEVICE": "cpu", "DS_ACCELERATOR": "cpu"}
+    return subprocess.run(
         [*command, str(TESTS / "online" / "two_processes.py"), str(folder), case],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]), "OMP_NUM_THREADS": "1"},
+        env=environment,
         capture_output=True,
         text=True,
         timeout=300,
     )
+
+
+def train(folder, case):
+    """What both processes wrote of a training."""
+    done = run(folder, case)
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (json.loads((folder / f"{case}-{rank}.json").read_text()) for rank in (0, 1))
     assert first["same"] and second["same"]
     assert first["contexts"] == second["contexts"]  # both know all answers
+    assert first["calls"] == second["calls"]  # and generate equally often, equally much
     return first
 
 
@@ -88,3 +97,34 @@ def test_repairs_are_those_of_all_processes_and_fsdp2_trains_alike(folder):
     assert sharded["sharded"] and sharded["contexts"] == found["contexts"]
     one, other = (torch.load(folder / f"{case}-0.pt") for case in ("repairs", "repairs-fsdp2"))
     torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("case", ["all-weights", "lora"])
+def test_zero_3_trains_as_ddp_does(folder, case):
+    """Generation, the policy's loss and the teacher's predictions gather the parameters that each process has a part of."""
+    found, sharded = train(folder, case), train(folder, f"{case}-zero3")
+    assert sharded["sharded"] and not found["sharded"]
+    assert sharded["contexts"] == found["contexts"]
+    for one, other in zip(found["logs"][:4], sharded["logs"][:4], strict=True):
+        for name in ("loss", "grad_norm", "reward", "distillation/divergence", "distillation/taught", "entropy"):
+            assert one[name] == pytest.approx(other[name], rel=1e-4, abs=1e-6), name
+        assert one["reward_std"] > 0 and one["grad_norm"] > 0.01
+    one, other = (torch.load(folder / f"{name}-0.pt") for name in (case, f"{case}-zero3"))
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_zero_3_refuses_a_teacher_with_weights_of_its_own(folder):
+    done = run(folder, "ema-zero3")
+    assert done.returncode != 0 and "`teacher='ema'` keeps a second copy of the trained weights" in done.stderr
+
+
+def test_dynamic_sampling_selects_the_same_groups_in_all_processes(folder):
+    found = train(folder, "dynamic")
+    logs = [entry for entry in found["logs"] if "dynamic_sampling/rounds" in entry]
+    assert sum(entry["dynamic_sampling/rounds"] for entry in logs) == len(found["calls"]) - 4 > 0
+    for step, entry in enumerate(logs):
+        rows = read_step(folder / "dynamic" / "rollouts", step)
+        assert len(rows) == 8 and len({row["problem_id"] for row in rows}) == 1
+        passed = sum(row["outcome"] == "passed" for row in rows)
+        assert entry["groups/with_signal"] == entry["dynamic_sampling/kept_groups"] == (0 < passed < 8)
+        assert entry["reward"] == pytest.approx(passed / 8)
