@@ -14,6 +14,7 @@ The YAML file sets fields; the command line overrides them. Common options:
     --distillation_weight   0 is GRPO, 1 is distillation alone
     --distillation_beta --teacher --teacher_update_rate --trust_region_weight
     --show_feedback --show_peer --show_attempt --teach_passed
+    --dynamic_sampling_rounds  rounds of generation that replace groups without a training signal; 0 turns it off
     --repair_failed         sample a second turn for each failed answer; the teacher can read a repair that passes
     --num_generations --max_completion_length --temperature --use_vllm --vllm_mode
     --learning_rate --max_steps --per_device_train_batch_size --gradient_accumulation_steps --seed

@@ -45,6 +45,11 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
     for name, dataset in {"train_dataset": train_dataset, **evaluated}.items():
         if dataset is not None:
             _check_columns(name, dataset)
+    if args.dynamic_sampling_rounds and not isinstance(train_dataset, Dataset):
+        raise ValueError(
+            f"`dynamic_sampling_rounds` is {args.dynamic_sampling_rounds}, but `train_dataset` is a stream, from which prompts cannot be "
+            f"chosen at random; load it as a `Dataset`, or set it to 0."
+        )
     prompts = (args.generation_batch_size or 0) // (args.num_generations or 1)
     if isinstance(train_dataset, Dataset) and len(train_dataset) < prompts:
         raise ValueError(

@@ -59,6 +59,13 @@ class OnlineReflectionDistillConfig(GRPOConfig):
         teach_passed (`bool`, *optional*, defaults to `False`):
             Whether to distill on passing answers too, with a teacher that reads another passing answer, as SDPO does.
 
+        > Parameters that control dynamic sampling
+
+        dynamic_sampling_rounds (`int`, *optional*, defaults to `0`):
+            Maximum number of further rounds of generation for a batch. In each round, the groups without a training
+            signal are replaced with groups of other prompts, as in [DAPO](https://huggingface.co/papers/2503.14476).
+            Groups that are still without a signal after the last round stay in the batch. 0 turns it off.
+
         > Parameters that control second turns
 
         repair_failed (`bool`, *optional*, defaults to `False`):
@@ -146,6 +153,15 @@ class OnlineReflectionDistillConfig(GRPOConfig):
         },
     )
 
+    # Parameters that control dynamic sampling
+    dynamic_sampling_rounds: int = field(
+        default=0,
+        metadata={
+            "help": "Maximum number of further rounds of generation for a batch, in which groups without a training signal are "
+            "replaced with groups of other prompts (DAPO's dynamic sampling). 0 turns it off."
+        },
+    )
+
     # Parameters that control second turns
     repair_failed: bool = field(
         default=False,
@@ -174,6 +190,10 @@ class OnlineReflectionDistillConfig(GRPOConfig):
             raise ValueError(f"`distillation_temperature` is {self.distillation_temperature}; it must be above 0.")
         if self.max_feedback_length < 1:
             raise ValueError(f"`max_feedback_length` is {self.max_feedback_length}; it must be at least 1.")
+        if self.dynamic_sampling_rounds < 0:
+            raise ValueError(
+                f"`dynamic_sampling_rounds` is {self.dynamic_sampling_rounds}; it must be 0 (off) or a number of rounds."
+            )
         if self.num_generations is not None and self.num_generations < 2:
             raise ValueError(
                 f"`num_generations` is {self.num_generations}, but rewards are compared within a group of answers to one prompt; "

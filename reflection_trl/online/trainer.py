@@ -12,18 +12,23 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from transformers.utils import logging
-from trl import GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import RepeatSampler
 
-from ..training.accelerator import shards_parameters
+from ..training.accelerator import shards_parameters, will_shard_parameters
 from ..training.checkpoints import CheckpointMixin
 from ..training.checks import check_adapter, check_args, check_model
 from ..training.curves import CURVES_FILE
 from ..training.forward import LossInputs, TeacherPredictions, add_distillation_forward
 from ..training.head import logit_scaling, model_head
 from ..training.losses import Head, distillation_loss
-from ..training.teachers import UpdateTeacher, dropout_disabled, make_teacher_weights, teacher_in_place
+from ..training.teachers import (
+    UpdateTeacher,
+    check_teacher_before_loading,
+    dropout_disabled,
+    make_teacher_weights,
+    teacher_in_place,
+)
 from .checks import (
     check_before_loading,
     check_prompt_lengths,
@@ -33,6 +38,7 @@ from .checks import (
 )
 from .config import OnlineReflectionDistillConfig
 from .curves import plot_online
+from .dynamic_sampling import DynamicSamplingMixin, rewards_differ
 from .modeling import add_taught_forward, mixed_prediction
 from .repairs import FOLDER as REFLECTIONS
 from .repairs import Repair, reflection_row, sample_repairs
@@ -77,7 +83,7 @@ class EpochSampler(RepeatSampler):
             self.generator.manual_seed((self.seed or 0) + epoch)
 
 
-class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
+class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
     """
     Trainer for online reflection self-distillation: GRPO with a teacher that reads the test output of each answer.
 
@@ -131,9 +137,6 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
             Adapter to train instead of all weights.
     """
 
-    args: OnlineReflectionDistillConfig
-    model: PreTrainedModel | PeftModel
-    num_generations: int
     num_generations_eval: int
 
     _tag_names = TAGS
@@ -157,6 +160,8 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         args = check_args(args, OnlineReflectionDistillConfig, model)
         check_model(model)
         check_before_loading(args, train_dataset, eval_dataset)
+        if args.distillation_weight > 0:
+            check_teacher_before_loading(args.teacher, model, peft_config, will_shard_parameters(args))
         reward_funcs = execution_reward() if reward_funcs is None else reward_funcs
         reward_funcs = list(reward_funcs) if isinstance(reward_funcs, (list, tuple)) else [reward_funcs]
         self._execution = find_execution_reward(reward_funcs)
@@ -216,7 +221,8 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         return rewards_per_func
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        output = super()._generate_and_score_completions(inputs)
+        with self._with_signal(inputs) as inputs:
+            output = super()._generate_and_score_completions(inputs)
         mode = "train" if self.model.training else "eval"
         num_generations = self.num_generations if mode == "train" else self.num_generations_eval
         repairs: list[Repair | None] = [None] * len(inputs)
@@ -235,9 +241,11 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
             contexts = [None] * len(rollouts)
         first = self.accelerator.process_index * len(inputs)
         mine = contexts[first : first + len(inputs)]
-        prompt_ids = self._tokenize_contexts(mine, output["completion_mask"].sum(1).tolist())
+        lengths = output["completion_mask"].sum(1).tolist()
+        prompt_ids = self._tokenize_contexts(mine, lengths)
         is_taught = gather_object([bool(ids) for ids in prompt_ids])
-        self._log_groups(mode, rollouts, repairs, is_taught, num_generations)
+        is_masked = gather_object([length == 0 for length in lengths])
+        self._log_groups(mode, rollouts, repairs, is_taught, is_masked, num_generations)
         if mode == "train":
             output["teacher_prompt_ids"] = prompt_ids
             self._save_rollouts(rollouts, repairs, self.accelerator.gather(output["advantages"]).tolist())
@@ -267,13 +275,21 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, GRPOTrainer):
         rollouts: list[Rollout],
         repairs: list[Repair | None],
         is_taught: list[bool],
+        is_masked: list[bool],
         num_generations: int,
     ) -> None:
         groups = [range(i, i + num_generations) for i in range(0, len(rollouts), num_generations)]
         passed = [sum(rollouts[i].outcome.passed for i in group) for group in groups]
         rewards = self._rewards.tolist()
-        varies = [len({rewards[i] for i in group if rollouts[i].outcome.is_judged}) > 1 for group in groups]
-        signal = [differ or any(is_taught[i] for i in group) for differ, group in zip(varies, groups, strict=True)]
+        signal = [
+            any(is_taught[i] for i in group)
+            or (
+                self.args.distillation_weight < 1
+                and not all(is_masked[i] for i in group)
+                and rewards_differ([rollouts[i] for i in group], [rewards[i] for i in group])
+            )
+            for group in groups
+        ]
         metrics = self._metrics[mode]
         metrics["groups/all_failed"].append(sum(number == 0 for number in passed) / len(groups))
         metrics["groups/all_passed"].append(sum(number == num_generations for number in passed) / len(groups))

@@ -51,12 +51,23 @@ def make(model, folder, tokenizer=None, dataset=None, reward=None, **settings):
         ({"teacher": "frozen"}, "`teacher` is 'frozen'; use one of ema, base, trust-region, live"),
         ({"max_feedback_length": 0}, "`max_feedback_length` is 0; it must be at least 1"),
         ({"show_feedback": False, "show_peer": False}, "the teacher knows no more than the student"),
+        ({"dynamic_sampling_rounds": -1}, "`dynamic_sampling_rounds` is -1; it must be 0 (off) or a number of rounds"),
         ({"remove_unused_columns": True}, "`remove_unused_columns` is on, which would remove the tests"),
     ],
 )
 def test_settings(tmp_path, settings, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         OnlineReflectionDistillConfig(str(tmp_path), **(SETTINGS | settings))
+
+
+@pytest.mark.parametrize("teacher", ["ema", "base", "trust-region"])
+def test_a_second_copy_of_sharded_weights_is_refused_before_they_are_loaded(tmp_path, monkeypatch, teacher):
+    (tmp_path / "config.json").write_text("{}")  # is rejected when it is loaded
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(ValueError, match=f"`teacher='{teacher}'` keeps a second copy of the trained weights"):
+        make(str(tmp_path), tmp_path, teacher=teacher)
+    with pytest.raises(ValueError, match="config"):
+        make(str(tmp_path), tmp_path, teacher=teacher, distillation_weight=0.0)
 
 
 def test_a_teacher_that_is_not_used_may_know_nothing(tmp_path):
@@ -77,6 +88,12 @@ def test_a_teacher_that_is_not_used_may_know_nothing(tmp_path):
 def test_datasets(make_model, tokenizer, tmp_path, dataset, error, message):
     with pytest.raises(error, match=re.escape(message)):
         make(make_model(), tmp_path, tokenizer, dataset)
+
+
+def test_dynamic_sampling_needs_a_dataset_of_known_length(make_model, tokenizer, tmp_path):
+    stream = load_problems_for_rl([ADD, SAT]).to_iterable_dataset()
+    with pytest.raises(ValueError, match="`dynamic_sampling_rounds` is 2, but `train_dataset` is a stream"):
+        make(make_model(), tmp_path, tokenizer, stream, dynamic_sampling_rounds=2, max_steps=1)
 
 
 def test_a_prompt_longer_than_the_context(make_model, tokenizer, tmp_path):
