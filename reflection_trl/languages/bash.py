@@ -5,12 +5,13 @@ import shlex
 
 from ..feedback import FeedbackKind
 from ..sandbox import END_MARK, CommandProgram, Limits, Partner, Status, Verdict
+from .bash_uses import is_fed, uses
 from .command import CommandLanguage, closed, protocol_files
 
 
 # Where the shell evaluates text as a number, which may name variables and run commands, and where it takes its words for operators
 _NUMBERS = re.compile(
-    r"\[\[[^\n]*\s-(?:eq|ne|lt|le|gt|ge)\s|\(\(|\$\[|\blet\s|\b(?:declare|local|typeset)\s+-\w*i|\$\{\w+\[[^]@*]*\$|\bprintf\b[^\n]*%[-+ 0-9]*[diouxX]"
+    r"\[\[[^\n]*\s-(?:eq|ne|lt|le|gt|ge)\s|\$\{\w+:\s*\$|\$\{\w+:\w+:\s*\$|\(\(|\$\[|\blet\s|\b(?:declare|local|typeset)\s+-\w*i|\$\{\w+\[[^]@*]*\$|\bprintf\b[^\n]*%[-+ 0-9]*[diouxX]"
 )
 _WORDS = re.compile(r"(?:(?<!\[)\[|\btest)\s[^\n\"']*(?<![\"'\w])\$[({\w]")
 _WORD = re.compile(r"[A-Za-z_][\w.:-]*")
@@ -52,11 +53,17 @@ class Bash(CommandLanguage):
         source, tests = closed(source, tests)
         words = set(_WORD.findall(source))
         names = [word for word in dict.fromkeys(_WORD.findall(tests)) if word in words]
-        used = dict.fromkeys(name for name in re.findall(r"\$\{?([A-Za-z_]\w*)", tests) if name in words)
+        found = re.findall(r"\$\{?#?([A-Za-z_]\w*)", tests)
+        found += [
+            name for inside in re.findall(r"\(\(([^\n]*?)\)\)", tests) for name in re.findall(r"[A-Za-z_]\w*", inside)
+        ]
+        used = dict.fromkeys(name for name in found if name in words)
         # Variables that the tests set are unchanged
         variables = [name for name in used if not _sets(name, tests)]
-        evaluated = "n" * bool(_NUMBERS.search(tests)) + "w" * bool(_WORDS.search(tests)) or "-"
-        head = f"source ./judge.sh {shlex.quote(entry_point)} {evaluated} {shlex.join(variables)} -- {shlex.join(names)}; "
+        evaluated = "n" * bool(_NUMBERS.search(tests)) + "w" * bool(_WORDS.search(tests))
+        evaluated += uses(tests, names, variables) + "i" * is_fed(tests, names)
+        evaluated += "e" * bool(re.search(r"2>|&>|\|&", tests))
+        head = f"source ./judge.sh {shlex.quote(entry_point)} {evaluated or '-'} {shlex.join(variables)} -- {shlex.join(names)}; "
         return CommandProgram(
             argv=("bash", "tests.sh"),
             files={
@@ -84,7 +91,7 @@ def _sets(name: str, tests: str) -> bool:
     """Returns whether the tests set a variable of this name."""
     return bool(
         re.search(
-            rf"(?<![$\w]){name}(?:\[[^]]*\])?[-+*/%]?=|\b(?:for|select)\s+{name}\b|\(\([^)]*(?<!\$)\b{name}\b"
+            rf"(?<![$\w]){name}(?:\[[^]]*\])?[-+*/%]?=|\b(?:for|select)\s+{name}\b|\b{name}\s*(?:[-+*/%&|^]|<<|>>)?=(?!=)|\b{name}(?:\+\+|--)|(?:\+\+|--){name}\b"
             rf"|\b(?:read|local|declare|typeset|readonly|export|mapfile|readarray|let|getopts|printf\s+-v)\b[^\n;|&]*(?<!\$)\b{name}\b",
             tests,
         )

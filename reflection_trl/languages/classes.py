@@ -155,6 +155,12 @@ def _named(head: str) -> re.Match[str] | None:
     f(...)`.
     """
     for found in re.finditer(r"([~\w]+\s*(?:<[^<>()]*>)?)\s*\(", head):
+        # Words that come before a type in brackets: `public static (int, string) F()`
+        if re.fullmatch(
+            r"(?:static|public|private|protected|internal|async|override|virtual|sealed|abstract|new)\s*",
+            found.group(1),
+        ):
+            continue
         if head[: found.start()].count("<") <= head[: found.start()].count(">"):
             return found
     return None

@@ -375,7 +375,7 @@ class _Reader:
         bases = [
             instance(re.sub(r"\b(?:public|virtual|private|protected)\b", "", base)).strip() for base in text.bases
         ]
-        named = text.name in self.wanted and re.search(rf"\b{text.name}\b", self.tests) is not None
+        named = text.name in self.wanted and self._is_class(text.name)
         friends = [one for one in body if re.search(r"\bfriend\b", one.before) and one.name.startswith("operator")]
         beside = [
             one for member in (*self.operators, *friends) if member.parameters is not None and "ostream" not in member.before
@@ -397,6 +397,19 @@ class _Reader:
             fields=tuple((type, name) for type, name in fields if _is_type(type)),
             printed=printed,
         )  # fmt: skip
+
+    def _is_class(self, name: str) -> bool:
+        """
+        Returns whether the tests use a name as that of a class, and do not only have a variable of this name: a function
+        could return an object of a class that is called like the variable that takes it.
+        """
+        if re.search(
+            rf"\bnew\s+{name}\b|\b{name}\s*(?:<[^;=()]*>)?[\s*&]+\w+\s*[=;,:(){{\[]|[<,(]\s*(?:const\s+)?{name}\s*[*&]*\s*[>,)]|\b{name}\s*::",
+            self.tests,
+        ):
+            return True  # fmt: skip
+        variable = rf"(?<!\breturn)(?<!\bthrow)(?<!\belse)(?<!\bcase)[\w>*&\]]\s+[*&]*{name}\s*[=;,:(){{\[]|\bauto\b[\s&]*\[[^\]]*\b{name}\b"
+        return re.search(variable, self.tests) is None and re.search(rf"\b{name}\b", self.tests) is not None
 
     def _methods(self, name: str, type: str, body: Iterable[Member]) -> tuple[list[Function], list[Function]]:
         constructors: list[Function] = []
@@ -561,7 +574,7 @@ def _declared(one: Function, type: str, skipped: int = 0) -> tuple[str, list[str
     stub = f"::reflection_trl::Stub<{type}>"
     types = [f"{stub}::Parameter<{place + skipped}>" for place in range(len(one.parameters))]
     declared = [
-        f"{kind} a{place}" + (f" = {one.defaults[place]}" if one.defaults[place] else "")
+        f"::reflection_trl::Given<{kind}> a{place}" + (f" = {one.defaults[place]}" if one.defaults[place] else "")
         for place, kind in enumerate(types)
     ]
     return ", ".join(declared), [f"static_cast<{kind} &&>(a{place})" for place, kind in enumerate(types)]

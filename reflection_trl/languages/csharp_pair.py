@@ -251,10 +251,16 @@ class _Writer:
 
     def _is_type(self, name: str) -> bool:
         """Returns whether the tests use the name where only a class is valid."""
-        return re.search(
-            rf"\bnew\s+{name}\b|\b{name}\s*(?:<[^;=()]*>)?(?:\[\])?\s+\w+\s*[=;,)]|[<,]\s*{name}\s*[>,]|\b{name}\s*\.\s*\w+|\b(?:is|as|catch\s*\()\s*{name}\b|\({name}\)",
+        if re.search(
+            rf"\bnew\s+{name}\b|\b{name}\s*(?:<[^;=()]*>)?(?:\[\])?\s+\w+\s*[=;,)]|[<,]\s*{name}\s*[>,]|\b(?:is|as|catch\s*\()\s*{name}\b|\({name}\)\s*[\w(]",
             self.tests,
-        ) is not None  # fmt: skip
+        ):  # fmt: skip
+            return True
+        # A variable of the tests may be called like a class of the answer, which an object in it could belong to
+        variable = re.search(
+            rf"(?<!\breturn)(?<!\bnew)[\w>\]]\s+{name}\s*[=;:,)]|\bvar\s*\([^)]*\b{name}\b", self.tests
+        )
+        return variable is None and re.search(rf"\b{name}\s*\.\s*\w+", self.tests) is not None
 
     def write(self) -> Stubs:
         done: dict[str, str] = {}

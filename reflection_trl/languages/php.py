@@ -78,7 +78,7 @@ class PHP(CommandLanguage):
         tests = re.sub(r"\A\s*<\?php", "", tests)
         return CommandProgram(
             argv=(*php, "judge.php", END_MARK, *shared_names(source, tests)),
-            files={"tests.php": f"<?php {tests}", **protocol_files("judge.php", "peer.php")},
+            files={"tests.php": f"<?php {tests}", **protocol_files("comparisons.php", "judge.php", "peer.php")},
             end_mark=True,
             partner=Partner(
                 argv=(*php, "-d", "auto_append_file=answer.php", "main.php"),

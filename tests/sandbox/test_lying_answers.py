@@ -9,10 +9,12 @@ from reflection_trl.sandbox import Sandbox
 
 from .lying_answers import (
     Lie,
+    Right,
     bash,
     cpp,
     java,
     javascript,
+    languages,
     python,
     python_flow,
     python_objects,
@@ -33,10 +35,12 @@ TABLE: dict[str, list[Lie]] = {
     "rust": rust.RUST,
     "csharp": rust.CSHARP,
 }
+for _language, _lies in languages.LYING.items():
+    TABLE[_language] = [*TABLE[_language], *_lies]
 _SLOW = ("cpp", "java", "rust", "csharp", "typescript")  # a compiler or two for each program: beyond the first few
 
 
-def cases(lies: dict[str, list[Lie]]) -> list[pytest.param]:
+def cases(lies: dict[str, list[Lie]] | dict[str, list[Right]]) -> list[pytest.param]:
     return [
         pytest.param(
             language,
@@ -56,7 +60,7 @@ HONEST = {
 }
 
 
-def run(sandbox: Sandbox, language: str, source: str, lie: Lie) -> bool:
+def run(sandbox: Sandbox, language: str, source: str, lie: Lie | Right) -> bool:
     spoken = LANGUAGES[language]
     if missing := spoken.missing():
         pytest.skip(missing)
@@ -72,3 +76,8 @@ def test_lying_answers_fail(sandbox_with_toolchains: Sandbox, language: str, lie
 @pytest.mark.parametrize(("language", "lie"), cases(HONEST))
 def test_honest_answers_pass(sandbox_with_toolchains: Sandbox, language: str, lie: Lie):
     assert run(sandbox_with_toolchains, language, lie.honest, lie)
+
+
+@pytest.mark.parametrize(("language", "right"), cases(languages.RIGHT))
+def test_right_answers_pass(sandbox_with_toolchains: Sandbox, language: str, right: Right):
+    assert run(sandbox_with_toolchains, language, right.answer, right)

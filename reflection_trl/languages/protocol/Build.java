@@ -21,6 +21,8 @@ import javax.tools.*;
 public class Build {
     private static final JavaCompiler COMPILER = ToolProvider.getSystemJavaCompiler();
     private static Set<String> words, types;
+    /** Methods that the tests have themselves: an overload of the answer's could fit their calls better. */
+    private static final Set<String> written = new HashSet<>();
     private static String entry;
     private static ClassLoader loader;
     /** Methods that data has: an object of a class that the tests do not name lacks them (`f(1).contains(2)`). */
@@ -40,6 +42,7 @@ public class Build {
         Map<Class<?>, String> stubs = new LinkedHashMap<>();
         Set<String> own = new HashSet<>();
         for (Matcher found = Pattern.compile("\\b(?:class|interface|enum|record)\\s+(\\w+)").matcher(text("tests.java")); found.find(); ) own.add(found.group(1));
+        for (Matcher found = Pattern.compile("[\\w>\\]]\\s+(\\w+)\\s*\\([^;{}]*\\)\\s*(?:throws\\s[\\w\\s.,]*)?\\{").matcher(text("tests.java")); found.find(); ) written.add(found.group(1));
         for (String name : classes("answer")) {
             Class<?> type = Class.forName(name, false, loader);
             boolean continued = name.equals(open);
@@ -116,11 +119,13 @@ public class Build {
         }
         if (!plain) text.append(" protected ").append(name).append("() { super(reflection_trl.Remote.EXISTING, -1); }");
         boolean continued = name.endsWith("__Answer");
+        if (!continued && !types.contains(type.getName())) text.append(" public boolean equals(Object other) { return isSame(other); }");
         for (Method one : type.getDeclaredMethods()) {
             int modifiers = one.getModifiers();
             if (one.isSynthetic() || (Modifier.isPrivate(modifiers) && !continued) || !known(one, stubs)) continue;
             if (one.getName().equals("main") && one.getParameterCount() == 1 || Set.of("equals", "hashCode", "toString").contains(one.getName())) continue;
             if (!words.contains(one.getName()) && interfaces.isEmpty()) continue;
+            if (continued && written.contains(one.getName()) && !one.getName().equals(entry)) continue;
             if (!continued && !types.contains(type.getName()) && OF_DATA.contains(one.getName())) continue;
             boolean fixed = Modifier.isStatic(modifiers);
             String result = one.getReturnType() == void.class ? "" : "return (" + boxed(one.getGenericReturnType()) + ") ";

@@ -15,8 +15,15 @@ public class Remote {
 
     @Override
     public boolean equals(Object other) {
+        // Objects of a class that the tests do not name are not compared: both may stand in place of data
+        if (getClass() == Remote.class) return isSame(other);
         return other instanceof Remote
             && (number == ((Remote) other).number || (Boolean) Judge.call("java.lang.Object", "equals(java.lang.Object)", this, other));
+    }
+
+    /** Whether it stands for the same object. */
+    protected final boolean isSame(Object other) {
+        return other instanceof Remote && number == ((Remote) other).number;
     }
 
     @Override

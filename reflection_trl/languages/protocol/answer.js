@@ -35,6 +35,11 @@ async function handle(message, names) {
       return { error: peer.encode(error, []) };
     }
   }
+  if (message.op === "console") {
+    const [forward] = peer.decode(message.values, [], []);
+    for (const name of ["log", "info", "warn", "error"]) console[name] = (...values) => void forward(name, ...values);
+    return { values: peer.encode([], []) };
+  }
   if (message.op === "await") {
     try {
       return { values: peer.encode([await peer.mine[message.target]], []) };

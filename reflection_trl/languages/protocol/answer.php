@@ -12,12 +12,14 @@ require_once __DIR__ . '/peer.php';
         return null;
     };
     $functions = get_defined_functions()['user'];
-    $classes = array_filter(get_declared_classes(), static function ($name) {
+    $own = static function (string $name): bool {
         return (new ReflectionClass($name))->isUserDefined() && strpos($name, 'ReflectionTrl') !== 0;
-    });
+    };
+    $classes = array_filter(get_declared_classes(), $own);
+    $interfaces = array_filter(get_declared_interfaces(), $own);
     $constants = get_defined_constants(true)['user'] ?? [];
 
-    $describe = static function (array $names) use ($find, $functions, $classes, $constants): array {
+    $describe = static function (array $names) use ($find, $functions, $classes, $interfaces, $constants): array {
         $found = [];
         foreach ($names as $name) {
             if (($one = $find($name, $functions)) !== null) {
@@ -26,8 +28,20 @@ require_once __DIR__ . '/peer.php';
                     $references[] = $parameter->isPassedByReference();
                 }
                 $found[$name] = ['function', $one, $references];
-            } elseif (($one = $find($name, $classes)) !== null) {
-                $found[$name] = ['class', $one, array_values(class_parents($one)), array_filter((new ReflectionClass($one))->getConstants(), 'is_scalar')];
+            } elseif (($one = $find($name, $interfaces)) !== null) {
+                $found[$name] = ['interface', $one];
+            } elseif (($one = $find($name, $classes)) !== null && function_exists('enum_exists') && enum_exists($one)) {
+                $cases = [];
+                foreach ($one::cases() as $case) {
+                    $cases[$case->name] = $case->value ?? null;
+                }
+                $found[$name] = ['enum', $cases, is_subclass_of($one, 'BackedEnum') ? gettype(reset($cases)) === 'integer' ? 'int' : 'string' : ''];
+            } elseif ($one !== null) {
+                $constants_ = array_filter((new ReflectionClass($one))->getConstants(), 'is_scalar');
+                $short = static function (string $name): string {
+                    return substr(strrchr("\\$name", '\\'), 1);
+                };
+                $found[$name] = ['class', $one, array_values(class_parents($one)), $constants_, array_map($short, array_values(class_implements($one)))];
             } elseif (array_key_exists($name, $constants)) {
                 $found[$name] = ['constant', $constants[$name]];
             }
@@ -70,6 +84,13 @@ require_once __DIR__ . '/peer.php';
                 return [isset($object->{$arguments[0]}), []];
             case 'items':
                 return [iterator_to_array($object), []];
+            case 'of case':
+                return [$arguments[0]->{$arguments[1]}(...$arguments[2]), []];
+            case 'equals':
+                return [$object == $arguments[0], []];
+            case 'static get':
+                $name = $find($target, $classes);
+                return [$name::${$arguments[0]}, []];
         }
         throw new ReflectionTrlGone();
     };

@@ -258,8 +258,33 @@ template <class T> ::std::size_t as_count(const T &value) {
 
 template <class T> constexpr bool counts = ::std::is_integral_v<T> && !::std::is_same_v<T, bool> && !::std::is_same_v<T, char>;
 
-// How many elements a pointer points to, by the custom of C: the next whole number among the arguments says so, else the one before
+// Sizes of the arrays that the tests have passed, by their addresses
+inline ::std::map<const void *, ::std::size_t> &extents() {
+    static auto &all = *new ::std::map<const void *, ::std::size_t>;
+    return all;
+}
+
+// A parameter that is a pointer, of which the tests may pass an array: its size is known, whatever the other arguments say
+template <class P> struct Array {
+    using Element = ::std::remove_pointer_t<P>;
+    P place;
+    Array(::std::nullptr_t) : place(nullptr) {}
+    template <::std::size_t N, class T, class = ::std::enable_if_t<::std::is_convertible_v<T *, P> || ::std::is_same_v<T, const Element>>>
+    Array(T (&values)[N]) : place(const_cast<P>(values)) { extents()[place] = N; }
+    template <class T, class = ::std::enable_if_t<::std::is_pointer_v<T> && ::std::is_convertible_v<T, P>>>
+    Array(const T &pointer) : place(pointer) { extents().erase(place); }
+    operator P &&() { return static_cast<P &&>(place); }
+};
+template <class P>
+using Given = ::std::conditional_t<!::std::is_reference_v<P> && (elements<P> || ::std::is_same_v<P, char *>), Array<P>, P>;
+
+// How many elements a pointer points to. By the custom of C the next whole number among the arguments says so, else the one before
 template <::std::size_t N, class... V> ::std::size_t count_of(const ::std::tuple<V...> &values) {
+    using Pointed = ::std::decay_t<decltype(::std::get<N>(values))>;
+    if constexpr (::std::is_pointer_v<Pointed>) {
+        auto known = extents().find(::std::get<N>(values));
+        if (known != extents().end()) return known->second;
+    }
     ::std::size_t before = 1, after = 0;
     bool found = false, earlier = false;
     ::std::size_t place = 0;
@@ -274,33 +299,48 @@ template <::std::size_t N, class... V> ::std::size_t count_of(const ::std::tuple
     return found ? after : earlier ? before : 1;
 }
 
-template <class P, ::std::size_t N, class... V> void put_argument(Message &message, const ::std::tuple<V...> &values) {
+// The number of elements of an argument that is a pointer. It is taken before the call, which may change the other arguments
+template <class P, ::std::size_t N, class... V> ::std::size_t size_of(const ::std::tuple<V...> &values) {
+    auto &value = ::std::get<N>(values);
+    if constexpr (elements<P>) return value ? count_of<N>(values) : 0;
+    else if constexpr (::std::is_same_v<Value<P>, char *>) {
+        if (!value) return 0;
+        auto known = extents().find(value);
+        return known != extents().end() ? known->second : ::std::strlen(value) + 1;
+    } else return 0;
+}
+
+template <class P, ::std::size_t N, class... V>
+void put_argument(Message &message, const ::std::tuple<V...> &values, ::std::size_t size) {
     auto &value = ::std::get<N>(values);
     if constexpr (elements<P>) {
         using Element = ::std::remove_cv_t<::std::remove_pointer_t<Value<P>>>;
-        ::std::size_t size = value ? count_of<N>(values) : 0;
         message.put_raw<::std::uint64_t>(size);
         message.put_raw<char>(value != nullptr);
         for (::std::size_t place = 0; place < size; place++) Items<Element>::put(message, value[place]);
     } else if constexpr (own<Value<P>>) {
         message.put_raw(value.reflection_trl_number);
+    } else if constexpr (::std::is_same_v<Value<P>, char *>) {
+        message.put_text(typeid(char *).name());
+        message.put_text(value ? ::std::string(value, ::strnlen(value, size)) : "");
     } else {
         put_value<Value<P>>(message, value);
     }
 }
 
-template <class P, ::std::size_t N, class... V> void update_argument(Message &message, ::std::tuple<V...> &values) {
+template <class P, ::std::size_t N, class... V>
+void update_argument(Message &message, ::std::tuple<V...> &values, ::std::size_t size) {
     auto &value = ::std::get<N>(values);
     if constexpr (elements<P>) {
         using Element = ::std::remove_pointer_t<Value<P>>;
         if constexpr (!::std::is_const_v<Element>)
-            for (::std::size_t place = 0, size = value ? count_of<N>(values) : 0; place < size; place++) Items<Element>::get(message, value[place]);
+            for (::std::size_t place = 0; place < size; place++) Items<Element>::get(message, value[place]);
     } else if constexpr (own<Value<P>>) {
     } else if constexpr (changes<P>) {
         value = get_value<Value<P>>(message);
     } else if constexpr (::std::is_same_v<Value<P>, char *>) {
         ::std::string text = get_value<char *>(message);
-        if (value && text.size() <= ::std::strlen(value)) ::std::strcpy(value, text.c_str());
+        if (text.size() < size && text != value) ::std::strcpy(value, text.c_str());
     }
 }
 
@@ -310,9 +350,10 @@ R call_with(int function, bool guarded, ::std::tuple<P &&...> values, ::std::ind
     Message message(ENDED);
     begin(message, function, guarded);
     give_fields(message);
-    (put_argument<P, N>(message, values), ...);
+    const ::std::size_t sizes[] = {size_of<P, N>(values)..., 0};
+    (put_argument<P, N>(message, values, sizes[N]), ...);
     converse(message);
-    (update_argument<P, N>(message, values), ...);
+    (update_argument<P, N>(message, values, sizes[N]), ...);
     if constexpr (::std::is_void_v<R>) {
         take_fields(message);
     } else {

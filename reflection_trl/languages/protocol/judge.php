@@ -1,6 +1,7 @@
 <?php
 // The side of the tests: `php judge.php MARK NAMES...` runs tests.php on the names of the answer, and prints the mark at its end.
 require_once __DIR__ . '/peer.php';
+require_once __DIR__ . '/comparisons.php';
 
 (static function (string $mark, array $names): void {
     $peer = new ReflectionTrlPeer(true, static function (string $_, $target, array $arguments): array {
@@ -15,21 +16,31 @@ require_once __DIR__ . '/peer.php';
         }
         return false;
     });
-    $own = $words = [];
-    $tokens = array_values(array_filter(token_get_all(file_get_contents('tests.php')), static function ($token) {
-        return !is_array($token) || !in_array($token[0], [T_WHITESPACE, T_COMMENT, T_DOC_COMMENT], true);
-    }));
-    foreach ($tokens as $place => $token) {
-        $words[] = is_array($token) ? $token[1] : $token;
-        if (is_array($token) && in_array($token[0], [T_FUNCTION, T_CLASS, T_INTERFACE, T_TRAIT], true) && is_array($tokens[$place + 1] ?? null)) {
-            $own[] = strtolower($tokens[$place + 1][1]);
+    $own = $constants = [];
+    $tests = new ReflectionTrlTests(file_get_contents('tests.php'));
+    $tokens = $tests->words();
+    $words = array_column($tokens, 1);
+    foreach ($tokens as $place => [$kind, $word]) {
+        if (in_array($kind, [T_FUNCTION, T_CLASS, T_INTERFACE, T_TRAIT], true) || ($kind === T_STRING && $word === 'enum')) {
+            $own[] = strtolower($words[$place + 1] ?? '');
+        } elseif ($kind === T_CONST) {
+            $constants[] = $words[$place + 1] ?? '';
+        } elseif ($kind === T_STRING && strtolower($word) === 'define') {
+            $constants[] = trim($words[$place + 2] ?? '', '\'"');
         }
     }
     // Tests that look into objects expect some; for others, a function that returns one has failed
     ReflectionTrlPeer::$objects_expected = array_intersect(['->', '?->', 'instanceof'], $words) !== [];
+    $standIns = [];
     $all = $peer->request('names', null, $names);
-    foreach (is_array($all) ? $all : [] as $name => $found) {
-        if (in_array(strtolower($name), $own, true) || !in_array($name, $names, true) || !is_array($found)) {
+    $all = is_array($all) ? array_filter($all, 'is_array') : [];
+    // Parents before their classes
+    uasort($all, static function (array $a, array $b): int {
+        return count((array) ($a[2] ?? [])) <=> count((array) ($b[2] ?? []));
+    });
+    foreach ($all as $name => $found) {
+        // Functions of extensions that are not here are no functions of the answer
+        if (in_array(strtolower($name), $own, true) || !in_array($name, $names, true) || preg_match('/\A(?:mb_|bc|gmp_|ctype_|iconv)/i', $name)) {
             continue;
         }
         if ($found[0] === 'function' && !function_exists($name)) {
@@ -48,26 +59,54 @@ require_once __DIR__ . '/peer.php';
             } else {
                 eval("function $name($parameters) { return ReflectionTrlPeer::\$only->request('call', $target, \$arguments); }");
             }
-        } elseif ($found[0] === 'class' && !class_exists($name)) {
-            $constants = '';
-            foreach ($found[3] as $key => $value) {
-                if (preg_match('/\A[A-Za-z_]\w*\z/', $key) && is_scalar($value)) {
-                    $constants .= "const $key = " . var_export($value, true) . '; ';
+        } elseif ($found[0] === 'interface' && !interface_exists($name) && !class_exists($name)) {
+            eval("interface $name {}");
+        } elseif ($found[0] === 'enum' && !class_exists($name)) {
+            $cases = '';
+            foreach ($found[1] as $key => $value) {
+                if (preg_match('/\A[A-Za-z_]\w*\z/', $key) && ($value === null || is_int($value) || is_string($value))) {
+                    $cases .= "case $key" . ($value === null ? '' : ' = ' . var_export($value, true)) . '; ';
                 }
             }
+            $type = $found[2] === 'int' || $found[2] === 'string' ? ": $found[2]" : '';
+            ReflectionTrlPeer::$objects_expected = true;
+            eval("enum $name$type { use ReflectionTrlMethods; $cases }");
+        } elseif ($found[0] === 'class' && !class_exists($name)) {
+            $inside = '';
+            foreach ($found[3] as $key => $value) {
+                if (preg_match('/\A[A-Za-z_]\w*\z/', $key) && is_scalar($value)) {
+                    $inside .= "const $key = " . var_export($value, true) . '; ';
+                }
+            }
+            $standIns[] = $name;
+            $interfaces = array_intersect($names, array_filter((array) $found[4], 'is_string'));
+            $interfaces = array_filter($interfaces, static function ($one) use ($own) {
+                return !in_array(strtolower($one), $own, true);
+            });
+            foreach ($interfaces as $one) {
+                if (!interface_exists($one) && ($all[$one][0] ?? '') === 'interface') {
+                    eval("interface $one {}");
+                }
+            }
+            $implements = ($interfaces = array_filter($interfaces, 'interface_exists')) ? 'implements ' . implode(', ', $interfaces) : '';
             $parent = 'ReflectionTrlStandIn';
             foreach ($found[2] as $one) {
+                if (is_string($one) && in_array($one, $standIns, true)) {
+                    $parent = $one;
+                    break;
+                }
                 if (is_string($one) && class_exists($one) && is_subclass_of($one, Throwable::class) || in_array($one, ['Exception', 'Error'], true)) {
                     $parent = "\\$one";
                     break;
                 }
             }
             ReflectionTrlPeer::$objects_expected = true;
-            eval("class $name extends $parent { $constants}");
-        } elseif ($found[0] === 'constant' && !defined($name)) {
+            eval("class $name extends $parent $implements { $inside}");
+        } elseif ($found[0] === 'constant' && !defined($name) && !in_array($name, $constants, true)) {
             define($name, $found[1]);
         }
     }
+    file_put_contents('tests.php', $tests->rewritten($standIns));
     try {
         (static function (): void {
             require 'tests.php';

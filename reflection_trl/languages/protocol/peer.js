@@ -8,6 +8,9 @@
 
 const fs = require("node:fs");
 
+const { isPrototypeOf } = Object.prototype;
+const { then } = Promise.prototype;
+
 class Gone extends Error {}
 
 class Peer {
@@ -88,7 +91,7 @@ class Peer {
       if (error instanceof Gone) throw error;
       this.failure = { error };
       const own = error === null || typeof error !== "object" || !this.standIns.has(error);
-      const check = own ? error && error.code === "ERR_ASSERTION" : CHECKS.test(text(this.mine[message.target]));
+      const check = own ? (error && error.code === "ERR_ASSERTION") || refuses(this.mine[message.target]) : checks(this.mine[message.target]);
       if (check && this.broken === undefined) this.broken = error;
       return { error: this.encode(error, []) };
     }
@@ -97,7 +100,7 @@ class Peer {
   // What the answer has kept from being checked: the error, or undefined
   unchecked() {
     if (this.broken !== undefined) return this.broken;
-    const missed = this.mine.find((one) => !this.called.has(one) && CHECKS.test(text(one)));
+    const missed = this.mine.find((one) => !this.called.has(one) && checks(one));
     if (missed) return new Error(`The answer never called the function ${missed.name || "that it was passed"}, which checks what it is called with.`);
     if (this.waiting.some((group) => !group.some((one) => this.called.has(one)))) return new Error("A promise of the answer was never settled.");
     return undefined;
@@ -113,8 +116,12 @@ class Peer {
       case "has": return key in target;
       case "delete": return delete target[key];
       case "keys": return Object.keys(target);
-      case "iterate": return target[Symbol.iterator] && target[Symbol.iterator]();
-      case "is": return values[0] instanceof target;
+      case "iterate": {
+        const iterator = key === "async" ? Symbol.asyncIterator : Symbol.iterator;
+        return target[iterator] && target[iterator]();
+      }
+      // By the chain of prototypes: `Symbol.hasInstance` could say so of anything
+      case "is": return typeof target === "function" && isPrototypeOf.call(target.prototype, values[0]);
     }
     throw new Error(`Unknown operation ${op}.`);
   }
@@ -132,13 +139,18 @@ class Peer {
     if (typeof value === "symbol") return { t: "y", v: String(value.description) };
     if (this.standIns.has(value)) return { t: "x", v: this.standIns.get(value) };
     if (seen.has(value)) return { t: "r", v: seen.get(value) };
-    if (typeof value === "function") return { t: "f", v: this.number(value), n: value.name };
-    if (value instanceof Promise) return { t: "p", v: this.number(value) };
+    if (typeof value === "function") return { t: "f", v: this.number(value), n: value.name, l: value.length };
+    if (value instanceof Promise) {
+      // The tests may wait for it later: until then, nobody handles its rejection
+      if (!this.trusted) Reflect.apply(then, value, [undefined, () => {}]);
+      return { t: "p", v: this.number(value) };
+    }
     if (value instanceof Date) return { t: "d", v: value.getTime() };
     if (value instanceof RegExp) return { t: "e", v: [value.source, value.flags] };
     seen.set(value, seen.size);
     const node = { k: received.get(value) };
     if (node.k === undefined) sent.push(value);
+    if (!this.trusted && Object.isFrozen(value)) node.z = true;
     if (Array.isArray(value)) return Object.assign(node, { t: "a", v: Array.from(value, (one, place) => (place in value ? inner(one) : { t: "h" })) });
     if (value instanceof Map) return Object.assign(node, { t: "m", v: [...value].map((pair) => pair.map(inner)) });
     if (value instanceof Set) return Object.assign(node, { t: "s", v: [...value].map(inner) });
@@ -175,7 +187,7 @@ class Peer {
       case "d": return new Date(node.v);
       case "e": return new RegExp(String(node.v[0]), String(node.v[1]));
       case "p": return this.promise(node.v);
-      case "f": return this.standIn(node.v, true, String(node.n));
+      case "f": return this.standIn(node.v, true, String(node.n), Number(node.l));
     }
     if (node.t === "i") {
       const value = this.standIn(node.v, false, String(node.n));
@@ -199,6 +211,7 @@ class Peer {
       if (node.t === "o") for (const key of Object.keys(value)) delete value[key];
       for (const [key, one] of pairs) if (node.t === "o" || !["stack", "message", "name"].includes(key)) define(value, key, this.asked(value, key, inner(one)));
     }
+    if (node.z === true) Object.freeze(value);
     return value;
   }
 
@@ -266,12 +279,12 @@ class Peer {
     return promise;
   }
 
-  standIn(target, callable, name) {
+  standIn(target, callable, name, parameters = 0) {
     const id = `${target}`;
     if (this.known.has(id)) return this.known.get(id);
     const peer = this;
     const base = callable ? function () {} : {};
-    if (callable) Object.defineProperty(base, "name", { value: name, configurable: true });
+    if (callable) Object.defineProperties(base, { name: { value: name, configurable: true }, length: { value: parameters, configurable: true } });
     else Object.setPrototypeOf(base, this.prototype(name));
     const traps = {
       apply: (_, self, values) => peer.request("call", target, "", [self, values]),
@@ -286,8 +299,12 @@ class Peer {
           const iterator = peer.request("iterate", target);
           return iterator === undefined ? undefined : () => ({ next: (value) => iterator.next(value), [Symbol.iterator]() { return this; } });
         }
+        if (key === Symbol.asyncIterator && !callable) {
+          const iterator = peer.request("iterate", target, "async");
+          return iterator === undefined ? undefined : () => ({ next: (value) => iterator.next(value), [Symbol.asyncIterator]() { return this; } });
+        }
         if (typeof key === "symbol") return undefined;
-        if (callable && ["call", "apply", "bind", "name"].includes(key)) return Reflect.get(base, key);
+        if (callable && ["call", "apply", "bind", "name", "length"].includes(key)) return Reflect.get(base, key);
         if (!DATA.has(key)) peer.own.add(proxy);
         return peer.asked(proxy, key, peer.request("get", target, key));
       },
@@ -339,6 +356,19 @@ const SETTLES = /^function \(\) \{ \[native code\] \}$/;
 
 function text(value) {
   return typeof value === "function" ? Function.prototype.toString.call(value) : "";
+}
+
+function checks(value) {
+  return CHECKS.test(text(value)) || refuses(value);
+}
+
+// Whether a function throws where a parameter is not what it expects: `(y) => { if (y !== 6) throw ... }`
+function refuses(value) {
+  const head = /^(?:async\s+)?(?:function\b[^(]*)?\(?\s*([\w$,\s]*?)\)?\s*(?:=>|\{)/.exec(text(value));
+  return head !== null && (head[1].match(/[\w$]+/g) || []).some((name) => {
+    const condition = `[^{};]*(?:\\b${name}\\b[^{};]*!==?|!==?[^{};]*\\b${name}\\b)[^{};]*`.replaceAll("$", "\\$");
+    return new RegExp(`\\bif\\s*\\(${condition}\\)\\s*\\{?\\s*throw\\b`).test(text(value));
+  });
 }
 
 const ERRORS = ["TypeError", "RangeError", "SyntaxError", "ReferenceError", "EvalError", "URIError"];

@@ -127,7 +127,10 @@ final class ReflectionTrlPeer
             return ['value', is_resource($value) ? (int) $value : $value];
         }
         if ($value instanceof ReflectionTrlStandIn) {
-            return ['yours', ReflectionTrlStandIn::numberOf($value)];
+            return ['yours', ReflectionTrlStandIn::reflectionTrlNumberOf($value)];
+        }
+        if ($value instanceof UnitEnum) {
+            return ['case', get_class($value), $value->name];
         }
         if ($value instanceof stdClass) {
             return ['plain', array_map([$this, 'encode'], (array) $value)];
@@ -152,7 +155,12 @@ final class ReflectionTrlPeer
             case 'yours':
                 return $this->object($node[1]);
             case 'object':
-                return ReflectionTrlStandIn::make((int) $node[1], (array) $node[2]);
+                return ReflectionTrlStandIn::reflectionTrlMake((int) $node[1], (array) $node[2]);
+            case 'case':
+                if (is_string($node[1]) && is_string($node[2]) && class_exists($node[1], false) && is_subclass_of($node[1], 'UnitEnum') && defined("$node[1]::$node[2]")) {
+                    return constant("$node[1]::$node[2]");
+                }
+                break;
         }
         $this->gone();
     }
@@ -176,12 +184,28 @@ final class ReflectionTrlPeer
     }
 }
 
+/** Methods of an enum, whose cases are on both sides. */
+trait ReflectionTrlMethods
+{
+    public function __call($name, $arguments)
+    {
+        $values = [$this, $name, $arguments];
+        return ReflectionTrlPeer::$only->request('of case', null, $values);
+    }
+
+    public static function __callStatic($name, $arguments)
+    {
+        $values = [$name, $arguments];
+        return ReflectionTrlPeer::$only->request('static', static::class, $values);
+    }
+}
+
 /** An object of the other side. */
 class ReflectionTrlStandIn implements ArrayAccess, Countable, IteratorAggregate
 {
     private $reflectionTrlNumber = -1;
 
-    public static function make(int $number, array $classes): ReflectionTrlStandIn
+    public static function reflectionTrlMake(int $number, array $classes): ReflectionTrlStandIn
     {
         $known = array_intersect(['Closure', 'Generator', 'Iterator', 'ArrayIterator', 'DateTimeInterface'], $classes) !== [];
         if (!ReflectionTrlPeer::$objects_expected && !$known) {
@@ -196,9 +220,21 @@ class ReflectionTrlStandIn implements ArrayAccess, Countable, IteratorAggregate
         }
     }
 
-    public static function numberOf(ReflectionTrlStandIn $object): int
+    public static function reflectionTrlNumberOf(ReflectionTrlStandIn $object): int
     {
         return $object->reflectionTrlNumber;
+    }
+
+    /** A static property of a class of the other side. */
+    public static function reflectionTrlStatic(string $class, string $property)
+    {
+        $values = [$property];
+        return ReflectionTrlPeer::$only->request('static get', $class, $values);
+    }
+
+    public function reflectionTrlEquals(ReflectionTrlStandIn $other): bool
+    {
+        return $this->ask('equals', [$other]) === true;
     }
 
     private function ask(string $operation, array $arguments)

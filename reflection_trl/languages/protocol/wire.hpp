@@ -19,7 +19,9 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <queue>
 #include <set>
+#include <stack>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -178,7 +180,12 @@ template <> struct Wire<const char *> {
 
 template <> struct Wire<char *> {
     static void put(Message &message, const char *value) { message.put_text(value ? value : ""); }
-    static char *get(Message &message) { return ::strdup(message.get_text().c_str()); }
+    static char *get(Message &message) {
+        auto text = message.get_text();
+        auto copy = static_cast<char *>(::std::calloc(::std::max<::std::size_t>(text.size() + 1, 1 << 14), 1));  // a function may write more
+        ::std::memcpy(copy, text.data(), text.size());
+        return copy;
+    }
 };
 
 template <> struct Wire<::std::monostate> {
@@ -270,12 +277,45 @@ template <class C> struct Elements {
 template <class... T> struct Wire<::std::vector<T...>> : Elements<::std::vector<T...>> {};
 template <class... T> struct Wire<::std::deque<T...>> : Elements<::std::deque<T...>> {};
 template <class... T> struct Wire<::std::list<T...>> : Elements<::std::list<T...>> {};
-template <class... T> struct Wire<::std::set<T...>> : Elements<::std::set<T...>> {};
-template <class... T> struct Wire<::std::multiset<T...>> : Elements<::std::multiset<T...>> {};
-template <class... T> struct Wire<::std::map<T...>> : Elements<::std::map<T...>> {};
-template <class... T> struct Wire<::std::multimap<T...>> : Elements<::std::multimap<T...>> {};
-template <class... T> struct Wire<::std::unordered_set<T...>> : Elements<::std::unordered_set<T...>> {};
-template <class... T> struct Wire<::std::unordered_map<T...>> : Elements<::std::unordered_map<T...>> {};
+
+// A container finds by its comparison, which is part of its type: with `equal_to`, a set claims to contain every other number
+template <class K, class C>
+constexpr bool orders = ::std::is_same_v<C, ::std::less<K>> || ::std::is_same_v<C, ::std::greater<K>> || ::std::is_same_v<C, ::std::less<>>
+    || ::std::is_same_v<C, ::std::greater<>>;
+template <class C, class K, class O> struct Ordered : Elements<C> {
+    static_assert(orders<K, O>, "only containers that are ordered by `less` or `greater` cross between the answer and its tests");
+};
+template <class C, class K, class H, class E> struct Hashed : Elements<C> {
+    static_assert(::std::is_same_v<H, ::std::hash<K>> && ::std::is_same_v<E, ::std::equal_to<K>>,
+                  "only containers with the library's hash and comparison cross between the answer and its tests");
+};
+template <class K, class O, class A> struct Wire<::std::set<K, O, A>> : Ordered<::std::set<K, O, A>, K, O> {};
+template <class K, class O, class A> struct Wire<::std::multiset<K, O, A>> : Ordered<::std::multiset<K, O, A>, K, O> {};
+template <class K, class V, class O, class A> struct Wire<::std::map<K, V, O, A>> : Ordered<::std::map<K, V, O, A>, K, O> {};
+template <class K, class V, class O, class A> struct Wire<::std::multimap<K, V, O, A>> : Ordered<::std::multimap<K, V, O, A>, K, O> {};
+template <class K, class H, class E, class A>
+struct Wire<::std::unordered_set<K, H, E, A>> : Hashed<::std::unordered_set<K, H, E, A>, K, H, E> {};
+template <class K, class V, class H, class E, class A>
+struct Wire<::std::unordered_map<K, V, H, E, A>> : Hashed<::std::unordered_map<K, V, H, E, A>, K, H, E> {};
+
+// Queues and stacks: the container inside
+template <class C> struct Inside : C {
+    static const typename C::container_type &of(const C &value) { return value.*(&Inside::c); }
+    static typename C::container_type &of(C &value) { return value.*(&Inside::c); }
+};
+template <class C> struct Adapted {
+    static void put(Message &message, const C &value) { Wire<typename C::container_type>::put(message, Inside<C>::of(value)); }
+    static C get(Message &message) {
+        C value;
+        for (auto &one : Wire<typename C::container_type>::get(message)) value.push(::std::move(one));
+        return value;
+    }
+};
+template <class T, class C> struct Wire<::std::queue<T, C>> : Adapted<::std::queue<T, C>> {};
+template <class T, class C> struct Wire<::std::stack<T, C>> : Adapted<::std::stack<T, C>> {};
+template <class T, class C, class O> struct Wire<::std::priority_queue<T, C, O>> : Adapted<::std::priority_queue<T, C, O>> {
+    static_assert(orders<T, O>, "only containers that are ordered by `less` or `greater` cross between the answer and its tests");
+};
 
 template <> struct Wire<::std::any> {
     template <class T> static bool put_as(Message &message, const ::std::any &value) {

@@ -27,3 +27,21 @@ class Lie:
     honest: str
     tests: str
     entry_point: str | None = None
+
+
+@dataclass(frozen=True)
+class Right:
+    """
+    A right answer that a judge once failed.
+
+    Args:
+        name (`str`): what it, or its tests, do.
+        answer (`str`): the answer.
+        tests (`str`): the tests behind it, which it must pass.
+        entry_point (`str`, *optional*): the function under test.
+    """
+
+    name: str
+    answer: str
+    tests: str
+    entry_point: str | None = None
