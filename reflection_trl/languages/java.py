@@ -84,6 +84,7 @@ class Java(CommandLanguage):
     ) -> CommandProgram:
         if tests:
             return super().program(source, tests, entry_point=entry_point, stdin=stdin, limits=limits)
+        source = _PACKAGE.sub("", source)
         main = _main_class(source)
         return CommandProgram(
             argv=("java", *_OPTIONS, "-ea", "-cp", _path(), main),

@@ -1,5 +1,6 @@
 """Runs JavaScript with Node.js, and TypeScript, which tsc checks and translates."""
 
+import dataclasses
 import re
 import shutil
 from collections.abc import Sequence
@@ -192,10 +193,12 @@ class TypeScript(JavaScript):
         "commonjs",
         "--moduleDetection",
         "force",
+        "--esModuleInterop",
         "--inlineSourceMap",
         "--typeRoots",
         ".",
         "main.ts",
+        "node.d.ts",
     )
     command = ("node", "--max-old-space-size=1024", "--enable-source-maps", "main.js")
     limits = Limits(timeout=60.0, memory=4 << 30, processes=128)
@@ -214,6 +217,18 @@ class TypeScript(JavaScript):
             r"not assignable|Type '|Argument of type|not callable|possibly|implicitly|Expected \d+ arguments|overload",
         ),
     )
+
+    def program(
+        self,
+        source: str,
+        tests: str = "",
+        *,
+        entry_point: str | None = None,
+        stdin: str = "",
+        limits: Limits | None = None,
+    ) -> CommandProgram:
+        program = super().program(source, tests, entry_point=entry_point, stdin=stdin, limits=limits)
+        return dataclasses.replace(program, files={**program.files, **protocol_files("node.d.ts")})
 
     def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
         names = _names(source, tests)

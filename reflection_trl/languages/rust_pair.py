@@ -11,7 +11,17 @@ from .heads import blanked, closing, split
 # Imports of the standard library that the tests may rely on
 _USE = re.compile(r"^[ \t]*(?:pub\s+)?(use\s+(?:std|core|alloc)::[\w:{}*,\s]+;)", re.MULTILINE)
 _ALIAS = re.compile(r"\btype\s+(?P<name>\w+)\s*=\s*(?P<type>[^;=]+);")
-_CONSTANT = re.compile(r"\bconst\s+(\w+)\s*:\s*([\w&' ]+)=\s*(-?[\d._]+\w*|\"[^\"\\]*\"|true|false)\s*;")
+_LITERAL = r"-?[\d._]+\w*|\"[^\"\\]*\"|'[^'\\]'|true|false"
+_CONSTANT = re.compile(
+    rf"\bconst\s+(\w+)\s*:\s*([\w&'\[\]; ]+)=\s*({_LITERAL}|&?\[(?:\s*(?:{_LITERAL})\s*,)*\s*(?:{_LITERAL})?\s*\])\s*;"
+)
+# Functions and constants that `use std::...::*` brings: an item of the answer would hide them
+_BEHIND_GLOBS = frozenset(
+    ("E", "EPSILON", "INFINITY", "MAX", "MIN", "NAN", "PI", "TAU", "drop", "empty", "exit", "forget", "from_fn", "identity", "max",
+     "max_by", "max_by_key", "min", "min_by", "min_by_key", "once", "repeat", "repeat_with", "replace", "size_of", "sleep", "spawn",
+     "successors", "swap", "take", "zip")
+)  # fmt: skip
+_GLOB = re.compile(r"\buse\s+(?:std|core|alloc)::[^;]*\*")
 _TYPE = re.compile(r"[\w:<>,&'\s\[\];()]+")
 _CALLBACK = re.compile(
     r"^(?P<how>impl|&\s*(?:'\w+\s*)?(?:mut\s+)?dyn|&\s*(?:mut\s+)?impl|Box\s*<\s*dyn)?\s*(?P<kind>Fn|FnMut|FnOnce|fn)\s*\((?P<arguments>.*)\)\s*"
@@ -304,6 +314,9 @@ class _Sides:
         self.doubtful = [
             name for name in self.shared if name in LIBRARY and name in self.items and name != entry_point
         ]
+        if _GLOB.search(self.tests):
+            self.doubtful += [name for name in self.shared if name in _BEHIND_GLOBS and name != entry_point
+                              and re.search(rf"\b(?:fn|const|static)\s+{name}\b", self.code)]  # fmt: skip
         self.wanted = {name for name in self.shared if name not in LIBRARY} | {entry_point}
         self.entries: list[str] = []
 
@@ -323,8 +336,7 @@ class _Sides:
         for one in types:
             judge += self._methods(one)
         judge += [self._stub(one) for one in functions if self._crosses(one)]
-        uses = {" ".join(use.split()) for use in _USE.findall(self.code) if not re.search(r"\bas\b", use)}
-        own = {" ".join(use.split()) for use in _USE.findall(self.tests)}
+        uses = [use for use in _USE.findall(self.code) if not re.search(r"\bas\b", use)]
         constants = [
             f"const {name}: {type.strip()} = {value};" for name, type, value in _CONSTANT.findall(blanked(self.source, keep_strings=True))
             if name in self.wanted and name in self.shared
@@ -336,7 +348,7 @@ class _Sides:
         head = [
             '#[path = "wire.rs"] #[macro_use] mod reflection_trl_wire;',
             *errors,
-            *self._uses(uses - own),
+            *self._uses(uses),
             *constants,
         ]
         serving = [
@@ -346,9 +358,12 @@ class _Sides:
         ]
         return "\n".join([*head, *judge, ""]), "\n".join(serving)
 
-    def _uses(self, uses: set[str]) -> list[str]:
+    def _uses(self, uses: list[str]) -> list[str]:
         """Returns the imports of the answer that the tests' side copies, except those that it already has."""
-        return sorted(use for use in uses if not any(re.search(rf"\b{name}\b", use) for name in self.items))
+        own = {path.rpartition("::")[2] for use in _USE.findall(self.tests) for path in _paths(use)}
+        paths = dict.fromkeys(path for use in uses for path in _paths(use))
+        return [f"use {path};" for path in sorted(paths) if path.rpartition("::")[2] not in own
+                and not any(re.search(rf"\b{name}\b", path) for name in self.items)]  # fmt: skip
 
     # Parsing
 
@@ -413,9 +428,11 @@ class _Sides:
     def _read(self, item: "_Item") -> Type:
         name = item.name
         fields = re.findall(r"\b(\w+)\s*:", item.body) if item.kind == "struct" else []
+        # Tests that look into fields know no other way: they see a copy, also of what is shared
+        inside = any(re.search(rf"\.\s*{field}\b(?!\s*\()", self.tests) for field in fields)
         used = (
             re.search(rf"(?<!struct )(?<!impl )\b{name}\s*\{{|\b{name}\s*\(", self.tests)
-            or any(re.search(rf"\.\s*{field}\b(?!\s*\()", self.tests) for field in fields)
+            or inside
             or "Copy" in item.derived
             or item.kind == "enum"
         )
@@ -425,14 +442,19 @@ class _Sides:
             for part in split(body.strip("{}() "))
         ]
         simple = not re.search(
-            r"\b(?:Rc|RefCell|Cell|Arc|Mutex|dyn|impl|fn|PhantomData|Instant)\b|&|\*", body
+            rf"\b(?:{'' if inside else 'Rc|RefCell|Cell|'}Arc|Mutex|dyn|impl|fn|PhantomData|Instant)\b|&|\*", body
         ) and all(
             _TYPE.fullmatch(
                 text.replace("{", "(").replace("}", ")").replace("pub", "").replace("=", "").strip() or "x"
             )
             for text in texts
         )
-        named = re.search(rf"\b{name}\s*(?:::|\{{|\()|[:&<,]\s*(?:mut\s+)?{name}\b", self.tests) is not None
+        # A variable of the tests may be called like a type of the answer, which a value in it could belong to
+        variable = re.search(rf"\blet\s+(?:mut\s+)?\(?[\w\s,]*\b{name}\b", self.tests)
+        places = rf"\b{name}\s*::|:\s*&?\s*(?:mut\s+)?{name}\b|<\s*{name}\s*[>,]"
+        if variable is None:
+            places += rf"|\b{name}\s*[{{(]|[&<,]\s*(?:mut\s+)?{name}\b"
+        named = re.search(places, self.tests) is not None
         return Type(name, item.kind, body, item.derived, bool(used and simple), named)
 
     def _implemented(self, one: Type) -> Iterator[tuple[str, Function]]:
@@ -775,6 +797,18 @@ def _crossing(one: Type, body: str) -> str:
         f"impl reflection_trl_wire::Get for {name} {{ fn get(message: &mut reflection_trl_wire::Message) -> Self {{ let number: usize = reflection_trl_wire::Get::get(message); "
         f"match number {{ {' '.join(gets)} _ => message.gone() }} }} }}"
     )
+
+
+def _paths(use: str) -> Iterator[str]:
+    """Yields the paths that a `use` imports, one by one."""
+    head, opening, rest = re.sub(r"^use\s|;$", "", use.strip()).partition("{")
+    if not opening:
+        path = "".join(head.split()).removesuffix("::self")
+        if path:
+            yield path
+        return
+    for part in split(rest[: rest.rindex("}")]):
+        yield from _paths(head + part)
 
 
 def _words(functions: list[Function]) -> list[str]:

@@ -13,8 +13,9 @@ const options = {
   module: ts.ModuleKind.CommonJS,
   moduleDetection: ts.ModuleDetectionKind && ts.ModuleDetectionKind.Force,
   typeRoots: ["."],
+  esModuleInterop: true,
 };
-const program = ts.createProgram(["main.ts"], { ...options, noEmit: true });
+const program = ts.createProgram(["main.ts", "node.d.ts"], { ...options, noEmit: true });
 const errors = ts.sortAndDeduplicateDiagnostics(ts.getPreEmitDiagnostics(program));
 for (const error of errors) {
   const text = ts.flattenDiagnosticMessageText(error.messageText, "\n");

@@ -178,6 +178,36 @@ impl<T: Get> Get for Box<T> {
         Box::new(T::get(message))
     }
 }
+impl<T: Put> Put for std::cell::RefCell<T> {
+    fn put(&self, message: &mut Message) {
+        self.borrow().put(message);
+    }
+}
+impl<T: Get> Get for std::cell::RefCell<T> {
+    fn get(message: &mut Message) -> Self {
+        std::cell::RefCell::new(T::get(message))
+    }
+}
+impl<T: Put + Copy> Put for std::cell::Cell<T> {
+    fn put(&self, message: &mut Message) {
+        self.get().put(message);
+    }
+}
+impl<T: Get> Get for std::cell::Cell<T> {
+    fn get(message: &mut Message) -> Self {
+        std::cell::Cell::new(T::get(message))
+    }
+}
+impl<'a> Put for std::borrow::Cow<'a, str> {
+    fn put(&self, message: &mut Message) {
+        (**self).put(message);
+    }
+}
+impl<'a> Get for std::borrow::Cow<'a, str> {
+    fn get(message: &mut Message) -> Self {
+        std::borrow::Cow::Owned(String::get(message))
+    }
+}
 impl<T: Get> Get for std::rc::Rc<T> {
     fn get(message: &mut Message) -> Self {
         std::rc::Rc::new(T::get(message))
