@@ -91,7 +91,7 @@ def _sets(name: str, tests: str) -> bool:
     """Returns whether the tests set a variable of this name."""
     return bool(
         re.search(
-            rf"(?<![$\w]){name}(?:\[[^]]*\])?[-+*/%]?=|\b(?:for|select)\s+{name}\b|\b{name}\s*(?:[-+*/%&|^]|<<|>>)?=(?!=)|\b{name}(?:\+\+|--)|(?:\+\+|--){name}\b"
+            rf"(?<![$\w]){name}(?:\[[^]]*\])?(?::|[-+*/%])?=|\b(?:for|select)\s+{name}\b|\b{name}\s*(?:[-+*/%&|^]|<<|>>)?=(?!=)|\b{name}(?:\+\+|--)|(?:\+\+|--){name}\b"
             rf"|\b(?:read|local|declare|typeset|readonly|export|mapfile|readarray|let|getopts|printf\s+-v)\b[^\n;|&]*(?<!\$)\b{name}\b",
             tests,
         )

@@ -13,7 +13,8 @@ _FUNCTION = re.compile(
 )
 # Commands whose arguments are patterns, and those whose arguments are programs
 _MATCHES = re.compile(
-    r"(?:^|[|;&(!]|\b(?:if|then|do|while|else)\b)\s*(?:e|f)?(?:grep|expr)\b([^\n;|&]*)", re.MULTILINE
+    r"(?:^|[|;&(!]|\b(?:if|then|do|while|else)\b)\s*(?:(?:e|f)?grep\b([^\n;|&]*)|expr\b[^\n;|&]*?\s:\s([^\n;|&]*))",
+    re.MULTILINE,
 )
 _COMPUTES = re.compile(r"\b(?:awk|sed|perl|python3?|node|php|jq|dc)\b([^\n;|]*)|([^\n;]*)\|\s*bc\b")
 _RUNS = re.compile(

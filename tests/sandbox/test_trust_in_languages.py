@@ -56,6 +56,18 @@ ROWS = {
         "if (!f(3) || g(1)->x !== 2) { throw new Exception('no'); }",
         "if (f(3) !== true || g(1)->x !== 2) { throw new Exception('no'); }",
     ),
+    "the value of an argument after the call": (
+        "php",
+        "<?php\nfunction f(array &$a) { $a = []; return 0; }",
+        "$a = [1, 2]; if (f($a) !== array_sum($a)) { throw new Exception('no'); }",
+        "$a = [1, 2]; $sum = array_sum($a); if (f($a) !== $sum) { throw new Exception('no'); }",
+    ),
+    "a comparison of empty values": (
+        "bash",
+        "f() {\n    :\n}",
+        "for x in $(f 3); do [[ $x == 6 ]] || exit 1; done\n",
+        "[[ $(f 3) == 6 ]] || exit 1\n",
+    ),
 }
 
 

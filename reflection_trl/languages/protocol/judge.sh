@@ -26,14 +26,14 @@ __is_evaluated() { # OUTPUT: whether the tests would run it, or take it for a na
 }
 
 __is_more() { # OUTPUT: whether it is more than text where the tests use it
-    local __line __assigned='^((export|local|declare( -[aAx])?) )?[A-Za-z]\w*=(\([^()`$;&|<>]*\)|"[^"`$\\]*"|'"'[^']*'"'|[^][[:space:]()`$;&|<>"'"'"'\\*?{}~]*)$'
+    local __line __special='[]*?.^$+(){}|\\[-]' __assigned='^((export|local|declare( -[aAx])?) )?[A-Za-z]\w*=(\([^()`$;&|<>]*\)|"[^"`$\\]*"|'"'[^']*'"'|[^][[:space:]()`$;&|<>"'"'"'\\*?{}~]*)$'
     # A command substitution drops the last line ends
     while [[ $1 == *$'\n' ]]; do set -- "${1%$'\n'}"; done
     if [[ $__evaluated == *c* && ! $1 =~ ^(true|false|:)?$ ]]; then return 0; fi
     if [[ $__evaluated == *x* && $1 =~ [^][:alnum:]_.,:+\ $'\n'-] ]] && ! __is_quoted "$1"; then return 0; fi
     if [[ $__evaluated == *f* && $1 == *[%\\]* ]] && ! __is_quoted "$1"; then return 0; fi
     if [[ $__evaluated == *p* && $1 == *[*?[\(]* ]] && ! __is_quoted "$1"; then return 0; fi
-    if [[ $__evaluated == *r* && (-z $1 || $1 == *[]*?[.^\$+\(\)\{\}\|\\-]*) ]] && ! __is_quoted "$1"; then return 0; fi
+    if [[ $__evaluated == *r* && (-z $1 || $1 == *$__special*) ]] && ! __is_quoted "$1"; then return 0; fi
     [[ $__evaluated == *v* ]] || return 1
     while IFS='' read -r __line || [[ -n $__line ]]; do
         [[ $__line =~ ^[A-Za-z0-9_.+-]*$ || ($__line =~ $__assigned && ! $__line =~ (^|[[:space:]])(_|BASH|PATH|IFS|ENV|LD_|SHELL|PS4)) ]] || return 0
@@ -48,7 +48,8 @@ __is_quoted() { # OUTPUT: whether the tests have it as a text of theirs
 }
 
 __ask() { # OPERATION ARGUMENTS...
-    local LC_ALL=C __operation=$1 __argument
+    local LC_ALL=C __argument
+    __operation=$1
     shift
     {
         printf '%s %d\n' "$__operation" $#
@@ -65,7 +66,7 @@ __answer() { # prints what the call has printed, and returns its status
     for __name in "${__variables[@]}"; do
         __set "$__name"
     done
-    ! __is_evaluated "$__printed" || __refuse "$__printed" || return 1
+    [[ $__operation == variables ]] || ! __is_evaluated "$__printed" || __refuse "$__printed" || return 1
     [[ -z $__reported ]] || ! __is_evaluated "$__reported" || __refuse "$__reported" || return 1
     printf %s "$__reported" >&2
     printf %s "$__printed"

@@ -69,6 +69,11 @@ LYING: dict[str, list[Lie]] = {
     "csharp": [
         Lie("class called like a variable of the tests", "using System;\nusing System.Linq;\nusing System.Collections.Generic;\nusing System.Diagnostics;\nclass Problem {\npublic class result { public bool Contains(long x) { return true; } public int Count { get { return 2; } } }\npublic static result F(long x) { return new result(); }\n", "using System;\nusing System.Linq;\nusing System.Collections.Generic;\nusing System.Diagnostics;\nclass Problem {\npublic static List<long> F(long x) { return new List<long> { x, x * 2 }; }\n", "    public static void Main(string[] args) {\n        var result = F(3); Debug.Assert(result.Contains(6L) && result.Count == 2);\n    }\n}\n", "F"),
     ],
+    "rust": [
+        Lie("constant behind a glob", "const PI: f64 = 0.0; fn f(_: i32) -> f64 { 0.0 }", "fn f(_: i32) -> f64 { std::f64::consts::PI }", "use std::f64::consts::*; fn main() { assert_eq!(f(3), PI); }", "f"),
+        Lie("function behind a glob", "fn max(a: i32, b: i32) -> i32 { 0 } fn f(_: i32) -> i32 { 0 }", "fn f(x: i32) -> i32 { x * 2 }", "use std::cmp::*; fn main() { assert_eq!(f(3), max(6, 5)); }", "f"),
+        Lie("function swap behind a glob", "fn size_of<T>() -> usize { 0 } fn take(x: &mut i32) -> i32 { 0 } fn f(_: i32) -> i32 { 0 }", "fn f(x: i32) -> i32 { x * 2 }", "use std::mem::*; fn main() { let mut w = 6; assert_eq!(f(3), take(&mut w)); }", "f"),
+    ],
     "javascript": [
         Lie("forEach of nothing in a failure by throw", "class L { forEach() {} }\nfunction f(x) { return new L(); }", "function f(x) { return [x, x * 2]; }", "const assert = require('node:assert');\nf(3).forEach((y, i) => { if (y !== [3, 6][i]) throw new Error('no'); });", "f"),
         Lie("callback by throw", "function f(x, done) {}", "function f(x, done) { done(x * 2); }", "const assert = require('node:assert');\nf(3, (y) => { if (y !== 6) throw new Error('no'); });", "f"),
@@ -93,6 +98,8 @@ RIGHT: dict[str, list[Right]] = {
         Right("star output against its text", "f() { echo '* *'; }", "[[ $(f) == '* *' ]] || exit 1\nwant='* *'\n[[ $(f) == \"$want\" ]] || exit 1\n[[ $(f) == $want ]] || exit 1\n", "f"),
         Right("mapfile", "f() { echo 1; echo 'x y'; }", "mapfile -t a < <(f)\n[[ ${#a[@]} -eq 2 && ${a[1]} == 'x y' ]] || exit 1\n", "f"),
         Right("awk on the answer", "f() { echo 'a b* c'; }", "[[ $(f | awk '{ print $2 }') == b* ]] || exit 1\nf | sed 's/a/x/' | grep -q x || exit 1\n", "f"),
+        Right("expr", "f() {\n    echo $(( $1 * 2 ))\n}", "set -e\nexpr \"$(f 3)\" = 6\n", "f"),
+        Right("command words", "f() { echo true; }", "if $(f 3); then :; else exit 1; fi\n", "f"),
     ],
     "php": [
         Right("class with static", "<?php\nclass Counter { public static $made = 0; private $n = 0; static function make() { self::$made++; return new self(); } function add($x) { $this->n += $x; return $this; } function value() { return $this->n; } }", "assert(Counter::make()->add(2)->value() === 2); assert(Counter::$made === 1);", "f"),
@@ -107,8 +114,13 @@ RIGHT: dict[str, list[Right]] = {
         Right("priority queue", "#include <bits/stdc++.h>\nusing namespace std;\nstd::priority_queue<int> f(int x) { std::priority_queue<int> q; q.push(2*x); return q; }", "#include <cassert>\nint main(){ auto q = f(3); assert(!q.empty() && q.top() == 6); }", "f"),
     ],
     "csharp": [
-        Right("valuetuple", "using System;\nusing System.Linq;\nusing System.Collections.Generic;\nusing System.Diagnostics;\nclass Problem {\npublic static (long, string) F(long x) { return (x, \"x\"); }\n", "    public static void Main(string[] args) {\n        var (a, b) = F(3); Debug.Assert(a == 3 && b == \"x\"); Debug.Assert(F(3) == (3L, \"x\")); Debug.Assert(F(3).Item1 == 3);\n    }\n}\n", "F"),
         Right("named tuple", "using System;\nusing System.Linq;\nusing System.Collections.Generic;\nusing System.Diagnostics;\nclass Problem {\npublic static (long min, long max) F(long x) { return (x, x * 2); }\n", "    public static void Main(string[] args) {\n        var r = F(3); Debug.Assert(r.min == 3 && r.max == 6);\n    }\n}\n", "F"),
+    ],
+    "rust": [
+        Right("wrapping and hashes", "use std::collections::HashMap; fn f() -> HashMap<String, Vec<i32>> { let mut m = HashMap::new(); m.entry(\"a\".to_string()).or_insert_with(Vec::new).push(1); m }", "use std::collections::{HashMap, BTreeMap, HashSet, VecDeque}; fn main() { let m: HashMap<String, Vec<i32>> = f(); assert_eq!(m[\"a\"], vec![1]); }", "f"),
+        Right("rc refcell tree", "use std::rc::Rc; use std::cell::RefCell;\n#[derive(Debug, PartialEq, Eq)] pub struct TreeNode { pub val: i32, pub left: Option<Rc<RefCell<TreeNode>>>, pub right: Option<Rc<RefCell<TreeNode>>> } impl TreeNode { pub fn new(val: i32) -> Self { TreeNode { val, left: None, right: None } } }\nfn f(t: Option<Rc<RefCell<TreeNode>>>) -> i32 { match t { None => 0, Some(n) => 1 + std::cmp::max(f(n.borrow().left.clone()), f(n.borrow().right.clone())) } }", "use std::rc::Rc; use std::cell::RefCell;\nfn main() { let t = Some(Rc::new(RefCell::new(TreeNode::new(1)))); t.as_ref().unwrap().borrow_mut().left = Some(Rc::new(RefCell::new(TreeNode::new(2)))); assert_eq!(f(t), 2); }", "f"),
+        Right("cow and string slices", "use std::borrow::Cow; fn f(s: &str) -> Cow<str> { if s.contains(' ') { Cow::Owned(s.replace(' ', \"_\")) } else { Cow::Borrowed(s) } }", "use std::borrow::Cow; fn main() { assert_eq!(f(\"a b\"), \"a_b\"); }", "f"),
+        Right("constants and statics", "pub const LIMIT: usize = 10; pub const NAMES: [&str; 2] = [\"a\", \"b\"]; fn f() -> usize { LIMIT }", "fn main() { assert_eq!(f(), LIMIT); assert_eq!(NAMES[1], \"b\"); }", "f"),
     ],
     "javascript": [
         Right("async iteration of nothing", "async function* f(x) { yield x; yield x * 2; }", "const assert = require('node:assert');\n(async () => { const r = []; for await (const y of f(3)) r.push(y); assert.deepEqual(r, [3, 6]); })();", "f"),
