@@ -12,6 +12,7 @@ from pathlib import Path
 
 
 _PREFIX = "reflection_trl"
+_EVENTS = ("memory.events", "memory.oom_control")
 _counter = itertools.count()
 
 
@@ -28,6 +29,8 @@ class Cgroup:
 
     def __init__(self, directories: list[Path]):
         self.directories = directories
+        self._limits: tuple[int, int, int] | None = None  # in force
+        self._events: Path | None = None  # the file that counts kills
 
     @classmethod
     def create(cls) -> Cgroup | None:
@@ -58,6 +61,12 @@ class Cgroup:
             share (`int`, *optional*, defaults to 1):
                 Share of busy cores, as a multiple of that of another group.
         """
+        limits, self._limits = self._limits, None
+        if limits != (memory, processes, share):
+            self._set_limits(memory, processes, share)
+        self._limits = memory, processes, share
+
+    def _set_limits(self, memory: int, processes: int, share: int) -> None:
         for directory in self.directories:
             for name, one in (("cpu.shares", 1024), ("cpu.weight", 100)):
                 if (directory / name).exists():
@@ -73,12 +82,13 @@ class Cgroup:
 
     def kills(self) -> int:
         """Returns the number of processes of the group that the kernel has killed for lack of memory."""
-        for directory in self.directories:
-            for name in ("memory.events", "memory.oom_control"):
-                if (directory / name).exists():
-                    fields = dict(line.split() for line in (directory / name).read_text().splitlines())
-                    return int(fields.get("oom_kill", 0))
-        return 0
+        if self._events is None:
+            files = (directory / name for directory in self.directories for name in _EVENTS)
+            self._events = next((file for file in files if file.exists()), None)
+        if self._events is None:
+            return 0
+        fields = dict(line.split() for line in self._events.read_text().splitlines())
+        return int(fields.get("oom_kill", 0))
 
     def remove(self) -> None:
         """Removes the group; its processes must have ended."""

@@ -8,6 +8,9 @@ import re
 import sys
 import traceback
 import types
+import warnings
+from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 import pytest
@@ -134,6 +137,49 @@ def test_programs_do_not_change(name: str):
     if name == "printed traceback" and WHOLE_LINES:
         pytest.skip("the place of an assert over several lines is its first line")
     assert run(PROGRAMS[name], rewritten=True) == run(PROGRAMS[name], rewritten=False)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "assert 1 == 1",
+        "assert (1, 'x')",
+        "assert x is 1",
+        "assert 'a' is not x",
+        "assert x is -1",
+        "assert x is (1, 2)",
+        "assert x is (1, 2)[0]",
+        "assert x is None is not 1",
+        "assert x is not None",
+        "assert not x is 1",
+        "assert 1(2) == 2",
+        "assert x == '\\d'",
+        "assert 1 == 1\nif __name__ == '__main__':\n    x is 1",
+        "def f():\n    assert x == 1, x is 'a'",
+    ],
+)
+def test_warnings_are_those_of_the_compiler(source: str):
+    def issued(compiling: Callable[[], CodeType]) -> list[tuple[type[Warning], str, str, int]]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            compiling()
+        return [(one.category, str(one.message), one.filename, one.lineno) for one in caught]
+
+    expected = issued(lambda: compile(source, "main.py", "exec"))
+    assert issued(lambda: errors.compiled(source, "main.py")) == expected
+    assert issued(lambda: errors.compiled(source, "main.py", as_module=True)) == expected
+
+
+@pytest.mark.parametrize(
+    "source", ["assert 1 == 1\nreturn", "assert x ==", "assert (x := 1) == 1\nif __name__ == '__main__':\n    return"]
+)
+def test_errors_are_those_of_the_compiler(source: str):
+    with pytest.raises(SyntaxError) as expected:
+        compile(source, "main.py", "exec")
+    for as_module in (False, True):
+        with pytest.raises(SyntaxError) as caught:
+            errors.compiled(source, "main.py", as_module=as_module)
+        assert vars(caught.value) == vars(expected.value) and caught.value.args == expected.value.args
 
 
 _values = st.sampled_from(

@@ -32,6 +32,8 @@ _OWN_FILES = ("main.py", "checks.py")
 _PLACE = ("file", "line", "column", "end_line", "end_column", "source_line")
 _ASSERTION = ("assertion", "actual", "expected")
 FIELDS = ("type", "message", *_PLACE, *_ASSERTION, "text")
+# What the compiler raises for errors in a source, and for one that is nested too deeply for a tree
+_NO_TREE = (RecursionError, SyntaxError, ValueError, MemoryError)
 # Seconds for the `repr` of the values of an assert, since it runs code of the program
 _REPR_SECONDS = 1.0
 
@@ -69,7 +71,8 @@ def cut(text: Any, limit: int) -> str:
 def register_source(filename: str, source: str) -> None:
     """Registers the lines of `source` for tracebacks, which then need no file if the program changes directory."""
     # Split as in `linecache`, which places the carets: `str.splitlines`, unlike the compiler, splits at form feeds
-    lines = [f"{line}\n" for line in re.split(r"\r\n|\r|\n", source)]
+    parts = re.split(r"\r\n|\r|\n", source) if "\r" in source else source.split("\n")
+    lines = [f"{line}\n" for line in parts]
     linecache.cache[filename] = (len(source), None, lines, filename)
 
 
@@ -101,21 +104,22 @@ def compiled(source: str, filename: str, *, as_module: bool = False) -> CodeType
     The program cannot detect this: no name is bound, and no frame of the sandbox is on the stack while its code runs.
     Functions such as `operator.eq` are called as constants of the code, not by name.
     """
-    code = compile(source, filename, "exec", dont_inherit=True)
     as_module = as_module and "__main__" in source
     if "assert" not in source and not as_module:
-        return code
-    try:
-        with warnings.catch_warnings():  # the first compilation has already issued the warnings
-            warnings.simplefilter("ignore")
+        return compile(source, filename, "exec", dont_inherit=True)
+    if not as_module:
+        with contextlib.suppress(*_NO_TREE, Warning), warnings.catch_warnings():
+            warnings.simplefilter("error")
             keeper = _Keeper()
-            tree = ast.parse(source)
-            if as_module:
-                tree.body = [kept for node in tree.body for kept in _without_guard(node)]
-            tree = keeper.visit(tree)
-            return keeper.with_functions(compile(tree, filename, "exec", dont_inherit=True))
-    except (RecursionError, SyntaxError, ValueError, MemoryError):  # nested too deeply for a tree
-        return code
+            code = keeper.compiled(source, filename)
+            if not keeper.hides_warning:
+                return code
+    # Issues the warnings, or raises the error, of the interpreter
+    code = compile(source, filename, "exec", dont_inherit=True)
+    with contextlib.suppress(*_NO_TREE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _Keeper().compiled(source, filename, as_module)
+    return code
 
 
 def _without_guard(node: ast.stmt) -> list[ast.stmt]:
@@ -128,51 +132,75 @@ def _without_guard(node: ast.stmt) -> list[ast.stmt]:
     return [node]
 
 
-class _Keeper(ast.NodeTransformer):
+# By class of a statement, a handler or a case: the names of its lists of statements
+_BLOCKS = {
+    cls: [name for name in ("body", "handlers", "cases", "orelse", "finalbody") if name in cls._fields]
+    for cls in (*ast.stmt.__subclasses__(), ast.ExceptHandler, ast.match_case)
+}
+
+
+class _Keeper:
+    """Compiles a source with rewritten asserts."""
+
     def __init__(self) -> None:
         # Constants in a tree are plain data: numbers from here on, which no program contains, stand for the functions
         self.first = int.from_bytes(os.urandom(16), "big") | 1 << 128
         self.functions: list[Callable[..., Any]] = []
+        self.hides_warning = False  # of the compiler, about an `is` in an assert
 
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        # Visits statements only, since there are far more expressions
-        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
-            children = getattr(node, name, None)
-            if isinstance(children, list):
-                visited = [self.visit(child) for child in children]
-                children[:] = [new for one in visited for new in (one if isinstance(one, list) else [one])]
-        return node
+    def compiled(self, source: str, filename: str, as_module: bool = False) -> CodeType:
+        tree = ast.parse(source)
+        if as_module:
+            tree.body = [kept for node in tree.body for kept in _without_guard(node)]
+        tree.body = self.rewritten(tree.body)
+        return self.with_functions(compile(tree, filename, "exec", dont_inherit=True))
 
-    def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
-        test = node.test
+    def rewritten(self, statements: list[Any]) -> list[Any]:
+        """Returns the statements with their asserts rewritten. Only blocks are visited: there are far more expressions."""
+        new: list[Any] = []
+        for node in statements:
+            if isinstance(node, ast.Assert):
+                new += self._rewritten_assert(node)
+                continue
+            for name in _BLOCKS[type(node)]:
+                setattr(node, name, self.rewritten(getattr(node, name)))
+            new.append(node)
+        return new
+
+    def _rewritten_assert(self, node: ast.Assert) -> list[ast.stmt]:
+        test, at = node.test, _location(node.test)
         # The compiler accepts tuples too
-        place = ast.copy_location(ast.Constant((node.lineno, node.col_offset)), test)  # type: ignore[arg-type]
+        place: Any = ast.Constant((node.lineno, node.col_offset), **at)  # type: ignore[arg-type]
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
             kind = type(test.ops[0])
+            if kind in (ast.Is, ast.IsNot) and any(map(_may_be_literal, (test.left, test.comparators[0]))):
+                self.hides_warning = True
             keep = _keep_swapped if kind in (ast.In, ast.NotIn) else _keep_pair
-            pair = self._call(keep, test, place, test.left, test.comparators[0])
-            node.test = self._call(_COMPARISONS[kind][0], test, ast.copy_location(ast.Starred(pair, ast.Load()), test))
+            pair = self._call(keep, place, test.left, test.comparators[0], at=at)
+            node.test = self._call(_COMPARISONS[kind][0], ast.Starred(pair, ast.Load(), **at), at=at)
             if kind is ast.NotIn:
-                node.test = ast.copy_location(ast.UnaryOp(ast.Not(), node.test), test)
+                node.test = ast.UnaryOp(ast.Not(), node.test, **at)
             ast.copy_location(node, test)  # where the interpreter reports a failed comparison
         elif isinstance(test, _VALUES):
-            node.test = self._call(_keep_value, test, place, test)
+            node.test = self._call(_keep_value, place, test, at=at)
         elif _is_negated_value(test):
-            test.operand = self._call(_keep_value, test.operand, place, test.operand)
+            test.operand = self._call(_keep_value, place, test.operand, at=_location(test.operand))
         else:
             return [node]
-        return [node, ast.copy_location(ast.Expr(self._call(_kept.clear, node)), node)]
+        at = _location(node)
+        return [node, ast.Expr(self._call(_kept.clear, at=at), **at)]
 
-    def _call(self, function: Callable[..., Any], place: ast.AST, *args: ast.expr) -> ast.expr:
+    def _call(self, function: Callable[..., Any], *args: ast.expr, at: dict[str, Any]) -> ast.expr:
         if function not in self.functions:
             self.functions.append(function)
-        constant = ast.copy_location(ast.Constant(self.first + self.functions.index(function)), place)
+        constant = ast.Constant(self.first + self.functions.index(function), **at)
         # A conditional that the compiler folds: it would warn about the call of a number, and warnings are slow
-        chosen = ast.copy_location(ast.IfExp(ast.copy_location(ast.Constant(True), place), constant, constant), place)
-        return ast.copy_location(ast.Call(chosen, list(args), []), place)
+        chosen = ast.IfExp(ast.Constant(True, **at), constant, constant, **at)
+        return ast.Call(chosen, list(args), [], **at)
 
     def with_functions(self, code: CodeType) -> CodeType:
-        return code.replace(co_consts=tuple(self._constant(constant) for constant in code.co_consts))
+        constants = tuple(self._constant(constant) for constant in code.co_consts)
+        return code if all(map(operator.is_, constants, code.co_consts)) else code.replace(co_consts=constants)
 
     def _constant(self, constant: Any) -> Any:
         if isinstance(constant, CodeType):
@@ -180,6 +208,17 @@ class _Keeper(ast.NodeTransformer):
         if type(constant) is int and 0 <= constant - self.first < len(self.functions):
             return self.functions[constant - self.first]
         return constant
+
+
+def _may_be_literal(node: ast.expr) -> bool:
+    """Returns whether the compiler may warn about `is` with this operand: `-1` and `(1, 2)[0]` are literals to it too."""
+    if isinstance(node, ast.Constant):
+        return not any(node.value is one for one in (None, True, False, ...))
+    return not isinstance(node, (ast.Attribute, ast.Await, ast.Call, ast.Name))
+
+
+def _location(node: ast.AST) -> dict[str, Any]:
+    return {name: getattr(node, name) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")}
 
 
 def _is_negated_value(test: ast.expr) -> TypeGuard[ast.UnaryOp]:

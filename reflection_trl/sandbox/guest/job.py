@@ -27,6 +27,11 @@ import sys
 import time
 from typing import Any, BinaryIO, NoReturn
 
+from . import errors
+from .checks import run_checks
+from .program import leave, run_program
+from .remote import Channel, Disconnected, ProtocolError
+
 
 # Descriptors that only the init holds.
 _REPORT, _CHECKS = 3, 4
@@ -35,7 +40,8 @@ _NAMESPACES = 0x20000 | 0x4000000 | 0x8000000 | 0x10000000 | 0x20000000 | 0x4000
 _SYS_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220}
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC = 2, 4, 8, 0x1000, 0x4000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 24, 38
-_CAPABILITY_VERSION_3 = 0x20080522
+# Of version 3, of this process
+_OWN_CAPABILITIES, _NO_CAPABILITIES = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
 _SPLICE_F_NONBLOCK = 2
 _LONGEST_REPORT = 1 << 20
 _POLL = 0.1
@@ -44,8 +50,15 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 BACKSTOP = 6.0
 
 _USER, _GROUP = os.getuid(), os.getgid()
+_PROCESSORS = os.cpu_count() or 1
+# Each job is a fork of this process and pays for what it does first, such as finding a function of a library
 _libc = ctypes.CDLL(None, use_errno=True)
-_python_libc = ctypes.PyDLL(None, use_errno=True)  # keeps the GIL, which a fork needs
+_prctl, _mount_call, _capset, _splice = _libc.prctl, _libc.mount, _libc.capset, _libc.splice
+_clone = ctypes.PyDLL(None, use_errno=True).syscall  # keeps the GIL, which a fork needs
+_CLONE, _SIGCHLD = _SYS_CLONE.get(os.uname().machine, -1), int(signal.SIGCHLD)
+_before_fork = ctypes.pythonapi.PyOS_BeforeFork
+_after_fork_in_child = ctypes.pythonapi.PyOS_AfterFork_Child
+_after_fork_in_parent = ctypes.pythonapi.PyOS_AfterFork_Parent
 
 
 def _check(result: int, what: str) -> None:
@@ -69,8 +82,8 @@ def watch(
         limits (`dict`):
             Limits, patience and waits of the job, as `Worker` sent them.
         settings (`dict`):
-            Settings of all jobs: `namespaces` (whether each job gets its own), `filter` (the seccomp program,
-            base64), `workdir`.
+            Settings of all jobs: `namespaces` (whether each job gets its own), `filter` (the seccomp program),
+            `workdir`.
         files (`list[int]`):
             Descriptors of the job, which the init reads; of the checks, which it reads when the program has been forked off,
             so that the expected answers are nowhere in the program's memory; and of where standard output, standard error
@@ -120,13 +133,12 @@ def watch(
 
 def _fork(namespaces: int) -> int:
     """Forks into new namespaces, with one process per job fewer than `unshare` followed by `fork`."""
-    api = ctypes.pythonapi
-    api.PyOS_BeforeFork()
-    child = _python_libc.syscall(_SYS_CLONE[os.uname().machine], namespaces | signal.SIGCHLD, 0, 0, 0, 0)
+    _before_fork()
+    child: int = _clone(_CLONE, namespaces | _SIGCHLD, 0, 0, 0, 0)
     if child == 0:
-        api.PyOS_AfterFork_Child()
+        _after_fork_in_child()
         return 0
-    api.PyOS_AfterFork_Parent()
+    _after_fork_in_parent()
     if child < 0:
         raise OSError(ctypes.get_errno(), f"clone: {os.strerror(ctypes.get_errno())}")
     return child
@@ -174,7 +186,7 @@ class _Clock:
         self.processor, self._queued = max(usage[0], self.processor or 0.0), max(usage[1], self._queued)
         return (
             self._used(wall, self.patience) >= self.limit
-            or self.processor >= self.limit * self.patience * (os.cpu_count() or 1)
+            or self.processor >= self.limit * self.patience * _PROCESSORS
             or wall >= self.limit * BACKSTOP
         )
 
@@ -236,7 +248,7 @@ class _Pipe:
 
     def move(self) -> int:
         """Moves bytes and returns their number: 0 at the end. Raises `BlockingIOError` if none are available yet."""
-        moved: int = _libc.splice(self.source, None, self.target, None, min(self.left, 1 << 16), _SPLICE_F_NONBLOCK)
+        moved: int = _splice(self.source, None, self.target, None, min(self.left, 1 << 16), _SPLICE_F_NONBLOCK)
         if moved < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
@@ -311,16 +323,14 @@ def _become_init(
         if settings["namespaces"]:
             _map_user(proc)
         else:
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         os.setsid()
         null = os.open("/dev/null", os.O_RDONLY)
         # Moves them first to numbers that do not conflict with their final ones.
         sources = [
             fcntl.fcntl(source, fcntl.F_DUPFD, 64) for source in (null, out[1], err[1], report[1], checks, *channel)
         ]
-        with open(described, encoding="utf-8") as file:
-            job: dict[str, Any] = json.load(file)
+        job: dict[str, Any] = json.loads(_read_text(described))
         for target, source in enumerate(sources):
             os.dup2(source, target, inheritable=target < _REPORT)
         os.closerange(len(sources), 1 << 16)
@@ -351,10 +361,11 @@ def _write_report(result: dict[str, Any]) -> NoReturn:
 def _confine(settings: dict[str, Any], limits: dict[str, Any], patience: float) -> None:
     if settings["namespaces"]:
         _mount_own(limits["disk"], settings["keep"])
-    os.makedirs(settings["workdir"], exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(settings["workdir"])
     os.chdir(settings["workdir"])
     _set_limits(limits, settings["own_user"], patience)
-    _give_up_rights(settings["namespaces"], base64.b64decode(settings["filter"]))
+    _give_up_rights(settings["namespaces"], settings["filter"])
     # Same user as the program, which must not read or change this process.
     hide(settings)
 
@@ -370,7 +381,7 @@ def _mount_own(disk: int, keep: list[str], hidden: str | None = None) -> None:
     for path, descriptor in kept:
         os.makedirs(path)
         _check(
-            _libc.mount(f"/proc/self/fd/{descriptor}".encode(), path.encode(), None, _MS_BIND | _MS_REC, None),
+            _mount_call(f"/proc/self/fd/{descriptor}".encode(), path.encode(), None, _MS_BIND | _MS_REC, None),
             path,
         )
         os.close(descriptor)
@@ -379,13 +390,12 @@ def _mount_own(disk: int, keep: list[str], hidden: str | None = None) -> None:
 
 
 def _give_up_rights(namespaces: bool, filter: bytes) -> None:
-    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+    _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     if namespaces:
         for capability in range(64):
-            if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+            if _prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
                 break
-        header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-        _check(_libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
+        _check(_capset(_OWN_CAPABILITIES, _NO_CAPABILITIES), "capset")
     if filter:
         _install_filter(filter)
 
@@ -414,7 +424,7 @@ def fork_apart(proc: int, filter: bytes, *, disk: int, processes: int, keep: lis
         return child
     try:
         _map_user(proc)
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         os.setsid()
         _mount_own(disk, keep, hidden)
         os.chdir("/tmp")
@@ -430,21 +440,21 @@ def fork_apart(proc: int, filter: bytes, *, disk: int, processes: int, keep: lis
 def hide(settings: dict[str, Any]) -> None:
     """Prevents other processes of the same user from tracing this one, and from reading its memory and descriptors."""
     if settings["proc"]:
-        _check(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "dumpable")
+        _check(_prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "dumpable")
 
 
 def _mount(kind: str, target: str, options: str) -> None:
     flags = _MS_NOSUID | _MS_NODEV | (_MS_NOEXEC if kind == "proc" else 0)
-    _check(_libc.mount(kind.encode(), target.encode(), kind.encode(), flags, options.encode()), f"mount {target}")
+    _check(_mount_call(kind.encode(), target.encode(), kind.encode(), flags, options.encode()), f"mount {target}")
+
+
+class _Filter(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p)]
 
 
 def _install_filter(program: bytes) -> None:
-    class Program(ctypes.Structure):
-        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
-
-    buffer = ctypes.create_string_buffer(program, len(program))
-    argument = Program(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
-    _check(_libc.prctl(_PR_SET_SECCOMP, 2, ctypes.byref(argument), 0, 0), "seccomp")
+    argument = _Filter(len(program) // 8, program)
+    _check(_prctl(_PR_SET_SECCOMP, 2, ctypes.byref(argument), 0, 0), "seccomp")
 
 
 def _set_limits(limits: dict[str, Any], own_user: bool, patience: float) -> None:
@@ -459,7 +469,7 @@ def _set_limits(limits: dict[str, Any], own_user: bool, patience: float) -> None
         ("MEMLOCK", 0),
         ("MSGQUEUE", 0),
         ("SIGPENDING", 256),
-        ("CPU", seconds * (os.cpu_count() or 1)),
+        ("CPU", seconds * _PROCESSORS),
         ("STACK", 64 << 20),
     ):
         number = getattr(resource, f"RLIMIT_{name}")
@@ -471,7 +481,8 @@ def _set_limits(limits: dict[str, Any], own_user: bool, patience: float) -> None
 
 def _prepare_files(job: dict[str, Any]) -> None:
     for name, content in job["files"].items():
-        os.makedirs(os.path.dirname(os.path.abspath(name)), exist_ok=True)
+        if "/" in name:
+            os.makedirs(os.path.dirname(name), exist_ok=True)
         with open(name, "wb") as file:
             file.write(base64.b64decode(content))
     if job["stdin"]:
@@ -479,6 +490,11 @@ def _prepare_files(job: dict[str, Any]) -> None:
             file.write(base64.b64decode(job["stdin"]))
             file.seek(0)
             os.dup2(file.fileno(), 0)
+
+
+def _read_text(descriptor: int) -> str:
+    with open(descriptor, "rb", buffering=0) as file:
+        return file.readall().decode()
 
 
 def _scratch_file() -> BinaryIO:
@@ -489,11 +505,6 @@ def _scratch_file() -> BinaryIO:
 
 
 def _run_python(job: dict[str, Any]) -> dict[str, Any]:
-    from . import errors
-    from .checks import Disconnected, ProtocolError, run_checks
-    from .program import leave, run_program
-    from .remote import Channel
-
     mine, theirs = socket.socketpair()
     # AS, unlike DATA, counts shared mappings; only Python programs run within it.
     memory = job["limits"]["memory"]
@@ -505,7 +516,7 @@ def _run_python(job: dict[str, Any]) -> dict[str, Any]:
             os.close(_REPORT)
             os.close(_CHECKS)
             os.setsid()
-            _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+            _prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             resource.setrlimit(resource.RLIMIT_AS, (memory + (512 << 20), memory + (512 << 20)))
             code = run_program(job["source"], Channel(theirs, reads_ahead=True), job["checked"])
@@ -525,8 +536,7 @@ def _run_python(job: dict[str, Any]) -> dict[str, Any]:
             result["error"] = errors.from_program(outcome["error"])
         result["left"] = outcome.get("end") == "exited"
         if outcome.get("end") == "finished":
-            with open(_CHECKS, encoding="utf-8") as file:
-                result["error"] = run_checks(file.read(), channel, job["entry_point"])
+            result["error"] = run_checks(_read_text(_CHECKS), channel, job["entry_point"])
             result["completed"] = result["error"] is None
     except (Disconnected, ProtocolError, AttributeError):
         pass
@@ -553,6 +563,7 @@ def _run_steps(job: dict[str, Any]) -> dict[str, Any]:
                 for target, descriptor in enumerate(job["channel"], start=_REPORT):
                     os.dup2(descriptor, target)
                 os.setsid()
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
                 os.execvpe(argv[0], argv, {**os.environ, **job["environment"]})
             except BaseException as error:
                 os.write(2, f"{argv[0]}: {error}\n".encode())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import os
 import sys
 import threading
@@ -39,8 +40,8 @@ def run_program(source: str, channel: Channel, checked: bool) -> int:
     sys.modules["__main__"] = main
     sys.argv[:] = ["main.py"]
     sys.path.insert(0, os.getcwd())
-    for name in [name for name in sys.modules if name.partition(".")[0] == __package__.partition(".")[0]]:
-        del sys.modules[name]
+    for name in own_modules():
+        sys.modules.pop(name, None)
     errors.register_source("main.py", source)
     process = os.getpid()
     code = 0
@@ -60,6 +61,13 @@ def run_program(source: str, channel: Channel, checked: bool) -> int:
     with contextlib.suppress(Disconnected, ProtocolError):
         Program(channel, vars(main)).serve_until_end()
     return code
+
+
+@functools.cache
+def own_modules() -> tuple[str, ...]:
+    """Returns the names of this package's modules. Runs before the first job, since it reads the names of all modules."""
+    package = __package__.partition(".")[0]
+    return tuple(name for name in sys.modules if name.partition(".")[0] == package)
 
 
 def leave(code: int) -> None:

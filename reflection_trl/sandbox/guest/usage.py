@@ -79,7 +79,7 @@ def prepare() -> None:
 
 class Usage:
     """
-    Determines how the checks use names that they do not define.
+    Determines how the checks use names that they do not define. Parses them when a name depends on it first, which few do.
 
     Args:
         source (`str`):
@@ -87,70 +87,19 @@ class Usage:
     """
 
     def __init__(self, source: str):
-        self._as_class: set[str] = set()
-        self._around: dict[str, set[str]] = {}  # by function: the functions that are called in its arguments
-        self._with_variables: set[str] = set()
-        self._called: set[str] = set()
-        self._asked: set[str] = set()
-        self._defined: set[str] = set()
-        try:
-            tree = ast.parse(source)
-        except (MemoryError, RecursionError, SyntaxError, ValueError):
-            return
-        made = self._made(tree)
-        for node in ast.walk(tree):
-            if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-                self._defined.add(node.name)
-            if isinstance(node, ast.ClassDef):
-                self._as_class |= {name for base in node.bases for name in _names(base)}
-            elif isinstance(node, ast.Call):
-                self._read_call(node)
-            elif isinstance(node, ast.Attribute):
-                self._read_attribute(node, made)
+        self._source = source
 
-    @staticmethod
-    def _made(tree: ast.AST) -> dict[str, str]:
-        """Returns the variables that hold the result of a call, with the name that was called."""
-        return {
-            target.id: node.value.func.id
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }  # fmt: skip
-
-    def _read_call(self, node: ast.Call) -> None:
-        if not isinstance(node.func, ast.Name):
-            if isinstance(node.func, ast.Attribute) and node.func.attr in ("assertIsInstance", "assertNotIsInstance"):
-                self._as_class |= {name for argument in node.args[1:2] for name in _names(argument)}
-            return
-        if node.func.id in ("isinstance", "issubclass"):
-            self._as_class |= {name for argument in node.args[1:] for name in _names(argument)}
-        self._called.add(node.func.id)
-        inner = [*node.args, *(keyword.value for keyword in node.keywords)]
-        if any(isinstance(one, ast.Name) and not hasattr(builtins, one.id) for one in inner):
-            self._with_variables.add(node.func.id)
-        calls = (one for argument in inner for one in ast.walk(argument) if isinstance(one, ast.Call))
-        self._around.setdefault(node.func.id, set()).update(
-            one.func.id for one in calls if isinstance(one.func, ast.Name)
-        )
-
-    def _read_attribute(self, node: ast.Attribute, made: dict[str, str]) -> None:
-        value = node.value
-        if isinstance(value, ast.Name):
-            self._asked.add(value.id)
-            if value.id in made and node.attr not in DATA_METHODS:
-                self._as_class.add(made[value.id])
-        elif isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and node.attr not in DATA_METHODS:
-            self._as_class.add(value.func.id)
+    @functools.cached_property
+    def _found(self) -> _Finder:
+        return _Finder(self._source)
 
     def tests_class(self, name: str) -> bool:
         """Returns whether the checks test the class `name`: they name it as classes are named, or treat it as one."""
-        return bool(_CLASS_NAME.fullmatch(name)) or name in self._as_class or name in self._asked
+        return bool(_CLASS_NAME.fullmatch(name)) or name in self._found.as_class or name in self._found.asked
 
     def means_module(self, name: str) -> bool:
         """Returns whether `name` is that of a module and is never called."""
-        return is_module(name) and (name in self._asked or name not in self._called)
+        return is_module(name) and (name in self._found.asked or name not in self._found.called)
 
     def means_helper(self, name: str, entry_point: str | None) -> bool:
         """
@@ -160,21 +109,84 @@ class Usage:
         home = home_of(name)
         if home is None:
             return False
-        if name in _HELPERS or name in LIBRARIES or name not in self._called:
+        if name in _HELPERS or name in LIBRARIES or name not in self._found.called:
             return True
         if name in _CLASSES:
             # Except for the class under test, in which case nothing else of the program is called
             return entry_point is not None or any(
-                home_of(called) is None and not hasattr(builtins, called) for called in self._called - self._defined
+                home_of(called) is None and not hasattr(builtins, called)
+                for called in self._found.called - self._found.defined
             )
         if not callable(getattr(importlib.import_module(home), name)):
             return False
         # Functions that are called with results of the function under test. If that is known, also those called with
         # anything but data, since only another function under test is called with data
-        around = self._around.get(name, set()) - {name}
+        around = self._found.around.get(name, set()) - {name}
         if entry_point is not None:
-            return bool(around) or name in self._with_variables
+            return bool(around) or name in self._found.with_variables
         return any(home_of(inner) is None and not is_module(inner) for inner in around)
+
+
+class _Finder:
+    """Finds how a source uses its names."""
+
+    def __init__(self, source: str):
+        self.as_class: set[str] = set()
+        self.around: dict[str, set[str]] = {}  # by function: the functions that are called in its arguments
+        self.with_variables: set[str] = set()
+        self.called: set[str] = set()
+        self.asked: set[str] = set()
+        self.defined: set[str] = set()
+        try:
+            nodes = list(ast.walk(ast.parse(source)))
+        except (MemoryError, RecursionError, SyntaxError, ValueError):
+            return
+        made = self._made(nodes)
+        for node in nodes:
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                self.defined.add(node.name)
+            if isinstance(node, ast.ClassDef):
+                self.as_class |= {name for base in node.bases for name in _names(base)}
+            elif isinstance(node, ast.Call):
+                self._read_call(node)
+            elif isinstance(node, ast.Attribute):
+                self._read_attribute(node, made)
+
+    @staticmethod
+    def _made(nodes: list[ast.AST]) -> dict[str, str]:
+        """Returns the variables that hold the result of a call, with the name that was called."""
+        return {
+            target.id: node.value.func.id
+            for node in nodes
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }  # fmt: skip
+
+    def _read_call(self, node: ast.Call) -> None:
+        if not isinstance(node.func, ast.Name):
+            if isinstance(node.func, ast.Attribute) and node.func.attr in ("assertIsInstance", "assertNotIsInstance"):
+                self.as_class |= {name for argument in node.args[1:2] for name in _names(argument)}
+            return
+        if node.func.id in ("isinstance", "issubclass"):
+            self.as_class |= {name for argument in node.args[1:] for name in _names(argument)}
+        self.called.add(node.func.id)
+        inner = [*node.args, *(keyword.value for keyword in node.keywords)]
+        if any(isinstance(one, ast.Name) and not hasattr(builtins, one.id) for one in inner):
+            self.with_variables.add(node.func.id)
+        calls = (one for argument in inner for one in ast.walk(argument) if isinstance(one, ast.Call))
+        self.around.setdefault(node.func.id, set()).update(
+            one.func.id for one in calls if isinstance(one.func, ast.Name)
+        )
+
+    def _read_attribute(self, node: ast.Attribute, made: dict[str, str]) -> None:
+        value = node.value
+        if isinstance(value, ast.Name):
+            self.asked.add(value.id)
+            if value.id in made and node.attr not in DATA_METHODS:
+                self.as_class.add(made[value.id])
+        elif isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and node.attr not in DATA_METHODS:
+            self.as_class.add(value.func.id)
 
 
 def _names(node: ast.AST) -> set[str]:

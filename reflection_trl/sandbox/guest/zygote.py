@@ -7,6 +7,7 @@ which costs a fraction of a new interpreter in a new sandbox. In `single` mode t
 
 from __future__ import annotations
 
+import base64
 import gc
 import importlib
 import os
@@ -14,7 +15,8 @@ import signal
 import socket
 import sys
 
-from . import checks, job, program, remote, usage  # noqa: F401  (loaded once, inherited by each fork)
+from . import job, remote
+from .warmup import warm_up
 
 
 # The job, its checks, and the destinations of its two outputs and its report
@@ -50,10 +52,11 @@ def main() -> None:
     null = os.open("/dev/null", os.O_RDONLY)
     os.dup2(null, 0)
     settings = channel.receive()
+    settings["filter"] = base64.b64decode(settings["filter"])
     if sys.argv[1] == "zygote":
         for name in PRELOADED:
             importlib.import_module(name)
-        usage.prepare()
+        warm_up()
         gc.collect()
         gc.freeze()
     # `/proc` of the whole sandbox, where a warden finds its own uid_map. The job's own `/proc` hides it.
