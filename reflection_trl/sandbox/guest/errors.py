@@ -134,7 +134,7 @@ def _without_guard(node: ast.stmt) -> list[ast.stmt]:
 
 # By class of a statement, a handler or a case: the names of its lists of statements
 _BLOCKS = {
-    cls: [name for name in ("body", "handlers", "cases", "orelse", "finalbody") if name in cls._fields]
+    cls: [name for name in ("body", "handlers", "cases", "orelse", "finalbody") if name in getattr(cls, "_fields", ())]
     for cls in (*ast.stmt.__subclasses__(), ast.ExceptHandler, ast.match_case)
 }
 
