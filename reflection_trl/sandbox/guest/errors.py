@@ -80,6 +80,11 @@ def register_source(filename: str, source: str) -> None:
 _kept: collections.deque[tuple[tuple[int, int], Any, Any]] = collections.deque(maxlen=1)
 
 
+def forget_values() -> None:
+    """Drops the values of the last assert."""
+    _kept.clear()
+
+
 def _keep_pair(place: tuple[int, int], left: Any, right: Any) -> tuple[Any, Any]:
     _kept.append((place, left, right))
     return left, right

@@ -42,22 +42,23 @@ def warm_up() -> None:
     main = sys.modules["__main__"]
     with contextlib.redirect_stderr(io.StringIO()):
         for _ in range(_ROUNDS):
-            _run(_PASSING, passes=True)
-            _run(_FAILING, passes=False)
+            _run(_PASSING)
+            _run(_FAILING)
+    # Nothing of it is left that a job could take for its own
+    errors.forget_values()
     sys.modules["__main__"] = main
     for name in ("main.py", "checks.py"):
         linecache.cache.pop(name, None)
 
 
-def _run(checks: str, passes: bool) -> None:
+def _run(checks: str) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         errors.register_source("main.py", _PROGRAM)
         namespace: dict[str, Any] = {"__name__": "__main__"}
         exec(errors.compiled(_PROGRAM, "main.py"), namespace)
         program = Program(Channel(theirs, reads_ahead=True), namespace)
-        if (run_checks(checks, _Line(ours, program), None) is None) != passes:
-            raise RuntimeError("the checks of a known program are judged wrongly")
+        run_checks(checks, _Line(ours, program), None)
 
 
 class _Line(Channel):
