@@ -35,11 +35,12 @@ def run_program(source: str, channel: Channel, checked: bool) -> int:
             own `unittest.main()` does not end it.
     """
     main = types.ModuleType("__main__")
-    main.__file__ = os.path.abspath("main.py")
+    directory = os.getcwd()
+    main.__file__ = f"{directory}/main.py"
     main.__builtins__ = __builtins__  # type: ignore[attr-defined]
     sys.modules["__main__"] = main
     sys.argv[:] = ["main.py"]
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, directory)
     for name in own_modules():
         sys.modules.pop(name, None)
     errors.register_source("main.py", source)
