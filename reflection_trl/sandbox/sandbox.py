@@ -229,7 +229,7 @@ class Sandbox:
         worker = None if single else zygote
         try:
             if worker is None or worker.process is None:
-                worker = Worker(self._mechanism, self._filter, self._spawner, single)
+                worker = Worker(self._mechanism, self._filter, self._spawner, single, packages=not alone)
                 worker.start(limits)
             yield worker
             if not single:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
+import marshal
 import os
 import signal
 import socket
@@ -14,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from typing import Any
 
@@ -33,32 +36,51 @@ _FILES = ("job", "checks", "stdout", "stderr", "report")
 _HEADER = struct.Struct("!I")
 _GUEST = Path(__file__).parent / "guest"
 
-# The interpreter inside can see none of our files, so the modules arrive as text, over the same socket as the jobs.
+# The interpreter inside can see none of our files, so the modules arrive over the same socket as the jobs: as code if it is of
+# our version, since compiling takes longer than its start and leaves holes in memory that each job is a copy of, or else as text
 _BOOTSTRAP = """
-import importlib.abc, importlib.util, json, socket, struct, sys
+import importlib.abc, importlib.util, json, marshal, socket, struct, sys
 sock = socket.socket(fileno=0)
 def read(size):
-    data = b""
+    data = bytearray()
     while len(data) < size:
         part = sock.recv(size - len(data))
         if not part:
             sys.exit(1)
         data += part
-    return data
-files = json.loads(read(struct.unpack("!I", read(4))[0]))
+    return bytes(data)
+sock.sendall(importlib.util.MAGIC_NUMBER)
+compiled, size = struct.unpack("!?I", read(5))
+modules = (marshal if compiled else json).loads(read(size))
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name, path, target=None):
-        if name in files:
+        if name in modules:
             return importlib.util.spec_from_loader(name, self, is_package=name == "sandbox_guest")
     def exec_module(self, module):
         module.__file__ = "/sandbox_guest/" + module.__name__.rpartition(".")[2] + ".py"
-        exec(compile(files[module.__name__], module.__file__, "exec"), vars(module))
+        source = modules.pop(module.__name__)
+        exec(source if compiled else compile(source, module.__file__, "exec"), vars(module))
 sys.meta_path.insert(0, Finder())
 sock.detach()
 from sandbox_guest.zygote import main
 del sys.meta_path[0]
 main()
 """
+
+
+@functools.cache
+def _modules(directory: Path, compiled: bool) -> bytes:
+    """Returns the modules of the guest, by name, as the bootstrap reads them."""
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(directory.glob("*.py"))}
+    texts = {"sandbox_guest" if name == "__init__" else f"sandbox_guest.{name}": text for name, text in texts.items()}
+    if not compiled:
+        return json.dumps(texts).encode()
+    return marshal.dumps(
+        {
+            name: compile(text, f"/sandbox_guest/{name.rpartition('.')[2]}.py", "exec", dont_inherit=True, optimize=0)
+            for name, text in texts.items()
+        }
+    )
 
 
 class WorkerError(Exception):
@@ -79,13 +101,23 @@ class Worker:
             thread must live as long as the sandbox.
         single (`bool`, *optional*, defaults to `False`):
             Whether it is for one job.
+        packages (`bool`, *optional*, defaults to `True`):
+            Whether its job may import packages of the interpreter, which takes longer to start with them.
     """
 
-    def __init__(self, mechanism: Mechanism, filter: bytes, spawner: ThreadPoolExecutor, single: bool = False):
+    def __init__(
+        self,
+        mechanism: Mechanism,
+        filter: bytes,
+        spawner: ThreadPoolExecutor,
+        single: bool = False,
+        packages: bool = True,
+    ):
         self.mechanism = mechanism
         self.filter = filter
         self.spawner = spawner
         self.single = single
+        self.packages = packages
         self.process: subprocess.Popen[bytes] | None = None
         self.cgroup: Cgroup | None = None
         # Resources that `stop` releases, once: it is called again after a failed start
@@ -107,9 +139,8 @@ class Worker:
                 self.process = self.spawner.submit(self._spawn, theirs, limits).result()
             finally:
                 theirs.close()
-            modules = {path.stem: path.read_text(encoding="utf-8") for path in sorted(_GUEST.glob("*.py"))}
-            files = {f"sandbox_guest.{name}": text for name, text in modules.items()}
-            files["sandbox_guest"] = files.pop("sandbox_guest.__init__")
+            compiled = self._read(len(MAGIC_NUMBER), time.monotonic() + _START) == MAGIC_NUMBER
+            modules = _modules(_GUEST, compiled)
             settings = {
                 "namespaces": namespaces,
                 "own_user": self.mechanism.own_user,
@@ -119,7 +150,7 @@ class Worker:
                 "workdir": self.workdir,
                 "keep": self.mechanism.covered,
             }
-            self._send(files)
+            self._send_bytes(struct.pack("!?I", compiled, len(modules)) + modules)
             self._send(settings)
             if self._receive(time.monotonic() + _START) != {"ready": True}:
                 raise self._failure("the sandboxed process did not start in time")
@@ -129,7 +160,8 @@ class Worker:
 
     def _spawn(self, theirs: socket.socket, limits: Limits) -> subprocess.Popen[bytes]:
         # The socket is the process's standard input: the one descriptor that every mechanism passes on.
-        guest = [self.mechanism.python, "-s", "-B", "-c", _BOOTSTRAP, "single" if self.single else "zygote"]
+        options = ["-s", "-B"] if self.packages else ["-s", "-B", "-S"]
+        guest = [self.mechanism.python, *options, "-c", _BOOTSTRAP, "single" if self.single else "zygote"]
         cgroup = [str(path / "cgroup.procs") for path in self.cgroup.directories] if self.cgroup else []
         with tempfile.TemporaryFile() as filter:
             filter.write(self.filter)
@@ -237,9 +269,12 @@ class Worker:
 
     def _send(self, message: dict[str, Any]) -> None:
         data = json.dumps(message).encode()
+        self._send_bytes(_HEADER.pack(len(data)) + data)
+
+    def _send_bytes(self, data: bytes) -> None:
         try:
             self.sock.settimeout(_GRACE)
-            self.sock.sendall(_HEADER.pack(len(data)) + data)
+            self.sock.sendall(data)
         except OSError as error:
             raise self._failure(str(error)) from error
 
