@@ -340,6 +340,13 @@ def test_system_interpreter_and_virtual_environment(sandbox: Sandbox):
             assert verdict.passed, verdict
 
 
+def test_an_interpreter_that_cannot_load_our_code_compiles_it(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("reflection_trl.sandbox.worker.MAGIC_NUMBER", b"none")
+    with Sandbox(workers=1, mechanism=sandbox.mechanism) as other:
+        assert other.run(PythonProgram("def f(x): return x", "assert f(1) == 1")).passed
+        assert other.run(CommandProgram(["/bin/true"])).completed
+
+
 def test_readonly_directory(sandbox: Sandbox, tmp_path: Path):
     (tmp_path / "tool").write_text("a tool")
     tmp_path.chmod(0o755)

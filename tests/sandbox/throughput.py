@@ -1,5 +1,6 @@
 """
-Isolated runs of a small Python program per second: the zygote against one bubblewrap a run, in one run.
+Isolated runs of a small Python program per second, and their processor time, which depends less on the load of the machine: the zygote
+against one bubblewrap a run, in one run.
 
 ```
 python tests/sandbox/throughput.py [--workers 2] [--seconds 5] [--python /usr/bin/python3]
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from reflection_trl.sandbox import PythonProgram, Sandbox
 from reflection_trl.sandbox.bubblewrap import Bubblewrap
@@ -44,6 +46,15 @@ def measure(run: Callable[[int], bool], workers: int, seconds: float) -> float:
     return done / (time.monotonic() - started)
 
 
+def processor_seconds() -> float:
+    """Returns the processor time of this process and its descendants, ended or not."""
+    pids, ticks = [str(os.getpid())], 0
+    for pid in pids:
+        pids += [child for path in Path("/proc", pid, "task").glob("*/children") for child in path.read_text().split()]
+        ticks += sum(map(int, Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def one_bwrap_a_run(filter: bytes, python: str | None) -> Callable[[int], bool]:
     """What the zygote is measured against: the same isolation around a plain interpreter, limits set by `prlimit`."""
     mechanism = Bubblewrap(find_interpreter(python))
@@ -69,6 +80,8 @@ def main() -> None:
     arguments = parser.parse_args()
     single = one_bwrap_a_run(build_filter(), arguments.python)
     rates: dict[str, list[float]] = {"zygote, with checks": [], "zygote, no checks": [], "one bubblewrap a run": []}
+    used = dict.fromkeys(rates, 0.0)
+    seconds = arguments.seconds / 3
     with Sandbox(arguments.workers, arguments.python, mechanism="bubblewrap") as sandbox:
         runs = {
             "zygote, with checks": lambda _: sandbox.run(PythonProgram(SOURCE, CHECKS)).passed,
@@ -78,12 +91,17 @@ def main() -> None:
         # Turn by turn, so that the load of the machine falls on all of them alike.
         for _ in range(3):
             for name, run in runs.items():
-                rates[name].append(measure(run, arguments.workers, arguments.seconds / 3))
+                before = processor_seconds()
+                rates[name].append(measure(run, arguments.workers, seconds))
+                used[name] += processor_seconds() - before
     base = sum(rates["one bubblewrap a run"])
     print(f"{arguments.workers} workers, {os.cpu_count()} processors")
     for name, measured in rates.items():
         each = ", ".join(f"{rate:.0f}" for rate in measured)
-        print(f"{name:22} {sum(measured) / 3:6.1f} runs/s ({each}), {sum(measured) / base:.2f}x")
+        cost = 1000 * used[name] / (sum(measured) * seconds)
+        print(
+            f"{name:22} {sum(measured) / 3:6.1f} runs/s ({each}), {sum(measured) / base:.2f}x, {cost:.1f} ms of a core"
+        )
 
 
 if __name__ == "__main__":
