@@ -11,7 +11,6 @@ import contextlib
 import functools
 import os
 import sys
-import threading
 import types
 from typing import Any
 
@@ -74,7 +73,8 @@ def own_modules() -> tuple[str, ...]:
 def leave(code: int) -> None:
     """Ends the process as the interpreter would: threads, `atexit`, objects of the module, buffers."""
     try:
-        threading._shutdown()  # type: ignore[attr-defined]
+        if "threading" in sys.modules:
+            sys.modules["threading"]._shutdown()
         atexit._run_exitfuncs()
         main = sys.modules.get("__main__")
         if main is not None:
