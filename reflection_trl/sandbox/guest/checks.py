@@ -120,6 +120,7 @@ class _Names(dict):
     def prefetch(self, code: types.CodeType) -> None:
         # A class body does not call `__missing__`, so functions and classes are bound beforehand.
         names = sorted(name for name in _names(code) if not name.startswith("__") and self.peer.may_provide(name))
+        self.peer.usage.prepare(names)
         for name, how, value in self.peer.request(["names", names]) if names else ():
             if name in names and how != "none":
                 try:

@@ -53,7 +53,8 @@ _USER, _GROUP = os.getuid(), os.getgid()
 _PROCESSORS = os.cpu_count() or 1
 # Each job is a fork of this process and pays for what it does first, such as finding a function of a library
 _libc = ctypes.CDLL(None, use_errno=True)
-_prctl, _mount_call, _capset, _splice = _libc.prctl, _libc.mount, _libc.capset, _libc.splice
+_linux: list[Any] = [getattr(_libc, name, None) for name in ("prctl", "mount", "capset", "splice")]
+_prctl, _mount_call, _capset, _splice = _linux  # other systems lack them, and can import this module
 _clone = ctypes.PyDLL(None, use_errno=True).syscall  # keeps the GIL, which a fork needs
 _CLONE, _SIGCHLD = _SYS_CLONE.get(os.uname().machine, -1), int(signal.SIGCHLD)
 _before_fork = ctypes.pythonapi.PyOS_BeforeFork

@@ -8,6 +8,7 @@ import functools
 import importlib
 import re
 import sys
+from collections.abc import Iterable
 
 from .remote import DATA_METHODS
 
@@ -92,6 +93,11 @@ class Usage:
     @functools.cached_property
     def _found(self) -> _Finder:
         return _Finder(self._source)
+
+    def prepare(self, names: Iterable[str]) -> None:
+        """Parses the checks now if the meaning of one of `names` depends on it: deep in a recursion that could fail."""
+        if any(is_module(name) or home_of(name) is not None for name in names):
+            self._found  # noqa: B018  (computed once)
 
     def tests_class(self, name: str) -> bool:
         """Returns whether the checks test the class `name`: they name it as classes are named, or treat it as one."""
