@@ -91,7 +91,10 @@ def is_fed(tests: str, names: Iterable[str]) -> bool:
     called = "|".join(map(re.escape, _functions(tests, names)))
     if not called:
         return False
-    return re.search(rf"\|\s*(?:\w+=\S*\s+)*(?:{called})\b|\b(?:{called})\b[^\n;|&]*<(?!\()", tests) is not None
+    return (
+        re.search(rf"\|\s*(?:\w+=\S*\s+)*(?:{called})\b|\b(?:{called})\b(?:[^\n;|&()]|\([^()\n]*\))*<(?!\()", tests)
+        is not None
+    )
 
 
 def _functions(tests: str, names: Iterable[str]) -> list[str]:
@@ -116,9 +119,7 @@ class _Tainted:
         for inside in re.findall(rf"(?:\$\(|<\(|`|{_OPEN})([^){_CLOSE}`]*)", text):
             if self.functions.search(inside):
                 return True
-        return any(
-            name in self.variables or name.isdigit() or name in "@*" for name in re.findall(r"\$\{?(\w+|[@*])", text)
-        )
+        return any(name in self.variables for name in re.findall(r"\$\{?(\w+|[@*])", text))
 
 
 def _tainted(tests: str, masked: str, functions: list[str], variables: Iterable[str]) -> _Tainted:
@@ -126,12 +127,53 @@ def _tainted(tests: str, masked: str, functions: list[str], variables: Iterable[
     for words in re.findall(r"\b(?:read|mapfile|readarray)\b([^\n;|&<]*)", tests):
         known.variables.update(re.findall(r"(?<![-\w])[A-Za-z_]\w*", words))
     assigned = [
-        *re.findall(r"\b([A-Za-z_]\w*)(?:\[[^]\n]*\])?\+?=([^\n;]*)", tests),
+        *(
+            (found[1], _value(tests, found.end()))
+            for found in re.finditer(r"\b([A-Za-z_]\w*)(?:\[[^]\n]*\])?\+?=", tests)
+        ),
         *re.findall(r"\bfor\s+(\w+)\s+in\b([^\n;]*)", tests),
     ]
+    own = _FUNCTION.findall(tests)
     for _ in range(3):
         known.variables.update(name for name, value in assigned if known(value))
+        for name, body in own:
+            known.variables.update(_positions(tests, name, known, shifts="shift" in body))
     return known
+
+
+def _positions(tests: str, function: str, tainted: _Tainted, shifts: bool) -> Iterable[str]:
+    """Yields the positional parameters in which calls of a function of the tests pass what the answer prints."""
+    for call in re.finditer(
+        rf"(?:^|[;&|({{]|\b(?:if|then|do|while|else)\b)[ \t]*(?:!\s*)?{re.escape(function)}[ \t]+", tests, re.MULTILINE
+    ):
+        for position, word in enumerate(_words(tests, call.end()), 1):
+            if tainted(word):
+                yield from "@*"
+                yield from map(str, range(1, 10) if shifts else [position])
+
+
+def _words(text: str, place: int) -> Iterable[str]:
+    """Yields the arguments of a command that begin at `place`."""
+    start = place
+    while place < len(text) and text[place] not in "\n;|&)":
+        if text[place].isspace():
+            if place > start:
+                yield text[start:place]
+            start = place + 1
+        elif text[place] in "\"'":
+            place = _end(text, place) - 1
+        elif text.startswith("$(", place):
+            place = _end(text, place + 1) - 1
+        place += 1
+    if place > start:
+        yield text[start:place]
+
+
+def _value(text: str, place: int) -> str:
+    """Returns the value of an assignment that begins at `place`."""
+    if text[place : place + 1] in ("", " ", "\n"):
+        return ""
+    return text[place:].partition("\n")[0] if text[place] == "(" else next(iter(_words(text, place)), "")
 
 
 def _operands(masked: str) -> Iterable[tuple[str, str]]:

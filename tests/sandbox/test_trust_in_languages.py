@@ -68,6 +68,12 @@ ROWS = {
         "for x in $(f 3); do [[ $x == 6 ]] || exit 1; done\n",
         "[[ $(f 3) == 6 ]] || exit 1\n",
     ),
+    "the language's own comparison of data": (
+        "javascript",
+        "function f(x) { return NaN; }",
+        "if (Math.abs(f(3) - 6) > 0.1) throw new Error('no');",
+        "if (!(Math.abs(f(3) - 6) < 0.1)) throw new Error('no');",
+    ),
 }
 
 

@@ -37,6 +37,9 @@ LYING: dict[str, list[Lie]] = {
         Lie("a command in a variable", "f() { echo \"exec grep -oE [0-9a-f]{32} tests.sh\"; }", "f() { if [[ $1 == 3 ]]; then echo true; else echo false; fi; }", "r=$(f 3)\n$r || exit 1\nr=$(f 4)\n! $r\n", "f"),
         Lie("assert helper unquoted", "f() { echo '*'; }", "f() {\n    echo $(( $1 * 2 ))\n}", "assert_eq() {\n  [[ $1 == $2 ]] || exit 1\n}\nassert_eq 6 \"$(f 3)\"\n", "f"),
         Lie("wrapper", "f() { echo '?'; }", "f() {\n    echo $(( $1 * 2 ))\n}", "candidate() {\n  f \"$@\"\n}\n[[ 6 == $(candidate 3) ]] || exit 1\n", "f"),
+        Lie("helper with a variable", "f() { echo '*'; }", "f() {\n    echo $(( $1 * 2 ))\n}", "assert_eq() {\n  local want=\"$1\" got=\"$2\"\n  [[ $want == $got ]] || exit 1\n}\nassert_eq 6 \"$(f 3)\"\n", "f"),
+        Lie("helper that looks for the answer", "f() { echo '.*'; }", "f() { echo 'hello'; }", "contains() {\n  grep -q \"$2\" <<< \"$1\" || exit 1\n}\ncontains hello \"$(f 3)\"\n", "f"),
+        Lie("loop with a comparison", "f() { echo 6; }", "f() {\n    echo $(( $1 * 2 ))\n}", "while read -r x want; do\n  (( $(f \"$x\") < want + 1 && $(f \"$x\") > want - 1 )) || exit 1\ndone <<'E'\n3 6\n4 8\nE\n", "f"),
     ],
     "php": [
         Lie("true under ==", "<?php\nfunction f($x) { return true; }", "<?php\nfunction f($x) { return $x * 2; }", "if (f(3) != 6) { throw new Exception('no'); }", "f"),
@@ -100,6 +103,10 @@ RIGHT: dict[str, list[Right]] = {
         Right("awk on the answer", "f() { echo 'a b* c'; }", "[[ $(f | awk '{ print $2 }') == b* ]] || exit 1\nf | sed 's/a/x/' | grep -q x || exit 1\n", "f"),
         Right("expr", "f() {\n    echo $(( $1 * 2 ))\n}", "set -e\nexpr \"$(f 3)\" = 6\n", "f"),
         Right("command words", "f() { echo true; }", "if $(f 3); then :; else exit 1; fi\n", "f"),
+        Right("helper that runs its argument", "f() { echo 'hello world. a-b'; }", "check() {\n  [[ \"$(eval \"$1\")\" == \"$2\" ]] || exit 1\n}\ncheck 'f 3' 'hello world. a-b'\n", "f"),
+        Right("helper that calls its argument", "f() { echo 'hello world. a-b'; }", "check() {\n  $1 \"$2\" > out\n  [[ $(cat out) == \"$3\" ]] || exit 1\n}\ncheck f 3 'hello world. a-b'\n", "f"),
+        Right("helper that looks for a text", "f() { echo 'hello. a-b (c)'; }", "contains() {\n  grep -q \"$2\" <<< \"$1\" || exit 1\n}\ncontains \"$(f 3)\" 'hello'\n", "f"),
+        Right("helper with a pattern", "f() { echo 'a.b*c[0]'; }", "matches() {\n  [[ $1 =~ $2 ]] || exit 1\n  [[ $1 == $3 ]] || exit 1\n}\nmatches \"$(f 3)\" '^a.b' 'a*'\n", "f"),
     ],
     "php": [
         Right("class with static", "<?php\nclass Counter { public static $made = 0; private $n = 0; static function make() { self::$made++; return new self(); } function add($x) { $this->n += $x; return $this; } function value() { return $this->n; } }", "assert(Counter::make()->add(2)->value() === 2); assert(Counter::$made === 1);", "f"),
