@@ -109,17 +109,21 @@ def wilson_interval(share: float, tasks: int) -> tuple[float, float]:
     return max(0.0, (center - margin) / scale), min(1.0, (center + margin) / scale)
 
 
-def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
+def bootstrap_interval(
+    values: Sequence[float], weights: Sequence[float] | None = None, seed: int = 0
+) -> tuple[float, float]:
     """
     Returns the 95 % interval of the mean of `values`, one per task, by a bootstrap over tasks.
 
     Args:
         values (`Sequence[float]`):
             One value per task.
+        weights (`Sequence[float]`, *optional*):
+            Weight of each task; equal by default.
         seed (`int`, *optional*, defaults to 0):
             Seed of the bootstrap.
     """
-    low, high = np.quantile(_resampled_means(values, np.random.default_rng(seed)), [0.025, 0.975])
+    low, high = np.quantile(_resampled_means(values, np.random.default_rng(seed), weights), [0.025, 0.975])
     return float(low), float(high)
 
 
@@ -225,6 +229,30 @@ def permutation_p(differences: Sequence[float], seed: int = 0) -> float:
     return float((as_far + 1) / (_RESAMPLES + 1))
 
 
+def permutation_comparison(
+    differences: Sequence[float], weights: Sequence[float] | None = None
+) -> tuple[float, float, float]:
+    """
+    Returns the 95 % interval of a mean difference and the p-value of its permutation test, which agree: 0 is outside
+    the interval exactly if the p-value is below 0.05.
+
+    Args:
+        differences (`Sequence[float]`):
+            One difference per task, from -1 to 1.
+        weights (`Sequence[float]`, *optional*):
+            Weight of each task; equal by default.
+
+    Returns:
+        `tuple`: Lower end, upper end, p-value.
+    """
+    counts = np.ones(len(differences)) if weights is None else np.asarray(weights, dtype=float)
+    p_value = permutation_p((np.asarray(differences, dtype=float) * counts).tolist())
+    low, high = bootstrap_interval(differences, weights)
+    if not _agree(low, high, p_value):
+        low, high = permutation_interval(differences, weights)
+    return low, high, p_value
+
+
 def right_answers(score: Score) -> dict[str, tuple[int, int]]:
     """
     Returns, for each task, the number of answers and of correct answers.
@@ -288,7 +316,8 @@ def majority(score: Score) -> Rate | None:
         first = [answer for answer, count in counts.items() if count == max(counts.values())]
         values.append(1 / len(first) if "" in first else 0.0)
     share = fmean(values)
-    interval = wilson_interval(share, len(values)) if set(values) <= {0.0, 1.0} else bootstrap_interval(values)
+    single = set(values) <= {0.0, 1.0} or len(set(values)) == 1
+    interval = wilson_interval(share, len(values)) if single else bootstrap_interval(values)
     return Rate(share, *interval)
 
 
@@ -335,10 +364,13 @@ def compare(first: Score, second: Score) -> Comparison:
     won, lost = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
     mine, theirs = right_answers(first), right_answers(second)
     single = all(counts[task][0] == 1 for counts in (mine, theirs) for task in mine.keys() & theirs.keys())
-    p_value = mcnemar_p(won, lost) if single else permutation_p(differences)
-    low, high = bootstrap_interval(differences)
-    if not _agree(low, high, p_value):
-        low, high = mcnemar_interval(won, lost, len(differences)) if single else permutation_interval(differences)
+    if single:
+        p_value = mcnemar_p(won, lost)
+        low, high = bootstrap_interval(differences)
+        if not _agree(low, high, p_value):
+            low, high = mcnemar_interval(won, lost, len(differences))
+    else:
+        low, high, p_value = permutation_comparison(differences)
     return Comparison(len(differences), won, lost, fmean(differences), low, high, p_value)
 
 
@@ -452,13 +484,19 @@ def _signed(first: np.ndarray, second: np.ndarray, seed: int) -> Iterator[tuple[
         yield signs @ first, signs @ second
 
 
-def _resampled_means(values: Sequence[float], generator: np.random.Generator) -> np.ndarray:
+def _resampled_means(
+    values: Sequence[float], generator: np.random.Generator, weights: Sequence[float] | None = None
+) -> np.ndarray:
     """Returns means over tasks that are resampled with replacement."""
     numbers = np.asarray(values, dtype=float)
+    counts = None if weights is None else np.asarray(weights, dtype=float)
     resamples = (
         generator.integers(len(numbers), size=(rows, len(numbers)), dtype=np.int32) for rows in _blocks(len(numbers))
     )
-    return np.concatenate([numbers[indices].mean(axis=1) for indices in resamples])
+    if counts is None:
+        return np.concatenate([numbers[indices].mean(axis=1) for indices in resamples])
+    sums = numbers * counts
+    return np.concatenate([sums[indices].sum(axis=1) / counts[indices].sum(axis=1) for indices in resamples])
 
 
 def _blocks(tasks: int) -> Iterator[int]:

@@ -6,6 +6,7 @@ student.
 import ast
 import asyncio
 import dataclasses
+import hashlib
 import random
 import re
 import zlib
@@ -108,7 +109,8 @@ def request_key(row: dict[str, Any]) -> str:
     """Returns a key for the request of a row, equal for all rows with the same request."""
     first = row["messages"][0]
     text = (first["content"] if first["role"] == "system" else "") + "\0" + row["messages"][-2]["content"]
-    return f"request {zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}"
+    # Long enough that different requests of a large dataset do not share a key, and with it the student's answers
+    return f"request {hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def row_problem(row: dict[str, Any]) -> Problem:

@@ -11,7 +11,7 @@ from typing import Any
 from ..coroutines import run_coroutine
 from ..files.rows import read_rows
 from ..files.run_folder import RunFolder, write_json
-from ..generation import Generate, GenerationArguments, open_generator
+from ..generation import Generate, GenerationArguments, open_generator, with_served_name
 from ..generation.retries import show_retries
 from ..languages import Executor
 from ..languages.execution import Execute, refuse_to_run
@@ -46,7 +46,7 @@ def measure_gap(
             Rows in the form of [`reflection_trl.sequences`], such as a [`~datasets.Dataset`], or a source for
             [`~reflection_trl.files.rows.read_rows`].
         model (`str`, *optional*):
-            Model id on the Hub, or a folder. Required unless `generation` is given.
+            Model id on the Hub, or a folder. Required unless `generation` or `generate` is given.
         settings ([`GapSettings`], *optional*):
             Number of rows and samples.
         generation ([`~reflection_trl.generation.GenerationArguments`], *optional*):
@@ -88,6 +88,10 @@ def measure_gap(
         if model is None and generate is None:
             raise ValueError("No model specified: pass `model`, `generation` or `generate`.")
         generation = GenerationArguments(model_name_or_path=model) if model else None
+    elif model is not None:
+        raise ValueError(f"`model` is {model!r}, but `generation` names the model too; pass one of them.")
+    if generation is not None and generate is None:
+        generation = with_served_name(generation)
     found = read_rows(str(dataset)) if isinstance(dataset, str | os.PathLike) else dataset
     rows = choose_rows([normalize_row(dict(row), f"row {number}") for number, row in enumerate(found)], settings)
     tasks = make_tasks(rows, settings)
@@ -131,9 +135,10 @@ async def _sample(
                 await sample_all(tasks, generate, execute, settings, folder, in_flight, bar.update)
 
 
-def _final_answer(row: dict[str, Any]) -> list[Any]:
-    """Returns the settings of a final answer's comparison; `{}` for programs, so runs from before this setting can resume."""
-    return [row.get("answer"), row["checker"], row.get("choices")] if row.get("checker") else []
+def _judged_by(row: dict[str, Any]) -> list[Any]:
+    """Returns the columns of a row that decide whether an answer is correct: see [`~reflection_trl.gap.answers.row_problem`]."""
+    columns = ("tests", "examples", "entry_point", "language", "answer", "checker", "choices")
+    return [row.get(column) for column in columns]
 
 
 def _fingerprint(
@@ -143,14 +148,13 @@ def _fingerprint(
     settings: GapSettings,
 ) -> dict[str, Any]:
     """Returns the content of `run.json`, which distinguishes this gap from others."""
-    content = json.dumps(
-        [[number, row["messages"], row.get("tests"), *_final_answer(row)] for number, row in rows], sort_keys=True
-    )
+    content = json.dumps([[number, row["messages"], *_judged_by(row)] for number, row in rows], sort_keys=True)
     wanted = dataclasses.asdict(settings)
     del wanted["token_rows"]  # these are compared again in each run
     return {
         "model": model,
-        "rows": f"{len(rows)} rows, {hashlib.sha256(content.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}",
+        "revision": generation.model_revision if generation else None,
+        "dataset": f"{len(rows)} rows, {hashlib.sha256(content.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}",
         "chat_template_kwargs": generation.template_variables if generation else {},
         **wanted,
     }

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from ..evaluation.statistics import Rate, bootstrap_interval, permutation_p
+from ..evaluation.statistics import Rate, bootstrap_interval, permutation_comparison, wilson_interval
 from .answers import STUDENT, TEACHER, request_key
 from .tokens import TokenGap
 
 
-# Styles that make answers unusable, and the share of them, above the student's, from which the advice is a repair
+# Styles that make answers unusable
 _STYLES = ("tests", "leaning", "no_code", "cut")
+# The share of them, above the student's, from which the advice is a repair, and a gap that is worth a distillation
 _MUCH = 0.1
 
 
@@ -26,7 +27,8 @@ class Side:
         answers (`int`):
             Number of answers.
         solved ([`~reflection_trl.evaluation.statistics.Rate`]):
-            Share of correct answers, with its bootstrap interval over requests.
+            Share of correct answers, with its 95 % interval over requests: by a bootstrap, or Wilson's if all requests
+            agree.
         tests (`float`):
             Share of answers with tests.
         leaning (`float`):
@@ -71,7 +73,7 @@ class Gap:
         difference (`float`):
             Solve rate of the teacher minus that of the student, on the same rows: the gap.
         low, high (`float`):
-            Its 95 % bootstrap interval over requests.
+            Its 95 % interval over requests. 0 is outside it exactly if `p_value` is below 0.05.
         p_value (`float`):
             P-value of the difference, by a permutation test over requests.
         agreement (`int`):
@@ -122,6 +124,11 @@ class Gap:
             return f"Train with distillation: the teacher solves more than the student, {points} points."
         if self.high < 0:
             return f"Do not distill these rows: the teacher solves less than the student, {points} points; train on the answers alone (SFT)."
+        if self.high > _MUCH:
+            return (
+                f"Measure more rows (`--rows`): with {self.requests:,} requests the gap is {points} points, so it may be large or "
+                "none."
+            )
         return f"SFT on the answers will do as well: the gap is not significant, {points} points."
 
     def to_dict(self) -> dict[str, Any]:
@@ -186,32 +193,37 @@ def summarize(
         taught[request].append(fmean(record["solved"] for record in of[TEACHER, f"row {number}"]))
         alone[request] = fmean(record["solved"] for record in of[STUDENT, request])
     # Rows with the same request are not independent: each counts in the mean, but the bootstrap resamples requests
-    weights = [len(rates) * len(taught) / len(rows) for rates in taught.values()]
-    teacher = [weight * fmean(rates) for weight, rates in zip(weights, taught.values(), strict=True)]
-    student = [weight * alone[request] for weight, request in zip(weights, taught, strict=True)]
+    weights = [len(rates) for rates in taught.values()]
+    teacher = [fmean(rates) for rates in taught.values()]
+    student = [alone[request] for request in taught]
     differences = [one - other for one, other in zip(teacher, student, strict=True)]
-    low, high = bootstrap_interval(differences)
+    low, high, p_value = permutation_comparison(differences, weights)
     return Gap(
         rows=len(rows),
         requests=len(taught),
-        teacher=_side([record for record in records if record["context"] == TEACHER], teacher),
-        student=_side([record for record in records if record["context"] == STUDENT], student),
-        difference=fmean(differences),
+        teacher=_side([record for record in records if record["context"] == TEACHER], teacher, weights),
+        student=_side([record for record in records if record["context"] == STUDENT], student, weights),
+        difference=fmean(differences, weights),
         low=low,
         high=high,
-        p_value=permutation_p(differences),
+        p_value=p_value,
         agreement=sum(of[TEACHER, f"row {number}"][0]["judged_by"] == "agreement" for number, _ in rows),
         tokens=tokens,
     )
 
 
-def _side(records: Sequence[dict[str, Any]], rates: Sequence[float]) -> Side:
-    low, high = bootstrap_interval(rates)
+def _side(records: Sequence[dict[str, Any]], rates: Sequence[float], weights: Sequence[float]) -> Side:
     names = ("tests", "leaning", "no_code", "cut", "docstring", "prose")
     shares = {name: fmean(bool(record[name]) for record in records) for name in names}
-    value = fmean(rates)
-    solved = Rate(value, max(0.0, low), min(1.0, high))
-    return Side(answers=len(records), solved=solved, **shares, tokens=fmean(record["tokens"] for record in records))
+    value = fmean(rates, weights)
+    # A bootstrap over requests that all agree would have an interval without a width
+    interval = wilson_interval(value, len(rates)) if len(set(rates)) == 1 else bootstrap_interval(rates, weights)
+    return Side(
+        answers=len(records),
+        solved=Rate(value, *interval),
+        **shares,
+        tokens=fmean(record["tokens"] for record in records),
+    )
 
 
 def _rate(rate: Rate) -> str:

@@ -194,7 +194,8 @@ def _remarks(code: str, language: str) -> list[tuple[int, int]]:
     tree = parse_python(code) if language == "python" else None
     if tree is None:
         return [match.span() for match in _REMARK.finditer(code)]
-    lines = np.concatenate([[0], np.cumsum([len(line) for line in code.splitlines(keepends=True)])])
+    # The lines of `tokenize`, which form feeds and U+2028 do not end as they do in `str.splitlines`
+    lines = np.concatenate([[0], np.cumsum([len(line) + 1 for line in code.split("\n")])])
     docstrings = {
         (node.body[0].lineno, node.body[0].col_offset)
         for node in ast.walk(tree)

@@ -13,7 +13,7 @@ from reflection_trl.evaluation.benchmarks import get_benchmark
 from reflection_trl.evaluation.report import write_report
 from reflection_trl.evaluation.results import EvaluationRun, Outcome, Score
 from reflection_trl.evaluation.run import EvaluationSettings, evaluate_model, evaluate_samples
-from reflection_trl.evaluation.statistics import majority
+from reflection_trl.evaluation.statistics import majority, wilson_interval
 from reflection_trl.evaluation.table import results_table
 from reflection_trl.generation import GenerationArguments
 from reflection_trl.generation.types import Completion
@@ -134,6 +134,14 @@ def test_majority_against_a_slow_reference():
             for number, answer in enumerate(answers)
         ]
         assert majority(Score("gsm8k", outcomes)).value == pytest.approx(slow_majority(votes))
+
+
+def test_a_majority_on_which_all_problems_agree_has_an_interval_with_a_width():
+    ties = [
+        Outcome(task, number, not number, answer=str(number)) for task in ("t", "u", "v", "w") for number in range(2)
+    ]
+    found = majority(Score("gsm8k", ties))
+    assert (found.value, found.low, found.high) == (0.5, *wilson_interval(0.5, 4))
 
 
 def test_there_is_no_majority_of_one_answer_or_of_code():

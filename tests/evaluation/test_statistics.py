@@ -165,6 +165,17 @@ def test_bootstrap_repeats_itself_and_takes_seeds():
     assert bootstrap_interval(values) == bootstrap_interval(values, seed=0) != bootstrap_interval(values, seed=1)
 
 
+def test_a_task_of_weight_two_counts_as_two_equal_tasks_that_are_drawn_together():
+    values, weights = [1.0, 0.0, 0.5], [2.0, 1.0, 1.0]
+    draws = [
+        sum(values[i] * weights[i] for i in drawn) / sum(weights[i] for i in drawn)
+        for drawn in itertools.product(range(3), repeat=3)
+    ]
+    expected = np.quantile(np.repeat(draws, 1000), [0.025, 0.975])
+    assert bootstrap_interval(values, weights) == pytest.approx(tuple(expected), abs=0.01)
+    assert bootstrap_interval(values, [3.0] * 3) == pytest.approx(bootstrap_interval(values))
+
+
 def test_one_answer_a_task_has_wilsons_interval():
     found = rate(score(*"1110"))
     assert found.value == 0.75

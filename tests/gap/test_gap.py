@@ -1,7 +1,10 @@
 """The gap between a teacher that has seen a sequence and a student that has not, on scripted models and a tiny one."""
 
 import asyncio
+import contextlib
+import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +17,8 @@ from reflection_trl.answers import read_answer
 from reflection_trl.files.rows import read_rows
 from reflection_trl.files.run_folder import RunError
 from reflection_trl.gap import GapSettings, measure_gap, measure_tokens
-from reflection_trl.gap.answers import agrees, choose_rows, make_tasks
+from reflection_trl.gap.answers import agrees, choose_rows, make_tasks, request_key
+from reflection_trl.gap.report import summarize
 from reflection_trl.gap.tokens import TokenGap, TokenGroup, content_tokens
 from reflection_trl.generation import GenerationArguments, Sampling
 from reflection_trl.generation.types import Completion, GenerationError
@@ -82,19 +86,53 @@ def test_a_teacher_that_solves_more(tmp_path):
     gap, model = measure(tmp_path, lambda number, taught, sample: right(number) if taught or sample else WRONG)
     assert model.calls == 40 and (gap.rows, gap.requests) == (10, 10)
     assert (gap.teacher.solved.value, gap.student.solved.value, gap.difference) == (1.0, 0.5, 0.5)
-    assert gap.low == gap.high == 0.5 and gap.p_value < 0.01
+    assert (gap.low, gap.high) == pytest.approx((0.2225, 0.7775), abs=1e-4) and gap.p_value < 0.01
     assert (
-        gap.advice == "Train with distillation: the teacher solves more than the student, +50.0 [+50.0, +50.0] points."
+        gap.advice == "Train with distillation: the teacher solves more than the student, +50.0 [+22.2, +77.8] points."
     )
     written = json.loads((tmp_path / "gap/gap.json").read_text())
     assert written["difference"] == 0.5 and written["advice"] == gap.advice and written["agreement"] == 0
-    assert "| right | 100.0% [100.0%, 100.0%] | 50.0% [50.0%, 50.0%] |" in gap.table() and gap.advice in gap.table()
+    # All requests agree, so the width is Wilson's for ten
+    assert "| right | 100.0% [72.2%, 100.0%] | 50.0% [23.7%, 76.3%] |" in gap.table() and gap.advice in gap.table()
+
+
+def test_the_interval_says_what_the_test_says(tmp_path):
+    """Four requests that all differ are no evidence (p = 1/8), however narrow their bootstrap is."""
+    gap, _ = measure(tmp_path, lambda number, taught, sample: right(number) if taught else WRONG, ROWS[:4])
+    assert gap.difference == 1 and gap.p_value == pytest.approx(1 / 8, abs=0.02) and gap.low <= 0
+    assert gap.advice.startswith(
+        "Measure more rows (`--rows`): with 4 requests the gap is +100.0 [-100.0, +100.0] points"
+    )
+    assert replace(gap, low=-0.02, high=0.05).advice.startswith("SFT on the answers will do as well")
+    gap, _ = measure(tmp_path / "none", lambda *_: WRONG, ROWS[:3])
+    assert gap.low < 0 < gap.high and gap.teacher.solved.low == 0 < gap.teacher.solved.high < 1
+
+
+def test_rows_weigh_their_request():
+    """Three rows on one request and one on each of two others, against every resample of the requests."""
+    rows = [make_row(number) for number in (3, 3, 3, 4, 5)]
+    records = [
+        {"context": context, "key": key, "sample": 0, "solved": solved, "tokens": 1, "judged_by": "tests"}
+        | dict.fromkeys(("tests", "leaning", "no_code", "cut", "docstring", "prose"), False)
+        for context, key, solved in [
+            *(("teacher", f"row {index}", index < 4) for index in range(5)),
+            *(("student", request_key(row), number == 4) for number, row in zip((3, 4, 5), rows[2:], strict=True)),
+        ]
+    ]
+    gap = summarize(list(enumerate(rows)), records)
+    assert (gap.teacher.solved.value, gap.student.solved.value, gap.difference) == pytest.approx((0.8, 0.2, 0.6))
+    # The shares of 27 equally likely resamples of requests with 3, 1 and 1 rows
+    weights, solved = np.array([3, 1, 1]), np.array([1, 1, 0])
+    means = [(weights[[*d]] * solved[[*d]]).sum() / weights[[*d]].sum() for d in itertools.product(range(3), repeat=3)]
+    low, high = np.quantile(np.repeat(means, 1000), [0.025, 0.975])
+    assert (gap.teacher.solved.low, gap.teacher.solved.high) == pytest.approx((low, high), abs=0.01)
+    assert gap.teacher.solved.high <= 1 and gap.high <= 1
 
 
 @pytest.mark.parametrize(
     ("say", "advice"),
     [
-        (lambda number, taught, sample: right(number) if number % 2 else WRONG, "SFT on the answers will do as well"),
+        (lambda number, taught, sample: right(number) if number % 2 else WRONG, "Measure more rows (`--rows`): with 10 requests"),
         (lambda number, taught, sample: WRONG if taught and number > 4 else right(number), "Take harder problems"),
         (lambda number, taught, sample: right(number) if not sample and (number < 5 or not taught) else WRONG, "Do not distill"),
         (lambda number, taught, sample: WRONG if taught else right(number), "Repair these rows first: no answer after a sequence"),
@@ -163,6 +201,58 @@ def test_what_was_sampled_is_kept(tmp_path):
         measure(tmp_path, say, samples=3)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"messages": ROWS[2]["messages"]},
+        {"tests": "assert False"},
+        {"examples": [{"stdin": "1", "stdout": "2"}]},
+        {"entry_point": "g"},
+        {"language": "cpp"},
+        {"answer": "3", "checker": "math"},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_answers_judged_by_something_else_are_another_gap(tmp_path, other):
+    say = lambda number, taught, sample: right(number)  # noqa: E731
+    measure(tmp_path, say, ROWS[:2])
+    with pytest.raises(RunError, match='contains a run with dataset = "2 rows, '):
+        measure(tmp_path, say, [ROWS[0] | other, ROWS[1]])
+
+
+def test_a_gap_belongs_to_a_model(tmp_path, monkeypatch):
+    served = iter(["first", "second"])
+    monkeypatch.setattr(
+        "reflection_trl.gap.measure.with_served_name", lambda given: replace(given, model_name_or_path=next(served))
+    )
+    monkeypatch.setattr(
+        "reflection_trl.gap.measure.open_generator", lambda given: contextlib.nullcontext(Model(lambda *_: WRONG))
+    )
+
+    def run(**generation):
+        options = {"settings": GapSettings(samples=1, token_rows=0), "execute": RunsHere(), "progress": False}
+        return measure_gap(
+            ROWS[:1], output_dir=tmp_path / "gap", generation=GenerationArguments(**generation), **options
+        )
+
+    run(base_url="http://localhost:8000/v1")
+    assert json.loads((tmp_path / "gap/run.json").read_text())["model"] == "first"
+    with pytest.raises(RunError, match='contains a run with model = "first", not model = "second"'):
+        run(base_url="http://localhost:8000/v1")
+    monkeypatch.setattr("reflection_trl.gap.measure.with_served_name", lambda given: given)
+    with pytest.raises(RunError, match='contains a run with revision = null, not revision = "old"'):
+        run(model_name_or_path="first", model_revision="old")
+    with pytest.raises(ValueError, match="`model` is 'a', but `generation` names the model too; pass one of them"):
+        measure_gap(ROWS, "a", generation=GenerationArguments(model_name_or_path="b"), output_dir=tmp_path / "new")
+
+
+def test_different_requests_have_different_keys():
+    # Their CRC-32 is equal
+    texts = "Write f9(x), plumless times x.", "Write f9(x), buckeroo times x."
+    keys = {request_key({"messages": [{"role": "user", "content": text}] * 3}) for text in texts}
+    assert len(keys) == 2
+
+
 def test_fewer_rows_are_chosen_by_the_seed():
     settings = GapSettings(rows=4, seed=1)
     plain = {"messages": ROWS[0]["messages"][-2:], "type": "generation"}
@@ -200,6 +290,11 @@ def test_content_is_code_that_is_no_comment():
     content = content_tokens(answer, *np.array(spans).T)
     kept = "".join(character for character, one in zip(answer, content, strict=True) if one)
     assert kept == 'deff(x):return"#"+x'
+    # Characters that end a line for `str.splitlines` only
+    answer = '```python\nx = "a\x0cb\u2028c"\n# remark\ny = 1\n```'
+    content = content_tokens(answer, np.arange(len(answer)), np.arange(len(answer)) + 1)
+    kept = "".join(character for character, one in zip(answer, content, strict=True) if one)
+    assert kept == 'x="abc"y=1'
     broken = "```python\ndef f(:  # two\n```"
     content = content_tokens(broken, np.arange(len(broken)), np.arange(len(broken)) + 1)
     assert "".join(character for character, one in zip(broken, content, strict=True) if one) == "deff(:"
