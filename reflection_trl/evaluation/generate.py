@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..files.run_folder import RunFolder
+from ..files.run_folder import RunError, RunFolder
 from ..files.work_queue import WorkQueue
 from ..generation.types import Generate, GenerationError, RequestRefusedError, Sampling
 from .benchmarks import make_prompt, read_solution
@@ -27,6 +27,30 @@ def missing_samples(tasks: Sequence[Task], samples: int, folder: RunFolder) -> l
     """
     done = {(record["task_id"], record["sample"]) for record in folder.records()}
     return [(task, sample) for sample in range(samples) for task in tasks if (task.id, sample) not in done]
+
+
+def check_requests(tasks: Sequence[Task], folder: RunFolder) -> None:
+    """
+    Rejects answers to other requests than those of the tasks, such as those of a file of problems that was edited:
+    answers are found by the ids of the tasks.
+
+    Args:
+        tasks (`Sequence[Task]`):
+            All tasks.
+        folder ([`~reflection_trl.files.run_folder.RunFolder`]):
+            Folder with the existing answers.
+
+    Raises:
+        [`~reflection_trl.files.run_folder.RunError`]: If a task has answers to another request.
+    """
+    requests = {task.id: _request_digest(task) for task in tasks}
+    for record in folder.records():
+        wanted = requests.get(record["task_id"])
+        if wanted is not None and record.get("request", wanted) != wanted:
+            raise RunError(
+                f"{folder.path} contains answers to another request of {record['task_id']!r}, from before the tasks changed: give another "
+                f"`output_dir`, or remove that folder."
+            )
 
 
 async def sample_answers(
@@ -72,7 +96,13 @@ async def sample_answers(
         nonlocal answered
         while (key := await queue.take()) is not None:
             task, sample = by_key[key], key[1]
-            record = {"task_id": task.id, "sample": sample, "text": "", "finish_reason": "refused"}
+            record = {
+                "task_id": task.id,
+                "sample": sample,
+                "request": _request_digest(task),
+                "text": "",
+                "finish_reason": "refused",
+            }
             prompt = make_prompt(task, style)
             try:
                 completion = await generate(prompt.content, _sampling(sampling, prompt, task, sample))
@@ -122,6 +152,11 @@ def read_answers(tasks: Sequence[Task], samples: int, style: str, folder: RunFol
             solution = read_solution(task, record["text"], style) if record["text"] else ""
             found.append(Sample(task.id, sample, solution, record["text"], record["finish_reason"]))
     return found
+
+
+def _request_digest(task: Task) -> str:
+    # The style of the prompt is a setting of the run
+    return hashlib.sha256(f"{task.request}\0{task.prompt}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _sampling(sampling: Sampling, prompt: Prompt, task: Task, sample: int) -> Sampling:

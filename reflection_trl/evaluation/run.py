@@ -23,7 +23,7 @@ from ..languages import Executor
 from ..languages.execution import Execute
 from ..sandbox import Limits, Sandbox
 from .benchmarks import Judging, OpenExecutor, get_benchmark, make_prompt
-from .generate import missing_samples, read_answers, sample_answers
+from .generate import check_requests, missing_samples, read_answers, sample_answers
 from .prompts import MAX_TOKENS, check_style, needs_chat_template
 from .results import EvaluationRun, Score
 from .samples import benchmark_of, read_samples, write_samples
@@ -198,6 +198,8 @@ async def generate_model_answers(
     or on a machine with isolation and compilers, and then needs no model. It describes the arguments and errors.
     """
     settings = settings or EvaluationSettings()
+    if generate is None:
+        generation = with_served_name(generation)
     tasks = {name: _load_tasks(name, settings)[: settings.limit] for name in benchmarks}
     _check_prompts(tasks, generation, generate, settings)
     with _folders(output_dir, tasks, generation, settings, process) as folders:
@@ -312,6 +314,7 @@ def _folders(
             place = Path(output_dir) / _folder_name(benchmark)
             folders[benchmark] = stack.enter_context(RunFolder(place, fingerprint, process, records="answers"))
             folders[benchmark].check_weights(model, weights)
+            check_requests(tasks[benchmark], folders[benchmark])
         yield folders
 
 

@@ -143,6 +143,30 @@ def test_a_model_that_is_trained_again_is_asked_again(tmp_path, monkeypatch):
     assert draw() == 6  # what is there can be judged without them
 
 
+def test_answers_to_problems_that_were_edited_are_not_scored(tmp_path):
+    file = tmp_path / "held-out.jsonl"
+    write_problems(file)
+    arguments = GenerationArguments("m", base_url="http://localhost:1/v1")
+    asked = []
+
+    async def generate(prompt, sampling):
+        asked.append(prompt)
+        return Completion("x")
+
+    def run(**settings):
+        options = {"settings": EvaluationSettings(**settings), "generate": generate, "bar": False}
+        return evaluate_model(arguments, [f"problems:{file}"], tmp_path / "out", **options)
+
+    run(limit=2)
+    file.write_text(file.read_text().replace("Print the input.", "Print the input twice."))
+    run()
+    assert len(asked) == 3  # the third had no answer yet
+    file.write_text(file.read_text().replace("Write `half(x)`.", "Write `half(x)`, rounded."))
+    with pytest.raises(RunError, match="contains answers to another request of 'half', from before the tasks changed"):
+        run()
+    assert len(asked) == 3
+
+
 def test_the_bar_says_which_requests_are_repeated(tmp_path, monkeypatch, capsys):
     write_problems(tmp_path / "held-out.jsonl")
     monkeypatch.setattr("reflection_trl.generation.retries._SHOW_SECONDS", 0.01)
