@@ -74,6 +74,20 @@ def _check_columns(name: str, dataset: Any) -> None:
         )
 
 
+def all_datasets(train_dataset: Any, eval_dataset: Any) -> list[Dataset | IterableDataset]:
+    """
+    Returns all datasets of a trainer.
+
+    Args:
+        train_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
+            Rows to train on.
+        eval_dataset ([`~datasets.Dataset`] or `dict` of them, *optional*):
+            Rows to evaluate on.
+    """
+    evaluated = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
+    return [dataset for dataset in (train_dataset, *evaluated) if dataset is not None]
+
+
 def runs_programs(train_dataset: Any, eval_dataset: Any) -> bool:
     """
     Returns whether an answer is judged by running a program, as far as it is known before the rows of streams are read.
@@ -84,8 +98,7 @@ def runs_programs(train_dataset: Any, eval_dataset: Any) -> bool:
         eval_dataset ([`~datasets.Dataset`] or `dict` of them, *optional*):
             Rows to evaluate on.
     """
-    evaluated = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
-    return any(_has_programs(dataset) for dataset in (train_dataset, *evaluated) if dataset is not None)
+    return any(_has_programs(dataset) for dataset in all_datasets(train_dataset, eval_dataset))
 
 
 def _has_programs(dataset: Dataset | IterableDataset) -> bool:
@@ -140,7 +153,7 @@ def check_prompt_lengths(trainer: GRPOTrainer, dataset: Any, max_positions: int)
         trainer ([`~trl.GRPOTrainer`]):
             Trainer with the tokenizer and chat template.
         dataset ([`~datasets.Dataset`]):
-            Training rows. The rows of a stream are not checked.
+            Rows to train or evaluate on. The rows of a stream are not checked.
         max_positions (`int`):
             Context length of the model.
 

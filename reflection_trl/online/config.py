@@ -1,5 +1,6 @@
 """Defines the settings of online reflection self-distillation."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -186,7 +187,7 @@ class OnlineReflectionDistillConfig(GRPOConfig):
             value: Any = getattr(self, name)
             if not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
                 raise ValueError(f"`{name}` is {value!r}; it must lie in [0, 1].")
-        if self.distillation_temperature <= 0:
+        if not 0 < self.distillation_temperature < math.inf:
             raise ValueError(f"`distillation_temperature` is {self.distillation_temperature}; it must be above 0.")
         if self.max_feedback_length < 1:
             raise ValueError(f"`max_feedback_length` is {self.max_feedback_length}; it must be at least 1.")

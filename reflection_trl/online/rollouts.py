@@ -91,6 +91,33 @@ def write_rollouts(
     return write_step(folder, step, rows, more)
 
 
+def clear_steps(folder: Path, first: int) -> Path | None:
+    """
+    Removes the files of a step and of later ones, which an earlier training in the same folder has left: they would
+    pass for steps of this training.
+
+    Args:
+        folder (`Path`):
+            Folder of the files of all steps.
+        first (`int`):
+            First optimizer step of this training. If it is above 0, the training is resumed and makes these steps again. Otherwise
+            the files are of another training.
+
+    Returns:
+        `Path`, *optional*: The folder to which the files of another training were moved; `None` if there were none.
+    """
+    stale = [file for file in folder.glob("step-*.jsonl") if int(file.stem.rpartition("-")[2]) >= first]
+    if first > 0 or not stale:
+        for file in stale:
+            file.unlink()
+        return None
+    earlier = folder / "earlier"
+    earlier.mkdir(exist_ok=True)
+    for file in stale:
+        file.replace(earlier / file.name)
+    return earlier
+
+
 def write_step(folder: Path, step: int, rows: Sequence[dict[str, Any]], more: bool = False) -> Path:
     """
     Writes the rows of a step to a file atomically. A step without rows has no file.

@@ -30,6 +30,7 @@ from ..training.teachers import (
     teacher_in_place,
 )
 from .checks import (
+    all_datasets,
     check_before_loading,
     check_prompt_lengths,
     context_length,
@@ -44,7 +45,7 @@ from .repairs import FOLDER as REFLECTIONS
 from .repairs import Repair, reflection_row, sample_repairs
 from .rewards import completion_text, execution_reward
 from .rollouts import FOLDER as ROLLOUTS
-from .rollouts import write_rollouts, write_step
+from .rollouts import clear_steps, write_rollouts, write_step
 from .teacher_context import Rollout, TeacherContext, passing_peers
 
 
@@ -184,7 +185,8 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
         if isinstance(self.model, PeftModel):
             check_adapter(self.model, self.accelerator.is_fsdp2)
         self._max_positions = context_length(causal_lm, args)
-        check_prompt_lengths(self, train_dataset, self._max_positions)
+        for dataset in all_datasets(train_dataset, eval_dataset):
+            check_prompt_lengths(self, dataset, self._max_positions)
         add_distillation_forward(causal_lm)  # provides the hidden states of the teacher
         add_taught_forward(causal_lm)
         self._causal_lm, self._scaling = causal_lm, logit_scaling(causal_lm)
@@ -304,6 +306,8 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
 
     def _save_rollouts(self, rollouts: list[Rollout], repairs: list[Repair | None], advantages: list[float]) -> None:
         step, folder = self.state.global_step, Path(self.args.output_dir or ".")
+        if self.accelerator.is_main_process and (self._saved_step is None or step < self._saved_step):
+            self._clear_steps(step)
         # A step that runs again after a crash replaces its file
         more = self._saved_step == step
         if self.accelerator.is_main_process and self.args.save_rollouts:
@@ -317,6 +321,12 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
             ]
             write_step(folder / REFLECTIONS, step, [row for row in rows if row is not None], more)
         self._saved_step = step
+
+    def _clear_steps(self, first: int) -> None:
+        for name in (ROLLOUTS, REFLECTIONS):
+            earlier = clear_steps(Path(self.args.output_dir or ".") / name, first)
+            if earlier is not None:
+                logger.warning(f"The {name} of an earlier training in this `output_dir` were moved to {earlier}.")
 
     # The loss
 

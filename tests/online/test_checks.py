@@ -13,7 +13,7 @@ from reflection_trl import (
     repair_environment,
 )
 from reflection_trl.online.checks import runs_programs
-from reflection_trl.problems import load_problems
+from reflection_trl.problems import Problem, load_problems
 from reflection_trl.sandbox import Sandbox, SandboxUnavailableError
 
 from .conftest import ADD, SAT
@@ -31,9 +31,10 @@ SETTINGS = {
 }
 
 
-def make(model, folder, tokenizer=None, dataset=None, reward=None, **settings):
+def make(model, folder, tokenizer=None, dataset=None, reward=None, eval_dataset=None, **settings):
     return OnlineReflectionDistillTrainer(
         model,
+        eval_dataset=eval_dataset,
         reward_funcs=reward if reward is not None else scripted_reward(),
         args=OnlineReflectionDistillConfig(str(folder), **(SETTINGS | settings)),
         train_dataset=load_problems_for_rl([ADD, SAT]) if dataset is None else dataset,
@@ -48,6 +49,7 @@ def make(model, folder, tokenizer=None, dataset=None, reward=None, **settings):
         ({"distillation_weight": 1.5}, "`distillation_weight` is 1.5; it must lie in [0, 1]"),
         ({"distillation_beta": -0.1}, "`distillation_beta` is -0.1; it must lie in [0, 1]"),
         ({"distillation_temperature": 0.0}, "`distillation_temperature` is 0.0; it must be above 0"),
+        ({"distillation_temperature": float("nan")}, "`distillation_temperature` is nan; it must be above 0"),
         ({"teacher": "frozen"}, "`teacher` is 'frozen'; use one of ema, base, trust-region, live"),
         ({"max_feedback_length": 0}, "`max_feedback_length` is 0; it must be at least 1"),
         ({"show_feedback": False, "show_peer": False}, "the teacher knows no more than the student"),
@@ -101,6 +103,9 @@ def test_a_prompt_longer_than_the_context(make_model, tokenizer, tmp_path):
         ValueError, match=r"2 of 2 prompts leave no room for 2040 completion tokens in a context of 2048: 'add' \("
     ):
         make(make_model(), tmp_path, tokenizer, max_completion_length=2040)
+    long = load_problems_for_rl([Problem("long", "word " * 2100, tests=ADD.tests, entry_point="add")])
+    with pytest.raises(ValueError, match=r"1 of 1 prompts leave no room for 8 completion tokens .*: 'long' \("):
+        make(make_model(), tmp_path, tokenizer, eval_dataset={"held_out": long})
 
 
 def test_rewards_without_feedback(make_model, tokenizer, tmp_path):

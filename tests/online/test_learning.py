@@ -140,6 +140,21 @@ def test_a_resumed_training_is_the_uninterrupted_one(guesser, tokenizer, tmp_pat
     assert {file.name: file.read_text() for file in (tmp_path / "whole" / "rollouts").iterdir()} == rollouts
 
 
+def test_the_steps_of_an_earlier_training_are_not_those_of_this_one(guesser, tokenizer, tmp_path, caplog):
+    settings = {"save_strategy": "steps", "save_steps": 2}
+    make_trainer(guesser, tokenizer, tmp_path, max_steps=4, **settings).train()
+    steps = [f"step-{step:06d}.jsonl" for step in range(4)]
+    assert sorted(file.name for file in (tmp_path / "rollouts").iterdir()) == steps
+    # Resumed, the steps are made again
+    make_trainer(guesser, tokenizer, tmp_path, max_steps=3, **settings).train(str(tmp_path / "checkpoint-2"))
+    assert sorted(file.name for file in (tmp_path / "rollouts").iterdir()) == steps[:3]
+    with caplog.at_level("WARNING"):
+        make_trainer(guesser, tokenizer, tmp_path, max_steps=1).train()
+    assert sorted(file.name for file in (tmp_path / "rollouts").glob("step-*")) == steps[:1]
+    assert sorted(file.name for file in (tmp_path / "rollouts" / "earlier").iterdir()) == steps[:3]
+    assert "The rollouts of an earlier training in this `output_dir` were moved to" in caplog.text
+
+
 def test_an_ema_teacher_is_not_resumed_from_a_checkpoint_without_one(guesser, tokenizer, tmp_path):
     settings = {"save_strategy": "steps", "save_steps": 1, "max_steps": 2}
     make_trainer(guesser, tokenizer, tmp_path, teacher="base", **settings).train()
