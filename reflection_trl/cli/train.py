@@ -114,6 +114,12 @@ def check_names(argv: list[str]) -> None:
     check_model_name(model_args.model_name_or_path)
     if bool(dataset_args.datasets) == bool(script_args.dataset_name):
         raise ValueError("Set either `dataset_name`, for one dataset, or `datasets`, for a mixture of several.")
+    if dataset_args.datasets:
+        for name, key in (("dataset_config", "name"), ("dataset_train_split", "split")):
+            if getattr(script_args, name) != ScriptArguments.__dataclass_fields__[name].default:
+                raise ValueError(
+                    f"`{name}` belongs to `dataset_name`; give each of `datasets` its `{key}` in the YAML file."
+                )
     for source in dataset_args.datasets:
         if source.data_files is None:
             check_source(source.path)

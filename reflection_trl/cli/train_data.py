@@ -94,7 +94,7 @@ def load_data(
 ) -> tuple[Dataset | IterableDataset, Dataset | IterableDataset | None]:
     """Returns the rows to train on and, if there is evaluation, the rows to evaluate on."""
     sources = data_sources(script_args, dataset_args)
-    streaming = dataset_args.streaming if dataset_args.datasets else script_args.dataset_streaming
+    streaming = dataset_args.streaming or script_args.dataset_streaming
     evaluates = training_args.eval_strategy != "no" or training_args.eval_on_start
     size = dataset_args.test_split_size
     if evaluates and size is None and dataset_args.datasets:

@@ -35,7 +35,7 @@ def mix(
         return parts[0]
     shares = [fraction for fraction in fractions if fraction is not None]
     if shares:
-        if len(shares) < len(parts) or not all(shares) or not all(hasattr(part, "__len__") for part in parts):
+        if len(shares) < len(parts) or min(shares) <= 0 or not all(hasattr(part, "__len__") for part in parts):
             raise ValueError(
                 "`fraction` must be set above 0 for every dataset of a mixture, and does not support streaming; set it for all of them, or remove it."
             )

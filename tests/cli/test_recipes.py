@@ -12,6 +12,7 @@ import pytest
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from conftest import generation_row, reflection_row
+from datasets import IterableDataset
 
 from reflection_trl import PAPER_PRESET
 from reflection_trl.cli import answer, plot_training, prepare_paper_data, train, train_data
@@ -298,6 +299,10 @@ def test_mixture_by_shares(workplace, tmp_path):
     (tmp_path / "c.yaml").write_text(yaml.safe_dump({"datasets": sources}))
     rows, _ = load(["--config", "c.yaml"])
     assert rows["type"].count("reflection") == rows["type"].count("generation") == 4
+    sources[0]["fraction"] = -0.5
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"datasets": sources}))
+    with pytest.raises(ValueError, match="`fraction` must be set above 0 for every dataset of a mixture"):
+        load(["--config", "c.yaml"])
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -335,6 +340,9 @@ def test_parquet_and_streaming(workplace, tmp_path):
     assert load(["--dataset_name", "rows.parquet"])[0].to_list() == rows.to_list()
     mixed, _ = load(["--datasets", "rows.parquet", str(workplace / "plain.jsonl"), "--streaming"])
     assert [row["type"] for row in mixed] == ["reflection"] * 8 + ["generation"] * 4
+    for given in (["--dataset_name"], ["--datasets"]):
+        for option in ("--streaming", "--dataset_streaming"):
+            assert isinstance(load([*given, "rows.parquet", option])[0], IterableDataset)
 
 
 def test_paper_data(tmp_path, capsys):
@@ -381,6 +389,12 @@ BAD_INPUT = {
     "nothing to merge": ({"merge": True}, [], "`merge` is set, but no adapter is trained; set `use_peft` too"),
     "no dataset": ({"datasets": []}, [], "Set either `dataset_name`"),
     "two kinds of datasets": ({}, ["--dataset_name", "x.jsonl"], "Set either `dataset_name`"),
+    "another split": (
+        {},
+        ["--dataset_train_split", "test"],
+        "`dataset_train_split` belongs to `dataset_name`; give each",
+    ),
+    "another config": ({}, ["--dataset_config", "main"], "`dataset_config` belongs to `dataset_name`; give each"),
     "no columns": ({"datasets": [{"path": "columns.jsonl"}], "test_split_size": 1}, [], "has no column `messages`"),
     "no final answer": ({"datasets": [{"path": "answer.jsonl"}], "test_split_size": 1}, [], "Row 0 of the"),
     "too large a test split": ({"test_split_size": 99}, [], "`test_split_size` is 99, but there are 12 rows"),
