@@ -151,7 +151,14 @@ def prepare_problems(
     problems = list(problems)
     _check_ids(problems)
     benchmarks = list(decontaminate_against) if not isinstance(decontaminate_against, str) else [decontaminate_against]
-    index = NgramIndex.from_texts(benchmark_texts(benchmarks), n=ngram_size)
+    try:
+        texts = benchmark_texts(benchmarks)
+    except ValueError as error:
+        raise ValueError(
+            f"Problems cannot be compared with {' and '.join(benchmarks)}: {error} `decontaminate_against=[]` "
+            f"(`--decontaminate_against none`) leaves the comparison out."
+        ) from error
+    index = NgramIndex.from_texts(texts, n=ngram_size)
     overlaps = [find_contamination(problem, index) for problem in problems]
     groups = _group(problems, near_duplicate_threshold)
     contaminated = {

@@ -92,11 +92,6 @@ def read_final_answer(text: str) -> Reading:
     return Reading()
 
 
-def has_box(text: str) -> bool:
-    r"""Returns whether a text asks for or contains a `\boxed` answer."""
-    return _BOX.search(text) is not None
-
-
 def tidy(answer: str) -> str:
     r"""
     Removes parts of an answer without meaning: surrounding dollar signs, bold type, `\text`, `\left`, LaTeX spaces.

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.utils import gather_object
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -276,8 +277,8 @@ def _disk_failure(error: BaseException | None) -> str | None:
 
 class WarnOfOtherSteps(TrainerCallback):
     """
-    Warns if a resumed training has another number of steps than its checkpoint. The number is known when training
-    begins.
+    Warns if a resumed training has another number of steps than its checkpoint, or none left. The number is known when
+    training begins.
 
     Args:
         checkpoint (`Path`):
@@ -297,6 +298,11 @@ class WarnOfOtherSteps(TrainerCallback):
                 f"{self.checkpoint} was written by a training of {self.max_steps} steps, but this one has {state.max_steps}, "
                 f"which changes the schedules of learning rate and mask rate; set `max_steps` or `num_train_epochs` as "
                 f"before to resume with the rates of that training."
+            )
+        if state.global_step >= state.max_steps and state.is_world_process_zero:
+            logger.warning(
+                f"{self.checkpoint} has all {state.max_steps} steps of this training, so nothing is left to train; raise `max_steps` or "
+                f"`num_train_epochs` to train on."
             )
 
 
@@ -328,6 +334,14 @@ class CheckpointMixin(Trainer):
             return super().train(str(checkpoint), trial, ignore_keys_for_eval)
         finally:
             self.remove_callback(notice)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator, num_batches: int, device: torch.device
+    ) -> tuple[list, torch.Tensor | int | None]:
+        # The Trainer looks at `max_steps` after a step, so a finished training would make one more when it is resumed
+        if self.state.global_step >= self.state.max_steps:
+            return [], None
+        return super().get_batch_samples(epoch_iterator, num_batches, device)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"

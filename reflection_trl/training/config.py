@@ -3,6 +3,7 @@
 import copy
 import functools
 import json
+import math
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from transformers import TrainingArguments
 from transformers.utils import is_torch_bf16_gpu_available, is_torch_xla_available
 from trl import SFTConfig
 
+from ..quoting import list_names
 from ..sequences import BLOCK_TYPES
 from .masking import MASK_SCHEDULES, MASK_STRATEGIES
 
@@ -18,6 +20,7 @@ from .masking import MASK_SCHEDULES, MASK_STRATEGIES
 RENDERINGS = ("chat", "block-token")
 EXECUTION_ROLES = ("auto", "tool", "user")
 LOSS_NORMALIZATIONS = ("per-term", "joint")
+_LOSS_WEIGHTS = ("sequence_loss_weight", "student_loss_weight", "distillation_weight")
 # Fields that the command line takes as JSON
 _DICT_FIELDS = [*SFTConfig._VALID_DICT_FIELDS, "chat_template_kwargs"]
 TEACHERS = ("live", "ema", "base")
@@ -346,11 +349,16 @@ class ReflectionDistillConfig(SFTConfig):
                 f"`mask_rate_start` ({self.mask_rate_start}) is above `mask_rate_end` ({self.mask_rate_end}), but the mask rate must "
                 f"not fall; set the start at or below the end."
             )
-        for name in ("sequence_loss_weight", "student_loss_weight", "distillation_weight"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"`{name}` is {getattr(self, name)}; it must not be negative.")
-        if self.temperature <= 0:
-            raise ValueError(f"`temperature` is {self.temperature}; it must be above 0.")
+        weights = {name: getattr(self, name) for name in _LOSS_WEIGHTS}
+        for name, weight in weights.items():
+            if not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
+                raise ValueError(f"`{name}` is {weight!r}; it must be a number that is not negative.")
+        if not any(weights.values()):
+            raise ValueError(
+                f"{list_names(f'`{name}`' for name in weights)} are all 0, so nothing is trained; set one of them above 0."
+            )
+        if not isinstance(self.temperature, (int, float)) or not 0 < self.temperature < math.inf:
+            raise ValueError(f"`temperature` is {self.temperature!r}; it must be above 0.")
         if self.mask_levels < 2:
             raise ValueError(f"`mask_levels` is {self.mask_levels}; the 'step' schedule needs at least 2.")
 

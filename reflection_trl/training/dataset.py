@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset, Features, IterableDataset, List, Value
 from torch.utils.data import get_worker_info
 from transformers import PreTrainedTokenizerBase
@@ -74,7 +75,7 @@ def prepare_dataset(
     num_proc: int | None = None,
 ) -> Dataset | IterableDataset:
     """
-    Tokenizes a dataset of rows. A prepared dataset is returned unchanged.
+    Tokenizes a dataset of rows. A prepared dataset is returned unchanged, if all rows are short enough.
 
     Args:
         dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
@@ -92,12 +93,14 @@ def prepare_dataset(
         The dataset with the columns of `TOKEN_FEATURES`.
 
     Raises:
-        ValueError: If a column is missing, a row's structure is wrong, or no row is left.
+        ValueError: If a column is missing, a row's structure is wrong, no row is left, or a row of a prepared dataset is
+        longer than `max_length`.
     """
     dataset = _unformatted(dataset)
     check_not_empty(dataset, name)
     columns = dataset.column_names or list(next(iter(dataset)))
     if set(TOKEN_FEATURES) <= set(columns):
+        _check_lengths(dataset, max_length, name)
         return _with_unique_row_ids(dataset, columns)
     check_columns(columns, f"The {name} dataset")
     if "type" not in columns:
@@ -199,9 +202,32 @@ def check_rows_are_left(
         raise ValueError(_all_rows_dropped(reasons, name))
 
 
+def check_reflections(dataset: Dataset | IterableDataset, sequence_loss_weight: float) -> None:
+    """
+    Warns if a prepared dataset has no reflection rows. A stream is not checked.
+
+    Args:
+        dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
+            Prepared rows or packs to train on.
+        sequence_loss_weight (`float`):
+            Weight of the only loss term that plain rows have.
+
+    Raises:
+        ValueError: If plain rows are not trained on either.
+    """
+    if isinstance(dataset, IterableDataset) or _longest_list(dataset, "block_types"):
+        return
+    if not sequence_loss_weight:
+        raise ValueError(
+            "The train dataset has no reflection rows, and `sequence_loss_weight` is 0, so nothing is trained; add rows with `type: "
+            "reflection`, or set it above 0."
+        )
+    logger.warning("The train dataset has no reflection rows, so nothing is distilled: this is plain fine-tuning.")
+
+
 def pack_rows(dataset: Dataset | IterableDataset, token_budget: int) -> Dataset:
     """
-    Groups prepared rows into packs of at most `token_budget` tokens, best fit decreasing.
+    Groups prepared rows into packs of at most `token_budget` tokens, best fit decreasing. Packs are returned unchanged.
 
     A reflection row counts twice, as teacher and as student without its reflection instruction, which is always
     hidden. This is the maximum at any mask rate.
@@ -221,11 +247,14 @@ def pack_rows(dataset: Dataset | IterableDataset, token_budget: int) -> Dataset:
     if isinstance(dataset, IterableDataset):
         raise ValueError("`token_budget` needs all rows at once, so it does not support streaming datasets; unset it.")
     costs = row_costs(dataset)
+    is_packed = dataset.features["row_id"] != TOKEN_FEATURES["row_id"]
     if costs.max() > token_budget:
         raise ValueError(
-            f"`token_budget` is {token_budget}, but the largest row has {costs.max()} tokens as teacher and student; raise "
-            f"`token_budget` to at least that, or lower `max_length`."
+            f"`token_budget` is {token_budget}, but the largest {'pack' if is_packed else 'row'} has {costs.max()} tokens as teacher and "
+            f"student; raise `token_budget` to at least that, or {'pack the rows again' if is_packed else 'lower `max_length`'}."
         )
+    if is_packed:
+        return dataset
     packs = best_fit_decreasing(costs.tolist(), token_budget)
     table = dataset.with_format("arrow").select([row for pack in packs for row in pack])[:]
     offsets = pa.array(np.concatenate([[0], np.cumsum([len(pack) for pack in packs])]), type=pa.int64())
@@ -355,6 +384,25 @@ def _content_id(input_ids: list[int]) -> int:
 def _stream_index(row: dict[str, Any], index: int) -> dict[str, int]:
     worker = get_worker_info()
     return {"stream_index": index if worker is None else index * worker.num_workers + worker.id}
+
+
+def _longest_list(dataset: Dataset, column: str) -> int:
+    # The number of values of the longest list, in rows or in packs of rows
+    chunks = dataset.with_format("arrow").select_columns(column)[:][column].chunks
+    rows = [chunk if pa.types.is_integer(chunk.type.value_type) else chunk.flatten() for chunk in chunks]
+    return max((pc.max(pc.list_value_length(lists)).as_py() or 0 for lists in rows), default=0)
+
+
+def _check_lengths(dataset: Dataset | IterableDataset, max_length: int | None, name: str) -> None:
+    # Rows that are too long were dropped when they were prepared, unless that was for another length
+    if max_length is None or isinstance(dataset, IterableDataset):
+        return
+    longest = _longest_list(dataset, "input_ids")
+    if longest > max_length:
+        raise ValueError(
+            f"The prepared {name} dataset has a row of {longest} tokens, but `max_length` is {max_length}; prepare it again from its rows, "
+            f"or raise `max_length`."
+        )
 
 
 def _with_unique_row_ids(dataset: Dataset | IterableDataset, columns: list[str]) -> Dataset | IterableDataset:

@@ -31,6 +31,7 @@ from .collator import make_collator
 from .config import ReflectionDistillConfig
 from .dataset import (
     STREAM_FEATURES,
+    check_reflections,
     check_rows_are_left,
     make_renderer,
     pack_rows,
@@ -203,8 +204,10 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
             self._renderer = make_renderer(self._tokenizer, args)
         with global_then_local_main_first():
             dataset = prepare_dataset(dataset, self._renderer, args.max_length, dataset_name, args.dataset_num_proc)
-            if args.token_budget is not None and trains:
-                dataset = pack_rows(dataset, args.token_budget)
+            if trains:
+                check_reflections(dataset, args.sequence_loss_weight)
+                if args.token_budget is not None:
+                    dataset = pack_rows(dataset, args.token_budget)
         if args.shuffle_dataset:
             dataset = dataset.shuffle(seed=args.seed)
         return dataset

@@ -114,6 +114,16 @@ def test_report_is_plain_data_and_readable(benchmark):
     assert any(line[:3] == ["-", "contaminated", "1"] for line in lines)
 
 
+def test_a_benchmark_that_cannot_be_read_is_named_with_the_way_around_it(monkeypatch):
+    monkeypatch.setenv("HUMANEVAL_OVERRIDE_PATH", "none.jsonl")
+    monkeypatch.setattr("evalplus.data.humaneval.HUMANEVAL_OVERRIDE_PATH", "none.jsonl")
+    with pytest.raises(
+        ValueError,
+        match=r"cannot be compared with humaneval: HumanEval\+ cannot be read .*`--decontaminate_against none`",
+    ):
+        prepare_problems([Problem("a", "Add.")], decontaminate_against=["humaneval"])
+
+
 def test_ids_are_unique():
     with pytest.raises(ValueError, match="2 problems have the id 'a'; give each problem a unique id"):
         prepare_problems([Problem("a", "x"), Problem("a", "y")], decontaminate_against=())

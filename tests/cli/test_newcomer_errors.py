@@ -352,6 +352,13 @@ def test_config_without_a_gpu_says_how_to_train_on_the_cpu():
     [
         ({"mask_order": "code"}, r"`mask_order` is \['code'\]; it must name each of"),
         ({"mask_rate_end": "1.0"}, r"`mask_rate_end` is '1.0'; it must lie in \[0, 1\]"),
+        ({"distillation_weight": -1.0}, "`distillation_weight` is -1.0; it must be a number that is not negative"),
+        ({"sequence_loss_weight": float("nan")}, "`sequence_loss_weight` is nan; it must be a number"),
+        ({"temperature": float("nan")}, "`temperature` is nan; it must be above 0"),
+        (
+            {"sequence_loss_weight": 0.0, "student_loss_weight": 0.0, "distillation_weight": 0.0},
+            "`sequence_loss_weight`, `student_loss_weight`, `distillation_weight` are all 0, so nothing is trained",
+        ),
         ({"learning_rate": -1.0}, "`learning_rate` is -1.0; it must not be negative"),
         ({"num_train_epochs": 0}, "nothing to train; set one of them above 0"),
         ({"token_budget": 0}, "`token_budget` is 0; it must be at least 1"),

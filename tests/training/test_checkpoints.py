@@ -259,6 +259,18 @@ def test_an_adapter_is_resumed_too(make_model, tokenizer, mixed_rows, tmp_path):
     assert_same(whole, train(resume=True))
 
 
+def test_a_finished_training_makes_no_further_step(train, tmp_path, caplog):
+    settings = {"max_steps": 3, "lr_scheduler_type": "constant"}  # an epoch has two steps
+    whole = train(**settings)
+    with caplog.at_level(logging.WARNING):
+        resumed = train(resume=True, **settings)
+    assert resumed.state.global_step == 3 and names(tmp_path) == ["checkpoint-1", "checkpoint-2", "checkpoint-3"]
+    assert_same(whole, resumed)
+    assert (
+        "checkpoint-3 has all 3 steps of this training, so nothing is left to train; raise `max_steps`" in caplog.text
+    )
+
+
 def test_tuples_and_lists_are_the_same_settings(train, tmp_path):
     train(mask_strategy=("block-type",), mask_order=("text", "code", "execution"))
     resumed = train(

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from reflection_trl.rendering import BLOCK_TOKENS, BlockTokenRenderer, ChatTemplateRenderer
 from reflection_trl.sequences import to_typed_blocks
-from reflection_trl.training.dataset import TOKEN_FEATURES, _content_id, prepare_dataset
+from reflection_trl.training.dataset import TOKEN_FEATURES, _content_id, pack_rows, prepare_dataset
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,19 @@ def test_typed_rows_equal_converted_rows(mixed_rows, renderer):
 
 def test_twice_is_once(mixed_rows, renderer):
     once = prepare_dataset(Dataset.from_list(mixed_rows), renderer, None)
-    assert prepare_dataset(once, renderer, 3) is once
+    longest = max(map(len, once["input_ids"]))
+    assert prepare_dataset(once, renderer, longest) is once
+    with pytest.raises(
+        ValueError, match=f"prepared train dataset has a row of {longest} tokens, but `max_length` is 3;"
+    ):
+        prepare_dataset(once, renderer, 3)
+    packs = pack_rows(once, 2 * longest)
+    assert prepare_dataset(packs, renderer, longest) is packs
+    with pytest.raises(ValueError, match=f"has a row of {longest} tokens, but `max_length` is {longest - 1};"):
+        prepare_dataset(packs, renderer, longest - 1)
+    assert pack_rows(packs, 2 * longest) is packs
+    with pytest.raises(ValueError, match=r"`token_budget` is 5, but the largest pack has .* or pack the rows again"):
+        pack_rows(packs, 5)
     stream = prepare_dataset(Dataset.from_list(mixed_rows).to_iterable_dataset(), renderer, None)
     assert without_ids(prepare_dataset(stream, renderer, 3)) == without_ids(once)
 

@@ -52,6 +52,18 @@ def test_takes_every_form_of_row(make_model, tokenizer, mixed_rows, tmp_path, fo
     assert trainer.train_dataset.to_list() == plain.train_dataset.to_list()
 
 
+def test_rows_without_a_sequence_are_plain_fine_tuning(make_model, tokenizer, tmp_path, caplog):
+    rows = [generation_row(number) for number in range(4)]
+    message = "The train dataset has no reflection rows, so nothing is distilled"
+    make_trainer(make_model(), tokenizer, rows, tmp_path, token_budget=500)
+    assert message in caplog.text
+    caplog.clear()
+    with pytest.raises(ValueError, match="no reflection rows, and `sequence_loss_weight` is 0, so nothing is trained"):
+        make_trainer(make_model(), tokenizer, rows, tmp_path, sequence_loss_weight=0.0)
+    make_trainer(make_model(), tokenizer, [*rows, reflection_row()], tmp_path, sequence_loss_weight=0.0)
+    assert message not in caplog.text
+
+
 def test_takes_plain_conversations_as_trl_does(make_model, tokenizer, tmp_path):
     turns = generation_row(1)["messages"]
     forms = [
