@@ -6,7 +6,8 @@ python tests/evaluation/throughput.py mbpp SAMPLES.jsonl [--answers 10] [--worke
 ```
 
 evalplus's expected outputs are computed first, where they are not in its cache yet. `--answers` repeats the answers of the file. Each
-repetition differs in one line of code, so that both sides judge every one of them; with `--alike` it differs in a comment only.
+repetition differs in one line of code, so that both sides judge every one of them; with `--alike` it differs in a comment only. The time
+of evalplus ends when its results are written: a thread of it then sleeps for up to 20 seconds.
 """
 
 import argparse
@@ -44,12 +45,12 @@ def repeated(answers: list[str], count: int, alike: bool) -> list[str]:
     return [f"{answers[number % len(answers)]}\n\n{line}\n" for number, line in enumerate(lines)]
 
 
-def run(command: list[str], log: Path) -> tuple[float, float, int]:
+def run(command: list[str], log: Path, written: Path | None) -> tuple[float, float, int]:
     """
-    Seconds of a command, those of processors that it and its descendants used, and the most memory that they held at a time, shared
-    pages counted once.
+    Seconds of a command until it ends, or has written a file; those of processors that it and its descendants used, and the most memory
+    that they held at a time, shared pages counted once.
     """
-    started, used, peak = time.monotonic(), processor_seconds(), 0
+    started, used, peak = time.time(), processor_seconds(), 0
     with open(log, "wb") as output:
         process = psutil.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         ended = threading.Event()
@@ -64,7 +65,7 @@ def run(command: list[str], log: Path) -> tuple[float, float, int]:
         watcher.start()
         code = process.wait()
         ended.set()
-        seconds = time.monotonic() - started
+        seconds = (written.stat().st_mtime if written and not code else time.time()) - started
         watcher.join()
     if code:
         raise SystemExit(f"{command[:4]} ... has failed:\n{log.read_text()[-2000:]}")
@@ -112,7 +113,7 @@ def main() -> None:
             results.unlink(missing_ok=True)
             turns = [("evalplus.evaluate", [*theirs, "--samples", str(file)]), ("reflection-trl evaluate", ours)]
             for label, command in turns if number % 2 == 0 else turns[::-1]:
-                measured[label].append(run(command, folder / "log"))
+                measured[label].append(run(command, folder / "log", results if label == "evalplus.evaluate" else None))
                 passed[label].add(scores(label, results, folder / "out" / "results.json"))
     base = statistics.median(seconds for seconds, _, _ in measured["evalplus.evaluate"])
     print(f"{arguments.benchmark}, {count} answers, {arguments.workers} workers, {os.cpu_count()} processors")
