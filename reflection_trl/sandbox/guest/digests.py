@@ -74,7 +74,7 @@ def receive(sock: socket.socket, expected: bytes, limits: Sequence[float], in_to
     known, before = 0, time.monotonic()
     end = before + in_total
     while known < len(expected):
-        sock.settimeout(max(0.0, min(longest[known // SIZE], end - before)) or 1e-3)
+        sock.settimeout(max(1e-3, min(longest[known // SIZE], end - before)))
         try:
             part = sock.recv(1 << 16)
         except ConnectionError:
