@@ -1,4 +1,4 @@
-# make quickstart   a virtual environment, a small real model, a short training, its plot, an answer before and after
+# make quickstart   a virtual environment, a small real model, a short online training, its plot, an answer before and after
 # make test         linters, formatter and tests, in the same environment
 # make test-fast    the core alone (sequences, rendering, training, invariants), for the edit loop
 # make docs         the site, in site/; `.venv/bin/mkdocs serve` shows it while it is written
@@ -12,7 +12,7 @@ PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= recipes/constraints-torch.txt
 MODEL ?= models/smollm2-135m-instruct
-OUTPUT ?= out/smollm2-135m
+OUTPUT ?= out/smollm2-135m-online
 
 START := $(shell date +%s)
 DONE = @echo "   done after $$(( $$(date +%s) - $(START) )) s"

@@ -159,12 +159,15 @@ def test_quickstart_from_the_wheel_alone(installed, tmp_path):
         "no",
         "--eval_on_start",
         "false",
+        "--per_device_train_batch_size",
+        "8",
     ]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "The tuned model is in out/smollm2-135m" in done.stdout
-    assert (tmp_path / "out/smollm2-135m/training_curves.png").is_file()
-    assert (tmp_path / "out/smollm2-135m/adapter_model.safetensors").is_file()
+    assert "The tuned model is in out/smollm2-135m-online" in done.stdout
+    assert (tmp_path / "out/smollm2-135m-online/training_curves.png").is_file()
+    assert (tmp_path / "out/smollm2-135m-online/adapter_model.safetensors").is_file()
+    assert len((tmp_path / "out/smollm2-135m-online/rollouts/step-000000.jsonl").read_text().splitlines()) == 8
 
 
 def test_the_command_of_the_wheel_finds_what_comes_with_it(installed, tmp_path):

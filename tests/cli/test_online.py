@@ -10,6 +10,7 @@ import yaml
 from conftest import tiny_config
 from transformers import AutoModelForCausalLM
 
+from reflection_trl.cli import quickstart
 from reflection_trl.cli.online import main, parse
 
 
@@ -66,6 +67,38 @@ def test_recipes_parse_and_name_files_that_are_there(config, monkeypatch):
 def test_there_is_a_recipe_for_each_promised_model():
     promised = {"qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b", "qwen2.5-coder-7b", "smollm2-135m"}
     assert {file.parent.name for file in CONFIGS} == promised
+
+
+def test_the_small_recipe_holds_out_problems_of_its_family():
+    """Each problem states a function, its tests are those of this function, and the quickstart asks one that is held out."""
+    folder = ROOT / "recipes" / "smollm2-135m"
+    problems, held_out = (
+        [json.loads(line) for line in (folder / f"online-{name}.jsonl").read_text().splitlines()]
+        for name in ("problems", "held-out")
+    )
+    asked = {row["instruction"] for row in problems}
+    assert len(asked) == len(problems) and not asked & {row["instruction"] for row in held_out}
+    assert quickstart.PROMPT in {row["instruction"] for row in held_out}
+    for row in [*problems, *held_out]:
+        factor, word, shift = re.search(r"returns (\d) times x (plus|minus) (\d)\.", row["instruction"]).groups()
+        code = f"def f(x): return {factor} * x {'+' if word == 'plus' else '-'} {shift}\n"
+        exec(code + row["tests"], {})
+        with pytest.raises(AssertionError):
+            exec(f"def f(x): return {factor} * x\n" + row["tests"], {})
+
+
+def test_the_quickstart_trains_online_and_asks_both_models(recipe, monkeypatch, tmp_path):
+    called = []
+    for command in (quickstart.embedded_model, quickstart.online, quickstart.answer):
+        name = command.__name__.rpartition(".")[2]
+        monkeypatch.setattr(command, "main", lambda argv, name=name: called.append((name, argv)) or 0)
+    assert quickstart.main(["--model", "m", "--output_dir", str(tmp_path), "--max_steps", "3"]) == 0
+    assert [name for name, _ in called] == ["embedded_model", "online", "answer"]
+    assert called[1][1] == [
+        *["--config", "smollm2-135m/online", "--model_name_or_path", "m", "--output_dir", str(tmp_path)],
+        *["--max_steps", "3"],
+    ]
+    assert called[2][1][:4] == ["m", str(tmp_path), "--prompt", quickstart.PROMPT]
 
 
 def test_a_run_and_its_resumption(recipe, capsys):
