@@ -18,6 +18,8 @@ from .status import feedback_of_status
 
 Rules = Sequence[tuple[FeedbackKind, str]]
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+# Characters and open brackets of an answer whose declarations are parsed: outside the sandbox, and in more than linear time
+_MAX_SOURCE, _MAX_DEPTH = 65_536, 200
 # Limits of the printed text, and of a line of it, that patterns search
 _MAX_SCANNED, _MAX_LINE = 60_000, 2_000
 _UNITS = {"utf-8": 1, "utf-16-le": 2, "utf-32-le": 4}
@@ -89,6 +91,8 @@ class CommandLanguage(Language):
         limits: Limits | None = None,
     ) -> CommandProgram:
         limits = limits or self.limits
+        if tests and (refused := _unreadable(source)) is not None:
+            return CommandProgram(("sh", "-c", 'echo "$1" >&2; exit 1', "sh", refused), stdin=stdin, limits=limits)
         if tests:
             return dataclasses.replace(self.separated(source, tests, entry_point or ""), stdin=stdin, limits=limits)
         files = {self.file: source}
@@ -216,6 +220,18 @@ class CommandLanguage(Language):
             return None
         before = data[:size]
         return len(before.decode(self.column_encoding, "ignore")) + 1
+
+
+def _unreadable(source: str) -> str | None:
+    """Returns why an answer is not parsed, if it is so long or so deeply nested that no program is."""
+    if len(source) > _MAX_SOURCE:
+        return f"The answer has {len(source)} characters, and at most {_MAX_SOURCE} are compiled with tests."
+    depth = 0
+    for bracket in re.findall(r"[][(){}]", source):
+        depth += 1 if bracket in "([{" else -1 if depth else 0
+        if depth > _MAX_DEPTH:
+            return f"The answer has more than {_MAX_DEPTH} brackets open at a time."
+    return None
 
 
 def protocol_files(*names: str) -> dict[str, str]:

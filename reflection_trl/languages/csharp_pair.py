@@ -484,7 +484,7 @@ def _all(code: str) -> Iterator[ClassText]:
     for one in classes(code):
         yield one
         yield from _all(one.body)
-    for space in re.finditer(r"^\s*namespace\s+[\w.]+\s*\{", code, re.MULTILINE):
+    for space in re.finditer(r"^[ \t]*namespace\s+[\w.]+\s*\{", code, re.MULTILINE):
         end = closing(code, space.end() - 1)
         if end is not None:
             yield from _all(code[space.end() : end])

@@ -74,7 +74,7 @@ def heads(source: str) -> Iterator[Head]:
                 ">"
             ):  # a function type: `std::function<int(int)> f(...)`
                 continue
-            body = re.compile(r"(?:\[[^\]{}]*\]|[^;{}=\[])*").match(source, end + 1)
+            body = re.compile(r"(?:\[[^\]{}]*\]|[^;{}=\[]){0,2000}").match(source, end + 1)
             place = end
             if body is None or source[body.end() : body.end() + 1] != "{":
                 continue

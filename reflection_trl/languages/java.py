@@ -14,7 +14,7 @@ JAVATUPLES = "/usr/share/java/javatuples.jar"
 _WITH_CARET = re.compile(
     r"(?P<file>\w+)\.java:(?P<line>\d+): error: (?:(?!\w+\.java:\d+: )[^\n]*\n)+?(?P<column>[ \t]*)\^$", re.MULTILINE
 )
-_CLASS = re.compile(r"^\s*(?:public\s+)?(?:final\s+)?(?:abstract\s+)?class\s+(\w+)", re.MULTILINE)
+_CLASS = re.compile(r"^[ \t]*(?:public\s+)?(?:final\s+)?(?:abstract\s+)?class\s+(\w+)", re.MULTILINE)
 _MAIN = re.compile(r"\bvoid\s+main\s*\(")
 _PACKAGE = re.compile(r"^[ \t]*package\s[^;\n]*;", re.MULTILINE)
 # Imports of the library that the tests may rely on
@@ -162,7 +162,7 @@ class Java(CommandLanguage):
 
 def _main_class(text: str) -> str:
     """Returns the class that the file is named for: the public one, else the one around `main`, else the first."""
-    public = re.search(r"^\s*public\s+(?:final\s+)?class\s+(\w+)", text, re.MULTILINE)
+    public = re.search(r"^[ \t]*public\s+(?:final\s+)?class\s+(\w+)", text, re.MULTILINE)
     if public:
         return public.group(1)
     main = _MAIN.search(text)

@@ -1,8 +1,10 @@
 """Generates the two programs that judge a Rust answer: the tests with stand-ins, and the answer behind numbered entries."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .command import shared_names
 from .heads import blanked, closing, split
@@ -691,6 +693,7 @@ class _Item:
     derived: tuple[str, ...]
 
 
+@lru_cache(maxsize=4)
 def _top(code: str) -> list[tuple[int, int]]:
     """Returns the ranges of the code outside all braces."""
     places, depth, start = [], 0, 0
@@ -706,7 +709,13 @@ def _top(code: str) -> list[tuple[int, int]]:
 
 
 def _is_top(code: str, place: int) -> bool:
-    return any(start <= place < end for start, end in _top(code))
+    return _is_within(_top(code), place)
+
+
+def _is_within(ranges: list[tuple[int, int]], place: int) -> bool:
+    """Returns whether a place is in one of these ranges, which are in order."""
+    last = bisect_right(ranges, (place, float("inf"))) - 1
+    return last >= 0 and place < ranges[last][1]
 
 
 def _items(code: str) -> Iterator[_Item]:
@@ -739,23 +748,25 @@ def _functions(code: str) -> Iterator[tuple[str, str, str, str, bool]]:
     """Yields functions: name, parameters in `<>` and in `()`, text before the body, and whether it is public."""
     tops = _top(code)
     for found in re.finditer(
-        r"(?P<public>\bpub\b(?:\s*\([^)]*\))?\s+)?(?:\b(?:const|async|unsafe)\s+)*\bfn\s+(?P<name>\w+)\s*", code
+        r"(?P<public>\bpub\b(?:\s*\([^)]*\))?\s+)?(?:\b(?:const|async|unsafe)\s+){0,3}\bfn\s+(?P<name>\w+)\s*", code
     ):
-        if not any(start <= found.start("name") < end for start, end in tops):
+        if not _is_within(tops, found.start("name")):
             continue
         place = found.end()
         variables = ""
         if code[place : place + 1] == "<":
             depth = 0
-            for end in range(place, len(code)):
+            for end in range(place, min(place + 400, len(code))):
                 depth += {"<": 1, ">": -1 if code[end - 1] not in "-=" else 0}.get(code[end], 0)
                 if depth == 0:
                     break
+            else:
+                continue
             variables, place = code[place + 1 : end], end + 1
         while code[place : place + 1].isspace():
             place += 1
         end_ = closing(code, place) if code[place : place + 1] == "(" else None
-        after = re.compile(r"[^{;]*(?:\[[^\]]*\][^{;]*)*").match(code, end_ + 1) if end_ is not None else None
+        after = re.compile(r"[^{;]{0,2000}(?:\[[^\]]*\][^{;]*)*").match(code, end_ + 1) if end_ is not None else None
         if end_ is not None and after is not None:
             yield found["name"], variables, code[place + 1 : end_], after.group().strip(), found["public"] is not None
 

@@ -1,0 +1,34 @@
+"""Answers whose declarations would take too long to parse, or too many calls, fail with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from reflection_trl.languages import LANGUAGES
+from reflection_trl.languages.command import CommandLanguage
+from reflection_trl.languages.execution import Run
+
+
+LONG, DEEP = "x" * 100_000, "\nstruct A { " * 3000
+PARSED = sorted(name for name, language in LANGUAGES.items() if isinstance(language, CommandLanguage))
+
+
+@pytest.mark.parametrize("name", PARSED)
+@pytest.mark.parametrize(("source", "reason"), [(LONG, "characters, and at most"), (DEEP, "brackets open")])
+def test_answers_that_are_too_long_or_too_deep_are_not_parsed(name: str, source: str, reason: str):
+    program = LANGUAGES[name].program(source, "f(3)", entry_point="f")
+    assert program.partner is None
+    assert reason in program.argv[-1]
+
+
+def test_the_reason_is_the_feedback(execute: Callable[..., Run]):
+    run = execute("bash", f"f() {{ echo 6; }} # {LONG}", "[[ $(f 3) == 6 ]]", entry_point="f")
+    assert not run.feedback.passed
+    assert "at most 65536 are compiled with tests" in run.feedback.text
+
+
+def test_an_answer_of_many_lines_passes(execute: Callable[..., Run]):
+    lines = "\n".join(f"g{number}() {{ :; }}" for number in range(1000))
+    assert execute("bash", f"{lines}\nf() {{ echo 6; }}", "[[ $(f 3) == 6 ]]", entry_point="f").feedback.passed
