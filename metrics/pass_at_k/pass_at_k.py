@@ -7,6 +7,7 @@ import evaluate
 
 from reflection_trl.evaluation.statistics import pass_at_k
 from reflection_trl.languages import get_language
+from reflection_trl.problems.runnable import complete_tests
 from reflection_trl.sandbox import Program, Sandbox, SandboxError, Status
 
 
@@ -89,6 +90,8 @@ class PassAtK(evaluate.Metric):
         if entry_points is not None and len(entry_points) != len(references):
             raise ValueError(f"`entry_points` names {len(entry_points)} functions for {len(references)} problems.")
         names = entry_points or [None] * len(references)
+        if self.language.name == "python":
+            references = [complete_tests(tests, name) for tests, name in zip(references, names, strict=True)]
         jobs = [
             (self.language.program(candidate, tests, entry_point=name), candidate, tests)
             for candidates, tests, name in zip(predictions, references, names, strict=True)

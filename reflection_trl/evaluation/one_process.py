@@ -2,13 +2,18 @@
 
 In the same process an answer could manipulate its judge. So a pass has three conditions. The tests pass in the
 sandbox, each by name, according to a process in which no line of the answer has run. The comparisons that the tests
-use still detect differences after the tests. And the answer uses nothing with which it could manipulate the tests (see
+use still detect differences after the tests, and no function of a module, no class and no code built from text stands
+in their way ([`one_process_guest._Watch`]). And the answer uses nothing with which it could manipulate the tests (see
 [`distrusted`]); if it does, its tests must also pass in another process, on values that are sent as data.
 """
 
 import ast
+import builtins
+import re
+import secrets
+import sys
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +30,36 @@ _REACHING = frozenset(
         "unittest", "mock", "TestCase", "TestCases", "builtins", "gc", "inspect", "ctypes", "atexit", "importlib", "runpy", "pickle",
         "marshal", "dill", "cloudpickle", "codeop", "pdb", "setattr", "delattr", "attrgetter", "methodcaller", "settrace", "setprofile",
         "_getframe", "_current_frames", "tb_frame", "tb_next", "f_back", "f_locals", "f_globals", "f_builtins", "gi_frame", "cr_frame",
-        "ag_frame", "_exit", "timeit", "cProfile", "doctest", "get_type_hints", "read_pickle", "joblib",
+        "ag_frame", "_exit", "timeit", "cProfile", "doctest", "get_type_hints", "read_pickle", "joblib", "make_dataclass", "new_class", "approx",
+        "unsafe_load", "UnsafeLoader", "dictConfig", "fileConfig", "MethodType", "FunctionType", "CodeType",
     ]
 )  # fmt: skip
 # The same for bare names only, since attributes of these names are harmless (`re.compile`, `model.eval`)
 _REACHING_NAMES = frozenset(["compile", "eval", "exec", "globals", "locals", "vars", "modules", "expected_result"])
+# Modules that run text as code, find objects by name, or raise what a test runner takes for a skipped test
+_REACHING_MODULES = frozenset(
+    [
+        "bdb",
+        "code",
+        "idlelib",
+        "imp",
+        "lib2to3",
+        "pkgutil",
+        "profile",
+        "pydoc",
+        "pytest",
+        "site",
+        "test",
+        "trace",
+        "xmlrpc",
+        "zipimport",
+    ]
+)
+_SPECIAL = re.compile(r"__(?:[a-z]+_?)+__")
+# What code sets in modules without replacing anything
+_PLAIN_VALUES = ast.Constant | ast.Dict | ast.JoinedStr | ast.List | ast.Set | ast.Tuple
+_SETTING = re.compile(r"\.(?:options|rcParams)\.|^sys\.std(?:err|in|out)$")
+_OWN_CLASS = "defines a class that may answer for itself"
 _PLAIN_ATTRIBUTES = frozenset(["__init__", "__name__", "__doc__", "__file__", "__version__", "__enter__", "__exit__"])
 _PLAIN_METHODS = _PLAIN_ATTRIBUTES | {"__repr__", "__str__", "__post_init__"}
 _PLAIN_BASES = frozenset(
@@ -39,7 +69,7 @@ _PLAIN_BASES = frozenset(
 
 async def judge_in_one_process(
     answer: str,
-    call: str,
+    call: Sequence[str],
     names: Sequence[str],
     execute: Execute,
     *,
@@ -52,8 +82,8 @@ async def judge_in_one_process(
     Args:
         answer (`str`):
             The answer's code.
-        call (`str`):
-            Source of the call of a function of `one_process_guest` that runs the answer.
+        call (`Sequence[str]`):
+            Name of a function of `one_process_guest` that runs the answer, and its first two arguments.
         names (`Sequence[str]`):
             The names of the tests that must pass.
         execute ([`~reflection_trl.languages.execution.Execute`]):
@@ -64,12 +94,19 @@ async def judge_in_one_process(
             Runs the tests of a distrusted answer in another process than the answer's. Without it such an answer
             fails.
     """
-    source = f"{_GUEST.read_text(encoding='utf-8')}\n\n_finish = {call}\n"
-    run = await execute("python", source, f"assert _finish() == {sorted(set(names))!r}\n", entry_point="_finish")
+    found, excused = distrusted(answer), distrusted(reference)
+    function, *arguments = call
+    token = secrets.token_hex(16)
+    given = ", ".join(map(repr, [*arguments, token, _OWN_CLASS not in found]))
+    run = await execute(
+        "python",
+        _GUEST.read_text(encoding="utf-8"),
+        f"assert {function}({given}) == {[token, sorted(set(names))]!r}\n",
+        entry_point=function,
+    )
     if not run.feedback.passed:
         return _of_the_answer(run.feedback)
-    excused = distrusted(reference)
-    reasons = [reason for reason in distrusted(answer) if reason not in excused]
+    reasons = [reason for reason in found if reason not in excused]
     if not reasons:
         return run.feedback
     if look_again is not None and (await look_again()).passed:
@@ -109,10 +146,7 @@ def distrusted(source: str) -> tuple[str, ...]:
         return ("cannot be parsed",)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     found = [reason for node in ast.walk(tree) for reason in _reasons(node, id(node) in called)]
-    defined = {
-        node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-    }
-    found += [reason for node in ast.walk(tree) for reason in _replacements(node, defined)]
+    found += _replacements(tree)
     found += [f"looks suspicious ({reason})" for reason in get_language("python").suspicious(source)]
     return tuple(dict.fromkeys(found))
 
@@ -133,14 +167,33 @@ def _reasons(node: ast.AST, called: bool) -> list[str]:
         assigned = [one for statement in node.body if isinstance(statement, ast.Assign) for one in statement.targets]
         special = {name for name in members | {*map(ast.unparse, assigned)} if name.startswith("__")}
         if bases - _PLAIN_BASES or special - _PLAIN_METHODS or node.keywords:
-            return ["defines a class that may answer for itself"]
+            return [_OWN_CLASS]
         return []
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):  # also where it is nested in a statement of a class
+        return [_OWN_CLASS] if _is_special(node.name) else []
+    if isinstance(node, ast.Global):
+        return [
+            f"replaces {name}" for name in node.names if name in sys.stdlib_module_names or hasattr(builtins, name)
+        ]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        modules = [*map(str, _names(node))]
+        found = [f"uses {name}" for name in modules if name in _REACHING_MODULES]
+        if found or any(_is_special(alias.asname or "") for alias in node.names):
+            return found or [_OWN_CLASS]
+    if (isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_special(node.value)) or (
+        isinstance(node, ast.keyword) and _is_special(node.arg or "")
+    ):
+        return [_OWN_CLASS]
     names = _names(node)
     if isinstance(node, ast.Attribute):
         if node.attr == "__class__" and isinstance(node.ctx, ast.Load):
             return []
         if node.attr == "modules" and not called:  # of `sys`, not the method of a neural network
             return ["uses modules"]
+    if isinstance(node, ast.Name) and node.id in ("getattr", "type") and not called:
+        return [f"uses {node.id}"]
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "type" and (len(node.args) != 1 or node.keywords):
+        return [_OWN_CLASS]
     if isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr":
         asked = node.args[1] if len(node.args) > 1 else None
         if not isinstance(asked, ast.Constant):
@@ -154,6 +207,10 @@ def _reasons(node: ast.AST, called: bool) -> list[str]:
     ]
 
 
+def _is_special(name: str) -> bool:
+    return _SPECIAL.fullmatch(name) is not None and name not in _PLAIN_METHODS | {"__main__", "__all__"}
+
+
 def _names(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import | ast.ImportFrom):
         module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
@@ -163,10 +220,25 @@ def _names(node: ast.AST) -> list[str]:
     return [node.attr] if isinstance(node, ast.Attribute) else []
 
 
-def _replacements(node: ast.AST, defined: set[str]) -> list[str]:
-    """Returns the functions of the answer that replace functions of other modules."""
-    if not isinstance(node, ast.Assign):
-        return []
-    own = isinstance(node.value, ast.Lambda) or (isinstance(node.value, ast.Name) and node.value.id in defined)
-    targets = [ast.unparse(target) for target in node.targets if isinstance(target, ast.Attribute)]
-    return [f"replaces {target}" for target in targets if own and not target.startswith("self.")]
+def _replacements(tree: ast.AST) -> Iterator[str]:
+    """Yields what code replaces in other modules: with functions of its own, or with anything but plain values."""
+    nodes = [*ast.walk(tree)]
+    definitions = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    defined = {node.name for node in nodes if isinstance(node, definitions)}
+    imported = {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in nodes
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    values = {id(target): node.value for node in nodes if isinstance(node, ast.Assign) for target in node.targets}
+    for node in nodes:
+        if not isinstance(node, ast.Attribute) or isinstance(node.ctx, ast.Load):
+            continue
+        value, name = values.get(id(node)), ast.unparse(node)
+        own = isinstance(value, ast.Lambda) or (isinstance(value, ast.Name) and value.id in defined)
+        foreign = (
+            name.partition(".")[0] in imported and not isinstance(value, _PLAIN_VALUES) and not _SETTING.search(name)
+        )
+        if (own and not name.startswith("self.")) or foreign:
+            yield f"replaces {name}"

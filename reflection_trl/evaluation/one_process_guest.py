@@ -1,15 +1,19 @@
 """Runs an answer and the tests of its benchmark in one process, inside the sandbox. Nothing here is imported outside of it.
 
-Checks in another process call the function that [`run_unittest`] or [`run_context`] returns. It raises the first
-failure, or returns the names of the passed tests. Since the answer could change anything here, comparisons are tested
-again after the tests.
+Checks in another process call [`run_unittest`] or [`run_context`], which raises the first failure, or returns the names
+of the passed tests. The tests arrive with this call, so they are in no file that the answer can read. Since the answer
+could change anything here, comparisons are tested again after the tests, and [`_Watch`] compares the process with what
+it was before.
 """
 
 from __future__ import annotations
 
+import ast
 import builtins
 import contextlib
 import copy
+import ctypes
+import importlib
 import io
 import os
 import sys
@@ -17,6 +21,40 @@ import types
 import unittest
 from collections.abc import Callable, Iterator
 from typing import Any
+
+
+_ANSWER, _CONTEXT = "answer.py", "context.py"
+_PR_SET_DUMPABLE = 4
+_DESCRIPTORS = (
+    types.WrapperDescriptorType,
+    types.MethodDescriptorType,
+    classmethod,
+    staticmethod,
+)
+# Members of a class with which its instances cannot pretend to be a result
+_PLAIN_MEMBERS = frozenset(
+    ["__init__", "__new__", "__repr__", "__str__", "__post_init__", "__enter__", "__exit__", "__module__", "__doc__", "__class_getitem__",
+     "__init_subclass__", "__annotations__", "__signature__", "__orig_class__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__"]
+)  # fmt: skip
+# Names that code built from text does not use in a library
+_NOT_IN_TEXT = frozenset(
+    ["unittest", "mock", "TestCase", "__import__", "__globals__", "__subclasses__", "__builtins__", "__code__", "__closure__", "__main__",
+     "__test__", "modules", "gc", "ctypes", "_getframe", "settrace", "setprofile", "tb_frame", "f_back", "f_locals", "f_globals"]
+)  # fmt: skip
+# Names of modules that tests may use through the imports of an answer
+_MODULES = frozenset(sys.stdlib_module_names) | {
+    "np",
+    "pd",
+    "plt",
+    "sns",
+    "tf",
+    "torch",
+    "nx",
+    "sp",
+    "numpy",
+    "pandas",
+    "requests",
+}
 
 
 class _Sink(io.StringIO):
@@ -44,7 +82,11 @@ class _Recorder(unittest.TestResult):
         self.passed.append(test.id().rpartition(".")[2])
 
     def addSkip(self, test: Any, reason: str) -> None:
-        self.addSuccess(test)
+        method = getattr(type(test), getattr(test, "_testMethodName", ""), None)
+        if any(getattr(one, "__unittest_skip__", False) for one in (type(test), method)):
+            self.addSuccess(test)
+        else:  # an answer can raise `SkipTest`
+            self.failure = self.failure or AssertionError(f"{test.id().rpartition('.')[2]} was skipped: {reason}")
 
     def addExpectedFailure(self, test: Any, err: Any) -> None:
         self.addSuccess(test)
@@ -79,20 +121,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _report(failure: BaseException | None, passed: list[str]) -> Callable[[], list[str]]:
-    """Reports the result to the checks: raises the failure, or returns the names of the passed tests."""
-
-    def finish() -> list[str]:
-        if failure is None:
-            return sorted(set(passed))
-        if isinstance(failure, Exception):
-            raise failure
-        raise RuntimeError(f"{type(failure).__name__}: {failure}")
-
-    return finish
-
-
-def run_unittest(answer: str, tests: str) -> Callable[[], list[str]]:
+def run_unittest(answer: str, tests: str, token: str, checks_classes: bool = True) -> list[Any]:
     """
     Runs `TestCases` of `tests` after the answer, in one module, as BigCodeBench does.
 
@@ -101,24 +130,37 @@ def run_unittest(answer: str, tests: str) -> Callable[[], list[str]]:
             The answer's code.
         tests (`str`):
             Code that defines the class `TestCases`.
+        token (`str`):
+            A secret that is returned with the names of the passed tests, so that no message of the answer is taken for
+            a result.
+        checks_classes (`bool`, *optional*, defaults to `True`):
+            Whether a class of the answer with special methods is a failure.
+
+    Returns:
+        `list`: The token and the names.
     """
     recorder, module = _Recorder(), types.ModuleType("__test__")
     vars(module).update(
         __builtins__=builtins, __file__="__test__.py", __package__=None, sys=sys, os=os, environ=os.environ
     )
-    try:
-        with _quiet():
-            exec(compile(f"{answer}\n{tests}", "__test__.py", "exec"), vars(module))
-            sys.modules["__test__"] = module
-            unittest.TestLoader().loadTestsFromTestCase(module.TestCases).run(recorder)
-            if recorder.failure is None:
-                _check_tools()
-    except BaseException as error:
-        recorder.failure = recorder.failure or error
-    return _report(recorder.failure, recorder.passed)
+    with _quiet():
+        watch = _Watch(tests, checks_classes)
+        exec(compile(answer, _ANSWER, "exec"), vars(module))
+        watch.check()
+        watch.check_names(vars(module))
+        exec(compile(tests, "__test__.py", "exec"), vars(module))
+        sys.modules["__test__"] = module
+        names = dict(vars(module))
+        unittest.TestLoader().loadTestsFromTestCase(module.TestCases).run(recorder)
+        if recorder.failure is not None:
+            raise recorder.failure
+        _check_tools()
+        watch.check()
+        watch.check_names({name: value for name, value in vars(module).items() if names.get(name) is not value})
+    return [token, sorted(set(recorder.passed))]
 
 
-def run_context(answer: str, context: str) -> Callable[[], list[str]]:
+def run_context(answer: str, context: str, token: str, checks_classes: bool = True) -> list[Any]:
     """
     Runs the functions `test_execution` and `test_string` of DS-1000's `code_context` on the answer.
 
@@ -127,24 +169,149 @@ def run_context(answer: str, context: str) -> Callable[[], list[str]]:
             Code that replaces `[insert]`.
         context (`str`):
             Code that defines the functions; the second may be missing.
+        token (`str`):
+            See [`run_unittest`].
+        checks_classes (`bool`, *optional*, defaults to `True`):
+            See [`run_unittest`].
+
+    Returns:
+        `list`: The token and the names of the functions.
     """
-    failure: BaseException | None = None
     passed: list[str] = []
     namespace: dict[str, Any] = {"__name__": "__test__"}
-    try:
-        with _quiet():
-            exec(compile(context, "context.py", "exec"), namespace)
-            before = _accepts_anything(namespace)
-            for name in ("test_execution", "test_string"):
-                if name in namespace:
-                    namespace[name](answer)
-                    passed.append(name)
-            _check_tools()
-            if _accepts_anything(namespace) != before:
-                raise AssertionError("The answer has changed what its tests compare with.")
-    except BaseException as error:
-        failure = error
-    return _report(failure, passed)
+    with _quiet():
+        exec(compile(context, _CONTEXT, "exec"), namespace)
+        before = _accepts_anything(namespace)
+        watch = _Watch(context, checks_classes)
+        for name in ("test_execution", "test_string"):
+            if name in namespace:
+                namespace[name](answer)
+                passed.append(name)
+        _check_tools()
+        watch.check()
+        if _accepts_anything(namespace) != before:
+            raise AssertionError("The answer has changed what its tests compare with.")
+    return [token, sorted(passed)]
+
+
+class _Watch:
+    """
+    Finds what an answer does to the process of its tests, however its code is written: functions and modules that it
+    replaces, classes whose instances answer for themselves, and code that it builds from text.
+
+    Args:
+        tests (`str`):
+            The tests, whose modules are imported here, before the answer can change them.
+        checks_classes (`bool`):
+            Whether classes are checked.
+    """
+
+    def __init__(self, tests: str, checks_classes: bool):
+        # Otherwise the answer could read the tests, and the token, in its own memory
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        self._tree = ast.parse(tests)
+        for node in ast.walk(self._tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in [node.module] if isinstance(node, ast.ImportFrom) and node.module else names:
+                with contextlib.suppress(Exception):
+                    importlib.import_module(name)
+        self._checks_classes = checks_classes
+        self._classes = set(_all_classes())
+        self._values = self._snapshot()
+        self._built: list[str] = []
+        sys.addaudithook(self._hear)
+
+    def check(self) -> None:
+        """Raises an error if the answer has done something that honest ones do not."""
+        if self._built:
+            raise AssertionError(f"The answer runs code that it builds from text, which uses {self._built[0]}.")
+        for place, value in self._snapshot().items():
+            if place in self._values and self._values[place] is not value and not _is_of_tests(value):
+                raise AssertionError(f"The answer replaces {place[0]}.{place[1]}.")
+        if self._checks_classes:
+            for cls in set(_all_classes()) - self._classes:
+                if any(_is_of_answer(cls, name, value) for name, value in list(vars(cls).items())):
+                    raise AssertionError(f"The answer defines a class that may answer for itself: {cls.__name__}.")
+
+    def check_names(self, namespace: dict[str, Any]) -> None:
+        """Raises an error if the answer's names hide built-ins, or modules that the tests use through the answer."""
+        roots = {
+            node.value.id
+            for node in ast.walk(self._tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        }
+        for name, value in namespace.items():
+            hides = hasattr(builtins, name) and not name.startswith("__")
+            if (hides or (name in roots and name in _MODULES)) and not _is_of_library(name, value):
+                raise AssertionError(f"The answer replaces {name}.")
+
+    @staticmethod
+    def _snapshot() -> dict[tuple[str, str], Any]:
+        values: dict[tuple[str, str], Any] = {}
+        for module_name, module in list(sys.modules.items()):
+            if not isinstance(module, types.ModuleType) or module_name in ("__main__", "__test__"):
+                continue
+            for name, value in list(vars(module).items()):
+                if callable(value) or isinstance(value, types.ModuleType):
+                    values[module_name, name] = value
+        for cls in (unittest.TestCase, unittest.TestResult, unittest.TestSuite, unittest.TestLoader):
+            values.update({(cls.__name__, name): value for name, value in vars(cls).items()})
+        return values
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        if event == "object.__setattr__" and args[1] == "__code__":
+            self._built.append("__code__")
+        elif event == "exec" and isinstance(args[0], types.CodeType) and not _is_file_of_library(args[0].co_filename):
+            caller, here = sys._getframe(1).f_code.co_filename, sys._getframe().f_code.co_filename
+            self._built += _NOT_IN_TEXT & _names_in(args[0]) if caller not in (here, _CONTEXT) else ()
+
+
+def _all_classes() -> list[type]:
+    """Returns all classes."""
+    found: list[type] = []
+    left: list[type] = [object]
+    seen: set[int] = set()
+    while left:
+        cls = left.pop()
+        if id(cls) not in seen:
+            seen.add(id(cls))
+            found.append(cls)
+            left += type.__subclasses__(cls)
+    return found
+
+
+def _names_in(code: types.CodeType) -> set[str]:
+    inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    parts = {part for name in code.co_names for part in name.split(".")}
+    return parts.union(*map(_names_in, inner))
+
+
+def _is_file_of_library(filename: str) -> bool:
+    return filename.startswith(("<frozen ", f"{sys.prefix}/", f"{sys.base_prefix}/", "/usr/"))
+
+
+def _is_of_library(name: str, value: Any) -> bool:
+    """Returns whether a value is a module, or what a module calls by this name."""
+    if isinstance(value, types.ModuleType):
+        return any(value is module for module in list(sys.modules.values()))
+    return vars(sys.modules.get(getattr(value, "__module__", None) or "", types)).get(name) is value
+
+
+def _is_of_tests(value: Any) -> bool:
+    """Returns whether a value is a mock, or a function of the tests, which may leave their patches in place."""
+    code = getattr(value, "__code__", None)
+    return type(value).__module__ == "unittest.mock" or getattr(code, "co_filename", "") == "__test__.py"
+
+
+def _is_of_answer(cls: type, name: str, value: Any) -> bool:
+    """Returns whether a special method of a class is one that the answer has written or chosen."""
+    if not (name.startswith("__") and name.endswith("__")) or name in _PLAIN_MEMBERS or value is None:
+        return False
+    if isinstance(value, types.FunctionType):
+        generated = "__dataclass_fields__" in vars(cls) and value.__code__.co_filename == "<string>"
+        return value.__code__.co_filename in (_ANSWER, "<string>") and not generated
+    of_library = getattr(sys.modules.get(cls.__module__), cls.__qualname__.partition(".")[0], None) is not None
+    return callable(value) and not of_library and not isinstance(value, _DESCRIPTORS)
 
 
 def _accepts_anything(namespace: dict[str, Any]) -> bool:

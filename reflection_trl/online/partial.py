@@ -78,7 +78,10 @@ def counting_tests(tests: str, counter: str, token: str) -> tuple[str, list[int]
     if module is None:
         return None
     ends: list[int] = []
-    module.body = _guard_all(module.body, counter, ends)
+    functions = {id(node.func) for node in ast.walk(module) if isinstance(node, ast.Call)}
+    # A program could call these as often as it likes, and each call would count
+    passed_on = {node.id for node in ast.walk(module) if isinstance(node, ast.Name) and id(node) not in functions}
+    module.body = _guard_all(module.body, counter, ends, passed_on)
     if not ends:
         return None
     first = ast.parse(f"{counter} = [0, 0]").body
@@ -89,11 +92,12 @@ def counting_tests(tests: str, counter: str, token: str) -> tuple[str, list[int]
     return ast.unparse(ast.fix_missing_locations(module)), ends
 
 
-def _guard_all(statements: list[ast.stmt], counter: str, ends: list[int]) -> list[ast.stmt]:
+def _guard_all(statements: list[ast.stmt], counter: str, ends: list[int], passed_on: set[str]) -> list[ast.stmt]:
     guarded: list[ast.stmt] = []
     for statement in statements:
         if isinstance(statement, _FUNCTIONS):
-            statement.body = _guard_all(statement.body, counter, ends)
+            if statement.name not in passed_on:
+                statement.body = _guard_all(statement.body, counter, ends, passed_on)
         elif not isinstance(statement, ast.ClassDef) and _tests_something(statement):
             ends.append(statement.end_lineno or statement.lineno)
             guarded += _guard(statement, counter)

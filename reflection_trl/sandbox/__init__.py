@@ -32,6 +32,8 @@ checks test this class, as `guest.checks` describes. A failure in `unittest` fai
 - Without checks, only the program itself reports that it reached its end.
 - The exit code of a [`CommandProgram`], and the end mark if requested, decide whether it passed. A program that searches its own memory
   can find the mark. The judge must therefore be a separate program, with the judged program as its [`Partner`].
+- If the checks redirect `sys.stdout` or patch `input`, this applies to the program's functions that they call. Other
+  patches of the checks stay in their process.
 - Checks are isolated like the program, but they decide: checks that a model wrote may pass anything.
 
 A program with checks is used as a module: the body of `if __name__ == "__main__":` does not run.

@@ -115,12 +115,20 @@ def test_combined_added_in_batches_and_saved(load, tmp_path):
         ({"k": [0]}, "`k` must be between 1"),
         ({"k": []}, "`k` must be between 1"),
         ({"references": [" "]}, "Every reference must hold tests"),
+        ({"references": ["def check(f):\n    assert f(2, 3) == 5"]}, "no `entry_point` says what to call it with"),
+        ({"references": ["x = 5"]}, "the tests run nothing, so that every answer would pass"),
         ({"predictions": [[]]}, "which is 0 here"),
     ],
 )
 def test_bad_input(load, arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         load().compute(**({"predictions": [[RIGHT]], "references": [TESTS]} | arguments))
+
+
+def test_tests_that_are_only_defined_run(load):
+    tests = "def check(candidate):\n    assert candidate(2, 3) == 5"
+    results = load().compute(predictions=[[RIGHT, WRONG]], references=[tests], entry_points=["add"])
+    assert results == {"pass@1": 0.5}
 
 
 def test_a_failure_of_the_sandbox_is_no_figure(load, monkeypatch):

@@ -283,6 +283,9 @@ def test_problems_survive_the_columns_of_a_dataset():
         ("x = 1\nfor i in x:\n    assert i\nprint(x)", [3]),
         ("try:\n    f()\nexcept ValueError:\n    pass\nelse:\n    raise AssertionError('no')", [6]),
         ("class Test(TestCase):\n    def test(self):\n        assert f()", []),
+        # A program that gets a function of the tests could call it as often as it likes
+        ("def g(y):\n    assert y == 6\nf(g)\nassert f(1)", [4]),
+        ("def check(f):\n    assert f(1)\ncheck(f)", [2]),
         ("f(", []),
         ("", []),
     ],

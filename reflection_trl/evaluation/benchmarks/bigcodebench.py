@@ -113,7 +113,7 @@ class BigCodeBench(Benchmark):
             run = await execute("python", answer, stored["test"] + _RUN, entry_point=task.entry_point)
             return run.feedback
 
-        call = f"run_unittest({answer!r}, {stored['test']!r})"
+        call = ("run_unittest", answer, stored["test"])
         return await judge_in_one_process(
             solution, call, stored["names"], execute, reference=stored["reference"], look_again=look_again
         )

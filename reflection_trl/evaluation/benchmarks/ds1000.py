@@ -79,7 +79,7 @@ class DS1000(Benchmark):
 
     async def run_tests(self, task: Task, solution: str, execute: Execute) -> Feedback:
         stored = json.loads(task.tests)
-        call = f"run_context({solution!r}, {stored['context']!r})"
+        call = ("run_context", solution, stored["context"])
         return await judge_in_one_process(solution, call, stored["names"], execute, reference=stored["reference"])
 
     def hub_dataset(self, score: str) -> HubDataset | None:

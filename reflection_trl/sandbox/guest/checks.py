@@ -18,6 +18,7 @@ refer to Python's own, even if the program redefines them.
 
 from __future__ import annotations
 
+import _thread
 import builtins
 import collections
 import contextlib
@@ -36,6 +37,7 @@ from .remote import (
     BUILTIN_EXCEPTIONS,
     COMPARISONS,
     DATA_METHODS,
+    IN_PLACE,
     OPERATIONS,
     Channel,
     Disconnected,
@@ -50,7 +52,10 @@ from .usage import ALIASES, FROM, LIBRARIES, Usage, home_of, is_module
 _CALLS_AHEAD, _BYTES_AHEAD = 64, 1 << 16
 # Container methods that a class of the program supports: an enumeration has members
 _OF_CLASSES = frozenset({"__iter__", "__getitem__", "__len__"})
+# Attributes of arrays and tables, which data has too
+_OF_ARRAYS = frozenset({"T", "columns", "dtype", "dtypes", "empty", "iloc", "loc", "name", "ndim", "shape", "size"})
 _OF_ITERATORS = frozenset({"__iter__", "__next__"})
+_INPUT = builtins.input
 _DATA = frozenset([*map(type, (None, True, 1, 1.0, 1j, "", b"", [], (), {}, range(0))), bytearray, set, frozenset])
 
 
@@ -163,6 +168,8 @@ class Checks(Peer):
         self._called: set[int] = set()  # numbers of the checks' functions that the program has called
         self._undecidable: set[int] = set()  # numbers of objects whose truth value the program would decide
         self.texts: texts.Texts | None = None
+        self._stdout = sys.stdout
+        self._turn = _thread.RLock()  # threads of the checks share the channel
         self._exceptions: dict[int, type] = {}
         self._exception_numbers: dict[type, int] = {}
 
@@ -179,13 +186,25 @@ class Checks(Peer):
         if self._failed is not None:
             raise self._failed
         for number, value in enumerate(self._exports):
-            if number not in self._called and self.places.in_function(value):
-                raise AssertionError(
-                    f"the program never called `{value.__name__}`, which checks what it is called with"
-                )
+            if number not in self._called and self.places.checks_call(value, self._own(value)):
+                name = getattr(value, "__name__", type(value).__name__)
+                raise AssertionError(f"the program never called `{name}`, which checks what it is called with")
         self.channel.send({"end": "checks"})
         if self.channel.receive() != {"end": "program"}:
             raise ProtocolError("not a farewell")
+
+    def request(self, what: list[Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        with self._turn:
+            prints = sys.stdout is not self._stdout
+            asks = builtins.input if builtins.input is not _INPUT else None
+            if not (prints or asks) or what[0] in ("name", "names"):
+                return super().request(what, args, kwargs)
+            # The checks have redirected their output, or patched `input`, for the program too
+            answer = super().request(["within", *what], (asks, *args), kwargs)
+            if type(answer) is not tuple or len(answer) != 2 or type(answer[1]) is not str:
+                raise ProtocolError("not a result with its output")
+            (sys.stdout if prints else self._stdout).write(answer[1])
+            return answer[0]
 
     # Names
 
@@ -266,14 +285,25 @@ class Checks(Peer):
             return self._name(name, value)
         if self.made(remote):
             return value
-        if name not in DATA_METHODS:
+        if remote._number in self._undecidable:
+            return self._without_data(remote, name, value)
+        if name not in DATA_METHODS and name not in _OF_ARRAYS:
             self._known.add(id(remote))
         elif callable(value) and id(remote) not in self._known:
             return _DataMethod(self, value, remote, name)
         return value
 
+    def _without_data(self, remote: Remote, name: str, value: Any) -> Any:
+        """Returns an attribute of an object that a program made from an expected value: objects, and no data."""
+        if not isinstance(value, Remote):
+            raise self._undecided(remote, name)
+        self._undecidable.add(value._number)
+        return value
+
     def call(self, remote: Remote, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         value = super().call(remote, args, kwargs)
+        if remote._number in self._undecidable:
+            return self._without_data(remote, "__call__", value)
         if remote._kind == "class" and remote._number in self._tested and self.trusts(value):
             return self._as_made(value)
         return value
@@ -353,7 +383,7 @@ class Checks(Peer):
         value = super().operate(remote, name, args)
         if name in ARITHMETIC and not foreign and not isinstance(value, Remote) and value is not NotImplemented:
             raise self._undecided(remote, name)  # a difference from what is expected may be any number
-        if name in ("__enter__", "__iter__") and remote._is(value) and self.made(remote):
+        if (name in ("__enter__", "__iter__") or name in IN_PLACE) and remote._is(value) and self.made(remote):
             return remote
         return value
 
@@ -373,6 +403,7 @@ class Checks(Peer):
         return value
 
     def outcome(self, what: list[Any], encoder: Any) -> Any:
+        what = what[1:] if what[0] == "within" else what
         try:
             value = super().outcome(what, encoder)
             if self.texts is not None and what[0] not in ("name", "names"):
@@ -426,6 +457,10 @@ class Checks(Peer):
             cls = ProgramEnded
         args = [arg if type(arg) in (str, bool, int, float, type(None)) else str(arg) for arg in description["args"]]
         error: Any = RuntimeError(record["message"]) if issubclass(cls, UnicodeError) else cls.__new__(cls, *args)
+        if issubclass(cls, StopIteration):
+            StopIteration.__init__(
+                error, *args
+            )  # `yield from` reads its value in C, and a missing one ends the process
         error.args = tuple(args)
         for name, value in description["attributes"].items():
             if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) and type(value) in (str, bool, int, float, type(None)):
@@ -444,22 +479,20 @@ class Checks(Peer):
         value = self.exported(what[1])
         if self.texts is not None:
             self.texts.note([args, kwargs])
-        if what[0] == "call":
+        if what[0] == "call" or what[2:3] == ["__next__"] or (what[0] == "get" and what[2] in self.places.methods):
             self._called.add(what[1])
         try:
             return self._perform(what, value, args, kwargs)
         except BaseException as error:
             # Whether the program catches it or not
             raised = hasattr(error, "_remote_record")
-            if (isinstance(error, AssertionError) and not raised) or (raised and self.places.in_function(value)):
+            if (isinstance(error, AssertionError) and not raised) or (raised and self.places.checks_call(value)):
                 self._failed = self._failed or error
             raise
 
     def _perform(self, what: list[Any], value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         action = what[0]
-        if action == "call" and isinstance(
-            value, (types.FunctionType, types.BuiltinFunctionType, types.MethodType, type)
-        ):
+        if action == "call" and callable(value):
             return value(*args, **kwargs)
         if action == "op" and what[2] in ("__iter__", "__next__") and hasattr(type(value), "__iter__"):
             return iter(value) if what[2] == "__iter__" else next(value)
@@ -501,7 +534,7 @@ class _DataMethod:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         value = self._method(*args, **kwargs)
-        if (args or kwargs) and value is not None:
+        if value is not None and not all(isinstance(one, Remote) for one in (*args, *kwargs.values())):
             if not isinstance(value, Remote):
                 raise self._peer._undecided(self._owner, self._name)
             self._peer._undecidable.add(value._number)

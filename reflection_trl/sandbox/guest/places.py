@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from types import CodeType, TracebackType
 
 
@@ -20,13 +21,24 @@ class Places:
 
     def __init__(self, source: str):
         self._functions: set[tuple[str, int]] = set()
+        self.methods: set[str] = set()  # of classes, which only a program calls
         self._contexts: list[tuple[int, int, list[int], list[int]]] = []
         try:
             tree = ast.parse(source)
         except (MemoryError, RecursionError, SyntaxError, ValueError):
             return
+        checking = _checking_functions(tree)
+        read = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        self.methods = {
+            one.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef)
+            for one in node.body
+            if one in checking and isinstance(one, ast.FunctionDef) and one.name[:1] != "_" and one.name not in read
+        }
         for node in ast.walk(tree):
-            if isinstance(node, _Function) and any(map(_checks, ast.walk(node))):
+            if node in checking:
+                assert isinstance(node, _Function)
                 first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
                 self._functions.add((getattr(node, "name", "<lambda>"), first))
             elif isinstance(node, (ast.With, ast.AsyncWith)):
@@ -35,9 +47,23 @@ class Places:
                 raises = [one.lineno for one in inner if isinstance(one, ast.Raise)]
                 self._contexts.append((node.lineno, node.end_lineno or node.lineno, checks, raises))
 
-    def in_function(self, function: object) -> bool:
-        """Returns whether a function of the checks contains an assert."""
-        code = getattr(function, "__code__", None)
+    def checks_call(self, value: object, own: bool = False) -> bool:
+        """
+        Returns whether the checks pass a value to be called that contains an assert: a function, a partial one, a
+        generator, or an object.
+
+        Args:
+            value (`object`):
+                The value.
+            own (`bool`, *optional*, defaults to `False`):
+                Whether it is an instance of a class of the checks.
+        """
+        if isinstance(value, functools.partial):
+            return self.checks_call(value.func)
+        if own and not isinstance(value, type):
+            called = getattr(type(value), "__call__", None)  # noqa: B004
+            return self.checks_call(called) or any(hasattr(type(value), name) for name in self.methods)
+        code = getattr(value, "__code__", getattr(value, "gi_code", None))
         return (
             isinstance(code, CodeType)
             and code.co_filename == "checks.py"
@@ -63,7 +89,27 @@ class Places:
         )
 
 
+def _checking_functions(tree: ast.AST) -> set[ast.AST]:
+    """Returns the functions that check something: themselves, or by a call of such a function."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, _Function)]
+    called = {
+        function: {
+            one.func.id for one in ast.walk(function) if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)
+        }
+        for function in functions
+    }
+    found: set[ast.AST] = {function for function in functions if any(map(_checks, ast.walk(function)))}
+    while True:
+        names = {getattr(function, "name", "") for function in found}
+        more = {function for function in functions if function not in found and called[function] & names}
+        if not more:
+            return found
+        found |= more
+
+
 def _checks(node: ast.AST) -> bool:
+    if isinstance(node, ast.Raise):
+        return node.exc is not None and "AssertionError" in ast.unparse(node.exc)
     if isinstance(node, ast.Assert):
         return not isinstance(node.test, ast.Constant)  # `assert False` marks a line that must not be reached
     if not isinstance(node, ast.Call):

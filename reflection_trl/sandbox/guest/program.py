@@ -7,8 +7,10 @@ The program controls this process, so everything in it, including this module, i
 from __future__ import annotations
 
 import atexit
+import builtins
 import contextlib
 import functools
+import io
 import os
 import sys
 import types
@@ -160,6 +162,8 @@ class Program(Peer):
         if action == "run":
             text, given, modules = args
             return texts.run_text(what[1], what[2], text, given, modules, self.namespace)
+        if action == "within":
+            return self._within(what[1:], *args, **kwargs)
         value = self.exported(target)
         if action == "call":
             return value(*args, **kwargs)
@@ -182,6 +186,18 @@ class Program(Peer):
 
             return asyncio.run(value)
         raise ProtocolError("no such request")
+
+    def _within(self, what: list[Any], ask: Any, *args: Any, **kwargs: Any) -> tuple[Any, str]:
+        """Executes a request with the `input` of the checks; returns its result, and what it has printed."""
+        _flush()
+        known = builtins.input
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            try:
+                if ask is not None:
+                    builtins.input = ask
+                return self.serve(what, args, kwargs), printed.getvalue()
+            finally:
+                builtins.input = known
 
     def _lookup(self, name: str) -> tuple[str, Any]:
         """Returns `("module" | "from" | "value" | "none", ...)`. The checks import the standard library themselves."""

@@ -17,6 +17,7 @@ import contextlib
 import datetime
 import decimal
 import fractions
+import importlib
 import json
 import operator
 import socket
@@ -69,11 +70,28 @@ BUILTIN_EXCEPTIONS = {
 }
 
 
+# Methods of arrays and tables that compare
+_OF_TABLES = (
+    "all",
+    "allclose",
+    "any",
+    "between",
+    "compare",
+    "eq",
+    "equals",
+    "ge",
+    "gt",
+    "isin",
+    "le",
+    "lt",
+    "ne",
+    "searchsorted",
+)
 # Methods that data has: `f(x).count(3)` in the checks means `list.count`
 DATA_METHODS = frozenset(
     name
     for cls in (*_CLASSES.values(), collections.Counter, collections.deque, decimal.Decimal, fractions.Fraction)
-    for name in (*dir(cls), *dir(datetime.datetime), "all", "allclose", "any", "equals")
+    for name in (*dir(cls), *dir(datetime.datetime), *_OF_TABLES)
     if not name.startswith("_")
 )
 
@@ -307,6 +325,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 }
 COMPARISONS = frozenset({"__lt__", "__le__", "__gt__", "__ge__"})
 ARITHMETIC: set[str] = set()
+IN_PLACE: set[str] = set()
 for _name in (
     "add",
     "sub",
@@ -324,7 +343,9 @@ for _name in (
 ):
     _function = getattr(operator, _name + "_" if _name in ("and", "or") else _name)
     OPERATIONS[f"__{_name}__"], OPERATIONS[f"__r{_name}__"] = _binary(_function)
-    ARITHMETIC |= {f"__{_name}__", f"__r{_name}__"}
+    OPERATIONS[f"__i{_name}__"] = getattr(operator, f"i{_name}")
+    IN_PLACE.add(f"__i{_name}__")
+    ARITHMETIC |= {f"__{_name}__", f"__r{_name}__", f"__i{_name}__"}
 for _name in OPERATIONS:
     if _name.startswith("__") and _name not in ("__str__", "__repr__"):
         setattr(Remote, _name, _forward(_name))
@@ -507,7 +528,9 @@ class _Encoder:
             number = len(self.objects)
             self.objects[number] = value
             self.seen[id(value)] = number
-            return [self._tag(value), number, self.body(value)]
+            tag = self._tag(value)
+            factory = getattr(value, "default_factory", None) if tag == "e" else None
+            return [tag, number, self.body(value), *([factory.__name__] if factory is not None else [])]
         return self._rest(value, cls)
 
     def _rest(self, value: Any, cls: type) -> Any:
@@ -544,6 +567,16 @@ class _Encoder:
             return ["T", cls.__name__, value.isoformat()]
         if cls is datetime.timedelta:
             return ["T", "timedelta", [value.days, value.seconds, value.microseconds]]
+        if cls is datetime.timezone:
+            return ["T", "timezone", [str(value.tzname(None)), self.encode(value.utcoffset(None))]]
+        if (cls.__module__, cls.__name__) in _BY_TEXT and cls is getattr(
+            sys.modules.get(cls.__module__), cls.__name__, None
+        ):
+            return ["P", cls.__module__, cls.__name__, str(value)]
+        if cls is memoryview and value.contiguous:
+            return ["b", value.tobytes().decode("latin-1")]
+        if cls is types.MappingProxyType:
+            return self.encode(dict(value))
         if cls in _VIEWS:
             return ["v", _VIEWS[cls], self.items(tuple(value))]
         if cls is type and any(known.get(value.__name__) is value for known in (_CLASSES, BUILTIN_EXCEPTIONS)):
@@ -569,7 +602,8 @@ class _Encoder:
     def _tag(value: Any) -> str:
         for cls, tag in _MUTABLE:
             if isinstance(value, cls):
-                return tag
+                factory = getattr(value, "default_factory", None) if tag == "e" else None
+                return tag if factory is None or any(factory is one for one in _CLASSES.values()) else "d"
         raise AssertionError("unreachable")
 
     def body(self, value: Any) -> Any:
@@ -593,6 +627,7 @@ _MUTABLE = (
     (list, "l"),
     (collections.Counter, "C"),
     (collections.OrderedDict, "O"),
+    (collections.defaultdict, "e"),
     (dict, "d"),
     (set, "S"),
     (bytearray, "B"),
@@ -603,6 +638,7 @@ _EMPTY: dict[str, Callable[[], Any]] = {
     "C": collections.Counter,
     "O": collections.OrderedDict,
     "d": dict,
+    "e": collections.defaultdict,
     "S": set,
     "B": bytearray,
 }
@@ -630,6 +666,9 @@ class _Decoder:
             if type(number) is not int or number in self.objects:
                 raise ValueError("a container is numbered twice")
             value = collections.deque(maxlen=body[0]) if tag == "q" else _EMPTY[tag]()
+            if isinstance(value, collections.defaultdict) and len(data) > 3:
+                factory: Any = _CLASSES[data[3]]
+                value.default_factory = factory
             self.objects[number] = value
             self.fill(value, body)
             return value
@@ -694,6 +733,10 @@ def _decode_rest(decoder: _Decoder, tag: Any, data: list[Any]) -> Any:
     if tag == "T":
         if data[1] == "timedelta":
             return datetime.timedelta(*data[2])
+        if data[1] == "timezone":
+            offset = decoder.decode(data[2][1])
+            plain = datetime.timezone(offset)
+            return plain if str(plain) == data[2][0] else datetime.timezone(offset, data[2][0])
         kinds: dict[str, type[datetime.date | datetime.time]] = {
             "datetime": datetime.datetime,
             "date": datetime.date,
@@ -709,11 +752,15 @@ def _decode_rest(decoder: _Decoder, tag: Any, data: list[Any]) -> Any:
         if data[1] in ("Ellipsis", "NotImplemented"):
             return Ellipsis if data[1] == "Ellipsis" else NotImplemented
         return _CLASSES[data[1]] if data[1] in _CLASSES else BUILTIN_EXCEPTIONS[data[1]]
+    if tag == "P" and (data[1], data[2]) in _BY_TEXT:
+        return getattr(importlib.import_module(data[1]), data[2])(_exactly(str, data[3]))
     if tag == "N":
         return _decode_numpy(data)
     raise ValueError("an unknown kind of value")
 
 
+# Classes whose instances are sent as text
+_BY_TEXT = frozenset({("pathlib", "PosixPath"), ("pathlib", "PurePosixPath"), ("uuid", "UUID")})
 _namedtuples: dict[tuple[str, tuple[str, ...]], Any] = {}
 
 

@@ -42,6 +42,12 @@ LYING = [
     Lie("a doctest by its own examples", "def f(x):\n    '''\n    >>> 1\n    1\n    '''\n    return 0\n", "def f(x):\n    '''\n    >>> f(3)\n    6\n    '''\n    return x*2\n", "import doctest\nassert doctest.testmod().failed == 0\nassert f(3) == 6\n", "f"),
     # flow
     Lie("a callback that is never called", "def f(g): pass\n", "def f(g): g(6)\n", "def g(y): assert y == 6\nf(g)\n", "f"),
+    Lie("a callback that is an object", "def f(g): pass\n", "def f(g): g(6)\n", "class G:\n    def __call__(self, y): assert y == 6\nf(G())\n", "f"),
+    Lie("a callback that is partial", "def f(g): pass\n", "def f(g): g(6)\n", "from functools import partial\ndef h(a, y): assert y == 6\nf(partial(h, 1))\n", "f"),
+    Lie("a method that is never called", "def f(o): pass\n", "def f(o): o.put(6)\n", "class G:\n    def put(self, y): assert y == 6\nf(G())\n", "f"),
+    Lie("a generator of checks that never runs", "def f(g): pass\n", "def f(g): return list(g)\n", "def gen():\n    yield 1\n    assert done == [1]\ndone = [1]\nf(gen())\n", "f"),
+    Lie("a callback that raises AssertionError", "def f(g): pass\n", "def f(g): g(6)\n", "def g(y):\n    if y != 6: raise AssertionError('bad')\nf(g)\n", "f"),
+    Lie("a callback that calls what checks", "def f(g): pass\n", "def f(g): g(6)\n", "def must(y): assert y == 6\ndef g(y): must(y)\nf(g)\n", "f"),
     Lie("a callback whose check errs", "def h(x): raise ValueError\ndef f(g):\n    try: g()\n    except Exception: pass\n", "def h(x): return x*2\ndef f(g): g()\n", "def g(): assert h(3) == 6\nf(g)\n", "f"),
     Lie("a context that swallows an error of its own", "class C:\n    def __enter__(self): return self\n    def __exit__(self, *e): return True\n    def m(self): raise ValueError\n", "class C:\n    def __enter__(self): return self\n    def __exit__(self, *e): return False\n    def m(self): return 6\n", "with C() as c:\n    assert c.m() == 6\n", "C"),
     Lie("a context that swallows an earlier error", "class C:\n    def __enter__(self): return self\n    def __exit__(self, *e): return True\n    def put(self, x): raise ValueError\n    def m(self): return 0\n", "class C:\n    def __enter__(self): return self\n    def __exit__(self, *e): return False\n    def put(self, x): self.x = x\n    def m(self): return self.x\n", "with C() as c:\n    c.put(6)\n    assert c.m() == 6\n", "C"),
