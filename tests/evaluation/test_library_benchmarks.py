@@ -314,7 +314,7 @@ def test_humanevalfix_asks_for_a_repair_and_judges_it(file, judge):
         "import matplotlib.pyplot as plt\nplt.rcParams['font.size'] = 3\nax = plt.gca()\nax.title = 'x'",
         "class Model:\n    def __init__(self, x):\n        self.x = x\n        self.f = lambda y: y\n    def fit(self): return self",
         "if __name__ == '__main__':\n    main()",
-        "import sys, io\nimport pandas as pd\nsys.stdout = io.StringIO()\npd.options.display.max_rows = rows\nnp.seterr = None\nassert type(x) is type(y)",
+        "import sys, io\nimport pandas as pd\nsys.stdout = io.StringIO()\npd.options.display.max_rows = rows\nassert type(x) is type(y)",
         "import re\nPATTERN = re.compile('a')\nmodel.eval()\ndf.eval('a + b')\nfor module in model.modules():\n    print(module.__class__.__name__)",
     ],
 )
