@@ -1,7 +1,7 @@
 """
 Runs a small program and its checks before the first job.
 
-Python specializes its bytecode and fills its caches while code runs. Each job is a fork, so it would do that anew, and
+Python specializes its bytecode and fills its caches while code runs. Each job is a fork, so it would do that again, and
 write to memory that the kernel must copy first.
 """
 
