@@ -89,7 +89,7 @@ def test_without_network_the_sentence_says_what_to_do(monkeypatch):
         ({"tests": None}, "Row 1 of .* has no `tests`"),
         ({"stop_tokens": "\n}"}, "Row 1 of .* has no `stop_tokens`"),
         ({"prompt": "// nothing to do\n"}, "does not end with the signature of a function"),
-        ({"name": "Mini_0_digit_product"}, "'Mini_0_digit_product' stands in .* twice"),
+        ({"name": "Mini_0_digit_product"}, "'Mini_0_digit_product' appears twice in"),
     ],
 )
 def test_rows_that_are_no_tasks(tmp_path, change, sentence):
