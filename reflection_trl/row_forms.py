@@ -28,6 +28,8 @@ ROWS_NEED = (
 _SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "observation": "tool", "function_response": "tool"}
 # Columns that change how a chat template writes a turn, and are not rendered here
 _UNREAD_KEYS = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking")
+# Keys that keep a turn out of the loss, or change its weight, in OpenAI's API and other trainers
+_WEIGHT_KEYS = ("weight", "train")
 _UNREAD_COLUMNS = {
     "tools": "write the tools into the system turn",
     "chat_template_kwargs": "set `chat_template_kwargs` in the training's configuration, for all rows",
@@ -83,6 +85,11 @@ def read_row(row: Mapping[str, Any], where: str = "row") -> dict[str, Any]:
         ]
     else:
         turns = _turns(row[form[0]], where, form[0])
+    system = row.get("system")
+    if isinstance(system, str) and system.strip() and turns[0]["role"] != "system":
+        raise ValueError(
+            f"{where}: `system` is set, but is not rendered here; make it the first turn, with the role 'system', and drop the column."
+        )
     row_type = row.get("type")
     kept = {column: value for column, value in row.items() if column not in form}
     return {**kept, "messages": turns, "type": "generation" if row_type is None else row_type}
@@ -124,11 +131,12 @@ def _turn(turn: Any, where: str, name: str) -> dict[str, Any]:
                 f"{where}: `{name}.{key}` is set, but only `content` is rendered; move it into the content, in the form that the "
                 f"model must write, or drop the key."
             )
-    if role == "assistant" and given.get("weight") == 0:
-        raise ValueError(
-            f"{where}: `{name}.weight` is 0, but every assistant turn is trained on; drop the key, or drop the row if this turn must "
-            f"not be trained on."
-        )
+    for key in _WEIGHT_KEYS:
+        if role == "assistant" and given.get(key, 1) != 1:  # True is 1
+            raise ValueError(
+                f"{where}: `{name}.{key}` is {quote(given[key])}, but every assistant turn is trained on; drop the key, or drop the row if "
+                f"this turn must not be trained on."
+            )
     content = given.get("content", given.get("value"))
     read = {"role": role, "content": "".join(part["text"] for part in content) if _is_text_parts(content) else content}
     return read | ({"blocks": given["blocks"]} if given.get("blocks") else {})

@@ -51,6 +51,8 @@ S = {"role": "system", "content": "s"}
             [U, A],
         ),
         ({"messages": [U, A | {"tool_calls": [], "reasoning_content": ""}], "tools": "[]"}, [U, A]),
+        ({"messages": [U, A | {"train": True, "weight": 1.0}], "system": ""}, [U, A]),
+        ({"messages": [S, U, A], "system": "Be brief."}, [S, U, A]),
         ({"messages": [U, A], "chat_template_kwargs": {}}, [U, A]),
     ],
 )
@@ -108,6 +110,12 @@ def test_type_of_a_row_is_kept():
             "`tools` is set, but is not rendered here; write the tools into",
         ),
         ({"messages": [U, A], "tools": '[{"name": "f"}]'}, "`tools` is set"),
+        ({"messages": [U, A | {"weight": 0.5}]}, "`messages[1].weight` is 0.5, but every assistant turn is trained"),
+        ({"messages": [U, A | {"train": False}]}, "`messages[1].train` is False, but every assistant turn is trained"),
+        (
+            {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}], "system": "Be brief."},
+            "`system` is set, but is not rendered here; make it the first turn",
+        ),
         (
             {"messages": [U, A], "chat_template_kwargs": {"a": 1}},
             "`chat_template_kwargs` is set, but is not rendered here; set `chat_template_kwargs` in the",

@@ -12,6 +12,7 @@ from datasets import Dataset, IterableDataset, concatenate_datasets
 from datasets.fingerprint import Hasher
 from torch.utils.data import DataLoader
 
+from reflection_trl import DataCollatorForReflectionDistillation
 from reflection_trl.rendering import BLOCK_TOKENS, BlockTokenRenderer, ChatTemplateRenderer
 from reflection_trl.sequences import to_typed_blocks
 from reflection_trl.training.dataset import TOKEN_FEATURES, _content_id, pack_rows, prepare_dataset
@@ -142,6 +143,8 @@ def test_equal_rows_of_a_stream_are_distinguished(mixed_rows, renderer):
     joined = concatenate_datasets([prepare_dataset(Dataset.from_list(mixed_rows), renderer, None)] * 2)
     stream = prepare_dataset(joined.to_iterable_dataset(), renderer, None)
     assert len({(row["row_id"], row["stream_index"]) for row in stream}) == 2 * len(mixed_rows)
+    rows = DataCollatorForReflectionDistillation()(list(stream))["rows"]
+    assert [(row.row_id, row.stream_index) for row in rows] == [(row["row_id"], row["stream_index"]) for row in stream]
 
 
 def test_the_cache_does_not_depend_on_what_was_tokenized_before(mixed_rows, tokenizer):

@@ -49,6 +49,11 @@ def hidden(rate, strategy, seed=0, **kwargs):
         ("tctceetc", "ttttffff"),  # two programs before one run are one attempt; the last one need not be run
         ("tct", "fff"),
         ("tt", "ff"),
+        (
+            "tet",
+            "fff",
+        ),  # without any code, each text before a verdict is an attempt, and the one behind the last is not
+        ("tetet", "tffff"),
         ("e", "f"),
         ("", ""),
     ],
