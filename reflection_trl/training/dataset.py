@@ -247,14 +247,19 @@ def pack_rows(dataset: Dataset | IterableDataset, token_budget: int) -> Dataset:
     if isinstance(dataset, IterableDataset):
         raise ValueError("`token_budget` needs all rows at once, so it does not support streaming datasets; unset it.")
     costs = row_costs(dataset)
-    is_packed = dataset.features["row_id"] != TOKEN_FEATURES["row_id"]
-    if costs.max() > token_budget:
-        raise ValueError(
-            f"`token_budget` is {token_budget}, but the largest {'pack' if is_packed else 'row'} has {costs.max()} tokens as teacher and "
-            f"student; raise `token_budget` to at least that, or {'pack the rows again' if is_packed else 'lower `max_length`'}."
-        )
-    if is_packed:
+    largest = costs.max()
+    if dataset.features["row_id"] != TOKEN_FEATURES["row_id"]:
+        if largest > token_budget:
+            raise ValueError(
+                f"`token_budget` is {token_budget}, but a pack of the dataset has {largest} tokens as teacher and student; raise "
+                f"`token_budget` to at least that, or prepare the rows again."
+            )
         return dataset
+    if largest > token_budget:
+        raise ValueError(
+            f"`token_budget` is {token_budget}, but the largest row has {largest} tokens as teacher and student; raise "
+            f"`token_budget` to at least that, or lower `max_length`."
+        )
     packs = best_fit_decreasing(costs.tolist(), token_budget)
     table = dataset.with_format("arrow").select([row for pack in packs for row in pack])[:]
     offsets = pa.array(np.concatenate([[0], np.cumsum([len(pack) for pack in packs])]), type=pa.int64())

@@ -65,7 +65,9 @@ def test_twice_is_once(mixed_rows, renderer):
     with pytest.raises(ValueError, match=f"has a row of {longest} tokens, but `max_length` is {longest - 1};"):
         prepare_dataset(packs, renderer, longest - 1)
     assert pack_rows(packs, 2 * longest) is packs
-    with pytest.raises(ValueError, match=r"`token_budget` is 5, but the largest pack has .* or pack the rows again"):
+    with pytest.raises(
+        ValueError, match=r"`token_budget` is 5, but a pack of the dataset has .* or prepare the rows again"
+    ):
         pack_rows(packs, 5)
     stream = prepare_dataset(Dataset.from_list(mixed_rows).to_iterable_dataset(), renderer, None)
     assert without_ids(prepare_dataset(stream, renderer, 3)) == without_ids(once)
