@@ -216,7 +216,7 @@ def test_a_trial_is_marked_everywhere(limit, is_trial, runs, tmp_path):
     sentence = "me/sft judged only the first 6 problems of each benchmark (--limit 6): its pass rates are not those"
     for text in (page.read_text(), page.with_suffix(".md").read_text(), results_table(runs[1])):
         assert (sentence in text) is is_trial
-    assert ('aria-label="Not whole benchmarks"' in page.read_text()) is is_trial
+    assert ('aria-label="Incomplete benchmarks"' in page.read_text()) is is_trial
     assert ("sft (first 6)" in page.read_text()) is is_trial
     assert sentence not in results_table(runs[0])
 

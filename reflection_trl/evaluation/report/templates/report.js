@@ -40,7 +40,7 @@ function draw() {
   const kinds = new Map(), runs = data.runs.length > 1 ? [0, state.baseline] : [0];
   for (const task of tasks) for (const kind of new Set(runs.flatMap(run => task.runs[run]?.[2] ?? []))) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   if (!kinds.has(state.kind)) state.kind = "";
-  $("kind").replaceChildren(el("option", {value: ""}, "of any kind"), ...[...kinds].sort(([, a], [, b]) => b - a).map(([kind, count]) => el("option", {value: kind}, `${printable(words(kind))} (${count})`)));
+  $("kind").replaceChildren(el("option", {value: ""}, "any type"), ...[...kinds].sort(([, a], [, b]) => b - a).map(([kind, count]) => el("option", {value: kind}, `${printable(words(kind))} (${count})`)));
   $("kind").value = state.kind;
   const like = tasks.filter(task => !state.kind || runs.some(run => task.runs[run]?.[2].includes(state.kind)));
   const counts = Object.fromEntries(CELLS.map(name => [name, 0]));
@@ -51,7 +51,7 @@ function draw() {
       el(`span.cell.${name}`, {"aria-hidden": "true"}, CLASSES[name][0]), `${CLASSES[name][1]} ${number(counts[name])}`)));
   if (focus !== undefined) document.querySelector(`.class[data-only="${focus}"]`)?.focus();
   visible = like.filter(task => !state.only || judge(task)[0] === state.only);
-  $("cells").replaceChildren(...visible.length ? visible.map(cell) : [el("p.empty", {style: "grid-column:1/-1"}, "No problem is like that.")]);
+  $("cells").replaceChildren(...visible.length ? visible.map(cell) : [el("p.empty", {style: "grid-column:1/-1"}, "No problem matches.")]);
   if (!visible.some(task => task.id === state.task)) {
     state.task = "";
     $("cells").firstElementChild?.setAttribute("tabindex", "0");
@@ -105,7 +105,7 @@ function drawDetail(samples = [0, 0]) {
   const place = visible.findIndex(task => task.id === state.task), task = visible[place];
   save();
   if (!task) {
-    $("detail").replaceChildren(visible.length ? el("p.empty", {}, "Choose a problem to see the answers to it.") : "");
+    $("detail").replaceChildren(visible.length ? el("p.empty", {}, "Choose a problem to see its answers.") : "");
     return;
   }
   const runs = data.runs.length > 1 ? [0, state.baseline] : [0];
