@@ -253,7 +253,7 @@ def padding_reason(model: PreTrainedModel, max_length: int | None) -> str | None
     if window is not None and (max_length is None or window < max_length):
         return f"its attention window of {window} tokens is shorter than rows may be (max_length={max_length})"
     if not model._supports_attention_backend:
-        return "its attention layers do not take an attention function of ours"
+        return "its attention layers do not accept a custom attention function"
     return None
 
 
