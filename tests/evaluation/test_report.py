@@ -178,7 +178,7 @@ def test_sparse_runs(runs, tmp_path, browser):
 
 
 def test_no_run_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="give at least one evaluation run"):
+    with pytest.raises(ValueError, match="pass at least one evaluation run"):
         write_report([], tmp_path)
 
 
