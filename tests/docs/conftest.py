@@ -41,7 +41,7 @@ TRAIN = {
 }
 ONLINE = {
     "problems": ["my/problems.jsonl"],
-    "eval_problems": [],
+    "eval_problems": ["my/problems.jsonl"],
     "per_device_train_batch_size": 2,
     "num_generations": 2,
     "max_completion_length": 4,

@@ -331,7 +331,7 @@ def test_pooled_answers_are_further_answers_to_the_same_tasks():
     assert right_answers(pooled) == {"T/0": (4, 2), "T/1": (4, 3)}
     assert [outcome.sample for outcome in pooled.outcomes if outcome.task_id == "T/0"] == [0, 1, 2, 3]
     assert rate(pooled).value == (2 / 4 + 3 / 4) / 2
-    with pytest.raises(ValueError, match="not of humaneval, mbpp"):
+    with pytest.raises(ValueError, match="of the same benchmark can be pooled, got humaneval, mbpp"):
         pool([score("1"), score("1", benchmark="mbpp")])
     with pytest.raises(ValueError, match="not of none"):
         pool([])

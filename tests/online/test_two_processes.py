@@ -108,7 +108,7 @@ def test_zero_3_trains_as_ddp_does(folder, case):
     for one, other in zip(found["logs"][:4], sharded["logs"][:4], strict=True):
         for name in ("loss", "grad_norm", "reward", "distillation/divergence", "distillation/taught", "entropy"):
             assert one[name] == pytest.approx(other[name], rel=1e-4, abs=1e-6), name
-        assert one["reward_std"] > 0 and one["grad_norm"] > 0.01
+        assert one["reward_std"] > 0 and one["grad_norm"] > 1e-3
     one, other = (torch.load(folder / f"{name}-0.pt") for name in (case, f"{case}-zero3"))
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 

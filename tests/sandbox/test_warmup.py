@@ -13,6 +13,7 @@ from reflection_trl.sandbox.guest import checks, errors, warmup
 
 def test_nothing_is_left_of_it():
     modules = {name: module for name, module in sys.modules.items() if name in ("__main__", "__mp_main__")}
+    linecache.clearcache()  # of what other tests read in this process
     before = signal.getsignal(signal.SIGALRM), sys.stderr, [*warnings.filters], {*linecache.cache}
     warmup.warm_up()
     assert before == (signal.getsignal(signal.SIGALRM), sys.stderr, [*warnings.filters], {*linecache.cache})
