@@ -115,7 +115,10 @@ def test_combined_added_in_batches_and_saved(load, tmp_path):
         ({"k": [0]}, "`k` must be between 1"),
         ({"k": []}, "`k` must be between 1"),
         ({"references": [" "]}, "Every reference must hold tests"),
-        ({"references": ["def check(f):\n    assert f(2, 3) == 5"]}, "there is no `entry_point` to call it with; set it"),
+        (
+            {"references": ["def check(f):\n    assert f(2, 3) == 5"]},
+            "there is no `entry_point` to call it with; set it",
+        ),
         ({"references": ["x = 5"]}, "the tests run nothing, so every answer would pass"),
         ({"predictions": [[]]}, "which is 0 here"),
     ],

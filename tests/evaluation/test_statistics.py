@@ -333,7 +333,7 @@ def test_pooled_answers_are_further_answers_to_the_same_tasks():
     assert rate(pooled).value == (2 / 4 + 3 / 4) / 2
     with pytest.raises(ValueError, match="of the same benchmark can be pooled, got humaneval, mbpp"):
         pool([score("1"), score("1", benchmark="mbpp")])
-    with pytest.raises(ValueError, match="not of none"):
+    with pytest.raises(ValueError, match="can be pooled, got none"):
         pool([])
 
 
