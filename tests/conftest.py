@@ -1,5 +1,6 @@
 """Tiny models, a tokenizer with a real chat template, and rows of every shape."""
 
+import copy
 import importlib.resources
 import os
 from pathlib import Path
@@ -138,7 +139,8 @@ def tiny_config(**overrides):
 def make_model():
     def make(config=None, seed=0, **kwargs):
         torch.manual_seed(seed)
-        return AutoModelForCausalLM.from_config(config or tiny_config(), dtype=torch.float32, **kwargs)
+        config = copy.deepcopy(config or tiny_config())  # the model keeps it, and TRL changes it
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32, **kwargs)
 
     return make
 
