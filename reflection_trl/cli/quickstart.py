@@ -30,7 +30,7 @@ def step(title: str, command: Callable[[list[str]], int], argv: list[str]) -> No
     if code == 130:
         raise KeyboardInterrupt
     if code:
-        raise RuntimeError(f"The step '{title}' failed; fix the error above.")
+        raise SystemExit(code)  # the command has printed its error
     print(f"   done after {time.monotonic() - start:.0f} s", flush=True)
 
 

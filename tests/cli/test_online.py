@@ -150,3 +150,11 @@ def test_what_is_missing_is_named(recipe, capsys):
 def test_help_names_the_second_turn_for_failed_answers(capsys):
     assert main(["--help"]) == 0
     assert "\n    --repair_failed  " in capsys.readouterr().out
+
+
+def test_a_quickstart_that_fails_prints_one_error(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(quickstart.embedded_model, "main", lambda argv: 0)
+    with pytest.raises(SystemExit) as ended:
+        quickstart.main(["--model", "m", "--output_dir", str(tmp_path), "--max_step", "3"])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "error: Unknown option: `max_step`; did you mean `max_steps`?\n"
