@@ -161,6 +161,23 @@ def test_half_precision_is_no_fault(make_model, dtype):
     assert prepare(make_model(tiny_config(num_hidden_layers=8)).to(dtype), 64) is None
 
 
+def set_tf32(monkeypatch, enabled):
+    """As transformers' `enable_tf32`, which `TrainingArguments(bf16=True)` calls on a GPU."""
+    monkeypatch.setattr(torch.backends, "fp32_precision", "tf32" if enabled else "ieee")
+
+
+def test_tf32_is_no_fault(make_model, monkeypatch):
+    set_tf32(monkeypatch, True)
+    assert prepare(make_model(), 64) is None
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_float32_products_are_rounded_only_with_tf32(monkeypatch, device, enabled):
+    set_tf32(monkeypatch, enabled)
+    assert module._rounds_float32_products(torch.device(device)) is enabled
+
+
 def test_a_forward_pass_that_fails_is_named(make_model):
     model = make_model()
     add_distillation_forward(model)
