@@ -94,7 +94,7 @@ def make_trainer(model, tokenizer, rows, tmp_path, peft_config=None, **settings)
         "bf16": False,
         "use_cpu": not torch.cuda.is_available(),
         "report_to": "none",
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
         "per_device_train_batch_size": len(rows),
         "disable_tqdm": True,
     }

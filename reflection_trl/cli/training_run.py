@@ -35,8 +35,8 @@ def set_model_options(training_args: "SFTConfig | GRPOConfig", model_args: "Mode
 
 
 def hide_renamed_option() -> None:
-    """Hides transformers' notice about an option that TRL sets by default under its old name."""
-    warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing` is deprecated", FutureWarning)
+    """Hides transformers' notices about the old name of `activation_checkpointing`, which TRL still uses."""
+    warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing(_\\w+)?` is deprecated", FutureWarning)
 
 
 @contextlib.contextmanager
@@ -84,7 +84,7 @@ def run_training(trainer: "Trainer", checkpoint: str | bool | None) -> None:
         trainer.train(resume_from_checkpoint=checkpoint)
     except torch.OutOfMemoryError as error:
         raise ValueError(
-            f"Out of GPU memory at step {trainer.state.global_step + 1}; set `gradient_checkpointing: true`, lower "
+            f"Out of GPU memory at step {trainer.state.global_step + 1}; set `activation_checkpointing: true`, lower "
             f"`per_device_train_batch_size` and raise `gradient_accumulation_steps`, lower `max_length`, or set `use_peft: true`."
         ) from error
     except CheckpointError:

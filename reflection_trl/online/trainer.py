@@ -12,7 +12,6 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from transformers.utils import logging
-from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import RepeatSampler
 
 from ..training.accelerator import shards_parameters, will_shard_parameters
@@ -403,11 +402,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
                 outputs = model(input_ids=input_ids, attention_mask=attention_mask, teacher_index=index)
             return TeacherPredictions(**outputs)
 
-        checkpointing: Any = self.args.gradient_checkpointing_kwargs  # parsed at this point
-        with (
-            disable_gradient_checkpointing(self.model, checkpointing),  # type: ignore[arg-type] # one with PEFT, too
-            self.accelerator.autocast(),
-        ):
+        with self.accelerator.autocast():
             live = predict(dropout_disabled(self.model)) if self.args.teacher in ("live", "trust-region") else None
             if live is not None and self.args.teacher == "live":
                 return live

@@ -65,7 +65,7 @@ def test_build_and_train(file, tmp_path, make_model, tokenizer, monkeypatch):
     small = ["--use_cpu", "true", "--bf16", "false", "--max_steps", "1", "--warmup_steps", "0"]
     _, training_args, *_ = train.parse(["--config", str(RECIPE / "distill.yaml"), *small])
     training_args.eval_strategy, training_args.eval_on_start, training_args.report_to = "no", False, []
-    training_args.gradient_checkpointing = False
+    training_args.activation_checkpointing = False
     trainer = ReflectionDistillTrainer(
         model=make_model(), args=training_args, train_dataset=rows, processing_class=tokenizer
     )

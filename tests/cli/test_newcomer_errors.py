@@ -37,7 +37,7 @@ SETTINGS = {
     "disable_tqdm": True,
     "use_cpu": True,
     "bf16": False,
-    "gradient_checkpointing": False,
+    "activation_checkpointing": False,
 }
 
 
@@ -255,7 +255,7 @@ def stop_at(step, error, monkeypatch):
 def test_too_little_memory_says_which_settings_take_less(monkeypatch, capsys):
     stop_at(0, torch.OutOfMemoryError("CUDA out of memory."), monkeypatch)
     line = said(train.main, ["--config", "train.yaml"], capsys)
-    assert "Out of GPU memory at step 1; set `gradient_checkpointing: true`" in line
+    assert "Out of GPU memory at step 1; set `activation_checkpointing: true`" in line
     assert not Path("made/out").exists()
 
 

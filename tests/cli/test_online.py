@@ -48,13 +48,14 @@ def recipe(tmp_path_factory, tokenizer):
         "report_to": "none",
         "use_cpu": True,
         "bf16": False,
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
         "disable_tqdm": True,
     }
     (folder / "online.yaml").write_text(yaml.safe_dump(settings))
     return folder
 
 
+@pytest.mark.filterwarnings("error::FutureWarning")  # no option that a later release removes
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda file: file.parent.name)
 def test_recipes_parse_and_name_files_that_are_there(config, monkeypatch):
     monkeypatch.chdir(ROOT)

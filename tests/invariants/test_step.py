@@ -86,7 +86,7 @@ def test_attention_backends(make_model, tokenizer, mixed_rows, tmp_path, impleme
 @pytest.mark.heavy
 def test_compiled_equals_eager(make_model, tokenizer, mixed_rows, tmp_path, monkeypatch, adapter, checkpointing):
     monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "no")  # which the settings change, for every trainer to come
-    settings = {"peft_config": adapter, "gradient_checkpointing": checkpointing}
+    settings = {"peft_config": adapter, "activation_checkpointing": checkpointing}
     one_layer = tiny_config(num_hidden_layers=1)  # compiling each takes its time
     eager = make_trainer(make_model(one_layer), tokenizer, mixed_rows, tmp_path, **settings)
     weights = {name: value.clone() for name, value in eager.model.state_dict().items()}
@@ -170,10 +170,10 @@ def aux(config):
     return 0.0 if hasattr(config, "output_router_logits") else None
 
 
-def test_gradient_checkpointing_and_lora(make_model, tokenizer, mixed_rows, tmp_path):
+def test_activation_checkpointing_and_lora(make_model, tokenizer, mixed_rows, tmp_path):
     lora = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
     trainer = make_trainer(
-        make_model(), tokenizer, mixed_rows, tmp_path, peft_config=lora, gradient_checkpointing=True
+        make_model(), tokenizer, mixed_rows, tmp_path, peft_config=lora, activation_checkpointing=True
     )
     # the same adapter under the reference
     from peft import get_peft_model
@@ -183,7 +183,7 @@ def test_gradient_checkpointing_and_lora(make_model, tokenizer, mixed_rows, tmp_
         model.load_state_dict(trainer.model.state_dict())
         return model
 
-    trainer.model.gradient_checkpointing_enable()
+    trainer.model.activation_checkpointing_enable()
     compare(trainer, reference, step=3)
 
 

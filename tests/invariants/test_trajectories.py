@@ -48,7 +48,7 @@ def train(make_model, tokenizer, rows, output_dir, resume=None, **settings):
         "bf16": False,
         "use_cpu": True,
         "report_to": "none",
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
         "per_device_train_batch_size": 8,
         "disable_tqdm": True,
     }
@@ -98,7 +98,7 @@ def test_rate_is_exact_at_every_step(usual):
         {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 8},
         {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2, "dataloader_num_workers": 1},
         {"dataloader_num_workers": 4, "dataloader_prefetch_factor": 3},
-        {"gradient_checkpointing": True},
+        {"activation_checkpointing": True},
     ],
     ids=["accumulate-8x1", "accumulate-2x4-worker", "4-workers-prefetch-3", "gradient-checkpointing"],
 )

@@ -28,7 +28,7 @@ SETTINGS = {
     "report_to": "none",
     "use_cpu": True,
     "bf16": False,
-    "gradient_checkpointing": False,
+    "activation_checkpointing": False,
     "disable_tqdm": True,
     "save_strategy": "no",
     "learning_rate": 5e-3,

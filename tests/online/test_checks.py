@@ -27,7 +27,7 @@ SETTINGS = {
     "report_to": "none",
     "use_cpu": True,
     "bf16": False,
-    "gradient_checkpointing": False,
+    "activation_checkpointing": False,
 }
 
 

@@ -39,7 +39,7 @@ def test_a_rollout_runs_reads_and_repairs(execute, make_model, tokenizer, tmp_pa
             report_to="none",
             use_cpu=True,
             bf16=False,
-            gradient_checkpointing=False,
+            activation_checkpointing=False,
             save_strategy="no",
             logging_steps=1,
             log_completions=True,

@@ -35,7 +35,7 @@ def make_trainer(make_model, tokenizer, tmp_path, peft_config=None, **settings):
         "report_to": "none",
         "use_cpu": True,
         "bf16": False,
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
         "disable_tqdm": True,
         "save_strategy": "no",
         "learning_rate": 1e-2,

@@ -73,7 +73,7 @@ settings: dict[str, Any] = {
     "report_to": "none",
     "use_cpu": "deepspeed" not in CASES[case],
     "bf16": False,
-    "gradient_checkpointing": False,
+    "activation_checkpointing": False,
     "save_strategy": "no",
     "disable_tqdm": True,
 }

@@ -70,7 +70,7 @@ def test_the_gradients_of_a_step_are_those_of_its_own_window(make_model, tokeniz
     settings = {"gradient_accumulation_steps": 2, "save_strategy": "no", "optim": "sgd", "learning_rate": 0.0}
     args = ReflectionDistillConfig(
         output_dir=str(tmp_path), max_steps=3, per_device_train_batch_size=1, bf16=False, use_cpu=True, report_to="none",
-        gradient_checkpointing=False, disable_tqdm=True, logging_steps=1, max_grad_norm=1e9, **settings,
+        activation_checkpointing=False, disable_tqdm=True, logging_steps=1, max_grad_norm=1e9, **settings,
     )  # fmt: skip
     trainer = ReflectionDistillTrainer(
         make_model(), args, train_dataset=IterableDataset.from_generator(rows), processing_class=tokenizer
@@ -100,7 +100,7 @@ def train_on_stream(make_model, tokenizer, tmp_path, monkeypatch):
         }
         args = ReflectionDistillConfig(
             output_dir=str(tmp_path), per_device_train_batch_size=1, bf16=False, use_cpu=True, report_to="none",
-            gradient_checkpointing=False, disable_tqdm=True, **common | settings,
+            activation_checkpointing=False, disable_tqdm=True, **common | settings,
         )  # fmt: skip
         stream = IterableDataset.from_generator(rows).shuffle(seed=1, buffer_size=3)
         trainer = ReflectionDistillTrainer(make_model(), args, train_dataset=stream, processing_class=tokenizer)

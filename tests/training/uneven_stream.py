@@ -48,7 +48,7 @@ trainer = ReflectionDistillTrainer(
         report_to="none",
         disable_tqdm=True,
         save_strategy="no",
-        gradient_checkpointing=False,
+        activation_checkpointing=False,
         ddp_timeout=60,
     ),
     train_dataset=stream,

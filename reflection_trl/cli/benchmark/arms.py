@@ -103,7 +103,7 @@ class PublishedArm(Arm):
     trainer_class = PublishedTrainer
 
     def settings(self) -> dict[str, Any]:
-        return super().settings() | {"gradient_checkpointing": True}
+        return super().settings() | {"activation_checkpointing": True}
 
 
 class SDFTArm(Arm):

@@ -219,7 +219,7 @@ def shared_settings(arm: str, micro: int, workload: Workload) -> dict[str, Any]:
         "report_to": "none",
         "disable_tqdm": True,
         "seed": arguments.seed,
-        "gradient_checkpointing": arguments.gradient_checkpointing,
+        "activation_checkpointing": arguments.gradient_checkpointing,
         "use_liger_kernel": arguments.use_liger_kernel,
         "ddp_bucket_cap_mb": arguments.ddp_bucket_cap_mb,
         "max_length": None,
