@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..files.rows import check_source
 from .command_line import check_model_name, keep_compiled_code, make_parser, parse_options, run_command
 from .training_run import (
     USER_ERRORS,
@@ -127,18 +128,32 @@ def parse(argv: list[str]) -> "tuple[OnlineArguments, OnlineReflectionDistillCon
 def check(
     online_args: OnlineArguments, training_args: "OnlineReflectionDistillConfig", model_args: "ModelConfig"
 ) -> None:
-    """Checks the arguments that are missing most often, before anything is loaded."""
+    """Checks the arguments that are missing most often, before anything is loaded. The model may not exist yet."""
     if model_args.model_name_or_path is None:
         raise ValueError(
             "No model specified: pass `--model_name_or_path`, or a recipe with `--config`, such as smollm2-135m/online."
         )
-    check_model_name(model_args.model_name_or_path)
     if not online_args.problems:
         raise ValueError("No problems specified: pass `--problems` with files, folders or Hub ids.")
     if training_args.eval_strategy != "no" and not online_args.eval_problems:
         raise ValueError("`eval_strategy` needs `eval_problems`; pass some, or set it to 'no'.")
     if online_args.program_timeout is not None and online_args.program_timeout <= 0:
         raise ValueError(f"`program_timeout` must be above 0, got {online_args.program_timeout}.")
+    if online_args.limit is not None and online_args.limit < 1:
+        raise ValueError(
+            f"`limit` must be at least 1, got {online_args.limit}; leave it out to train on all problems."
+        )
+    for source in [*online_args.problems, *online_args.eval_problems]:
+        check_source(source)
+
+
+def read_arguments(argv: list[str]) -> "tuple[OnlineArguments, OnlineReflectionDistillConfig, ModelConfig]":
+    """Parses and checks all arguments."""
+    keep_compiled_code()
+    hide_renamed_option()
+    online_args, training_args, model_args = parse(argv)
+    check(online_args, training_args, model_args)
+    return online_args, training_args, model_args
 
 
 def load(sources: list[str], online_args: OnlineArguments) -> "list[Problem]":
@@ -229,10 +244,8 @@ def run(argv: list[str]) -> None:
     if "--help-all" in argv:
         online_parser().print_help()
         return
-    keep_compiled_code()
-    hide_renamed_option()
-    online_args, training_args, model_args = parse(argv)
-    check(online_args, training_args, model_args)
+    online_args, training_args, model_args = read_arguments(argv)
+    check_model_name(str(model_args.model_name_or_path))
     output_dir = Path(output_dir_of(training_args))
     with output_folder(output_dir):
         checkpoint = find_checkpoint(training_args)

