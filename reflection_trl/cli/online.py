@@ -232,8 +232,8 @@ def finish(trainer: "OnlineReflectionDistillTrainer", seconds: float) -> None:
         return
     trainer.create_model_card()
     print(f"\nTrained {trainer.state.global_step} steps in {seconds // 60:.0f} min {seconds % 60:02.0f} s.")
-    for label, first, last, note in summarize_online(trainer.state.log_history):
-        print(f"  {label:<32} {first:.3f} -> {last:.3f}   ({note})")
+    for row in summarize_online(trainer.state.log_history):
+        print(f"  {row}")
     print(f"Model:    {output_dir}")
     print(f"Rollouts: reflection-trl browse {output_dir}")
     curves = trainer.draw_curves()

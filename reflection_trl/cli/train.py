@@ -254,10 +254,8 @@ def finish(trainer: "ReflectionDistillTrainer", seconds: float, merges: bool = F
     if trainer.is_world_process_zero():
         print(f"\nTrained {trainer.state.global_step} steps in {seconds // 60:.0f} min {seconds % 60:02.0f} s.")
         args = trainer.args
-        for label, first, last, note in summarize(
-            trainer.state.log_history, args.mask_strategy, args.distillation_weight
-        ):
-            print(f"  {label:<30} {first:.3f} -> {last:.3f}   ({note})")
+        for row in summarize(trainer.state.log_history, args.mask_strategy, args.distillation_weight):
+            print(f"  {row}")
     if trainer.args.push_to_hub:
         trainer.push_to_hub(dataset_name=trainer.dataset_name)  # saves everything first
     else:

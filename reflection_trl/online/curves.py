@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..training.curves import quarters, read_series
+from ..training.curves import IN_QUARTERS, SummaryRow, read_series, summary_row
 from ..training.panels import BLUE, GRAY, GREEN, ORANGE, Curve, Panel, draw_panels
 
 
@@ -39,26 +39,20 @@ _PANELS = (
 )
 
 
-def summarize_online(log_history: list[dict[str, Any]]) -> list[tuple[str, float, float, str]]:
+def summarize_online(log_history: list[dict[str, Any]]) -> list[SummaryRow]:
     """
     Returns the main figures of online training, at its start and end.
 
     Args:
         log_history (`list[dict]`):
             `trainer.state.log_history`, or the same key of `trainer_state.json`.
-
-    Returns:
-        `list[tuple[str, float, float, str]]`: Quantity, its value at the start and at the end, and a note for the reader.
     """
     series, summary = read_series(log_history), []
     if "eval_execution/pass_rate" in series:
-        steps, values = series["eval_execution/pass_rate"]
-        note = f"steps {steps[0]} and {steps[-1]}"
-        summary.append(("solve rate of held-out problems", values[0], values[-1], note))
-    for name, label in _SUMMARY:
-        if name in series:
-            first, last = quarters(series[name][1])
-            summary.append((label, first, last, "first and last quarter of the steps"))
+        rates = series["eval_execution/pass_rate"]
+        note = f"steps {rates[0][0]} and {rates[0][-1]}"
+        summary.append(summary_row("solve rate of held-out problems", rates, note, averaged=False))
+    summary += [summary_row(label, series[name], IN_QUARTERS) for name, label in _SUMMARY if name in series]
     return summary
 
 

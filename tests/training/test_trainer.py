@@ -453,6 +453,19 @@ def test_a_summary_says_what_should_fall_and_what_rises():
     assert summarize(log, ["none"])[-1][-1] == "with no block hidden"
 
 
+def test_a_summary_of_one_step_shows_no_change():
+    log = [{"step": 4, "loss/sequence": 6.827, "mask/rate": 1.0}, {"step": 4, "eval_loss": 2.0}]
+    assert [str(row) for row in summarize(log)] == [
+        "eval loss (direct answer)        2.000   (logged only at step 4)",
+        "train loss, whole sequences      6.827   (logged only at step 4)",
+    ]
+    two = summarize([{"step": 3, "loss/sequence": 7.5, "mask/rate": 0.5}, log[0]])
+    assert (
+        str(two[0])
+        == "train loss, whole sequences      7.500 -> 6.827   (should fall; first and last quarter of the steps)"
+    )
+
+
 @pytest.mark.parametrize(
     "data_collator", [None, DataCollatorForReflectionDistillation(train_on_failed_attempts=False)]
 )
