@@ -1,6 +1,7 @@
-"""Plot a training run: losses, divergence, mask rate, agreement and evaluation loss over the steps.
+"""Plot a training run over its steps: losses, divergence, mask rate and agreement, or the solve rate of an online run.
 
     reflection-trl plot out/smollm2-135m
+    reflection-trl plot out/smollm2-135m-online
     reflection-trl plot out/smollm2-135m/trainer_state.json -o curves.png
 
 By default the command writes training_curves.png next to trainer_state.json. Invalid input prints a one-line error and exits with
@@ -15,7 +16,7 @@ from .command_line import Parser, run_command
 
 
 def run(argv: list[str]) -> None:
-    from ..training.curves import CURVES_FILE, plot_training
+    from ..training.curves import CURVES_FILE, plot_training, read_series, summarize
 
     parser = Parser()
     parser.add_argument("state", type=Path, metavar="OUTPUT_DIR_OR_TRAINER_STATE.json")
@@ -34,8 +35,16 @@ def run(argv: list[str]) -> None:
         ) from error
     if not log_history:
         raise ValueError(f"{state} has no logged steps to plot; train with a lower `logging_steps`.")
+    plot = plot_training
+    if "execution/pass_rate" in read_series(log_history):
+        from ..online.curves import plot_online as plot
+    elif not summarize(log_history):
+        raise ValueError(
+            f"{state} has no losses of `reflection-trl train` and no solve rates of `reflection-trl online` to plot; give the output "
+            f"folder of one of them."
+        )
     try:
-        print(plot_training(log_history, args.output or state.parent / CURVES_FILE))
+        print(plot(log_history, args.output or state.parent / CURVES_FILE))
     except ImportError as error:
         raise ImportError(f"{quote_error(error)}; install it with `pip install matplotlib`.") from error
 

@@ -65,6 +65,7 @@ def files(tmp_path_factory, tokenizer):
     (folder / "notes").write_text("text")
     (folder / "tab.yaml").write_text("max_steps: 4\n\tseed: 1\n")
     (folder / "state.json").write_text('{"log_history": []}')
+    (folder / "other.json").write_text('{"log_history": [{"step": 1, "loss": 2.0}]}')
     rows = [reflection_row(number) for number in range(4)]
     write_rows(folder / "rows.jsonl", rows)
     write_rows(folder / "text.jsonl", [{"text": "a"}])
@@ -202,6 +203,7 @@ OTHERS = {
         "'0' is not a number of tokens; give 1, 2",
     ),
     "nothing logged": (plot_training.main, ["state.json"], "has no logged steps to plot"),
+    "nothing to plot": (plot_training.main, ["other.json"], "no losses of `reflection-trl train` and no solve rates"),
     "no state": (plot_training.main, ["tiny/config.json"], "is not a trainer_state.json; give that of a training run"),
     "weights as a state": (plot_training.main, ["tiny/model.safetensors"], "is not a trainer_state.json"),
     "another folder": (

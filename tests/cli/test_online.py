@@ -10,7 +10,7 @@ import yaml
 from conftest import tiny_config
 from transformers import AutoModelForCausalLM
 
-from reflection_trl.cli import quickstart
+from reflection_trl.cli import plot_training, quickstart
 from reflection_trl.cli.online import main, parse
 
 
@@ -111,6 +111,8 @@ def test_a_run_and_its_resumption(recipe, capsys):
     assert {"model.safetensors", "README.md", "trainer_state.json", "training_curves.png"} <= {
         f.name for f in out.iterdir()
     }
+    assert plot_training.main([str(out), "-o", str(recipe / "again.png")]) == 0
+    assert (recipe / "again.png").read_bytes() == (out / "training_curves.png").read_bytes()
     assert len(list((out / "rollouts").iterdir())) == 2
     row = json.loads((out / "rollouts" / "step-000000.jsonl").read_text().splitlines()[0])
     assert row["messages"][0] == {"role": "system", "content": "Write code."}

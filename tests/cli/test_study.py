@@ -301,6 +301,24 @@ def test_other_rows_are_not_taken_for_those_of_before(place, capsys):
     assert main() == 1 and "was made with `data`" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("base/held_out/drawn", "{}", "base/held_out has answers of an earlier version, which wrote `drawn` instead of `answers.json`"),
+        ("base/held_out/answers.json", '{"seconds": 1}', "answers.json does not tell with which settings"),
+        ("runs/distill/1e-05/0/run.json", '{"model"', "run.json does not tell with which settings"),
+    ],
+)
+def test_a_folder_of_unknown_settings_is_not_gone_on_with(place, capsys, file, content, message):
+    found = Path("out", file)
+    found.parent.mkdir(parents=True)
+    found.write_text(content)
+    assert main() == 1
+    error = capsys.readouterr().err
+    assert message in error and "give another `output_dir`" in error and error.count("\n") == 1
+    assert not place.commands
+
+
 def test_a_training_that_outlives_the_study_is_not_begun_again(place, monkeypatch):
     """The study is killed, its training goes on: it still writes the model."""
     arguments = parse(["--config", "study.yaml"])

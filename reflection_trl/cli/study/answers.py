@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from ...files.run_folder import write_json
 from ...generation import GenerationArguments
 from .arguments import StudyArguments
 from .runs import ANSWERED, Run
@@ -36,15 +37,15 @@ def answer_settings(
     study: StudyArguments, plan: str, benchmarks: list[str], settings: "EvaluationSettings"
 ) -> dict[str, str]:
     """Returns the settings that determine the answers of a plan, except the model."""
-    asked = {
+    wanted = {
         "benchmarks": " ".join(benchmarks),
         "samples": str(settings.samples),
         "temperature": f"{settings.temperature:g}",
         "max_tokens": str(settings.sampling.max_tokens),
     }
     if study.template_variables:
-        asked["chat_template_kwargs"] = json.dumps(study.template_variables, sort_keys=True)
-    return asked | ({"held_out": digest_of(study.held_out)} if plan == "held_out" else {})
+        wanted["chat_template_kwargs"] = json.dumps(study.template_variables, sort_keys=True)
+    return wanted | ({"held_out": digest_of(study.held_out)} if plan == "held_out" else {})
 
 
 def generation_of(study: StudyArguments, run: Run) -> GenerationArguments:
@@ -91,7 +92,7 @@ async def generate_answers(study: StudyArguments, stage: str, runs: list[Run]) -
                     )
                     record = {
                         "seconds": round(time.monotonic() - start, 1),
-                        "asked": answer_settings(study, name, benchmarks, settings),
+                        "settings": answer_settings(study, name, benchmarks, settings),
                     }
-                    (run.folder / name / ANSWERED).write_text(json.dumps(record, indent=1) + "\n")
+                    write_json(run.folder / name / ANSWERED, record)
     return count

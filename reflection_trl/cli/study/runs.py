@@ -13,7 +13,8 @@ from .arguments import BASE, Arm, StudyArguments
 if TYPE_CHECKING:
     from ...evaluation import EvaluationRun
 
-ANSWERED = "drawn"  # marks a plan whose answers are complete
+# Written when the answers of a plan are complete: their settings, and how long they took
+ANSWERED = "answers.json"
 
 
 @dataclass(frozen=True)

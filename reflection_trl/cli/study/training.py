@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ...files.rows import open_rows
+from ...files.run_folder import write_json
 from ..command_line import check_options, read_config_file
 from .arguments import DATA, Arm, StudyArguments
 from .runs import Run
@@ -118,4 +119,4 @@ def train(study: StudyArguments, run: Run, lock: TextIO) -> None:
         "seconds_of_training": round(time.monotonic() - start),
         "training": training,
     }
-    (run.folder / "run.json").write_text(json.dumps(record, indent=1) + "\n")
+    write_json(run.folder / "run.json", record)

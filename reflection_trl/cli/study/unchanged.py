@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from ...quoting import quote_error
 from .answers import answer_settings, plans_of
 from .arguments import StudyArguments
 from .runs import ANSWERED, Run
@@ -15,15 +16,25 @@ def check_unchanged(study: StudyArguments, stage: str, runs: list[Run]) -> None:
         if run.arm is not None:
             check_record(run.folder / "run.json", "training", training_of(study, run.arm), run.folder)
         for plan, (benchmarks, settings) in plans_of(study, stage).items():
-            asked = answer_settings(study, plan, benchmarks, settings)
-            check_record(run.folder / plan / ANSWERED, "asked", asked, run.folder / plan)
+            folder = run.folder / plan
+            if (folder / "drawn").exists():
+                raise ValueError(
+                    f"{folder} has answers of an earlier version, which wrote `drawn` instead of `{ANSWERED}`: give another `output_dir`, or "
+                    "remove that folder."
+                )
+            check_record(folder / ANSWERED, "settings", answer_settings(study, plan, benchmarks, settings), folder)
 
 
 def check_record(file: Path, key: str, wanted: dict[str, str], folder: Path) -> None:
     try:
         before = json.loads(file.read_text())[key]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return  # not done yet, or made before this record existed
+    except FileNotFoundError:
+        return  # not done yet
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{file} does not tell with which settings {folder} was made ({quote_error(error)}): give another `output_dir`, or remove that "
+            "folder."
+        ) from error
     for name in {**wanted, **before}:
         if before.get(name) != wanted.get(name):
             raise ValueError(
