@@ -30,7 +30,7 @@ _PANELS = (
     ),
     Panel(
         "Divergence from the teacher",
-        (Curve("distillation/divergence", "taught answers", GREEN),),
+        (Curve("distillation/divergence", "distilled answers", GREEN),),
         "nats per token",
         (0, None),
     ),

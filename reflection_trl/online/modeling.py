@@ -23,7 +23,7 @@ _OF_THE_HEAD = ("labels", "shift_labels", "num_items_in_batch")
 
 
 @dataclass
-class TaughtCausalLMOutput(FusedCausalLMOutput):
+class DistillationCausalLMOutput(FusedCausalLMOutput):
     """
     Output of TRL's fused language model head, with the divergence from a teacher.
 
@@ -34,23 +34,23 @@ class TaughtCausalLMOutput(FusedCausalLMOutput):
             Divergence of each distilled token in nats, without gradient.
         agree (`torch.Tensor` of shape `(N,)`):
             Whether teacher and student have the same top-1 token.
-        taught_nll (`torch.Tensor` of shape `(N,)`):
+        student_nll (`torch.Tensor` of shape `(N,)`):
             Negative log-likelihood of each distilled token under the student, without gradient.
     """
 
     divergence_loss: torch.Tensor | None = None
     divergence: torch.Tensor | None = None
     agree: torch.Tensor | None = None
-    taught_nll: torch.Tensor | None = None
+    student_nll: torch.Tensor | None = None
 
 
-def add_taught_forward(model: PreTrainedModel) -> None:
+def add_divergence_forward(model: PreTrainedModel) -> None:
     """
     Makes a model with TRL's fused head compute the divergence from a teacher in the same forward pass.
 
-    `model(..., fused_lm_head=True, taught=LossInputs(...))` returns a [`TaughtCausalLMOutput`]. All predictions of
-    `taught` must be a student's. Without `taught` the output is TRL's. The divergence is computed inside the forward
-    pass, where the hooks of DDP and FSDP expect the parameters.
+    `model(..., fused_lm_head=True, distillation=LossInputs(...))` returns a [`DistillationCausalLMOutput`]. All
+    predictions of `distillation` must be a student's. Without `distillation` the output is TRL's. The divergence is
+    computed inside the forward pass, where the hooks of DDP and FSDP expect the parameters.
 
     TRL's head reads the weights of the head's module without calling it. Under DeepSpeed ZeRO-3 they would be
     partitioned when their gradient arrives, so the module is called there, with both losses in place of its logits: its
@@ -63,19 +63,19 @@ def add_taught_forward(model: PreTrainedModel) -> None:
     scaling = logit_scaling(model)
     fused_forward = model.forward
 
-    def score(self: PreTrainedModel, states: torch.Tensor, outputs: Any, taught: LossInputs | None) -> Any:
-        if taught is None:
+    def score(self: PreTrainedModel, states: torch.Tensor, outputs: Any, distillation: LossInputs | None) -> Any:
+        if distillation is None:
             return outputs
-        loss = take_loss(self, scaling, states, taught)
-        return TaughtCausalLMOutput(
+        loss = take_loss(self, scaling, states, distillation)
+        return DistillationCausalLMOutput(
             **outputs,
             divergence_loss=loss["loss"],
             divergence=loss["divergence"],
             agree=loss["agree"],
-            taught_nll=loss["nll"],
+            student_nll=loss["nll"],
         )
 
-    def call_head(self: PreTrainedModel, args: Any, kwargs: dict[str, Any], taught: LossInputs | None) -> Any:
+    def call_head(self: PreTrainedModel, args: Any, kwargs: dict[str, Any], distillation: LossInputs | None) -> Any:
         labels = {name: kwargs.pop(name) for name in _OF_THE_HEAD if name in kwargs}
         backbone = self.base_model(*args, **kwargs, use_cache=False)
         found: list[Any] = []
@@ -84,7 +84,7 @@ def add_taught_forward(model: PreTrainedModel) -> None:
             given = type(backbone)(**{**backbone, "last_hidden_state": states})
             with replaced_forward(self.base_model, lambda *_, **__: given):
                 outputs = fused_forward(fused_lm_head=True, **labels)
-            found.append(score(self, states, outputs, taught))
+            found.append(score(self, states, outputs, distillation))
             return tuple(value for value in found[0].values() if isinstance(value, torch.Tensor))
 
         module = head_module(self)
@@ -97,21 +97,21 @@ def add_taught_forward(model: PreTrainedModel) -> None:
     def forward(
         self: PreTrainedModel,
         *args: Any,
-        taught: LossInputs | None = None,
+        distillation: LossInputs | None = None,
         fused_lm_head: bool = False,
         **kwargs: Any,
     ) -> Any:
         if not fused_lm_head:
             return fused_forward(*args, **kwargs)
         if is_deepspeed_zero3_enabled() and torch.is_grad_enabled():
-            return call_head(self, args, kwargs, taught)
+            return call_head(self, args, kwargs, distillation)
         states: list[torch.Tensor] = []
         hook = self.base_model.register_forward_hook(lambda _, __, output: states.append(output.last_hidden_state))
         try:
             outputs = fused_forward(*args, **kwargs, fused_lm_head=True)
         finally:
             hook.remove()
-        return score(self, states[0], outputs, taught)
+        return score(self, states[0], outputs, distillation)
 
     model.forward = types.MethodType(forward, model)
 

@@ -39,7 +39,7 @@ from .checks import (
 from .config import OnlineReflectionDistillConfig
 from .curves import plot_online
 from .dynamic_sampling import DynamicSamplingMixin, rewards_differ
-from .modeling import add_taught_forward, mixed_prediction
+from .modeling import add_divergence_forward, mixed_prediction
 from .repairs import FOLDER as REFLECTIONS
 from .repairs import Repair, reflection_row, sample_repairs
 from .rewards import completion_text, execution_reward
@@ -187,7 +187,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
         for dataset in all_datasets(train_dataset, eval_dataset):
             check_prompt_lengths(self, dataset, self._max_positions)
         add_distillation_forward(causal_lm)  # provides the hidden states of the teacher
-        add_taught_forward(causal_lm)
+        add_divergence_forward(causal_lm)
         self._causal_lm, self._scaling = causal_lm, logit_scaling(causal_lm)
         self._teacher_weights = None
         if args.distillation_weight > 0:
@@ -244,9 +244,9 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
         mine = contexts[first : first + len(inputs)]
         lengths = output["completion_mask"].sum(1).tolist()
         prompt_ids = self._tokenize_contexts(mine, lengths)
-        is_taught = gather_object([bool(ids) for ids in prompt_ids])
+        is_distilled = gather_object([bool(ids) for ids in prompt_ids])
         is_masked = gather_object([length == 0 for length in lengths])
-        self._log_groups(mode, rollouts, repairs, is_taught, is_masked, num_generations)
+        self._log_groups(mode, rollouts, repairs, is_distilled, is_masked, num_generations)
         if mode == "train":
             output["teacher_prompt_ids"] = prompt_ids
             self._save_rollouts(rollouts, repairs, self.accelerator.gather(output["advantages"]).tolist())
@@ -266,7 +266,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
                 else:
                     logger.warning_once(
                         f"The teacher's prompt and the answer have {len(tokens) + completion_lengths[number]} tokens, more than the context "
-                        f"of {self._max_positions}; such answers are not taught. Lower `max_feedback_length` or `max_completion_length`."
+                        f"of {self._max_positions}; such answers are not distilled. Lower `max_feedback_length` or `max_completion_length`."
                     )
         return ids
 
@@ -275,7 +275,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
         mode: str,
         rollouts: list[Rollout],
         repairs: list[Repair | None],
-        is_taught: list[bool],
+        is_distilled: list[bool],
         is_masked: list[bool],
         num_generations: int,
     ) -> None:
@@ -283,7 +283,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
         passed = [sum(rollouts[i].outcome.passed for i in group) for group in groups]
         rewards = self._rewards.tolist()
         signal = [
-            any(is_taught[i] for i in group)
+            any(is_distilled[i] for i in group)
             or (
                 self.args.distillation_weight < 1
                 and not all(is_masked[i] for i in group)
@@ -296,7 +296,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
         metrics["groups/all_passed"].append(sum(number == num_generations for number in passed) / len(groups))
         metrics["groups/with_signal"].append(sum(signal) / len(groups))
         if mode == "train":
-            metrics["distillation/taught"].append(sum(is_taught) / len(is_taught))
+            metrics["distillation/sample_fraction"].append(sum(is_distilled) / len(is_distilled))
         tried = [repair.outcome.passed for repair in repairs if repair is not None and repair.outcome.is_judged]
         if mode == "train" and self.args.repair_failed:
             metrics["repairs/tried"].append(len(tried) / len(rollouts))
@@ -333,23 +333,23 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
         weight = self.args.distillation_weight
         if not self.model.training or weight == 0:
             return super()._compute_loss(model, inputs)
-        taught = self._teach(model, inputs)
+        distillation = self._distillation_inputs(model, inputs)
         outputs: list[Any] = []
 
         def forward(**kwargs: Any) -> Any:
             # The forward pass of the policy loss also computes the divergence
-            outputs.append(model(**kwargs, taught=taught))
+            outputs.append(model(**kwargs, distillation=distillation))
             return outputs[-1]
 
-        policy_loss = super()._compute_loss(model if taught is None else forward, inputs)
-        if taught is None:
+        policy_loss = super()._compute_loss(model if distillation is None else forward, inputs)
+        if distillation is None:
             self._log_divergence(None, None)
             return (1 - weight) * policy_loss
         (output,) = outputs
-        self._log_divergence(taught, output)
+        self._log_divergence(distillation, output)
         return (1 - weight) * policy_loss + weight * output.divergence_loss
 
-    def _teach(self, model: nn.Module, inputs: dict[str, Any]) -> LossInputs | None:
+    def _distillation_inputs(self, model: nn.Module, inputs: dict[str, Any]) -> LossInputs | None:
         """Returns the teacher's predictions for the distilled tokens of this batch; `None` if there are none."""
         prompts: list[list[int]] = inputs["teacher_prompt_ids"]
         rows = [number for number, ids in enumerate(prompts) if ids]
@@ -358,8 +358,8 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
             return None
         completion_ids, device = inputs["completion_ids"], inputs["completion_ids"].device
         mask = inputs["completion_mask"] * inputs["tool_mask"] if "tool_mask" in inputs else inputs["completion_mask"]
-        is_taught = torch.tensor([bool(ids) for ids in prompts], device=device)
-        row, column = (mask.bool() & is_taught[:, None]).nonzero(as_tuple=True)
+        is_distilled = torch.tensor([bool(ids) for ids in prompts], device=device)
+        row, column = (mask.bool() & is_distilled[:, None]).nonzero(as_tuple=True)
         num_prompt, num_tokens = inputs["prompt_ids"].size(1), inputs["prompt_ids"].size(1) + completion_ids.size(1)
         targets = completion_ids[row, column]
 
@@ -413,14 +413,14 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
                 other = TeacherPredictions(other.hidden, "base")
             return other if live is None else mixed_prediction(live, other, self.args.trust_region_weight)
 
-    def _log_divergence(self, taught: LossInputs | None, output: Any) -> None:
+    def _log_divergence(self, distillation: LossInputs | None, output: Any) -> None:
         device = self.accelerator.device
         sums = torch.zeros(4, device=device)
-        if taught is not None:
-            gap = output.taught_nll - self._teacher_nll(taught)
+        if distillation is not None:
+            gap = output.student_nll - self._teacher_nll(distillation)
             sums = torch.stack(
                 [
-                    torch.full_like(sums[0], len(taught.targets)),
+                    torch.full_like(sums[0], len(distillation.targets)),
                     output.divergence.sum(),
                     output.agree.sum(),
                     gap.sum(),
@@ -432,14 +432,16 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
             self._metrics["train"][f"distillation/{name}"].append(value / number if number else float("nan"))
 
     @torch.no_grad()
-    def _teacher_nll(self, taught: LossInputs) -> torch.Tensor:
-        head: Any = taught.teacher_head
+    def _teacher_nll(self, distillation: LossInputs) -> torch.Tensor:
+        head: Any = distillation.teacher_head
         if not isinstance(head, Head):  # the model without its adapter, which TRL allows only on layers below the head
             head = model_head(self._causal_lm, self._scaling)
-        if taught.teacher_hidden is None or head.weight.numel() == 0:  # partitioned (DeepSpeed ZeRO-3)
-            return torch.full_like(taught.targets, float("nan"), dtype=torch.float32)
-        nothing = taught.targets[:0]
-        return distillation_loss(taught.teacher_hidden, head, taught.targets, taught.nll_weight, nothing, nothing).nll
+        if distillation.teacher_hidden is None or head.weight.numel() == 0:  # partitioned (DeepSpeed ZeRO-3)
+            return torch.full_like(distillation.targets, float("nan"), dtype=torch.float32)
+        nothing = distillation.targets[:0]
+        return distillation_loss(
+            distillation.teacher_hidden, head, distillation.targets, distillation.nll_weight, nothing, nothing
+        ).nll
 
     # Checkpoints
 

@@ -34,7 +34,7 @@ def test_it_learns_to_say_the_letter_that_passes(guesser, tokenizer, tmp_path, s
     if settings["distillation_weight"]:
         # The teacher knows that a failed answer is wrong, and there is less and less to teach
         assert logs[0]["distillation/log_prob_gap"] < -1
-        assert logs[0]["distillation/taught"] > 0.5 > logs[-1]["distillation/taught"]
+        assert logs[0]["distillation/sample_fraction"] > 0.5 > logs[-1]["distillation/sample_fraction"]
 
 
 def test_the_teacher_reads_the_feedback_of_each_answer(guesser, tokenizer, tmp_path):
@@ -105,7 +105,7 @@ def test_groups_without_a_signal_are_counted_and_teach_nothing(guesser, tokenize
     trainer.train()
     log = trainer.state.log_history[0]
     assert (log["groups/all_passed"], log["groups/all_failed"], log["groups/with_signal"]) == (1.0, 0.0, 0.0)
-    assert log["distillation/taught"] == 0.0 and log["distillation/divergence"] is None
+    assert log["distillation/sample_fraction"] == 0.0 and log["distillation/divergence"] is None
     for name, parameter in trainer.model.named_parameters():
         assert torch.equal(parameter, before[name]), name
 
@@ -116,7 +116,11 @@ def test_groups_that_fail_as_a_whole_teach_through_their_feedback(guesser, token
     trainer = make_trainer(guesser, tokenizer, tmp_path, reward, max_steps=1)
     trainer.train()
     log = trainer.state.log_history[0]
-    assert (log["groups/all_failed"], log["groups/with_signal"], log["distillation/taught"]) == (1.0, 1.0, 1.0)
+    assert (log["groups/all_failed"], log["groups/with_signal"], log["distillation/sample_fraction"]) == (
+        1.0,
+        1.0,
+        1.0,
+    )
     assert log["grad_norm"] > 0
     reward.judge = Fixed(passes=False)
     trainer = make_trainer(guesser, tokenizer, tmp_path, reward, max_steps=1, distillation_weight=0.0)
@@ -184,5 +188,5 @@ def test_a_context_that_is_too_long_is_left_out(guesser, tokenizer, tmp_path, ca
     with caplog.at_level(logging.WARNING):
         trainer.train()
     log = trainer.state.log_history[0]
-    assert log["distillation/taught"] == 0.0 and log["distillation/divergence"] is None
+    assert log["distillation/sample_fraction"] == 0.0 and log["distillation/divergence"] is None
     assert "more than the context of 40" in caplog.text

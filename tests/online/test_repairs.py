@@ -105,7 +105,7 @@ def test_repairs_are_sampled_judged_shown_and_written(guesser, tokenizer, tmp_pa
     log = trainer.state.log_history[0]
     assert log["execution/pass_rate"] == 0.0 and log["repairs/tried"] == len(failed) / 16
     assert log["repairs/passed"] == pytest.approx(len(repaired) / len(failed))
-    assert (log["groups/all_failed"], log["distillation/taught"]) == (1.0, 1.0)
+    assert (log["groups/all_failed"], log["distillation/sample_fraction"]) == (1.0, 1.0)
     files = sorted((tmp_path / "reflections").iterdir())
     assert [file.name for file in files] == ["step-000000.jsonl", "step-000001.jsonl"]
     rows = [json.loads(line) for line in files[0].read_text().splitlines()]

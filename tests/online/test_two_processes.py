@@ -73,7 +73,7 @@ def test_groups_are_those_of_all_processes(folder, case):
         assert sorted(peers) == sorted(others)
     log = found["logs"][0]
     assert log["execution/pass_rate"] == pytest.approx(len(passed) / 8)
-    assert log["distillation/taught"] == pytest.approx(1 - len(passed) / 8)
+    assert log["distillation/sample_fraction"] == pytest.approx(1 - len(passed) / 8)
 
 
 def test_repairs_are_those_of_all_processes_and_fsdp2_trains_alike(folder):
@@ -106,7 +106,14 @@ def test_zero_3_trains_as_ddp_does(folder, case):
     assert sharded["sharded"] and not found["sharded"]
     assert sharded["contexts"] == found["contexts"]
     for one, other in zip(found["logs"][:4], sharded["logs"][:4], strict=True):
-        for name in ("loss", "grad_norm", "reward", "distillation/divergence", "distillation/taught", "entropy"):
+        for name in (
+            "loss",
+            "grad_norm",
+            "reward",
+            "distillation/divergence",
+            "distillation/sample_fraction",
+            "entropy",
+        ):
             assert one[name] == pytest.approx(other[name], rel=1e-4, abs=1e-6), name
         assert one["reward_std"] > 0 and one["grad_norm"] > 1e-3
     one, other = (torch.load(folder / f"{name}-0.pt") for name in (case, f"{case}-zero3"))
