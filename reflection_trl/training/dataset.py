@@ -6,6 +6,7 @@ dropped and reported. Rows are never truncated.
 
 import bisect
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,6 +28,8 @@ from .config import ReflectionDistillConfig
 
 logger = logging.get_logger(__name__)
 
+# Rows of a stream that are read before training
+_FIRST_ROWS = 100
 TOKEN_FEATURES = Features(
     {
         "input_ids": List(Value("int32")),
@@ -75,7 +78,7 @@ def prepare_dataset(
     num_proc: int | None = None,
 ) -> Dataset | IterableDataset:
     """
-    Tokenizes a dataset of rows. A prepared dataset is returned unchanged, if all rows are short enough.
+    Tokenizes a dataset of rows. A prepared dataset is returned unchanged.
 
     Args:
         dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
@@ -94,13 +97,13 @@ def prepare_dataset(
 
     Raises:
         ValueError: If a column is missing, a row's structure is wrong, no row is left, or a row of a prepared dataset is
-        longer than `max_length`.
+        longer than `max_length`. A row of a stream is checked when it is read.
     """
     dataset = _unformatted(dataset)
     check_not_empty(dataset, name)
     columns = dataset.column_names or list(next(iter(dataset)))
     if set(TOKEN_FEATURES) <= set(columns):
-        _check_lengths(dataset, max_length, name)
+        dataset = _with_checked_lengths(dataset, max_length, name)
         return _with_unique_row_ids(dataset, columns)
     check_columns(columns, f"The {name} dataset")
     if "type" not in columns:
@@ -202,20 +205,20 @@ def check_rows_are_left(
         raise ValueError(_all_rows_dropped(reasons, name))
 
 
-def check_reflections(dataset: Dataset | IterableDataset, sequence_loss_weight: float) -> None:
+def check_reflections(dataset: Dataset, sequence_loss_weight: float) -> None:
     """
-    Warns if a prepared dataset has no reflection rows. A stream is not checked.
+    Warns if a prepared dataset has no reflection rows.
 
     Args:
-        dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
-            Prepared rows or packs to train on.
+        dataset ([`~datasets.Dataset`]):
+            Prepared rows to train on.
         sequence_loss_weight (`float`):
             Weight of the only loss term that plain rows have.
 
     Raises:
         ValueError: If plain rows are not trained on either.
     """
-    if isinstance(dataset, IterableDataset) or _longest_list(dataset, "block_types"):
+    if _longest_list(dataset, "block_types"):
         return
     if not sequence_loss_weight:
         raise ValueError(
@@ -223,6 +226,22 @@ def check_reflections(dataset: Dataset | IterableDataset, sequence_loss_weight: 
             "reflection`, or set it above 0."
         )
     logger.warning("The train dataset has no reflection rows, so nothing is distilled: this is plain fine-tuning.")
+
+
+def check_first_reflections(stream: IterableDataset) -> None:
+    """
+    Warns if a stream does not begin with reflection rows. Only its first rows are read.
+
+    Args:
+        stream ([`~datasets.IterableDataset`]):
+            Rows to train on, prepared or before [`prepare_dataset`].
+    """
+    first = list(itertools.islice(_unformatted(stream), _FIRST_ROWS))
+    if not any(row.get("block_types") or row.get("type") == "reflection" for row in first):
+        logger.warning(
+            f"None of the first {len(first)} rows of the train stream is a reflection row, so nothing is distilled until one "
+            f"follows. Later rows are not checked."
+        )
 
 
 def pack_rows(dataset: Dataset | IterableDataset, token_budget: int) -> Dataset:
@@ -398,14 +417,28 @@ def _longest_list(dataset: Dataset, column: str) -> int:
     return max((pc.max(pc.list_value_length(lists)).as_py() or 0 for lists in rows), default=0)
 
 
-def _check_lengths(dataset: Dataset | IterableDataset, max_length: int | None, name: str) -> None:
+def _with_checked_lengths(
+    dataset: Dataset | IterableDataset, max_length: int | None, name: str
+) -> Dataset | IterableDataset:
     # Rows that are too long were dropped when they were prepared, unless that was for another length
-    if max_length is None or isinstance(dataset, IterableDataset):
-        return
-    longest = _longest_list(dataset, "input_ids")
-    if longest > max_length:
+    if max_length is None:
+        return dataset
+    if isinstance(dataset, IterableDataset):
+        return dataset.filter(_has_length, fn_kwargs={"max_length": max_length, "name": name})
+    _check_length(_longest_list(dataset, "input_ids"), max_length, name)
+    return dataset
+
+
+def _has_length(row: dict[str, Any], max_length: int, name: str) -> bool:
+    ids = row["input_ids"]
+    _check_length(max(map(len, ids)) if isinstance(row["row_id"], list) else len(ids), max_length, name)
+    return True
+
+
+def _check_length(length: int, max_length: int, name: str) -> None:
+    if length > max_length:
         raise ValueError(
-            f"The prepared {name} dataset has a row of {longest} tokens, but `max_length` is {max_length}; prepare it again from its rows, "
+            f"The prepared {name} dataset has a row of {length} tokens, but `max_length` is {max_length}; prepare it again from its rows, "
             f"or raise `max_length`."
         )
 

@@ -31,6 +31,7 @@ from .collator import make_collator
 from .config import ReflectionDistillConfig
 from .dataset import (
     STREAM_FEATURES,
+    check_first_reflections,
     check_reflections,
     check_rows_are_left,
     make_renderer,
@@ -203,14 +204,15 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         if self._renderer is None:
             self._renderer = make_renderer(self._tokenizer, args)
         with global_then_local_main_first():
-            dataset = prepare_dataset(dataset, self._renderer, args.max_length, dataset_name, args.dataset_num_proc)
+            prepared = prepare_dataset(dataset, self._renderer, args.max_length, dataset_name, args.dataset_num_proc)
             if trains:
-                check_reflections(dataset, args.sequence_loss_weight)
+                if isinstance(prepared, Dataset):
+                    check_reflections(prepared, args.sequence_loss_weight)
+                else:
+                    check_first_reflections(dataset)
                 if args.token_budget is not None:
-                    dataset = pack_rows(dataset, args.token_budget)
-        if args.shuffle_dataset:
-            dataset = dataset.shuffle(seed=args.seed)
-        return dataset
+                    prepared = pack_rows(prepared, args.token_budget)
+        return prepared.shuffle(seed=args.seed) if args.shuffle_dataset else prepared
 
     def _set_signature_columns_if_needed(self) -> None:
         if self._signature_columns is None:

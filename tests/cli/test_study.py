@@ -304,7 +304,11 @@ def test_other_rows_are_not_taken_for_those_of_before(place, capsys):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("base/held_out/drawn", "{}", "base/held_out has answers of an earlier version, which wrote `drawn` instead of `answers.json`"),
+        (
+            "base/held_out/drawn",
+            "{}",
+            "base/held_out has answers of an earlier version, which wrote `drawn` instead of `answers.json`",
+        ),
         ("base/held_out/answers.json", '{"seconds": 1}', "answers.json does not tell with which settings"),
         ("runs/distill/1e-05/0/run.json", '{"model"', "run.json does not tell with which settings"),
     ],

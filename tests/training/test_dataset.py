@@ -70,7 +70,11 @@ def test_twice_is_once(mixed_rows, renderer):
     ):
         pack_rows(packs, 5)
     stream = prepare_dataset(Dataset.from_list(mixed_rows).to_iterable_dataset(), renderer, None)
-    assert without_ids(prepare_dataset(stream, renderer, 3)) == without_ids(once)
+    assert without_ids(prepare_dataset(stream, renderer, longest)) == without_ids(once)
+    for prepared in (stream, packs.to_iterable_dataset()):
+        assert len(list(prepare_dataset(prepared, renderer, longest))) == len(list(prepared))
+        with pytest.raises(ValueError, match=f"has a row of {longest} tokens, but `max_length` is {longest - 1};"):
+            list(prepare_dataset(prepared, renderer, longest - 1))
 
 
 def test_rows_that_were_prepared_apart_are_numbered_apart(mixed_rows, renderer):

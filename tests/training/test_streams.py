@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import generation_row, reflection_row
-from datasets import IterableDataset
+from datasets import Dataset, IterableDataset
 
 from reflection_trl import ReflectionDistillConfig, ReflectionDistillTrainer
+from reflection_trl.rendering import ChatTemplateRenderer
+from reflection_trl.training.dataset import check_first_reflections, prepare_dataset
 from reflection_trl.training.streams import EvenBatches, StreamSteps
 
 
@@ -79,6 +81,28 @@ def test_the_gradients_of_a_step_are_those_of_its_own_window(make_model, tokeniz
     norms = [entry["grad_norm"] for entry in trainer.state.log_history if "grad_norm" in entry]
     assert len(norms) == 3
     assert norms == pytest.approx([norms[0]] * 3)
+
+
+def test_a_stream_that_does_not_begin_with_reflection_rows_is_reported(make_model, tokenizer, tmp_path, caplog):
+    plain, renderer = [generation_row(number) for number in range(101)], ChatTemplateRenderer(tokenizer)
+
+    def is_reported(rows, prepared=False):
+        caplog.clear()
+        stream = Dataset.from_list(rows).to_iterable_dataset()
+        check_first_reflections(prepare_dataset(stream, renderer, None) if prepared else stream)
+        return f"None of the first {min(len(rows), 100)} rows of the train stream is a reflection row" in caplog.text
+
+    for prepared in (False, True):
+        assert is_reported(plain[:3], prepared)
+        assert not is_reported([plain[0], reflection_row()], prepared)
+    assert is_reported([*plain, reflection_row()])
+    assert not is_reported([*plain[:99], reflection_row()])
+
+    caplog.clear()
+    args = ReflectionDistillConfig(str(tmp_path), max_steps=1, bf16=False, use_cpu=True, report_to="none")
+    stream = Dataset.from_list(plain).to_iterable_dataset()
+    ReflectionDistillTrainer(make_model(), args, train_dataset=stream, processing_class=tokenizer)
+    assert "None of the first 100 rows of the train stream is a reflection row" in caplog.text
 
 
 @pytest.fixture
