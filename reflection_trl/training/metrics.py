@@ -15,6 +15,8 @@ from .packing import Batch, Row
 
 logger = logging.get_logger(__name__)
 
+# Share of hidden tokens from which teacher and student are compared
+_HIDDEN = 0.9
 # Summed over tokens and steps. The logged metrics are ratios of these sums
 _QUANTITIES = (
     "steps",
@@ -214,21 +216,23 @@ class EvaluationMetrics:
 
 def compare_teacher(metrics: dict[str, float]) -> bool:
     """
-    Warns if the teacher predicts the answers no better than the student.
+    Warns if the teacher predicts the answers no better than a student from which the sequences are hidden.
+
+    A student that still sees the code of a sequence may well predict the answer better than the teacher.
 
     Args:
         metrics (`dict[str, float]`):
             Metrics of some steps.
 
     Returns:
-        `bool`: Whether these steps had a student.
+        `bool`: Whether the sequences were hidden in these steps.
     """
-    if "loss/teacher" not in metrics:
+    if metrics.get("mask/hidden_share", 0.0) < _HIDDEN or "loss/teacher" not in metrics:
         return False
     teacher, student = metrics["loss/teacher"], metrics["loss/student"]
     if teacher >= student:
         logger.warning(
-            f"The teacher, which sees the sequences, predicts the answers no better than the student (loss/teacher {teacher:.3f}, "
-            f"loss/student {student:.3f}), so there may be nothing to distill: `reflection-trl gap` measures it."
+            f"The teacher, which sees the sequences, predicts the answers no better than the student, which does not (loss/teacher "
+            f"{teacher:.3f}, loss/student {student:.3f}), so there may be nothing to distill: `reflection-trl gap` measures it."
         )
     return True
