@@ -105,6 +105,7 @@ def read_rows(
     Raises:
         RowsError: If there is no such file, dataset, split or row, or the columns are missing.
     """
+    check_split(source, split, config)
     with one_sentence(source):
         opened = _open(source, split, config, streaming=True, revision=None)
         rows = list(itertools.islice(_from_row(opened, first), number))
@@ -158,6 +159,7 @@ def load_rows(
         if data_files is None and not Path(source).is_dir():
             _check_exists(source)
         else:
+            _check_folder(source)
             _check_text(_local_files(source, name, data_dir, data_files))
         return load_dataset(
             source, name=name, data_dir=data_dir, data_files=data_files, split=split, streaming=streaming
@@ -176,8 +178,28 @@ def check_source(source: str) -> None:
         files = find_files(source)
         if files:
             _format(files)
-        elif not Path(source).is_dir():
+        elif Path(source).is_dir():
+            _check_folder(source)
+        else:
             _check_exists(source)
+
+
+def check_split(source: Any, split: str, name: str | None = None) -> None:
+    """
+    Rejects a split or a configuration of files, which have none.
+
+    Args:
+        source (`Any`):
+            Source as in [`open_rows`].
+        split (`str`):
+            Split that a user asks for.
+        name (`str`, *optional*):
+            Configuration that a user asks for.
+    """
+    unread = name or (split if split != "train" else None)
+    if unread and isinstance(source, str | os.PathLike) and find_files(os.fspath(source)):
+        what = "configurations" if name else "splits"
+        raise RowsError(f"'{os.fspath(source)}' is read as files, which have no {what}; leave out {unread!r}.")
 
 
 def find_files(source: str) -> list[str]:
@@ -279,6 +301,7 @@ def _open(source: str, split: str, name: str | None, streaming: bool, revision: 
     if Path(source).is_dir():
         if _is_saved(source):
             return _pick_split(_load_saved(source), split)
+        _check_folder(source)
         return load_dataset(source, name=name, split=split, streaming=streaming)
     _check_exists(source)
     return load_dataset(source, name=name, split=split, streaming=streaming, revision=revision)
@@ -379,6 +402,12 @@ def _check_exists(source: str) -> None:
     if _suffix(source) in FORMATS or glob.has_magic(source) or is_path(source):
         where = "" if Path(source).is_absolute() else f"; paths start from {os.getcwd()}"
         raise ValueError(f"there is no such file or folder{where}")
+
+
+def _check_folder(folder: str) -> None:
+    """Rejects the folder of a model, whose plot `datasets` would read as a dataset of images."""
+    if weights := next(Path(folder).glob("*model*.safetensors"), None):
+        raise ValueError(f"the folder contains a model ({weights.name}); give a file or the folder of a dataset")
 
 
 def _pick_split(dataset: Any, split: str) -> Any:

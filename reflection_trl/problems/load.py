@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ..checking import CHECKERS, reference_problem
-from ..files.rows import open_rows
+from ..files.rows import check_split, open_rows
 from ..languages import get_language
 from ..quoting import list_names, quote
 from .mappings import MAPPINGS, Mapping, find_mapping
@@ -88,6 +88,7 @@ def load_problems(
         answer, or an invalid final answer. Rows count from 0.
     """
     _check_options(mapping, columns, limit)
+    check_split(source, split, name)
     title, rows = open_rows(source, split=split, name=name, streaming=streaming, revision=revision)
     defaults = {"language": language and get_language(language).name, "license": license}
     problems = _problems(rows, title, mapping, columns, skip_invalid, {k: v for k, v in defaults.items() if v})

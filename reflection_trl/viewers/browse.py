@@ -408,7 +408,7 @@ def main(argv: list[str] | None = None) -> int:
         `int`: Exit code: 0, or 1 after invalid input.
     """
     parser = build_parser()
-    args = parser.parse_args(argv)
+    args = parser.read(argv)
     source = Path(args.dataset)
     name = source.resolve().name if source.exists() else args.dataset
     stem = source.stem if source.is_file() else name

@@ -1,12 +1,14 @@
 """Implements the common parts of the viewers' commands: the parser, one-line errors, and writing a page."""
 
 import argparse
+import difflib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..files.packaged import resolve_packaged
 from ..files.rows import RowsError
 
 
@@ -22,7 +24,28 @@ class CommandLine(argparse.ArgumentParser):
     """
 
     def __init__(self, name: str, **kwargs: Any):
-        super().__init__(prog=f"reflection-trl {name}", formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+        kwargs |= {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+        super().__init__(prog=f"reflection-trl {name}", **kwargs)
+
+    def read(self, argv: Sequence[str] | None) -> argparse.Namespace:
+        """
+        Parses arguments, in which files of the package may have their names in the repository.
+
+        Args:
+            argv (`Sequence[str]`, *optional*):
+                Arguments; those of the process by default.
+
+        Returns:
+            `argparse.Namespace`: The values.
+        """
+        argv = sys.argv[1:] if argv is None else argv
+        args, unknown = self.parse_known_args([resolve_packaged(arg) for arg in argv])
+        for arg in unknown:
+            near = difflib.get_close_matches(arg.partition("=")[0], self._option_string_actions, n=1)
+            self.error(
+                f"unrecognized argument: {arg}" + (f"; did you mean `{near[0]}`?" if near else "; see `--help`.")
+            )
+        return args
 
     def error(self, message: str) -> NoReturn:
         self.exit(1, f"{self.prog}: error: {message}\n")

@@ -79,6 +79,24 @@ def test_splits(tmp_path):
         load_rows(str(tmp_path), split="dev")
 
 
+def test_a_split_or_a_configuration_of_a_file_is_not_ignored(tmp_path):
+    file = tmp_path / "x.jsonl"
+    file.write_bytes(LINES)
+    assert read_rows(str(file)) == ROWS
+    with pytest.raises(RowsError, match=r"x\.jsonl' is read as files, which have no splits; leave out 'test'\.$"):
+        read_rows(str(file), "test")
+    with pytest.raises(RowsError, match=r"which have no configurations; leave out 'hard'\.$"):
+        read_rows(str(file), config="hard")
+
+
+def test_the_folder_of_a_model_is_no_dataset(tmp_path):
+    (tmp_path / "adapter_model.safetensors").touch()
+    (tmp_path / "training_curves.png").touch()  # `datasets` would read it as rows with a picture
+    for read in (lambda folder: list(open_rows(folder)[1]), read_rows, load_rows, check_source):
+        with pytest.raises(RowsError, match=r"the folder contains a model \(adapter_model.safetensors\); give a file"):
+            read(str(tmp_path))
+
+
 def test_part_of_a_file(tmp_path):
     (tmp_path / "x.jsonl").write_bytes(LINES)
     assert load_rows(str(tmp_path / "x.jsonl"), split="train[1:3]").to_list() == ROWS[1:3]

@@ -208,6 +208,12 @@ def test_bad_input_gets_one_sentence(rows, options, message):
     assert "\n" not in str(raised.value)
 
 
+def test_a_split_of_a_file_is_not_ignored(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"instruction": "Write a function."}')
+    with pytest.raises(ValueError, match=r"x\.jsonl' is read as files, which have no splits; leave out 'test'\.$"):
+        load(tmp_path / "x.jsonl", split="test")
+
+
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize(
     ("file", "content", "message"),

@@ -347,6 +347,13 @@ def test_limit_and_sample(build, tmp_path, capsys):
     assert main(capsys, rows, "--sample", 100, "--output", page)[1].out.count("(") == 0
 
 
+def test_files_of_the_package_are_found_from_any_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code, printed = main(capsys, "recipes/data/reflection-sample.parquet")
+    assert (code, printed.err) == (0, "")
+    assert printed.out.startswith("Wrote reflection-sample.html: 170 rows")
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -357,6 +364,9 @@ def test_limit_and_sample(build, tmp_path, capsys):
         (["other.jsonl"], "no column `messages`"),
         (["unfinished"], "The run in 'unfinished' has no rows yet"),
         (["rows.jsonl", "--limit", "0"], "'0' is not a number of rows"),
+        (["rows.jsonl", "--split", "test"], "'rows.jsonl' is read as files, which have no splits; leave out 'test'."),
+        (["rows.jsonl", "--out", "page.html"], "unrecognized argument: --out; did you mean `--output`?"),
+        (["rows.jsonl", "more.jsonl"], "unrecognized argument: more.jsonl; see `--help`."),
         (["rows.jsonl", "--limit", "1", "--sample", "1"], "not allowed with"),
         (
             ["rows.jsonl", "--output", "no/such/page.html"],

@@ -422,6 +422,8 @@ def test_page_names_rows_that_training_does_not_use(tmp_path, capsys):
         (["--rate", "nan"], "'nan' is not a mask rate"),
         (["--rate", "half"], "'half' is not a mask rate"),
         (["--rows", "9-2"], "'9-2' is not a number of rows"),
+        (["--row", 0, "--rows", "1-2"], "Give either `--row`, or a range `--rows A-B`, not both."),
+        (["--rat", 0.5], "unrecognized argument: --rat; did you mean `--rate`?"),
         (["--rows", "0"], "'0' is not a number of rows"),
         (["--strategy", "random"], "invalid choice: 'random'"),
         (["--strategy", "random-token"], "`--strategy random-token` hides single tokens, so it needs a tokenizer"),

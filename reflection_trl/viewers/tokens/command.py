@@ -190,7 +190,7 @@ def build_parser() -> CommandLine:
     data = parser.add_argument_group("data")
     data.add_argument("dataset", help="Dataset id, directory, or a .json, .jsonl or .parquet file.")
     data.add_argument("--split", default="train", help="Split of a dataset id or directory (default: train).")
-    data.add_argument("--row", type=_count, default=0, metavar="N", help="Row to show, from 0 (default: 0).")
+    data.add_argument("--row", type=_count, metavar="N", help="Row to show, from 0 (default: 0).")
     data.add_argument(
         "--rows",
         type=_row_range,
@@ -265,7 +265,9 @@ def _wants_color(choice: str) -> bool:
 
 def _make_views(args: argparse.Namespace, masks: Masks) -> tuple[list[View], str]:
     first, number = args.rows or (None, DEFAULT_PAGE_ROWS if args.html else 1)
-    first = args.row if first is None else first
+    if first is not None and args.row is not None:
+        raise RowsError("Give either `--row`, or a range `--rows A-B`, not both.")
+    first = args.row or 0 if first is None else first
     by_token = [strategy for strategy in masks.strategies if strategy.endswith("token")]
     if by_token and args.tokenizer is None:
         raise RowsError(f"`--strategy {by_token[0]}` hides single tokens, so it needs a tokenizer; add `--tokenizer`.")
@@ -306,7 +308,7 @@ def main(argv: list[str] | None = None) -> int:
         `int`: Exit code: 0, or 1 after invalid input.
     """
     parser = build_parser()
-    args = parser.parse_args(argv)
+    args = parser.read(argv)
     if len(set(args.order)) < 3:
         parser.error(
             f"argument --order: {' '.join(args.order)} names a type twice; name execution, text and code once each."
