@@ -17,6 +17,7 @@ import importlib
 import io
 import os
 import sys
+import tempfile
 import types
 import unittest
 from collections.abc import Callable, Iterator
@@ -144,7 +145,7 @@ def run_unittest(answer: str, tests: str, token: str, checks_classes: bool = Tru
         __builtins__=builtins, __file__="__test__.py", __package__=None, sys=sys, os=os, environ=os.environ
     )
     with _quiet():
-        watch = _Watch(tests, checks_classes)
+        watch = _Watch(tests, answer, checks_classes)
         exec(compile(answer, _ANSWER, "exec"), vars(module))
         watch.check()
         watch.check_names(vars(module))
@@ -182,7 +183,8 @@ def run_context(answer: str, context: str, token: str, checks_classes: bool = Tr
     with _quiet():
         exec(compile(context, _CONTEXT, "exec"), namespace)
         before = _accepts_anything(namespace)
-        watch = _Watch(context, checks_classes)
+        program = str(namespace.get("exec_context", "")).replace("[insert]", answer)
+        watch = _Watch(context, program, checks_classes)
         for name in ("test_execution", "test_string"):
             if name in namespace:
                 namespace[name](answer)
@@ -199,22 +201,26 @@ class _Watch:
     Finds what an answer does to the process of its tests, however its code is written: functions and modules that it
     replaces, classes whose instances answer for themselves, and code that it builds from text.
 
+    The modules of both programs are imported here: before the answer can change them, and because libraries in
+    Cython replace functions of `inspect` when they are imported, which is not what the answer does.
+
     Args:
         tests (`str`):
-            The tests, whose modules are imported here, before the answer can change them.
+            The tests.
+        program (`str`):
+            The program that contains the answer.
         checks_classes (`bool`):
             Whether classes are checked.
     """
 
-    def __init__(self, tests: str, checks_classes: bool):
+    def __init__(self, tests: str, program: str, checks_classes: bool):
         # Otherwise the answer could read the tests, and the token, in its own memory
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
         self._tree = ast.parse(tests)
-        for node in ast.walk(self._tree):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            for name in [node.module] if isinstance(node, ast.ImportFrom) and node.module else names:
-                with contextlib.suppress(Exception):
-                    importlib.import_module(name)
+        for name in [*_imports(tests), *_imports(program)]:
+            with contextlib.suppress(Exception, SystemExit):
+                importlib.import_module(name)
+        _check_tools()  # imports what comparisons import on first use
         self._checks_classes = checks_classes
         self._classes = set(_all_classes())
         self._values = self._snapshot()
@@ -266,6 +272,20 @@ class _Watch:
             self._built += _NOT_IN_TEXT & _names_in(args[0]) if caller not in (here, _CONTEXT) else ()
 
 
+def _imports(source: str) -> Iterator[str]:
+    """Yields the names after `import`, each of which may be a module. Code that does not parse has none."""
+    try:
+        tree = ast.parse(source)
+    except (MemoryError, RecursionError, SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
 def _all_classes() -> list[type]:
     """Returns all classes."""
     found: list[type] = []
@@ -315,10 +335,14 @@ def _is_of_answer(cls: type, name: str, value: Any) -> bool:
 
 
 def _accepts_anything(namespace: dict[str, Any]) -> bool:
-    """Returns whether the comparison of a context accepts an object that is not a result."""
+    """
+    Returns whether the comparison of a context accepts an object that is not a result. Runs in an empty folder,
+    because some contexts compare a plot that the answer saves, and not the object.
+    """
     try:
-        _, expected = namespace["generate_test_case"](1)
-        return bool(namespace["exec_test"](object(), copy.deepcopy(expected)))
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            _, expected = namespace["generate_test_case"](1)
+            return bool(namespace["exec_test"](object(), copy.deepcopy(expected)))
     except Exception:
         return False
 

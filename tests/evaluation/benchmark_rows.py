@@ -325,6 +325,38 @@ def test_execution(solution: str):
     assert exec_test(test_env["result"], expected_result)
 '''
 
+# Compares a file that the answer's program writes, as the contexts of plots do
+_FILES = '''
+def generate_test_case(test_case_id):
+    with open("ans.txt", "w") as file:
+        file.write("1 2 3")
+    return None, None
+
+
+def exec_test(result, ans):
+    with open("output.txt") as output, open("ans.txt") as expected:
+        assert output.read() == expected.read()
+    return 1
+
+
+exec_context = r"""
+import numpy as np
+values = np.arange(3)
+[insert]
+with open("output.txt", "w") as file:
+    file.write(" ".join(map(str, values)))
+result = None
+"""
+
+
+def test_execution(solution: str):
+    code = exec_context.replace("[insert]", solution)
+    test_input, expected_result = generate_test_case(1)
+    test_env = {"test_input": test_input}
+    exec(code, test_env)
+    assert exec_test(test_env["result"], expected_result)
+'''
+
 
 def ds1000(number, library, context, code, **changes):
     known = {
@@ -342,6 +374,11 @@ DS1000_ROWS = [
     ds1000(
         2, "Tensorflow", _NUMPY.replace("import numpy as np\na =", "import nowhere_to_be_found\na ="), "result = a"
     ),
+    # The answer is the body of a function, so the program parses only with an indented answer
+    ds1000(
+        3, "Sklearn", _PANDAS.replace("import pandas as pd\ndf =", "import nowhere_to_be_found\ndf ="), "    return 0"
+    ),
+    ds1000(4, "Matplotlib", _FILES, "values += 1"),
 ]
 DS1000_RIGHT = {
     "DS-1000/0": [
@@ -355,7 +392,9 @@ DS1000_RIGHT = {
         "    out = {}\n    for key, part in df.groupby('key'):\n        out[key] = part['value'].sum()\n    return pd.Series(out, name='value').rename_axis('key')",
     ],
 }
+DS1000_RIGHT["DS-1000/4"] = ["values += 1", "values = values + 1"]
 DS1000_WRONG = {
+    "DS-1000/4": ["", "values += 2"],
     "DS-1000/0": [
         "result = a",
         "result = a / a.sum() * (1 + 1e-3)",
@@ -411,12 +450,31 @@ FIX_ROWS = [
         "bug_type": "operator misuse",
         "failure_symptoms": "incorrect output",
         "entry_point": "double",
-        "import": "",
-        "test_setup": "",
         "test": _CHECK,
+        "text": "    Return twice the number.",
         "example_test": "",
         "signature": "double(x: int) -> int",
         "docstring": "Return twice the number.",
         "instruction": "Write a Python function `double(x: int) -> int`.",
     }
 ]
+_ENCODED = """
+from random import randint
+
+def check(decode):
+    for _ in range(10):
+        number = randint(0, 99)
+        assert decode(encode(number)) == number
+
+check(decode)
+"""
+# The declaration has a function that the tests call
+ENCODED = FIX_ROWS[0] | {
+    "task_id": "Python/1",
+    "prompt": 'def encode(x: int) -> int:\n    return x * x\n\n\ndef decode(x: int) -> int:\n    """ Inverse of encode. """\n',
+    "declaration": "def encode(x: int) -> int:\n    return x * x\n\n\ndef decode(x: int) -> int:\n",
+    "canonical_solution": "    return math.isqrt(x)\n",
+    "buggy_solution": "    return x\n",
+    "entry_point": "decode",
+    "test": _ENCODED,
+}

@@ -38,6 +38,7 @@ from .benchmark_rows import (
     DS1000_RIGHT,
     DS1000_ROWS,
     DS1000_WRONG,
+    ENCODED,
     FIX_ROWS,
     PATCHED,
     PLAIN,
@@ -113,6 +114,14 @@ def test_bigcodebench_tells_right_from_wrong(judge, row):
     assert [outcome.kind for outcome in outcomes] == [
         "wrong_answer", "wrong_answer", "wrong_answer", "wrong_answer", "type", "syntax", "empty",
     ]  # fmt: skip
+
+
+def test_imports_of_libraries_that_patch_modules_are_no_lies(judge):
+    """Importing it replaces functions of `typing` in some versions of Python."""
+    inside = BIG_CODE_RIGHT[0].replace(":\n", ":\n    from typing_extensions import override\n", 1)
+    answers = [(PLAIN["task_id"], code) for code in (f"import typing_extensions\n{BIG_CODE_RIGHT[0]}", inside)]
+    check(judge("bigcodebench:complete", BIG_CODE_ROWS, answers), True)
+    check(judge("ds1000", DS1000_ROWS, [("DS-1000/0", "import typing_extensions\nresult = a / a.sum()")]), True)
 
 
 def test_bigcodebench_fails_answers_that_lie_to_it(judge):
@@ -275,8 +284,8 @@ def test_rows_of_ds1000_in_another_form(file, changes, sentence):
 def test_ds1000_leaves_out_what_needs_absent_libraries(file):
     tasks = load_tasks("ds1000", file(*DS1000_ROWS))
     kept, sentence = get_benchmark("ds1000").runnable(tasks)
-    assert [task.id for task in kept] == ["DS-1000/0", "DS-1000/1"]
-    assert sentence.startswith("1 of 3 problems of DS-1000 are left out: this Python lacks nowhere_to_be_found;")
+    assert [task.id for task in kept] == ["DS-1000/0", "DS-1000/1", "DS-1000/4"]
+    assert sentence.startswith("2 of 5 problems of DS-1000 are left out: this Python lacks nowhere_to_be_found;")
 
 
 # HumanEvalFix
@@ -301,6 +310,13 @@ def test_humanevalfix_asks_for_a_repair_and_judges_it(file, judge):
         load_tasks("humanevalfix", file({**FIX_ROWS[0], "task_id": "Rust/0"}))
     with pytest.raises(ValueError, match="the tests run nothing"):
         load_tasks("humanevalfix", file({**FIX_ROWS[0], "test": "X = 1"}))
+
+
+def test_humanevalfix_judges_after_imports_and_declaration(judge):
+    """An answer may leave out the imports, and the functions of the declaration."""
+    answers = ["def decode(x):\n    return math.isqrt(x)", "def decode(x):\n    return x", "def other(x):\n    pass"]
+    outcomes = judge("humanevalfix", [ENCODED], [("Python/1", code) for code in answers])
+    assert [outcome.passed for outcome in outcomes] == [True, False, False]
 
 
 # What could lie in one process

@@ -294,6 +294,23 @@ def test_programs_may_exit_and_read_as_they_like(tmp_path):
     assert [outcome.detail for outcome in asyncio.run(judge()).outcomes if not outcome.passed] == []
 
 
+def test_integers_may_have_as_many_digits_as_in_the_evaluator(tmp_path):
+    """Python's own limit is 4,300."""
+    source = tmp_path / "test.jsonl"
+    test = json.dumps(stdin(("4999\n", f"1{'0' * 4999}\n")))
+    source.write_text(json.dumps(MEAN | {"public_test_cases": test, "private_test_cases": "[]"}) + "\n")
+
+    async def judge():
+        async with Executor(languages=["python"]) as execute:
+            samples = [Sample("mean", 0, "print(10 ** int(input()))")]
+            return await get_benchmark("livecodebench").judge_with(
+                execute, load_tasks("livecodebench", str(source)), samples
+            )
+
+    (outcome,) = asyncio.run(judge()).outcomes
+    assert outcome.passed, outcome.detail
+
+
 @pytest.mark.usefixtures("isolation")
 def test_the_command_judges_a_window_of_dates(tmp_path, capsys):
     (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))

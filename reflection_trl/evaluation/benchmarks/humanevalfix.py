@@ -1,6 +1,7 @@
 """Implements HumanEvalFix: HumanEval's Python functions with a bug in each, and the tests that it fails; the answer is the repaired function.
 
-Scores answers with HumanEvalPack's own tests, which run in another process than the answer.
+Scores answers with HumanEvalPack's own tests, which run in another process than the answer. As in its own evaluator,
+imports of common modules and the declaration of the function, with its helper functions, precede an answer.
 Source: huggingface.co/papers/2308.07124, github.com/bigcode-project/octopack.
 """
 
@@ -9,6 +10,8 @@ import re
 from typing import Any
 
 from ...answers import without_thoughts
+from ...feedback import Feedback
+from ...languages.execution import Execute
 from ...problems.mappings.text import code_block
 from ...problems.runnable import complete_tests
 from ...quoting import quote
@@ -27,10 +30,13 @@ _COLUMNS: Columns = {
     "canonical_solution": str,
     "buggy_solution": str,
     "entry_point": str,
-    "import": str,
-    "test_setup": str,
     "test": str,
 }
+# As in bigcode-evaluation-harness (`tasks.humanevalpack`), without NumPy, which the sandbox may lack
+_PREAMBLE = (
+    "import math, re, sys, copy, datetime, itertools, collections, heapq, statistics, functools, hashlib, string\n"
+    "from typing import *\nfrom collections import *\n"
+)
 
 
 class HumanEvalFix(Benchmark):
@@ -61,13 +67,18 @@ class HumanEvalFix(Benchmark):
         }
 
     def make_styled_prompt(self, task: Task, style: str) -> Prompt:
-        """Returns the request as comments, and the head of the function, for the model to continue."""
+        """Returns the request, and the head of the function, for the model to continue."""
         return Prompt(f"{task.request}\n\n```python\n{task.prompt}", ("\n```", "\ndef ", "\nclass ", "\nprint("))
 
     def read_solution(self, task: Task, text: str, style: str) -> str:
         if style == "request":
             return super().read_solution(task, text, style)
         return sanitize(f"{task.prompt}{without_thoughts(text)}", task.entry_point)
+
+    async def run_tests(self, task: Task, solution: str, execute: Execute) -> Feedback:
+        head = f"{_PREAMBLE}{task.prompt}    pass\n\n"
+        run = await execute("python", head + solution, task.tests, entry_point=task.entry_point)
+        return run.feedback
 
     def hub_dataset(self, score: str) -> HubDataset | None:
         return HubDataset(HUB_ID, "humanevalfix_python", "HumanEvalFix (Python)", "python")
@@ -77,9 +88,7 @@ class HumanEvalFix(Benchmark):
 
     def _task(self, name: str, row: dict[str, Any], where: str) -> Task:
         try:
-            tests = complete_tests(
-                "\n".join(filter(str.strip, (row["import"], row["test_setup"], row["test"]))), row["entry_point"]
-            )
+            tests = complete_tests(row["test"], row["entry_point"])
         except ValueError as error:
             raise ValueError(f"{where}: {error}.") from error
         return Task(

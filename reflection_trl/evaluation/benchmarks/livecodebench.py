@@ -53,7 +53,7 @@ _MODULES = (
 # Imports that the evaluator prepends to every answer: first the modules' names, then the modules themselves
 _PREAMBLE = (
     "; ".join([*(f"from {name} import *" for name in _MODULES), f"import {', '.join(_MODULES)}"])
-    + "; sys.setrecursionlimit(50000)\n"
+    + "; sys.setrecursionlimit(50000); sys.set_int_max_str_digits(50000)\n"
 )
 # `repr` writes special floats by these names; the tests use no other name of the answer than the function
 _HEADER = "from math import inf, nan\n"
