@@ -6,7 +6,9 @@ import enum
 import re
 import symtable
 import sys
+import unicodedata
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 
 from ..problems import Problem
@@ -22,6 +24,7 @@ class Rejection(enum.StrEnum):
     GENERATION_FAILED = "generation_failed"  # says nothing about the problem or the model; the rollout is made again
     EMPTY_ANSWER = "empty_answer"
     REFUSED = "refused"
+    FOREIGN_SCRIPT = "foreign_script"
     TRUNCATED = "truncated"
     TOO_LONG = "too_long"
     NO_CODE = "no_code"
@@ -91,6 +94,7 @@ _BUILTINS = frozenset(dir(builtins)) | {
     "__qualname__",
 }
 _ECHO = 8  # consecutive words that do not occur by chance
+_FOREIGN = 10  # letters, more than a quoted word
 
 
 def is_refusal(text: str) -> bool:
@@ -112,14 +116,51 @@ def leaning_phrase(message: str, request: str = "") -> str | None:
         `str`, *optional*: Such as `"corrected version"`; `None` if there are none.
     """
     known = " ".join(request.lower().split())
+    for match in _LEANING.finditer(" ".join(_words_to_reader(message).split())):
+        if match.group().lower() not in known:
+            return match.group()
+    return None
+
+
+def foreign_script(message: str, request: str) -> str | None:
+    """
+    Finds a script in an answer that its request does not use. At high temperatures, small models may continue a correct
+    answer with random words of many languages.
+
+    Args:
+        message (`str`):
+            The answer. Its prose and the comments in its code are searched.
+        request (`str`):
+            The request. Latin and Greek letters never count.
+
+    Returns:
+        `str`, *optional*: Name of a script with ten or more letters, such as `"CJK"` or `"Cyrillic"`; `None` if there is none.
+    """
+    known = {"LATIN", "GREEK", *_scripts(request)}
+    foreign = Counter(
+        {script: number for script, number in _scripts(_words_to_reader(message)).items() if script not in known}
+    )
+    (script, number), *_ = foreign.most_common(1) or [("", 0)]
+    return (script if script == "CJK" else script.capitalize()) if number >= _FOREIGN else None
+
+
+def _words_to_reader(message: str) -> str:
+    """Returns the prose of an answer and the comments in its code."""
     pieces: list[str] = []
     for block in split_blocks({"role": "assistant", "content": message}):
         piece = message[block.start : block.end]
         pieces += _REMARK.findall(piece) if block.type == "code" else [piece]
-    for match in _LEANING.finditer(" ".join(" ".join(pieces).split())):
-        if match.group().lower() not in known:
-            return match.group()
-    return None
+    return " ".join(pieces)
+
+
+def _scripts(text: str) -> Counter[str]:
+    """Counts the letters of each script, by the first word of their Unicode names. Kana count as CJK."""
+    letters = Counter(letter for letter in text if letter.isalpha() and not letter.isascii())
+    found: Counter[str] = Counter()
+    for letter, number in letters.items():
+        script = unicodedata.name(letter, "").partition(" ")[0]
+        found["CJK" if script in ("HIRAGANA", "KATAKANA") else script] += number
+    return found
 
 
 def echoed_words(prose: str, prompt: str) -> str | None:

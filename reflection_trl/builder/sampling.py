@@ -10,7 +10,7 @@ from ..answers import Answer, read_answer, without_thoughts
 from ..fences import before_fences
 from ..generation.types import Completion, Generate, Sampling
 from ..problems import Problem
-from .acceptance import Rejected, Rejection, is_refusal
+from .acceptance import Rejected, Rejection, foreign_script, is_refusal
 from .settings import RolloutSettings
 from .single_turn import generate_after_runs
 
@@ -20,6 +20,7 @@ T = TypeVar("T")
 _WORTH_ANOTHER = frozenset(
     {
         Rejection.EMPTY_ANSWER,
+        Rejection.FOREIGN_SCRIPT,
         Rejection.TRUNCATED,
         Rejection.NO_CODE,
         Rejection.WRONG_LANGUAGE,
@@ -80,6 +81,7 @@ class RolloutSampler:
         self._sample = sample
         self._generate = generate
         self._settings = settings
+        self._prompts = "\n".join([problem.instruction, *settings.prompts.sources.values()])
 
     async def resample_until_usable(self, sample: Callable[[int], Awaitable[T]]) -> T:
         """Resamples unusable answers, as often as the settings allow. `sample` receives the number of the attempt."""
@@ -97,7 +99,8 @@ class RolloutSampler:
         prose = before_fences(completion.text).strip()
         if completion.finish_reason == "length" and (whole := _SENTENCES.match(prose)):
             prose = whole[0]
-        return "" if completion.finish_reason == "refused" or is_refusal(prose) else prose
+        unusable = completion.finish_reason == "refused" or is_refusal(prose) or foreign_script(prose, self._prompts)
+        return "" if unusable else prose
 
     async def sample_program(
         self,
@@ -175,6 +178,12 @@ class RolloutSampler:
             raise Rejected(Rejection.TOO_LONG, f"The model wrote {len(text)} characters in {where}.")
         if declined and is_refusal(text):
             raise Rejected(Rejection.REFUSED, f"The model refused to answer in {where}.", text)
+        if script := foreign_script(text, self._prompts):
+            raise Rejected(
+                Rejection.FOREIGN_SCRIPT,
+                f"The model wrote {script} letters in {where}, which its prompts do not.",
+                text,
+            )
 
     def check_readable(self, answer: Answer, completion: Completion, where: str, known: str = "") -> None:
         """

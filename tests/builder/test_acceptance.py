@@ -5,6 +5,7 @@ import pytest
 from reflection_trl.builder.acceptance import (
     Rejected,
     check_standalone,
+    foreign_script,
     is_refusal,
     leaning_phrase,
     local_imports,
@@ -97,6 +98,38 @@ def test_refusals(text):
 @pytest.mark.parametrize("text", ["The list cannot be empty.", "This can't be done in linear time.", ""])
 def test_what_is_no_refusal(text):
     assert not is_refusal(text)
+
+
+GARBAGE = "This prints 6. nocturn\u4e00\u4e0b\u5b50 \u0440\u0435\u0434\u0430\u043a\u0442\u043e\u0440\u0441\u043a\u0438\u0439 \u0e04\u0e48\u0e30 checkBox"
+PANGRAM = "```python\nletters = '\u0430\u0431\u0432\u0433\u0434\u0435\u0451\u0436\u0437\u0438\u0439\u043a'\n```\nIt holds the letters of \u0430\u0431\u0432."
+
+
+@pytest.mark.parametrize(
+    ("message", "request_text", "script"),
+    [
+        (GARBAGE, "Write a function.", "Cyrillic"),
+        ("\u8fd9\u4e2a\u51fd\u6570\u8fd4\u56de\u4e24\u500d\u7684\u6570\u503c\u3002", "Double it.", "CJK"),
+        ("\u3053\u308c\u306f\u6570\u3092\u4e8c\u500d\u306b\u3059\u308b\u3002", "Double it.", "CJK"),
+        (
+            "\u3053\u308c\u306f\u6570\u3092\u4e8c\u500d\u306b\u3059\u308b\u3002",
+            "\u6570\u3092\u4e8c\u500d\u306b\u3057\u3066\u3002",
+            None,
+        ),
+        (
+            "```python\n# \u0432\u043e\u0437\u0432\u0440\u0430\u0449\u0430\u0435\u0442 \u0441\u0443\u043c\u043c\u0443\nx = 1\n```",
+            "Add.",
+            "Cyrillic",
+        ),
+        (PANGRAM, "Is it a pangram?", None),
+        (
+            "The na\u00efve fa\u00e7ade \u03b1\u03b2\u03b3\u03b4\u03b5\u03b6\u03b7\u03b8\u03b9\u03ba\u03bb uses \u2211 and \u00d7.",
+            "Add.",
+            None,
+        ),
+    ],
+)
+def test_scripts_that_the_request_does_not_use(message, request_text, script):
+    assert foreign_script(message, request_text) == script
 
 
 def test_the_detail_names_what_is_missing():

@@ -340,6 +340,30 @@ def test_a_program_without_asserts_is_rejected():
         assert made.rejection == "asserts_missing"
 
 
+def test_words_of_another_script_are_sampled_again():
+    garbage = (
+        RIGHT
+        + "\n\nIt adds. "
+        + "\u0440\u0435\u0434\u0430\u043a\u0442\u043e\u0440 \u4e00\u4e0b\u5b50 \u0430\u0431\u0432\u0433\u0434"
+    )
+    made, _ = roll(PROBLEM, [garbage, RIGHT, DONE, ANSWER], max_resamples=1)
+    assert made.accepted and "\u4e00" not in str(made.messages()), made.detail
+    made, _ = roll(PROBLEM, [garbage])
+    assert (made.rejection, made.detail) == (
+        "foreign_script",
+        "The model wrote Cyrillic letters in round 1, which its prompts do not.",
+    )
+    russian = dataclasses.replace(PROBLEM, instruction="\u0423\u0434\u0432\u043e\u0439 x.")
+    assert roll(
+        russian,
+        [
+            RIGHT,
+            DONE,
+            ANSWER + "\n\n\u0443\u0434\u0432\u0430\u0438\u0432\u0430\u0435\u0442 \u0447\u0438\u0441\u043b\u043e",
+        ],
+    )[0].accepted
+
+
 # The final answer
 
 
