@@ -16,7 +16,7 @@ the command reuses existing rollouts. For a finished run it only writes the data
     --decontaminate_against benchmarks whose tasks are removed from the problems [humaneval mbpp]; `none` to disable
     --near_duplicates       similarity from which two problems are duplicates [0.8]; above 1 keeps all
     --held_out_share        share of held-out problems, chosen by id, without rows [0]; they are saved in held_out.jsonl in
-                            --output_dir, for choosing settings: `evaluate.py --benchmarks problems:FILE`
+                            --output_dir, for choosing settings: `evaluate --benchmarks problems:FILE`
   model
     --model_name_or_path --model_revision --backend (auto, endpoint, vllm, transformers) --dtype --max_context
     --chat_template_kwargs  variables for the chat template, such as '{"enable_thinking": false}'
@@ -67,7 +67,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..builder.settings import RolloutOptions
-from .command_line import check_name, check_token, make_parser, parse_options, run_command
+from .command_line import check_model, check_name, check_token, make_parser, parse_options, run_command
 
 
 if TYPE_CHECKING:
@@ -213,6 +213,8 @@ def run(argv: list[str]) -> None:
     arguments, generation = parse(argv)
     if arguments.push_to_hub:
         check_token("push_to_hub")
+    if not arguments.outcome_only:
+        check_model(generation, arguments.output_dir)
 
     from datasets.utils import disable_progress_bars
 

@@ -17,6 +17,8 @@ from ..quoting import quote_error
 if TYPE_CHECKING:
     from trl import TrlParser
 
+    from ..generation import GenerationArguments
+
 USER_ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
 # Explanations that argparse's errors lack
 FIXES = {
@@ -25,6 +27,16 @@ FIXES = {
     "expected (one|at least one) argument": "; write its value behind it.",
     "invalid choice: '[^']*,": "; several are given with spaces between, not commas.",
     "are required": "; see `--help`.",
+}
+# Names of options in other commands and tools that resemble the wrong one here
+SYNONYMS = {
+    "model": "model_name_or_path",
+    "lr": "learning_rate",
+    "batch_size": "per_device_train_batch_size",
+    "epochs": "num_train_epochs",
+    "lora_rank": "lora_r",
+    "n_samples": "samples_per_task",
+    "tasks": "benchmarks",
 }
 
 
@@ -86,6 +98,15 @@ def check_model_name(name: str) -> None:
         raise
 
 
+def check_model(arguments: "GenerationArguments", output_dir: str) -> None:
+    """
+    Rejects a missing model folder before problems or benchmarks are read. In the folder of an earlier run all answers may
+    exist, which needs no model.
+    """
+    if arguments.base_url is None and arguments.backend != "endpoint" and not Path(output_dir).exists():
+        check_model_name(arguments.model)
+
+
 def read_config_file(argv: list[str]) -> dict[str, Any]:
     """Returns the fields in the YAML file, or the packaged recipe, that `--config` names."""
     import yaml
@@ -124,7 +145,12 @@ def read_config_file(argv: list[str]) -> dict[str, Any]:
 def check_name(what: str, name: str, known: Collection[str]) -> None:
     """Raises an error that suggests the closest name if a name is unknown."""
     if name not in known:
-        near = [other for other in known if other.startswith(name)] or difflib.get_close_matches(name, known, n=1)
+        synonym = SYNONYMS.get(name.replace("-", "_"))
+        near = (
+            [synonym]
+            if synonym in known
+            else [other for other in known if other.startswith(name)] or difflib.get_close_matches(name, known, n=1)
+        )
         raise ValueError(f"Unknown {what}: `{name}`; " + (f"did you mean `{near[0]}`?" if near else "see `--help`."))
 
 

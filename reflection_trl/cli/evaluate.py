@@ -56,7 +56,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .command_line import check_name, check_token, make_parser, parse_options, run_command
+from .command_line import check_model, check_name, check_token, make_parser, parse_options, run_command
 
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ def run(argv: list[str]) -> None:
                 f"--publish_to_hub {arguments.publish_to_hub}."
             )
         check_token("publish_to_hub")
+    if not arguments.samples:
+        check_model(arguments, arguments.output_dir)
     logging.basicConfig(level=logging.INFO if process == 0 else logging.ERROR, format="%(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request to the Hub
 

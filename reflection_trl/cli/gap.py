@@ -31,7 +31,7 @@ runs only in the sandbox: reflection_trl.sandbox.
 from dataclasses import dataclass
 from pathlib import Path
 
-from .command_line import make_parser, parse_options, run_command
+from .command_line import check_model, make_parser, parse_options, run_command
 
 
 @dataclass
@@ -57,6 +57,8 @@ def run(argv: list[str]) -> None:
     arguments, generation = parse_options(parser, argv)
     if not arguments.dataset_name:
         raise ValueError("No rows specified: pass --dataset_name with a file, a folder or a Hub id.")
+
+    check_model(generation, arguments.output_dir)
 
     from ..files.rows import read_rows
     from ..gap import GapSettings, measure_gap

@@ -265,6 +265,11 @@ def test_publishing_without_a_way_keeps_the_rows(place, capsys, monkeypatch, her
         ("--config pathless.yaml", "Each of `problems` needs a `path`: give one to {'mapping': 'mbpp'}."),
         ("--base_url http://localhost:1/v1", "No problems specified: pass --problems"),
         ("--problems problems.jsonl", "No model specified: pass --model_name_or_path, or --base_url"),
+        (
+            "--problems problems.jsonl --decontaminate_against gone.jsonl --model_name_or_path ./gone",
+            "error: The model folder './gone' does not exist",
+        ),
+        ("--problems problems.jsonl --model x", "Unknown option: `model`; did you mean `model_name_or_path`?"),
         ("--config build.yaml --rounds four", "--rounds: invalid int value: 'four'; give a whole number"),
         ("--config build.yaml --rounds 0", "`rounds` must be at least 1, got 0."),
         ("--config build.yaml --problems missing.jsonl", "'missing.jsonl' cannot be read: there is no such file"),

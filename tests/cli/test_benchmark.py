@@ -84,6 +84,9 @@ def test_arms_agree_and_are_written_down(tmp_path):
         ("--profild_steps 3", "Unknown option: `profild_steps`; did you mean `profiled_steps`?"),
         ("--steps", "--steps: expected one argument; write its value behind it."),
         ("--steps many", "--steps: invalid int value: 'many'; give a whole number."),
+        ("--steps 0", "--steps must be at least 1, got 0."),
+        ("--warmup_steps -1", "--warmup_steps must be at least 0, got -1."),
+        ("--micro_batch_size 0", "--micro_batch_size must be at least 1, got 0."),
         ("--shape 3b", "--shape 3b: use one of tiny, 0.5b, 1.5b, 7b."),
         (
             "--batch_size 8 --micro_batch_size 3",

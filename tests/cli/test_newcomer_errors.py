@@ -104,6 +104,8 @@ TRAINING = {
         [],
         "`model_name_or_path` is not set; give a model folder or a Hub id, or a recipe with `--config`",
     ),
+    "other tools' names": (["--lr", "1e-4"], "Unknown option: `lr`; did you mean `learning_rate`?"),
+    "other tools' hyphens": (["--batch-size", "4"], "did you mean `per_device_train_batch_size`?"),
     "one hyphen": (["-learning_rate", "1"], "Unknown option: `-learning_rate`; did you mean `--learning_rate`?"),
     "no number": (["--learning_rate", "fast"], "--learning_rate: invalid float value: 'fast'; give a number"),
     "no value": (["--max_steps"], "--max_steps: expected one argument; write its value behind it."),

@@ -447,6 +447,7 @@ def test_the_recipe_judges_compares_and_reports(recipe, tmp_path):
             ["--model", "m", "--publish_to_hub", "me/m", "--limit", "5"],
             "--limit 5 scores only the first problems, so its pass@1 is not that of the benchmark: remove --limit, or --publish_to_hub me/m.",
         ),
+        (["--model", "m", "--n_samples", "4"], "Unknown option: `n_samples`; did you mean `samples_per_task`?"),
         (["--config", "gone.yaml"], "gone.yaml"),
     ],
 )
@@ -458,6 +459,16 @@ def test_wrong_input_ends_with_one_sentence(recipe, arguments, sentence, tmp_pat
     assert last.startswith("error: ")
     assert sentence in last
     assert "Traceback" not in errors
+
+
+def test_a_missing_model_is_reported_before_the_benchmarks_are_read(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("reflection_trl.cli.evaluate.evaluate", lambda *_: pytest.fail("read the benchmarks"))
+    code, _, errors = recipe("--model", "models/smollm2-135m-instruct-", "--output_dir", tmp_path / "new")
+    assert code == 1
+    assert errors.startswith(
+        "error: The model folder 'models/smollm2-135m-instruct-' does not exist; paths start from /"
+    )
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.usefixtures("isolation")

@@ -411,6 +411,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     for argv, message in (
         (["--model_name_or_path", "m"], "No rows specified: pass --dataset_name"),
         (["--dataset_name", str(file)], "No model specified:"),
+        (["--dataset_name", "gone.jsonl", "--model_name_or_path", "./gone"], "The model folder './gone' does not"),
         (
             ["--dataset_name", str(file), "--model_name_or_path", "m", "--samples", "0"],
             "`samples` must be at least 1, got 0.",

@@ -52,6 +52,11 @@ def check_arguments(arguments: BenchmarkArguments) -> None:
         raise ValueError(f"--arms {' '.join(unknown)}: use some of {' '.join(ARM_NAMES)}, or all.")
     if arguments.shape not in SHAPE_NAMES:
         raise ValueError(f"--shape {arguments.shape}: use one of {', '.join(SHAPE_NAMES)}.")
+    for name, least in {"steps": 1, "warmup_steps": 0, "profiled_steps": 0, "batch_size": 1, "row_tokens": 1}.items():
+        if (value := getattr(arguments, name)) < least:
+            raise ValueError(f"--{name} must be at least {least}, got {value}.")
+    if arguments.micro_batch_size is not None and arguments.micro_batch_size < 1:
+        raise ValueError(f"--micro_batch_size must be at least 1, got {arguments.micro_batch_size}.")
 
 
 def missing_packages(device: str) -> dict[str, str]:
