@@ -35,9 +35,13 @@ from ..files.rows import check_source
 from .command_line import check_model_name, keep_compiled_code, make_parser, parse_options, run_command
 from .training_run import (
     USER_ERRORS,
+    check_setup,
     end,
+    explain_model_errors,
     find_checkpoint,
     hide_renamed_option,
+    load_tokenizer,
+    model_name,
     output_dir_of,
     output_folder,
     run_training,
@@ -188,6 +192,16 @@ def load_data(online_args: OnlineArguments) -> tuple[Any, Any]:
     )
 
 
+def check_model(model_args: "ModelConfig", training_args: "OnlineReflectionDistillConfig") -> None:
+    """Checks that the model exists and has a chat template before its weights are loaded."""
+    name = model_name(model_args)
+    check_model_name(name)
+    if not load_tokenizer(model_args, training_args.trust_remote_code).chat_template:
+        raise ValueError(
+            f"The tokenizer of {name!r} has no chat template to write prompts with; use an instruct model."
+        )
+
+
 def make_trainer(
     online_args: OnlineArguments, training_args: "OnlineReflectionDistillConfig", model_args: "ModelConfig"
 ) -> "OnlineReflectionDistillTrainer":
@@ -206,17 +220,16 @@ def make_trainer(
         max_completion_length=training_args.max_completion_length if online_args.length_weight else None,
         limits=None if timeout is None else Limits(timeout=timeout),
     )
-    name = model_args.model_name_or_path
-    assert name is not None  # see `check`
-    return OnlineReflectionDistillTrainer(
-        model=name,
-        reward_funcs=reward,
-        args=training_args,
-        train_dataset=train_dataset,
-        eval_dataset=eval_dataset,
-        quantization_config=get_quantization_config(model_args),
-        peft_config=get_peft_config(model_args),
-    )
+    with explain_model_errors(model_args):
+        return OnlineReflectionDistillTrainer(
+            model=model_name(model_args),
+            reward_funcs=reward,
+            args=training_args,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            quantization_config=get_quantization_config(model_args),
+            peft_config=get_peft_config(model_args),
+        )
 
 
 def finish(trainer: "OnlineReflectionDistillTrainer", seconds: float) -> None:
@@ -226,17 +239,17 @@ def finish(trainer: "OnlineReflectionDistillTrainer", seconds: float) -> None:
     output_dir = output_dir_of(trainer.args)
     trainer.save_state()
     trainer.save_model(output_dir)
+    curves = trainer.draw_curves() if trainer.is_world_process_zero() else None
+    trainer.create_model_card()
     if trainer.args.push_to_hub:
         trainer.push_to_hub()
     if not trainer.is_world_process_zero():
         return
-    trainer.create_model_card()
     print(f"\nTrained {trainer.state.global_step} steps in {seconds // 60:.0f} min {seconds % 60:02.0f} s.")
     for row in summarize_online(trainer.state.log_history):
         print(f"  {row}")
     print(f"Model:    {output_dir}")
     print(f"Rollouts: reflection-trl browse {output_dir}")
-    curves = trainer.draw_curves()
     print(f"Curves:   {curves}" if curves else "Curves:   run `pip install matplotlib` to plot them")
 
 
@@ -245,10 +258,11 @@ def run(argv: list[str]) -> None:
         online_parser().print_help()
         return
     online_args, training_args, model_args = read_arguments(argv)
-    check_model_name(str(model_args.model_name_or_path))
     output_dir = Path(output_dir_of(training_args))
     with output_folder(output_dir):
         checkpoint = find_checkpoint(training_args)
+        check_setup(training_args)
+        check_model(model_args, training_args)
         trainer = make_trainer(online_args, training_args, model_args)
         start = time.monotonic()
         run_training(trainer, checkpoint)

@@ -32,12 +32,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..files.rows import HUB_FIX
-from ..quoting import quote_error
 from .command_line import (
     check_model_name,
     check_options,
-    check_token,
     keep_compiled_code,
     make_parser,
     parse_options,
@@ -47,9 +44,13 @@ from .command_line import (
 )
 from .training_run import (
     USER_ERRORS,
+    check_setup,
     end,
+    explain_model_errors,
     find_checkpoint,
     hide_renamed_option,
+    load_tokenizer,
+    model_name,
     output_dir_of,
     output_folder,
     run_training,
@@ -127,19 +128,10 @@ def check_names(argv: list[str]) -> None:
         check_source(script_args.dataset_name)
 
 
-def check_setup(training_args: "ReflectionDistillConfig") -> None:
-    """Checks arguments that would otherwise fail after the model has been loaded."""
+def check_template(training_args: "ReflectionDistillConfig") -> None:
+    """Checks that the chat template exists before the model is loaded."""
     from ..files.model_folder import check_exists
-    from ..training.checks import check_trackers
 
-    output_dir = Path(output_dir_of(training_args))
-    place = next(folder for folder in (output_dir, *output_dir.parents) if folder.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        reason = "is no folder" if not place.is_dir() else "cannot be written"
-        raise ValueError(f"`output_dir` is {str(output_dir)!r}, but {str(place)!r} {reason}; set another.")
-    check_trackers(training_args.report_to)
-    if training_args.push_to_hub and not training_args.hub_token:
-        check_token("push_to_hub")
     template = training_args.chat_template_path
     if template is not None:
         if Path(template).suffix in (".jinja", ".j2") and not Path(template).is_file():
@@ -149,19 +141,9 @@ def check_setup(training_args: "ReflectionDistillConfig") -> None:
 
 def check_model(model_args: "ModelConfig", training_args: "ReflectionDistillConfig") -> None:
     """Checks that the model exists and has a chat template before its weights are loaded."""
-    from transformers import AutoConfig, AutoTokenizer
-
     from ..rendering import ChatTemplateRenderer
 
-    name = model_args.model_name_or_path
-    assert name is not None  # see `check_names`
-    options = {"revision": model_args.model_revision, "trust_remote_code": training_args.trust_remote_code}
-    try:
-        AutoConfig.from_pretrained(name, **options)
-        tokenizer = AutoTokenizer.from_pretrained(name, **options)
-    except (OSError, ValueError) as error:
-        fix = "" if Path(name).is_dir() else f" {HUB_FIX}"
-        raise ValueError(f"The model {name!r} cannot be loaded: {quote_error(error)}.{fix}") from error
+    tokenizer = load_tokenizer(model_args, training_args.trust_remote_code)
     if not (tokenizer.chat_template or training_args.chat_template_path or training_args.rendering == "block-token"):
         ChatTemplateRenderer(tokenizer)  # whose message contains the fix
 
@@ -172,7 +154,6 @@ def make_trainer(
     model_args: "ModelConfig",
     dataset_args: "MixtureArguments",
 ) -> "ReflectionDistillTrainer":
-    from safetensors import SafetensorError
     from trl import get_peft_config, get_quantization_config
 
     from .. import ReflectionDistillTrainer
@@ -180,28 +161,15 @@ def make_trainer(
 
     set_model_options(training_args, model_args)
     train_dataset, eval_dataset = load_data(script_args, dataset_args, training_args)
-    name = model_args.model_name_or_path
-    assert name is not None  # see `check_names`
-    try:
+    with explain_model_errors(model_args):
         trainer = ReflectionDistillTrainer(
-            model=name,
+            model=model_name(model_args),
             args=training_args,
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
             quantization_config=get_quantization_config(model_args),
             peft_config=get_peft_config(model_args),
         )
-    except SafetensorError as error:
-        raise ValueError(
-            f"The weights of {name!r} are damaged, or a git-lfs pointer ({quote_error(error)}); download them again, such as with "
-            f"`hf download`."
-        ) from error
-    except ValueError as error:
-        if model_args.use_peft and "target" in str(error).lower():  # PEFT's message lacks the option's name
-            raise ValueError(
-                f"`lora_target_modules` is {model_args.lora_target_modules!r}: {quote_error(error)}. `all-linear` takes every linear layer."
-            ) from error
-        raise
     # For the model cards, without duplicates
     trainer.dataset_name = list(dict.fromkeys(source.path for source in data_sources(script_args, dataset_args)))
     return trainer
@@ -289,6 +257,7 @@ def run(argv: list[str]) -> None:
     with output_folder(output_dir):
         checkpoint = find_checkpoint(training_args)
         check_setup(training_args)
+        check_template(training_args)
         check_merge(merge_args, model_args, str(output_dir))
         check_model(model_args, training_args)
         trainer = make_trainer(script_args, training_args, model_args, dataset_args)

@@ -1,15 +1,20 @@
 """Shares code of the commands that train: model settings, the run, and its state after an interruption."""
 
 import contextlib
+import os
 import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..files.rows import HUB_FIX
+from ..quoting import quote_error
+from .command_line import check_token
+
 
 if TYPE_CHECKING:
-    from transformers import Trainer, TrainingArguments
+    from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
     from trl import GRPOConfig, ModelConfig, SFTConfig
 
 # Without RuntimeError, since errors in training need a traceback
@@ -32,6 +37,60 @@ def set_model_options(training_args: "SFTConfig | GRPOConfig", model_args: "Mode
         "dtype": model_args.dtype,
         **given,
     }
+
+
+def model_name(model_args: "ModelConfig") -> str:
+    """Returns the model's folder or Hub id, which the commands have required."""
+    assert model_args.model_name_or_path is not None
+    return model_args.model_name_or_path
+
+
+def check_setup(training_args: "TrainingArguments") -> None:
+    """Checks arguments that would otherwise fail after the model has been loaded."""
+    from ..training.checks import check_trackers
+
+    output_dir = Path(output_dir_of(training_args))
+    place = next(folder for folder in (output_dir, *output_dir.parents) if folder.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        reason = "is no folder" if not place.is_dir() else "cannot be written"
+        raise ValueError(f"`output_dir` is {str(output_dir)!r}, but {str(place)!r} {reason}; set another.")
+    check_trackers(training_args.report_to)
+    if training_args.push_to_hub and not training_args.hub_token:
+        check_token("push_to_hub")
+
+
+def load_tokenizer(model_args: "ModelConfig", trust_remote_code: bool) -> "PreTrainedTokenizerBase":
+    """Returns the model's tokenizer, and checks that its configuration can be loaded, before its weights are."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    name = model_name(model_args)
+    options = {"revision": model_args.model_revision, "trust_remote_code": trust_remote_code}
+    try:
+        AutoConfig.from_pretrained(name, **options)
+        return AutoTokenizer.from_pretrained(name, **options)
+    except (OSError, ValueError) as error:
+        fix = "" if Path(name).is_dir() else f" {HUB_FIX}"
+        raise ValueError(f"The model {name!r} cannot be loaded: {quote_error(error)}.{fix}") from error
+
+
+@contextlib.contextmanager
+def explain_model_errors(model_args: "ModelConfig") -> Iterator[None]:
+    """Adds the name of the model or option, and a fix, to errors of other libraries when a trainer is created."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        raise ValueError(
+            f"The weights of {model_name(model_args)!r} are damaged, or a git-lfs pointer ({quote_error(error)}); download them again, such "
+            f"as with `hf download`."
+        ) from error
+    except ValueError as error:
+        if model_args.use_peft and "target" in str(error).lower():  # PEFT's message lacks the option's name
+            raise ValueError(
+                f"`lora_target_modules` is {model_args.lora_target_modules!r}: {quote_error(error)}. `all-linear` takes every linear layer."
+            ) from error
+        raise
 
 
 def hide_renamed_option() -> None:

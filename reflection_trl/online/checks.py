@@ -9,6 +9,7 @@ from trl import GRPOTrainer
 from trl.import_utils import is_vllm_available
 
 from ..problems.problem import is_checker_source
+from ..training.checks import check_trackers
 from .config import OnlineReflectionDistillConfig
 from .rewards import ExecutionReward
 
@@ -32,8 +33,9 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
     Raises:
         ImportError: If vLLM is requested and not installed.
         TypeError: If a dataset has the wrong type.
-        ValueError: If a dataset lacks a column.
+        ValueError: If a tracker is not installed, or a dataset lacks a column.
     """
+    check_trackers(args.report_to)
     if args.use_vllm and not is_vllm_available():
         raise ImportError(
             "`use_vllm` is set, but vLLM is not installed: run `pip install vllm`, or set `use_vllm=False` to generate with "
@@ -69,7 +71,7 @@ def _check_columns(name: str, dataset: Any) -> None:
         return
     if "prompt" not in columns or not set(_JUDGED_BY) & set(columns):
         raise ValueError(
-            f"`{name}` needs a column `prompt`, and `tests` or `examples` to judge answers by, but has {', '.join(columns) or 'none'}; "
+            f"`{name}` needs a column `prompt`, and `tests`, `examples` or `answer` to judge answers by, but has {', '.join(columns) or 'none'}; "
             f"`load_problems_for_rl` makes them from problems."
         )
 

@@ -21,6 +21,7 @@ from ..training.curves import CURVES_FILE
 from ..training.forward import LossInputs, TeacherPredictions, add_distillation_forward
 from ..training.head import logit_scaling, model_head
 from ..training.losses import Head, distillation_loss
+from ..training.publishing import HubMixin
 from ..training.teachers import (
     UpdateTeacher,
     check_teacher_before_loading,
@@ -83,7 +84,7 @@ class EpochSampler(RepeatSampler):
             self.generator.manual_seed((self.seed or 0) + epoch)
 
 
-class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
+class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingMixin):
     """
     Trainer for online reflection self-distillation: GRPO with a teacher that reads the test output of each answer.
 
@@ -306,7 +307,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
     def _save_rollouts(self, rollouts: list[Rollout], repairs: list[Repair | None], advantages: list[float]) -> None:
         step, folder = self.state.global_step, Path(self.args.output_dir or ".")
         if self.accelerator.is_main_process and (self._saved_step is None or step < self._saved_step):
-            self._clear_steps(step)
+            self._prepare_folders(step)
         # A step that runs again after a crash replaces its file
         more = self._saved_step == step
         if self.accelerator.is_main_process and self.args.save_rollouts:
@@ -321,11 +322,16 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, DynamicSamplingMixin):
             write_step(folder / REFLECTIONS, step, [row for row in rows if row is not None], more)
         self._saved_step = step
 
-    def _clear_steps(self, first: int) -> None:
+    def _prepare_folders(self, first: int) -> None:
         for name in (ROLLOUTS, REFLECTIONS):
             earlier = clear_steps(Path(self.args.output_dir or ".") / name, first)
             if earlier is not None:
                 logger.warning(f"The {name} of an earlier training in this `output_dir` were moved to {earlier}.")
+        # The problems may be private, so the folders are not uploaded with the model
+        ignored = Path(self.args.output_dir or ".") / ".gitignore"
+        if not ignored.exists():
+            ignored.parent.mkdir(parents=True, exist_ok=True)
+            ignored.write_text(f"{ROLLOUTS}/\n{REFLECTIONS}/\n")
 
     # The loss
 

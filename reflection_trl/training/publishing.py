@@ -6,7 +6,7 @@ from typing import Any
 
 from huggingface_hub import CommitInfo, HfApi
 from peft import PeftModel
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, Trainer
 from transformers.utils import logging
 from trl import SFTTrainer
 from trl.trainer.utils import get_config_model_id
@@ -23,17 +23,10 @@ logger = logging.get_logger(__name__)
 TAGS = ["trl", "reflection-distill", "reflection-trl"]
 
 
-class PublishingTrainer(SFTTrainer):
-    """Extends TRL's `SFTTrainer` with this package's model card, and with one-line errors for failed uploads."""
+class HubMixin(Trainer):
+    """Pushes a model with one-line errors for failed uploads, to a branch if `hub_revision` is set."""
 
-    args: ReflectionDistillConfig
     model: PreTrainedModel | PeftModel
-    # Hub id of the dataset, or of each dataset of a mixture, for the cards
-    dataset_name: str | list[str] | None = None
-
-    _tag_names = TAGS
-    _name = "ReflectionDistill"
-    _paper = PAPER
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         # Called before training, so that a model that cannot be published, or that others cannot load, fails early
@@ -94,6 +87,19 @@ class PublishingTrainer(SFTTrainer):
         if revision and not revision.startswith("refs/") and self.is_world_process_zero():
             api = HfApi(token=token or self.args.hub_token)
             api.create_branch(self._repo_name(), branch=revision, exist_ok=True)
+
+
+class PublishingTrainer(HubMixin, SFTTrainer):
+    """Extends TRL's `SFTTrainer` with this package's model card."""
+
+    args: ReflectionDistillConfig
+    model: PreTrainedModel | PeftModel
+    # Hub id of the dataset, or of each dataset of a mixture, for the cards
+    dataset_name: str | list[str] | None = None
+
+    _tag_names = TAGS
+    _name = "ReflectionDistill"
+    _paper = PAPER
 
     def create_model_card(  # type: ignore[override] # TRL has these arguments
         self,

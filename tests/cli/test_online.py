@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -131,12 +132,32 @@ def test_a_run_and_its_resumption(recipe, capsys):
         (["--num_generations", "1"], "`num_generations` is 1"),
         (["--distilation_weight", "1"], "did you mean `distillation_weight`?"),
         (["--length_weight", "-1"], "`length_weight` must not be negative"),
+        (["--report_to", "wandb"], "`report_to` names 'wandb', which is not installed; run `pip install wandb`"),
+        (["--push_to_hub", "true"], "`push_to_hub` needs a Hub token; run `hf auth login`"),
+        (["--output_dir", "/dev/null/out"], "but '/dev/null' is no folder; set another"),
+        (["--model_name_or_path", "nobody/nothing"], "The model 'nobody/nothing' cannot be loaded"),
+        (["--model_name_or_path", "{folder}/damaged"], "damaged' are damaged, or a git-lfs pointer"),
+        (
+            ["--model_name_or_path", "{folder}/base"],
+            "base' has no chat template to write prompts with; use an instruct model.",
+        ),
+        (
+            ["--use_peft", "true", "--lora_target_modules", "none"],
+            "`lora_target_modules` is 'none': Target modules none not found",
+        ),
     ],
 )
 def test_wrong_input_is_one_sentence_and_leaves_nothing(recipe, tmp_path, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for name in ("damaged", "base"):
+        shutil.copytree(recipe / "model", recipe / name, dirs_exist_ok=True)
+    (recipe / "damaged" / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1")
+    (recipe / "base" / "chat_template.jinja").unlink()
+    arguments = [argument.format(folder=recipe) for argument in arguments]
     out = tmp_path / "out"
-    assert main(["--config", str(recipe / "online.yaml"), "--output_dir", str(out), *arguments]) == 1
+    assert main(["--config", str(recipe / "online.yaml"), "--output_dir", str(out), *arguments]) == 1, arguments
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ") and message in error
     assert not out.exists()

@@ -480,11 +480,16 @@ class HubServer:
 
     async def preupload(self, request):
         _, commit = self._commit(request, self._writable(request, proposal="create_pr" in request.query))
-        answer = []
-        for file in (await request.json())["files"]:
+        body, answer = await request.json(), []
+        ignored = tuple(line for line in body.get("gitIgnore", "").split() if line.endswith("/"))
+        for file in body["files"]:
             path, known = file["path"], commit.files.get(file["path"])
             lfs = path.endswith(LFS_SUFFIXES) or file["size"] > LFS_SIZE
-            entry = {"path": path, "uploadMode": "lfs" if lfs else "regular", "shouldIgnore": False}
+            entry = {
+                "path": path,
+                "uploadMode": "lfs" if lfs else "regular",
+                "shouldIgnore": bool(ignored) and path.startswith(ignored),
+            }
             answer.append(entry | ({"oid": known.etag} if known and known.lfs == lfs else {}))
         return web.json_response({"files": answer})
 

@@ -13,10 +13,17 @@ import yaml
 from conftest import reflection_row
 from datasets import Dataset
 from huggingface_hub import ModelCard, constants
+from online.scripted import PROBLEMS, SETTINGS, scripted_reward
 from peft import LoraConfig
 from transformers import AutoModelForCausalLM
 
-from reflection_trl import ReflectionDistillConfig, ReflectionDistillTrainer
+from reflection_trl import (
+    OnlineReflectionDistillConfig,
+    OnlineReflectionDistillTrainer,
+    ReflectionDistillConfig,
+    ReflectionDistillTrainer,
+    load_problems_for_rl,
+)
 from reflection_trl.cli import train as recipe
 from reflection_trl.evaluation import EvaluationRun, Outcome, Score
 from reflection_trl.hub import PublishError, publish_evaluation
@@ -216,6 +223,29 @@ def test_recipe_keeps_the_model_when_the_hub_fails(client, recipe_arguments, cap
     )  # the one that failed, and one more
     files = client.repo("models", "anna/coder").commit("main").files
     assert {"README.md", "model.safetensors", "chat_template.jinja", "training_curves.png"} <= set(files)
+
+
+def test_a_model_that_was_trained_online_is_pushed_without_its_rollouts(client, make_model, tokenizer, tmp_path):
+    args = OnlineReflectionDistillConfig(str(tmp_path / "out"), hub_model_id="anna/solver", max_steps=1, **SETTINGS)
+    trainer = OnlineReflectionDistillTrainer(
+        make_model(),
+        scripted_reward(),
+        args,
+        train_dataset=load_problems_for_rl(PROBLEMS, conversational=False),
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    client.fail("POST", "/commit/", status=500, times=9)
+    with pytest.raises(
+        PublishError, match=r"could not publish the model anna/solver: .*`hf upload anna/solver .*` uploads it"
+    ):
+        trainer.push_to_hub()
+    client.faults.clear()
+    trainer.push_to_hub()
+    files = set(client.repo("models", "anna/solver").commit("main").files)
+    assert {"README.md", "config.json", "model.safetensors"} <= files
+    assert list((tmp_path / "out" / "rollouts").iterdir())
+    assert not {file for file in files if file.startswith(("rollouts", "reflections"))}
 
 
 def test_recipe_fails_before_training(client, recipe_arguments, monkeypatch, capsys):
