@@ -81,7 +81,11 @@ def test_a_teacher_that_is_not_used_may_know_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("dataset", "error", "message"),
     [
-        (Dataset.from_list([{"text": "x"}]), ValueError, "needs a column `prompt`, and `tests` or `examples`"),
+        (
+            Dataset.from_list([{"text": "x"}]),
+            ValueError,
+            "needs a column `prompt`, and `tests`, `examples` or `answer`",
+        ),
         (Dataset.from_list([{"prompt": "x", "solution": "1"}]), ValueError, "but has prompt, solution"),
         ([{"prompt": "x"}], TypeError, "must be a `Dataset` or `IterableDataset`, got `list`"),
         (load_problems_for_rl([ADD]), ValueError, "has 1 prompts, fewer than the 2 of one generation batch"),
