@@ -21,6 +21,7 @@ numbers in the text are not answers.
 | `5 million`, `2 dozen` | 5000000, 24 |
 | `$5`, `5 dollars`, `5\text{ cm}` | 5 with a unit. Two different units are different answers; a unit that only one side has is ignored |
 | `50%`, `50 percent` | equal to 1/2, and to 50 if the expected number is at least 1 |
+| `101_2`, `101_{two}` | 5. If only the expected number names a base, the answer has this base too; `101` is not `101_2` |
 | `0.333333` | equal to 1/3: a decimal number with six or more decimals may be a rounded fraction |
 
 Everything else (expressions, sets, intervals, matrices, equations) is compared by `math-verify`, in a separate process with limits on CPU

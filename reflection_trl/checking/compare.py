@@ -51,7 +51,15 @@ _CONSTANTS = frozenset(["cdot", "dfrac", "div", "e", "frac", "left", "pi", "righ
 _CLOCK = re.compile(r"(?P<time>\d{1,2}:\d{2})\s*(?P<half>[ap]\.?\s?m\.?)?", re.IGNORECASE)
 # Text that math-verify reads as a product: two adjacent numbers, and exponents that are too large
 _NO_PRODUCT = re.compile(r"(?<![_\d])\d+\s+\.?\d|\d[eE][+-]?\d")
-_BASE = re.compile(r"(?P<digits>[0-9A-Za-z]+)_(?:\{\s*(?P<base1>\d+)\s*\}|(?P<base2>\d+))")
+# `101_2`, `(2A)_{16}`, `101_{two}`; `x_1` and `a_{12}` are names
+_IN_BASE = re.compile(
+    r"(?P<sign>-?)(?:(?P<digits>[0-9A-Z][0-9A-Za-z]*)|[({](?P<enclosed>[0-9A-Z][0-9A-Za-z]*)[)}])"
+    r"\s*_\s*(?:\{\s*\(?(?P<base>\d+|[a-z]+)\)?\s*\}|(?P<digit>\d+))"
+)
+_BASES = {
+    name: str(base)
+    for base, name in enumerate("two three four five six seven eight nine ten eleven twelve".split(), start=2)
+}
 _SEVERAL = re.compile(r"[,;&|]|\\\\|\\(?:in|text|land|lor|cup|wedge|vee)(?![A-Za-z])|\b(?:and|or)\b")
 _EQUALS = re.compile(r"(?<![<>!:])=(?!=)")
 _LETTER = re.compile(r"[(\[]?\s*(?P<letter>[A-Za-z])\s*(?:[)\]]|[.:)](?=\s|$)|$)\s*(?P<text>.*)", re.DOTALL)
@@ -282,9 +290,9 @@ async def _compare_math(answer: str, expected: str) -> Comparison:
         return _verdict(equal_numbers(numbers[0], numbers[1]), answer)
     if _joined(wanted) == _joined(got):
         return _verdict(True, answer)
-    bases = _base(wanted), _base(got)
-    if bases[0] and bases[1] and bases[0] != bases[1]:
-        return _verdict(False, answer)
+    written = _in_base(wanted), _in_base(got)
+    if written[1] is not None or (written[0] is not None and got.isalnum()):
+        return _verdict(_equal_in_bases(written, (wanted, got)), answer)
     (wanted, unit), (got, other_unit) = split_unit(wanted), split_unit(got)
     if unit and other_unit and unit != other_unit:
         return _verdict(False, answer)
@@ -310,10 +318,36 @@ def _has_names(text: str) -> bool:
     return not text or any(word.lstrip("\\") not in _FUNCTIONS | _CONSTANTS for word in words)
 
 
-def _base(text: str) -> str | None:
-    """Returns the base of a number such as `101_2`."""
-    match = _BASE.fullmatch(text)
-    return None if match is None else match["base1"] or match["base2"]
+def _in_base(text: str) -> tuple[str, str] | None:
+    """Returns the digits and the base of a number such as `101_2`."""
+    match = _IN_BASE.fullmatch(text)
+    if match is None:
+        return None
+    base = match["base"] or match["digit"]
+    return match["sign"] + (match["digits"] or match["enclosed"]).upper(), _BASES.get(base, base)
+
+
+def _equal_in_bases(written: tuple[tuple[str, str] | None, tuple[str, str] | None], texts: tuple[str, str]) -> bool:
+    """
+    Returns whether an expected number and an answer are equal, of which at least one names its base. An answer without
+    a base has that of the expected number. An expected number without a base is decimal.
+    """
+    expected, got = written
+    if expected is None:
+        number, value = read_number(texts[0]), got and _value_in_base(*got)
+        return number is not None and number.value == value
+    digits, base = expected
+    if got is None:
+        got = (texts[1].upper(), base)
+    return got[1] == base and (got[0] == digits or _value_in_base(*got) == _value_in_base(digits, base) is not None)
+
+
+def _value_in_base(digits: str, base: str) -> int | None:
+    """Returns the value of a number, or `None` if the base does not exist or does not have its digits."""
+    try:
+        return int(digits, int(base)) if base != "0" else None  # 0 would mean: as in source code
+    except ValueError:
+        return None
 
 
 def _compare_choice(answer: str, expected: str, choices: Sequence[str]) -> Comparison:
