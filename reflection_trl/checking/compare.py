@@ -56,10 +56,8 @@ _IN_BASE = re.compile(
     r"(?P<sign>-?)(?:(?P<digits>[0-9A-Z][0-9A-Za-z]*)|[({](?P<enclosed>[0-9A-Z][0-9A-Za-z]*)[)}])"
     r"\s*_\s*(?:\{\s*\(?(?P<base>\d+|[a-z]+)\)?\s*\}|(?P<digit>\d+))"
 )
-_BASES = {
-    name: str(base)
-    for base, name in enumerate("two three four five six seven eight nine ten eleven twelve".split(), start=2)
-}
+_NAMES_OF_BASES = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+_BASES = {name: str(base) for base, name in enumerate(_NAMES_OF_BASES, start=2)}
 _SEVERAL = re.compile(r"[,;&|]|\\\\|\\(?:in|text|land|lor|cup|wedge|vee)(?![A-Za-z])|\b(?:and|or)\b")
 _EQUALS = re.compile(r"(?<![<>!:])=(?!=)")
 _LETTER = re.compile(r"[(\[]?\s*(?P<letter>[A-Za-z])\s*(?:[)\]]|[.:)](?=\s|$)|$)\s*(?P<text>.*)", re.DOTALL)

@@ -16,6 +16,7 @@ from .lying_answers import (
     javascript,
     languages,
     python,
+    python_classes,
     python_flow,
     python_objects,
     rust,
@@ -25,7 +26,7 @@ from .lying_answers import (
 
 
 TABLE: dict[str, list[Lie]] = {
-    "python": [*python.LYING, *python_objects.LYING, *python_flow.LYING],
+    "python": [*python.LYING, *python_objects.LYING, *python_classes.LYING, *python_flow.LYING],
     "cpp": cpp.LYING,
     "java": java.LYING,
     "javascript": [*scripts.JAVASCRIPT, *javascript.LYING],

@@ -6,7 +6,10 @@ import pytest
 
 from reflection_trl.sandbox import PythonProgram, Sandbox
 
-from .right_answers import RIGHT
+from . import right_answers, right_objects
+
+
+RIGHT = right_answers.RIGHT | right_objects.RIGHT
 
 
 @pytest.mark.parametrize("name", RIGHT)

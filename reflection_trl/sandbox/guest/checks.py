@@ -24,38 +24,52 @@ import collections
 import contextlib
 import functools
 import importlib
+import io
 import re
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import errors, runners, texts
+from . import derived, errors, runners, texts
+from .exceptions import Exceptions
 from .places import Places
 from .remote import (
     ARITHMETIC,
-    BUILTIN_EXCEPTIONS,
     COMPARISONS,
     DATA_METHODS,
     IN_PLACE,
     OPERATIONS,
     Channel,
     Disconnected,
+    Encoder,
     Peer,
     ProtocolError,
     Remote,
+    is_refilled,
 )
 from .usage import ALIASES, FROM, LIBRARIES, Usage, home_of, is_module
 
 
 # Maximum calls in flight, and their bytes: as many as the socket's buffer holds
 _CALLS_AHEAD, _BYTES_AHEAD = 64, 1 << 16
+# Containers whose changes are sent back, and the items of one
+_HELD, _HELD_ITEMS = 8, 256
 # Container methods that a class of the program supports: an enumeration has members
 _OF_CLASSES = frozenset({"__iter__", "__getitem__", "__len__"})
 # Attributes of arrays and tables, which data has too
 _OF_ARRAYS = frozenset({"T", "columns", "dtype", "dtypes", "empty", "iloc", "loc", "name", "ndim", "shape", "size"})
 _OF_ITERATORS = frozenset({"__iter__", "__next__"})
-_INPUT = builtins.input
+_PATCHED = {name: getattr(builtins, name) for name in ("input", "open", "print")}
+_FILES = frozenset({io.BufferedReader, io.BufferedWriter, io.BytesIO, io.StringIO, io.TextIOWrapper})
+_OF_FILES = frozenset(
+    ["close", "closed", "encoding", "flush", "getvalue", "mode", "name", "newlines", "read", "readable", "readline",
+     "readlines", "seek", "seekable", "tell", "truncate", "writable", "write", "writelines"]
+)  # fmt: skip
+# Attributes by which checks prepare and ask a mock
+_OF_MOCKS = re.compile(
+    r"_|assert|attach_mock|call|configure_mock|method_calls|mock_|reset_mock|return_value$|side_effect$"
+)
 _DATA = frozenset([*map(type, (None, True, 1, 1.0, 1j, "", b"", [], (), {}, range(0))), bytearray, set, frozenset])
 
 
@@ -77,6 +91,12 @@ def run_checks(source: str, channel: Channel, entry_point: str | None) -> dict[s
     try:
         code = errors.compiled(source, "checks.py")
         namespace = _Names(peer, main)
+        if "seed" in source:
+            _share_seed(peer)
+        if "super" in source:
+            namespace["super"] = derived.super_of
+        if "type(" in source:
+            namespace["type"] = Type
         namespace.prefetch(code)
         peer.texts = texts.install(source, peer, namespace, peer.may_set)
         runs = runners.install(source, namespace)
@@ -168,10 +188,10 @@ class Checks(Peer):
         self._called: set[int] = set()  # numbers of the checks' functions that the program has called
         self._undecidable: set[int] = set()  # numbers of objects whose truth value the program would decide
         self.texts: texts.Texts | None = None
-        self._stdout = sys.stdout
+        self._held: list[tuple[Remote, str, Any, Any]] = []  # containers of the program, and how it sent them
+        self._streams = sys.stdin, sys.stdout, sys.stderr
         self._turn = _thread.RLock()  # threads of the checks share the channel
-        self._exceptions: dict[int, type] = {}
-        self._exception_numbers: dict[type, int] = {}
+        self.exceptions = Exceptions(self, ProgramEnded)
 
     @functools.cached_property
     def usage(self) -> Usage:
@@ -195,16 +215,27 @@ class Checks(Peer):
 
     def request(self, what: list[Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         with self._turn:
-            prints = sys.stdout is not self._stdout
-            asks = builtins.input if builtins.input is not _INPUT else None
-            if not (prints or asks) or what[0] in ("name", "names"):
+            self._write_back()
+            given = {name: now for name, known in _PATCHED.items() if (now := getattr(builtins, name)) is not known}
+            if sys.stdin is not self._streams[0]:
+                given["stdin"] = sys.stdin
+            prints = sys.stdout is not self._streams[1] or sys.stderr is not self._streams[2]
+            if not (given or prints) or what[0] in ("data", "name", "names"):
                 return super().request(what, args, kwargs)
-            # The checks have redirected their output, or patched `input`, for the program too
-            answer = super().request(["within", *what], (asks, *args), kwargs)
-            if type(answer) is not tuple or len(answer) != 2 or type(answer[1]) is not str:
+            # The checks have redirected their streams, or patched functions, for the program too
+            answer = super().request(["within", *what], (given, *args), kwargs)
+            if type(answer) is not tuple or len(answer) != 3:
                 raise ProtocolError("not a result with its output")
-            (sys.stdout if prints else self._stdout).write(answer[1])
+            self._print(*answer[1:])
             return answer[0]
+
+    def _print(self, out: Any, err: Any) -> None:
+        """Writes what the program has printed to where the checks now print."""
+        if type(out) is not str or type(err) is not str:
+            raise ProtocolError("not an output")
+        for stream, text in ((sys.stdout, out), (sys.stderr, err)):
+            if text:
+                stream.write(text)
 
     # Names
 
@@ -239,7 +270,8 @@ class Checks(Peer):
             raise KeyError(name)
         if how == "from":
             return self._from(name, value)
-        if self.usage.means_helper(name, self.entry_point):
+        is_class = isinstance(value, type) or (isinstance(value, Remote) and value._kind == "class")
+        if self.usage.means_helper(name, self.entry_point, is_class):
             return self._from(name, home_of(name))
         return self._name(name, value)
 
@@ -281,6 +313,8 @@ class Checks(Peer):
 
     def attribute(self, remote: Remote, name: str) -> Any:
         value = super().attribute(remote, name)
+        if is_refilled(value) and (encoded := self._encoded(value)) is not None:
+            self._held = [*self._held[1 - _HELD :], (remote, name, value, encoded)]
         if remote._kind == "class" and remote._number in self._tested:
             return self._name(name, value)
         if self.made(remote):
@@ -293,6 +327,24 @@ class Checks(Peer):
             return _DataMethod(self, value, remote, name)
         return value
 
+    def _encoded(self, value: Any) -> Any:
+        """Returns the data of a container, or `None` if it is too large to be compared before each request."""
+        encoder = Encoder(self)
+        with contextlib.suppress(RecursionError):
+            encoded = encoder.encode(value)
+            return encoded if sum(map(len, encoder.objects.values())) <= _HELD_ITEMS else None
+        return None
+
+    def _write_back(self) -> None:
+        """Sends what the checks have changed in containers that are attributes: `node.children.append(...)`."""
+        held, self._held = self._held, []
+        for place, (remote, name, value, before) in enumerate(held):
+            after = self._encoded(value)
+            if after is not None and after != before:
+                super().request(["restore", remote._number, name], (value,))
+                held[place] = remote, name, value, after
+        self._held = held
+
     def _without_data(self, remote: Remote, name: str, value: Any) -> Any:
         """Returns an attribute of an object that a program made from an expected value: objects, and no data."""
         if not isinstance(value, Remote):
@@ -301,6 +353,8 @@ class Checks(Peer):
         return value
 
     def call(self, remote: Remote, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if remote._kind == "class" and len(args) == 3 and type(args[2]) is dict and "__qualname__" in args[2]:
+            return derived.with_metaclass(remote, *args)
         value = super().call(remote, args, kwargs)
         if remote._number in self._undecidable:
             return self._without_data(remote, "__call__", value)
@@ -310,7 +364,9 @@ class Checks(Peer):
 
     def _as_made(self, value: Remote) -> Remote:
         if value._number not in self._made:
-            stand_in = type(value)(self, value._number, value._kind, value._type, value._classes, value._decides)
+            stand_in = type(value)(
+                self, value._number, value._kind, value._type, value._classes, value._decides, value._data
+            )
             self._made[value._number] = stand_in
         return self._made[value._number]
 
@@ -357,6 +413,8 @@ class Checks(Peer):
             return equal
         if remote._is(other):
             return True
+        if remote._data is not None:
+            return bool(self._data_of(remote) == (self._data_of(other) if _has_data(other) else other))
         if type(other) in _DATA:
             self.note = f"an object of the program's own type {remote._type!r} is never equal to data"
             return False
@@ -377,26 +435,57 @@ class Checks(Peer):
         """Returns a special method of an instance of a class under test."""
         foreign = all(self.trusts(arg) for arg in args)
         if name in COMPARISONS and not foreign:
+            if remote._data is not None:
+                return OPERATIONS[name](self._data_of(remote), *args)
             raise self._undecided(remote, name)
         if name == "__contains__" and not self.made(remote):
             return self._is_among(remote, args[0])
         value = super().operate(remote, name, args)
         if name in ARITHMETIC and not foreign and not isinstance(value, Remote) and value is not NotImplemented:
-            raise self._undecided(remote, name)  # a difference from what is expected may be any number
+            # A difference from what is expected may be any number
+            return self._of_data(remote, name, value, lambda data: OPERATIONS[name](data, *args))
         if (name in ("__enter__", "__iter__") or name in IN_PLACE) and remote._is(value) and self.made(remote):
             return remote
         return value
+
+    def base_of(self, remote: Remote) -> type:
+        return derived.base_of(remote) if remote._kind == "class" else super().base_of(remote)
+
+    def class_of(self, remote: Remote) -> Any:
+        """Returns what stands for the class of an object."""
+        if (
+            remote._kind not in ("object", "iterator")
+            or not remote._classes
+            or remote.__class__ is types.GeneratorType
+        ):
+            return remote.__class__
+        number, *_ = remote._classes
+        if number not in self._remotes:
+            # As the program describes it where it sends the class itself
+            self._remotes[number] = self.make_remote(number, "class", "type", remote._classes, False, None)
+        return self._remotes[number]
+
+    def _data_of(self, remote: Remote) -> Any:
+        """Returns the data of an instance of a class that derives from a built-in type."""
+        value = self.request(["data", remote._number])
+        if type(value) is not remote._data:
+            raise self._undecided(remote, "data")
+        return value
+
+    def _of_data(self, remote: Remote, name: str, value: Any, compute: Callable[[Any], Any]) -> Any:
+        """Returns data that the program has computed from an expected value, if its object's data gives the same."""
+        if remote._data is not None:
+            own = compute(self._data_of(remote))
+            if type(own) is type(value) and own == value:
+                return own
+        raise self._undecided(remote, name)
 
     def _is_among(self, remote: Remote, value: Any) -> bool:
         return any(value is item or value == item for item in super().operate(remote, "__iter__"))
 
     def _leave(self, remote: Remote, cls: Any, error: Any, trace: Any) -> Any:
         """Exits a context of the program, which must not suppress a failed check, or one that was not reached."""
-        if isinstance(error, BaseException):
-            arguments = tuple(value if type(value) in (str, bool, int, float) else str(value) for value in error.args)
-            value = self.request(["leave", remote._number], (cls, arguments))
-        else:
-            value = super().operate(remote, "__exit__", (cls, error, trace))
+        value = super().operate(remote, "__exit__", (cls, error, None))
         raised = hasattr(error, "_remote_record")
         if (isinstance(error, AssertionError) and not raised) or self.places.behind(trace, raised):
             return False
@@ -418,57 +507,26 @@ class Checks(Peer):
             raise ended from None
 
     def make_remote(
-        self, number: int, kind: str, type_name: str, classes: tuple[int, ...], bases: list[str], decides: bool
+        self, number: int, kind: str, type_name: str, classes: tuple[int, ...], decides: bool, data: type | None
     ) -> Any:
-        if kind == "exception":
-            return self._exception(number, type_name, bases)
         if kind == "iterator":
-            return _Iterator(self, number, kind, type_name, classes, decides)
+            return _Iterator(self, number, kind, type_name, classes, decides, data)
         if kind == "coroutine":
             return self._awaitable(number)
-        return Remote(self, number, kind, type_name, classes, decides)
+        return super().make_remote(number, kind, type_name, classes, decides, data)
 
     async def _awaitable(self, number: int) -> Any:
         return self.request(["await", number])
 
-    def number_of(self, stand_in: Any) -> int | None:
-        return self._exception_numbers.get(stand_in) if isinstance(stand_in, type) else None
-
-    def _exception(self, number: int, name: str, bases: list[str]) -> type:
-        """Returns a local exception class in place of the program's, so that `except` and `assertRaises` work."""
-        if number not in self._exceptions:
-            base = next((BUILTIN_EXCEPTIONS[base] for base in bases if base in BUILTIN_EXCEPTIONS), RuntimeError)
-            # An exit or an interrupt of the program is its failure, and never ends the checks.
-            base = base if issubclass(base, Exception) else ProgramEnded
-            self._exceptions[number] = type(name if name.isidentifier() else "Error", (base,), {})
-            self._exception_numbers[self._exceptions[number]] = number
-        return self._exceptions[number]
-
-    def rebuild_error(self, description: dict[str, Any]) -> BaseException:
+    def rebuild_error(self, description: dict[str, Any], decoder: Any) -> BaseException:
         record = {key: description["record"][key] for key in errors.FIELDS}
         for key, value in record.items():
             if type(value) is int and value < 1 << 31:
                 continue
             record[key] = None if value is None else errors.cut(str(value), errors.MAX_TEXT)
-        record = errors.from_program(record)
-        data = description["class"]
-        cls = self.resolve(data) if data[0] == "R" else BUILTIN_EXCEPTIONS[data[1]]
-        if not issubclass(cls, Exception):
-            cls = ProgramEnded
-        args = [arg if type(arg) in (str, bool, int, float, type(None)) else str(arg) for arg in description["args"]]
-        error: Any = RuntimeError(record["message"]) if issubclass(cls, UnicodeError) else cls.__new__(cls, *args)
-        if issubclass(cls, StopIteration):
-            StopIteration.__init__(
-                error, *args
-            )  # `yield from` reads its value in C, and a missing one ends the process
-        error.args = tuple(args)
-        for name, value in description["attributes"].items():
-            if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) and type(value) in (str, bool, int, float, type(None)):
-                with contextlib.suppress(AttributeError, TypeError):
-                    setattr(error, name, value)
-        if isinstance(error, KeyError) and not args:
-            error.args = ()
-        error._remote_record = record
+        error: Any = super().rebuild_error(description, decoder)
+        self._print(*description["printed"])
+        error._remote_record = errors.from_program(record)
         return error
 
     # What the program may use of the checks' objects: calls, iteration, operators and public attributes of instances
@@ -482,7 +540,9 @@ class Checks(Peer):
         if what[0] == "call" or what[2:3] == ["__next__"] or (what[0] == "get" and what[2] in self.places.methods):
             self._called.add(what[1])
         try:
-            return self._perform(what, value, args, kwargs)
+            result = self._perform(what, value, args, kwargs)
+            self._write_back()
+            return result
         except BaseException as error:
             # Whether the program catches it or not
             raised = hasattr(error, "_remote_record")
@@ -502,16 +562,40 @@ class Checks(Peer):
             return f"<{type(value).__name__} object of the checks>"
         if action in ("get", "set", "op") and isinstance(value, types.FunctionType) and what[2] == "__name__":
             return value.__name__
+        if type(value) in _FILES and action in ("get", "op") and what[2] in _OF_FILES | {"__enter__", "__exit__"}:
+            return getattr(value, what[2]) if action == "get" else OPERATIONS[what[2]](value, *args)
+        if _is_mock(value) and (action == "op" or (action == "get" and not _OF_MOCKS.match(what[2]))):
+            return getattr(value, what[2]) if action == "get" else OPERATIONS[what[2]](value, *args)
         if action in ("get", "set") and type(what[2]) is str and not what[2].startswith("_") and self._own(value):
             return getattr(value, what[2]) if action == "get" else setattr(value, what[2], *args)
         raise TypeError(f"{type(value).__name__!r} object of the checks does not support this")
 
     def _own(self, value: Any) -> bool:
         cls = type(value)
-        return cls.__module__ == "__main__" and self.namespace.get(cls.__name__) is cls
+        return cls is types.SimpleNamespace or (
+            cls.__module__ == "__main__" and self.namespace.get(cls.__name__) is cls
+        )
 
-    def describe_error(self, error: BaseException) -> dict[str, Any]:
-        return {"type": type(error).__name__, "message": errors.cut(str(error), errors.MAX_MESSAGE)}
+
+class _TypeOfRemotes(type):
+    """Implements `type(value)` for the program's objects, and Python's `type` otherwise."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is not Type:
+            return super().__call__(*args, **kwargs)
+        if len(args) == 1 and isinstance(args[0], Remote):
+            return args[0]._peer.class_of(args[0])
+        return type(*args, **kwargs)
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, type) if cls is Type else super().__instancecheck__(value)
+
+    def __subclasscheck__(cls, value: Any) -> bool:
+        return issubclass(value, type) if cls is Type else super().__subclasscheck__(value)
+
+
+class Type(type, metaclass=_TypeOfRemotes):
+    """Represents `type` in the checks."""
 
 
 class _Iterator(Remote):
@@ -536,9 +620,33 @@ class _DataMethod:
         value = self._method(*args, **kwargs)
         if value is not None and not all(isinstance(one, Remote) for one in (*args, *kwargs.values())):
             if not isinstance(value, Remote):
-                raise self._peer._undecided(self._owner, self._name)
+                return self._peer._of_data(
+                    self._owner, self._name, value, lambda data: getattr(data, self._name)(*args, **kwargs)
+                )
             self._peer._undecidable.add(value._number)
         return value
+
+
+def _is_mock(value: Any) -> bool:
+    mock = sys.modules.get("unittest.mock")
+    return mock is not None and issubclass(type(value), mock.NonCallableMock)
+
+
+def _share_seed(peer: Checks) -> None:
+    """Makes `random.seed` in the checks also seed the program."""
+    import random
+
+    own = random.seed
+
+    def seed(*args: Any, **kwargs: Any) -> None:
+        own(*args, **kwargs)
+        peer.request(["seed", "random"], args, kwargs)
+
+    random.seed = seed
+
+
+def _has_data(value: Any) -> bool:
+    return isinstance(value, Remote) and value._data is not None
 
 
 def _in_a_sequence() -> bool:

@@ -17,7 +17,28 @@ import types
 from typing import Any
 
 from . import errors, texts
-from .remote import BUILTIN_EXCEPTIONS, OPERATIONS, Channel, Disconnected, Peer, ProtocolError, Remote
+from .derived import derive
+from .exceptions import Exceptions
+from .remote import (
+    OPERATIONS,
+    Channel,
+    Disconnected,
+    Encoder,
+    Peer,
+    ProtocolError,
+    Remote,
+    data_type,
+    has_behavior,
+    is_refilled,
+    plain,
+    refill,
+)
+
+
+# More than the checks may change
+_GIVEN = 64
+# What iterators of the checks support, which may be files
+_OF_ITERATORS = frozenset({"__enter__", "__exit__", "__iter__", "__next__", "__repr__", "__str__"})
 
 
 def run_program(source: str, channel: Channel, checked: bool) -> int:
@@ -129,6 +150,15 @@ class Program(Peer):
     def __init__(self, channel: Channel, namespace: dict[str, Any]):
         super().__init__(channel)
         self.namespace = namespace
+        self.exceptions = Exceptions(self)
+        self._kept: dict[type, bool] = {}
+        self._given: dict[Any, Any] = {}  # containers that the checks have read, as they were
+        self._printed = "", ""  # by a request that has raised an error
+
+    def keeps(self, cls: type) -> bool:
+        if cls not in self._kept:
+            self._kept[cls] = cls.__module__ == "__main__" and data_type(cls) is not None and has_behavior(cls)
+        return self._kept[cls]
 
     def serve_until_end(self) -> None:
         process = os.getpid()
@@ -143,7 +173,7 @@ class Program(Peer):
                 os._exit(0)
 
     def operate(self, remote: Remote, name: str, args: tuple[Any, ...] = ()) -> Any:
-        if remote._kind == "object" or name in ("__iter__", "__next__", "__str__", "__repr__"):
+        if remote._kind == "object" or name in _OF_ITERATORS:
             return super().operate(remote, name, args)
         # Python's own answers
         if name in ("__eq__", "__ne__"):
@@ -164,21 +194,31 @@ class Program(Peer):
             return texts.run_text(what[1], what[2], text, given, modules, self.namespace)
         if action == "within":
             return self._within(what[1:], *args, **kwargs)
+        if action == "seed":
+            import random
+
+            return random.seed(*args, **kwargs)
+        if action == "derive":
+            return derive(*args)
         value = self.exported(target)
         if action == "call":
             return value(*args, **kwargs)
         if action == "get":
-            return getattr(value, what[2])
+            member = getattr(value, what[2])
+            if is_refilled(member):
+                self._given.pop(next(iter(self._given)) if len(self._given) > _GIVEN else None, None)
+                self._given[target, what[2]] = Encoder(self).encode(member)
+            return member
+        if action == "restore":
+            return self._restore(target, what[2], *args)
+        if action == "super":
+            return getattr(super(value, *args), what[2])
         if action == "set":
             return setattr(value, what[2], *args)
         if action == "del":
             return delattr(value, what[2])
-        if action == "leave":
-            cls, arguments = args
-            cls = cls if isinstance(cls, type) else RuntimeError
-            error = cls.__new__(cls, *arguments)
-            error.args = arguments
-            return type(value).__exit__(value, cls, error, None)
+        if action == "data":
+            return plain(value)
         if action == "op":
             return OPERATIONS[what[2]](value, *args)
         if action == "await":
@@ -187,17 +227,34 @@ class Program(Peer):
             return asyncio.run(value)
         raise ProtocolError("no such request")
 
-    def _within(self, what: list[Any], ask: Any, *args: Any, **kwargs: Any) -> tuple[Any, str]:
-        """Executes a request with the `input` of the checks; returns its result, and what it has printed."""
+    def _restore(self, number: int, name: str, changed: Any) -> None:
+        """Fills a container with what the checks have made of their copy, unless the program has changed it too."""
+        container = getattr(self.exported(number), name)
+        if Encoder(self).encode(container) == self._given.get((number, name)):
+            refill(container, changed)
+            self._given[number, name] = Encoder(self).encode(container)
+
+    def _within(self, what: list[Any], given: Any, *args: Any, **kwargs: Any) -> tuple[Any, str, str]:
+        """
+        Executes a request with the standard input and the built-in functions that the checks have patched; returns its
+        result, and what it has printed.
+        """
         _flush()
-        known = builtins.input
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
+        places = {name: (sys if hasattr(sys, name) else builtins) for name in given}
+        known = {name: getattr(place, name) for name, place in places.items()}
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                if ask is not None:
-                    builtins.input = ask
-                return self.serve(what, args, kwargs), printed.getvalue()
+                for name, place in places.items():
+                    setattr(place, name, given[name])
+                value = self.serve(what, args, kwargs)
+            except BaseException:
+                self._printed = out.getvalue(), err.getvalue()
+                raise
             finally:
-                builtins.input = known
+                for name, place in places.items():
+                    setattr(place, name, known[name])
+        return value, out.getvalue(), err.getvalue()
 
     def _lookup(self, name: str) -> tuple[str, Any]:
         """Returns `("module" | "from" | "value" | "none", ...)`. The checks import the standard library themselves."""
@@ -219,27 +276,7 @@ class Program(Peer):
             self.namespace[name], (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
         )
 
-    def describe_error(self, error: BaseException) -> dict[str, Any]:
-        trace = errors.own_traceback(error.__traceback__)
-        cls = type(error)
-        builtin = BUILTIN_EXCEPTIONS.get(cls.__name__) is cls
-        return {
-            "class": ["c", cls.__name__] if builtin else self.describe(cls),
-            "args": [_plain(value) for value in error.args],
-            "attributes": {
-                name: _plain(value) for name, value in vars(error).items() if type(name) is str and name[:1] != "_"
-            },
-            "record": errors.describe(error, trace),
-        }
-
-    def rebuild_error(self, description: dict[str, Any]) -> BaseException:
-        cls = BUILTIN_EXCEPTIONS.get(description["type"], RuntimeError)
-        return cls(description["message"])
-
-
-def _plain(value: Any) -> Any:
-    return (
-        value
-        if type(value) in (str, bool, int, float, type(None)) and len(str(value)) < 4000
-        else errors.cut(repr(value), 4000)
-    )
+    def describe_error(self, error: BaseException, encoder: Any) -> dict[str, Any]:
+        record = errors.describe(error, errors.own_traceback(error.__traceback__))
+        printed, self._printed = self._printed, ("", "")
+        return super().describe_error(error, encoder) | {"record": record, "printed": printed}

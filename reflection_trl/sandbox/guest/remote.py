@@ -12,11 +12,14 @@ The encoding is JSON with tagged lists. The few lines below decode it; nothing i
 
 from __future__ import annotations
 
+import array
 import collections
 import contextlib
+import copy
 import datetime
 import decimal
 import fractions
+import functools
 import importlib
 import json
 import operator
@@ -42,7 +45,7 @@ _PLAIN = frozenset({str, bool, type(None), float})
 _NUMBERS = frozenset({int, bool, float})
 
 # Classes that are sent by name, since callers treat them as data and calling them is harmless.
-_CLASSES = {
+_CLASSES: dict[str, Any] = {
     cls.__name__: cls
     for cls in (
         bool,
@@ -63,6 +66,7 @@ _CLASSES = {
     )
 }
 _CLASSES["NoneType"] = type(None)
+_BUILTIN = frozenset(_CLASSES.values())
 BUILTIN_EXCEPTIONS = {
     name: value
     for name, value in vars(__import__("builtins")).items()
@@ -94,6 +98,64 @@ DATA_METHODS = frozenset(
     for name in (*dir(cls), *dir(datetime.datetime), *_OF_TABLES)
     if not name.startswith("_")
 )
+
+
+# How instances of subclasses give their data, by unbound methods: none of a subclass decides what is sent
+_PLAIN_DATA: dict[type, Callable[[Any], Any]] = {
+    list: lambda value: list(list.__iter__(value)),
+    tuple: lambda value: tuple(tuple.__iter__(value)),
+    dict: lambda value: dict(dict.items(value)),
+    set: lambda value: set(set.__iter__(value)),
+    frozenset: lambda value: frozenset(frozenset.__iter__(value)),
+    str: lambda value: str.__str__(value),
+    int: lambda value: int.__pos__(value),
+    float: lambda value: float.__pos__(value),
+    collections.deque: lambda value: collections.deque(collections.deque.__iter__(value), value.maxlen),
+}
+_DATA_TYPES = {cls.__name__: cls for cls in _PLAIN_DATA}
+# Methods that make no difference to data
+_UNIMPORTANT = frozenset(
+    ["__class_getitem__", "__getnewargs__", "__init__", "__init_subclass__", "__new__", "__reduce__", "__reduce_ex__", "__repr__"]
+)  # fmt: skip
+
+
+# Containers that are attributes, whose changes by the checks are sent back
+_REFILLED, _MAX_REFILLED = (dict, list, set), 128
+
+
+def is_refilled(value: Any) -> bool:
+    """Returns whether changes by the checks in their copy of a container are sent back."""
+    return isinstance(value, _REFILLED) and not isinstance(value, Remote) and len(value) <= _MAX_REFILLED
+
+
+def refill(container: Any, items: Any) -> None:
+    """Replaces the content of a container."""
+    container.clear()
+    (container.extend if isinstance(container, list) else container.update)(items)
+
+
+def data_type(cls: type) -> type | None:
+    """Returns the built-in data type from which a class derives."""
+    return next((base for base in cls.__mro__[1:] if base in _PLAIN_DATA), None)
+
+
+def plain(value: Any) -> Any:
+    """Returns the data of an instance of a class with a [`data_type`]."""
+    return _PLAIN_DATA[data_type(type(value)) or type(value)](value)
+
+
+def has_behavior(cls: type) -> bool:
+    """Returns whether a class of a program has methods or properties of its own, or members."""
+    return (
+        any(
+            callable(member) or isinstance(member, (property, classmethod, staticmethod, functools.cached_property))
+            for base in cls.__mro__
+            if base.__module__ == "__main__"
+            for name, member in vars(base).items()
+            if name not in _UNIMPORTANT and (name[:1] != "_" or name[:2] == "__")
+        )
+        or type(cls).__module__ == "enum"
+    )
 
 
 class ProtocolError(BaseException):
@@ -190,6 +252,12 @@ def with_length(body: bytes) -> bytes:
     return _HEADER.pack(len(body)) + body
 
 
+# Special attributes of functions and classes
+_READABLE = frozenset(
+    ["__annotations__", "__bases__", "__defaults__", "__dict__", "__kwdefaults__", "__mro__", "__name__", "__qualname__", "__wrapped__"]
+)  # fmt: skip
+
+
 class Remote:
     """
     Represents an object of the other process. Its peer decides what may be done with it, and which side computes the
@@ -201,19 +269,28 @@ class Remote:
         number (`int`):
             The other side's number of the object.
         kind (`str`):
-            Object, iterator, function, class, exception or coroutine.
+            Object, iterator, function, class or coroutine.
         type_name (`str`):
             Name of its class.
         classes (`tuple[int, ...]`):
             Numbers of its classes, or of a class's own bases.
         decides (`bool`):
             Whether its class defines the truth value of an instance.
+        data (`type`, *optional*):
+            The built-in data type that its class derives from.
     """
 
-    __slots__ = ("__weakref__", "_classes", "_decides", "_kind", "_number", "_peer", "_type")
+    __slots__ = ("__weakref__", "_classes", "_data", "_decides", "_kind", "_number", "_peer", "_type")
 
     def __init__(
-        self, peer: Peer, number: int, kind: str, type_name: str, classes: tuple[int, ...], decides: bool = False
+        self,
+        peer: Peer,
+        number: int,
+        kind: str,
+        type_name: str,
+        classes: tuple[int, ...],
+        decides: bool = False,
+        data: type | None = None,
     ):
         object.__setattr__(self, "_peer", peer)
         object.__setattr__(self, "_number", number)
@@ -221,9 +298,21 @@ class Remote:
         object.__setattr__(self, "_type", type_name)
         object.__setattr__(self, "_classes", classes)
         object.__setattr__(self, "_decides", decides)
+        object.__setattr__(self, "_data", data)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        # For `isinstance(stack, list)`, and `stack.__class__.__name__`
+        if self._kind == "class":
+            return type
+        if self._kind == "iterator":
+            return types.GeneratorType if self._type == "generator" else type(self)
+        if self._kind != "object":
+            return type(self)
+        return self._data or _class_named(self._type)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name not in ("__name__", "__qualname__", "__doc__", "__dict__", "__wrapped__"):
+        if name.startswith("__") and name not in _READABLE:
             raise AttributeError(f"{self._type!r} object has no attribute {name!r}")
         return self._peer.attribute(self, name)
 
@@ -236,6 +325,9 @@ class Remote:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._peer.call(self, args, kwargs)
 
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
+        return (self._peer.base_of(self),)
+
     def __str__(self) -> str:
         return _exactly(str, self._peer.operate(self, "__str__"))
 
@@ -243,7 +335,7 @@ class Remote:
         return _exactly(str, self._peer.operate(self, "__repr__"))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError(f"cannot pickle or copy {self._type!r} object of another process")
+        raise TypeError(f"cannot pickle {self._type!r} object of another process")
 
     def _shown(self) -> str:
         """Returns the other side's name of it, for messages only."""
@@ -252,6 +344,11 @@ class Remote:
     def _is(self, other: Any) -> bool:
         """Returns whether this is the other side's object that `other` stands for."""
         return isinstance(other, Remote) and other._peer is self._peer and other._number == self._number
+
+
+@functools.cache
+def _class_named(name: str) -> type:
+    return type(name, (Remote,), {"__slots__": ()})
 
 
 def _exactly(expected: type, value: Any) -> Any:
@@ -278,7 +375,8 @@ def _equals_anything(value: Any, other: Any) -> bool:
     kind.
     """
     with contextlib.suppress(Exception):
-        if object.__reduce_ex__(value, 2)[2] == object.__reduce_ex__(other, 2)[2]:
+        same = object.__reduce_ex__(value, 2)[2] == object.__reduce_ex__(other, 2)[2]
+        if same and (data_type(type(value)) is None or plain(value) == plain(other)):
             return False
     for make in (object, lambda: object.__new__(type(value))):
         with contextlib.suppress(Exception):
@@ -319,6 +417,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "__format__": format,
     "__enter__": lambda manager: type(manager).__enter__(manager),
     "__exit__": lambda manager, *error: type(manager).__exit__(manager, *error),
+    "__copy__": copy.copy,
+    "__deepcopy__": lambda value, _: copy.deepcopy(value),
     "__instancecheck__": lambda cls, value: isinstance(value, cls),
     "__subclasscheck__": lambda cls, value: issubclass(value, cls),
     "equals anything": _equals_anything,
@@ -349,6 +449,8 @@ for _name in (
 for _name in OPERATIONS:
     if _name.startswith("__") and _name not in ("__str__", "__repr__"):
         setattr(Remote, _name, _forward(_name))
+# Not that of `Remote`
+Remote.__doc__ = property(lambda remote: remote._peer.attribute(remote, "__doc__"))  # type: ignore[assignment]
 
 
 class Peer:
@@ -360,6 +462,8 @@ class Peer:
         channel (`Channel`):
             Connection for the messages.
     """
+
+    exceptions: Any  # an `Exceptions`, whose module uses this one
 
     def __init__(self, channel: Channel):
         self.channel = channel
@@ -385,21 +489,23 @@ class Peer:
         """Executes a request of the other side."""
         raise NotImplementedError
 
-    def describe_error(self, error: BaseException) -> dict[str, Any]:
-        raise NotImplementedError
+    def base_of(self, remote: Remote) -> type:
+        """Returns what stands for a class of the other side among the bases of a class statement."""
+        raise TypeError(f"cannot derive a class from {remote._type!r} object of another process")
 
-    def rebuild_error(self, description: dict[str, Any]) -> BaseException:
-        raise NotImplementedError
+    def describe_error(self, error: BaseException, encoder: Encoder) -> dict[str, Any]:
+        """Returns the data of an error that is raised on the other side."""
+        return self.exceptions.describe(error, encoder)
+
+    def rebuild_error(self, description: dict[str, Any], decoder: Decoder) -> BaseException:
+        """Returns the error to raise here."""
+        return self.exceptions.make(description, decoder)
 
     def make_remote(
-        self, number: int, kind: str, type_name: str, classes: tuple[int, ...], bases: list[str], decides: bool
+        self, number: int, kind: str, type_name: str, classes: tuple[int, ...], decides: bool, data: type | None
     ) -> Any:
         """Returns the local stand-in of an object of the other side."""
-        return Remote(self, number, kind, type_name, classes, decides)
-
-    def number_of(self, stand_in: Any) -> int | None:
-        """Returns the other side's number of an object that `make_remote` did not represent as a `Remote`."""
-        return None
+        return Remote(self, number, kind, type_name, classes, decides, data)
 
     # Requests and outcomes
 
@@ -411,13 +517,13 @@ class Peer:
 
     def encode_request(
         self, what: list[Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> tuple[bytes, _Encoder]:
+    ) -> tuple[bytes, Encoder]:
         """Returns the bytes of a request, and the data that its `outcome` needs."""
-        encoder = _Encoder(self)
+        encoder = Encoder(self)
         payload = [encoder.encode(args), encoder.encode(kwargs or {})]
         return encode_message({"do": what, "with": payload}), encoder
 
-    def outcome(self, what: list[Any], encoder: _Encoder) -> Any:
+    def outcome(self, what: list[Any], encoder: Encoder) -> Any:
         """Waits for the outcome of a request. Outcomes of several requests arrive in order."""
         while True:
             message = self.channel.receive()
@@ -428,9 +534,9 @@ class Peer:
                 raise ProtocolError("a message must be an object") from None
             self.answer(message)
         try:
-            decoder = _Decoder(self, encoder.objects)
+            decoder = Decoder(self, encoder.objects)
             if "raised" in message:
-                error = self.rebuild_error(message["raised"])
+                error = self.rebuild_error(message["raised"], decoder)
                 decoder.restore(message.get("changed", []))
             else:
                 error = None
@@ -445,26 +551,26 @@ class Peer:
     def answer(self, message: dict[str, Any]) -> None:
         """Executes one request of the other side and sends its outcome."""
         try:
-            decoder = _Decoder(self, {})
+            decoder = Decoder(self, {})
             args, kwargs = (decoder.decode(part) for part in message["with"])
             what = message["do"]
         except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError, AttributeError) as failure:
             raise ProtocolError(f"not a request: {failure}") from None
-        before = _Encoder(self, decoder.objects).bodies(decoder.objects)
-        encoder = _Encoder(self, decoder.objects)
+        before = Encoder(self, decoder.objects).bodies(decoder.objects)
+        encoder = Encoder(self, decoder.objects)
         try:
             try:
                 reply = {"gave": encoder.encode(self.serve(what, args, kwargs))}
             except (Disconnected, ProtocolError):
                 raise
             except BaseException as error:  # any error of the callee is sent to the caller
-                reply = {"raised": self.describe_error(error)}
+                reply = {"raised": self.describe_error(error, encoder)}
             after = encoder.bodies(decoder.objects)
             reply["changed"] = [[number, body] for number, body in after.items() if body != before[number]]
             self.channel.send_before_waiting(reply)
         except (RecursionError, MemoryError, ValueError) as error:
             # The outcome cannot be encoded (too deep, too large), which is an error of the callee.
-            self.channel.send({"raised": self.describe_error(error), "changed": []})
+            self.channel.send({"raised": self.describe_error(error, Encoder(self)), "changed": []})
 
     # Objects that stay in their process
 
@@ -481,11 +587,11 @@ class Peer:
         return self._exports[number]
 
     def describe(self, value: Any) -> list[Any]:
-        """`["R", number, kind, type name, numbers of its classes, built-in exceptions it derives from, decides]`"""
+        """`["R", number, kind, type name, numbers of its classes, decides, its built-in data type]`"""
         cls = type(value)
         kind, of = "object", cls
         if isinstance(value, type):
-            kind, of = ("exception" if issubclass(value, BaseException) else "class"), value
+            kind, of = "class", value
         elif isinstance(value, types.CoroutineType):
             kind = "coroutine"
         elif isinstance(value, (types.FunctionType, types.BuiltinFunctionType, types.MethodType)):
@@ -493,20 +599,32 @@ class Peer:
         elif hasattr(cls, "__next__") and hasattr(cls, "__iter__"):
             kind = "iterator"
         mro = [base for base in of.__mro__ if base.__module__ != "builtins"]
-        bases = [base.__name__ for base in of.__mro__ if BUILTIN_EXCEPTIONS.get(base.__name__) is base]
         decides = hasattr(cls, "__bool__") or hasattr(cls, "__len__")
-        return ["R", self.export(value), kind, cls.__name__, [self.export(base) for base in mro], bases, decides]
+        data = data_type(cls)
+        name = None if data is None else data.__name__
+        return ["R", self.export(value), kind, cls.__name__, [self.export(base) for base in mro], decides, name]
 
     def resolve(self, data: list[Any]) -> Any:
-        _, number, kind, type_name, classes, bases, decides = data
+        _, number, kind, type_name, classes, decides, name = data
         if number not in self._remotes:
             if not (type(number) is int and type(kind) is str and type(type_name) is str and type(decides) is bool):
                 raise ProtocolError("not an object")
-            self._remotes[number] = self.make_remote(number, kind, type_name[:200], tuple(classes), bases, decides)
+            cls = None if name is None else _DATA_TYPES[name]
+            self._remotes[number] = self.make_remote(number, kind, type_name[:200], tuple(classes), decides, cls)
         return self._remotes[number]
 
+    # Instances of classes that derive from data
 
-class _Encoder:
+    def keeps(self, cls: type) -> bool:
+        """Returns whether an instance of a class also crosses as an object, since it has methods of its own."""
+        return False
+
+    def trusts(self, remote: Remote) -> bool:
+        """Returns whether the class of an object is under test."""
+        return False
+
+
+class Encoder:
     """Encodes values. Mutable containers are numbered, which preserves shared references and cycles."""
 
     def __init__(self, peer: Peer, objects: dict[int, Any] | None = None):
@@ -524,14 +642,20 @@ class _Encoder:
             return ["t", self.items(value)]
         if id(value) in self.seen:
             return ["@", self.seen[id(value)]]
-        if isinstance(value, (list, dict, set, bytearray, collections.deque)):
-            number = len(self.objects)
+        described = None
+        if cls not in _BUILTIN:
+            if issubclass(cls, Remote) and value._peer is self.peer:
+                return ["L", value._number]
+            described = self.peer.describe(value) if self.peer.keeps(cls) else None
+        if isinstance(value, _CONTAINERS):
+            number = self.seen[id(value)] = len(self.objects)
             self.objects[number] = value
-            self.seen[id(value)] = number
             tag = self._tag(value)
-            factory = getattr(value, "default_factory", None) if tag == "e" else None
-            return [tag, number, self.body(value), *([factory.__name__] if factory is not None else [])]
-        return self._rest(value, cls)
+            factory: Any = getattr(value, "default_factory", None) if tag == "e" else None
+            data = [tag, number, self.body(value), *([factory.__name__] if factory is not None else [])]
+        else:
+            data = self._rest(value, cls)
+        return data if described is None else ["K", described, data]
 
     def _rest(self, value: Any, cls: type) -> Any:
         # Unbound methods of the base class are called, so that no method of a subclass decides what is sent.
@@ -577,18 +701,21 @@ class _Encoder:
             return ["b", value.tobytes().decode("latin-1")]
         if cls is types.MappingProxyType:
             return self.encode(dict(value))
+        if cls is array.array:
+            return ["A", value.typecode, self.items(value.tolist())]
         if cls in _VIEWS:
             return ["v", _VIEWS[cls], self.items(tuple(value))]
-        if cls is type and any(known.get(value.__name__) is value for known in (_CLASSES, BUILTIN_EXCEPTIONS)):
-            return ["c", value.__name__]
+        if isinstance(value, type) and _CLASSES.get(value.__name__) is value:
+            return ["c", value.__name__]  # type: ignore[union-attr]
+        if isinstance(value, type) and issubclass(value, BaseException):
+            return ["x", self.peer.exceptions.describe_class(value)]
+        if isinstance(value, BaseException):
+            return ["E", self.peer.exceptions.describe(value, self)]
         if cls.__module__ == "numpy" and "numpy" in sys.modules:
             data = _encode_numpy(value)
             if data is not None:
                 return data
-        if isinstance(value, Remote) and value._peer is self.peer:
-            return ["L", value._number]
-        mine = self.peer.number_of(value)
-        return ["L", mine] if mine is not None else self.peer.describe(value)
+        return self.peer.describe(value)
 
     def items(self, values: Any) -> list[Any]:
         kinds = set(map(type, values))
@@ -619,10 +746,11 @@ class _Encoder:
         return [value.maxlen, self.items(list(collections.deque.__iter__(value)))]
 
     def bodies(self, objects: dict[int, Any]) -> dict[int, Any]:
-        return {number: self.body(value) for number, value in objects.items()}
+        return {number: self.body(value) for number, value in objects.items() if isinstance(value, _CONTAINERS)}
 
 
 _VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
+_CONTAINERS = (list, dict, set, bytearray, collections.deque)
 _MUTABLE = (
     (list, "l"),
     (collections.Counter, "C"),
@@ -644,7 +772,7 @@ _EMPTY: dict[str, Callable[[], Any]] = {
 }
 
 
-class _Decoder:
+class Decoder:
     """Decodes values. Nothing is trusted: invalid input raises, and the caller reports a protocol error."""
 
     def __init__(self, peer: Peer, objects: dict[int, Any]):
@@ -674,6 +802,13 @@ class _Decoder:
             return value
         if tag == "R":
             return self.peer.resolve(data)
+        if tag == "K":
+            remote, value = self.peer.resolve(data[1]), self.decode(data[2])
+            if not self.peer.trusts(remote):
+                return value
+            if isinstance(value, _CONTAINERS):
+                self.objects[data[2][1]] = remote
+            return remote
         if tag == "L":
             return self.peer.exported(data[1])
         return _decode_rest(self, tag, data)
@@ -707,7 +842,7 @@ class _Decoder:
             self.fill(self.objects[number], body)
 
 
-def _decode_rest(decoder: _Decoder, tag: Any, data: list[Any]) -> Any:
+def _decode_rest(decoder: Decoder, tag: Any, data: list[Any]) -> Any:
     if tag == "i":
         return int(data[1], 16)
     if tag == "z":
@@ -751,7 +886,13 @@ def _decode_rest(decoder: _Decoder, tag: Any, data: list[Any]) -> Any:
     if tag == "c":
         if data[1] in ("Ellipsis", "NotImplemented"):
             return Ellipsis if data[1] == "Ellipsis" else NotImplemented
-        return _CLASSES[data[1]] if data[1] in _CLASSES else BUILTIN_EXCEPTIONS[data[1]]
+        return _CLASSES[data[1]]
+    if tag == "A":
+        return array.array(data[1], decoder.items(data[2]))
+    if tag == "x":
+        return decoder.peer.exceptions.make_class(data[1])
+    if tag == "E":
+        return decoder.peer.exceptions.make(data[1], decoder)
     if tag == "P" and (data[1], data[2]) in _BY_TEXT:
         return getattr(importlib.import_module(data[1]), data[2])(_exactly(str, data[3]))
     if tag == "N":

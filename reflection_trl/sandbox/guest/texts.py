@@ -190,6 +190,8 @@ def _text(source: Any) -> str:
 
 
 def _holds_text(value: Any) -> bool:
+    if isinstance(value, Remote):
+        return False
     if isinstance(value, (str, bytes, bytearray)):
         return True
     if isinstance(value, dict):

@@ -107,15 +107,24 @@ class Usage:
         """Returns whether `name` is that of a module and is never called."""
         return is_module(name) and (name in self._found.asked or name not in self._found.called)
 
-    def means_helper(self, name: str, entry_point: str | None) -> bool:
+    def means_helper(self, name: str, entry_point: str | None, is_class: bool = False) -> bool:
         """
         Returns whether `name` is a function or a constant of Python to the checks, although the program has one of
         that name.
+
+        Args:
+            name (`str`):
+                The name.
+            entry_point (`str`, *optional*):
+                The function under test.
+            is_class (`bool`, *optional*, defaults to `False`):
+                Whether it is a class in the program: a class `A` is not `re.A`.
         """
         home = home_of(name)
         if home is None:
             return False
-        if name in _HELPERS or name in LIBRARIES or name not in self._found.called:
+        named_as_class = is_class and _CLASS_NAME.fullmatch(name) is not None
+        if name in _HELPERS or name in LIBRARIES or (name not in self._found.called and not named_as_class):
             return True
         if name in _CLASSES:
             # Except for the class under test, in which case nothing else of the program is called
