@@ -219,7 +219,8 @@ def build_reflection_dataset(
         problems (`Any`):
             Problems, or a source for [`~reflection_trl.problems.load_problems`]: an id on the Hub, files, a dataset.
         model (`str`, *optional*):
-            Model id on the Hub, or a folder. Required unless `generation` or `generate` is given.
+            Model id on the Hub, or a folder. With `generation`, the same as its `model_name_or_path`, which may then be
+            missing; with `generate`, the name of the model for rows and cards.
         rounds (`int`, *optional*, defaults to 4):
             Maximum number of programs in a sequence.
         samples_per_problem (`int`, *optional*, defaults to 1):
@@ -234,11 +235,11 @@ def build_reflection_dataset(
         seed (`int`, *optional*, defaults to 0):
             Seed of all samples.
         settings ([`RolloutSettings`], *optional*):
-            All settings of rollouts, in place of `rounds` and `seed`.
+            All settings of rollouts. They include `rounds` and `seed`, which must then not be passed.
         generation ([`~reflection_trl.generation.GenerationArguments`], *optional*):
             Backend of the model; by default on this machine.
         generate ([`~reflection_trl.generation.Generate`], *optional*):
-            Generates completions, in place of `model` and `generation`.
+            Generates completions, in place of `generation`.
         execute ([`~reflection_trl.languages.execution.Execute`], *optional*):
             Runs programs; by default an [`~reflection_trl.languages.Executor`].
         decontaminate_against (`Sequence[str]`, *optional*, defaults to `("humaneval", "mbpp")`):
@@ -259,13 +260,16 @@ def build_reflection_dataset(
         [`~reflection_trl.generation.GenerationError`]: If the model is not available.
         [`~reflection_trl.sandbox.SandboxUnavailableError`]: If programs cannot run safely on this machine.
     """
-    if model is None and generation is None and generate is None:
-        raise ValueError("No model specified: pass `model`, `generation` or `generate`.")
+    if settings is not None and (rounds, seed) != (RolloutSettings.rounds, RolloutSettings.seed):
+        raise ValueError("`rounds` and `seed` are also in `settings`: pass them there only.")
     settings = settings or RolloutSettings(rounds=rounds, seed=seed)
-    generation = generation or (None if generate else GenerationArguments(model_name_or_path=model))
-    if generation is not None and generate is None:
-        generation = with_served_name(generation)
-    name = model or (model_name(generation) if generation else getattr(generate, "model", None)) or "unnamed"
+    if generate is None:
+        generation = _generation(model, generation)
+        name = model_name(generation)
+    elif generation is None:
+        name = model or getattr(generate, "model", None) or "unnamed"
+    else:
+        raise ValueError("`generation` and `generate` both generate completions: pass one of them.")
     found, report = prepare_problems(load_problems(problems), decontaminate_against=decontaminate_against)
     build = Build(
         found,
@@ -286,6 +290,21 @@ def build_reflection_dataset(
         run_build(build, output_dir, generation, generate=generate, execute=execute, in_flight=in_flight, bar=progress)
     )
     return read_rows(output_dir)
+
+
+def _generation(model: str | None, generation: GenerationArguments | None) -> GenerationArguments:
+    """Returns the backend of a model, with the model's name."""
+    if model is None and generation is None:
+        raise ValueError("No model specified: pass `model`, `generation` or `generate`.")
+    if generation is None:
+        return GenerationArguments(model_name_or_path=model)
+    if model is None:
+        return with_served_name(generation)
+    if generation.model_name_or_path not in (None, model):
+        raise ValueError(
+            f"`model` is {model!r}, but `generation` has the model {generation.model_name_or_path!r}: pass one of them."
+        )
+    return dataclasses.replace(generation, model_name_or_path=model)
 
 
 async def run_build(

@@ -161,6 +161,28 @@ def test_it_works_where_an_event_loop_is_running(tmp_path):
     assert len(asyncio.run(notebook())) > 0
 
 
+def test_the_model_is_the_one_that_the_server_is_asked_for(tmp_path, monkeypatch):
+    """`model` completes a `generation` that has only an address, and the rows name it."""
+    opened = []
+
+    @contextlib.asynccontextmanager
+    async def open_replies(generation):
+        opened.append(generation.model)
+        yield Replies()
+
+    monkeypatch.setattr("reflection_trl.builder.build.open_generator", open_replies)
+    rows = build_reflection_dataset(
+        make_problems(3),
+        "one/m",
+        generation=GenerationArguments(base_url="http://localhost:1/v1", model_revision="v2"),
+        execute=RunsHere(),
+        decontaminate_against=(),
+        output_dir=tmp_path,
+        progress=False,
+    )
+    assert opened == ["one/m"] and set(rows["model"]) == {"one/m@v2"}
+
+
 def test_an_error_comes_out_of_a_running_event_loop(tmp_path):
     class Gone(Replies):
         async def __call__(self, prompt, sampling):
@@ -493,6 +515,10 @@ def test_a_share_that_leaves_nothing(tmp_path):
         (None, {"min_repaired_share": 2}, "`min_repaired_share` must be between 0 and 1, got 2"),
         (None, {"in_flight": 0}, "`in_flight` must be at least 1, got 0"),
         (None, {"generate": None}, "No model specified:"),
+        (None, {"generate": None, "model": "one/m", "generation": GenerationArguments("other/m")}, "`model` is 'one/m', but `generation` has the model 'other/m': pass one of them"),
+        (None, {"generation": GenerationArguments("one/m")}, "`generation` and `generate` both generate completions"),
+        (None, {"settings": SETTINGS, "rounds": 9}, "`rounds` and `seed` are also in `settings`: pass them there only"),
+        (None, {"settings": SETTINGS, "seed": 1}, "`rounds` and `seed` are also in `settings`: pass them there only"),
     ],
 )  # fmt: skip
 def test_wrong_input_is_one_sentence_and_leaves_nothing_behind(tmp_path, problems, options, message):
