@@ -319,7 +319,10 @@ def _load_files(files: Sequence[str], split: str, streaming: bool) -> "Dataset |
     from datasets import load_dataset
 
     _check_text(files)
-    options = {"sep": "\t"} if _suffix(files[0]) == ".tsv" else {}
+    options: dict[str, Any] = {}
+    if _format(files) == "csv":
+        # By default, texts such as `None` and `NA` would be missing values
+        options = {"keep_default_na": False, "na_values": [""], "sep": "\t" if _suffix(files[0]) == ".tsv" else ","}
     return load_dataset(_format(files), data_files=list(files), split=split, streaming=streaming, **options)
 
 

@@ -50,6 +50,17 @@ def source(request, tmp_path, monkeypatch):
     return request.param
 
 
+@pytest.mark.parametrize(("name", "separator"), [("x.csv", ","), ("x.tsv", "\t")])
+def test_only_empty_cells_of_csv_are_missing_values(tmp_path, name, separator):
+    (tmp_path / name).write_text(
+        f"id{separator}answer\n"
+        + "".join(f"{i}{separator}{text}\n" for i, text in enumerate(["NA", "None", "null", "", "nan"]))
+    )
+    rows = list(open_rows(tmp_path / name)[1])
+    assert [row["answer"] for row in rows] == ["NA", "None", "null", None, "nan"]
+    assert load_rows(str(tmp_path / name)).to_list() == rows
+
+
 def test_every_form_is_read_alike(source):
     check_source(source)
     assert list(open_rows(source)[1]) == ROWS

@@ -2,6 +2,7 @@ r"""Problems with a final answer: which rows become them, what is asked, and how
 
 import asyncio
 import json
+import math
 
 import pytest
 
@@ -120,6 +121,8 @@ def test_an_instruction_that_says_how_to_answer_is_asked_as_it_is():
         ({"instruction": "?", "answer": "5", "checker": "def check(a, b) return"}, {}, "`checker`"),
         ({"instruction": "?", "answer": "x" * 2000, "checker": "math"}, {}, "at most 1,000 are compared"),
         ({"instruction": "?", "answer": [4], "checker": "math"}, {}, "`answer` must hold a final answer"),
+        ({"instruction": "?", "answer": True}, {}, "`answer` must hold a final answer, as text or a number, got True"),
+        ({"instruction": "?", "answer": math.nan}, {}, "`answer` must hold a finite number, got nan; write null if"),
         ({**MATH, "test_cases": ["assert f()"]}, {}, "the column 'test_cases' looks like tests but is not read"),
     ],
 )  # fmt: skip

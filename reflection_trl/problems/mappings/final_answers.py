@@ -5,6 +5,7 @@ Maps problems with a final answer: GSM8K's `####`, MATH's `\boxed`, multiple cho
 
 import re
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 from ...checking import read_final_answer
@@ -222,6 +223,8 @@ def _marked(text: str) -> tuple[str, ...] | None:
 
 
 def _number_text(value: float, column: str) -> str:
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"`{column}` must hold a finite number, got {value}; write null if there is no answer")
     try:
         text = str(value)
     except ValueError:  # more digits than Python converts

@@ -75,7 +75,8 @@ def plain(row: Row) -> Problem:
             Row with `instruction`. An `input` (Alpaca's form) is appended to it.
     """
     columns = {field: column for field in FIELDS if (column := _find(field, row)) is not None}
-    if not {"checker", "choices"} & columns.keys() and not is_final(row.get(columns.get("answer", ""))):
+    answer = row.get(columns.get("answer", ""))
+    if not {"checker", "choices"} & columns.keys() and not (is_final(answer) or isinstance(answer, bool)):
         columns.pop("answer", None)  # prose
     if "answer" not in columns and row.get("checker") not in CHECKERS:
         columns.pop("checker", None)  # tests, perhaps
