@@ -26,6 +26,7 @@ The YAML file sets fields; the command line overrides them. Common options:
 REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 
+import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,8 @@ from .training_run import (
     set_model_options,
 )
 
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from trl import ModelConfig, TrlParser
@@ -139,8 +142,13 @@ def check(
         )
     if not online_args.problems:
         raise ValueError("No problems specified: pass `--problems` with files, folders or Hub ids.")
-    if training_args.eval_strategy != "no" and not online_args.eval_problems:
-        raise ValueError("`eval_strategy` needs `eval_problems`; pass some, or set it to 'no'.")
+    evaluates = training_args.eval_strategy != "no" or training_args.eval_on_start
+    if evaluates and not online_args.eval_problems:
+        raise ValueError(
+            "Evaluation needs `eval_problems`; pass some, or set `eval_strategy` to 'no' and `eval_on_start` to false."
+        )
+    if online_args.eval_problems and not evaluates:
+        logger.warning("`eval_problems` are not used: set `eval_strategy` or `eval_on_start` to evaluate on them.")
     if online_args.program_timeout is not None and online_args.program_timeout <= 0:
         raise ValueError(f"`program_timeout` must be above 0, got {online_args.program_timeout}.")
     if online_args.limit is not None and online_args.limit < 1:

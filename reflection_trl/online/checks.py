@@ -9,7 +9,7 @@ from trl import GRPOTrainer
 from trl.import_utils import is_vllm_available
 
 from ..problems.problem import is_checker_source
-from ..training.checks import check_trackers
+from ..training.checks import check_evaluation, check_trackers
 from .config import OnlineReflectionDistillConfig
 from .rewards import ExecutionReward
 
@@ -33,9 +33,10 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
     Raises:
         ImportError: If vLLM is requested and not installed.
         TypeError: If a dataset has the wrong type.
-        ValueError: If a tracker is not installed, or a dataset lacks a column.
+        ValueError: If a tracker is not installed, or a dataset is missing or lacks a column.
     """
     check_trackers(args.report_to)
+    check_evaluation(args, eval_dataset)
     if args.use_vllm and not is_vllm_available():
         raise ImportError(
             "`use_vllm` is set, but vLLM is not installed: run `pip install vllm`, or set `use_vllm=False` to generate with "

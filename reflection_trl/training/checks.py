@@ -24,7 +24,7 @@ logger = logging.get_logger(__name__)
 _Config = TypeVar("_Config", bound=TrainingArguments)
 
 
-def check_datasets(train_dataset: Any, eval_dataset: Any, eval_strategy: IntervalStrategy | str) -> None:
+def check_datasets(train_dataset: Any, eval_dataset: Any, args: TrainingArguments) -> None:
     """
     Rejects datasets that the trainer does not support.
 
@@ -33,8 +33,8 @@ def check_datasets(train_dataset: Any, eval_dataset: Any, eval_strategy: Interva
             Rows to train on.
         eval_dataset (`Any`):
             Rows to evaluate on, a `dict` of such, or `None`.
-        eval_strategy (`str` or [`~transformers.trainer_utils.IntervalStrategy`]):
-            When to evaluate.
+        args ([`~transformers.TrainingArguments`]):
+            Settings of the trainer, which say when to evaluate.
 
     Raises:
         TypeError: If one is a dictionary of splits, or not a dataset.
@@ -58,11 +58,31 @@ def check_datasets(train_dataset: Any, eval_dataset: Any, eval_strategy: Interva
                 f"create one with `Dataset.from_list(rows)`, or with `load_dataset` from a file."
             )
         check_not_empty(dataset, name)
-    if eval_strategy != "no" and eval_dataset is None:
+    check_evaluation(args, eval_dataset)
+
+
+def check_evaluation(args: TrainingArguments, eval_dataset: Any) -> None:
+    """
+    Rejects an evaluation without rows. Transformers would raise an error after the model is loaded.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            Settings of the trainer.
+        eval_dataset (`Any`):
+            Rows to evaluate on, or `None`.
+
+    Raises:
+        ValueError: If settings ask for an evaluation, and there are no rows.
+    """
+    if eval_dataset is not None:
+        return
+    if args.eval_strategy != "no":
         raise ValueError(
-            f"`eval_strategy` is '{IntervalStrategy(eval_strategy).value}', but there is no `eval_dataset`; pass one, or set "
+            f"`eval_strategy` is '{IntervalStrategy(args.eval_strategy).value}', but there is no `eval_dataset`; pass one, or set "
             f"it to 'no'."
         )
+    if args.eval_on_start:
+        raise ValueError("`eval_on_start` is set, but there is no `eval_dataset`; pass one, or set it to False.")
 
 
 def check_trackers(report_to: str | Sequence[str] | None) -> None:
@@ -129,7 +149,7 @@ def check_before_loading(
         TypeError: If a dataset is not one.
         ValueError: If a dataset is missing or empty, a tracker is not installed, or the model cannot be trained.
     """
-    check_datasets(train_dataset, eval_dataset, args.eval_strategy)
+    check_datasets(train_dataset, eval_dataset, args)
     check_trackers(args.report_to)
     check_model(model)
     disable_dispatching(args)

@@ -24,6 +24,16 @@ _LOSS_WEIGHTS = ("sequence_loss_weight", "student_loss_weight", "distillation_we
 # Fields that the command line takes as JSON
 _DICT_FIELDS = [*SFTConfig._VALID_DICT_FIELDS, "chat_template_kwargs"]
 TEACHERS = ("live", "ema", "base")
+# Fields of `SFTConfig`: the values that it may have, the default first, and why others have no effect
+_WITHOUT_EFFECT: dict[str, tuple[tuple[Any, ...], str]] = {
+    "truncation_mode": (("keep_start",), "rows that are too long are dropped, never truncated"),
+    "pad_to_multiple_of": (
+        ("auto", None, "None", "none", "null"),
+        "batches are padded to their longest row, or not at all",
+    ),
+    "dataset_text_field": (("text",), "rows are conversations, not texts"),
+    "packing_strategy": (("bfd",), "rows are packed by `token_budget`"),
+}
 
 # The settings of the published code, as it intends them: see `docs/method.md` for the remaining differences. Use them
 # as `ReflectionDistillConfig(**PAPER_PRESET, output_dir=...)`
@@ -382,6 +392,9 @@ class ReflectionDistillConfig(SFTConfig):
                 f"`chat_template_path` is {self.chat_template_path!r}, but `rendering='block-token'` uses the block-token template, which "
                 f"the trained model needs; set only one of the two."
             )
+        for name, (values, reason) in _WITHOUT_EFFECT.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"`{name}` is {getattr(self, name)!r}, but {reason}; leave it at {values[0]!r}.")
         if self.label_smoothing_factor:
             raise ValueError("`label_smoothing_factor` is not supported by this trainer; leave it at 0.")
 

@@ -12,7 +12,7 @@ from conftest import tiny_config
 from transformers import AutoModelForCausalLM
 
 from reflection_trl.cli import plot_training, quickstart
-from reflection_trl.cli.online import main, parse
+from reflection_trl.cli.online import check, main, parse
 
 
 ROOT = Path(__file__).parents[2]
@@ -161,6 +161,17 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(recipe, tmp_path, capsys
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ") and message in error
     assert not out.exists()
+
+
+def test_held_out_problems_and_their_evaluation_belong_together(recipe, caplog):
+    parsed = parse(["--config", str(recipe / "online.yaml"), "--eval_strategy", "no"])
+    check(*parsed)
+    assert "`eval_problems` are not used: set `eval_strategy` or `eval_on_start`" in caplog.text
+    parsed[0].eval_problems = []
+    check(*parsed)
+    parsed[1].eval_on_start = True
+    with pytest.raises(ValueError, match="Evaluation needs `eval_problems`"):
+        check(*parsed)
 
 
 def test_what_is_missing_is_named(recipe, capsys):

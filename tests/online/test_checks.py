@@ -96,6 +96,19 @@ def test_datasets(make_model, tokenizer, tmp_path, dataset, error, message):
         make(make_model(), tmp_path, tokenizer, dataset)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"eval_strategy": "steps"}, "`eval_strategy` is 'steps', but there is no `eval_dataset`"),
+        ({"eval_on_start": True}, "`eval_on_start` is set, but there is no `eval_dataset`"),
+        ({"report_to": "wandb"}, "`report_to` names 'wandb', which is not installed"),
+    ],
+)
+def test_what_fails_later_is_found_before_the_model_is_loaded(tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        make("no/model", tmp_path, **settings)
+
+
 def test_dynamic_sampling_needs_a_dataset_of_known_length(make_model, tokenizer, tmp_path):
     stream = load_problems_for_rl([ADD, SAT]).to_iterable_dataset()
     with pytest.raises(ValueError, match="`dynamic_sampling_rounds` is 2, but `train_dataset` is a stream"):

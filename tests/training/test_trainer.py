@@ -637,6 +637,10 @@ def test_paper_preset_is_accepted(tmp_path):
         ({"completion_only_loss": False}, r"trains only on the assistant.s text"),
         ({"rendering": "block-token", "chat_template_path": "a.jinja"}, r"uses the block-token template"),
         ({"label_smoothing_factor": 0.1}, r"`label_smoothing_factor` is not supported"),
+        ({"truncation_mode": "keep_end"}, r"`truncation_mode` is 'keep_end', but rows that are too long are dropped"),
+        ({"pad_to_multiple_of": 64}, r"`pad_to_multiple_of` is 64, but batches are padded .* leave it at 'auto'"),
+        ({"dataset_text_field": "prompt"}, r"`dataset_text_field` is 'prompt', but rows are conversations"),
+        ({"packing_strategy": "wrapped"}, r"`packing_strategy` is 'wrapped', but rows are packed by `token_budget`"),
     ],
 )
 def test_bad_settings(tmp_path, settings, sentence):
@@ -658,6 +662,8 @@ def test_bad_datasets(make_model, tokenizer, mixed_rows, tmp_path):
 
     good = Dataset.from_list(mixed_rows)
     attempt(None, match="`train_dataset` is required")
+    attempt(good, match="`eval_strategy` is 'steps', but there is no `eval_dataset`", eval_strategy="steps")
+    attempt(good, match="`eval_on_start` is set, but there is no `eval_dataset`", eval_on_start=True)
     attempt(DatasetDict({"train": good}), TypeError, r'choose one, such as `dataset\["train"\]`')
     attempt(Dataset.from_list([{"prompt": "a"}]), match="has no column `messages`, only prompt; rows need")
     attempt(good, match=r"No row of the train dataset can be used, of 8: 8 longer than max_length=5", max_length=5)
