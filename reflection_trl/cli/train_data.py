@@ -8,7 +8,7 @@ from trl import DatasetMixtureConfig, ScriptArguments
 from trl.scripts.utils import DatasetConfig
 from trl.trainer.utils import global_then_local_main_first
 
-from ..files.rows import load_rows, one_sentence
+from ..files.rows import check_split, find_files, load_rows, one_sentence
 from ..quoting import quote
 from ..sequences import ROW_TYPES
 from ..training.config import ReflectionDistillConfig
@@ -67,6 +67,7 @@ def check_sources(sources: Any) -> None:
 
 def load_part(source: RowsConfig, split: str, streaming: bool) -> Dataset | IterableDataset:
     """Loads a dataset of the mixture, with the columns and the type that are set for it."""
+    check_split(source.path, "train", source.name)
     dataset = load_rows(
         source.path,
         split=split,
@@ -75,9 +76,9 @@ def load_part(source: RowsConfig, split: str, streaming: bool) -> Dataset | Iter
         data_files=source.data_files,
         streaming=streaming,
     )
-    with one_sentence(source.path):
+    with one_sentence(source.path, find_files(source.path)):
         dataset = dataset if source.columns is None else dataset.select_columns(source.columns)
-    return dataset if source.type is None else set_type(dataset, source.type)
+        return dataset if source.type is None else set_type(dataset, source.type)
 
 
 def data_sources(script_args: ScriptArguments, dataset_args: MixtureArguments) -> list[RowsConfig]:
@@ -103,6 +104,8 @@ def load_data(
         )
     if size is not None and streaming:
         raise ValueError("`test_split_size` does not work with streaming; set it to None.")
+    if size is not None and size >= 1 and size != int(size):
+        raise ValueError(f"`test_split_size` is {size}; give a whole number of rows, or a share between 0 and 1.")
 
     with global_then_local_main_first():
         train = mix(
@@ -116,7 +119,7 @@ def load_data(
                 splits = train.train_test_split(test_size=size, seed=training_args.seed)
             except ValueError as error:
                 raise ValueError(
-                    f"`test_split_size` is {size}, but there are {len(train)} rows; give fewer, or a share between 0 and 1."
+                    f"`test_split_size` is {size:g}, but there are {len(train)} rows; give fewer, or a share between 0 and 1."
                 ) from error
             return splits["train"], splits["test"] if evaluates else None
         if not evaluates:

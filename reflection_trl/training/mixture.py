@@ -1,12 +1,12 @@
 """Mixes datasets of reflection and plain rows in any supported form."""
 
-import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from datasets import Dataset, Features, IterableDataset, Value, concatenate_datasets
 
+from ..files.rows import find_files, one_sentence
 from ..row_forms import read_row
 from ..sequences import normalize_row
 from .dataset import check_columns
@@ -71,9 +71,10 @@ def columns_of(part: Dataset | IterableDataset) -> list[str]:
 
 def check_rows(part: Dataset | IterableDataset, name: str) -> None:
     """Checks the columns and the first row, which reveal most errors, before the model is loaded."""
-    check_columns(columns_of(part), f"The dataset {name!r}")
-    for row in itertools.islice(part, 1):
-        normalize_row(row, f"Row 0 of the dataset {name!r}")
+    with one_sentence(name, find_files(name)):  # a stream is read here for the first time
+        first = next(iter(part))
+    check_columns(part.column_names or list(first), f"The dataset {name!r}")
+    normalize_row(first, f"Row 0 of the dataset {name!r}")
 
 
 def set_type(dataset: Dataset | IterableDataset, row_type: str) -> Dataset | IterableDataset:

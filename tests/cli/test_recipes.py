@@ -362,6 +362,7 @@ def test_paper_data(tmp_path, capsys):
 
 # Bad input: one sentence, exit code 1, nothing half-written
 
+STREAM = {"streaming": True, "test_split_size": None, "eval_strategy": "no"}
 BAD_INPUT = {
     "misspelt key": (
         {"learing_rate": 1e-4},
@@ -399,6 +400,23 @@ BAD_INPUT = {
     "no columns": ({"datasets": [{"path": "columns.jsonl"}], "test_split_size": 1}, [], "has no column `messages`"),
     "no final answer": ({"datasets": [{"path": "answer.jsonl"}], "test_split_size": 1}, [], "Row 0 of the"),
     "too large a test split": ({"test_split_size": 99}, [], "`test_split_size` is 99, but there are 12 rows"),
+    "a fraction of a row": ({"test_split_size": 2.7}, [], "`test_split_size` is 2.7; give a whole number of rows"),
+    "a config of a file": (
+        {"datasets": [{"path": "answer.jsonl", "name": "python"}]},
+        [],
+        "'answer.jsonl' is read as files, which have no configurations; leave out 'python'.",
+    ),
+    "an empty stream": ({"datasets": [{"path": "blank.jsonl"}], **STREAM}, [], "'blank.jsonl' has no rows."),
+    "an empty stream of a type": (
+        {"datasets": [{"path": "blank.jsonl", "type": "reflection"}], **STREAM},
+        [],
+        "'blank.jsonl' has no rows.",
+    ),
+    "a broken stream": (
+        {"datasets": [{"path": "torn.jsonl"}], **STREAM},
+        [],
+        "'torn.jsonl' cannot be read: line 2 of torn.jsonl is not JSON",
+    ),
     "unknown strategy": ({"mask_strategy": ["block"]}, [], "`mask_strategy` is 'block'; use one of"),
     "unknown order": ({"mask_order": ["code", "text"]}, [], "`mask_order` is ['code', 'text']"),
     "rate out of range": ({"mask_rate_end": 1.5}, [], "`mask_rate_end` is 1.5; it must lie in [0, 1]"),
@@ -416,6 +434,8 @@ def test_bad_input_is_one_sentence(case, workplace, tmp_path, capsys):
     settings = yaml.safe_load((workplace / "distill.yaml").read_text()) | {"output_dir": "out"} | changes
     (tmp_path / "distill.yaml").write_text(yaml.safe_dump(settings))
     (tmp_path / "broken.jsonl").write_text('{"messages": [\n oops')
+    (tmp_path / "blank.jsonl").write_text("\n\n")
+    (tmp_path / "torn.jsonl").write_text(json.dumps(reflection_row()) + '\n{"messages": [\n')
     write_rows(tmp_path / "columns.jsonl", [{"prompt": "a"}, {"prompt": "b"}])
     write_rows(tmp_path / "answer.jsonl", [{**reflection_row(), "messages": reflection_row()["messages"][:-1]}] * 2)
     if settings["model_name_or_path"] == "untemplated":
