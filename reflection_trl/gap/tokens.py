@@ -137,7 +137,10 @@ def measure_tokens(
                 chosen = values[content == is_content]
                 sums[is_content] += np.concatenate([[len(chosen)], chosen.sum(axis=0)])
     if not used:
-        raise ValueError(f"The chat template cannot express any of the rows: {refused}.")
+        raise ValueError(
+            f"The predictions of tokens cannot be compared, because the chat template cannot express any of the rows ({refused}): set "
+            f"`token_rows` to 0 to leave the comparison out."
+        )
     return TokenGap(used, _group(sums[True]), _group(sums[False]))
 
 

@@ -300,6 +300,17 @@ def test_content_is_code_that_is_no_comment():
     assert "".join(character for character, one in zip(broken, content, strict=True) if one) == "deff(:"
 
 
+def test_rows_that_the_template_cannot_express_name_the_way_out():
+    tokenizer = make_tokenizer(["<|im_start|>", "<|im_end|>"], eos_token="<|im_end|>", chat_template=(
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | upper }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    ))  # fmt: skip
+    with pytest.raises(
+        ValueError, match=r"\(the chat template rewrites the content .*\): set `token_rows` to 0 to leave"
+    ):
+        measure_tokens(ROWS[:2], GenerationArguments(model_name_or_path="m"), object(), tokenizer)
+
+
 def test_predictions_are_those_of_two_plain_passes():
     tokenizer = make_tokenizer(
         ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],

@@ -41,8 +41,8 @@ Invalid input prints a one-line error and exits with status 1; set REFLECTION_TR
 
 from pathlib import Path
 
-from ..command_line import keep_compiled_code, make_parser, parse_options, run_command
-from .arguments import ARM_NAMES, SHAPE_NAMES, BenchmarkArguments
+from ..command_line import check_model_name, keep_compiled_code, make_parser, parse_options, run_command
+from .arguments import ARM_NAMES, DTYPES, SHAPE_NAMES, BenchmarkArguments
 
 
 def check_arguments(arguments: BenchmarkArguments) -> None:
@@ -52,6 +52,10 @@ def check_arguments(arguments: BenchmarkArguments) -> None:
         raise ValueError(f"--arms {' '.join(unknown)}: use some of {' '.join(ARM_NAMES)}, or all.")
     if arguments.shape not in SHAPE_NAMES:
         raise ValueError(f"--shape {arguments.shape}: use one of {', '.join(SHAPE_NAMES)}.")
+    if arguments.dtype not in DTYPES:
+        raise ValueError(f"--dtype {arguments.dtype}: use one of {', '.join(DTYPES)}.")
+    if arguments.model_name_or_path:
+        check_model_name(arguments.model_name_or_path)
     for name, least in {"steps": 1, "warmup_steps": 0, "profiled_steps": 0, "batch_size": 1, "row_tokens": 1}.items():
         if (value := getattr(arguments, name)) < least:
             raise ValueError(f"--{name} must be at least {least}, got {value}.")
