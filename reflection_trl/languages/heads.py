@@ -9,6 +9,8 @@ _OPAQUE = re.compile(
     r"""(?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z))|R"(?P<d>\w{0,16})\(.*?(?:\)(?P=d)"|\Z)|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])'""",
     re.DOTALL,
 )
+# Between the parameters and the body: `const`, `noexcept`, `-> [Int]`
+_AFTER = re.compile(r"[^;{}=\[]{0,2000}(?:\[[^\]{}]*\][^;{}=\[]{0,2000}){0,20}")
 _OPEN, _CLOSE = "([{<", ")]}>"
 
 
@@ -74,7 +76,7 @@ def heads(source: str) -> Iterator[Head]:
                 ">"
             ):  # a function type: `std::function<int(int)> f(...)`
                 continue
-            body = re.compile(r"(?:\[[^\]{}]*\]|[^;{}=\[]){0,2000}").match(source, end + 1)
+            body = _AFTER.match(source, end + 1)
             place = end
             if body is None or source[body.end() : body.end() + 1] != "{":
                 continue

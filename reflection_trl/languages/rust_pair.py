@@ -30,6 +30,10 @@ _CALLBACK = re.compile(
     r"(?:->\s*(?P<result>[^+>]+(?:<.*>)?[^+>]*?))?\s*(?:\+\s*'\w+\s*)?(?P<end>>?)$",
     re.DOTALL,
 )
+_MAX_ANGLES = 16
+# Those of an item, up to the item
+_ATTRIBUTES = re.compile(r"(?:#\s*\[[^\]]*\]\s*)+(?:pub(?:\s*\([^)]*\))?\s+)?\Z")
+_LONGEST_ATTRIBUTES = 1_000
 _DERIVED = ("Debug", "Clone", "Copy", "PartialEq", "Eq", "PartialOrd", "Ord", "Hash", "Default")
 # Standard traits that stand-ins implement, by path
 _TRAITS = {
@@ -720,18 +724,16 @@ def _is_within(ranges: list[tuple[int, int]], place: int) -> bool:
 
 def _items(code: str) -> Iterator[_Item]:
     """Yields structs, enums and traits without type parameters."""
-    pattern = re.compile(
-        r"(?P<attributes>(?:#\s*\[[^\]]*\]\s*)*)(?:pub(?:\s*\([^)]*\))?\s+)?\b(?P<kind>struct|enum|trait)\s+(?P<name>\w+)\s*(?P<generic><)?"
-    )
-    for found in pattern.finditer(code):
+    for found in re.finditer(r"\b(?P<kind>struct|enum|trait)\s+(?P<name>\w+)\s*(?P<generic><)?", code):
         if not _is_top(code, found.start("kind")):
             continue
+        before = _ATTRIBUTES.search(code[max(0, found.start() - _LONGEST_ATTRIBUTES) : found.start()])
         derived = [
             word.strip()
-            for text in re.findall(r"derive\s*\(([^)]*)\)", found["attributes"])
+            for text in re.findall(r"derive\s*\(([^)]*)\)", before.group() if before else "")
             for word in text.split(",")
         ]
-        rest = re.compile(r"[^;{(]*").match(code, found.end())
+        rest = re.compile(r"[^;{(]{0,2000}").match(code, found.end())
         opening = rest.end() if rest else len(code)
         end = closing(code, opening) if code[opening : opening + 1] in ("{", "(") else opening
         body = code[opening : (end or opening) + 1] if code[opening : opening + 1] in ("{", "(") else ""
@@ -755,12 +757,8 @@ def _functions(code: str) -> Iterator[tuple[str, str, str, str, bool]]:
         place = found.end()
         variables = ""
         if code[place : place + 1] == "<":
-            depth = 0
-            for end in range(place, min(place + 400, len(code))):
-                depth += {"<": 1, ">": -1 if code[end - 1] not in "-=" else 0}.get(code[end], 0)
-                if depth == 0:
-                    break
-            else:
+            end = _closing_angle(code, place)
+            if end is None:
                 continue
             variables, place = code[place + 1 : end], end + 1
         while code[place : place + 1].isspace():
@@ -769,6 +767,18 @@ def _functions(code: str) -> Iterator[tuple[str, str, str, str, bool]]:
         after = re.compile(r"[^{;]{0,2000}(?:\[[^\]]*\][^{;]*)*").match(code, end_ + 1) if end_ is not None else None
         if end_ is not None and after is not None:
             yield found["name"], variables, code[place + 1 : end_], after.group().strip(), found["public"] is not None
+
+
+def _closing_angle(code: str, opening: int) -> int | None:
+    """Returns the place of the bracket that closes the type parameters which start at `opening`."""
+    depth = 0
+    for place in range(opening, min(opening + 400, len(code))):
+        depth += {"<": 1, ">": -1 if code[place - 1] not in "-=" else 0}.get(code[place], 0)
+        if depth == 0:
+            return place
+        if depth > _MAX_ANGLES:  # else the time would be that of each `fn f<` times all that follow
+            return None
+    return None
 
 
 def _implementations(code: str) -> Iterator[tuple[str, str, str]]:
