@@ -208,6 +208,8 @@ class _CodeRollout(Rollout):
         if chosen is None:
             raise refused[0]
         answer, outcome, self._found = chosen
+        if self._first_answer is not None and outcome.feedback.passed and not self._tests_itself(outcome.code):
+            answer, outcome = await self._resample_asserts(answer, outcome)
         if number and not _has_analysis(answer.lead):
             answer = await self._analyze(answer, number)
         return answer, self._as_attempt(answer, outcome), outcome.further
@@ -268,18 +270,37 @@ class _CodeRollout(Rollout):
 
     async def _write_from_answer(self, again: int) -> Answer:
         """Samples an answer to the request alone, to which the model then adds asserts."""
-        sampling, language = self.settings.first, self.problem.language
         chat = [{"role": "user", "content": self.sequence.request}]
+        sampling = self.settings.first
         self._first_answer = answer = await self._sampler.sample_program(chat, sampling, "first answer", again)
         if self.problem.examples:
             return Answer(answer.code)
+        return await self._add_asserts(answer, again)
+
+    async def _add_asserts(self, answer: Answer, again: int) -> Answer:
+        """Samples asserts for an answer to the request alone."""
+        language = self.problem.language
         program = split_asserts(answer.code, language).solution.strip() or answer.code
         # The fence of the tests is opened here, because a small model may omit it. It ends with a comment, since some
         # templates strip trailing space
         comment = "#" if language in ("python", "bash") else "//"
         begun = f"{Answer(program).message(language)}\n\n{_TESTS}\n\n```{get_language(language).fences[0]}\n{comment} Tests"
-        tested = await self._sampler.sample_program(self._chat, sampling, 0, again, begun=begun)
+        tested = await self._sampler.sample_program(self._chat, self.settings.first, 0, again, begun=begun)
         return dataclasses.replace(tested, lead=answer.lead, tail=answer.tail)
+
+    async def _resample_asserts(self, answer: Answer, outcome: _Outcome) -> tuple[Answer, _Outcome]:
+        """Samples other asserts for an answer to the request alone that passes, if its asserts are missing or all wrong."""
+        first, before = self._first_answer, self._found
+        assert first is not None
+        for again in range(1, self.settings.max_resamples + 1):
+            self._found = before.copy()
+            with contextlib.suppress(Rejected):
+                other = self._with_separate_tests(await self._add_asserts(first, again), 0)
+                tried = await self._try(other.code)
+                if tried.feedback.passed and self._tests_itself(tried.code):
+                    return other, tried
+        self._found = before
+        return answer, outcome
 
     async def _analyze(self, answer: Answer, number: int) -> Answer:
         """Asks the model what was wrong, if it repaired a program without an explanation."""

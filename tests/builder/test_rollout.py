@@ -554,6 +554,19 @@ def test_an_answer_to_the_request_alone_needs_asserts_that_were_asked_for():
     assert "assert" not in model.prompts[1][1]["content"]  # those of the answer do not count
 
 
+@pytest.mark.parametrize("useless", ["\n```", "\nassert double(3) == 7\n```"])
+def test_asserts_of_an_answer_to_the_request_alone_are_sampled_again(useless):
+    problem = dataclasses.replace(PROBLEM, reference=program("2 * x"))
+    asserts = "\nassert double(3) == 6\n```"
+    made, model = roll(problem, [ANSWER, useless, asserts, DONE], answer_first=True, max_resamples=1)
+    assert made.accepted and made.unaided and made.answer == ANSWER and made.rounds == 1, made.detail
+    assert made.attempts[0].tests == fenced("assert double(3) == 6")
+    assert model.prompts[2] == model.prompts[1] and model.samplings[2].seed != model.samplings[1].seed
+    assert made.wrong_asserts == (("assert double(3) == 7",) if "7" in useless else ())
+    made, _ = roll(problem, [ANSWER, useless, useless], answer_first=True, max_resamples=1)
+    assert made.rejection == "asserts_missing" and made.rounds == 1
+
+
 def test_whole_programs_need_no_asserts_to_start_from_an_answer():
     problem = Problem("t/echo", "Print what you read.", examples=(Example("7", "7"),))
     answer = fenced("print(input())")
