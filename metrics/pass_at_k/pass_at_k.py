@@ -13,8 +13,9 @@ from reflection_trl.sandbox import Program, Sandbox, SandboxError, Status
 
 _DESCRIPTION = """
 pass@k is the probability that at least one of k answers to a problem passes the problem's tests, averaged over the problems. It is
-estimated without bias from n >= k answers per problem, of which c are correct: 1 - C(n - c, k) / C(n, k). Unlike `code_eval`, this metric runs every candidate isolated from the machine (no network, no files, limits
-on time, memory and processes), in Python and in other languages.
+estimated without bias from n >= k answers per problem, of which c are correct: 1 - C(n - c, k) / C(n, k). Unlike `code_eval`, this
+metric runs every candidate isolated from the machine (no network, no files, limits on time, memory and processes), in Python and in
+other languages.
 """
 
 _KWARGS_DESCRIPTION = """
@@ -78,6 +79,13 @@ class PassAtK(evaluate.Metric):
         timeout: float | None = None,
         workers: int | None = None,
     ) -> dict[str, float]:
+        if not predictions:
+            raise ValueError(
+                "There are no problems: give their candidates as `predictions`, and their tests as `references`."
+            )
+        for index, candidates in enumerate(predictions):
+            if None in candidates:
+                raise ValueError(f"A candidate of problem {index} is None: use '' for a missing answer.")
         ks = [k] if isinstance(k, int) else sorted(set(k))
         fewest = min(len(candidates) for candidates in predictions)
         if not ks or ks[0] < 1 or ks[-1] > fewest:
@@ -91,7 +99,7 @@ class PassAtK(evaluate.Metric):
             raise ValueError(f"`entry_points` names {len(entry_points)} functions for {len(references)} problems.")
         names = entry_points or [None] * len(references)
         if self.language.name == "python":
-            references = [complete_tests(tests, name) for tests, name in zip(references, names, strict=True)]
+            references = [_complete(*problem) for problem in zip(range(len(names)), references, names, strict=True)]
         jobs = [
             (self.language.program(candidate, tests, entry_point=name), candidate, tests)
             for candidates, tests, name in zip(predictions, references, names, strict=True)
@@ -106,7 +114,7 @@ class PassAtK(evaluate.Metric):
         return {f"pass@{k}": sum(problems) / len(problems) for k, problems in estimates.items()}
 
     def _run(self, jobs: list[tuple[Program, str, str]], timeout: float | None, workers: int | None) -> list[bool]:
-        """Whether each program, of a candidate and its tests, passes."""
+        """Returns whether each program, of a candidate and its tests, passes."""
         if missing := self.language.missing():
             raise RuntimeError(missing)
         programs = [program for program, _, _ in jobs]
@@ -124,3 +132,10 @@ class PassAtK(evaluate.Metric):
             self.language.diagnose(verdict, candidate, tests).passed
             for verdict, (_, candidate, tests) in zip(verdicts, jobs, strict=True)
         ]
+
+
+def _complete(index: int, tests: str, name: str | None) -> str:
+    try:
+        return complete_tests(tests, name)
+    except ValueError as error:
+        raise ValueError(f"Problem {index}: {error}.") from error

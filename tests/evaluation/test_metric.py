@@ -119,7 +119,9 @@ def test_combined_added_in_batches_and_saved(load, tmp_path):
             {"references": ["def check(f):\n    assert f(2, 3) == 5"]},
             "there is no `entry_point` to call it with; set it",
         ),
-        ({"references": ["x = 5"]}, "the tests run nothing, so every answer would pass"),
+        ({"references": ["x = 5"]}, "Problem 0: the tests run nothing, so every answer would pass"),
+        ({"predictions": [], "references": []}, "There are no problems: give their candidates"),
+        ({"predictions": [[RIGHT, None]]}, "A candidate of problem 0 is None: use '' for a missing answer"),
         ({"predictions": [[]]}, "which is 0 here"),
     ],
 )
