@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 
 def parse(argv: list[str]) -> Any:
-    from dataclasses import dataclass, field
+    from dataclasses import dataclass, field, fields
 
     from ..generation import GenerationArguments
 
@@ -100,6 +100,13 @@ def parse(argv: list[str]) -> Any:
                 super().__post_init__()
             elif self.model_name_or_path or self.base_url:
                 raise ValueError("Give either --samples or a model, not both: --samples scores existing answers.")
+            else:
+                sampling = ["prompt", "samples_per_task", "temperature", "top_p", "max_tokens", "seed", "in_flight"]
+                for one in [*fields(GenerationArguments), *(one for one in fields(self) if one.name in sampling)]:
+                    if getattr(self, one.name) != one.default:
+                        raise ValueError(
+                            f"--{one.name} has no effect on --samples, which are existing answers: remove it."
+                        )
 
     (arguments,) = parse_options(make_parser(EvaluateArguments, "evaluate.py"), argv)
     return arguments

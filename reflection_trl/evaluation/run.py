@@ -367,6 +367,13 @@ def _possible_tasks(
     benchmarks: Iterable[str], settings: EvaluationSettings
 ) -> tuple[dict[str, list[Task]], dict[str, str], dict[str, list[str]]]:
     """Returns the tasks that this machine can score, the reasons for the others, and the ids of all."""
+    benchmarks = [*benchmarks]
+    for key in settings.benchmark_files:
+        if key not in {name.partition(":")[0] for name in benchmarks}:
+            raise ValueError(
+                f"`benchmark_files` has a file for {key!r}, but the benchmarks are {', '.join(benchmarks)}: add {key!r} to them, or "
+                "remove the file."
+            )
     tasks: dict[str, list[Task]] = {}
     skipped: dict[str, str] = {}
     known: dict[str, list[str]] = {}

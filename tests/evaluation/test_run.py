@@ -434,6 +434,15 @@ def test_the_recipe_judges_compares_and_reports(recipe, tmp_path):
     [
         (["--benchmarks", "humaneval"], "No model specified:"),
         (["--model", "m", "--samples", "s.jsonl"], "Give either --samples or a model, not both"),
+        (
+            ["--samples", "s.jsonl", "--temperature", "0.8"],
+            "--temperature has no effect on --samples, which are existing",
+        ),
+        (["--samples", "s.jsonl", "--backend", "vllm"], "--backend has no effect on --samples"),
+        (
+            ["--samples", "s.jsonl", "--benchmarks", "gsm8k", "--benchmark_files", "mbpp=x"],
+            "`benchmark_files` has a file for 'mbpp', but the benchmarks are gsm8k: add 'mbpp' to them, or remove the file",
+        ),
         (["--samples", "gone.jsonl"], "gone.jsonl cannot be read: No such file or directory."),
         (["--model", "m", "--benchmarks", "humaneval2"], "Unknown benchmark 'humaneval2'"),
         (["--model", "m", "--nonsense", "1"], "Unknown option: `nonsense`"),
