@@ -19,7 +19,8 @@ The kernel is shared: a vulnerability of the kernel is one of the sandbox.
 **What a pass means.** Python checks run in a process that the program cannot reach. Only this process reports `Status.OK`, on a pipe that
 the program does not have. No exit code, printed text, patched built-in, frame or search through memory can fake a success, and the
 source of the checks is never in the program's process. Return values are transferred as plain data: a subclass of `int` that equals
-everything arrives as an `int`. An object of one of the program's classes is never equal to data, and its methods are called only if the
+everything arrives as an `int`. An object of one of the program's classes is never equal to data (of a class that derives from a
+built-in type, the content is compared), and its methods are called only if the
 checks test this class, as `guest.checks` describes. A failure in `unittest` fails the checks, even if they ignore its result.
 
 **What a pass does not mean.** SECURITY.md has a table of what the checks still trust. In short:

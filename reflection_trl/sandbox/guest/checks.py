@@ -8,7 +8,8 @@ decides whether every check passed.
 This process trusts the program's messages as data only. The program's objects stay in its process, and one rule limits
 their use: **a check never sends an expected value to the program to be judged there.** So an object of the program
 
-- is equal to another one by the program's `==` where the checks test its class, and never equal to data;
+- is equal to another one by the program's `==` where the checks test its class, and never equal to data. If its class
+  derives from a built-in type, such as `list`, its content is sent and compared here;
 - is not ordered, subtracted from or searched with a value of the checks, unless the checks have made it themselves;
 - has no truth, length, items or text of its own unless the checks test its class.
 

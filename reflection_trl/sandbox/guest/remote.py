@@ -5,6 +5,8 @@ The checks must be able to call the program's functions, but no message of the p
 values of the built-in data types are sent as *data*, and the other side rebuilds exactly the built-in type (a subclass
 of `int` whose `__eq__` always returns `True` arrives as an `int`). All other objects (functions, classes, instances,
 iterators) stay in their process and are sent as a number: the other side gets a [`Remote`], which sends calls back.
+Instances of a class that derives from a built-in type and has methods of its own are sent as both, and the other side
+chooses.
 Arguments are passed by copy-restore: if the called function sorts a list in place, the caller's list is sorted too.
 
 The encoding is JSON with tagged lists. The few lines below decode it; nothing is unpickled.
