@@ -508,9 +508,14 @@ def read_rows(output_dir: str | os.PathLike[str]) -> "Dataset":
             )
         statistics = json.loads((Path(output_dir) / "statistics.json").read_text(encoding="utf-8"))
         reason, count = next(iter(statistics["rejections"].items()))
+        fix = (
+            "raise `max_tokens`, with another `output_dir`."
+            if reason == "truncated"
+            else "a larger model, easier problems, more samples or more rounds may help."
+        )
         raise RunError(
-            f"No rollout of {output_dir} was accepted ({count:,} of {statistics['rollouts']:,}: {reason}): read them in "
-            f"{rows / 'rejected-00000.jsonl'}; a larger model, easier problems, more samples or more rounds may help."
+            f"No rollout of {output_dir} was accepted ({count:,} of {statistics['rollouts']:,}: {reason}): read them with "
+            f"`reflection-trl browse {output_dir}`; {fix}"
         )
     cache = Path(output_dir) / ".cache"
     shutil.rmtree(cache, ignore_errors=True)

@@ -59,6 +59,8 @@ Examples:
 NOTES = """\
 `reflection-trl COMMAND --help` lists the options of a command. `--config` takes a YAML file, or the name of a recipe that
 comes with the package. Exit status: 0 success, 1 invalid input or failure (one sentence on stderr), 130 interrupted.
+To complete commands, options and recipes with the Tab key, add this line to ~/.bashrc (needs `pip install argcomplete`):
+  eval "$(register-python-argcomplete reflection-trl)"
 """
 
 

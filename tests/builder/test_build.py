@@ -472,18 +472,28 @@ def test_quiet_where_no_bar_is_wanted(tmp_path, capfd):
 # Nothing, and wrong input
 
 
-def test_nothing_accepted_says_why_and_keeps_what_there_is(tmp_path):
+@pytest.mark.parametrize(
+    ("completion", "reason", "fix"),
+    [
+        (
+            Completion("I would rather talk."),
+            "no_code",
+            "a larger model, easier problems, more samples or more rounds",
+        ),
+        (Completion("Let me think", "length"), "truncated", "raise `max_tokens`, with another `output_dir`."),
+    ],
+)
+def test_nothing_accepted_says_why_and_keeps_what_there_is(tmp_path, completion, reason, fix):
     class Mute(Replies):
         async def __call__(self, prompt, sampling):
-            return Completion("I would rather talk.")
+            return completion
 
     statistics = run(build_of(), tmp_path, Mute())
-    assert (statistics.rows, statistics.rejections) == (0, {"no_code": 10})
+    assert (statistics.rows, statistics.rejections) == (0, {reason: 10})
     with pytest.raises(RunError) as error:
         read_rows(tmp_path)
-    assert f"No rollout of {tmp_path} was accepted (10 of 10: no_code): read them in {tmp_path}/rows/rejected-" in str(
-        error.value
-    )
+    sentence = f"No rollout of {tmp_path} was accepted (10 of 10: {reason}): read them with `reflection-trl browse {tmp_path}`; {fix}"
+    assert str(error.value).startswith(sentence)
     assert len(rows_of(tmp_path)["rejected"]) == 10
 
 
