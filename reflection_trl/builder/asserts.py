@@ -18,7 +18,7 @@ import ast
 import asyncio
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -187,7 +187,8 @@ def separate_tests(program: str, language: str = "python") -> SelfTested | None:
 
 def drop_asserts(program: str, wrong: Iterable[Assert], language: str = "python") -> str | None:
     """
-    Removes asserts from a program, and leaves every other line unchanged.
+    Removes asserts from a program, with the comments directly above them that introduce no other statement, and leaves
+    every other line unchanged.
 
     Args:
         program (`str`):
@@ -209,7 +210,7 @@ def drop_asserts(program: str, wrong: Iterable[Assert], language: str = "python"
     nodes = [node for node in _flat(tree.body) if node.lineno in lines or node.end_lineno in lines]
     if len(nodes) != len(spans):  # other code is on their lines
         return None
-    cut = _without(program, tree, nodes)
+    cut = _without(program, tree, nodes, with_comments=True)
     before, after = split_asserts(program).asserts, split_asserts(cut).asserts
     expected = [one.source for one in before if (one.first, one.last) not in spans]
     return cut if [one.source for one in after] == expected else None
@@ -443,7 +444,7 @@ def _lines_of(program: str, nodes: Sequence[ast.stmt]) -> str:
     return "\n".join(parts)
 
 
-def _without(program: str, tree: ast.Module, nodes: Sequence[ast.stmt]) -> str:
+def _without(program: str, tree: ast.Module, nodes: Sequence[ast.stmt], with_comments: bool = False) -> str:
     """Removes statements from the program. Returns it unchanged if they cannot be removed by lines."""
     dropped = set(map(id, nodes))
     for node in tree.body:
@@ -452,5 +453,27 @@ def _without(program: str, tree: ast.Module, nodes: Sequence[ast.stmt]) -> str:
     gone = set()
     for node in nodes:
         gone |= set(range(_first_line(node), (node.end_lineno or node.lineno) + 1))
-    cut = "\n".join(line for number, line in enumerate(program.split("\n"), 1) if number not in gone)
+    lines = program.split("\n")
+    if with_comments:
+        gone |= _comments_above(lines, gone)
+    cut = "\n".join(line for number, line in enumerate(lines, 1) if number not in gone)
     return cut if parse_python(cut) is not None else program
+
+
+def _comments_above(lines: Sequence[str], gone: Set[int]) -> set[int]:
+    """
+    Returns the numbers of the comments directly above removed lines. A comment stays if a remaining statement follows
+    the removed lines directly, because it may introduce this statement too.
+    """
+    comments: set[int] = set()
+    for number in gone:
+        after = lines[number].strip() if number < len(lines) else ""
+        if number + 1 in gone or (after and not after.startswith("#")):
+            continue
+        above = number
+        while above in gone:
+            above -= 1
+        while above and lines[above - 1].lstrip().startswith("#"):
+            comments.add(above)
+            above -= 1
+    return comments

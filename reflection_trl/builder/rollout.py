@@ -396,7 +396,10 @@ class _CodeRollout(Rollout):
             raise Rejected(
                 Rejection.WRONG_ASSERT, f"`{wrong[0].source}` is wrong and cannot be removed from its program."
             )
-        return rest
+        # Without the first assert, blank lines may come before the tests. They are not shown, and would shift the lines
+        # that the output names
+        parts = separate_tests(rest, self.problem.language)
+        return rest if parts is None else parts.program
 
     async def _reconsider_asserts(self) -> None:
         """

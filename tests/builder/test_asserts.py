@@ -117,6 +117,25 @@ def test_wrong_asserts_are_cut_out_and_nothing_else_changes():
     assert drop_asserts(guarded, split_asserts(guarded).asserts) == "def f(x):\n    return x\n\n"
 
 
+def test_comments_are_cut_out_with_the_only_asserts_that_they_introduce():
+    def program(*lines):
+        return "\n".join(["def f(x):", "    return x", "", *lines])
+
+    right, wrong = "assert f(1) == 1", "assert f(2) == 3"
+    asserts = split_asserts(program(right, wrong)).asserts
+    assert drop_asserts(program(right, wrong), asserts[1:]) == program(right)
+    for lines, kept in (
+        ([right, "", "# A larger", "# number", wrong, "", "# Done"], [right, "", "", "# Done"]),
+        (["# A larger number", wrong, "# A small one", right], ["# A small one", right]),
+        (["# Numbers", wrong, right], ["# Numbers", right]),
+        (["# Numbers", right, wrong], ["# Numbers", right]),
+        (["# Numbers", "", wrong, "", right], ["# Numbers", "", "", right]),
+    ):
+        whole = program(*lines)
+        found = [one for one in split_asserts(whole).asserts if one.source == wrong]
+        assert drop_asserts(whole, found) == program(*kept), lines
+
+
 def test_asserts_that_share_their_line_are_not_cut_out():
     program = "def f(x):\n    return x\n\nassert f(1) == 1; assert f(2) == 3\n"
     assert drop_asserts(program, split_asserts(program).asserts[1:]) is None

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reflection_trl.answers import read_answer
 from reflection_trl.builder import ReflectionSequence, RolloutSettings
 from reflection_trl.builder.asserts import split_asserts
 from reflection_trl.builder.features import to_record
@@ -610,6 +611,24 @@ def test_the_reference_finds_wrong_asserts_before_they_are_run():
     assert all(OFF not in turn["content"] for turn in check(made))
     assert OFF not in model.sent()
     assert "the secret" not in model.sent()
+
+
+def test_output_names_the_lines_that_are_shown_after_the_first_assert_was_removed():
+    wrong = "def double(x):\n    return 3 * x\n\n# By seven\nassert double(3) == 7\n\n# By six\nassert double(3) == 6"
+    made, _ = roll(
+        GUIDED,
+        [
+            fenced(wrong),
+            fenced(program("2 * x", "double(3) == 6"), "It triples the number instead of doubling it."),
+            ANSWER,
+            DONE,
+        ],
+    )
+    assert made.wrong_asserts == ("assert double(3) == 7",)
+    shown, run = made.attempts[0], made.attempts[0].runs[-1]
+    solution, tests = (read_answer(text, "python").code for text in (shown.text, shown.tests))
+    assert f"{solution}\n\n{tests}" == shown.code
+    assert shown.code.split("\n")[run.line - 1] == "assert double(3) == 6"
 
 
 def test_passing_tests_find_wrong_asserts_where_there_is_no_reference():
