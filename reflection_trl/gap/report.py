@@ -121,7 +121,7 @@ class Gap:
                 "Take harder problems: the model solves all of these without a sequence, so there is nothing to learn."
             )
         if self.low > 0:
-            return f"Train with distillation: the teacher solves more than the student, {points} points."
+            return f"Train on these rows, and compare distillation with SFT: the teacher solves more than the student, {points} points."
         if self.high < 0:
             return f"Do not distill these rows: the teacher solves less than the student, {points} points; train on the answers alone (SFT)."
         if self.high > _MUCH:

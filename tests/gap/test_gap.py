@@ -88,7 +88,9 @@ def test_a_teacher_that_solves_more(tmp_path):
     assert (gap.teacher.solved.value, gap.student.solved.value, gap.difference) == (1.0, 0.5, 0.5)
     assert (gap.low, gap.high) == pytest.approx((0.2225, 0.7775), abs=1e-4) and gap.p_value < 0.01
     assert (
-        gap.advice == "Train with distillation: the teacher solves more than the student, +50.0 [+22.2, +77.8] points."
+        gap.advice
+        == "Train on these rows, and compare distillation with SFT: the teacher solves more than the student, "
+        "+50.0 [+22.2, +77.8] points."
     )
     written = json.loads((tmp_path / "gap/gap.json").read_text())
     assert written["difference"] == 0.5 and written["advice"] == gap.advice and written["agreement"] == 0
