@@ -78,7 +78,7 @@ class Exceptions:
         return ["X", self._peer.export(cls), cls.__name__, bases, constants]
 
     def make_class(self, data: Any) -> type[BaseException]:
-        """Returns the class that this side has in place of the one of [`describe_class`]."""
+        """Returns the class that this side has in place of the one that `describe_class` describes."""
         if type(data) is str:
             cls = shared_class(data)
             if cls is not None and self._ended is not None and not issubclass(cls, Exception):
