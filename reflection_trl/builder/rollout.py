@@ -208,7 +208,8 @@ class _CodeRollout(Rollout):
         if chosen is None:
             raise refused[0]
         answer, outcome, self._found = chosen
-        if self._first_answer is not None and outcome.feedback.passed and not self._tests_itself(outcome.code):
+        from_answer = number == 0 and self._first_answer is not None
+        if from_answer and outcome.feedback.passed and not self._tests_itself(outcome.code):
             answer, outcome = await self._resample_asserts(answer, outcome)
         if number and not _has_analysis(answer.lead):
             answer = await self._analyze(answer, number)

@@ -568,6 +568,15 @@ def test_asserts_of_an_answer_to_the_request_alone_are_sampled_again(useless):
     assert made.rejection == "asserts_missing" and made.rounds == 1
 
 
+def test_a_repair_without_asserts_is_not_replaced_by_the_first_answer():
+    wrong = fenced("def double(x):\n    return x ** 2")
+    repair = fenced(program("2 * x"), "The square is wrong, so I multiply x by two instead of that.")
+    lines = [wrong, "\nassert double(3) == 6\n```", repair]  # the script would end before other asserts are sampled
+    made, _ = roll(PROBLEM, lines, answer_first=True, max_resamples=1)
+    assert made.rejection == "asserts_missing" and made.rounds == 2
+    assert "x ** 2" not in made.attempts[1].code
+
+
 def test_whole_programs_need_no_asserts_to_start_from_an_answer():
     problem = Problem("t/echo", "Print what you read.", examples=(Example("7", "7"),))
     answer = fenced("print(input())")
