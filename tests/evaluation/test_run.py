@@ -481,12 +481,13 @@ def test_a_missing_model_is_reported_before_the_benchmarks_are_read(recipe, tmp_
 
 
 @pytest.mark.usefixtures("isolation")
-def test_a_model_without_a_chat_template_is_reported_with_the_fix(recipe, tokenizer, tmp_path):
+def test_a_model_without_a_chat_template_is_reported_with_the_fix(recipe, make_model, tokenizer, tmp_path):
     import copy
 
     bare = copy.deepcopy(tokenizer)
     bare.chat_template = None
     bare.save_pretrained(tmp_path / "model")
+    make_model().save_pretrained(tmp_path / "model")
     _, _, errors = recipe("--model", tmp_path / "model", "--benchmarks", "humaneval", "--output_dir", tmp_path / "out")
     assert "has no chat template" in errors
     assert errors.strip().endswith("--prompt completion.")
