@@ -141,6 +141,7 @@ class _Blocks:
         roots = [_roots(body or []) for body in self.trees]
         self.base = _base(fences, self.names, complete, roots, entry_point)
         self.known = set(self.names[self.base])
+        self.imported = _imported(self.trees[self.base] or [])
 
     def program(self) -> Program:
         base = self.fences[self.base]
@@ -171,9 +172,12 @@ class _Blocks:
             return _source(code, [node for node in body if isinstance(node, _Definition)])
         behind = number > self.base
         imports = all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in body)
+        if imports and _imported(body) <= self.imported:  # an explanation of a line that the program has
+            return ""
         asserts = behind and any(isinstance(node, ast.Assert) for node in ast.walk(ast.Module(body, [])))
         if names or imports or asserts or (behind and self._drives(body)):
             self.known |= names
+            self.imported |= _imported(body)
             return code
         return ""
 
@@ -231,6 +235,17 @@ def _assigned(body: list[ast.stmt]) -> set[str]:
 def _binds(node: ast.stmt) -> set[str]:
     """Returns the names that a statement at the top of a module binds there."""
     return {node.name} if isinstance(node, _Definition) else _bound([node])
+
+
+def _imported(body: list[ast.stmt]) -> set[str]:
+    """Returns the imports at the top of a module, one per name: `{"import math", "from typing import List"}`."""
+    found: set[str] = set()
+    for node in body:
+        if isinstance(node, ast.Import):
+            found |= {ast.unparse(ast.Import([alias])) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {ast.unparse(ast.ImportFrom(node.module, [alias], node.level)) for alias in node.names}
+    return found
 
 
 def _runs(node: ast.stmt) -> bool:

@@ -141,6 +141,18 @@ def test_prose_of_a_program_from_several_blocks():
     assert read_answer(text.split("```\n", 1)[1]).tail == "Cee\nD"
 
 
+def test_imports_that_the_program_has_are_quoted_and_not_repeated():
+    program = "import math\nfrom typing import List\n\ndef f():\n    return math.pi"
+    for shown in ("import math", "from typing import List\nimport math"):
+        answer = read_answer(f"Add this line:\n```python\n{shown}\n```\nThen:\n```python\n{program}\n```")
+        assert answer.code == program
+        quoted = "".join(f"    {line}\n" for line in shown.split("\n"))
+        assert answer.lead == f"Add this line:\n\n{quoted}\nThen:"
+    for shown in ("import math as m", "import os, math", "from typing import Set"):
+        text = f"```python\n{shown}\n```\nand\n```python\n{shown}\n```\nThen:\n```python\n{program}\n```"
+        assert extract_code(text) == f"{shown}\n\n{program}"
+
+
 def test_the_language_asked_for_counts():
     text = "```python\nprint(1)\nprint(2)\n```\n```c++\nint one() { return 1; }\n```"
     assert extract_code(text, "cpp") == "int one() { return 1; }"
