@@ -100,7 +100,7 @@ class Rollout(ABC):
         )
         if self.problem.has_tests:
             self._note(taught=tuple(completion.solved for completion in completions))
-        await self._take_one(completions)
+        await self._take_one(completions, prompt=self._instruction(""))
 
     async def _answer(self) -> None:
         """Runs stage two in a separate conversation."""
@@ -132,8 +132,16 @@ class Rollout(ABC):
                 raise outcome
         return [outcome for outcome in outcomes if isinstance(outcome, JudgedCompletion)]
 
-    async def _take_one(self, completions: Sequence[JudgedCompletion]) -> None:
-        """Selects the first usable answer, or a random one."""
+    async def _take_one(self, completions: Sequence[JudgedCompletion], prompt: str = "") -> None:
+        """
+        Selects the first usable answer, or a random one.
+
+        Args:
+            completions (`Sequence[JudgedCompletion]`):
+                The answers.
+            prompt (`str`, *optional*):
+                Prompt that the model has seen, but the reader of an answer has not. An answer that copies it is unusable.
+        """
         order = [*completions]
         if self.settings.answer_choice == "random":
             seed = step_seed(self.settings.seed, self.problem.id, self.sequence.sample, "choice")
@@ -142,6 +150,7 @@ class Rollout(ABC):
         for completion in order:
             try:
                 await self._accept_completion(completion)
+                refuse_echo(completion.completion.text, prompt)
                 return
             except Rejected as rejected:
                 refused.append(rejected)

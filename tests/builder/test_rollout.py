@@ -448,6 +448,10 @@ def test_of_several_answers_the_first_good_one_is_taken_and_how_many_pass_is_kep
         (fenced(program("2 * x", "double(3) == 6")), "tests_in_answer"),
         (fenced(program("2 * x").rstrip()) + "\n\nTests:\n\n" + fenced("assert double(3) == 6"), "tests_in_answer"),
         (fenced(program("2 * x").rstrip(), "Here is the corrected version."), "leans_on_reflection"),
+        (
+            fenced(program("2 * x").rstrip(), "Here's the complete solution in one Python code block, without tests:"),
+            "echoes_prompt",
+        ),
         (Completion(ANSWER + "\n\nThis is", "length"), "truncated"),
         (fenced("def double(x):\n    return 7 if x == 3 else 2 * x"), "own_asserts_failed"),
         (fenced("def double(x):\n    return 2 * x if x < 9 else thrice(x)"), "undefined_names"),
