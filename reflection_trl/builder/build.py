@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..checking import require_checker
 from ..coroutines import run_coroutine
+from ..evaluation.benchmark_texts import benchmark_texts
+from ..evaluation.contamination import row_overlaps
 from ..files.run_folder import RunError, RunFolder, SessionUsage, write_json
 from ..files.work_queue import WorkQueue
 from ..generation import Generate, GenerationArguments, open_generator, with_served_name
 from ..generation.retries import describe_retries
 from ..languages import Executor, get_language
 from ..languages.execution import Execute, refuse_to_run
-from ..problems import Problem, load_problems, write_problems
+from ..problems import NgramIndex, Problem, load_problems, write_problems
 from .acceptance import Rejection
 from .early_stopping import EarlyStopping
 from .features import share_solved, to_row
@@ -51,7 +53,8 @@ _POLL_SECONDS = 2.0
 @dataclass(frozen=True)
 class Build:
     """
-    Describes a run. Runs that differ only in `samples`, `min_repaired_share` or `by_difficulty` can share rollouts.
+    Describes a run. Runs that differ only in `samples`, `min_repaired_share`, `by_difficulty` or `decontaminate_against`
+    can share rollouts.
 
     Args:
         problems (`Sequence[Problem]`):
@@ -75,6 +78,9 @@ class Build:
         by_difficulty (`bool`, *optional*, defaults to `False`):
             Whether to set aside rows of problems in proportion to how often the model solves them without a sequence:
             see [`~reflection_trl.builder.selection.difficulty_quotas`].
+        decontaminate_against (`Sequence[str]`, *optional*):
+            Benchmarks, with the names of [`~reflection_trl.evaluation.benchmark_texts.benchmark_texts`]. A rollout that
+            overlaps with one of their tasks is rejected, because the model may write such code for another problem.
 
     Raises:
         ValueError: If a number is out of range, there are no problems, or a problem cannot run on this machine.
@@ -90,6 +96,7 @@ class Build:
     give_up_after: int | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     by_difficulty: bool = False
+    decontaminate_against: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not self.problems:
@@ -243,7 +250,8 @@ def build_reflection_dataset(
         execute ([`~reflection_trl.languages.execution.Execute`], *optional*):
             Runs programs; by default an [`~reflection_trl.languages.Executor`].
         decontaminate_against (`Sequence[str]`, *optional*, defaults to `("humaneval", "mbpp")`):
-            Benchmarks for decontamination: their tasks are removed from the problems. Use `()` for none.
+            Benchmarks for decontamination: problems and rollouts that overlap with their tasks are removed. Use `()` for
+            none.
         output_dir (`str` or `Path`, *optional*):
             Folder of the run; by default a folder in the Hub's cache whose name is derived from the arguments.
         in_flight (`int`, *optional*, defaults to 128):
@@ -281,6 +289,7 @@ def build_reflection_dataset(
         give_up_after=give_up_after,
         chat_template_kwargs=generation.template_variables if generation else None,
         by_difficulty=by_difficulty,
+        decontaminate_against=decontaminate_against,
     )
     if output_dir is None:
         from huggingface_hub.constants import HF_HOME
@@ -438,7 +447,9 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
     records = latest_records(folder)
     # The folder may contain a run with more samples, whose surplus does not belong to this one
     made = [records[key] for key in build.keys if key in records]
-    ordered = [record for record in made if record["rejection"] != Rejection.GIVEN_UP]
+    ordered = _decontaminated(
+        [record for record in made if record["rejection"] != Rejection.GIVEN_UP], build.decontaminate_against
+    )
     if not ordered:
         raise RunError(f"{folder.path} contains no rollouts yet: run the same command without --outcome_only first.")
     rates = _solve_rates(ordered)
@@ -562,6 +573,24 @@ def model_of_run(output_dir: str | os.PathLike[str]) -> str | None:
     return settings.get("model") if isinstance(settings, dict) else None
 
 
+def _decontaminated(records: Sequence[dict[str, Any]], benchmarks: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns the records of all rollouts, with accepted ones rejected if they overlap with a task of a benchmark."""
+    if not benchmarks:
+        return [*records]
+    index = NgramIndex.from_texts(benchmark_texts(benchmarks))
+
+    def compared(record: dict[str, Any]) -> dict[str, Any]:
+        if record["rejection"] is not None:
+            return record
+        overlaps = row_overlaps({"messages": record["messages"], "type": "reflection"}, index)
+        for task, ngram in overlaps.items():
+            detail = f"It shares {index.n} words in a row with {task}: {ngram!r}."
+            return {**record, "rejection": Rejection.CONTAMINATED.value, "detail": detail}
+        return record
+
+    return [compared(record) for record in records]
+
+
 def _solve_rates(records: Sequence[dict[str, Any]]) -> dict[str, float | None]:
     """Returns the share of passing answers to the request alone, by problem id."""
     of_problem: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -578,6 +607,8 @@ def _sources(problems: Sequence[Problem]) -> list[str]:
 def _preparation(build: Build) -> str:
     """Describes for the card how the problems were prepared."""
     parts = [_contamination(build.report)] if build.report else []
+    if build.decontaminate_against:
+        parts.append("Rollouts that share such words with a task were rejected.")
     if build.held_out:
         parts.append(f"{len(build.held_out):,} problems were held out: no row comes from them.")
     return " ".join(parts)

@@ -7,13 +7,14 @@
 
 The YAML file sets fields; the command line overrides them. All results are saved in --output_dir immediately: rerun the same
 command to resume after any interruption. With more --samples_per_problem, another --min_repaired_share or --by_difficulty,
-the command reuses existing rollouts. For a finished run it only writes the dataset again (--push_to_hub publishes it).
+or another --decontaminate_against that keeps the same problems, the command reuses existing rollouts. For a finished run it
+only writes the dataset again (--push_to_hub publishes it).
 
   problems
     --problems              files (JSON, JSON Lines, Parquet, CSV; patterns too) or Hub ids; in YAML also with `mapping`,
                             `columns`, `split`, `name`, `revision`, `language`, `license`, `limit`, `skip_invalid`, as in
                             reflection_trl.problems.load_problems
-    --decontaminate_against benchmarks whose tasks are removed from the problems [humaneval mbpp]; `none` to disable
+    --decontaminate_against benchmarks whose tasks no problem or row repeats [humaneval mbpp]; `none` to disable
     --near_duplicates       similarity from which two problems are duplicates [0.8]; above 1 keeps all
     --held_out_share        share of held-out problems, chosen by id, without rows [0]; they are saved in held_out.jsonl in
                             --output_dir, for choosing settings: `evaluate --benchmarks problems:FILE`
@@ -175,6 +176,7 @@ def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> 
         arguments.give_up_after,
         generation.template_variables,
         arguments.by_difficulty,
+        benchmarks,
     )
 
 

@@ -41,11 +41,7 @@ def find_contamination(
     found: dict[str, tuple[int, str]] = {}
     number, contaminated = -1, 0
     for number, row in enumerate(rows):
-        overlaps = {
-            overlap.name: overlap.ngram
-            for text in _texts(row, f"row {number} of {title}")
-            for overlap in index.overlaps(text)
-        }
+        overlaps = row_overlaps(row, index, f"row {number} of {title}")
         contaminated += bool(overlaps)
         for name, ngram in overlaps.items():
             found.setdefault(name, (number, ngram))
@@ -80,10 +76,27 @@ def contamination_sentence(contamination: dict[str, Any]) -> str:
     )
 
 
-def _texts(row: Any, where: str) -> list[str]:
-    """Returns the blocks of each message of a row, as separate texts."""
-    return [
-        message["content"][block.start : block.end]
+def row_overlaps(row: Any, index: NgramIndex, where: str = "row") -> dict[str, str]:
+    """
+    Returns the benchmark tasks that a row overlaps with. The blocks of each message are compared separately.
+
+    Args:
+        row (`dict`):
+            The row, in any form of [`~reflection_trl.row_forms`].
+        index ([`~reflection_trl.problems.NgramIndex`]):
+            Index of the benchmarks.
+        where (`str`, *optional*, defaults to `"row"`):
+            Name of the row in errors.
+
+    Returns:
+        `dict[str, str]`: Common words by name of the task.
+
+    Raises:
+        ValueError: If the row cannot be trained on.
+    """
+    return {
+        overlap.name: overlap.ngram
         for message in normalize_row(row, where)["messages"]
         for block in split_blocks(message)
-    ]
+        for overlap in index.overlaps(message["content"][block.start : block.end])
+    }

@@ -195,6 +195,38 @@ def test_an_error_comes_out_of_a_running_event_loop(tmp_path):
         asyncio.run(notebook())
 
 
+def test_rollouts_that_repeat_a_task_of_a_benchmark_are_rejected(tmp_path):
+    """The problems have nothing of the task; the model writes its words for another problem."""
+    task = "Of all auction lots return the two whose estimates lie nearest to one another, cheaper one first."
+    benchmark = tmp_path / "benchmark.jsonl"
+    benchmark.write_text(json.dumps({"task_id": "HumanEval/7", "prompt": task}) + "\n")
+
+    class Recites(Replies):
+        async def __call__(self, prompt, sampling):
+            completion = await super().__call__(prompt, sampling)
+            about = prompt[-1]["content"].startswith("Write a function f3(x)") and len(prompt) > 1
+            return dataclasses.replace(completion, text=f"{completion.text}\n\n{task}") if about else completion
+
+    def build(**options):
+        return build_reflection_dataset(make_problems(5), execute=RunsHere(), settings=SETTINGS, **options, output_dir=tmp_path / "run", progress=False)  # fmt: skip
+
+    found = build(generate=Recites(), decontaminate_against=())
+    assert {"t/f3", "t/f4"} <= {*found["problem_id"]}
+    again = Replies()
+    rest = build(generate=again, decontaminate_against=[str(benchmark)])
+    assert again.calls == 0 and rest.to_list() == [row for row in found.to_list() if row["problem_id"] != "t/f3"]
+    rejected = [row for row in rows_of(tmp_path / "run")["rejected"] if row["problem_id"] == "t/f3"]
+    assert [(row["rejection"], row["detail"]) for row in rejected] == [
+        (
+            "contaminated",
+            "It shares 10 words in a row with HumanEval/7: 'of all auction lots return the two whose estimates lie'.",
+        )
+    ]
+    statistics = json.loads((tmp_path / "run" / "statistics.json").read_text())
+    assert statistics["rejections"]["contaminated"] == 1 and statistics["accepted"] == len(rest)
+    assert build(generate=again, decontaminate_against=()).to_list() == found.to_list()  # the rollouts are as before
+
+
 def test_it_is_exported_and_the_package_imports_nothing_for_it():
     assert reflection_trl.build_reflection_dataset is build_reflection_dataset
     assert reflection_trl.RolloutSettings is RolloutSettings

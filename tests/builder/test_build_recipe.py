@@ -134,6 +134,14 @@ def test_a_build_over_a_server(place, server, capfd):
     assert {row["sample"] for row in grown} == {0, 1}
 
 
+def test_no_row_repeats_a_task_of_a_benchmark(place, here, capsys):
+    task = "The assert shows a wrong value, so the body has to be changed."  # the model says this in each rollout
+    (place / "said.jsonl").write_text(json.dumps({"task_id": "said", "prompt": task}))
+    assert main("--config", "build.yaml") == 0
+    assert main("--config", "build.yaml", "--decontaminate_against", "said.jsonl") == 1
+    assert "No rollout of out was accepted (10 of 10: contaminated)" in capsys.readouterr().err
+
+
 def test_no_row_comes_from_problems_that_are_held_out(place, here, capsys):
     assert main("--config", "build.yaml", "--held_out_share", 0.4) == 0
     assert "held_out.jsonl (no row comes from these problems)" in capsys.readouterr().out
