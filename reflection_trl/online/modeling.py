@@ -5,10 +5,13 @@ pass.
 
 import functools
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from trl.trainer.utils import FusedCausalLMOutput
@@ -141,3 +144,32 @@ def mixed_prediction(first: TeacherPredictions, second: TeacherPredictions, weig
         bias = (1 - weight) * head.bias + weight * other.bias
     weights = torch.cat([head.weight, other.weight], -1)
     return TeacherPredictions(torch.cat(states, -1), Head(weights, bias, head.scale, head.softcap))
+
+
+@contextmanager
+def precision_kept(model: nn.Module) -> Iterator[None]:
+    """
+    Restores the values and the mode of a model after a context in which it is cast to another dtype in place.
+
+    TRL's continuous batching casts the trained model with `model.to(torch.bfloat16)`, and leaves it in this dtype and
+    in training mode. Steps of an optimizer are too small for weights in bfloat16, and an evaluation would continue as
+    training. Buffers, such as the rotary frequencies, are not cast even in the context.
+
+    Args:
+        model (`nn.Module`):
+            Model.
+    """
+    training, values = model.training, [(parameter, parameter.data) for parameter in model.parameters()]
+    buffers = [(module, name, buffer) for module in model.modules() for name, buffer in module._buffers.items()]
+    for module, name, buffer in buffers:  # `Module.to` casts what is registered
+        del module._buffers[name]
+        module.__dict__[name] = buffer
+    try:
+        yield
+    finally:
+        for module, name, buffer in buffers:
+            del module.__dict__[name]
+            module._buffers[name] = buffer
+        for parameter, value in values:
+            parameter.data = value
+        model.train(training)

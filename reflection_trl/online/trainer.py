@@ -1,6 +1,6 @@
 """Implements the online trainer: TRL's `GRPOTrainer`, with a teacher that reads the test output of each answer."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,13 +14,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from transformers.utils import logging
 from trl.trainer.utils import RepeatSampler
 
-from ..training.accelerator import shards_parameters, will_shard_parameters
+from ..training.accelerator import adjust_accelerator, shards_parameters, will_shard_parameters
 from ..training.checkpoints import CheckpointMixin
 from ..training.checks import check_adapter, check_args, check_model
 from ..training.curves import CURVES_FILE
 from ..training.forward import LossInputs, TeacherPredictions, add_distillation_forward
 from ..training.head import logit_scaling, model_head
 from ..training.losses import Head, distillation_loss
+from ..training.modeling import compile_layers
 from ..training.publishing import HubMixin
 from ..training.teachers import (
     UpdateTeacher,
@@ -40,7 +41,7 @@ from .checks import (
 from .config import OnlineReflectionDistillConfig
 from .curves import plot_online
 from .dynamic_sampling import DynamicSamplingMixin, rewards_differ
-from .modeling import add_divergence_forward, mixed_prediction
+from .modeling import add_divergence_forward, mixed_prediction, precision_kept
 from .repairs import FOLDER as REFLECTIONS
 from .repairs import Repair, reflection_row, sample_repairs
 from .rewards import completion_text, execution_reward
@@ -190,6 +191,8 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         add_distillation_forward(causal_lm)  # provides the hidden states of the teacher
         add_divergence_forward(causal_lm)
         self._causal_lm, self._scaling = causal_lm, logit_scaling(causal_lm)
+        if args.torch_compile and args.torch_compile_backend is not None:
+            compile_layers(causal_lm, args.torch_compile_backend, args.torch_compile_mode)
         self._teacher_weights = None
         if args.distillation_weight > 0:
             kind = "base" if args.teacher == "trust-region" else args.teacher
@@ -205,7 +208,20 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         self._rewards = torch.zeros(0)
         self._saved_step: int | None = None
 
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        adjust_accelerator(self.accelerator, self.args)
+
     # Rollouts
+
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        with ExitStack() as stack:
+            if self.use_transformers_continuous_batching:
+                stack.enter_context(precision_kept(self.model))
+            if self.args.torch_compile and not self.use_vllm:
+                # The cache of each layer has its own index, for which the layer would be compiled again
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            return super()._generate_single_turn(*args, **kwargs)
 
     def _get_train_sampler(self, dataset: Dataset | None = None) -> "EpochSampler":
         of = cast(RepeatSampler, super()._get_train_sampler(dataset))
@@ -397,6 +413,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
             temperature=self.args.distillation_temperature,
             teacher_hidden=teacher.hidden,
             teacher_head=teacher.head,
+            compile_backend=self.args.torch_compile_backend,
         )
 
     @torch.no_grad()

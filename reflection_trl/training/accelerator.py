@@ -7,17 +7,15 @@ from accelerate.utils import DistributedType, DynamoBackend, parse_flag_from_env
 from peft import PeftModel
 from transformers import PreTrainedModel, TrainingArguments
 
-from .config import ReflectionDistillConfig
 
-
-def adjust_accelerator(accelerator: Accelerator, args: ReflectionDistillConfig) -> None:
+def adjust_accelerator(accelerator: Accelerator, args: TrainingArguments) -> None:
     """
     Keeps loss, token embeddings and parameters exact under float8 and FSDP2, and leaves compilation to the trainer.
 
     Args:
         accelerator ([`~accelerate.Accelerator`]):
             Accelerator of the trainer. Its plugins are changed in place.
-        args ([`ReflectionDistillConfig`]):
+        args ([`~transformers.TrainingArguments`]):
             Settings.
 
     Raises:

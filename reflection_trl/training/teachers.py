@@ -118,10 +118,14 @@ class TeacherWeights:
         try:
             for name, parameter in self.parameters.items():
                 parameter.data = self.values[name].to(parameter.device, parameter.dtype)
+            # Autocast keeps the half-precision copies of weights until its outermost context ends, so it would run the
+            # teacher with the live values, or the live model with the teacher's
+            torch.clear_autocast_cache()
             yield
         finally:
             for name, parameter in self.parameters.items():
                 parameter.data = live[name]
+            torch.clear_autocast_cache()
 
     def save(self, checkpoint: Path) -> None:
         """

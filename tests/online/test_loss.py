@@ -6,6 +6,7 @@ import pytest
 import torch
 from peft import LoraConfig
 from torch.nn import functional as F
+from trl import GRPOTrainer
 
 from reflection_trl import (
     OnlineReflectionDistillConfig,
@@ -225,6 +226,52 @@ def test_teachers_other_than_the_live_model(make_model, tokenizer, tmp_path, kin
         parameter.data = parameter.data.clone()
     live = {name: p.detach() for name, p in trainer.model.named_parameters()}
     check(trainer, inputs, lambda: reference_loss(student, teacher, inputs, 0.5, 1.0))
+
+
+LOSS_TYPES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3])
+@pytest.mark.parametrize("loss_type", LOSS_TYPES)
+def test_the_policy_term_is_trls_of_any_kind(make_model, tokenizer, tmp_path, loss_type, weight):
+    """With answers of an older policy, some of them clipped, and a reference model."""
+    trainer = make_trainer(
+        make_model, tokenizer, tmp_path, distillation_weight=weight, teacher="live", loss_type=loss_type,
+        epsilon=0.1, epsilon_high=0.3,
+    )  # fmt: skip
+    trainer.args.steps_per_generation, trainer.current_gradient_accumulation_steps = 4, 2
+    trainer.beta = 0.05  # a setting above 0 would load a reference model, whose log-probabilities are given here
+    inputs = make_inputs()
+    logprobs = torch.zeros(4, 5)
+    with torch.no_grad():
+        for number, (prompt, answer) in enumerate(zip(PROMPTS, ANSWERS, strict=True)):
+            own = log_probs_of(trainer.model, prompt, answer).gather(1, torch.tensor(answer)[:, None])
+            logprobs[number, : len(answer)] = own[:, 0]
+    noise = torch.Generator().manual_seed(0)
+    for name in ("old_per_token_logps", "ref_per_token_logps"):
+        inputs[name] = logprobs + 0.3 * torch.randn(logprobs.shape, generator=noise)
+    policy = GRPOTrainer._compute_loss(trainer, trainer.model, inputs)
+    policy.backward()
+    wanted = gradients(trainer.model)
+    assert 0 < trainer._metrics["train"].get("clip_ratio/region_mean", [0.5])[0] < 1
+
+    loss = trainer._compute_loss(trainer.model, inputs)
+    loss.backward()
+    got = gradients(trainer.model)
+    if weight:
+
+        def student(prompt, answer, temperature=1.0):
+            return log_probs_of(trainer.model, prompt, answer, temperature)
+
+        # Half of the generation batch is a step's
+        distilled = 2 * reference_loss(student, student, inputs, 1.0, 1.0)
+        distilled.backward()
+        other = gradients(trainer.model)
+        policy = (1 - weight) * policy + weight * distilled
+        wanted = {name: (1 - weight) * value + weight * other[name] for name, value in wanted.items()}
+    assert loss.item() == pytest.approx(policy.item(), rel=1e-5, abs=1e-5)
+    for name, value in wanted.items():
+        torch.testing.assert_close(got[name], value, rtol=1e-3, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
 
 
 def test_where_nothing_is_taught_the_policy_alone_counts(make_model, tokenizer, tmp_path):
