@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..files.packaged import find_recipe, recipe_names, resolve_packaged
 from ..quoting import quote_error
+from .output import standard_output
 
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from ..generation import GenerationArguments
 
 USER_ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
+# As a shell reports a program that SIGPIPE ended, and so as of other programs before `| head`
+CLOSED_PIPE = 128 + 13
 # Explanations that argparse's errors lack
 FIXES = {
     "invalid int value": "; give a whole number.",
@@ -232,11 +235,13 @@ def run_command(
     """
     argv = sys.argv[1:] if argv is None else argv
     if "-h" in argv or "--help" in argv:
-        print(doc.strip())
+        with standard_output():
+            print(doc.strip())
         return 0
     rank = int(os.environ.get("RANK", 0))
     try:
-        run(argv)
+        with standard_output(CLOSED_PIPE):
+            run(argv)
     except KeyboardInterrupt as interrupt:
         if not rank:
             kept = str(interrupt) or "Results are kept: run the same command to resume."

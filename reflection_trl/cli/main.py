@@ -7,6 +7,7 @@ import sys
 
 from .. import __version__
 from .commands import COMMANDS, usage
+from .output import standard_output
 
 
 def version() -> str:
@@ -38,7 +39,12 @@ def main(argv: list[str] | None = None) -> int:
         from .completion import complete
 
         complete()
-    argv = sys.argv[1:] if argv is None else argv
+    with standard_output():
+        return run(sys.argv[1:] if argv is None else argv)
+
+
+def run(argv: list[str]) -> int:
+    """Runs the subcommand that the first argument names, or prints help or versions; returns the exit status."""
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage(), end="")
         return 0
@@ -63,7 +69,4 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted. Run the same command again to continue.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return code

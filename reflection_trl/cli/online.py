@@ -263,7 +263,7 @@ def finish(trainer: "OnlineReflectionDistillTrainer", seconds: float) -> None:
 
 def run(argv: list[str]) -> None:
     if "--help-all" in argv:
-        online_parser().print_help()
+        print(online_parser().format_help(), end="")
         return
     online_args, training_args, model_args = read_arguments(argv)
     output_dir = Path(output_dir_of(training_args))

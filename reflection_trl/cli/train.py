@@ -212,13 +212,16 @@ def merge(trainer: "ReflectionDistillTrainer") -> None:
 
 
 def finish(trainer: "ReflectionDistillTrainer", seconds: float, merges: bool = False) -> None:
-    """Prints a summary, saves model, card, curves and state, and pushes them; with `merges` the merged model too."""
+    """Saves model, card, curves and state, prints a summary, and pushes them; with `merges` the merged model too."""
     from huggingface_hub.constants import ENDPOINT
 
     from ..training.curves import CURVES_FILE, summarize
 
     output_dir = output_dir_of(trainer.args)
     trainer.save_state()
+    if not trainer.args.push_to_hub:
+        trainer.save_model(output_dir)
+        trainer.create_model_card()
     if trainer.is_world_process_zero():
         print(f"\nTrained {trainer.state.global_step} steps in {seconds // 60:.0f} min {seconds % 60:02.0f} s.")
         args = trainer.args
@@ -226,9 +229,6 @@ def finish(trainer: "ReflectionDistillTrainer", seconds: float, merges: bool = F
             print(f"  {row}")
     if trainer.args.push_to_hub:
         trainer.push_to_hub(dataset_name=trainer.dataset_name)  # saves everything first
-    else:
-        trainer.save_model(output_dir)
-        trainer.create_model_card()
     if merges:
         merge(trainer)
     if not trainer.is_world_process_zero():
@@ -247,7 +247,7 @@ def finish(trainer: "ReflectionDistillTrainer", seconds: float, merges: bool = F
 
 def run(argv: list[str]) -> None:
     if "--help-all" in argv:
-        train_parser().print_help()
+        print(train_parser().format_help(), end="")
         return
     keep_compiled_code()
     check_names(argv)

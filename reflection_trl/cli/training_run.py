@@ -1,6 +1,7 @@
 """Shares code of the commands that train: model settings, the run, and its state after an interruption."""
 
 import contextlib
+import logging
 import os
 import shutil
 import warnings
@@ -16,6 +17,8 @@ from .command_line import check_token
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
     from trl import GRPOConfig, ModelConfig, SFTConfig
+
+logger = logging.getLogger(__name__)
 
 # Without RuntimeError, since errors in training need a traceback
 USER_ERRORS = (ImportError, OSError, TypeError, ValueError)
@@ -119,6 +122,7 @@ def find_checkpoint(training_args: "TrainingArguments") -> str | bool | None:
 
     checkpoint = training_args.resume_from_checkpoint
     if checkpoint is None or str(checkpoint).lower() == "false":
+        check_unused(output_dir_of(training_args))
         return None
     if str(checkpoint).lower() != "true":
         if not Path(checkpoint).is_dir():
@@ -132,6 +136,28 @@ def find_checkpoint(training_args: "TrainingArguments") -> str | bool | None:
     if last is None:
         raise no_checkpoint_error(output_dir, incomplete)
     return True
+
+
+def check_unused(output_dir: str) -> None:
+    """
+    Rejects a folder with a checkpoint of an earlier training. A new training would overwrite its checkpoints one by one, and until then
+    `true` would resume the earlier one. If the folder only contains a trained model, a warning says that it will be replaced.
+    """
+    from transformers.trainer import TRAINER_STATE_NAME
+
+    from ..training.checkpoints import find_last_checkpoint
+
+    last, _ = find_last_checkpoint(output_dir)
+    if last is not None:
+        raise ValueError(
+            f"`output_dir` {output_dir!r} contains {last.name} of an earlier training, which a new one would overwrite; continue that "
+            f"training with `--resume_from_checkpoint true`, or set another `--output_dir` for a new one."
+        )
+    if (Path(output_dir) / TRAINER_STATE_NAME).exists():
+        logger.warning(
+            f"`output_dir` {output_dir!r} contains the model of an earlier training, which this one replaces when it ends; set another "
+            f"`--output_dir` to keep both."
+        )
 
 
 def run_training(trainer: "Trainer", checkpoint: str | bool | None) -> None:

@@ -324,6 +324,7 @@ class CheckpointMixin(Trainer):
     ) -> TrainOutput:
         checkpoint = find_checkpoint(resume_from_checkpoint, self.args.output_dir or ".", self.args.should_save)
         if checkpoint is None:
+            self._warn_of_checkpoints()
             return super().train(None, trial, ignore_keys_for_eval)
         check_checkpoint(checkpoint, self._resumed_settings)
         if self._teacher_weights is not None:
@@ -334,6 +335,14 @@ class CheckpointMixin(Trainer):
             return super().train(str(checkpoint), trial, ignore_keys_for_eval)
         finally:
             self.remove_callback(notice)
+
+    def _warn_of_checkpoints(self) -> None:
+        last, _ = find_last_checkpoint(self.args.output_dir or ".")
+        if last is not None and self.args.should_save:
+            logger.warning(
+                f"Starting from the beginning, although {last} of an earlier training exists: checkpoints of the same steps are "
+                f"overwritten. Pass `resume_from_checkpoint=True` to continue that training, or set another `output_dir`."
+            )
 
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device

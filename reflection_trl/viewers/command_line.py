@@ -2,7 +2,6 @@
 
 import argparse
 import difflib
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,6 +46,10 @@ class CommandLine(argparse.ArgumentParser):
             )
         return args
 
+    def print_help(self, file: Any = None) -> None:
+        # argparse's own ignores that it cannot be written
+        print(self.format_help(), end="", file=file)
+
     def error(self, message: str) -> NoReturn:
         self.exit(1, f"{self.prog}: error: {message}\n")
 
@@ -66,8 +69,6 @@ class CommandLine(argparse.ArgumentParser):
         except RowsError as error:
             print(f"{self.prog}: error: {error}", file=sys.stderr)
             return 1
-        except BrokenPipeError:  # `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 

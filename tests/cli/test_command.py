@@ -1,5 +1,6 @@
 """The command `reflection-trl`: its subcommands, the launcher, completion and help."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 
 from reflection_trl.cli import launch, main
 from reflection_trl.cli.commands import COMMANDS, GROUPS
+from reflection_trl.cli.output import standard_output
 from reflection_trl.files.packaged import find_recipe, packaged, recipe_names, resolve_packaged
 
 
@@ -56,6 +58,39 @@ assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+# Buffered as in a shell, and not, as in many containers
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("argv", "status"),
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        (["train", "--help"], 0),
+        (["show", "--help"], 0),
+        (["show", "recipes/data/reflection-sample.parquet", "--rows", "0-1"], 0),
+        (["plot", "--help"], 0),
+        (["env"], 141),  # ended by SIGPIPE, in a shell: a command that works must not end with 0 in the middle
+    ],
+)
+def test_output_that_cannot_be_written_ends_the_command(argv, status, unbuffered):
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "-m", "reflection_trl.cli", *argv]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (1, "error: The output cannot be written: No space left on device.\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, env=environment)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (status, "")
+
+
+def test_full_disk_of_another_file_is_not_blamed_on_the_output(capsys):
+    with pytest.raises(OSError, match="No space"), standard_output():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert "The output cannot be written" not in capsys.readouterr().err
 
 
 def test_unknown_command_is_one_sentence(capsys):

@@ -272,6 +272,49 @@ def test_interrupted_training_says_how_to_go_on(monkeypatch, tmp_path, capsys):
     assert last.is_dir()
 
 
+def files_in(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_checkpoint_of_an_earlier_training_is_not_overwritten(monkeypatch, tmp_path, capsys):
+    stop_at(2, KeyboardInterrupt(), monkeypatch)
+    folder = tmp_path / "out"
+    argv = ["--config", "train.yaml", "--output_dir", str(folder), "--save_steps", "1"]
+    assert train.main(argv) == 130
+    capsys.readouterr()
+    before = files_in(folder)
+    for again in (argv, [*argv, "--resume_from_checkpoint", "false", "--max_steps", "2"]):
+        assert said(train.main, again, capsys) == (
+            f"error: `output_dir` '{folder}' contains checkpoint-2 of an earlier training, which a new one would overwrite; continue that "
+            "training with `--resume_from_checkpoint true`, or set another `--output_dir` for a new one."
+        )
+    assert files_in(folder) == before
+    assert train.main([*argv, "--resume_from_checkpoint", "true", "--max_steps", "2"]) == 0
+
+
+def test_model_of_an_earlier_training_is_replaced_with_a_warning(monkeypatch, tmp_path, capsys, caplog):
+    stop_at(9, None, monkeypatch)
+    argv = ["--config", "train.yaml", "--output_dir", str(tmp_path), "--save_strategy", "no", "--max_steps", "1"]
+    for is_there in (False, True):
+        caplog.clear()
+        assert train.main(argv) == 0, capsys.readouterr().err
+        assert ("contains the model of an earlier training, which this one replaces" in caplog.text) == is_there
+
+
+def test_model_is_saved_before_its_summary_is_printed(monkeypatch, tmp_path):
+    """The output may be a pipe that was closed, or a file on a full disk."""
+    stop_at(9, None, monkeypatch)
+    saved = []
+
+    def summarize(*_):
+        saved.append((tmp_path / "model.safetensors").exists() and (tmp_path / "README.md").exists())
+        return []
+
+    monkeypatch.setattr("reflection_trl.training.curves.summarize", summarize)
+    argv = ["--config", "train.yaml", "--output_dir", str(tmp_path), "--save_strategy", "no", "--max_steps", "1"]
+    assert train.main(argv) == 0 and saved == [True]
+
+
 def test_a_full_disk_is_one_sentence(monkeypatch, tmp_path, capsys):
     stop_at(9, None, monkeypatch)
 

@@ -203,6 +203,13 @@ def test_a_model_whose_weights_are_gone_is_trained_anew(place):
     assert len(place.commands) == 4 + 4
 
 
+def test_checkpoints_of_an_interrupted_training_are_removed_before_it_starts_again(place, monkeypatch):
+    left = Path("out/runs/distill/1e-06/0/model/checkpoint-1")
+    left.mkdir(parents=True)
+    assert main("--stages", "search") == 0
+    assert (left.parent / "model.safetensors").exists() and not left.exists()
+
+
 def change(**fields):
     settings = yaml.safe_load(Path("study.yaml").read_text())
     Path("study.yaml").write_text(yaml.safe_dump({**settings, **fields}, sort_keys=False))

@@ -109,6 +109,15 @@ def test_without_a_complete_checkpoint_nothing_is_resumed(train, tmp_path):
     assert names(tmp_path) == ["checkpoint-1"], "what cannot be resumed is left alone"
 
 
+def test_checkpoints_of_an_earlier_training_are_named_before_they_are_overwritten(train, tmp_path, caplog):
+    train(max_steps=2)
+    with caplog.at_level(logging.WARNING):
+        train(max_steps=1)
+    (message,) = [record.getMessage() for record in caplog.records if "from the beginning" in record.getMessage()]
+    assert message.startswith(f"Starting from the beginning, although {tmp_path}/checkpoint-2 of an earlier training")
+    assert "`resume_from_checkpoint=True`" in message
+
+
 def test_what_people_edit_is_no_part_of_a_checkpoint(train, tmp_path):
     whole = train()
     (tmp_path / "checkpoint-3" / "tokenizer_config.json").unlink()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -101,6 +102,8 @@ def train(study: StudyArguments, run: Run, lock: TextIO) -> None:
     assert arm is not None
     training = training_of(study, arm)
     command = training_command(study, run)
+    # Left by a training that was interrupted, or whose weights have been removed. `train` rejects a folder with checkpoints
+    shutil.rmtree(run.folder / "model", ignore_errors=True)
     start = time.monotonic()
     with open(run.folder / "train.log", "w") as log:
         log.write(f"{shlex.join(command)}\n")
