@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..files.packaged import find_recipe, recipe_names, resolve_packaged
+from ..files.packaged import find_recipe, recipe_names, resolve_arguments, resolve_packaged
 from ..quoting import quote_error
 from .output import standard_output
 
@@ -52,7 +52,7 @@ def make_parser(fields: type | tuple[type, ...], prog: str) -> "TrlParser":
     class OptionsParser(TrlParser):
         def parse_args_and_config(self, args: Any = None, *rest: Any, **kwargs: Any) -> Any:
             """Reads `--config` with [`read_config_file`], which also finds the packaged recipes."""
-            args = [str(resolve_packaged(arg)) for arg in (sys.argv[1:] if args is None else args)]
+            args = resolve_arguments(sys.argv[1:] if args is None else args)
             if "--config" not in args:
                 return super().parse_args_and_config(args, *rest, **kwargs)
             with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:

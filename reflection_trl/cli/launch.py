@@ -52,7 +52,7 @@ def accelerate_config(name: str) -> Path:
     """
     if Path(name).is_file():
         return Path(name)
-    path = packaged(f"recipes/accelerate/{name}.yaml")
+    path = packaged(f"recipes/accelerate/{name.removeprefix('recipes/accelerate/').removesuffix('.yaml')}.yaml")
     if path is None:
         folder = packaged("recipes/accelerate")
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) if folder else "none"

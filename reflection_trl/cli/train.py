@@ -252,6 +252,10 @@ def run(argv: list[str]) -> None:
     keep_compiled_code()
     check_names(argv)
     hide_renamed_option()
+
+    from ..files.rows import name_bad_line
+    from .train_data import streamed_sources
+
     script_args, training_args, model_args, dataset_args, merge_args = parse(argv)
     output_dir = Path(output_dir_of(training_args))
     with output_folder(output_dir):
@@ -260,9 +264,11 @@ def run(argv: list[str]) -> None:
         check_template(training_args)
         check_merge(merge_args, model_args, str(output_dir))
         check_model(model_args, training_args)
-        trainer = make_trainer(script_args, training_args, model_args, dataset_args)
+        sources = streamed_sources(script_args, dataset_args)
+        with name_bad_line(sources):
+            trainer = make_trainer(script_args, training_args, model_args, dataset_args)
         start = time.monotonic()
-        run_training(trainer, checkpoint)
+        run_training(trainer, checkpoint, sources)
     finish(trainer, time.monotonic() - start, merge_args.merge)
     end(trainer)
 

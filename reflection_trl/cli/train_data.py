@@ -90,6 +90,16 @@ def data_sources(script_args: ScriptArguments, dataset_args: MixtureArguments) -
     return [RowsConfig(name, name=script_args.dataset_config, split=script_args.dataset_train_split)]
 
 
+def streamed_sources(script_args: ScriptArguments, dataset_args: MixtureArguments) -> list[dict[str, Any]]:
+    """Returns where the rows of streams are, as for [`~reflection_trl.files.rows.name_bad_line`]; none without streaming."""
+    if not (dataset_args.streaming or script_args.dataset_streaming):
+        return []
+    return [
+        {"source": one.path, "name": one.name, "data_dir": one.data_dir, "data_files": one.data_files}
+        for one in data_sources(script_args, dataset_args)
+    ]
+
+
 def load_data(
     script_args: ScriptArguments, dataset_args: MixtureArguments, training_args: ReflectionDistillConfig
 ) -> tuple[Dataset | IterableDataset, Dataset | IterableDataset | None]:

@@ -5,11 +5,11 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..files.rows import HUB_FIX
+from ..files.rows import HUB_FIX, RowsError, name_bad_line
 from ..quoting import quote_error
 from .command_line import check_token
 
@@ -160,19 +160,31 @@ def check_unused(output_dir: str) -> None:
         )
 
 
-def run_training(trainer: "Trainer", checkpoint: str | bool | None) -> None:
+def run_training(trainer: "Trainer", checkpoint: str | bool | None, sources: Sequence[Mapping[str, Any]] = ()) -> None:
+    """
+    Trains, and explains errors that a user can fix.
+
+    Args:
+        trainer ([`~transformers.Trainer`]):
+            The trainer.
+        checkpoint (`str` or `bool`, *optional*):
+            Checkpoint to resume from, as from [`find_checkpoint`].
+        sources (`Sequence[Mapping]`, *optional*):
+            Datasets that are streamed, as for [`~reflection_trl.files.rows.name_bad_line`].
+    """
     import torch
 
     from ..training.checkpoints import CheckpointError
 
     try:
-        trainer.train(resume_from_checkpoint=checkpoint)
+        with name_bad_line(sources):
+            trainer.train(resume_from_checkpoint=checkpoint)
     except torch.OutOfMemoryError as error:
         raise ValueError(
             f"Out of GPU memory at step {trainer.state.global_step + 1}; set `activation_checkpointing: true`, lower "
             f"`per_device_train_batch_size` and raise `gradient_accumulation_steps`, lower `max_length`, or set `use_peft: true`."
         ) from error
-    except CheckpointError:
+    except (CheckpointError, RowsError):
         raise
     except USER_ERRORS as error:
         if trainer.state.global_step:  # not caused by the input, so it needs a traceback

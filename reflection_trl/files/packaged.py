@@ -1,5 +1,6 @@
 """Finds the files that come with the package: recipes, accelerate configurations, sample rows and the metric."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,21 @@ def resolve_packaged(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(("recipes/", "metrics/")) and not Path(value).exists():
         return str(packaged(value) or value)
     return value
+
+
+def resolve_arguments(argv: Iterable[str]) -> list[str]:
+    """
+    Replaces names of packaged files with their paths in a command line, also behind `--option=`.
+
+    Args:
+        argv (`Iterable[str]`):
+            Arguments of a command.
+
+    Returns:
+        `list[str]`: The arguments with paths that are valid from any working directory.
+    """
+    resolved = []
+    for arg in argv:
+        option, equals, value = arg.partition("=") if arg.startswith("-") else ("", "", arg)
+        resolved.append(f"{option}{equals}{resolve_packaged(value)}")
+    return resolved

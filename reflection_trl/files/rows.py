@@ -15,7 +15,7 @@ import json
 import lzma
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -32,6 +32,8 @@ Row = dict[str, Any]
 FORMATS = {".json": "json", ".jsonl": "json", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}
 COMPRESSIONS: dict[str, Callable[..., IO[Any]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 HUB_FIX = "Check the name and the connection; what is gated or private needs `hf auth login`."
+# By default, texts such as `None` and `NA` in CSV files would be missing values
+_TEXTS_ARE_TEXTS = {"keep_default_na": False, "na_values": [""]}
 _LONGEST_REASON = 500
 
 
@@ -147,8 +149,6 @@ def load_rows(
     Raises:
         RowsError: If there is no such source, or it cannot be read.
     """
-    from datasets import load_dataset
-
     files = [] if data_files is not None else find_files(source)
     with one_sentence(source, files):
         if files:
@@ -156,14 +156,34 @@ def load_rows(
         if data_files is None and Path(source).is_dir() and _is_saved(source):
             rows = _pick_split(_load_saved(source), split)
             return rows.to_iterable_dataset() if streaming else rows
-        if data_files is None and not Path(source).is_dir():
-            _check_exists(source)
-        else:
-            _check_folder(source)
-            _check_text(_local_files(source, name, data_dir, data_files))
-        return load_dataset(
-            source, name=name, data_dir=data_dir, data_files=data_files, split=split, streaming=streaming
-        )
+        return _load_other(source, split, streaming, name=name, data_dir=data_dir, data_files=data_files)
+
+
+@contextlib.contextmanager
+def name_bad_line(sources: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+    """
+    Converts an error of a stream, which may be read long after it was opened, to one sentence that names the file and the line.
+
+    Args:
+        sources (`Sequence[Mapping]`):
+            For each stream its `source`, and `name`, `data_dir` and `data_files` as for [`load_rows`]. Without any, errors pass.
+
+    Raises:
+        RowsError: If a row could not be read.
+    """
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, _datasets_error()) as error:
+        if not sources:
+            raise
+        for where in sources:
+            reason = _bad_line(_local_files(**where))
+            if reason:
+                raise RowsError(f"{where['source']!r} cannot be read: {reason}.") from error
+        names = ", ".join(repr(where["source"]) for where in sources)
+        raise RowsError(f"A row of {names} cannot be read: {quote_error(error, _LONGEST_REASON)}.") from error
 
 
 def check_source(source: str) -> None:
@@ -212,7 +232,7 @@ def find_files(source: str) -> list[str]:
 
 def read_json(file: str) -> Iterator[tuple[int, Any]]:
     """
-    Yields the rows of a file of JSON Lines, or of one JSON list, each with its line number.
+    Yields the rows of a file of JSON Lines, of one JSON list, or of one JSON object on several lines, each with its line number.
 
     Args:
         file (`str`):
@@ -225,8 +245,8 @@ def read_json(file: str) -> Iterator[tuple[int, Any]]:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
-            if number == 1 and line.lstrip().startswith("["):
-                line += lines.read()
+            if number == 1 and (line.lstrip().startswith("[") or line.strip() == "{"):
+                line += lines.read()  # one list, or one object on several lines
             try:
                 content = json.loads(line.rstrip())
             except json.JSONDecodeError as error:
@@ -269,6 +289,8 @@ def one_sentence(source: str, json_files: Sequence[str] = ()) -> Iterator[None]:
         reason = quote_error(cause, _LONGEST_REASON)
         if isinstance(cause, UnicodeError) or "utf-8" in reason.lower() or "utf8" in reason.lower():
             raise RowsError(f"{source!r} is not UTF-8 ({reason}); convert it to UTF-8 first.") from error
+        if "JSON parse error" in reason and Path(source).is_dir():
+            json_files = find_files(os.path.join(glob.escape(source), "**", "*.jsonl*"))
         reason = _bad_line(json_files) or reason
         on_hub = not (isinstance(cause, ValueError) or is_path(source) or Path(source).exists() or json_files)
         raise RowsError(f"{source!r} cannot be read: {reason}.{f' {HUB_FIX}' if on_hub else ''}") from error
@@ -296,15 +318,9 @@ def _open(source: str, split: str, name: str | None, streaming: bool, revision: 
     files = find_files(source)
     if files:
         return _JsonRows(files) if _format(files) == "json" else _load_files(files, "train", streaming)
-    from datasets import load_dataset
-
-    if Path(source).is_dir():
-        if _is_saved(source):
-            return _pick_split(_load_saved(source), split)
-        _check_folder(source)
-        return load_dataset(source, name=name, split=split, streaming=streaming)
-    _check_exists(source)
-    return load_dataset(source, name=name, split=split, streaming=streaming, revision=revision)
+    if Path(source).is_dir() and _is_saved(source):
+        return _pick_split(_load_saved(source), split)
+    return _load_other(source, split, streaming, name=name, revision=None if Path(source).is_dir() else revision)
 
 
 class _JsonRows:
@@ -321,9 +337,35 @@ def _load_files(files: Sequence[str], split: str, streaming: bool) -> "Dataset |
     _check_text(files)
     options: dict[str, Any] = {}
     if _format(files) == "csv":
-        # By default, texts such as `None` and `NA` would be missing values
-        options = {"keep_default_na": False, "na_values": [""], "sep": "\t" if _suffix(files[0]) == ".tsv" else ","}
+        options = {**_TEXTS_ARE_TEXTS, "sep": "\t" if _suffix(files[0]) == ".tsv" else ","}
     return load_dataset(_format(files), data_files=list(files), split=split, streaming=streaming, **options)
+
+
+def _load_other(source: str, split: str, streaming: bool, **where: Any) -> "Dataset | IterableDataset":
+    """Loads a folder, files of a format, or a dataset of the Hub."""
+    from datasets import load_dataset
+
+    options: dict[str, Any] = {}
+    files = _local_files(source, **where)
+    if files:
+        _check_text(files)
+        options = _csv_options(source, where)
+    elif where.get("data_files") is None and not Path(source).is_dir():
+        _check_exists(source)
+    with one_sentence(source, files):
+        dataset = load_dataset(source, split=split, streaming=streaming, **where, **options)
+        if not files and dataset.info.builder_name == "csv" and (options := _csv_options(source, where)):
+            dataset = load_dataset(source, split=split, streaming=streaming, **where, **options)
+    return dataset
+
+
+def _csv_options(source: str, where: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options of a CSV dataset whose own settings do not say which values are missing; none for other formats."""
+    from datasets import load_dataset_builder
+
+    builder = load_dataset_builder(source, **where)
+    default = builder.name == "csv" and builder.config.na_values is None and builder.config.keep_default_na
+    return _TEXTS_ARE_TEXTS if default else {}
 
 
 def _format(files: Sequence[str]) -> str:
@@ -348,11 +390,15 @@ def _open_text(file: str) -> IO[Any]:
     return open_text(file, "rt", encoding="utf-8-sig")
 
 
-def _local_files(source: str, name: str | None, data_dir: str | None, data_files: Any) -> list[str]:
-    """Returns the files on this machine that `datasets` reads."""
+def _local_files(source: str, **where: Any) -> list[str]:
+    """Returns the files on this machine that `datasets` reads, if any."""
     from datasets import load_dataset_builder
 
-    builder = load_dataset_builder(source, name=name, data_dir=data_dir, data_files=data_files)
+    if where.get("data_files") is None:
+        if not Path(source).is_dir():
+            return find_files(source)
+        _check_folder(source)
+    builder = load_dataset_builder(source, **where)
     return [
         str(file) for files in (builder.config.data_files or {}).values() for file in files if os.path.isfile(file)
     ]
@@ -438,10 +484,8 @@ def _count(rows: Any, source: str) -> int | None:
 
 
 def _bad_line(files: Sequence[str]) -> str | None:
-    if not files or FORMATS.get(_suffix(files[0])) != "json":
-        return None
     try:
-        for _ in _JsonRows(files):
+        for _ in _JsonRows([file for file in files if FORMATS.get(_suffix(file)) == "json"]):
             pass
     except ValueError as error:
         return str(error)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..files.packaged import resolve_packaged
+from ..files.packaged import resolve_arguments
 from ..files.rows import RowsError
 
 
@@ -38,7 +38,7 @@ class CommandLine(argparse.ArgumentParser):
             `argparse.Namespace`: The values.
         """
         argv = sys.argv[1:] if argv is None else argv
-        args, unknown = self.parse_known_args([resolve_packaged(arg) for arg in argv])
+        args, unknown = self.parse_known_args(resolve_arguments(argv))
         for arg in unknown:
             near = difflib.get_close_matches(arg.partition("=")[0], self._option_string_actions, n=1)
             self.error(

@@ -10,7 +10,8 @@ import pytest
 from reflection_trl.cli import launch, main
 from reflection_trl.cli.commands import COMMANDS, GROUPS
 from reflection_trl.cli.output import standard_output
-from reflection_trl.files.packaged import find_recipe, packaged, recipe_names, resolve_packaged
+from reflection_trl.evaluation.benchmarks import load_tasks, parse_benchmarks
+from reflection_trl.files.packaged import find_recipe, packaged, recipe_names, resolve_arguments, resolve_packaged
 
 
 def test_help_lists_every_command(capsys):
@@ -213,6 +214,27 @@ def test_names_of_packaged_files_become_paths(tmp_path, monkeypatch):
     (tmp_path / "recipes" / "data").mkdir(parents=True)
     (tmp_path / sample).write_bytes(b"")
     assert resolve_packaged(settings) == settings  # the user's own file wins
+
+
+def test_names_of_packaged_files_in_a_command_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sample = "recipes/data/reflection-sample.parquet"
+    assert resolve_arguments(["--dataset_name", sample, f"--dataset_name={sample}", "--prompt=recipes/ or not"]) == [
+        "--dataset_name",
+        str(packaged(sample)),
+        f"--dataset_name={packaged(sample)}",
+        "--prompt=recipes/ or not",
+    ]
+    for name in ("ddp", "ddp.yaml", "recipes/accelerate/ddp.yaml"):
+        assert launch.accelerate_config(name) == packaged("recipes/accelerate/ddp.yaml")
+
+
+def test_problems_of_the_package_are_a_benchmark_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "problems:recipes/smollm2-135m/online-held-out.jsonl"
+    (benchmark,) = parse_benchmarks([name])
+    tasks = load_tasks(benchmark)
+    assert len(tasks) == 8 and benchmark == name  # the name in results does not depend on the machine
 
 
 @pytest.mark.parametrize("name", ["", "..", "recipes/../pyproject.toml", "pyproject.toml", "/etc/passwd"])

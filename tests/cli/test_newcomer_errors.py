@@ -272,6 +272,20 @@ def test_interrupted_training_says_how_to_go_on(monkeypatch, tmp_path, capsys):
     assert last.is_dir()
 
 
+@pytest.mark.parametrize("good", [4, 120])
+def test_bad_line_of_a_stream_is_named_whenever_it_is_read(good, monkeypatch, tmp_path, capsys):
+    """Before training if it is among the first 100 rows, otherwise after some steps."""
+    stop_at(-1, None, monkeypatch)
+    write_rows(tmp_path / "a.jsonl", [reflection_row(number) for number in range(good)])
+    (tmp_path / "b.jsonl").write_text("{}\n{oops\n")
+    argv = ["--config", "train.yaml", "--dataset_name", f"{tmp_path}/*.jsonl", "--dataset_streaming", "true"]
+    argv += ["--output_dir", str(tmp_path / "out"), "--max_steps", "30", "--per_device_train_batch_size", "8"]
+    assert said(train.main, argv, capsys) == (
+        f"error: '{tmp_path}/*.jsonl' cannot be read: line 2 of {tmp_path}/b.jsonl is not JSON (Expecting property name enclosed in "
+        "double quotes, column 2); fix or remove it."
+    )
+
+
 def files_in(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

@@ -4,13 +4,23 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
 from datasets import Dataset, DatasetDict, IterableDataset
 
-from reflection_trl.files.rows import RowsError, check_source, load_rows, open_rows, read_json, read_rows
+from reflection_trl.files.rows import (
+    RowsError,
+    check_source,
+    load_rows,
+    name_bad_line,
+    open_rows,
+    read_json,
+    read_rows,
+)
 
 
 ROWS = [{"messages": f"m{index}", "type": "generation"} for index in range(5)]
@@ -58,7 +68,52 @@ def test_only_empty_cells_of_csv_are_missing_values(tmp_path, name, separator):
     )
     rows = list(open_rows(tmp_path / name)[1])
     assert [row["answer"] for row in rows] == ["NA", "None", "null", None, "nan"]
-    assert load_rows(str(tmp_path / name)).to_list() == rows
+    for source, data_files in ((str(tmp_path / name), None), (str(tmp_path), None), ("csv", str(tmp_path / name))):
+        if data_files and separator != ",":
+            continue  # whose separator the caller would set
+        assert load_rows(source, data_files=data_files).to_list() == rows
+        assert list(load_rows(source, data_files=data_files, streaming=True)) == rows
+    assert list(open_rows(tmp_path)[1]) == rows
+
+
+def test_a_csv_folder_that_says_what_is_missing_is_read_as_it_says(tmp_path):
+    (tmp_path / "train.csv").write_text("id,answer\n0,NA\n1,-\n2,\n")
+    (tmp_path / "README.md").write_text(
+        '---\nconfigs:\n- config_name: default\n  data_files: train.csv\n  na_values: ["-"]\n---\n'
+    )
+    assert [row["answer"] for row in load_rows(str(tmp_path))] == [None, None, None]
+
+
+def test_a_line_behind_the_first_chunk_of_a_stream_is_named(tmp_path):
+    """`datasets` reads chunks of 10 MB, and numbers lines from the start of each."""
+    line = json.dumps({"messages": "m" * 100_000, "type": "generation"}) + "\n"
+    (tmp_path / "a.jsonl").write_text(line * 3)
+    bad = tmp_path / "b.jsonl"
+    bad.write_text(line * 150 + '{"messages": oops}\n')
+    message = re.escape(
+        f"cannot be read: line 151 of {bad} is not JSON (Expecting value, column 14); fix or remove it."
+    )
+    for where in ({"source": str(bad)}, {"source": str(tmp_path)}, {"source": "json", "data_files": str(bad)}):
+        with pytest.raises(RowsError, match=f"^'{where['source']}' {message}$"), name_bad_line([where]):
+            for _ in load_rows(**where, streaming=True):
+                pass
+    for read in (load_rows, lambda source: [*open_rows(source, streaming=True)[1]]):
+        with pytest.raises(RowsError, match=f"^'{tmp_path}' {message}$"):
+            read(str(tmp_path))
+
+
+def test_a_row_that_no_line_explains_names_the_sources(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"a": 1}\n')
+    sources = [{"source": str(tmp_path / "a.jsonl")}, {"source": "me/rows"}]
+    with (
+        pytest.raises(
+            RowsError, match=rf"^A row of '{tmp_path}/a.jsonl', 'me/rows' cannot be read: of another type\.$"
+        ),
+        name_bad_line(sources),
+    ):
+        raise pa.ArrowInvalid("of another type")
+    with pytest.raises(pa.ArrowInvalid), name_bad_line([]):
+        raise pa.ArrowInvalid("of another type")
 
 
 def test_every_form_is_read_alike(source):
@@ -198,6 +253,16 @@ def test_files_of_two_kinds_are_not_mixed(tmp_path):
 def test_lines_are_numbered_as_editors_number_them(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"a": 1}\n\n{"a": 2}\n')
     assert list(read_json(str(tmp_path / "x.jsonl"))) == [(1, {"a": 1}), (3, {"a": 2})]
+
+
+def test_an_object_on_several_lines_is_one_row(tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps(ROWS[0], indent=2))
+    assert list(read_json(str(tmp_path / "x.json"))) == [(1, ROWS[0])]
+    (tmp_path / "x.json").write_text('{\n  "a": 1,\n  "b": oops\n}\n')
+    with pytest.raises(
+        ValueError, match=r"^line 3 of .*x\.json is not JSON \(Expecting value, column 8\); fix or remove it$"
+    ):
+        list(read_json(str(tmp_path / "x.json")))
 
 
 def test_local_json_is_read_without_datasets(tmp_path):

@@ -2,6 +2,7 @@
 
 from typing import Self
 
+from ...files.packaged import resolve_packaged
 from ...problems import load_problems
 from ..tasks import Task
 from .problem_benchmark import ProblemBenchmark
@@ -25,7 +26,8 @@ class OwnProblems(ProblemBenchmark):
 
     @property
     def source(self) -> str:
-        return self.name.partition(":")[2]
+        """Returns the set of problems; a file of the package may have its name in the repository."""
+        return str(resolve_packaged(self.name.partition(":")[2]))
 
     def load_tasks(self, source: str | None = None) -> list[Task]:
         return self.make_tasks(load_problems(source or self.source))
