@@ -262,6 +262,16 @@ def test_ds1000_tells_right_from_wrong(judge):
     )
 
 
+@pytest.mark.usefixtures("isolation")
+def test_an_evaluation_runs_answers_with_the_packages_of_this_environment(file, tmp_path):
+    """The interpreter that the environment is based on, in which other benchmarks run, need not have pandas."""
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text(json.dumps({"task_id": "DS-1000/1", "solution": DS1000_RIGHT["DS-1000/1"][0]}) + "\n")
+    settings = EvaluationSettings(benchmark_files={"ds1000": file(DS1000_ROWS[1])}, workers=1)
+    run = evaluate_samples([answers], tmp_path / "out", settings, bar=False)
+    check(run.score("ds1000").outcomes, True)
+
+
 def test_ds1000_fails_answers_that_lie_to_it(judge):
     check(judge("ds1000", DS1000_ROWS, [("DS-1000/0", code) for code in DS1000_LIES.values()]), False)
 

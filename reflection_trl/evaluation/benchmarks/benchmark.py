@@ -46,7 +46,7 @@ class OpenExecutor(Protocol):
     """Opens an executor for programs of some languages in isolation, with the limits of a benchmark."""
 
     def __call__(
-        self, languages: Iterable[str], limits: Limits | None = None
+        self, languages: Iterable[str], limits: Limits | None = None, packages: bool = False
     ) -> AbstractAsyncContextManager[Execute]: ...
 
 
@@ -94,6 +94,9 @@ class Benchmark(ABC):
             Supported prompt styles, from [`~reflection_trl.evaluation.prompts.MAX_TOKENS`].
         limits ([`~reflection_trl.sandbox.Limits`], *optional*):
             Resource limits of a program; by default those of the language.
+        packages (`bool`):
+            Whether programs may import the packages of this Python's environment, and not only those of the interpreter that it is
+            based on.
     """
 
     key: ClassVar[str]
@@ -101,6 +104,7 @@ class Benchmark(ABC):
     usage: ClassVar[str]
     styles: tuple[str, ...] = ("request",)
     limits: ClassVar[Limits | None] = None
+    packages: ClassVar[bool] = False
 
     def __init__(self, name: str):
         self.name = name
@@ -266,7 +270,7 @@ class Benchmark(ABC):
         """
 
         async def judge_all() -> Score:
-            async with judging.open_executor({task.language for task in tasks}, self.limits) as execute:
+            async with judging.open_executor({task.language for task in tasks}, self.limits, self.packages) as execute:
                 return await self.judge_with(execute, tasks, samples, report=judging.report)
 
         return [run_coroutine(judge_all())]
