@@ -48,6 +48,7 @@ from .remote import (
     ProtocolError,
     Remote,
     is_refilled,
+    parameters_of,
 )
 from .usage import ALIASES, FROM, LIBRARIES, Usage, home_of, is_module
 
@@ -60,13 +61,16 @@ _HELD, _HELD_ITEMS = 8, 256
 _OF_CLASSES = frozenset({"__iter__", "__getitem__", "__len__"})
 # Attributes of arrays and tables, which data has too
 _OF_ARRAYS = frozenset({"T", "columns", "dtype", "dtypes", "empty", "iloc", "loc", "name", "ndim", "shape", "size"})
-_OF_ITERATORS = frozenset({"__iter__", "__next__"})
+_OF_ITERATORS = frozenset({"__aiter__", "__anext__", "__iter__", "__next__"})
 _PATCHED = {name: getattr(builtins, name) for name in ("input", "open", "print")}
 _FILES = frozenset({io.BufferedReader, io.BufferedWriter, io.BytesIO, io.StringIO, io.TextIOWrapper})
 _OF_FILES = frozenset(
     ["close", "closed", "encoding", "flush", "getvalue", "mode", "name", "newlines", "read", "readable", "readline",
      "readlines", "seek", "seekable", "tell", "truncate", "writable", "write", "writelines"]
 )  # fmt: skip
+_OF_FUNCTIONS = frozenset(
+    {"__annotations__", "__defaults__", "__dict__", "__doc__", "__kwdefaults__", "__name__", "__qualname__"}
+)
 # Attributes by which checks prepare and ask a mock
 _OF_MOCKS = re.compile(
     r"_|assert|attach_mock|call|configure_mock|method_calls|mock_|reset_mock|return_value$|side_effect$"
@@ -94,6 +98,8 @@ def run_checks(source: str, channel: Channel, entry_point: str | None) -> dict[s
         namespace = _Names(peer, main)
         if "seed" in source:
             _share_seed(peer)
+        if "dataclasses" in source:
+            _share_dataclasses(peer)
         if "super" in source:
             namespace["super"] = derived.super_of
         if "type(" in source:
@@ -189,7 +195,9 @@ class Checks(Peer):
         self._called: set[int] = set()  # numbers of the checks' functions that the program has called
         self._undecidable: set[int] = set()  # numbers of objects whose truth value the program would decide
         self.texts: texts.Texts | None = None
-        self._held: list[tuple[Remote, str, Any, Any]] = []  # containers of the program, and how it sent them
+        self._held: list[
+            tuple[int | None, str, Any, Any]
+        ] = []  # containers of objects or globals, and how they were sent
         self._streams = sys.stdin, sys.stdout, sys.stderr
         self._turn = _thread.RLock()  # threads of the checks share the channel
         self.exceptions = Exceptions(self, ProgramEnded)
@@ -221,14 +229,25 @@ class Checks(Peer):
             if sys.stdin is not self._streams[0]:
                 given["stdin"] = sys.stdin
             prints = sys.stdout is not self._streams[1] or sys.stderr is not self._streams[2]
-            if not (given or prints) or what[0] in ("data", "name", "names"):
+            if not (given or prints or "warn" in self.source) or what[0] in ("data", "name", "names"):
                 return super().request(what, args, kwargs)
-            # The checks have redirected their streams, or patched functions, for the program too
+            # The checks have redirected their streams, or patched functions, for the program too, or await warnings
             answer = super().request(["within", *what], (given, *args), kwargs)
-            if type(answer) is not tuple or len(answer) != 3:
+            if type(answer) is not tuple or len(answer) != 4:
                 raise ProtocolError("not a result with its output")
-            self._print(*answer[1:])
-            return answer[0]
+            value, out, err, warned = answer
+            self._print(out, err)
+            self._warn(warned)
+            return value
+
+    @staticmethod
+    def _warn(warned: Any) -> None:
+        """Issues the warnings of the program again, to be recorded, raised or ignored as the checks have said."""
+        import warnings
+
+        for message in warned if type(warned) is list else ():
+            if isinstance(message, Warning):
+                warnings.warn_explicit(message, type(message), "main.py", 1)
 
     def _print(self, out: Any, err: Any) -> None:
         """Writes what the program has printed to where the checks now print."""
@@ -237,6 +256,12 @@ class Checks(Peer):
         for stream, text in ((sys.stdout, out), (sys.stderr, err)):
             if text:
                 stream.write(text)
+
+    def expects_exit(self) -> bool:
+        frame: types.FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename != "checks.py":
+            frame = frame.f_back
+        return frame is not None and self.places.expects_exit(frame.f_lineno)
 
     # Names
 
@@ -255,7 +280,9 @@ class Checks(Peer):
             raise ProtocolError("not a name")
         if self.texts is not None and answer[0] == "value":
             self.texts.note(answer[1])
-        return self.bind(name, *answer)
+        value = self.bind(name, *answer)
+        self._hold(None, name, value)
+        return value
 
     def bind(self, name: str, how: str, value: Any) -> Any:
         """Returns what `name` means to the checks, given its meaning in the program; raises `KeyError` if it has none."""
@@ -272,7 +299,7 @@ class Checks(Peer):
         if how == "from":
             return self._from(name, value)
         is_class = isinstance(value, type) or (isinstance(value, Remote) and value._kind == "class")
-        if self.usage.means_helper(name, self.entry_point, is_class):
+        if self.usage.means_helper(name, self.entry_point, is_class, is_data=not isinstance(value, Remote)):
             return self._from(name, home_of(name))
         return self._name(name, value)
 
@@ -314,8 +341,7 @@ class Checks(Peer):
 
     def attribute(self, remote: Remote, name: str) -> Any:
         value = super().attribute(remote, name)
-        if is_refilled(value) and (encoded := self._encoded(value)) is not None:
-            self._held = [*self._held[1 - _HELD :], (remote, name, value, encoded)]
+        self._hold(remote._number, name, value)
         if remote._kind == "class" and remote._number in self._tested:
             return self._name(name, value)
         if self.made(remote):
@@ -328,6 +354,11 @@ class Checks(Peer):
             return _DataMethod(self, value, remote, name)
         return value
 
+    def _hold(self, number: int | None, name: str, value: Any) -> None:
+        """Keeps a container of an object of the program, or of its globals, to send what the checks change in it."""
+        if is_refilled(value) and (encoded := self._encoded(value)) is not None:
+            self._held = [*self._held[1 - _HELD :], (number, name, value, encoded)]
+
     def _encoded(self, value: Any) -> Any:
         """Returns the data of a container, or `None` if it is too large to be compared before each request."""
         encoder = Encoder(self)
@@ -337,13 +368,13 @@ class Checks(Peer):
         return None
 
     def _write_back(self) -> None:
-        """Sends what the checks have changed in containers that are attributes: `node.children.append(...)`."""
+        """Sends what the checks have changed in containers of the program: `node.children.append(...)`."""
         held, self._held = self._held, []
-        for place, (remote, name, value, before) in enumerate(held):
+        for place, (number, name, value, before) in enumerate(held):
             after = self._encoded(value)
             if after is not None and after != before:
-                super().request(["restore", remote._number, name], (value,))
-                held[place] = remote, name, value, after
+                super().request(["restore", number, name], (value,))
+                held[place] = number, name, value, after
         self._held = held
 
     def _without_data(self, remote: Remote, name: str, value: Any) -> Any:
@@ -379,8 +410,8 @@ class Checks(Peer):
             return self._is_instance(remote, args[0], name)
         if name == "__bool__" and remote._number in self._undecidable:
             raise self._undecided(remote, name)
-        if name == "__exit__":
-            return self._leave(remote, *args)
+        if name in ("__aexit__", "__exit__"):
+            return self._leave(remote, name, *args)
         if self.trusts(remote):
             return self._of_tested(remote, name, args)
         if name == "__hash__":
@@ -392,7 +423,7 @@ class Checks(Peer):
         if name == "__contains__" and remote._kind == "iterator":
             return self._is_among(remote, args[0])
         if (
-            name == "__enter__"
+            name in ("__aenter__", "__enter__")
             or (remote._kind == "iterator" and name in _OF_ITERATORS)
             or (remote._kind == "class" and remote._number in self._tested and name in _OF_CLASSES)
         ):
@@ -445,7 +476,11 @@ class Checks(Peer):
         if name in ARITHMETIC and not foreign and not isinstance(value, Remote) and value is not NotImplemented:
             # A difference from what is expected may be any number
             return self._of_data(remote, name, value, lambda data: OPERATIONS[name](data, *args))
-        if (name in ("__enter__", "__iter__") or name in IN_PLACE) and remote._is(value) and self.made(remote):
+        if (
+            (name in ("__aenter__", "__aiter__", "__enter__", "__iter__") or name in IN_PLACE)
+            and remote._is(value)
+            and self.made(remote)
+        ):
             return remote
         return value
 
@@ -484,9 +519,9 @@ class Checks(Peer):
     def _is_among(self, remote: Remote, value: Any) -> bool:
         return any(value is item or value == item for item in super().operate(remote, "__iter__"))
 
-    def _leave(self, remote: Remote, cls: Any, error: Any, trace: Any) -> Any:
+    def _leave(self, remote: Remote, name: str, cls: Any, error: Any, trace: Any) -> Any:
         """Exits a context of the program, which must not suppress a failed check, or one that was not reached."""
-        value = super().operate(remote, "__exit__", (cls, error, None))
+        value = super().operate(remote, name, (cls, error, None))
         raised = hasattr(error, "_remote_record")
         if (isinstance(error, AssertionError) and not raised) or self.places.behind(trace, raised):
             return False
@@ -500,7 +535,9 @@ class Checks(Peer):
                 self.texts.note(value)
             return value
         except (StopIteration, StopAsyncIteration, IndexError) as error:
-            if (what[0] == "op" and what[2] == "__next__") or (isinstance(error, IndexError) and not _in_a_sequence()):
+            if (what[0] == "op" and what[2] in ("__anext__", "__next__")) or (
+                isinstance(error, IndexError) and not _in_a_sequence()
+            ):
                 raise
             # As in a generator (PEP 479): in `zip(map(f, ...), expected)` a `StopIteration` would end the checks early
             ended = RuntimeError(f"the program raised {type(error).__name__}")
@@ -512,12 +549,7 @@ class Checks(Peer):
     ) -> Any:
         if kind == "iterator":
             return _Iterator(self, number, kind, type_name, classes, decides, data)
-        if kind == "coroutine":
-            return self._awaitable(number)
         return super().make_remote(number, kind, type_name, classes, decides, data)
-
-    async def _awaitable(self, number: int) -> Any:
-        return self.request(["await", number])
 
     def rebuild_error(self, description: dict[str, Any], decoder: Any) -> BaseException:
         record = {key: description["record"][key] for key in errors.FIELDS}
@@ -555,14 +587,16 @@ class Checks(Peer):
         action = what[0]
         if action == "call" and callable(value):
             return value(*args, **kwargs)
+        if action == "await" and isinstance(value, types.CoroutineType):
+            return _awaited(value)
         if action == "op" and what[2] in ("__iter__", "__next__") and hasattr(type(value), "__iter__"):
             return iter(value) if what[2] == "__iter__" else next(value)
         if action == "op" and self._own(value):
             return OPERATIONS[what[2]](value, *args)
         if action == "op" and what[2] in ("__repr__", "__str__"):
             return f"<{type(value).__name__} object of the checks>"
-        if action in ("get", "set", "op") and isinstance(value, types.FunctionType) and what[2] == "__name__":
-            return value.__name__
+        if action == "get" and isinstance(value, (types.FunctionType, types.MethodType)) and what[2][:2] == "__":
+            return self._of_function(value, what[2])
         if type(value) in _FILES and action in ("get", "op") and what[2] in _OF_FILES | {"__enter__", "__exit__"}:
             return getattr(value, what[2]) if action == "get" else OPERATIONS[what[2]](value, *args)
         if _is_mock(value) and (action == "op" or (action == "get" and not _OF_MOCKS.match(what[2]))):
@@ -570,6 +604,15 @@ class Checks(Peer):
         if action in ("get", "set") and type(what[2]) is str and not what[2].startswith("_") and self._own(value):
             return getattr(value, what[2]) if action == "get" else setattr(value, what[2], *args)
         raise TypeError(f"{type(value).__name__!r} object of the checks does not support this")
+
+    @staticmethod
+    def _of_function(function: Any, name: str) -> Any:
+        """Returns what `functools.wraps` and `inspect.signature` read of a function."""
+        if name == "__signature__":
+            return parameters_of(function)
+        if name in _OF_FUNCTIONS and hasattr(function, name):
+            return getattr(function, name)
+        raise AttributeError(f"'function' object has no attribute {name!r}")
 
     def _own(self, value: Any) -> bool:
         cls = type(value)
@@ -628,6 +671,22 @@ class _DataMethod:
         return value
 
 
+def _awaited(coroutine: types.CoroutineType[Any, Any, Any]) -> Any:
+    """Runs a coroutine of the checks that the program awaits, while a loop of the checks waits for the program."""
+    import asyncio
+
+    loop, task = asyncio._get_running_loop(), None
+    if loop is not None and (task := asyncio.current_task()) is not None:
+        asyncio.tasks._leave_task(loop, task)
+    asyncio._set_running_loop(None)
+    try:
+        return asyncio.run(coroutine)
+    finally:
+        asyncio._set_running_loop(loop)
+        if loop is not None and task is not None:
+            asyncio.tasks._enter_task(loop, task)
+
+
 def _is_mock(value: Any) -> bool:
     mock = sys.modules.get("unittest.mock")
     return mock is not None and issubclass(type(value), mock.NonCallableMock)
@@ -644,6 +703,22 @@ def _share_seed(peer: Checks) -> None:
         peer.request(["seed", "random"], args, kwargs)
 
     random.seed = seed
+
+
+def _share_dataclasses(peer: Checks) -> None:
+    """Makes the functions of `dataclasses` work for the program's objects."""
+    import dataclasses
+
+    def shared(name: str, own: Callable[..., Any]) -> Callable[..., Any]:
+        def call(value: Any, *args: Any, **kwargs: Any) -> Any:
+            if isinstance(value, Remote):
+                return peer.request(["dataclass", value._number, name], args, kwargs)
+            return own(value, *args, **kwargs)
+
+        return call
+
+    for name in ("asdict", "astuple", "fields", "is_dataclass", "replace"):
+        setattr(dataclasses, name, shared(name, getattr(dataclasses, name)))
 
 
 def _has_data(value: Any) -> bool:

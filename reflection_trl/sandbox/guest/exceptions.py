@@ -81,6 +81,8 @@ class Exceptions:
         """Returns the class that this side has in place of the one that `describe_class` describes."""
         if type(data) is str:
             cls = shared_class(data)
+            if cls is SystemExit and self._peer.expects_exit():
+                return SystemExit
             if cls is not None and self._ended is not None and not issubclass(cls, Exception):
                 return self._ended
             return cls or RuntimeError

@@ -23,6 +23,7 @@ class Places:
         self._functions: set[tuple[str, int]] = set()
         self.methods: set[str] = set()  # of classes, which only a program calls
         self._contexts: list[tuple[int, int, list[int], list[int]]] = []
+        self._exits: list[tuple[int, int]] = []  # lines that must end in `SystemExit`, or check nothing behind it
         try:
             tree = ast.parse(source)
         except (MemoryError, RecursionError, SyntaxError, ValueError):
@@ -41,7 +42,13 @@ class Places:
                 assert isinstance(node, _Function)
                 first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
                 self._functions.add((getattr(node, "name", "<lambda>"), first))
+            elif isinstance(node, ast.Call) and _raises_exit(node) and len(node.args) > 1:
+                self._exits.append((node.lineno, node.end_lineno or node.lineno))
+            elif isinstance(node, ast.Try) and _catches_exit(node) and not _checks_within(node.body, checking):
+                self._exits.append((node.body[0].lineno, node.body[-1].end_lineno or node.body[-1].lineno))
             elif isinstance(node, (ast.With, ast.AsyncWith)):
+                if any(_raises_exit(item.context_expr) for item in node.items):
+                    self._exits.append((node.body[0].lineno, node.body[-1].end_lineno or node.body[-1].lineno))
                 inner = [one for statement in node.body for one in ast.walk(statement)]
                 checks = [getattr(one, "end_lineno", 0) for one in inner if _checks(one)]
                 raises = [one.lineno for one in inner if isinstance(one, ast.Raise)]
@@ -69,6 +76,10 @@ class Places:
             and code.co_filename == "checks.py"
             and (code.co_name, code.co_firstlineno) in self._functions
         )
+
+    def expects_exit(self, line: int) -> bool:
+        """Returns whether the checks expect at a line that the program exits, and skip no check if it does."""
+        return any(first <= line <= last for first, last in self._exits)
 
     def behind(self, trace: TracebackType | None, remote: bool) -> bool:
         """
@@ -105,6 +116,30 @@ def _checking_functions(tree: ast.AST) -> set[ast.AST]:
         if not more:
             return found
         found |= more
+
+
+def _names_exit(node: ast.AST | None) -> bool:
+    return node is not None and any(isinstance(one, ast.Name) and one.id == "SystemExit" for one in ast.walk(node))
+
+
+def _raises_exit(node: ast.AST) -> bool:
+    """Returns whether this is a call of `pytest.raises` or `assertRaises` with `SystemExit`."""
+    if not (isinstance(node, ast.Call) and node.args):
+        return False
+    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    return name in ("assertRaises", "assertRaisesRegex", "raises") and _names_exit(node.args[0])
+
+
+def _catches_exit(node: ast.Try) -> bool:
+    return any(_names_exit(handler.type) for handler in node.handlers)
+
+
+def _checks_within(body: list[ast.stmt], checking: set[ast.AST]) -> bool:
+    """Returns whether statements check something themselves, or call functions that might."""
+    names = {getattr(function, "name", "") for function in checking} | {"exec", "main", "run"}
+    inner = [one for statement in body for one in ast.walk(statement) if not isinstance(one, ast.Raise)]
+    called = {getattr(one.func, "attr", getattr(one.func, "id", "")) for one in inner if isinstance(one, ast.Call)}
+    return bool(called & names) or any(map(_checks, inner))
 
 
 def _checks(node: ast.AST) -> bool:

@@ -20,6 +20,7 @@ from . import errors, texts
 from .derived import derive
 from .exceptions import Exceptions
 from .remote import (
+    ASYNCHRONOUS,
     OPERATIONS,
     Channel,
     Disconnected,
@@ -30,6 +31,7 @@ from .remote import (
     data_type,
     has_behavior,
     is_refilled,
+    parameters_of,
     plain,
     refill,
 )
@@ -154,6 +156,7 @@ class Program(Peer):
         self._kept: dict[type, bool] = {}
         self._given: dict[Any, Any] = {}  # containers that the checks have read, as they were
         self._printed = "", ""  # by a request that has raised an error
+        self._loop: Any = None  # of asyncio
 
     def keeps(self, cls: type) -> bool:
         if cls not in self._kept:
@@ -185,7 +188,12 @@ class Program(Peer):
     def serve(self, what: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         action, target = what[0], what[1]
         if action == "name":
-            return self._lookup(target)
+            found = self._lookup(target)
+            if is_refilled(found[1]):
+                self._give(None, target, found[1])
+            return found
+        if action == "restore":
+            return self._restore(target, what[2], *args)
         if action == "names":
             # Objects only: the checks request constants at each use, since the program may change them.
             return [(name, *self._lookup(name)) for name in target if self._is_object(name)]
@@ -204,13 +212,10 @@ class Program(Peer):
         if action == "call":
             return value(*args, **kwargs)
         if action == "get":
-            member = getattr(value, what[2])
+            member = parameters_of(value) if what[2] == "__signature__" else getattr(value, what[2])
             if is_refilled(member):
-                self._given.pop(next(iter(self._given)) if len(self._given) > _GIVEN else None, None)
-                self._given[target, what[2]] = Encoder(self).encode(member)
+                self._give(target, what[2], member)
             return member
-        if action == "restore":
-            return self._restore(target, what[2], *args)
         if action == "super":
             return getattr(super(value, *args), what[2])
         if action == "set":
@@ -219,31 +224,55 @@ class Program(Peer):
             return delattr(value, what[2])
         if action == "data":
             return plain(value)
+        if action == "op" and what[2] in ASYNCHRONOUS:
+            return self._awaited(getattr(type(value), what[2])(value, *args))
         if action == "op":
             return OPERATIONS[what[2]](value, *args)
         if action == "await":
-            import asyncio
+            return self._awaited(value)
+        if action == "dataclass":
+            import dataclasses
 
-            return asyncio.run(value)
+            return getattr(dataclasses, what[2])(value, *args, **kwargs)
         raise ProtocolError("no such request")
 
-    def _restore(self, number: int, name: str, changed: Any) -> None:
+    def _awaited(self, awaitable: Any) -> Any:
+        """Waits for an awaitable in the one loop of the program, where what it has started goes on at the next time."""
+        import asyncio
+
+        async def wait() -> Any:
+            return await awaitable
+
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        return self._loop.run_until_complete(wait())
+
+    def _give(self, number: int | None, name: str, container: Any) -> None:
+        """Keeps a container as the checks have read it."""
+        self._given.pop(next(iter(self._given)) if len(self._given) > _GIVEN else None, None)
+        self._given[number, name] = Encoder(self).encode(container)
+
+    def _restore(self, number: int | None, name: str, changed: Any) -> None:
         """Fills a container with what the checks have made of their copy, unless the program has changed it too."""
-        container = getattr(self.exported(number), name)
+        container = self.namespace[name] if number is None else getattr(self.exported(number), name)
         if Encoder(self).encode(container) == self._given.get((number, name)):
             refill(container, changed)
             self._given[number, name] = Encoder(self).encode(container)
 
-    def _within(self, what: list[Any], given: Any, *args: Any, **kwargs: Any) -> tuple[Any, str, str]:
+    def _within(self, what: list[Any], given: Any, *args: Any, **kwargs: Any) -> tuple[Any, str, str, list[Any]]:
         """
         Executes a request with the standard input and the built-in functions that the checks have patched; returns its
-        result, and what it has printed.
+        result, what it has printed, and its warnings.
         """
+        import warnings
+
         _flush()
         places = {name: (sys if hasattr(sys, name) else builtins) for name in given}
         known = {name: getattr(place, name) for name, place in places.items()}
         out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+        with streams[0], streams[1], warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             try:
                 for name, place in places.items():
                     setattr(place, name, given[name])
@@ -254,7 +283,7 @@ class Program(Peer):
             finally:
                 for name, place in places.items():
                     setattr(place, name, known[name])
-        return value, out.getvalue(), err.getvalue()
+        return value, out.getvalue(), err.getvalue(), [one.message for one in caught]
 
     def _lookup(self, name: str) -> tuple[str, Any]:
         """Returns `("module" | "from" | "value" | "none", ...)`. The checks import the standard library themselves."""

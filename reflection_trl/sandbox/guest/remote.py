@@ -30,7 +30,7 @@ import struct
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, ItemsView, KeysView, ValuesView
 from typing import Any
 
 
@@ -256,7 +256,8 @@ def with_length(body: bytes) -> bytes:
 
 # Special attributes of functions and classes
 _READABLE = frozenset(
-    ["__annotations__", "__bases__", "__defaults__", "__dict__", "__kwdefaults__", "__mro__", "__name__", "__qualname__", "__wrapped__"]
+    ["__annotations__", "__bases__", "__defaults__", "__dict__", "__kwdefaults__", "__mro__", "__name__", "__qualname__", "__signature__",
+     "__wrapped__"]
 )  # fmt: skip
 
 
@@ -316,6 +317,8 @@ class Remote:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name not in _READABLE:
             raise AttributeError(f"{self._type!r} object has no attribute {name!r}")
+        if name == "__signature__":
+            return _signature(self._peer.attribute(self, name))
         return self._peer.attribute(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -359,8 +362,41 @@ def _exactly(expected: type, value: Any) -> Any:
     return value
 
 
+def parameters_of(value: Any) -> list[tuple[Any, ...]]:
+    """Returns the parameters of a function of this side: name, kind, whether it has a default, and the default."""
+    import inspect
+
+    if not callable(value):
+        raise AttributeError(f"{type(value).__name__!r} object has no attribute '__signature__'")
+    empty = inspect.Parameter.empty
+    return [
+        (one.name, int(one.kind), one.default is not empty, None if one.default is empty else one.default)
+        for one in inspect.signature(value).parameters.values()
+    ]
+
+
+def _signature(parameters: Any) -> Any:
+    import inspect
+
+    empty, kinds = inspect.Parameter.empty, {int(kind): kind for kind in inspect._ParameterKind}
+    return inspect.Signature(
+        [
+            inspect.Parameter(_exactly(str, name), kinds[kind], default=default if has_default is True else empty)
+            for name, kind, has_default, default in _exactly(list, parameters)
+        ]
+    )
+
+
 def _forward(name: str) -> Callable[..., Any]:
     def method(self: Remote, *args: Any) -> Any:
+        return self._peer.operate(self, name, args)
+
+    method.__name__ = name
+    return method
+
+
+def _forward_asynchronous(name: str) -> Callable[..., Any]:
+    async def method(self: Remote, *args: Any) -> Any:
         return self._peer.operate(self, name, args)
 
     method.__name__ = name
@@ -402,6 +438,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "__len__": len,
     "__iter__": iter,
     "__next__": next,
+    "__aiter__": aiter,
     "__reversed__": reversed,
     "__contains__": operator.contains,
     "__getitem__": operator.getitem,
@@ -451,6 +488,10 @@ for _name in (
 for _name in OPERATIONS:
     if _name.startswith("__") and _name not in ("__str__", "__repr__"):
         setattr(Remote, _name, _forward(_name))
+# Methods that return what must be awaited: the owner waits for the result
+ASYNCHRONOUS = frozenset({"__aenter__", "__aexit__", "__anext__"})
+for _name in ASYNCHRONOUS:
+    setattr(Remote, _name, _forward_asynchronous(_name))
 # Not that of `Remote`
 Remote.__doc__ = property(lambda remote: remote._peer.attribute(remote, "__doc__"))  # type: ignore[assignment]
 
@@ -507,7 +548,12 @@ class Peer:
         self, number: int, kind: str, type_name: str, classes: tuple[int, ...], decides: bool, data: type | None
     ) -> Any:
         """Returns the local stand-in of an object of the other side."""
+        if kind == "coroutine":
+            return self._awaitable(number)
         return Remote(self, number, kind, type_name, classes, decides, data)
+
+    async def _awaitable(self, number: int) -> Any:
+        return self.request(["await", number])
 
     # Requests and outcomes
 
@@ -598,7 +644,9 @@ class Peer:
             kind = "coroutine"
         elif isinstance(value, (types.FunctionType, types.BuiltinFunctionType, types.MethodType)):
             kind = "function"
-        elif hasattr(cls, "__next__") and hasattr(cls, "__iter__"):
+        elif (hasattr(cls, "__next__") and hasattr(cls, "__iter__")) or (
+            hasattr(cls, "__anext__") and hasattr(cls, "__aiter__")
+        ):
             kind = "iterator"
         mro = [base for base in of.__mro__ if base.__module__ != "builtins"]
         decides = hasattr(cls, "__bool__") or hasattr(cls, "__len__")
@@ -623,6 +671,10 @@ class Peer:
 
     def trusts(self, remote: Remote) -> bool:
         """Returns whether the class of an object is under test."""
+        return False
+
+    def expects_exit(self) -> bool:
+        """Returns whether `SystemExit` of the other side is what is expected of it now."""
         return False
 
 
@@ -751,7 +803,8 @@ class Encoder:
         return {number: self.body(value) for number, value in objects.items() if isinstance(value, _CONTAINERS)}
 
 
-_VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
+_VIEWS: dict[type, str] = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
+_VIEWS |= {KeysView: "keys", ValuesView: "values", ItemsView: "items"}  # of a mapping of a program
 _CONTAINERS = (list, dict, set, bytearray, collections.deque)
 _MUTABLE = (
     (list, "l"),

@@ -107,7 +107,7 @@ class Usage:
         """Returns whether `name` is that of a module and is never called."""
         return is_module(name) and (name in self._found.asked or name not in self._found.called)
 
-    def means_helper(self, name: str, entry_point: str | None, is_class: bool = False) -> bool:
+    def means_helper(self, name: str, entry_point: str | None, is_class: bool = False, is_data: bool = False) -> bool:
         """
         Returns whether `name` is a function or a constant of Python to the checks, although the program has one of
         that name.
@@ -119,13 +119,17 @@ class Usage:
                 The function under test.
             is_class (`bool`, *optional*, defaults to `False`):
                 Whether it is a class in the program: a class `A` is not `re.A`.
+            is_data (`bool`, *optional*, defaults to `False`):
+                Whether it is data in the program: a list `log` that is never called is not `math.log`.
         """
         home = home_of(name)
         if home is None:
             return False
-        named_as_class = is_class and _CLASS_NAME.fullmatch(name) is not None
-        if name in _HELPERS or name in LIBRARIES or (name not in self._found.called and not named_as_class):
+        if name in _HELPERS or name in LIBRARIES:
             return True
+        if name not in self._found.called:
+            named_as_class = is_class and _CLASS_NAME.fullmatch(name) is not None
+            return not named_as_class and not (is_data and callable(getattr(importlib.import_module(home), name)))
         if name in _CLASSES:
             # Except for the class under test, in which case nothing else of the program is called
             return entry_point is not None or any(
