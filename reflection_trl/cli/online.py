@@ -168,15 +168,13 @@ def read_arguments(argv: list[str]) -> "tuple[OnlineArguments, OnlineReflectionD
     return online_args, training_args, model_args
 
 
-def load(sources: list[str], online_args: OnlineArguments) -> "list[Problem]":
+def load(sources: list[str], limit: int | None, skip_invalid: bool) -> "list[Problem]":
     from ..problems import load_problems
 
     problems = [
-        problem
-        for source in sources
-        for problem in load_problems(source, limit=online_args.limit, skip_invalid=online_args.skip_invalid)
+        problem for source in sources for problem in load_problems(source, limit=limit, skip_invalid=skip_invalid)
     ]
-    return problems[: online_args.limit]
+    return problems[:limit]
 
 
 def load_data(online_args: OnlineArguments) -> tuple[Any, Any]:
@@ -184,7 +182,7 @@ def load_data(online_args: OnlineArguments) -> tuple[Any, Any]:
     from ..builder import prepare_problems
     from ..online import load_problems_for_rl
 
-    problems = load(online_args.problems, online_args)
+    problems = load(online_args.problems, online_args.limit, online_args.skip_invalid)
     against = [name for name in online_args.decontaminate_against if name != "none"]
     if against:
         problems, report = prepare_problems(problems, decontaminate_against=against, near_duplicate_threshold=None)
@@ -193,7 +191,7 @@ def load_data(online_args: OnlineArguments) -> tuple[Any, Any]:
         "system_prompt": online_args.system_prompt,
         "skip_invalid": online_args.skip_invalid,
     }
-    held_out = load(online_args.eval_problems, online_args) if online_args.eval_problems else None
+    held_out = load(online_args.eval_problems, None, online_args.skip_invalid) if online_args.eval_problems else None
     return (
         load_problems_for_rl(problems, **options),
         None if held_out is None else load_problems_for_rl(held_out, **options),
@@ -273,7 +271,12 @@ def run(argv: list[str]) -> None:
         check_model(model_args, training_args)
         trainer = make_trainer(online_args, training_args, model_args)
         start = time.monotonic()
-        run_training(trainer, checkpoint)
+        memory = (
+            "`max_completion_length` or `vllm_gpu_memory_utilization`"
+            if training_args.use_vllm
+            else "`max_completion_length`"
+        )
+        run_training(trainer, checkpoint, memory=memory)
     finish(trainer, time.monotonic() - start)
     end(trainer)
 

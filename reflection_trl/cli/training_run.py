@@ -160,7 +160,12 @@ def check_unused(output_dir: str) -> None:
         )
 
 
-def run_training(trainer: "Trainer", checkpoint: str | bool | None, sources: Sequence[Mapping[str, Any]] = ()) -> None:
+def run_training(
+    trainer: "Trainer",
+    checkpoint: str | bool | None,
+    sources: Sequence[Mapping[str, Any]] = (),
+    memory: str = "`max_length`",
+) -> None:
     """
     Trains, and explains errors that a user can fix.
 
@@ -171,6 +176,8 @@ def run_training(trainer: "Trainer", checkpoint: str | bool | None, sources: Seq
             Checkpoint to resume from, as from [`find_checkpoint`].
         sources (`Sequence[Mapping]`, *optional*):
             Datasets that are streamed, as for [`~reflection_trl.files.rows.name_bad_line`].
+        memory (`str`, *optional*):
+            Settings that lower the memory of a micro-batch, for the message if the GPU runs out of it.
     """
     import torch
 
@@ -182,7 +189,7 @@ def run_training(trainer: "Trainer", checkpoint: str | bool | None, sources: Seq
     except torch.OutOfMemoryError as error:
         raise ValueError(
             f"Out of GPU memory at step {trainer.state.global_step + 1}; set `activation_checkpointing: true`, lower "
-            f"`per_device_train_batch_size` and raise `gradient_accumulation_steps`, lower `max_length`, or set `use_peft: true`."
+            f"`per_device_train_batch_size` and raise `gradient_accumulation_steps`, lower {memory}, or set `use_peft: true`."
         ) from error
     except (CheckpointError, RowsError):
         raise

@@ -57,7 +57,7 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
     if isinstance(train_dataset, Dataset) and len(train_dataset) < prompts:
         raise ValueError(
             f"`train_dataset` has {len(train_dataset)} prompts, fewer than the {prompts} of one generation batch, so no step is "
-            f"possible; lower `per_device_train_batch_size` or `gradient_accumulation_steps`, or raise `num_generations`."
+            f"possible; lower `per_device_train_batch_size`, `gradient_accumulation_steps` or `steps_per_generation`, or raise `num_generations`."
         )
 
 

@@ -166,7 +166,7 @@ class AnswerJudge:
             [`~reflection_trl.checking.CheckerUnavailableError`]: If math-verify is needed and not installed.
             [`~reflection_trl.sandbox.SandboxUnavailableError`]: If programs are to run, and no isolation mechanism works
             on this machine.
-            [`~reflection_trl.sandbox.SandboxError`]: If the sandbox could not run any program.
+            [`~reflection_trl.sandbox.SandboxError`]: If the sandbox could not run any program, not even a trivial one.
         """
         for checker in {problem.checker for problem in problems if problem.answer is not None}:
             require_checker(checker)
@@ -196,7 +196,7 @@ class AnswerJudge:
             left = failed
             if not left:
                 return outcomes
-        if len(left) == len(texts):
+        if len(left) == len(texts) and not await _runs(execute):
             raise SandboxError(
                 f"The sandbox could not run any of {len(texts)} programs, so they have no reward ({quote_error(error)}); fix the machine, and resume "
                 f"training from its last checkpoint."
@@ -255,6 +255,15 @@ class AnswerJudge:
                 run_coroutine(executor.__aenter__())
                 self._executor, self._owner = executor, os.getpid()
             return self._executor
+
+
+async def _runs(execute: Execute) -> bool:
+    # A few programs may each break the sandbox, which then still runs others
+    try:
+        await execute("python", "x = 1", "assert x == 1")
+    except SandboxError:
+        return False
+    return True
 
 
 async def _judge_each(problem: Problem, code: str, execute: Execute) -> tuple[Feedback, float]:

@@ -274,12 +274,16 @@ class _ConstantReward:
         self._silent = False
 
     def add(self, prompts: Sequence[Any], rewards: Sequence[float | None], outcomes: list[Outcome]) -> None:
-        groups: dict[str, set[float]] = {}
+        groups: dict[str, list[float]] = {}
         for prompt, reward in zip(prompts, rewards, strict=True):
             if reward is not None:
-                groups.setdefault(repr(prompt), set()).add(reward)
-        if self._silent or any(len(values) > 1 for values in groups.values()):
+                groups.setdefault(repr(prompt), []).append(reward)
+        if self._silent or any(len(set(values)) > 1 for values in groups.values()):
             self._silent = True
+            return
+        if groups and all(
+            len(values) == 1 for values in groups.values()
+        ):  # the others of each group are in other processes
             return
         self._outcomes.append(outcomes)
         if len(self._outcomes) == _WATCHED:

@@ -12,7 +12,7 @@ from conftest import tiny_config
 from transformers import AutoModelForCausalLM
 
 from reflection_trl.cli import plot_training, quickstart
-from reflection_trl.cli.online import check, main, parse
+from reflection_trl.cli.online import check, load_data, main, parse
 
 
 ROOT = Path(__file__).parents[2]
@@ -161,6 +161,22 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(recipe, tmp_path, capsys
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ") and message in error
     assert not out.exists()
+
+
+def test_too_little_memory_says_which_settings_take_less(recipe, tmp_path, capsys, monkeypatch):
+    def fail(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr("reflection_trl.OnlineReflectionDistillTrainer._compute_loss", fail)
+    assert main(["--config", str(recipe / "online.yaml"), "--output_dir", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "Out of GPU memory at step 1" in error and "lower `max_completion_length`, or set `use_peft: true`" in error
+
+
+def test_the_limit_is_that_of_the_problems_to_train_on(recipe):
+    arguments, *_ = parse(["--config", str(recipe / "online.yaml"), "--limit", "2"])
+    train, held_out = load_data(arguments)
+    assert (len(train), len(held_out)) == (2, 4)
 
 
 def test_held_out_problems_and_their_evaluation_belong_together(recipe, caplog):

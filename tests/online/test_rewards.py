@@ -159,6 +159,8 @@ def test_a_sandbox_that_fails_is_tried_again_and_is_never_a_reward(monkeypatch, 
     assert call(execution_reward(execute=Flaky(100)), pairs, log_metric=metrics.__setitem__) == [1.0, None]
     assert "could not run 1 of 2 programs" in caplog.text
     assert metrics["execution/sandbox_failed"] == 0.5 and metrics["execution/pass_rate"] == 1.0
+    # The only program may be one that breaks the sandbox, which runs others
+    assert call(execution_reward(execute=Flaky(100)), pairs[1:]) == [None]
     with pytest.raises(SandboxError, match=r"could not run any of 2 programs.*\(no cgroup\)"):
         call(execution_reward(execute=Flaky(100, bad="")), pairs)
 
@@ -264,6 +266,13 @@ def test_a_reward_that_varies_within_a_group_is_not_reported(caplog):
     call(reward, [(ADD, fenced("x = 1")), (ADD, "no code")])
     for _ in range(40):
         call(reward, [(ADD, "no code")] * 2)
+    assert not caplog.records
+
+
+def test_a_group_that_is_spread_over_processes_is_not_reported(caplog):
+    reward = constant(FeedbackKind.NONE)
+    for _ in range(40):
+        call(reward, [(ADD, fenced("x = 1")), (SAT, fenced("x = 1"))])
     assert not caplog.records
 
 
