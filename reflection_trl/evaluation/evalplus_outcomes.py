@@ -1,4 +1,7 @@
-"""Determines failure reasons of evalplus answers: runs an answer again on the failing input to classify the error."""
+"""
+Determines failure reasons of evalplus answers: runs an answer again on the failing input to classify the error, unless a
+time limit ended it.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -76,12 +79,13 @@ async def _explain(task: Task, sample: Sample, check: Check, execute: Execute) -
         call = test = f"{task.entry_point}{_argument_list(check.arguments)}"
         if check.expected is not None:
             test = f"assert {call} == {check.expected}"
+    if check.late:
+        return "timeout", cut(_describe_late(check, call or f"{task.entry_point}"))
     run = await execute("python", sample.solution, f"{_NAMES}{test}", entry_point=task.entry_point)
     if not run.feedback.passed:
         kind, detail = failure_kind(sample, run.feedback), _describe(run.feedback, call, check)
-    elif check.status == "timeout" or (check.slow and check.expected is not None):
-        limit = "its limit" if check.limit is None else f"{check.limit:g} seconds"
-        kind, detail = "timeout", f"{call or task.entry_point} takes longer than {limit}."
+    elif check.status == "timeout":
+        kind, detail = "runtime", f"The process ends during {call or task.entry_point}."
     elif check.expected is None:
         kind, detail = "wrong_answer", "It fails on an input that is too long to show."
     else:
@@ -89,6 +93,13 @@ async def _explain(task: Task, sample: Sample, check: Check, execute: Execute) -
     if kind == "wrong_answer" and task.id == _UNSOLVABLE:
         detail = "evalplus 0.3.1 counts every answer to this problem as wrong, its own solution included."
     return kind, cut(detail)
+
+
+def _describe_late(check: Check, call: str) -> str:
+    limit = "" if check.limit is None else f" of {check.limit:g} s"
+    if check.status == "timeout":  # in the program, in this call, or in those before it together
+        return f"The time limit{limit} for all inputs ends at {call}."
+    return f"{call} exceeds its time limit{limit}."
 
 
 def _describe(feedback: Feedback, call: str, check: Check) -> str:

@@ -51,8 +51,9 @@ _INSIDE = {
 }
 _PACKAGES = "/evaluation/packages"
 _DISK = 1 << 30
-# evalplus ends an answer after 62 seconds per set of inputs (two sets), so a longer silence means that it died
-_SILENCE = 300.0
+# An answer has two sets of inputs. On a busy machine, each runs for up to 6 x 62 seconds to be compared, 62 in evalplus and 62 to confirm a
+# pass, so a longer silence means that the evaluator hangs
+_SILENCE = 1000.0
 # evalplus limits an answer to 4 GiB of address space, including its expected outputs
 _ANSWER_MEMORY, _OWN_MEMORY = 4 << 30, 4 << 30
 
@@ -72,9 +73,9 @@ class Check:
         expected (`str`, *optional*):
             Source of the expected output; `None` if it is very long.
         limit (`float`, *optional*):
-            Time limit in seconds.
-        slow (`bool`, *optional*, defaults to `False`):
-            Whether a time limit may have caused the failure.
+            Time limit in seconds: of all inputs if the status is `"timeout"`, else of this one.
+        late (`bool`, *optional*, defaults to `False`):
+            Whether a time limit caused the failure.
         deceived (`bool`, *optional*, defaults to `False`):
             Whether evalplus itself passes the answer, but only because of an object of the answer (such as one that
             equals everything) or because the answer manipulates its judge: its results, as data, are wrong.
@@ -85,7 +86,7 @@ class Check:
     arguments: str | None = None
     expected: str | None = None
     limit: float | None = None
-    slow: bool = False
+    late: bool = False
     deceived: bool = False
 
     @property
@@ -112,9 +113,9 @@ def judge_evalplus(
     """
     Judges answers.
 
-    An answer that failed after a second or more is judged again, with fewer concurrent answers, since a time limit may
-    have failed it. Time limits are then scaled by the load of the machine per CPU. `EVALPLUS_TIMEOUT_PER_TASK` has no
-    effect.
+    Time that an answer waits for a CPU does not count against the time limits of its calls. An answer that exceeded a limit
+    by computing is judged once. If it waited, such as for a lock or the disk, it is judged again, alone. evalplus's limit of
+    all calls together is then scaled by the load of the machine per CPU. `EVALPLUS_TIMEOUT_PER_TASK` has no effect.
 
     Args:
         benchmark (`str`):

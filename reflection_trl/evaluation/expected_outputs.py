@@ -110,7 +110,7 @@ def _digests(
     copies = map(marshal.loads, packed)
     guest.load_answers_with(lambda name: lambda *arguments: next(copies))
     evaluator.reliability_guard = lambda maximum_memory_bytes: None  # no answer runs in this process
-    limits = [max(guest.MIN_TIME_LIMIT, guest.TIME_LIMIT_FACTOR * seconds) for seconds in outputs[f"{part}_time"]]
+    limits = guest.time_limits(outputs[f"{part}_time"])
     status, progress = SimpleNamespace(value=None), SimpleNamespace(value=0)
     evaluator.unsafe_execute(
         benchmark,

@@ -9,10 +9,13 @@ open, a descriptor through which results are sent.
 
 evalplus compares in the answer's process, where the answer can manipulate the comparison. So an answer first runs in
 another process, like in evalplus and under the same limits, which sends digests of its results (see `digests` in the
-sandbox's guest, whose folder is SANDBOX). An answer passes if they are those of results that evalplus accepts.
-evalplus itself judges all others. Those that it passes run again, in a process that evalplus's own comparison calls like
-the answer itself, with generous limits: results are data, and an object that equals everything equals nothing (see
-`checks` in the sandbox's guest).
+sandbox's guest, whose folder is SANDBOX). An answer passes if they are those of results that evalplus accepts, and
+fails if a call exceeds its time limit. evalplus itself judges all others. Those that it passes run again, in a process
+that evalplus's own comparison calls like the answer itself, with generous limits: results are data, and an object that
+equals everything equals nothing (see `checks` in the sandbox's guest).
+
+Time in the queue for a CPU does not count against the limit of a call (see `time_limit` in the sandbox's guest). An
+answer that spent its limit computing has failed. One that waited runs again, alone, before it fails.
 """
 
 import contextlib
@@ -21,9 +24,11 @@ import functools
 import importlib
 import json
 import math
+import mmap
 import multiprocessing
 import os
 import pickle
+import resource
 import signal
 import socket
 import sys
@@ -32,7 +37,7 @@ import traceback
 import types
 import zipfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from multiprocessing import connection, util
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -47,21 +52,57 @@ MAX_SHOWN = 50_000
 # A busy machine slows answers down, and one that passes once is right
 ATTEMPTS = 2
 MIN_TIME_LIMIT, TIME_LIMIT_FACTOR = 1.0, 4.0  # evalplus's own
-LOST = {"base": ["timeout", []], "plus": ["timeout", []], "seconds": math.inf, "deceived": []}
 # Limits of one answer: bytes in its temporary directory, processes, address space, bytes of a result
 DISK, PROCESSES, MEMORY, LONGEST = 256 << 20, 32, 4 << 30, 1 << 30
 # Bytes of a task's expected outputs after which a worker judges answers to no other task
 BLOATING = 64 << 20
 # Factor on the limits of answers that evalplus itself found fast enough, since results come from another process
 CONFIRMATION = 10.0
-# evalplus ends an answer after this time on one set of inputs
-LONGEST_PART = 60.0
+# evalplus ends an answer after this time on one set of inputs, and adds some for what it does itself
+LONGEST_PART, OVERHEAD = 60.0, 2.0
 # What evalplus puts around an answer
 HARNESS = "evalplus.eval.utils"
 # A stand-in for an answer that runs in another process, which evalplus judges in its place
 STAND_IN = "from answer_of_another_process import load\n{name} = load({name!r})\n"
 WORKS = "def works(part):\n    return part\n"
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
+
+
+def time_limits(reference_seconds: Iterable[float]) -> list[float]:
+    """Returns evalplus's time limits of calls, from the times of the canonical solution."""
+    return [max(MIN_TIME_LIMIT, TIME_LIMIT_FACTOR * seconds) for seconds in reference_seconds]
+
+
+def time_limit_of_part(limits: Iterable[float]) -> float:
+    """Returns evalplus's time limit of all calls together, with the program that defines the function."""
+    return min(LONGEST_PART, sum(limits))
+
+
+def verdict(
+    status: str, details: Iterable[Any] = (), *, late: bool = False, doubtful: bool = False, deceived: bool = False
+) -> dict[str, Any]:
+    """
+    Returns the verdict on an answer and one set of inputs.
+
+    Args:
+        status (`str`):
+            evalplus's: `"pass"`, `"fail"` or `"timeout"`.
+        details (`Iterable`, *optional*):
+            Whether each input passed, up to the first that did not.
+        late (`bool`, *optional*, defaults to `False`):
+            Whether a time limit ended the answer.
+        doubtful (`bool`, *optional*, defaults to `False`):
+            Whether it might pass if it ran alone.
+        deceived (`bool`, *optional*, defaults to `False`):
+            Whether evalplus passes the answer, but its results, as data, are wrong.
+    """
+    return {
+        "status": status,
+        "details": [bool(detail) for detail in details],
+        "late": late,
+        "doubtful": doubtful,
+        "deceived": deceived,
+    }
 
 
 def load_answers_with(load: Callable[[str], Any]) -> None:
@@ -129,9 +170,10 @@ class Judge:
     them takes longer than most answers run.
     """
 
-    def __init__(self, benchmark: str, ground_truth_file: str, answers_file: str):
+    def __init__(self, benchmark: str, ground_truth_file: str, answers_file: str, sandbox: str):
         from evalplus import eval as evaluator
 
+        self._time_limit = guest_module(sandbox, "time_limit")
         # evalplus reads this in the answer's process, whose `/proc` does not contain it
         memory = evaluator.query_maximum_memory_bytes()
         evaluator.query_maximum_memory_bytes = lambda: memory
@@ -161,16 +203,45 @@ class Judge:
 
     @functools.lru_cache(maxsize=2)  # noqa: B019
     def calls(self, task_id: str, part: str) -> bytes:
-        """Returns the inputs of a task, pickled for the answers' processes."""
-        return pickle.dumps(self.problem(task_id)[f"{part}_input"])
+        """Returns the inputs of a task, each with its time limit, pickled for the answers' processes."""
+        known = self.digests(task_id)[part]
+        assert known is not None  # others are not compared
+        return pickle.dumps([*zip(self.problem(task_id)[f"{part}_input"], known[1], strict=True)])
 
-    def check(self, index: int, part: str, patience: float, solution: str | None = None) -> list[Any]:
-        """Returns evalplus's result for an answer or `solution`: a status, and a boolean for each input that ran."""
-        from evalplus.eval import untrusted_check
+    def check(self, index: int, part: str, patience: float, solution: str | None = None) -> dict[str, Any]:
+        """
+        Returns evalplus's verdict on an answer.
+
+        Args:
+            index (`int`):
+                Index of the answer.
+            part (`str`):
+                One of [`PARTS`].
+            patience (`float`):
+                Factor on the time limit of all calls together, which evalplus measures by the clock on the wall.
+            solution (`str`, *optional*):
+                A stand-in for the answer, which gets more time, since it calls another process.
+        """
+        from evalplus import eval as evaluator
 
         task_id, answer = self.answers[index]
         problem, expected = self.problem(task_id), self.expected(task_id)
-        status, details = untrusted_check(
+        factor = patience if solution is None else CONFIRMATION * patience
+        exceeded = mmap.mmap(-1, 2)  # shared with the process of the answer, which evalplus forks
+
+        @contextlib.contextmanager
+        def time_limit(seconds: float) -> Iterator[None]:
+            limit = self._time_limit.TimeLimit(seconds / patience)
+            try:
+                with limit:
+                    yield
+            except BaseException:
+                exceeded[:] = bytes([limit.exceeded, limit.worked])
+                raise
+
+        evaluator.time_limit = time_limit
+        started, used = time.monotonic(), processor_time_of_children()
+        status, details = evaluator.untrusted_check(
             self.benchmark,
             answer if solution is None else solution,
             problem[f"{part}_input"],
@@ -179,24 +250,29 @@ class Judge:
             problem["atol"],
             expected[f"{part}_time"],
             fast_check=True,
-            min_time_limit=MIN_TIME_LIMIT * patience,
-            gt_time_limit_factor=TIME_LIMIT_FACTOR * patience,
+            min_time_limit=MIN_TIME_LIMIT * factor,
+            gt_time_limit_factor=TIME_LIMIT_FACTOR * factor,
         )
-        return [status, [bool(detail) for detail in details]]
+        late, worked = map(bool, exceeded[:])
+        if status == "timeout":  # or its process has died
+            multiprocessing.active_children()  # reaps it, so that its time counts
+            limit = time_limit_of_part(factor * one for one in time_limits(expected[f"{part}_time"]))
+            late = time.monotonic() - started >= limit + OVERHEAD
+            worked = processor_time_of_children() - used >= self._time_limit.WORKED * limit
+        late &= status != "pass"
+        return verdict(status, details, late=late, doubtful=late and not worked)
 
-    def report(self, index: int, result: dict[str, Any]) -> dict[str, Any]:
-        """Returns the result for the host: the statuses, and the first failing input with its expected output."""
+    def report(self, index: int, verdicts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """Returns the verdicts for the host, with the first failing input and its expected output."""
         task_id, _ = self.answers[index]
         report: dict[str, Any] = {"index": index}
         for part in PARTS:
-            status, details = result[part]
-            report[part] = {"status": status, "slow": result["seconds"] >= MIN_TIME_LIMIT}
-            if part in result["deceived"]:
-                report[part]["deceived"] = True
+            status, details = verdicts[part]["status"], verdicts[part]["details"]
+            report[part] = {name: verdicts[part][name] for name in ("status", "late", "deceived")}
             if status == "pass":
                 continue
             problem, expected = self.problem(task_id), self.expected(task_id)
-            inputs = problem[f"{part}_input"]
+            inputs, limits = problem[f"{part}_input"], time_limits(expected[f"{part}_time"])
             report[part]["fail_tests"] = [problem[f"{part}_shown"][len(details) - 1]] if details else []
             # Details end with the failing input; if the process was killed, it was running the next one
             at = len(details) - 1 if details and not details[-1] else len(details)
@@ -204,7 +280,7 @@ class Judge:
                 report[part].update(
                     arguments=source(tuple(inputs[at])),
                     expected=source(expected[part][at]),
-                    limit=max(MIN_TIME_LIMIT, TIME_LIMIT_FACTOR * expected[f"{part}_time"][at]),
+                    limit=time_limit_of_part(limits) if status == "timeout" else limits[at],
                 )
         return report
 
@@ -263,16 +339,17 @@ class Cells:
     def work(self) -> bool:
         """Returns whether an answer can be run and called here."""
 
-        def check(part: str, solution: str) -> list[Any]:
+        def check(part: str, solution: str) -> dict[str, Any]:
             names: dict[str, Any] = {}
             exec(solution, names)
-            return [names["works"](part)]
+            return verdict(names["works"](part))
 
         process, known = self.open(), self._digests.digest(self._digests.pack("base"))
+        calls = {"base": pickle.dumps([(["base"], 10.0)])}
         try:
-            return self.equal(WORKS, "works", {"base": pickle.dumps([["base"]])}, {"base": (known, [10.0])}, 1.0) == {
-                "base"
-            } and self.confirm(check, {"base": [["base"]]}, WORKS, "works") == {"base": ["base"]}
+            compared = self.compare(WORKS, "works", calls, {"base": (known, [10.0])})["base"]
+            confirmed = self.confirm(check, {"base": [["base"]]}, WORKS, "works")
+            return compared.equal and confirmed == {"base": verdict("base")}
         finally:
             self._answers.close()
             os.waitpid(process, 0)
@@ -280,10 +357,12 @@ class Cells:
     def _fork(self) -> int:
         return self._job.fork_apart(self._proc, self._filter, **self._settings["apart"]) if self._filter else os.fork()
 
-    def run(self, check: Callable[[str], list[Any]], parts: Sequence[str], *kept: int) -> dict[str, list[Any]]:
+    def run(
+        self, check: Callable[[str], dict[str, Any]], parts: Sequence[str], *kept: int
+    ) -> dict[str, dict[str, Any]]:
         """
-        Returns the outcomes of `check`, run in a process that holds these descriptors. If the process dies, the
-        remaining outcomes are missing.
+        Returns the verdicts of `check`, run in a process that holds these descriptors. If the process dies, the
+        remaining verdicts are missing.
         """
         read, write = os.pipe()
         child = self._fork()
@@ -314,50 +393,45 @@ class Cells:
         end(child)
         return dict(map(json.loads, said[: said.rfind(b"\n") + 1].splitlines()))
 
-    def equal(
-        self,
-        source: str,
-        name: str,
-        calls: dict[str, bytes],
-        expected: dict[str, tuple[bytes, list[float]]],
-        patience: float,
-    ) -> set[str]:
+    def compare(
+        self, source: str, name: str, calls: dict[str, bytes], expected: dict[str, tuple[bytes, list[float]]]
+    ) -> dict[str, Any]:
         """
-        Returns the parts whose outputs have the expected digests if an answer's function `name` is called with `calls`.
-        Each part runs in a separate process, one after another. Raises `TimeoutError` if an output is late.
+        Calls an answer's function `name` with `calls`, and compares the digests of its outputs with the expected ones.
+        Each part runs in a separate process, one after another. Returns the sandbox's `digests.Comparison` of each.
         """
         pairs = {part: socket.socketpair() for part in expected}
         self._answers.start([theirs for _, theirs in pairs.values()])
-        equal = set()
+        compared = {}
         try:
             for part, (ours, _) in pairs.items():
                 digests, limits = expected[part]
-                limits = [patience * limit for limit in limits]
-                in_total = min(sum(limits), patience * LONGEST_PART)
-                ours.settimeout(in_total)  # the process of the first part may have stopped that of the second
+                ours.settimeout(LONGEST_PART)  # the process of the first part may have stopped that of the second
                 channel = self._remote.Channel(ours)
+                compared[part] = self._digests.Comparison(0)
                 with contextlib.suppress(self._remote.Disconnected):
                     channel.send({"source": source, "name": name})
                     channel.send_encoded(self._remote.with_length(calls[part]))
-                    if self._digests.receive(ours, digests, limits, in_total):
-                        equal.add(part)
-            return equal
+                    compared[part] = self._digests.receive(
+                        ours, digests, time_limit_of_part(limits) + OVERHEAD, self._answers.cpu_times
+                    )
+            return compared
         finally:
             for ours, _ in pairs.values():
                 ours.close()
             self._answers.end()
 
     def confirm(
-        self, check: Callable[[str, str], list[Any]], inputs: dict[str, list[Any]], source: str, name: str
-    ) -> dict[str, list[Any]]:
+        self, check: Callable[[str, str], dict[str, Any]], inputs: dict[str, list[Any]], source: str, name: str
+    ) -> dict[str, dict[str, Any]]:
         """
-        Returns the outcomes of `check` on stand-ins for an answer that runs in other processes, one for each part.
+        Returns the verdicts of `check` on stand-ins for an answer that runs in other processes, one for each part.
         `check` calls the function `name` with the inputs of the part, in order.
         """
         pairs = {part: socket.socketpair() for part in inputs}
         self._answers.start([theirs for _, theirs in pairs.values()])
 
-        def judge(part: str) -> list[Any]:
+        def judge(part: str) -> dict[str, Any]:
             def load(name: str) -> Any:
                 channel = self._remote.Channel(pairs[part][0], reads_ahead=True)
                 channel.send({"source": source})
@@ -391,6 +465,7 @@ class Answers:
     """
 
     def __init__(self, folder: str, settings: dict[str, Any]):
+        self._job = guest_module(folder, "job")
         self._ours, theirs = socket.socketpair()
         self.pid = os.fork()
         if self.pid == 0:
@@ -410,6 +485,12 @@ class Answers:
         socket.send_fds(self._ours, [b"s"], [one.fileno() for one in sockets])
         for one in sockets:
             one.close()
+
+    def cpu_times(self) -> tuple[float, float]:
+        """Returns the CPU seconds of the answer's processes, and the longest time that one of them waited for a CPU."""
+        import psutil
+
+        return self._job.cpu_times(child.pid for child in psutil.Process(self.pid).children(recursive=True))
 
     def close(self) -> None:
         """Ends the interpreter."""
@@ -447,45 +528,54 @@ def work(judge: Judge, cells: Cells, pipe: Connection, foreign: Sequence[Connect
         os.dup2(null, descriptor)
     answers = cells.open()
     while True:
-        index, patience, last = json.loads(pipe.recv_bytes())
-        result = judge_one(judge, cells, index, patience, last)
+        index, patience = json.loads(pipe.recv_bytes())
+        verdicts = judge_one(judge, cells, index, patience)
         end_descendants({answers})
-        report = judge.report(index, result)
-        pipe.send_bytes(json.dumps({**result, "report": report, "bloated": judge.bloated}).encode())
+        doubtful = any(one["doubtful"] for one in verdicts.values())
+        result = {"report": judge.report(index, verdicts), "doubtful": doubtful, "bloated": judge.bloated}
+        pipe.send_bytes(json.dumps(result).encode())
 
 
-def judge_one(judge: Judge, cells: Cells, index: int, patience: float, last: bool) -> dict[str, Any]:
-    """
-    Returns evalplus's result for an answer, and the difference if its results are compared as data. In the last attempt
-    evalplus itself decides what was late before.
-    """
+def judge_one(judge: Judge, cells: Cells, index: int, patience: float) -> dict[str, dict[str, Any]]:
+    """Returns the verdicts on an answer: evalplus's, unless its results, as data, are wrong."""
     task_id, source = judge.answers[index]
     name = judge.problem(task_id)["entry_point"]
-    known = {} if last else {part: expected for part, expected in judge.digests(task_id).items() if expected}
+    known = {part: expected for part, expected in judge.digests(task_id).items() if expected}
     calls = {part: judge.calls(task_id, part) for part in known}
-    try:
-        equal = cells.equal(source, name, calls, known, patience) if known else set()
-    except TimeoutError:
-        return LOST
-    result: dict[str, Any] = {part: ["pass", []] for part in equal}
-    left, start = [part for part in PARTS if part not in equal], time.monotonic()
-    if left:
-        judge.expected(task_id)  # once for all forks
-    found = cells.run(lambda part: judge.check(index, part, patience), left) if left else {}
-    result |= {part: found.get(part, ["timeout", []]) for part in left}
-    result |= {"seconds": time.monotonic() - start, "deceived": []}
-    if passed := [part for part in left if result[part][0] == "pass"]:
-        inputs = {part: judge.problem(task_id)[f"{part}_input"] for part in passed}
-        generous = CONFIRMATION * patience
+    compared = cells.compare(source, name, calls, known) if known else {}
+    verdicts = {part: found for part, one in compared.items() if (found := verdict_on_digests(one)) is not None}
+    left = [part for part in PARTS if part not in verdicts]
+    if not left:
+        return verdicts
+    judge.expected(task_id)  # once for all forks
+    found = cells.run(lambda part: judge.check(index, part, patience), left)
+    verdicts |= {part: found.get(part, verdict("timeout")) for part in left}
+    passed = {part: judge.problem(task_id)[f"{part}_input"] for part in left if verdicts[part]["status"] == "pass"}
+    if passed:
         confirmed = cells.confirm(
-            lambda part, solution: judge.check(index, part, generous, solution), inputs, source, name
+            lambda part, solution: judge.check(index, part, patience, solution), passed, source, name
         )
         for part in passed:
-            status, details = confirmed.get(part, ["fail", []])
-            if status != "pass":
-                result["deceived"].append(part)
-                result[part] = ["fail", details]
-    return result
+            again = confirmed.get(part, verdict("fail"))
+            if again["status"] != "pass":
+                verdicts[part] = verdict("fail", again["details"], doubtful=again["doubtful"], deceived=True)
+    return verdicts
+
+
+def verdict_on_digests(compared: Any) -> dict[str, Any] | None:
+    """Returns evalplus's verdict if digests, or a time limit, determine it; else `None`."""
+    if compared.equal:
+        return verdict("pass")
+    right = [True] * compared.right
+    if compared.late == "call":
+        return verdict("fail", [*right, False], late=True, doubtful=compared.waited)
+    return verdict("timeout", right, late=True, doubtful=compared.waited) if compared.late == "all" else None
+
+
+def processor_time_of_children() -> float:
+    """Returns the CPU seconds of all children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def prctl(option: int, value: int) -> None:
@@ -509,23 +599,18 @@ def end_descendants(but: Set[int | None] = frozenset(), seconds: float = 10.0) -
 
 
 def judge_all(judge: Judge, cells: Cells, workers: int, emit: Callable[[dict[str, Any]], None], results: int) -> None:
-    """Judges the answers concurrently. Those that a time limit or a dead worker may have failed run again, alone."""
+    """Judges the answers concurrently. Those that waiting or a dead worker may have failed run again, alone."""
     waiting, attempts, patience = list(range(len(judge.answers))), ATTEMPTS, 1.0
     while waiting:
         attempts -= 1
         again = []
-        for index, result in _judged(judge, cells, waiting, workers, patience, not attempts, emit, results):
-            doubtful = result is None or (result["seconds"] >= MIN_TIME_LIMIT and _failed(result))
-            if doubtful and attempts:
+        for index, result in _judged(judge, cells, waiting, workers, patience, emit, results):
+            if attempts and (result is None or result["doubtful"]):
                 again.append(index)
             else:
-                emit(result["report"] if result else judge.report(index, LOST))
+                emit(result["report"] if result else judge.report(index, dict.fromkeys(PARTS, verdict("timeout"))))
         # Scaled by the load of the machine per CPU
         waiting, workers, patience = again, 1, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
-def _failed(result: dict[str, Any]) -> bool:
-    return any(result[part][0] != "pass" for part in PARTS)
 
 
 def _judged(
@@ -534,7 +619,6 @@ def _judged(
     indices: Sequence[int],
     workers: int,
     patience: float,
-    last: bool,
     emit: Callable[[dict[str, Any]], None],
     results: int,
 ) -> Iterator[tuple[int, dict[str, Any] | None]]:
@@ -565,7 +649,7 @@ def _judged(
                 del waiting[task_id]
             emit({"begin": index})
             busy[pipe] = process, index
-            _send(pipe, [index, patience, last])
+            _send(pipe, [index, patience])
         ready = connection.wait(list(busy), timeout=2.0)
         if not ready:
             for process, _ in busy.values():
@@ -609,7 +693,7 @@ def main() -> None:
     def emit(message: dict[str, Any]) -> None:
         os.write(results, json.dumps(message).encode() + b"\n")
 
-    judge, cells = Judge(benchmark, file, answers), Cells(sandbox, filter, json.loads(keep))
+    judge, cells = Judge(benchmark, file, answers, sandbox), Cells(sandbox, filter, json.loads(keep))
     if not cells.work():
         sys.exit("no answer can be run and called in namespaces of its own")
     judge_all(judge, cells, int(workers), emit, results)

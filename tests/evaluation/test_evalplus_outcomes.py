@@ -70,6 +70,37 @@ def test_answers_that_are_alike_are_explained_by_one_run(humaneval):
     assert [outcome.solution for outcome in base.outcomes] == [sample.solution for sample in samples]
 
 
+@pytest.mark.parametrize(
+    ("check", "detail"),
+    [
+        (Check("fail", arguments="(0, 1)", limit=1.5, late=True), "add(0, 1) exceeds its time limit of 1.5 s."),
+        (
+            Check("timeout", arguments="(0, 1)", limit=7.0, late=True),
+            "The time limit of 7 s for all inputs ends at add(0, 1).",
+        ),
+        (Check("timeout", late=True), "The time limit for all inputs ends at add."),
+    ],
+)
+def test_late_answers_are_explained_without_another_run(humaneval, check, detail):
+    async def execute(*_, **__):
+        raise AssertionError("it ran again")
+
+    sample = Sample("HumanEval/53", 0, "def add(x, y):\n    while True: pass")
+    base, plus = asyncio.run(score_evalplus("humaneval", humaneval, [sample], [Judgment(check, check)], execute))
+    for outcome in (*base.outcomes, *plus.outcomes):
+        assert (outcome.passed, outcome.kind, outcome.detail) == (False, "timeout", detail)
+
+
+def test_a_process_that_ends_only_in_evalplus_is_no_timeout(humaneval):
+    async def execute(*_, **__):
+        return Run(Feedback(FeedbackKind.NONE, text=""))
+
+    check = Check("timeout", arguments="(0, 1)", expected="1", limit=7.0)
+    sample = Sample("HumanEval/53", 0, "def add(x, y):\n    return x + y")
+    base, _ = asyncio.run(score_evalplus("humaneval", humaneval, [sample], [Judgment(check, check)], execute))
+    assert (base.outcomes[0].kind, base.outcomes[0].detail) == ("runtime", "The process ends during add(0, 1).")
+
+
 @pytest.mark.usefixtures("isolation")
 def test_what_only_the_plus_finds_fails_there_alone(humaneval):
     rows = {row["task_id"]: row for row in map(json.loads, (DATA / "humaneval.jsonl").read_text().splitlines())}

@@ -42,6 +42,21 @@ WRONG = {
 }
 
 
+@pytest.fixture
+def begun(monkeypatch):
+    """The answers that the evaluator began to judge, by their index."""
+    messages, indices = evalplus_score._Messages.__iter__, []
+
+    def spy(self):
+        for message in messages(self):
+            if "begin" in message:
+                indices.append(message["begin"])
+            yield message
+
+    monkeypatch.setattr(evalplus_score._Messages, "__iter__", spy)
+    return indices
+
+
 def passed(judgments):
     return [(judgment.base.passed, judgment.plus.passed) for judgment in judgments]
 
@@ -219,6 +234,51 @@ def one_task(small_benchmarks, monkeypatch, tmp_path):
     file = tmp_path / "one.jsonl"
     file.write_text(json.dumps(task | {"base_input": [[2, 3]], "plus_input": [[5, 7]]}))
     monkeypatch.setattr(small_benchmarks.humaneval, "HUMANEVAL_OVERRIDE_PATH", str(file))
+
+
+LATE = {
+    "def add(x, y):\n    while True: pass": ("fail", 1),
+    # evalplus itself compares its outputs, which are not those of the canonical solution to the letter
+    "def add(x, y):\n    while x == 5: pass\n    return float(x + y)": ("fail", 1),
+    "def add(x, y):\n    try: sum(0 for _ in iter(int, 1))\n    except Exception: raise KeyError from None": (
+        "fail",
+        1,
+    ),
+    "def add(x, y):\n    while True:\n        try: sum(0 for _ in iter(int, 1))\n        except Exception: pass": (
+        "timeout",
+        1,
+    ),
+    # Python sees no signal before it returns
+    "def add(x, y):\n    return any(iter(int, 1))": ("timeout", 1),
+    # Whoever waits may be quicker the next time
+    "import time\n\ndef add(x, y):\n    time.sleep(60)\n    return x + y": ("fail", 2),
+}
+
+
+@pytest.mark.usefixtures("one_task")
+def test_only_an_answer_that_waited_is_judged_again_before_a_time_limit_fails_it(begun):
+    answers = [Sample("HumanEval/53", number, code) for number, code in enumerate(LATE)]
+    found = judge_evalplus("humaneval", answers)
+    times = [begun.count(number) for number in range(len(answers))]
+    statuses = [judgment.plus.status for judgment in found]
+    assert dict(zip(LATE, zip(statuses, times, strict=True), strict=True)) == LATE
+    for judgment in found:
+        assert (judgment.plus.late, judgment.plus.arguments, judgment.plus.limit) == (True, "(5, 7)", 1.0)
+
+
+@pytest.mark.usefixtures("one_task")
+def test_an_answer_that_returns_after_its_limit_passes_as_in_evalplus(begun):
+    code = "def add(x, y):\n    try: sum(0 for _ in iter(int, 1))\n    except Exception: return x + y"
+    assert passed(judge_evalplus("humaneval", samples({"HumanEval/53": code}))) == [(True, True)]
+    assert begun == [0]
+
+
+def test_wrong_answers_and_those_whose_process_ends_are_not_late(begun):
+    codes = [WRONG["HumanEval/23"], "def strlen(string):\n    return 0", "import posix\nposix._exit(0)"]
+    found = judge_evalplus("humaneval", [Sample("HumanEval/23", number, code) for number, code in enumerate(codes)])
+    assert [judgment.base.status for judgment in found] == ["fail", "fail", "timeout"]
+    assert not any(check.late for judgment in found for check in (judgment.base, judgment.plus))
+    assert sorted(begun) == [0, 1, 2]
 
 
 @pytest.mark.slow

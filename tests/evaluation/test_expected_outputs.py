@@ -54,14 +54,17 @@ def test_only_outputs_that_evalplus_accepts_have_digests(monkeypatch, outputs, a
     assert (known is not None) == accepted
 
 
+GUEST = f"{sandbox.__path__[0]}/guest"
+
+
 @pytest.fixture
 def cells(monkeypatch):
     """Cells without isolation, in which evalplus itself judges nothing. Only answers of the benchmark run in them."""
     evaluator = pytest.importorskip("evalplus.eval")
     monkeypatch.setattr(evaluator, "query_maximum_memory_bytes", evaluator.query_maximum_memory_bytes)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    cells = guest.Cells(str(sandbox.__path__[0]) + "/guest", "", [])
-    monkeypatch.setattr(cells, "run", lambda check, parts, *kept: {part: ["fail", []] for part in parts})
+    cells = guest.Cells(GUEST, "", [])
+    monkeypatch.setattr(cells, "run", lambda check, parts, *kept: {part: guest.verdict("fail") for part in parts})
     process = cells.open()
     yield cells
     cells._answers.close()
@@ -72,8 +75,7 @@ def cells(monkeypatch):
 def test_right_answers_pass_without_evalplus(cells, benchmark, tmp_path):
     file, solutions = tmp_path / "answers.jsonl", canonical(benchmark)
     file.write_text("".join(f"{json.dumps(answer)}\n" for answer in solutions.items()))
-    judge = guest.Judge(benchmark, str(ground_truth(benchmark)), str(file))
-    results = {task: guest.judge_one(judge, cells, index, 10.0, last=False) for index, task in enumerate(solutions)}
-    assert [task for task, result in results.items() if guest._failed(result)] == (
-        ["HumanEval/32"] if benchmark == "humaneval" else []
-    )
+    judge = guest.Judge(benchmark, str(ground_truth(benchmark)), str(file), GUEST)
+    verdicts = {task: guest.judge_one(judge, cells, index, 1.0) for index, task in enumerate(solutions)}
+    failed = [task for task, parts in verdicts.items() if any(part["status"] != "pass" for part in parts.values())]
+    assert failed == (["HumanEval/32"] if benchmark == "humaneval" else [])

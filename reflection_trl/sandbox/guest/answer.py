@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from . import digests, errors, job, remote, zygote  # noqa: F401  (`errors` is loaded once, inherited by each fork)
 from .program import leave, run_program
+from .time_limit import TimeLimit
 
 
 # Frames of ours below an answer that is called, and those of `evalplus.evaluate` less ours when outputs are compared
@@ -95,7 +96,7 @@ def _become_answer(descriptor: int, memory: int, harness: Any) -> None:
             sys.setrecursionlimit(sys.getrecursionlimit() - _DEPTH_OF_EVALPLUS)
             calls = pickle.loads(channel.receive_bytes())  # from the judge, before the answer runs
             try:
-                digests.send(_outputs(request, calls, memory, harness), channel.sock)
+                digests.send(_digests(request, calls, memory, harness), channel.sock)
             finally:
                 os._exit(0)
         sys.setrecursionlimit(sys.getrecursionlimit() + _OWN_DEPTH)
@@ -104,13 +105,27 @@ def _become_answer(descriptor: int, memory: int, harness: Any) -> None:
         leave(code)
 
 
-def _outputs(request: dict[str, Any], calls: list[Any], memory: int, harness: Any) -> Iterator[Any]:
-    """Yields the output of each call of an answer's function, which runs as in evalplus."""
+def _digests(
+    request: dict[str, Any], calls: list[tuple[list[Any], float]], memory: int, harness: Any
+) -> Iterator[bytes]:
+    """
+    Yields the digest of the output of each call of an answer's function, which runs as in evalplus. A call is its
+    arguments and its time limit in seconds.
+    """
     harness.reliability_guard(memory)
     with harness.swallow_io():
         names: dict[str, Any] = {}
         # Without the `__future__` imports of this file
         exec(compile(request["source"], "<string>", "exec", dont_inherit=True), names)
         function = names[request["name"]]
-        for arguments in calls:
-            yield function(*arguments)
+        for arguments, seconds in calls:
+            limit = TimeLimit(seconds)
+            try:
+                with limit:
+                    output = function(*arguments)
+            except BaseException:
+                if not limit.exceeded:
+                    raise
+                yield digests.LATE if limit.worked else digests.WAITED
+                return
+            yield digests.digest(digests.pack(output))

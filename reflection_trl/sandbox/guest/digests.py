@@ -12,16 +12,43 @@ import hashlib
 import marshal
 import socket
 import time
-from collections.abc import Iterable, Sequence
-from itertools import accumulate
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from .job import BACKSTOP
+from .time_limit import WORKED
 
 
 SIZE = 16
+# Sent in place of a digest if the call has taken too long: computing, or waiting for something
+LATE, WAITED = b"late".ljust(SIZE), b"waited".ljust(SIZE)
 # The version of marshal's format without references: an output's bytes depend on its value alone
 _VALUES_ONLY = 2
-# Maximum seconds for which digests are collected before they are sent: much less than any limit of a call
+# Maximum seconds for which digests are collected before they are sent
 _COLLECTED = 0.05
+# Minimum seconds until the time is looked at again
+_POLL = 0.1
+
+
+class Comparison(NamedTuple):
+    """
+    Describes how outputs compare with the expected ones.
+
+    Args:
+        right (`int`):
+            Number of outputs with the expected digests, up to the first other one.
+        equal (`bool`, *optional*, defaults to `False`):
+            Whether these are all.
+        late (`str`, *optional*):
+            `"call"` if the next call exceeded its time limit, `"all"` if all together exceeded theirs.
+        waited (`bool`, *optional*, defaults to `False`):
+            Whether waiting, and not only computing, took this time, so that another run may be faster.
+    """
+
+    right: int
+    equal: bool = False
+    late: str | None = None
+    waited: bool = False
 
 
 def pack(output: Any) -> bytes:
@@ -39,51 +66,68 @@ def digest(packed: bytes) -> bytes:
     return hashlib.blake2b(packed, digest_size=SIZE).digest()
 
 
-def send(outputs: Iterable[Any], sock: socket.socket) -> None:
+def send(digests: Iterable[bytes], sock: socket.socket) -> None:
     """
-    Sends the digest of each output, computed before the next output is requested, which may change the previous one.
+    Sends digests, or what takes the place of one.
+
+    Args:
+        digests (`Iterable[bytes]`):
+            Yields each digest as soon as its output is known, since the next call may change the output.
+        sock (`socket.socket`):
+            The other end of [`receive`].
     """
     collected, since = [], time.monotonic()
-    for output in outputs:
-        collected.append(digest(pack(output)))
+    for one in digests:
+        collected.append(one)
         if time.monotonic() - since > _COLLECTED:
             sock.sendall(b"".join(collected))
             collected, since = [], time.monotonic()
     sock.sendall(b"".join(collected))
 
 
-def receive(sock: socket.socket, expected: bytes, limits: Sequence[float], in_total: float) -> bool:
+def receive(
+    sock: socket.socket, expected: bytes, seconds: float, cpu_times: Callable[[], tuple[float, float]]
+) -> Comparison:
     """
-    Returns whether the digests that arrive are the expected ones.
+    Compares the digests that arrive with the expected ones.
 
     Args:
         sock (`socket.socket`):
             The other end of [`send`].
         expected (`bytes`):
             The expected digests, one after another.
-        limits (`Sequence[float]`):
-            Seconds for each output.
-        in_total (`float`):
-            Seconds for all of them.
-
-    Raises:
-        TimeoutError: If one of them is late.
+        seconds (`float`):
+            Maximum time of all outputs together, without time in the queue for a CPU, and six times as long by the clock on the wall.
+        cpu_times (`Callable`):
+            Returns the CPU seconds of the sender, and its seconds in the queue for a CPU. Called once this time has passed.
     """
-    # Several digests that arrive together took no time but for the last one, whose limit is the one that counts
-    longest = [*accumulate(reversed(limits), max)][::-1]
-    known, before = 0, time.monotonic()
-    end = before + in_total
-    while known < len(expected):
-        sock.settimeout(max(1e-3, min(longest[known // SIZE], end - before)))
+    right, received = 0, b""
+    started = time.monotonic()
+    deadline = started + seconds
+    while right * SIZE < len(expected):
+        now = time.monotonic()
+        if now >= deadline:
+            processor, queued = cpu_times()
+            deadline = started + min(seconds + queued, BACKSTOP * seconds)
+            if now >= deadline:
+                return Comparison(right, late="all", waited=processor < WORKED * seconds)
+            deadline = max(deadline, now + _POLL)
+        sock.settimeout(deadline - now)
         try:
             part = sock.recv(1 << 16)
+        except TimeoutError:
+            continue
         except ConnectionError:
-            return False
-        now = time.monotonic()
-        if not part or not expected.startswith(part, known):
-            return False
-        known += len(part)
-        if now - before > limits[(known - 1) // SIZE] or now > end:
-            raise TimeoutError
-        before = now
-    return True
+            part = b""
+        if not part:
+            return Comparison(right)
+        received += part
+        for at in range(0, len(received) - SIZE + 1, SIZE):
+            one = received[at : at + SIZE]
+            if one in (LATE, WAITED):
+                return Comparison(right, late="call", waited=one == WAITED)
+            if one != expected[right * SIZE : (right + 1) * SIZE]:
+                return Comparison(right)
+            right += 1
+        received = received[len(received) // SIZE * SIZE :]
+    return Comparison(right, equal=not received)

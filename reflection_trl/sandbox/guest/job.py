@@ -25,6 +25,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any, BinaryIO, NoReturn
 
 from . import errors
@@ -181,10 +182,11 @@ class _Clock:
         now = time.monotonic()
         self.next_look = now + _POLL
         wall = now - self.started
-        usage = _usage()
-        if usage is None:
+        try:
+            processor, queued = cpu_times(_processes())
+        except OSError:
             return True
-        self.processor, self._queued = max(usage[0], self.processor or 0.0), max(usage[1], self._queued)
+        self.processor, self._queued = max(processor, self.processor or 0.0), max(queued, self._queued)
         return (
             self._used(wall, self.patience) >= self.limit
             or self.processor >= self.limit * self.patience * _PROCESSORS
@@ -219,25 +221,25 @@ def used_time(wall: float, processor: float, queued: float, patience: float) -> 
     return active - min(active, processor) * (1 - 1 / patience)
 
 
-def _usage() -> tuple[float, float] | None:
-    """Returns the CPU seconds of the job's processes, and the longest time that one of them waited for a CPU."""
+def cpu_times(processes: Iterable[int]) -> tuple[float, float]:
+    """Returns the CPU seconds of processes, and the longest time that one of them waited for a CPU."""
     processor = queued = 0.0
-    try:
-        names = os.listdir("/proc")
-    except OSError:
-        return None
-    for name in names:
-        if not name.isdigit() or int(name) in (os.getpid(), os.getppid()):
-            continue
+    for process in processes:
         try:
-            with open(f"/proc/{name}/stat", "rb") as file:
+            with open(f"/proc/{process}/stat", "rb") as file:
                 fields = file.read().rpartition(b")")[2].split()
             processor += sum(map(int, fields[11:15])) / _TICKS
-            with open(f"/proc/{name}/schedstat", "rb") as file:
+            with open(f"/proc/{process}/schedstat", "rb") as file:
                 queued = max(queued, int(file.read().split()[1]) / 1e9)
         except (OSError, ValueError, IndexError):
             continue
     return processor, queued
+
+
+def _processes() -> list[int]:
+    """Returns the processes of the job. Raises `OSError` if there is no `/proc`."""
+    others = {int(name) for name in os.listdir("/proc") if name.isdigit()} - {os.getpid(), os.getppid()}
+    return sorted(others)
 
 
 class _Pipe:
@@ -290,15 +292,13 @@ def _pump(pipes: dict[int, _Pipe], report: int, clock: _Clock, memory: int) -> s
 def _resident() -> int:
     """Returns the memory of all processes of the job, with shared pages counted once. This is a fallback without a cgroup."""
     try:
-        names = os.listdir("/proc")
+        processes = _processes()
     except OSError:
         return 0
     total = 0
-    for name in names:
-        if not name.isdigit() or int(name) in (os.getpid(), os.getppid()):
-            continue
+    for process in processes:
         try:
-            with open(f"/proc/{name}/smaps_rollup", "rb") as file:
+            with open(f"/proc/{process}/smaps_rollup", "rb") as file:
                 total += sum(int(line.split()[1]) << 10 for line in file if line.startswith(b"Pss:"))
         except (OSError, ValueError, IndexError):
             continue
