@@ -24,6 +24,9 @@ def find_contamination(
             A dataset on the Hub, files, or rows, in any form of [`~reflection_trl.row_forms`].
         benchmarks (`Iterable[str]`):
             Such as `"humaneval"`, `"multipl-e:java"` (whose tasks are HumanEval's) and `"problems:FILE"`.
+        benchmark_files (`Mapping[str, str]`, *optional*):
+            File, folder or Hub id with the tasks of a benchmark, by its name before the colon, as in
+            [`~reflection_trl.evaluation.run.EvaluationSettings`].
 
     Returns:
         `dict`: `dataset`, `benchmarks`, number of `rows` and of `contaminated_rows`, number of `tasks` that they
@@ -46,7 +49,7 @@ def find_contamination(
         for name, ngram in overlaps.items():
             found.setdefault(name, (number, ngram))
     if number < 0:
-        raise ValueError(f"{title} has no rows.")
+        raise ValueError(f"{title} has no rows: give the dataset that the model was trained on.")
     named = [{"task": name, "row": row, "words": ngram} for name, (row, ngram) in list(found.items())[:_MAX_NAMED]]
     return {
         "dataset": title,

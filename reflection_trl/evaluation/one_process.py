@@ -12,7 +12,6 @@ import builtins
 import re
 import secrets
 import sys
-import warnings
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 from ..feedback import Feedback, FeedbackKind
 from ..languages import get_language
 from ..languages.execution import Execute
+from ..python_code import parse_python
 
 
 _GUEST = Path(__file__).with_name("one_process_guest.py")
@@ -38,23 +38,8 @@ _REACHING = frozenset(
 _REACHING_NAMES = frozenset(["compile", "eval", "exec", "globals", "locals", "vars", "modules", "expected_result"])
 # Modules that run text as code, find objects by name, or raise what a test runner takes for a skipped test
 _REACHING_MODULES = frozenset(
-    [
-        "bdb",
-        "code",
-        "idlelib",
-        "imp",
-        "lib2to3",
-        "pkgutil",
-        "profile",
-        "pydoc",
-        "pytest",
-        "site",
-        "test",
-        "trace",
-        "xmlrpc",
-        "zipimport",
-    ]
-)
+    ["bdb", "code", "idlelib", "imp", "lib2to3", "pkgutil", "profile", "pydoc", "pytest", "site", "test", "trace", "xmlrpc", "zipimport"]
+)  # fmt: skip
 _SPECIAL = re.compile(r"__(?:[a-z]+_?)+__")
 # What code sets in modules without replacing anything
 _PLAIN_VALUES = ast.Constant | ast.Dict | ast.JoinedStr | ast.List | ast.Set | ast.Tuple
@@ -141,7 +126,7 @@ def distrusted(source: str) -> tuple[str, ...]:
     Returns:
         `tuple[str]`: Phrases that complete "it ..."; empty if the answer can be trusted.
     """
-    tree = _parse(source) or _parse(f"if True:\n{source}")  # the body of a function is code too
+    tree = parse_python(source) or parse_python(f"if True:\n{source}")  # the body of a function is code too
     if tree is None:
         return ("cannot be parsed",)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
@@ -149,15 +134,6 @@ def distrusted(source: str) -> tuple[str, ...]:
     found += _replacements(tree)
     found += [f"looks suspicious ({reason})" for reason in get_language("python").suspicious(source)]
     return tuple(dict.fromkeys(found))
-
-
-def _parse(source: str) -> ast.Module | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse(source)
-        except (MemoryError, RecursionError, SyntaxError, ValueError):
-            return None
 
 
 def _reasons(node: ast.AST, called: bool) -> list[str]:

@@ -65,7 +65,7 @@ def comparison_table(run: EvaluationRun, other: EvaluationRun) -> str:
         run ([`EvaluationRun`]):
             The run.
         other ([`EvaluationRun`]):
-            Runs to compare with.
+            The run to compare with.
 
     Raises:
         ValueError: If they have no benchmark in common.

@@ -23,7 +23,7 @@ from ..prompts import Prompt
 from ..tasks import Task
 from .benchmark import Benchmark, HubDataset
 from .libraries import imported_libraries, third_party, with_libraries
-from .rows import Columns, read_rows
+from .rows import Columns, read_rows, unique_tasks
 
 
 VERSION = "v0.1.4"  # split of the dataset, as in bigcodebench 0.2
@@ -79,12 +79,7 @@ class BigCodeBench(Benchmark):
         return [cls(f"{cls.key}:{split}") for split in splits]
 
     def load_tasks(self, source: str | None = None) -> list[Task]:
-        tasks: dict[str, Task] = {}
-        for where, row in self._rows(source):
-            if row["task_id"] in tasks:
-                raise ValueError(f"{where}: the task {row['task_id']!r} appears twice; give one version of the file.")
-            tasks[row["task_id"]] = self._task(row, where)
-        return list(tasks.values())
+        return unique_tasks((where, self._task(row, where)) for where, row in self._rows(source))
 
     def runnable(self, tasks: Sequence[Task]) -> tuple[list[Task], str | None]:
         return with_libraries(

@@ -22,7 +22,7 @@ from ..prompts import Prompt
 from ..tasks import Task
 from .benchmark import Benchmark, HubDataset
 from .libraries import imported_libraries, with_libraries
-from .rows import Columns, read_rows
+from .rows import Columns, read_rows, unique_tasks
 
 
 HUB_ID = "xlangai/DS-1000"
@@ -50,13 +50,8 @@ class DS1000(Benchmark):
         return task_id.startswith("DS-1000/")
 
     def load_tasks(self, source: str | None = None) -> list[Task]:
-        tasks: dict[str, Task] = {}
-        for where, row in read_rows("DS-1000", self.key, _COLUMNS, source, HUB_ID):
-            task = self._task(row, where)
-            if task.id in tasks:
-                raise ValueError(f"{where}: the task {task.id!r} appears twice; give one version of the file.")
-            tasks[task.id] = task
-        return list(tasks.values())
+        rows = read_rows("DS-1000", self.key, _COLUMNS, source, HUB_ID)
+        return unique_tasks((where, self._task(row, where)) for where, row in rows)
 
     def runnable(self, tasks: Sequence[Task]) -> tuple[list[Task], str | None]:
         return with_libraries("DS-1000", tasks, {task.id: {*json.loads(task.tests)["libraries"]} for task in tasks})

@@ -13,7 +13,7 @@ from ...problems.mappings.final_answers import gsm8k
 from ..tasks import Task
 from .benchmark import HubDataset
 from .problem_benchmark import ProblemBenchmark
-from .rows import read_rows
+from .rows import download_file, read_rows
 
 
 HUB_ID = "openai/gsm8k"
@@ -48,11 +48,5 @@ class Gsm8k(ProblemBenchmark):
 
 
 def _download() -> str:
-    """Returns the file of the test problems, which is in the Hub's cache or downloaded."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return hf_hub_download(HUB_ID, "main/test-00000-of-00001.parquet", repo_type="dataset")
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ValueError(" ".join(str(error).split())) from error
+    """Returns the file of the test problems, from the Hub's cache or downloaded."""
+    return download_file(HUB_ID, "main/test-00000-of-00001.parquet")

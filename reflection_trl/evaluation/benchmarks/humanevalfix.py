@@ -5,7 +5,6 @@ imports of common modules and the declaration of the function, with its helper f
 Source: huggingface.co/papers/2308.07124, github.com/bigcode-project/octopack.
 """
 
-import os
 import re
 from typing import Any
 
@@ -19,7 +18,7 @@ from ..answers import sanitize
 from ..prompts import Prompt
 from ..tasks import Task
 from .benchmark import Benchmark, HubDataset
-from .rows import Columns, read_rows
+from .rows import Columns, download_file, read_rows, unique_tasks
 
 
 HUB_ID = "bigcode/humanevalpack"
@@ -47,13 +46,7 @@ class HumanEvalFix(Benchmark):
     styles = ("request", "completion")
 
     def load_tasks(self, source: str | None = None) -> list[Task]:
-        tasks: dict[str, Task] = {}
-        for where, row in self._rows(source):
-            name = _name(row, where)
-            if name in tasks:
-                raise ValueError(f"{where}: the task {name!r} appears twice; give one version of the file.")
-            tasks[name] = self._task(name, row, where)
-        return list(tasks.values())
+        return unique_tasks((where, self._task(row, where)) for where, row in self._rows(source))
 
     def texts(self, source: str | None = None) -> dict[str, list[str]]:
         """Returns the texts under the names of HumanEval's tasks, whose texts are equal."""
@@ -86,13 +79,13 @@ class HumanEvalFix(Benchmark):
     def _rows(self, source: str | None) -> Any:
         return read_rows("HumanEvalFix", self.key, _COLUMNS, source, HUB_ID, download=_download)
 
-    def _task(self, name: str, row: dict[str, Any], where: str) -> Task:
+    def _task(self, row: dict[str, Any], where: str) -> Task:
         try:
             tests = complete_tests(row["test"], row["entry_point"])
         except ValueError as error:
             raise ValueError(f"{where}: {error}.") from error
         return Task(
-            name,
+            _name(row, where),
             self.name,
             f"This Python code has a bug:\n\n{code_block(row['declaration'] + row['buggy_solution'])}\n\n"
             f"These tests fail:\n\n{code_block(row['test'])}\n\nFix `{row['entry_point']}`, and give the whole code.",
@@ -113,10 +106,4 @@ def _name(row: dict[str, Any], where: str) -> str:
 
 def _download() -> str:
     """Returns the file on the Hub. The dataset has a loading script, which `datasets` no longer runs."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return os.fspath(hf_hub_download(HUB_ID, "data/python/data/humanevalpack.jsonl", repo_type="dataset"))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ValueError(" ".join(str(error).split())) from error
+    return download_file(HUB_ID, "data/python/data/humanevalpack.jsonl")

@@ -3,11 +3,11 @@
 import ast
 import os
 import sys
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 
+from ...python_code import parse_python
 from ..tasks import Task
 
 
@@ -21,13 +21,8 @@ def imported_libraries(*sources: str) -> set[str]:
     """
     found: set[str] = set()
     for source in sources:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                tree = ast.parse(source)
-            except (MemoryError, RecursionError, SyntaxError, ValueError):
-                continue
-        for node in ast.walk(tree):
+        tree = parse_python(source)
+        for node in ast.walk(tree) if tree is not None else ():
             if isinstance(node, ast.Import):
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -31,7 +31,7 @@ from ...quoting import quote
 from ...sandbox import Limits
 from ..tasks import Task
 from .benchmark import Benchmark, HubDataset
-from .rows import Columns, read_rows
+from .rows import Columns, read_rows, unique_tasks
 
 
 HUB_ID = "livecodebench/code_generation_lite"
@@ -118,19 +118,13 @@ class LiveCodeBench(Benchmark):
 
     def load_tasks(self, source: str | None = None) -> list[Task]:
         first, last = self.window
-        tasks: dict[str, Task] = {}
-        count = 0
-        for where, row in read_rows("LiveCodeBench", self.key, _COLUMNS, source, HUB_ID, download=_download):
-            count += 1
-            if not first <= _contest_date(row, where) <= last:
-                continue
-            task = self._task(row, where)
-            if task.id in tasks:
-                raise ValueError(f"{where}: the problem {task.id!r} appears twice; give one version of the files.")
-            tasks[task.id] = task
+        rows = read_rows("LiveCodeBench", self.key, _COLUMNS, source, HUB_ID, download=_download)
+        tasks = unique_tasks(
+            (where, self._task(row, where)) for where, row in rows if first <= _contest_date(row, where) <= last
+        )
         if not tasks:
-            raise ValueError(f"None of the {count} problems is from a contest in the window of {self.name}.")
-        return list(tasks.values())
+            raise ValueError(f"No problem is from a contest in the window of {self.name}: give other dates.")
+        return tasks
 
     def texts(self, source: str | None = None) -> dict[str, list[str]]:
         """Returns the statements and the code to complete; solutions are not published."""

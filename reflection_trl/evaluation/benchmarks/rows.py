@@ -1,13 +1,14 @@
-"""Reads the rows of benchmarks that are datasets from a file or the Hub, and checks their columns."""
+"""Reads the tasks of benchmarks that are datasets from a file or the Hub, and checks their columns."""
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...files.rows import Row, open_rows
 from ...quoting import list_names
+from ..tasks import Task
 
 
 Columns = Mapping[str, type | tuple[type, ...]]
@@ -67,11 +68,52 @@ def read_rows(
             f"files elsewhere and name them, as in --benchmark_files {key}=FILE."
         ) from error
     if first is None:
-        raise ValueError(f"{name!r} has no rows.")
+        raise ValueError(f"{name!r} has no rows: give the file of {title}.")
     for number, row in enumerate(itertools.chain([first], rows)):
         where = f"Row {number} of {name!r}"
         _check(title, columns, row, where)
         yield where, row
+
+
+def unique_tasks(tasks: Iterable[tuple[str, Task]]) -> list[Task]:
+    """
+    Returns tasks whose ids differ.
+
+    Args:
+        tasks (`Iterable[tuple[str, Task]]`):
+            Name of the row for errors, and the task.
+
+    Raises:
+        ValueError: If two tasks have the same id.
+    """
+    found: dict[str, Task] = {}
+    for where, task in tasks:
+        if task.id in found:
+            raise ValueError(f"{where}: the task {task.id!r} appears twice; give one version of the file.")
+        found[task.id] = task
+    return list(found.values())
+
+
+def download_file(hub_id: str, path: str) -> str:
+    """
+    Returns a file of a dataset on the Hub, from its cache or downloaded.
+
+    Args:
+        hub_id (`str`):
+            The dataset.
+        path (`str`):
+            Path of the file in the dataset.
+
+    Raises:
+        ValueError: If it is in neither.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return os.fspath(hf_hub_download(hub_id, path, repo_type="dataset"))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
 
 
 def _check(title: str, columns: Columns, row: Any, where: str) -> None:
