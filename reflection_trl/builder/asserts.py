@@ -17,6 +17,7 @@ This module does not depend on models and conversations.
 import ast
 import asyncio
 import re
+import symtable
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -299,18 +300,20 @@ def _split_tree(program: str, tree: ast.Module) -> SelfTested:
     lambdas = [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda)]
     defined = (defined_names(tree.body) | _bound(lambdas)) - testers.keys()
     tests = [node for node in statements if _is_test(node, testers)]
-    kept = _bound(statements) & set().union(*map(_names, [node for node in tree.body if _is_part(node, testers)]))
-    found, noise = [], []
+    found, setup = [], dict[int, ast.stmt]()
     for node in tests:
         needed = _needed(node, [other for other in statements if other.lineno < node.lineno], testers)
         if any(_called(part) & defined for part in [*needed, node]) and not _cannot_fail(node):
             lines = [ast.unparse(part) for part in needed]
             found.append(Assert("\n".join([*lines, ast.unparse(node)]), node.lineno, node.end_lineno or node.lineno))
-        noise += [part for part in needed if not isinstance(part, _IMPORTS) and not _names(part) & kept]
+        setup |= {id(part): part for part in needed if not isinstance(part, _DEFINITIONS + _IMPORTS)}
     if not tests:
         return SelfTested(program, ())
-    noise += [node for node in statements if node.lineno > tests[0].lineno and _is_print(node)]
+    noise = [node for node in statements if node.lineno > tests[0].lineno and _is_print(node)]
     removed = [*tests, *noise, *testers.values()]
+    gone = {*setup, *map(id, removed)}
+    rest = [node for node in statements if id(node) not in gone]
+    removed += _movable([*setup.values()], rest)
     solution = _without(program, tree, removed).split("\n")
     while solution and not solution[-1].partition("#")[0].strip():  # "# Tests"
         solution.pop()
@@ -371,6 +374,34 @@ def _is_test(node: ast.stmt, testers: Mapping[str, ast.stmt]) -> bool:
 
 def _names(node: ast.AST) -> set[str]:
     return {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+
+
+def _movable(setup: list[ast.stmt], rest: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """Returns the setup of tests whose variables the rest of the program does not use."""
+    used = set().union(*map(_module_names, rest))
+    while staying := [node for node in setup if _names(node) & _bound(setup) & used]:
+        setup = [node for node in setup if node not in staying]
+        used |= set().union(*map(_names, staying))
+    return setup
+
+
+def _module_names(statement: ast.stmt) -> set[str]:
+    """Returns the names of the module that a statement uses, without the parameters and local variables of functions."""
+    try:
+        pending = [symtable.symtable(ast.unparse(statement), "program", "exec")]
+    except SyntaxError:  # the program does not compile
+        return _names(statement)
+    names: set[str] = set()
+    while pending:
+        scope = pending.pop()
+        pending += scope.get_children()
+        at_top = scope.get_type() == "module"
+        names |= {
+            symbol.get_name()
+            for symbol in scope.get_symbols()
+            if (symbol.is_referenced() if at_top else symbol.is_global())
+        }
+    return names
 
 
 def _bound(statements: Iterable[ast.stmt]) -> set[str]:

@@ -57,6 +57,46 @@ def test_the_solution_is_what_remains():
     assert split_asserts(STACK).solution == STACK[: STACK.index("\n\n# Tests")] + "\n"
 
 
+def test_a_variable_of_the_tests_may_have_the_name_of_a_local_variable():
+    solution = "def pick():\n    found = [1]\n    return found\n"
+    parts = split_asserts(f"{solution}\n# Tests\nfound = pick()\nassert len(found) == 1\n")
+    assert (parts.solution, parts.tests) == (solution, "found = pick()\nassert len(found) == 1")
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "values = [2, 3]\nprint(pick(values))",
+        "values = [2]\nvalues.append(3)\nprint(values)",
+        "first = [2, 3]\nvalues = first\nprint(pick(values))",
+        "values = [2, 3]\nif __name__ == '__main__':\n    print(pick(values))",
+    ],
+)
+def test_the_setup_of_a_test_stays_where_the_rest_of_the_program_uses_it(rest):
+    """The solution runs without its tests, and would not know the name."""
+    solution = f"def pick(found):\n    return found[0]\n\n{rest}\n"
+    parts = split_asserts(f"{solution}\nassert pick(values) == 2\nprint(values)\n")
+    assert (parts.solution, parts.tests) == (solution, "assert pick(values) == 2\nprint(values)")
+    other = split_asserts(f"{solution}\nothers = [4]\nassert pick(others) == 4\n")
+    assert (other.solution, other.tests) == (solution, "others = [4]\nassert pick(others) == 4")
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "def pick():\n    return found[0]",
+        "def pick(start=found):\n    return start[0]",
+        "def pick():\n    global found\n    found = [2]\n    return found[0]",
+        "class Picker:\n    first = found[0]\n\ndef pick():\n    return Picker.first",
+        "def pick():\n    def inner():\n        return [one for one in found]\n    return inner()[0]",
+    ],
+)
+def test_a_variable_that_the_solution_uses_stays_in_it(definition):
+    solution = f"found = [1]\n\n{definition}\n"
+    parts = split_asserts(f"{solution}\nassert pick() == found[0]\n")
+    assert (parts.solution, parts.tests) == (solution, "assert pick() == found[0]")
+
+
 @pytest.mark.parametrize(
     "test",
     [
