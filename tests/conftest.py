@@ -39,7 +39,6 @@ KNOWN_SKIPS = (
     "needs a CUDA device",
     "MULTIPL_E_DIR names no folder",  # the files' license keeps them out of the repository
     "Swift needs `swiftc`",  # in no Debian package
-    "rustc is not installed",  # where the sandbox could reach it, which is not a home
     "HumanEvalPlus is not on this machine",  # it has to be downloaded
     "the time limit of the job ends it",  # a case of a table that one language does not have
 )
