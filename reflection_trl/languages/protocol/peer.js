@@ -2,11 +2,12 @@
 //
 // What crosses is data: primitives, arrays, plain objects, maps, sets, dates and errors are copied, and what a call did to its
 // arguments is copied back. Functions and instances of classes stay where they are; the other side gets a stand-in that
-// forwards each access. The side of the tests (`trusted`) lets the other side call the functions that it has been passed,
-// and nothing else.
+// forwards each access; so do plain objects with methods or getters, which may change. The side of the tests (`trusted`) lets the
+// other side call the functions that it has been passed, and nothing else.
 "use strict";
 
 const fs = require("node:fs");
+const util = require("node:util");
 
 const { isPrototypeOf } = Object.prototype;
 const { then } = Promise.prototype;
@@ -24,8 +25,14 @@ class Peer {
     this.broken = undefined; // a check within a function of the tests that did not hold, whether the answer caught it or not
     this.called = new Set();
     this.waiting = []; // what settles a promise of the tests, by the call that it was passed in
+    this.compares = false; // whether the tests compare loosely, so that an object might become what it is compared with
+    this.names = new WeakMap(); // of the classes of objects of the answer
     this.own = new WeakSet(); // objects of the answer that the tests use as more than data
     this.converted = new WeakMap(); // what the others became, by the name of the conversion
+    this.requests = 0;
+    this.replies = new Map(); // that came while another one was waited for
+    this.promises = new Map(); // of the other side, by their numbers, until it says how they ended
+    this.ended = new WeakMap(); // how promises of this side have ended
   }
 
   // Messages: four bytes of length, then JSON
@@ -62,11 +69,17 @@ class Peer {
 
   request(op, target, key, values = []) {
     const sent = [];
-    this.send({ op, target, key, values: this.encode(values, sent) });
+    const id = ++this.requests;
+    this.send({ id, op, target, key, values: this.encode(values, sent) });
     for (;;) {
-      const message = this.receive();
+      const message = this.replies.get(id) || this.receive();
+      this.replies.delete(id);
       if (message.op) {
-        this.send(this.answer(message));
+        this.send({ ...this.answer(message), id: message.id });
+      } else if (message.id !== id) {
+        // Both sides have asked at the same time
+        if (!(message.id <= this.requests)) throw new Gone();
+        this.replies.set(message.id, message);
       } else if (message.error) {
         throw this.fail(this.decode(message.error, sent));
       } else {
@@ -120,6 +133,9 @@ class Peer {
         const iterator = key === "async" ? Symbol.asyncIterator : Symbol.iterator;
         return target[iterator] && target[iterator]();
       }
+      case "primitive": return primitive(target, key);
+      case "settled": return this.settle(target);
+      case "settle": return this.promises.get(values[0])[key](values[1]);
       // By the chain of prototypes: `Symbol.hasInstance` could say so of anything
       case "is": return typeof target === "function" && isPrototypeOf.call(target.prototype, values[0]);
     }
@@ -141,8 +157,7 @@ class Peer {
     if (seen.has(value)) return { t: "r", v: seen.get(value) };
     if (typeof value === "function") return { t: "f", v: this.number(value), n: value.name, l: value.length };
     if (value instanceof Promise) {
-      // The tests may wait for it later: until then, nobody handles its rejection
-      if (!this.trusted) Reflect.apply(then, value, [undefined, () => {}]);
+      if (!this.numbers.has(value)) this.watch(value, this.number(value));
       return { t: "p", v: this.number(value) };
     }
     if (value instanceof Date) return { t: "d", v: value.getTime() };
@@ -151,6 +166,7 @@ class Peer {
     const node = { k: received.get(value) };
     if (node.k === undefined) sent.push(value);
     if (!this.trusted && Object.isFrozen(value)) node.z = true;
+    if (this.trusted && Array.isArray(value) && Array.isArray(value.raw)) node.raw = value.raw.map(String); // of a template
     if (Array.isArray(value)) return Object.assign(node, { t: "a", v: Array.from(value, (one, place) => (place in value ? inner(one) : { t: "h" })) });
     if (value instanceof Map) return Object.assign(node, { t: "m", v: [...value].map((pair) => pair.map(inner)) });
     if (value instanceof Set) return Object.assign(node, { t: "s", v: [...value].map(inner) });
@@ -159,10 +175,18 @@ class Peer {
     if (ArrayBuffer.isView(value) && !(value instanceof DataView))
       return Object.assign(node, { t: "v", v: [value.constructor.name, Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64")] });
     const prototype = Object.getPrototypeOf(value);
-    if (this.trusted || prototype === null || prototype === Object.prototype)
+    const plain = (prototype === null || prototype === Object.prototype) && (node.k !== undefined || !this.lives(value));
+    if (this.trusted || plain)
       return Object.assign(node, { t: "o", v: this.pairs(value, inner), n: prototype === null });
     sent.pop();
     return { t: "i", v: this.number(value), n: String(value.constructor && value.constructor.name) };
+  }
+
+  // Whether a plain object of the answer may change between two accesses
+  lives(value) {
+    if (this.trusted || Object.isFrozen(value)) return false;
+    const method = (one) => "get" in one ? one.get !== undefined : typeof one.value === "function" && !this.standIns.has(one.value);
+    return util.types.isProxy(value) || Object.values(Object.getOwnPropertyDescriptors(value)).some(method);
   }
 
   pairs(value, inner) {
@@ -196,8 +220,10 @@ class Peer {
     }
     const value = this.container(node, sent);
     seen.push(value);
+    if (node.k !== undefined && Object.isFrozen(value)) return value;
     if (node.k === undefined) received.push(value);
     if (node.t === "a") {
+      if (!this.trusted && node.raw) define(value, "raw", node.raw, false);
       value.length = node.v.length;
       node.v.forEach((one, place) => (one !== null && one.t === "h" ? delete value[place] : define(value, place, inner(one))));
     } else if (node.t === "m") {
@@ -253,6 +279,7 @@ class Peer {
         const settling = values.filter((one) => SETTLES.test(text(one)));
         if (settling.length) peer.waiting.push(settling);
       }
+      if (key === "toJSON" && !peer.own.has(owner) && !peer.named(peer.names.get(owner))) throw new TypeError(`${FOREIGN} (${key}).`);
       if (CONVERSIONS.has(key) && !values.length && !peer.own.has(owner)) {
         const made = peer.converted.get(owner) || new Map();
         peer.converted.set(owner, made);
@@ -262,16 +289,54 @@ class Peer {
       if (!DATA.has(key)) peer.own.add(owner);
       const result = method.apply(owner, values);
       if (!QUERIES.has(key) || !values.length || result === undefined || peer.own.has(owner)) return result;
-      throw new TypeError(`The answer returned an object of its own where the tests need data (${key}).`);
+      throw new TypeError(`${FOREIGN} (${key}).`);
     };
     this.standIns.set(wrapped, this.standIns.get(method));
     return wrapped;
   }
 
+  // Keeps how a promise ends. The answer's side is told so of a promise of the tests; the tests ask, since the answer may not
+  watch(promise, number) {
+    const ends = (how) => (value) => {
+      this.ended.set(promise, { how, value });
+      if (!this.trusted) return;
+      if (how === "reject" && value && value.code === "ERR_ASSERTION" && this.broken === undefined) this.broken = value;
+      this.request("settle", null, how, [number, value]);
+    };
+    Reflect.apply(then, promise, [ends("resolve"), ends("reject")]);
+  }
+
+  // Whether a promise of this side has ended, and its value; throws its error
+  settle(promise) {
+    const ended = this.ended.get(promise);
+    if (ended && ended.how === "reject") throw ended.value;
+    return ended ? [true, ended.value] : [false];
+  }
+
   promise(target) {
-    const wait = () => this.request("await", target);
+    return this.trusted ? this.promiseOfAnswer(target) : this.promiseOfTests(target);
+  }
+
+  promiseOfTests(target) {
+    if (!this.promises.has(target)) {
+      const ends = {};
+      ends.promise = new Promise((resolve, reject) => Object.assign(ends, { resolve, reject }));
+      Reflect.apply(then, ends.promise, [undefined, () => {}]);
+      this.standIns.set(ends.promise, target);
+      this.promises.set(target, ends);
+    }
+    return this.promises.get(target).promise;
+  }
+
+  promiseOfAnswer(target) {
     const promise = Object.create(Promise.prototype);
-    const settled = () => new Promise((resolve) => resolve(wait()));
+    const settled = async () => {
+      for (;;) {
+        const [done, value] = this.request("settled", target);
+        if (done === true) return value;
+        await new Promise((resolve) => setImmediate(resolve)); // timers of the tests, whose promises the answer may wait for
+      }
+    };
     define(promise, "then", (done, failed) => settled().then(done, failed), false);
     define(promise, "catch", (failed) => settled().catch(failed), false);
     define(promise, "finally", (done) => settled().finally(done), false);
@@ -303,7 +368,9 @@ class Peer {
           const iterator = peer.request("iterate", target, "async");
           return iterator === undefined ? undefined : () => ({ next: (value) => iterator.next(value), [Symbol.asyncIterator]() { return this; } });
         }
+        if (key === Symbol.toPrimitive && !callable) return (hint) => peer.convert(proxy, target, name, hint);
         if (typeof key === "symbol") return undefined;
+        if (key === "hasOwnProperty" && !callable) return (one) => peer.request("keys", target).includes(String(one));
         if (callable && ["call", "apply", "bind", "name", "length"].includes(key)) return Reflect.get(base, key);
         if (!DATA.has(key)) peer.own.add(proxy);
         return peer.asked(proxy, key, peer.request("get", target, key));
@@ -321,8 +388,26 @@ class Peer {
     }
     const proxy = new Proxy(base, traps);
     this.standIns.set(proxy, target);
+    this.names.set(proxy, name);
     this.known.set(id, proxy);
     return proxy;
+  }
+
+  // What an object of the answer becomes where the language needs a primitive: never to be compared with data, and a number only if the
+  // tests mean objects of its kind
+  convert(owner, target, name, hint) {
+    const own = this.own.has(owner) || this.named(name);
+    if (hint === "default" ? !own || this.compares : hint === "number" && !own) throw new TypeError(`${FOREIGN} (a primitive).`);
+    if (own) return this.request("primitive", target, hint);
+    const made = this.converted.get(owner) || new Map();
+    this.converted.set(owner, made);
+    if (!made.has(hint)) made.set(hint, this.request("primitive", target, hint));
+    return made.get(hint);
+  }
+
+  // Whether the tests make or name objects of a class of the answer
+  named() {
+    return false;
   }
 
   // One prototype for each class of the other side: two instances of it are of one kind, and of no kind of ours
@@ -341,7 +426,8 @@ class Peer {
 const QUERIES = new Set(
   "includes indexOf lastIndexOf has hasOwnProperty startsWith endsWith every some find findIndex findLast findLastIndex test match exec search equals localeCompare".split(" "),
 );
-const CONVERSIONS = new Set(["valueOf", "toString", "toJSON"]);
+const CONVERSIONS = new Set(["valueOf", "toString"]);
+const FOREIGN = "The answer returned an object of its own where the tests need data";
 // Names of data; who asks for another one, or adds to it, means an object of its own kind
 const CHANGES = new Set(["push", "unshift", "add", "set"]);
 const DATA = new Set(
@@ -380,8 +466,22 @@ function kind(error) {
   return "Error";
 }
 
+// As the language converts an object
+function primitive(target, hint) {
+  const own = target[Symbol.toPrimitive];
+  if (typeof own === "function") return Reflect.apply(own, target, [hint]);
+  for (const name of hint === "string" ? ["toString", "valueOf"] : ["valueOf", "toString"]) {
+    const value = typeof target[name] === "function" ? target[name]() : target;
+    if (value === null || !["object", "function"].includes(typeof value)) return value;
+  }
+  throw new TypeError("Cannot convert object to primitive value");
+}
+
+// The prototypes of the language that programs extend: `Array.prototype.last = ...`
+const EXTENDED = { Array, Date, Function, Map, Number, RegExp, Set, String };
+
 function define(target, key, value, enumerable = true) {
   Object.defineProperty(target, key, { value, writable: true, enumerable, configurable: true });
 }
 
-module.exports = { Gone, Peer };
+module.exports = { EXTENDED, Gone, Peer };
