@@ -25,7 +25,7 @@ require_once __DIR__ . '/peer.php';
             if (($one = $find($name, $functions)) !== null) {
                 $references = [];
                 foreach ((new ReflectionFunction($one))->getParameters() as $parameter) {
-                    $references[] = $parameter->isPassedByReference();
+                    $references[] = $parameter->isVariadic() ? 'all' : $parameter->isPassedByReference();
                 }
                 $found[$name] = ['function', $one, $references];
             } elseif (($one = $find($name, $interfaces)) !== null) {
@@ -82,6 +82,14 @@ require_once __DIR__ . '/peer.php';
                 return [null, []];
             case 'isset':
                 return [isset($object->{$arguments[0]}), []];
+            case 'unset':
+                unset($object->{$arguments[0]});
+                return [null, []];
+            case 'clone':
+                return [$peer->encode(clone $object)[1], []];
+            case 'captures':
+                ReflectionTrlPeer::$captures = true;
+                return [null, []];
             case 'items':
                 return [iterator_to_array($object), []];
             case 'of case':

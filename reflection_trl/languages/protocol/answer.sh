@@ -2,11 +2,14 @@
 # the bytes; what a call has printed goes back alike, with its exit status and the variables that the tests know by name.
 
 __reply() { # STATUS
-    builtin local LC_ALL=C __output __name __declared __key
+    builtin local LC_ALL=C __output __part __name __declared __key
     builtin printf '%d %d\n' "$1" "${#__variables[@]}" >&4
     for __name in .output .errors; do
-        __output=''
-        [[ -s $__place/$__name ]] && IFS='' builtin read -r -d '' __output <"$__place/$__name"
+        __output='' __part=''
+        if [[ -s $__place/$__name ]]; then # without null bytes, as in a command substitution
+            while IFS='' builtin read -r -d '' __part; do __output+=$__part; done <"$__place/$__name"
+            __output+=$__part
+        fi
         builtin printf '%d\n%s' "${#__output}" "$__output" >&4
     done
     for __name in "${__variables[@]}"; do

@@ -4,9 +4,25 @@ require_once __DIR__ . '/peer.php';
 require_once __DIR__ . '/comparisons.php';
 
 (static function (string $mark, array $names): void {
-    $peer = new ReflectionTrlPeer(true, static function (string $_, $target, array $arguments): array {
-        $closure = ReflectionTrlPeer::$only->object($target);
-        return [$closure(...$arguments), []];
+    $peer = new ReflectionTrlPeer(true, static function (string $operation, $target, array $arguments): array {
+        $object = ReflectionTrlPeer::$only->object($target);
+        if ($operation === 'invoke') {
+            return [$object(...$arguments), []];
+        }
+        $name = $arguments[0];
+        if ($object instanceof Closure || !is_string($name)) {
+            throw new Error('The answer may only use objects that it has been passed.');
+        }
+        switch ($operation) {
+            case 'get':
+                return [$object->$name, []];
+            case 'set':
+                $object->$name = $arguments[1];
+                return [null, []];
+            case 'isset':
+                return [isset($object->$name), []];
+        }
+        return [$object->$name(...$arguments[1]), []];
     });
     // An object is no number: a comparison with one must fail, and not warn
     set_error_handler(static function (int $level, string $text): bool {
@@ -32,6 +48,9 @@ require_once __DIR__ . '/comparisons.php';
     // Tests that look into objects expect some; for others, a function that returns one has failed
     ReflectionTrlPeer::$objects_expected = array_intersect(['->', '?->', 'instanceof'], $words) !== [];
     $standIns = [];
+    if (in_array('ob_start', $words, true)) {
+        $peer->request('captures', null);
+    }
     $all = $peer->request('names', null, $names);
     $all = is_array($all) ? array_filter($all, 'is_array') : [];
     // Parents before their classes
@@ -48,14 +67,15 @@ require_once __DIR__ . '/comparisons.php';
             $parameters = '...$arguments';
             $found[2] = array_values((array) $found[2]);
             if (in_array(true, $found[2], true)) {
+                $more = end($found[2]) === 'all' && array_pop($found[2]) ? ', ...$more' : '';
                 $each = array_map(static function ($place, $reference) {
                     return ($reference ? '&' : '') . "\$a$place = null";
                 }, array_keys($found[2]), $found[2]);
-                $parameters = implode(', ', $each);
+                $parameters = implode(', ', $each) . $more;
                 $list = implode(', ', array_map(static function ($place) {
                     return "&\$a$place";
                 }, array_keys($found[2])));
-                eval("function $name($parameters) { \$arguments = array_slice([$list], 0, func_num_args()); return ReflectionTrlPeer::\$only->request('call', $target, \$arguments); }");
+                eval("function $name($parameters) { \$arguments = array_slice([$list], 0, func_num_args()); foreach (\$more ?? [] as \$one) \$arguments[] = \$one; return ReflectionTrlPeer::\$only->request('call', $target, \$arguments); }");
             } else {
                 eval("function $name($parameters) { return ReflectionTrlPeer::\$only->request('call', $target, \$arguments); }");
             }
@@ -97,11 +117,12 @@ require_once __DIR__ . '/comparisons.php';
                 }
                 if (is_string($one) && class_exists($one) && is_subclass_of($one, Throwable::class) || in_array($one, ['Exception', 'Error'], true)) {
                     $parent = "\\$one";
+                    $inside .= 'public $reflectionTrlNumber = -1; public function __call($name, $values) { $asked = [$name, $values]; return ReflectionTrlPeer::$only->request(\'method\', $this->reflectionTrlNumber, $asked); } ';
                     break;
                 }
             }
             ReflectionTrlPeer::$objects_expected = true;
-            eval("class $name extends $parent $implements { $inside}");
+            eval("#[\\AllowDynamicProperties] class $name extends $parent $implements { $inside}");
         } elseif ($found[0] === 'constant' && !defined($name) && !in_array($name, $constants, true)) {
             define($name, $found[1]);
         }

@@ -2,7 +2,7 @@
 // Values and calls between two PHP processes: the tests, and the answer that they call.
 //
 // Scalars, arrays and plain objects cross as copies. Other objects stay where they are; the tests get a stand-in that forwards
-// each access. The answer may call closures that the tests have passed to it, and nothing else.
+// each access. The answer may call closures that the tests have passed to it, and use objects of their classes, and nothing else.
 
 class ReflectionTrlGone extends Exception {}
 
@@ -14,6 +14,8 @@ final class ReflectionTrlPeer
     public static $objects_expected = true;
     /** @var Throwable|null the error that the other side has reported, or that a call here has thrown */
     public $failure = null;
+    /** @var bool whether the tests take what the answer prints */
+    public static $captures = false;
     private $objects = [];
     private $in;
     private $out;
@@ -76,9 +78,13 @@ final class ReflectionTrlPeer
     /** Asks the other side, and serves what it asks meanwhile. References in `$arguments` are brought up to date. */
     public function request(string $operation, $target, array &$arguments = [])
     {
+        ReflectionTrlStandIn::reflectionTrlWriteBack();
         $this->send([$operation, $target, array_map([$this, 'encode'], $arguments)]);
         while (true) {
             $message = $this->receive();
+            if (is_string($message['printed'] ?? null)) {
+                echo $message['printed'];
+            }
             if ($message[0] === 'result') {
                 foreach ($message[2] as $key => $value) {
                     $arguments[$key] = $this->decode($value);
@@ -94,9 +100,10 @@ final class ReflectionTrlPeer
 
     public function answer(array $message): void
     {
+        $printing = self::$captures && ob_start();
         try {
             $arguments = array_map([$this, 'decode'], $message[2]);
-            if ($this->trusted && $message[0] !== 'invoke') {
+            if ($this->trusted && !in_array($message[0], ['invoke', 'method', 'get', 'set', 'isset'], true)) {
                 $this->gone();
             }
             [$result, $changed] = ($this->serves)($message[0], $message[1], $arguments);
@@ -106,6 +113,13 @@ final class ReflectionTrlPeer
         } catch (Throwable $error) {
             $this->failure = $error;
             $reply = ['error', array_values([get_class($error), ...class_parents($error)]), $error->getMessage(), $error->getCode()];
+            if (!$this->trusted) {
+                $this->objects[spl_object_id($error)] = $error;
+                array_push($reply, spl_object_id($error), array_map([$this, 'encode'], get_object_vars($error)));
+            }
+        }
+        if ($printing) {
+            $reply['printed'] = (string) ob_get_clean();
         }
         $this->send($reply);
     }
@@ -129,11 +143,19 @@ final class ReflectionTrlPeer
         if ($value instanceof ReflectionTrlStandIn) {
             return ['yours', ReflectionTrlStandIn::reflectionTrlNumberOf($value)];
         }
+        if ($value instanceof ReflectionTrlGuest) {
+            return ['yours', $value->reflectionTrlNumber];
+        }
         if ($value instanceof UnitEnum) {
             return ['case', get_class($value), $value->name];
         }
         if ($value instanceof stdClass) {
             return ['plain', array_map([$this, 'encode'], (array) $value)];
+        }
+        if ($this->trusted && !$value instanceof Closure && ($methods = array_diff(get_class_methods($value), ['__construct']))) {
+            $number = spl_object_id($value);
+            $this->objects[$number] = $value;
+            return ['guest', $number, array_values($methods), array_values(class_implements($value))];
         }
         if ($this->trusted && !$value instanceof Closure) {
             return ['plain', array_map([$this, 'encode'], get_object_vars($value))];
@@ -154,6 +176,11 @@ final class ReflectionTrlPeer
                 return (object) array_map([$this, 'decode'], $node[1]);
             case 'yours':
                 return $this->object($node[1]);
+            case 'guest':
+                if ($this->trusted) {
+                    break;
+                }
+                return ReflectionTrlGuest::reflectionTrlMake($node[1], $node[2], $node[3]);
             case 'object':
                 return ReflectionTrlStandIn::reflectionTrlMake((int) $node[1], (array) $node[2]);
             case 'case':
@@ -176,6 +203,12 @@ final class ReflectionTrlPeer
                     $property = new ReflectionProperty($base, $key);
                     $property->setAccessible(true);
                     $property->setValue($error, $value);
+                }
+                if (property_exists($error, 'reflectionTrlNumber')) {
+                    $error->reflectionTrlNumber = (int) ($message[4] ?? -1);
+                    foreach ((array) ($message[5] ?? []) as $key => $value) {
+                        $error->{$key} = $this->decode($value);
+                    }
                 }
                 return $error;
             }
@@ -204,6 +237,10 @@ trait ReflectionTrlMethods
 class ReflectionTrlStandIn implements ArrayAccess, Countable, IteratorAggregate
 {
     private $reflectionTrlNumber = -1;
+    /** By their numbers: one stand-in for each object, which is identical to itself */
+    private static $reflectionTrlMade = [];
+    /** The last arrays that the tests have read of objects: object, name, the array as they have it, and as it was */
+    private static $reflectionTrlHeld = [];
 
     public static function reflectionTrlMake(int $number, array $classes): ReflectionTrlStandIn
     {
@@ -213,9 +250,26 @@ class ReflectionTrlStandIn implements ArrayAccess, Countable, IteratorAggregate
         }
         foreach ([...$classes, self::class] as $name) {
             if ($name === self::class || (class_exists($name, false) && is_subclass_of($name, self::class))) {
-                $made = (new ReflectionClass($name))->newInstanceWithoutConstructor();
-                $made->reflectionTrlNumber = $number;
-                return $made;
+                $made = self::$reflectionTrlMade[$number] ?? (new ReflectionClass($name))->newInstanceWithoutConstructor();
+                return $made->reflectionTrlAs($number);
+            }
+        }
+    }
+
+    private function reflectionTrlAs(int $number): ReflectionTrlStandIn
+    {
+        $this->reflectionTrlNumber = $number;
+        return self::$reflectionTrlMade[$number] = $this;
+    }
+
+    /** Sends what the tests have changed in arrays of objects: `$node->children[] = ...`. */
+    public static function reflectionTrlWriteBack(): void
+    {
+        $held = self::$reflectionTrlHeld;
+        self::$reflectionTrlHeld = [];
+        foreach ($held as $place => [$object, $name, &$now, $before]) {
+            if ($now !== $before) {
+                $object->ask('set', [$name, $now]);
             }
         }
     }
@@ -244,7 +298,12 @@ class ReflectionTrlStandIn implements ArrayAccess, Countable, IteratorAggregate
 
     public function __construct(...$arguments)
     {
-        $this->reflectionTrlNumber = ReflectionTrlPeer::$only->request('new', static::class, $arguments);
+        $this->reflectionTrlAs(ReflectionTrlPeer::$only->request('new', static::class, $arguments));
+    }
+
+    public function __clone()
+    {
+        $this->reflectionTrlAs($this->ask('clone', []));
     }
 
     public function __call($name, $arguments)
@@ -263,9 +322,14 @@ class ReflectionTrlStandIn implements ArrayAccess, Countable, IteratorAggregate
         return $this->ask('invoke', $arguments);
     }
 
-    public function __get($name)
+    public function &__get($name)
     {
-        return $this->ask('get', [$name]);
+        $value = $this->ask('get', [$name]);
+        if (is_array($value)) {
+            self::$reflectionTrlHeld = array_slice(self::$reflectionTrlHeld, -7);
+            self::$reflectionTrlHeld[] = [$this, $name, &$value, $value];
+        }
+        return $value;
     }
 
     public function __set($name, $value)
@@ -276,6 +340,11 @@ class ReflectionTrlStandIn implements ArrayAccess, Countable, IteratorAggregate
     public function __isset($name)
     {
         return $this->ask('isset', [$name]) === true;
+    }
+
+    public function __unset($name)
+    {
+        $this->ask('unset', [$name]);
     }
 
     public function __toString()
@@ -316,5 +385,86 @@ class ReflectionTrlStandIn implements ArrayAccess, Countable, IteratorAggregate
     public function getIterator(): Iterator
     {
         yield from $this->ask('items', []);
+    }
+}
+
+/** What the answer has in place of an object of a class of the tests. */
+class ReflectionTrlGuest
+{
+    public $reflectionTrlNumber = -1;
+    private static $reflectionTrlMade = [];
+
+    /** @return ReflectionTrlGuest an object with these methods, and those interfaces of them that the answer has */
+    public static function reflectionTrlMake(int $number, array $methods, array $interfaces): ReflectionTrlGuest
+    {
+        if (!isset(self::$reflectionTrlMade[$number])) {
+            $interfaces = array_values(array_filter($interfaces, static function (string $one): bool {
+                return interface_exists($one, false) && (new ReflectionClass($one))->isUserDefined();
+            }));
+            $name = 'ReflectionTrlGuest' . md5(serialize([$methods, $interfaces]));
+            if (!class_exists($name, false)) {
+                $declared = '';
+                foreach ($methods as $method) {
+                    $declared .= self::reflectionTrlDeclared($method, $interfaces);
+                }
+                $implements = $interfaces ? 'implements \\' . implode(', \\', $interfaces) : '';
+                eval("class $name extends ReflectionTrlGuest $implements { $declared}");
+            }
+            self::$reflectionTrlMade[$number] = new $name();
+            self::$reflectionTrlMade[$number]->reflectionTrlNumber = $number;
+        }
+        return self::$reflectionTrlMade[$number];
+    }
+
+    private static function reflectionTrlDeclared(string $method, array $interfaces): string
+    {
+        foreach ($interfaces as $interface) {
+            if (method_exists($interface, $method)) {
+                $head = new ReflectionMethod($interface, $method);
+                $parameters = array_map(static function (ReflectionParameter $one): string {
+                    $variadic = $one->isVariadic();
+                    return ($one->isPassedByReference() ? '&' : '') . ($variadic ? '...' : '') . '$' . $one->getName() . ($variadic ? '' : ' = null');
+                }, $head->getParameters());
+                $type = $head->hasReturnType() ? ': ' . $head->getReturnType() : '';
+                $return = $type === ': void' ? '' : 'return ';
+                return "public function $method(" . implode(', ', $parameters) . ")$type { $return\$this->__call('$method', func_get_args()); } ";
+            }
+        }
+        return '';
+    }
+
+    private function ask(string $operation, array $arguments)
+    {
+        return ReflectionTrlPeer::$only->request($operation, $this->reflectionTrlNumber, $arguments);
+    }
+
+    public function __call($name, $arguments)
+    {
+        return $this->ask('method', [$name, $arguments]);
+    }
+
+    public function __invoke(...$arguments)
+    {
+        return $this->ask('method', ['__invoke', $arguments]);
+    }
+
+    public function __get($name)
+    {
+        return $this->ask('get', [$name]);
+    }
+
+    public function __set($name, $value)
+    {
+        $this->ask('set', [$name, $value]);
+    }
+
+    public function __isset($name)
+    {
+        return $this->ask('isset', [$name]) === true;
+    }
+
+    public function __toString()
+    {
+        return (string) $this->ask('method', ['__toString', []]);
     }
 }
