@@ -97,9 +97,10 @@ _LANGUAGES = frozenset(
         "zsh",
     ]
 )
+_FILE = re.compile(r"[\w./-]+")
 _OVER_INDENTED = re.compile(r"(?P<indent>[ \t]{4,})(?P<fence>`{3,}|~{3,})(?P<info>[^`]*)")
 _FENCE_LINE = re.compile(r"[ \t>]*+(?:[-*+]|\d{1,9}[.)])?+[ \t]*+(?:`{3,}|~{3,})")
-_SPECIAL_TOKEN = re.compile(r"\s*(?:<[|\uff5c]|</s>|<end_of_turn>|<eos>)")
+_SPECIAL_TOKEN = re.compile(r"\s*(?:<[|\uff5c]|</s>|<end_of_turn>|<eos>|\[e~\[)")
 _MAX_REPAIRS = 16  # readings of one text
 _MAX_TRIES = 8  # candidate end lines of one block
 _MAX_PARSED = 50_000  # characters of a block that is parsed as Python to find its end
@@ -259,7 +260,8 @@ def strip_fence(segment: str) -> str:
 
 def language_of(info: str) -> str:
     """
-    Returns the language of an info string in lower case: `"python"` for `Python3`, `{.python}` and `py title="a.py"`.
+    Returns the language of an info string in lower case: `"python"` for `Python3`, `{.python}` and `py title="a.py"`. Of the
+    name of a file, such as `src/Main.java`, it is the suffix.
 
     Args:
         info (`str`):
@@ -267,6 +269,9 @@ def language_of(info: str) -> str:
     """
     match = _LANGUAGE.match(info)
     word = match[1].lower() if match else ""
+    name, dot, suffix = info.strip().lower().rpartition(".")
+    if name and dot and _FILE.fullmatch(name) and suffix in _LANGUAGES:
+        word = suffix
     return "python" if _PYTHON.fullmatch(word) else word
 
 

@@ -44,6 +44,7 @@ def test_lines_may_end_as_on_windows(end):
         ("", ""), ("python", "python"), (" Python3 ", "python"), ("py", "python"), ("python3.11", "python"), ("{.python}", "python"),
         ("{python}", "python"), ("python=", "python"), ("python:a.py", "python"), ('py title="a b"', "python"), ("c++", "c++"), ("C#", "c#"),
         ("pycon", "pycon"), ("pyx", "pyx"), ("objective-c", "objective-c"),
+        ("src/a.py", "python"), ("Main.java", "java"), ("a.b.unknown", "a.b.unknown"),
     ],
 )  # fmt: skip
 def test_the_language_of_an_info_string(info, language):

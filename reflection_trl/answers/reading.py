@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..fences import Fence, fence_code, find_fences
-from ..languages import get_language
+from ..languages import LANGUAGES, get_language
 from ..python_code import MAX_PARSED, parse_python
 from .choosing import Program, choose, defines
 from .cleaning import one_turn, tidy_code
@@ -28,8 +28,11 @@ _STARTS = {
     "csharp": r"using [\w.]+;|namespace \w|((public|internal|static|sealed) )*(class|struct|record|interface) \w+",
     "swift": r"import \w+$|((public|final) )*(func|class|struct|enum|extension|protocol) \w+",
 }
-# Info strings that name no language
-_NO_LANGUAGE = frozenset(["answer", "code", "plaintext", "program", "solution", "text", "txt"])
+# Info strings that name no language, a session of Python, or Gemma's calls
+_NO_LANGUAGE = frozenset(
+    ["answer", "code", "plaintext", "program", "pycon", "python-repl", "solution", "text", "tool_code", "txt"]
+)
+_NAMES = [name for language in LANGUAGES.values() for name in language.fences if len(name) > 3]
 # Marks around code that some models use instead of a fence
 _MARKS = [
     (re.compile(opening, re.MULTILINE), re.compile(closing, re.MULTILINE))
@@ -48,6 +51,8 @@ _MARKS = [
         (r"^'''(?:python|py)?[ \t]*$", r"^'''[ \t]*$"),
     )
 ]
+_NAME_LINE = re.compile(rf"(?:{'|'.join(map(re.escape, _NAMES))})[ \t]*", re.IGNORECASE)
+_INDENT = re.compile(r" {4}|\t")
 _MAX_CUTS = 8
 _SENTENCE = re.compile(r"\s*+(?:#+ |[-*] |\*\*)?[A-Z][\w'\u2019]*,?(?: [\w`'\u2019\"(),;:*-]+)+[.:!]?$", re.MULTILINE)
 _LAST_MARK = re.compile(r"^\[DONE\]|^\[END\]", re.MULTILINE)
@@ -118,13 +123,21 @@ def read_answer(text: str, language: str = "python", entry_point: str | None = N
 
 def _tidied(fences: Iterable[Fence], language: str) -> list[Fence]:
     """Returns the fences, or none if all of them are empty."""
-    fences = [replace(fence, code=tidy_code(fence.code, language)) for fence in fences]
+    fences = [_named(replace(fence, code=tidy_code(fence.code, language))) for fence in fences]
     if language == "python" and fences and not fences[-1].closed and parse_python(fences[-1].code) is None:
         # An unclosed fence may contain the prose after the code
         code = _python_prefix(fences[-1].code)
         if code and _SENTENCE.match(fences[-1].code, len(code)):
             fences[-1] = replace(fences[-1], code=code)
     return fences if any(fence.code for fence in fences) else []
+
+
+def _named(fence: Fence) -> Fence:
+    """Returns a fence whose language stands on the first line of its code with that language."""
+    first, _, rest = fence.code.lstrip().partition("\n")
+    if fence.info.strip() or not rest.strip() or not _NAME_LINE.fullmatch(first):
+        return fence
+    return replace(fence, info=first.strip(), code=rest)
 
 
 def _of_language(fences: list[Fence], language: str, entry_point: str | None) -> list[Fence]:
@@ -187,13 +200,30 @@ def _unfenced(text: str, language: str) -> Answer:
     start = re.compile(_STARTS[language])
     first = next((number for number, line in enumerate(lines) if start.match(line)), None)
     if first is None:
-        return Answer("", lead=text.strip())
+        return _indented(lines, start, language) or Answer("", lead=text.strip())
     if language == "python":
         first = _first_constant(lines, first)
     code = tidy_code("\n".join(lines[first:]), language).strip()
     if language == "python" and parse_python(code) is None:
         code = _python_prefix(code)
     return Answer(code, lead="\n".join(lines[:first]).strip(), closed=False) if code else Answer("", lead=text.strip())
+
+
+def _indented(lines: list[str], start: re.Pattern[str], language: str) -> Answer | None:
+    """Parses an answer whose code is an indented block of Markdown."""
+    first = next(
+        (number for number, line in enumerate(lines) if _INDENT.match(line) and start.match(line.lstrip())), None
+    )
+    if first is None:
+        return None
+    after = (
+        number for number in range(first, len(lines)) if lines[number].strip() and not _INDENT.match(lines[number])
+    )
+    end = next(after, len(lines))
+    code = tidy_code(textwrap.dedent("\n".join(lines[first:end])), language)
+    if language == "python" and parse_python(code) is None:
+        return None
+    return Answer(code, "\n".join(lines[:first]).strip(), "\n".join(lines[end:]).strip(), closed=end < len(lines))
 
 
 def _is_program(text: str) -> bool:

@@ -48,7 +48,7 @@ def complete_tests(tests: str, entry_point: str | None) -> str:
         raise ValueError(f"the tests are not Python ({error.msg}{where})") from error
     tests = _without(tests, [node for node in statements if _imports_answer(node) or _starts_runner(node)])
     statements = [node for node in statements if not _starts_runner(node)]
-    if not statements or any(_runs(node) for node in statements):
+    if any(_runs(node) for node in statements):
         return tests
     calls = list(_calls(statements, entry_point))
     if not calls:

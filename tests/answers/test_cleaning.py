@@ -23,6 +23,10 @@ from reflection_trl.answers.cleaning import one_turn, tidy_code
         ("<|channel|>analysis<|message|>z<|end|><|start|>assistant<|channel|>final<|message|>D", "D"),
         ("<|channel|>final <|constrain|>json<|message|>D", "D"),
         ("<|channel|>analysis<|message|>never ends", ""),
+        ("<think>a</think>\n\n<think>b</think>\nD", "D"),
+        ("<think>a</think>\n\n<think>never ends", ""),
+        ("<THINK>z</Think>D", "D"),
+        ("<|channel>thought\nz<channel|>D", "D"),
         # No ends of thoughts
         ("The tag `</think>` ends it.", "The tag `</think>` ends it."),
         ("x = text.split('</think>')\n", "x = text.split('</think>')\n"),

@@ -225,6 +225,8 @@ HUGE = {
     "marks": ("[BEGIN]x = 1[DONE]" * 20_000, "x = 1"),
     "open marks": ("[BEGIN]" * 100_000, None),
     "headings of C++": ("int f(int x)\n" * 100_000, ""),
+    "thoughts that were opened": ("<think>a</think>\n" * 200_000, ""),
+    "turns": (f"{F}\nx = 1\n{F}\n" * 5_000 + "User: a\n" * 100_000 + "Assistant: b\n", "x = 1"),
     "thoughts": ("</think>" * 200_000, ""),
     "spaces that are odd": (f"{F}python\n" + "\xa0" * MEGABYTE + f"x = 1\n{F}", "x = 1"),
 }

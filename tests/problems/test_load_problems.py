@@ -324,6 +324,43 @@ def test_tests_that_are_not_read_are_an_error(column, value, request_column):
     assert not problem.has_tests
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("verification_info", {"test_cases": [{"input": "1", "output": "2"}]}),  # SYNTHETIC-1
+        ("reward_model", {"style": "rule", "ground_truth": '{"inputs": ["1"], "outputs": ["2"]}'}),  # verl
+        ("cases", [{"stdin": "1", "stdout": "2"}]),
+        ("io", '{"inputs": ["1"], "outputs": ["2"]}'),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_tests_within_a_column_that_is_not_read_are_an_error(column, value, as_json):
+    row = {"instruction": "Write f.", column: json.dumps(value) if as_json and not isinstance(value, str) else value}
+    with pytest.raises(ValueError, match=f"the column '{column}' looks like tests but is not read"):
+        list(load_problems([row]))
+
+
+@pytest.mark.parametrize("choices", [["a", "b"], {"text": ["a", "b"], "label": ["A", "B"]}])
+@pytest.mark.parametrize("right", ["answerKey", "label", "unknown"])
+def test_choices_without_an_answer_are_an_error(choices, right):
+    row = {"instruction": "Which?", "choices": choices, right: "B"}
+    named = "..." if right == "unknown" else right
+    with pytest.raises(
+        ValueError, match=f"it has `choices` but no `answer`, so .*'choices': 'choices', 'answer': '{named}'"
+    ):
+        list(load_problems([row]))
+    (problem,) = load_problems([row], columns={"instruction": "instruction", "choices": "choices", "answer": right})
+    assert (problem.answer, problem.choices) == ("B", ("a", "b"))
+
+
+@pytest.mark.parametrize("answer", [[42], {"value": 42}])
+def test_an_answer_that_is_neither_text_nor_number_is_an_error(answer):
+    with pytest.raises(ValueError, match="`answer` must hold a final answer, as text or a number, got"):
+        list(load_problems([{"instruction": "How many?", "answer": answer}]))
+    (problem,) = load_problems([{"instruction": "Write f.", "tests": "assert f(1) == 1", "answer": answer}])
+    assert problem.answer is None and problem.tests
+
+
 def test_two_columns_of_tests_are_an_error():
     row = {"instruction": "Write f.", "tests": "assert f(1) == 1", "test_list": ["assert f(2) == 2"]}
     with pytest.raises(ValueError, match="the column 'test_list' looks like tests but is not read"):
@@ -348,6 +385,9 @@ def test_two_columns_of_tests_are_an_error():
         {"output": "assert f(1) == 1"},
         {"latest": ["a"]},
         {"test_count": 3},
+        {"metadata": {"tests": 3, "source": "web"}},
+        {"history": [{"role": "user"}]},
+        {"extra": '{"input": "x"}'},
     ],
 )
 def test_columns_that_are_about_tests_are_none(more):

@@ -357,6 +357,9 @@ def test_tests_that_only_define_are_run(sandbox, tests):
         ("@parametrize\ndef test_one():\n    assert f()", "`test_one` of the tests needs pytest"),
         ("def helper():\n    assert f()", "the tests run nothing"),
         ("import f\nx = 5", "the tests run nothing"),
+        ("# f(1) is 1", "the tests run nothing"),
+        ("import unittest\nunittest.main()", "the tests run nothing"),
+        ("unittest.main()", "the tests run nothing"),
         ("'assert f()'", "the tests run nothing"),
     ],
 )

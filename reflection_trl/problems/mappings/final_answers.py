@@ -22,7 +22,7 @@ from .text import Row, name_of, text_of
 _CALCULATION = re.compile(r"<<[^<>\n]*>>")
 _LABELED = re.compile(r"[(\[]?([A-Z])[)\].:]\s*(.+)", re.DOTALL)
 _CHOICES = ("choices", "options")
-_RIGHT_CHOICE = ("answerKey", "answer", "correct", "label", "answer_index")
+RIGHT_CHOICE = ("answerKey", "answer", "correct", "label", "answer_index")
 
 
 def gsm8k(row: Row) -> Problem:
@@ -77,12 +77,12 @@ def multiple_choice(row: Row) -> Problem:
             `label`; and the correct one in `answerKey`, `answer`, `correct`, `label` or `answer_index`: a letter, an
             index from 0, or the text.
     """
-    refuse_unread_tests(row, used=("question", *_CHOICES, *_RIGHT_CHOICE))
+    refuse_unread_tests(row, used=("question", *_CHOICES, *RIGHT_CHOICE))
     column = next((name for name in _CHOICES if row.get(name)), None)
     if column is None:
         raise ValueError("it has no `choices` or `options`")
     choices, labels = read_choices(row[column], column)
-    right = next((name for name in _RIGHT_CHOICE if row.get(name) not in (None, "")), None)
+    right = next((name for name in RIGHT_CHOICE if row.get(name) not in (None, "")), None)
     if right is None:
         raise ValueError(
             "it has no `answerKey`, `answer`, `correct`, `label` or `answer_index` that names the correct choice"
@@ -111,7 +111,7 @@ def has_boxed_answer(row: Row) -> bool:
 
 def has_choices(row: Row) -> bool:
     """Returns whether a row has choices and the correct one."""
-    return any(row.get(name) for name in _CHOICES) and any(row.get(name) not in (None, "") for name in _RIGHT_CHOICE)
+    return any(row.get(name) for name in _CHOICES) and any(row.get(name) not in (None, "") for name in RIGHT_CHOICE)
 
 
 def is_final(value: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from ...checking import CHECKERS
 from ...quoting import quote
 from ..problem import Example, Problem
-from .final_answers import final_answer_of, is_final, read_choices, right_choice
+from .final_answers import RIGHT_CHOICE, final_answer_of, is_final, read_choices, right_choice
 from .tests import read_tests, refuse_unread_tests
 from .text import Row, join_code, name_of, parses
 
@@ -76,8 +76,11 @@ def plain(row: Row) -> Problem:
     """
     columns = {field: column for field in FIELDS if (column := _find(field, row)) is not None}
     answer = row.get(columns.get("answer", ""))
-    if not {"checker", "choices"} & columns.keys() and not (is_final(answer) or isinstance(answer, bool)):
+    is_data = isinstance(answer, bool | list | tuple | dict) and not {"tests", "examples"} & columns.keys()
+    if not {"checker", "choices"} & columns.keys() and not (is_final(answer) or isinstance(answer, bool) or is_data):
         columns.pop("answer", None)  # prose
+    if not {"answer", "tests", "examples"} & columns.keys():
+        _refuse_unread_answer(row, columns.get("choices"))
     if "answer" not in columns and row.get("checker") not in CHECKERS:
         columns.pop("checker", None)  # tests, perhaps
     problem = _problem(row, columns)
@@ -90,6 +93,20 @@ def plain(row: Row) -> Problem:
     if problem.instruction.strip() and isinstance(context, str) and context.strip():
         problem = dataclasses.replace(problem, instruction=f"{problem.instruction.strip()}\n\n{context.strip()}")
     return problem
+
+
+def _refuse_unread_answer(row: Row, choices: str | None) -> None:
+    listed = row[choices] if choices else None
+    if choices is None or not isinstance(
+        listed["text"] if isinstance(listed, dict) and "text" in listed else listed, list | tuple
+    ):
+        return
+    right = next((name for name in RIGHT_CHOICE if row.get(name) not in (None, "")), None)
+    named = quote(right or "...")
+    raise ValueError(
+        f"it has `{choices}` but no `answer`, so nothing would check its answers; map the column of the right one, as in "
+        f"`columns={{'instruction': ..., 'choices': {choices!r}, 'answer': {named}}}`, or give `columns` without it"
+    )
 
 
 def code_feedback(row: Row) -> Problem:

@@ -35,6 +35,7 @@ _ABOUT_TESTS = frozenset(
 )  # fmt: skip
 # These columns may contain tests because the request asked for them
 _ANSWERS = frozenset(["answer", "completion", "input", "output", "response"])
+_MAX_PARSED = 1_000_000  # characters of a text that is parsed to see whether it holds tests
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 _ASSERT = re.compile(r"\s*assert\b")
 _PLAIN = '''def plain(value):
@@ -45,7 +46,8 @@ _PLAIN = '''def plain(value):
 
 def looks_like_tests(column: str, value: Any) -> bool:
     """
-    Returns whether a column contains tests, by its name or by its content of only asserts.
+    Returns whether a column contains tests: by its name, or by its content of only asserts or of inputs and outputs, such as a
+    `verification_info` with `test_cases`.
 
     Args:
         column (`str`):
@@ -62,8 +64,30 @@ def looks_like_tests(column: str, value: Any) -> bool:
         return False
     if isinstance(value, str) and value.startswith("def check("):
         return True
+    if _holds_cases((_parsed(value) if len(value) <= _MAX_PARSED else None) if isinstance(value, str) else value):
+        return True
     lines = value.strip().splitlines() if isinstance(value, str) else value
     return isinstance(lines, list | tuple) and all(isinstance(line, str) and _ASSERT.match(line) for line in lines)
+
+
+def _holds_cases(value: Any, depth: int = 2) -> bool:
+    """Returns whether a value of JSON is a dict with tests, or with inputs and outputs, or a list of those."""
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(item, dict) and _holds_cases(item, depth) for item in value)
+    if not isinstance(value, dict):
+        return False
+    names = {
+        str(name).lower()
+        for name, content in value.items()
+        if content and isinstance(content, str | list | tuple | dict)
+    }
+    if {"stdin", "stdout"} <= names or {"inputs", "outputs"} <= names or {"input", "output"} <= names:
+        return True
+    words = {name: {word.lower() for word in _WORDS.findall(name[:200])} for name in names}
+    if any(found & _TEST_WORDS and not found & _ABOUT_TESTS for found in words.values()):
+        return True
+    texts = (_parsed(item) if isinstance(item, str) and len(item) <= _MAX_PARSED else item for item in value.values())
+    return depth > 1 and any(isinstance(item, dict) and _holds_cases(item, depth - 1) for item in texts)
 
 
 def refuse_unread_tests(row: Row, used: Collection[str | None]) -> None:
