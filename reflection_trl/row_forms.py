@@ -32,8 +32,10 @@ _UNREAD_KEYS = ("tool_calls", "function_call", "reasoning_content", "reasoning",
 _WEIGHT_KEYS = ("weight", "train")
 _UNREAD_COLUMNS = {
     "tools": "write the tools into the system turn",
+    "functions": "write the functions into the system turn",
     "chat_template_kwargs": "set `chat_template_kwargs` in the training's configuration, for all rows",
 }
+_SYSTEM_COLUMNS = ("system", "system_prompt", "system_message")
 
 
 def find_form(columns: Collection[str]) -> tuple[str, ...] | None:
@@ -85,11 +87,12 @@ def read_row(row: Mapping[str, Any], where: str = "row") -> dict[str, Any]:
         ]
     else:
         turns = _turns(row[form[0]], where, form[0])
-    system = row.get("system")
-    if isinstance(system, str) and system.strip() and turns[0]["role"] != "system":
-        raise ValueError(
-            f"{where}: `system` is set, but is not rendered here; make it the first turn, with the role 'system', and drop the column."
-        )
+    for column in _SYSTEM_COLUMNS if turns[0]["role"] != "system" else ():
+        system = row.get(column)
+        if isinstance(system, str) and system.strip():
+            raise ValueError(
+                f"{where}: `{column}` is set, but is not rendered here; make it the first turn, with the role 'system', and drop the column."
+            )
     row_type = row.get("type")
     kept = {column: value for column, value in row.items() if column not in form}
     return {**kept, "messages": turns, "type": "generation" if row_type is None else row_type}

@@ -53,6 +53,7 @@ S = {"role": "system", "content": "s"}
         ({"messages": [U, A | {"tool_calls": [], "reasoning_content": ""}], "tools": "[]"}, [U, A]),
         ({"messages": [U, A | {"train": True, "weight": 1.0}], "system": ""}, [U, A]),
         ({"messages": [S, U, A], "system": "Be brief."}, [S, U, A]),
+        ({"messages": [S, U, A], "system_prompt": "Be brief."}, [S, U, A]),
         ({"messages": [U, A], "chat_template_kwargs": {}}, [U, A]),
     ],
 )
@@ -115,6 +116,18 @@ def test_type_of_a_row_is_kept():
         (
             {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}], "system": "Be brief."},
             "`system` is set, but is not rendered here; make it the first turn",
+        ),
+        (
+            {"messages": [U, A], "system_prompt": "Be brief."},
+            "`system_prompt` is set, but is not rendered here; make it the",
+        ),
+        (
+            {"prompt": "q", "completion": "a", "system_message": "Be brief."},
+            "`system_message` is set, but is not rendered",
+        ),
+        (
+            {"messages": [U, A], "functions": [{"name": "f"}]},
+            "`functions` is set, but is not rendered here; write the",
         ),
         (
             {"messages": [U, A], "chat_template_kwargs": {"a": 1}},

@@ -202,12 +202,25 @@ def permutation_interval(
             inside, outside = (inside, middle) if is_rejected(middle) else (middle, outside)
         ends.append(inside)
     low, high = ends
-    if (
-        high - low < 1e-9
-    ):  # all tasks differ equally, so there is no spread, and Wilson's width for this number is used
-        margin = wilson_interval(0.0, len(numbers))[1]
-        return max(-1.0, estimate - margin), min(1.0, estimate + margin)
+    if high - low < 1e-9:  # all tasks differ equally
+        return _equal_differences_interval(estimate, len(numbers))
     return low, high
+
+
+def _equal_differences_interval(difference: float, tasks: int) -> tuple[float, float]:
+    """
+    Returns the 95 % interval of a difference that is the same for every task, so that there is no spread.
+
+    Its width is Wilson's for the number of tasks. If that and the permutation test disagree on 0, the end near 0 is the one of
+    Clopper and Pearson's interval for the share of tasks with this sign. The test rejects 0 exactly if that share is above a half.
+    """
+    margin = wilson_interval(0.0, tasks)[1]
+    nearest, farthest = abs(difference) - margin, min(1.0, abs(difference) + margin)
+    by_sign = abs(difference) * (2 * _clopper_pearson(tasks, tasks)[0] - 1)
+    if difference and (by_sign > 0) != (nearest > 0):
+        nearest = by_sign
+    nearest = max(-1.0, nearest)
+    return (nearest, farthest) if difference >= 0 else (-farthest, -nearest)
 
 
 def permutation_p(differences: Sequence[float], seed: int = 0) -> float:

@@ -275,6 +275,8 @@ def test_the_interval_of_few_tasks_says_what_the_test_says():
 @example([("1", "0")] * 6)  # the fewest tasks that can show a difference
 @example([("1", "0")] * 5)
 @example([("11", "00")] * 7)
+@example([("1000", "0000")] * 8)  # all tasks differ by the same small amount
+@example([("1111111110", "0000000000")] * 5)
 def test_interval_and_test_agree(pairs):
     first, second = (score(*several) for several in zip(*pairs, strict=True))
     for found in (compare(first, second), compare_means([first], [second])):
@@ -297,6 +299,15 @@ def test_mcnemar_interval_where_it_can_be_worked_out_by_hand():
     assert np.allclose(mcnemar_interval(10, 0, 50), (fewest * (2 * 0.025**0.1 - 1), most))
     assert np.allclose(mcnemar_interval(0, 10, 50), [-end for end in mcnemar_interval(10, 0, 50)[::-1]])
     assert np.allclose(mcnemar_interval(0, 0, 4), (-wilson_interval(0, 4)[1], wilson_interval(0, 4)[1]))
+
+
+def test_permutation_interval_of_equal_differences_where_it_can_be_worked_out_by_hand():
+    margin = wilson_interval(0, 8)[1]
+    # The test rejects 0, so the lower end is that of the share of tasks with this sign, 0.025^(1/8), on the scale of the difference
+    assert permutation_p([0.25] * 8) < 0.05
+    assert np.allclose(permutation_interval([0.25] * 8), (0.25 * (2 * 0.025 ** (1 / 8) - 1), 0.25 + margin))
+    assert np.allclose(permutation_interval([-0.25] * 8), (-0.25 - margin, -0.25 * (2 * 0.025 ** (1 / 8) - 1)))
+    assert np.allclose(permutation_interval([0.5] * 8), (0.5 - margin, 0.5 + margin))
 
 
 def test_permutation_interval_is_what_the_test_does_not_reject():
