@@ -237,7 +237,7 @@ class Program(Peer):
         raise ProtocolError("no such request")
 
     def _awaited(self, awaitable: Any) -> Any:
-        """Waits for an awaitable in the one loop of the program, where what it has started goes on at the next time."""
+        """Waits for an awaitable in the one loop of the program, where what it has started continues at the next call."""
         import asyncio
 
         async def wait() -> Any:
