@@ -3,6 +3,7 @@
 import json
 import types
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -11,6 +12,7 @@ from peft import LoraConfig
 from transformers import AutoModelForCausalLM
 
 from reflection_trl import OnlineReflectionDistillConfig, OnlineReflectionDistillTrainer, load_problems_for_rl
+from reflection_trl.cli.online import main
 
 from .scripted import AGAIN, PROBLEMS, SETTINGS, scripted_reward, solve_rates
 
@@ -159,3 +161,39 @@ def test_it_learns_with_dynamic_sampling_and_is_evaluated(guesser, tokenizer, tm
     assert before < 0.5 and after > 0.7
     rounds = sum(log.get("dynamic_sampling/rounds", 0) for log in trainer.state.log_history)
     assert len(vllm[0].prompts) == 30 + 2 * 2 + rounds and rounds > 0
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("size", ["0.5b", "1.5b", "7b"])
+def test_the_settings_of_the_recipes_train_save_evaluate_and_resume(
+    make_model, tokenizer, tmp_path, vllm, size, capsys
+):
+    """With everything that the recipe sets for a GPU but the sizes: bfloat16, checkpointing, vLLM, adapter, teacher."""
+    make_model().save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    rows = [{"instruction": f"Write `f{i}`.", "tests": f"assert f{i}() == {i}"} for i in range(4)]
+    (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = {
+        "model_name_or_path": tmp_path / "model",
+        "problems": tmp_path / "problems.jsonl",
+        "eval_problems": tmp_path / "problems.jsonl",
+        "output_dir": tmp_path / "out",
+        "use_cpu": "true",
+        "num_generations": 2,
+        "num_generations_eval": 2,
+        "max_completion_length": 6,
+        "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 2,
+        "per_device_eval_batch_size": 4,
+        **dict.fromkeys(("max_steps", "eval_steps", "save_steps"), 1),
+    }
+    config = Path(__file__).parents[2] / "recipes" / f"qwen2.5-coder-{size}" / "online.yaml"
+    argv = ["--config", str(config), *(str(x) for name, value in given.items() for x in (f"--{name}", value))]
+    assert main(argv) == 0, capsys.readouterr().err
+    assert main([*argv, "--max_steps", "2", "--resume_from_checkpoint", "true"]) == 0, capsys.readouterr().err
+    assert "Trained 2 steps" in capsys.readouterr().out
+    state = json.loads((tmp_path / "out" / "trainer_state.json").read_text())
+    logs = [log for log in state["log_history"] if "reward" in log]
+    assert [log["step"] for log in logs] == [1, 2]
+    assert all(log["sampling/sampling_logp_difference/mean"] < 0.02 for log in logs)
+    assert [log["step"] for log in state["log_history"] if "eval_execution/pass_rate" in log] == [1, 2]
