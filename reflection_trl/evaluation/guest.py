@@ -398,7 +398,8 @@ class Cells:
     ) -> dict[str, Any]:
         """
         Calls an answer's function `name` with `calls`, and compares the digests of its outputs with the expected ones.
-        Each part runs in a separate process, one after another. Returns the sandbox's `digests.Comparison` of each.
+        Each part runs in a separate process, one after another, up to the first whose outputs differ. Returns the sandbox's
+        `digests.Comparison` of each.
         """
         pairs = {part: socket.socketpair() for part in expected}
         self._answers.start([theirs for _, theirs in pairs.values()])
@@ -415,6 +416,8 @@ class Cells:
                     compared[part] = self._digests.receive(
                         ours, digests, time_limit_of_part(limits) + OVERHEAD, self._answers.cpu_times
                     )
+                if not compared[part].equal and compared[part].late is None:
+                    break  # evalplus must judge the answer, and it stops at the first wrong output
             return compared
         finally:
             for ours, _ in pairs.values():

@@ -79,3 +79,16 @@ def test_right_answers_pass_without_evalplus(cells, benchmark, tmp_path):
     verdicts = {task: guest.judge_one(judge, cells, index, 1.0) for index, task in enumerate(solutions)}
     failed = [task for task, parts in verdicts.items() if any(part["status"] != "pass" for part in parts.values())]
     assert failed == (["HumanEval/32"] if benchmark == "humaneval" else [])
+
+
+def test_evalplus_judges_an_answer_from_its_first_other_output(cells):
+    calls = pickle.dumps([([number], 60.0) for number in range(3)])
+    known = b"".join(digest(pack(number)) for number in range(3)), [60.0] * 3
+    codes = ["def f(x): return x", "def f(x): return min(x, 1)", "def f(x): return missing"]
+    found = [
+        cells.compare(code, "f", dict.fromkeys(guest.PARTS, calls), dict.fromkeys(guest.PARTS, known))
+        for code in codes
+    ]
+    right, other, error = ({part: (one.equal, one.right) for part, one in compared.items()} for compared in found)
+    assert right == {"base": (True, 3), "plus": (True, 3)}
+    assert (other, error) == ({"base": (False, 2)}, {"base": (False, 0)})
