@@ -8,12 +8,14 @@ values differ in type (a test case that expects a number here and a list there).
 
 import bz2
 import contextlib
+import csv
 import glob
 import gzip
 import itertools
 import json
 import lzma
 import os
+import traceback
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +36,8 @@ COMPRESSIONS: dict[str, Callable[..., IO[Any]]] = {".gz": gzip.open, ".bz2": bz2
 HUB_FIX = "Check the name and the connection; what is gated or private needs `hf auth login`."
 # By default, texts such as `None` and `NA` in CSV files would be missing values
 _TEXTS_ARE_TEXTS = {"keep_default_na": False, "na_values": [""]}
+# Errors of `datasets` for empty Parquet, for CSV without a header, and with only one. For empty JSON it raises StopIteration
+_NO_ROWS = ("BatchSize must be greater than 0", "No columns to parse from file", "corresponds to no data")
 _LONGEST_REASON = 500
 
 
@@ -149,6 +153,7 @@ def load_rows(
     Raises:
         RowsError: If there is no such source, or it cannot be read.
     """
+    _check_name(source)
     files = [] if data_files is not None else find_files(source)
     with one_sentence(source, files):
         if files:
@@ -175,8 +180,9 @@ def name_bad_line(sources: Sequence[Mapping[str, Any]]) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, _datasets_error()) as error:
-        if not sources:
+    except (pa.ArrowException, _datasets_error(), OverflowError, ValueError) as error:
+        known = isinstance(error, pa.ArrowException | _datasets_error()) or _is_of_reader(error)
+        if not sources or not known:
             raise
         for where in sources:
             reason = _bad_line(_local_files(**where))
@@ -184,6 +190,12 @@ def name_bad_line(sources: Sequence[Mapping[str, Any]]) -> Iterator[None]:
                 raise RowsError(f"{where['source']!r} cannot be read: {reason}.") from error
         names = ", ".join(repr(where["source"]) for where in sources)
         raise RowsError(f"A row of {names} cannot be read: {quote_error(error, _LONGEST_REASON)}.") from error
+
+
+def _is_of_reader(error: Exception) -> bool:
+    """Returns whether an error of another library was raised while `datasets` read a file."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__", "").startswith("datasets.packaged_modules") for frame, _ in frames)
 
 
 def check_source(source: str) -> None:
@@ -194,6 +206,7 @@ def check_source(source: str) -> None:
         source (`str`):
             Source as in [`load_rows`].
     """
+    _check_name(source)
     with one_sentence(source):
         files = find_files(source)
         if files:
@@ -284,9 +297,9 @@ def one_sentence(source: str, json_files: Sequence[str] = ()) -> Iterator[None]:
         ) from error
     except (_datasets_error(), OSError, StopIteration, ValueError) as error:
         cause = error.__cause__ if isinstance(error, _datasets_error()) and error.__cause__ else error
-        if isinstance(cause, StopIteration):  # raised by `datasets` for an empty file
-            raise RowsError(f"{source!r} has no rows.") from error
         reason = quote_error(cause, _LONGEST_REASON)
+        if isinstance(cause, StopIteration) or any(text in reason for text in _NO_ROWS):
+            raise RowsError(f"{source!r} has no rows.") from error
         if isinstance(cause, UnicodeError) or "utf-8" in reason.lower() or "utf8" in reason.lower():
             raise RowsError(f"{source!r} is not UTF-8 ({reason}); convert it to UTF-8 first.") from error
         if "JSON parse error" in reason and Path(source).is_dir():
@@ -304,17 +317,17 @@ def _datasets_error() -> type[Exception]:
 
 
 def _read(rows: Iterator[Row], source: str) -> Iterator[Row]:
+    end = object()  # a row may be `None`
     while True:
         with one_sentence(source):
-            row = next(rows, None)
-        if row is None:
+            row: Any = next(rows, end)
+        if row is end:
             return
         yield row
 
 
 def _open(source: str, split: str, name: str | None, streaming: bool, revision: str | None) -> Any:
-    if not source.strip("/ "):
-        raise RowsError(f"{source!r} is not a dataset: give a file, a folder or a Hub id.")
+    _check_name(source)
     files = find_files(source)
     if files:
         return _JsonRows(files) if _format(files) == "json" else _load_files(files, "train", streaming)
@@ -406,13 +419,33 @@ def _local_files(source: str, **where: Any) -> list[str]:
 
 def _check_text(files: Sequence[str]) -> None:
     """
-    Rejects text that is not UTF-8.
+    Rejects text that is not UTF-8, a line of JSON that is `null`, and rows of CSV that are longer than the header.
 
-    Arrow reports it only when the value is read, which in a training is after the model was loaded, and names neither file nor line.
+    Arrow reports bytes only when the value is read, which in a training is after the model was loaded, and names neither file nor
+    line. It crashes if the first line is `null`. pandas takes the first values of longer rows for an index, which shifts the columns.
     """
     for file in files:
-        if FORMATS.get(_suffix(file)) in ("json", "csv") and (bad := _find_bad_bytes(file)) is not None:
+        kind = FORMATS.get(_suffix(file))
+        if kind in ("json", "csv") and (bad := _find_bad_bytes(file)) is not None:
             raise bad
+        if kind == "json":
+            with COMPRESSIONS.get(Path(file).suffix, open)(file, "rb") as lines:
+                number = next((number for number, line in enumerate(lines, start=1) if line.strip() == b"null"), None)
+            if number:
+                raise RowsError(f"line {number} of {file} is null, not an object; remove it.")
+        elif kind == "csv":
+            _check_first_row(file)
+
+
+def _check_first_row(file: str) -> None:
+    separator = "\t" if _suffix(file) == ".tsv" else ","
+    with _open_text(file) as lines, contextlib.suppress(csv.Error):  # which pandas explains
+        rows = [*itertools.islice(csv.reader(lines, delimiter=separator), 2)]
+        if len(rows) == 2 and len(rows[1]) > len(rows[0]):
+            raise RowsError(
+                f"{file!r} has {len(rows[0])} columns, but its first row has {len(rows[1])} values; quote values that contain the separator "
+                f"{separator!r}."
+            )
 
 
 @contextlib.contextmanager
@@ -435,6 +468,11 @@ def _find_bad_bytes(file: str) -> RowsError | None:
                     f"UTF-8 first."
                 )
     return None
+
+
+def _check_name(source: str) -> None:
+    if not source.strip("/ "):
+        raise RowsError(f"{source!r} is not a dataset: give a file, a folder or a Hub id.")
 
 
 def _is_saved(folder: str) -> bool:

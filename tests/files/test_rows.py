@@ -265,6 +265,62 @@ def test_an_object_on_several_lines_is_one_row(tmp_path):
         list(read_json(str(tmp_path / "x.json")))
 
 
+def test_null_among_the_rows_ends_nothing(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"a": 1}\nnull\n{"a": 2}\n')
+    assert list(open_rows(tmp_path / "x.jsonl")[1]) == [{"a": 1}, None, {"a": 2}]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("before", [0, 2])
+def test_null_is_named_before_arrow_crashes(tmp_path, before, streaming):
+    file = tmp_path / "x.jsonl"
+    file.write_text('{"a": 1}\n' * before + "null\n" + '{"a": 1}\n')
+    for source in (str(file), str(tmp_path)):
+        with pytest.raises(RowsError, match=rf"^line {before + 1} of {file} is null, not an object; remove it\.$"):
+            load_rows(source, streaming=streaming)
+
+
+@pytest.mark.parametrize(("name", "separator"), [("x.csv", ","), ("x.tsv", "\t"), ("x.csv.gz", ",")])
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_row_of_csv_that_is_longer_than_the_header_does_not_shift_its_columns(tmp_path, name, separator, streaming):
+    text = "instruction,tests\nAdd a, b,assert f(1)\n".replace(",", separator).encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    for read in (load_rows, lambda source, streaming: list(open_rows(source, streaming=streaming)[1])):
+        with pytest.raises(
+            RowsError, match=rf"{name}' has 2 columns, but its first row has 3 values; quote values that"
+        ):
+            read(str(tmp_path / name), streaming=streaming)
+
+
+def test_files_without_rows_are_named(tmp_path):
+    (tmp_path / "nothing.csv").write_text("")
+    (tmp_path / "header.csv").write_text("messages,type\n")
+    Dataset.from_dict({"messages": []}).to_parquet(tmp_path / "empty.parquet")
+    for name in ("nothing.csv", "header.csv", "empty.parquet"):
+        with pytest.raises(RowsError, match=f"^'{tmp_path}/{name}' has no rows\\.$"):
+            load_rows(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("source", ["", " ", "/"])
+def test_no_name_is_no_dataset(source):
+    for read in (check_source, open_rows, read_rows, load_rows):
+        with pytest.raises(RowsError, match=f"^'{source}' is not a dataset: give a file, a folder or a Hub id"):
+            read(source)
+
+
+def test_errors_of_the_readers_of_a_stream_are_named(tmp_path):
+    file = tmp_path / "x.csv"
+    file.write_text("a,b\n1,2\n" + '"unclosed,3\n')
+    where = {"source": str(file)}
+    with (
+        pytest.raises(RowsError, match=rf"^A row of '{file}' cannot be read: .*EOF inside string"),
+        name_bad_line([where]),
+    ):
+        list(load_rows(**where, streaming=True))
+    with pytest.raises(ValueError, match=r"^of the training$"), name_bad_line([where]):
+        raise ValueError("of the training")
+
+
 def test_local_json_is_read_without_datasets(tmp_path):
     (tmp_path / "x.jsonl").write_bytes(LINES)
     code = "import sys; from reflection_trl.files.rows import read_rows; print(len(read_rows(sys.argv[1])), 'datasets' in sys.modules)"
