@@ -16,7 +16,7 @@ from trl.trainer.utils import RepeatSampler
 
 from ..training.accelerator import adjust_accelerator, shards_parameters, will_shard_parameters
 from ..training.checkpoints import CheckpointMixin
-from ..training.checks import check_adapter, check_args, check_model
+from ..training.checks import check_adapter, check_args, check_model, warn_of_lost_steps
 from ..training.curves import CURVES_FILE
 from ..training.forward import LossInputs, TeacherPredictions, add_distillation_forward
 from ..training.head import logit_scaling, model_head
@@ -185,6 +185,8 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         causal_lm: Any = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
         if isinstance(self.model, PeftModel):
             check_adapter(self.model, self.accelerator.is_fsdp2)
+        if not (self.is_deepspeed_enabled or self.is_fsdp_enabled):  # they keep the trained weights in float32
+            warn_of_lost_steps(self.model, args.learning_rate)
         self._max_positions = context_length(causal_lm, args)
         for dataset in all_datasets(train_dataset, eval_dataset):
             check_prompt_lengths(self, dataset, self._max_positions)

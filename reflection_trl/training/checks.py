@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import torch
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 from peft import PeftModel
 from peft.utils.other import TrainableTokensWrapper
@@ -245,6 +246,32 @@ def check_adapter(model: PeftModel, is_fsdp2: bool) -> None:
         raise ValueError(
             f"{config.peft_type.value} adds virtual tokens before each row, which packed batches do not support; use LoRA or "
             f"another adapter that changes layers."
+        )
+
+
+def warn_of_lost_steps(model: PreTrainedModel | PeftModel, learning_rate: float) -> None:
+    """
+    Warns if the steps of the optimizer are too small for weights in half precision, so that most would not change.
+
+    An Adam step changes a weight by about the learning rate. A step below half the distance to the next representable
+    value is rounded to zero.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
+            Model to train, without master weights in float32 elsewhere.
+        learning_rate (`float`):
+            Peak learning rate.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
+    halves = [p for p in trained if p.dtype in (torch.bfloat16, torch.float16)]
+    if not halves or isinstance(model, PeftModel):  # an adapter starts at zero, where steps of any size count
+        return
+    size = sum(p.detach().float().abs().mean().item() for p in halves) / len(halves)
+    dtype = halves[0].dtype
+    if learning_rate < size * torch.finfo(dtype).eps / 4:
+        logger.warning(
+            f"The trained weights are in {str(dtype).removeprefix('torch.')}, in which steps of `learning_rate` {learning_rate:g} are rounded "
+            f"to zero for most of them; load the model in float32 (`dtype`), which `bf16` computes with in half precision."
         )
 
 

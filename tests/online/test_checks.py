@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import torch
 from datasets import Dataset
 
 from reflection_trl import (
@@ -123,6 +124,11 @@ def test_a_prompt_longer_than_the_context(make_model, tokenizer, tmp_path):
     long = load_problems_for_rl([Problem("long", "word " * 2100, tests=ADD.tests, entry_point="add")])
     with pytest.raises(ValueError, match=r"1 of 1 prompts leave no room for 8 completion tokens .*: 'long' \("):
         make(make_model(), tmp_path, tokenizer, eval_dataset={"held_out": long})
+
+
+def test_steps_that_are_rounded_to_zero(make_model, tokenizer, tmp_path, caplog):
+    make(make_model().to(torch.bfloat16), tmp_path, tokenizer, learning_rate=2e-6)
+    assert "The trained weights are in bfloat16, in which steps of `learning_rate` 2e-06 are rounded" in caplog.text
 
 
 def test_rewards_without_feedback(make_model, tokenizer, tmp_path):

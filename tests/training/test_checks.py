@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 from accelerate import ParallelismConfig
 from conftest import tiny_config
 from peft import LoraConfig, get_peft_model
@@ -10,7 +11,7 @@ from reference import make_trainer
 from transformers import Phi3Config
 
 from reflection_trl.training.accelerator import adjust_accelerator
-from reflection_trl.training.checks import check_adapter
+from reflection_trl.training.checks import check_adapter, warn_of_lost_steps
 
 
 @pytest.mark.parametrize("kind", ["cp", "sp", "tp"])
@@ -21,6 +22,33 @@ def test_sequences_and_layers_are_not_split_among_processes(kind):
         adjust_accelerator(accelerator, SimpleNamespace(torch_compile=False))
     accelerator.parallelism_config = ParallelismConfig(dp_shard_size=2)
     adjust_accelerator(accelerator, SimpleNamespace(torch_compile=False))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "learning_rate", "warns"),
+    [(torch.bfloat16, 2e-6, True), (torch.bfloat16, 1e-2, False), (torch.float32, 2e-6, False)],
+)
+def test_steps_that_half_precision_rounds_to_zero_are_reported(make_model, caplog, dtype, learning_rate, warns):
+    model = make_model().to(dtype)
+    before = model.model.layers[0].mlp.up_proj.weight.detach().clone()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.0)
+    model(input_ids=torch.tensor([[5, 6, 7]]), labels=torch.tensor([[5, 6, 7]])).loss.backward()
+    optimizer.step()
+    same = (model.model.layers[0].mlp.up_proj.weight == before).float().mean()
+    assert (same > 0.5) == warns
+    model = make_model().to(dtype)
+    warn_of_lost_steps(model, learning_rate)
+    assert ("steps of `learning_rate` 2e-06 are rounded to zero" in caplog.text) == warns
+    caplog.clear()
+    warn_of_lost_steps(
+        get_peft_model(model, LoraConfig(target_modules=["q_proj"]), autocast_adapter_dtype=False), learning_rate
+    )
+    assert not caplog.text
+
+
+def test_the_trainer_reports_steps_that_are_rounded_to_zero(make_model, tokenizer, mixed_rows, tmp_path, caplog):
+    make_trainer(make_model().to(torch.bfloat16), tokenizer, mixed_rows, tmp_path, learning_rate=1e-6)
+    assert "The trained weights are in bfloat16, in which steps of `learning_rate` 1e-06 are rounded" in caplog.text
 
 
 def longrope(original):
