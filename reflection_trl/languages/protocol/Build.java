@@ -129,9 +129,16 @@ public class Build {
             if (!continued && !types.contains(type.getName()) && OF_DATA.contains(one.getName())) continue;
             boolean fixed = Modifier.isStatic(modifiers);
             String result = one.getReturnType() == void.class ? "" : "return (" + boxed(one.getGenericReturnType()) + ") ";
-            text.append(head(one, one.getName(), fixed ? "static " : "")).append(" { ").append(result).append(call(type, one, fixed ? "null" : "this")).append("; }");
+            String asked = call(type, one, fixed ? "null" : "this");
+            if (isFunction(one.getReturnType())) asked = "reflection_trl.Judge.function(" + one.getReturnType().getName() + ".class, " + asked + ")";
+            text.append(head(one, one.getName(), fixed ? "static " : "")).append(" { ").append(result).append(asked).append("; }");
         }
         text.append(" }");
+    }
+
+    /** Whether a type of the JDK is that of functions, which a lambda of the answer may be. */
+    private static boolean isFunction(Class<?> type) {
+        return type.isInterface() && type.getClassLoader() != loader && type.isAnnotationPresent(FunctionalInterface.class);
     }
 
     private static boolean known(Executable one, Map<Class<?>, String> stubs) {

@@ -12,6 +12,7 @@ namespace ReflectionTrl
     using System.Numerics;
     using System.Reflection;
     using System.Runtime.InteropServices;
+    using System.Threading.Tasks;
 
     public class Gone : Exception { }
 
@@ -66,7 +67,7 @@ namespace ReflectionTrl
             typeof(Tuple<,,,>), typeof(Tuple<,,,,>), typeof(Tuple<,,,,,>), typeof(ValueTuple<,>), typeof(ValueTuple<,,>), typeof(ValueTuple<,,,>),
             typeof(IEnumerable<>), typeof(IList<>), typeof(ICollection<>), typeof(IDictionary<,>) };
         const int Sequences = 8;
-        const byte Array_ = 200, Own = 201, Function = 202, TypeItself = 203;
+        const byte Array_ = 200, Own = 201, Function = 202, TypeItself = 203, Finished = 204;
 
         readonly BinaryReader reader = new BinaryReader(new BufferedStream(new Pipe(3)));
         readonly BinaryWriter writer = new BinaryWriter(new Pipe(4));
@@ -199,6 +200,14 @@ namespace ReflectionTrl
                 PutType(into, (Type)value);
                 return;
             }
+            if (value is Task)
+            {
+                var (of, gives) = ResultOf((Task)value);
+                into.Write(Finished);
+                PutType(into, of);
+                Put(into, gives);
+                return;
+            }
             var type = Known(value);
             PutType(into, type);
             if (type == typeof(object)) return;
@@ -221,6 +230,16 @@ namespace ReflectionTrl
             foreach (var item in items) Put(into, item);
         }
 
+        // Waits for a task; throws what it throws. One without a result gives a number that nobody reads
+        static (Type, object) ResultOf(Task task)
+        {
+            task.GetAwaiter().GetResult();
+            var type = task.GetType();
+            while (type != null && !(type.IsGenericType && type.GetGenericTypeDefinition() == typeof(Task<>))) type = type.BaseType;
+            if (type == null || type.GetGenericArguments()[0].Name == "VoidTaskResult") return (typeof(int), 0);
+            return (type.GetGenericArguments()[0], type.GetProperty("Result").GetValue(task));
+        }
+
         static List<object> Items(object value, Type type)
         {
             if (type.IsArray || Array.IndexOf(Generic, type.GetGenericTypeDefinition()) < Sequences) return ((IEnumerable)value).Cast<object>().ToList();
@@ -237,6 +256,11 @@ namespace ReflectionTrl
             var code = reader.ReadByte();
             if (code == Function) return new Callback { Number = reader.ReadInt32(), Wire = this };
             if (code == TypeItself) return GetType();
+            if (code == Finished)
+            {
+                var of = GetType();
+                return typeof(Task).GetMethod("FromResult").MakeGenericMethod(of).Invoke(null, new[] { Get() });
+            }
             var type = GetType(code, 0);
             if (type == typeof(object)) return new object();
             if (IsOwn(type)) return type.IsEnum ? Enum.ToObject(type, reader.ReadInt32()) : ObjectOf(reader.ReadInt32(), type);

@@ -4,6 +4,7 @@ import java.io.*;
 import java.lang.reflect.*;
 import java.math.*;
 import java.util.*;
+import java.util.concurrent.*;
 import java.util.stream.*;
 
 /**
@@ -119,6 +120,14 @@ public abstract class Wire {
         else if (value instanceof OptionalDouble) putAll('2', ((OptionalDouble) value).isPresent() ? List.of(((OptionalDouble) value).getAsDouble()) : List.of());
         else if (value instanceof Stream) putAll('W', ((Stream<?>) value).collect(Collectors.toList()));
         else if (value instanceof IntStream) putAll('w', ((IntStream) value).boxed().collect(Collectors.toList()));
+        else if (value instanceof Future) {
+            out.writeByte('f');
+            try {
+                put(((Future<?>) value).get());
+            } catch (InterruptedException | ExecutionException error) {
+                throw new IllegalStateException(error);
+            }
+        }
         else if (value instanceof Iterator) { List<Object> all = new ArrayList<>(); ((Iterator<?>) value).forEachRemaining(all::add); putAll('i', all); }
         else if (value.getClass().isArray()) {
             out.writeByte('A');
@@ -177,6 +186,7 @@ public abstract class Wire {
             case 'W': return all(new ArrayList<>()).stream();
             case 'w': return all(new ArrayList<>()).stream().mapToInt(one -> (Integer) one);
             case 'i': return all(new ArrayList<>()).iterator();
+            case 'f': return CompletableFuture.completedFuture(get(null));
             case 'e': return new AbstractMap.SimpleEntry<>(get(null), get(null));
             case 'Y': {
                 int number = in.readInt();
