@@ -59,6 +59,13 @@ _IN_BASE = re.compile(
 _NAMES_OF_BASES = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _BASES = {name: str(base) for base, name in enumerate(_NAMES_OF_BASES, start=2)}
 _SEVERAL = re.compile(r"[,;&|]|\\\\|\\(?:in|text|land|lor|cup|wedge|vee)(?![A-Za-z])|\b(?:and|or)\b")
+# `\begin{bmatrix} 1 & 2 \\ 3 & 4 \end{bmatrix}`; bars around it would make a determinant
+_MATRIX = re.compile(
+    r"(?:[A-Za-z]\s*=\s*)?(?:(?:\\left\s*)?[(\[]\s*)?\\begin\{(?P<name>[pb]?(?:small)?matrix|array)\}(?:\s*\{[clr|\s]*\})?"
+    r"(?P<rows>(?:(?!\\begin|\\end).)*)\\end\{(?P=name)\}(?:\s*(?:\\right\s*)?[)\]])?",
+    re.DOTALL,
+)
+_MAX_ENTRIES = 64
 _EQUALS = re.compile(r"(?<![<>!:])=(?!=)")
 _LETTER = re.compile(r"[(\[]?\s*(?P<letter>[A-Za-z])\s*(?:[)\]]|[.:)](?=\s|$)|$)\s*(?P<text>.*)", re.DOTALL)
 _LONE_LETTER = re.compile(r"(?<![A-Za-z'])[A-Z](?![A-Za-z'])")
@@ -288,6 +295,9 @@ async def _compare_math(answer: str, expected: str) -> Comparison:
         return _verdict(equal_numbers(numbers[0], numbers[1]), answer)
     if _joined(wanted) == _joined(got):
         return _verdict(True, answer)
+    matrices = _matrix(wanted), _matrix(got)
+    if matrices[0] is not None and matrices[1] is not None:
+        return _verdict(await _equal_matrices(matrices[0], matrices[1]), answer)
     written = _in_base(wanted), _in_base(got)
     if written[1] is not None or (written[0] is not None and got.isalnum()):
         return _verdict(_equal_in_bases(written, (wanted, got)), answer)
@@ -314,6 +324,26 @@ def _has_names(text: str) -> bool:
     r"""Returns whether a side of an equation names something (`x`, `f(2)`, `\theta`), or is empty."""
     words = re.findall(r"\\?[A-Za-z]+", text)
     return not text or any(word.lstrip("\\") not in _FUNCTIONS | _CONSTANTS for word in words)
+
+
+def _matrix(text: str) -> list[list[str]] | None:
+    """Returns the entries of a matrix, by row."""
+    match = _MATRIX.fullmatch(text)
+    if match is None:
+        return None
+    rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?", match["rows"]) if row.strip()]
+    entries = [[entry.strip() for entry in row.split("&")] for row in rows]
+    return entries if 0 < sum(map(len, entries)) <= _MAX_ENTRIES else None
+
+
+async def _equal_matrices(wanted: list[list[str]], got: list[list[str]]) -> bool:
+    if list(map(len, wanted)) != list(map(len, got)):
+        return False
+    for row, other in zip(wanted, got, strict=True):
+        for expected, entry in zip(row, other, strict=True):
+            if not (await _compare_math(entry, expected)).right:
+                return False
+    return True
 
 
 def _in_base(text: str) -> tuple[str, str] | None:
