@@ -11,11 +11,13 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
+from peft import PeftModel
+from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
-from transformers.utils import logging
+from transformers.utils import CONFIG_NAME, logging
 
 from .teachers import TeacherWeights
 
@@ -210,6 +212,38 @@ def check_checkpoint(checkpoint: Path, settings: dict[str, Any]) -> None:
             )
 
 
+def check_model(checkpoint: Path, model: nn.Module) -> None:
+    """
+    Rejects a checkpoint of another model: one of another shape, or an adapter in place of all weights.
+
+    Args:
+        checkpoint (`Path`):
+            Folder of the checkpoint.
+        model ([`~torch.nn.Module`]):
+            Model of this run.
+
+    Raises:
+        ValueError: If the weights of the checkpoint do not fit.
+    """
+    adapter = (checkpoint / ADAPTER_CONFIG).is_file()
+    if adapter != isinstance(model, PeftModel):
+        had, has = ("an adapter", "all weights") if adapter else ("all weights", "an adapter")
+        raise ValueError(
+            f"{checkpoint} contains {had}, but this training is of {has}; set `use_peft` as before to resume it, or start again in another "
+            f"`output_dir`."
+        )
+    if adapter or not (checkpoint / CONFIG_NAME).is_file():
+        return
+    saved = json.loads((checkpoint / CONFIG_NAME).read_text())
+    for name in ("model_type", "hidden_size", "num_hidden_layers", "vocab_size"):
+        value = getattr(model.config, name, None)
+        if value is not None and saved.get(name, value) != value:
+            raise ValueError(
+                f"{checkpoint} is of a model with `{name}={saved[name]!r}`, but this one has {value!r}; resume with the same model, or start "
+                f"again in another `output_dir`."
+            )
+
+
 @contextlib.contextmanager
 def complete_or_removed(checkpoint: Path, writes: bool) -> Iterator[None]:
     """
@@ -327,6 +361,8 @@ class CheckpointMixin(Trainer):
             self._warn_of_checkpoints()
             return super().train(None, trial, ignore_keys_for_eval)
         check_checkpoint(checkpoint, self._resumed_settings)
+        assert self.model is not None  # the trainers have required one
+        check_model(checkpoint, self.model)
         if self._teacher_weights is not None:
             self._teacher_weights.load(checkpoint)
         notice = WarnOfOtherSteps(checkpoint)

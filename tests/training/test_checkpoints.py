@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import tiny_config
 from peft import LoraConfig
 from reference import make_trainer
 from safetensors import SafetensorError
@@ -107,6 +108,22 @@ def test_without_a_complete_checkpoint_nothing_is_resumed(train, tmp_path):
     ):
         train(resume=True)
     assert names(tmp_path) == ["checkpoint-1"], "what cannot be resumed is left alone"
+
+
+def test_checkpoint_of_another_model_is_rejected(train, make_model, tokenizer, mixed_rows, tmp_path):
+    train(max_steps=1)
+    wider = make_model(tiny_config(vocab_size=1024))
+    with pytest.raises(
+        ValueError,
+        match=r"checkpoint-1 is of a model with `vocab_size=\d+`, but this one has 1024; resume with the same",
+    ):
+        make_trainer(wider, tokenizer, mixed_rows, tmp_path, **SAVES).train(resume_from_checkpoint=True)
+    lora = LoraConfig(target_modules="all-linear", r=2)
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, peft_config=lora, **SAVES)
+    with pytest.raises(
+        ValueError, match=r"checkpoint-1 contains all weights, but this training is of an adapter; set `use_peft`"
+    ):
+        trainer.train(resume_from_checkpoint=True)
 
 
 def test_checkpoints_of_an_earlier_training_are_named_before_they_are_overwritten(train, tmp_path, caplog):
