@@ -35,7 +35,11 @@ def read(file: Path, benchmark: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for line in file.read_text().splitlines():
         record = json.loads(line)
-        answer = record.get("solution") or problems[record["task_id"]]["prompt"] + record["completion"]
+        answer = (
+            record["solution"]
+            if "solution" in record
+            else problems[record["task_id"]]["prompt"] + record["completion"]
+        )
         found.setdefault(record["task_id"], []).append(answer)
     return found
 
