@@ -177,6 +177,10 @@ class Judge:
         # evalplus reads this in the answer's process, whose `/proc` does not contain it
         memory = evaluator.query_maximum_memory_bytes()
         evaluator.query_maximum_memory_bytes = lambda: memory
+        # evalplus would wait forever for the lock of an answer that dies while it holds it. Without locks nothing is lost,
+        # since it reads what the answer's process has written after this process has ended
+        evaluator.Value = functools.partial(multiprocessing.Value, lock=False)
+        evaluator.Array = functools.partial(multiprocessing.Array, lock=False)
         self.benchmark = benchmark
         self._problems = elsewhere(packed_problems, benchmark)
         self._ground_truth_file = ground_truth_file

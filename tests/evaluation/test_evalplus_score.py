@@ -125,6 +125,24 @@ def test_an_answer_that_is_right_only_in_evalplus_s_own_process_is_asked_there()
     assert [(one.base.passed, one.base.deceived) for one in found] == [(True, False), (True, False), (False, False)]
 
 
+def test_an_answer_that_dies_with_evalplus_s_lock_fails_at_once(begun, monkeypatch):
+    monkeypatch.setattr(evalplus_score, "_SILENCE", 20.0)  # after which the answer would run again
+    code = """import sys
+
+def strlen(s):
+    frame = sys._getframe()
+    while frame:
+        details = frame.f_locals.get("details")
+        if hasattr(details, "get_lock"):
+            details.get_lock().acquire()
+        frame = frame.f_back
+    return -1"""
+    right = "def strlen(s):\n    return len(s)"
+    answers = samples({"HumanEval/23": code}) + samples({"HumanEval/23": right})
+    assert passed(judge_evalplus("humaneval", answers)) == [(False, False), (True, True)]
+    assert sorted(begun) == [0, 1]
+
+
 def test_answers_that_differ_in_layout_alone_are_judged_once():
     right = "def strlen(s):\n    return len(s)"
     codes = [
