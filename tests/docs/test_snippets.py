@@ -174,7 +174,7 @@ def run_command(words, snippet, environment, monkeypatch):
                 assert main([name, *arguments]) == 0, str(snippet)
         case ["python", script, *arguments] if script.startswith("recipes/"):
             parse(recipe(script), arguments)
-        case ["python", script, *arguments] if re.fullmatch(r"tests/\w+/throughput\.py", script):
+        case ["python", script, *arguments] if re.fullmatch(r"tests/\w+/\w+\.py", script):
             source = (ROOT / script).read_text(encoding="utf-8")
             options = [word for word in arguments if word.startswith("--")]
             assert all(f'add_argument("{option}"' in source for option in options), str(snippet)
