@@ -20,6 +20,8 @@ from .training_run import find_checkpoint
 
 # One of the held-out problems, which the model answers wrongly before training, also with greedy decoding
 PROMPT = "Write a Python function `f(x)` that returns 5 times x plus 7. Answer with code only."
+# What comes next, as arguments of `reflection-trl`
+NEXT = "online --config qwen2.5-coder-0.5b/online --problems my/problems.jsonl --output_dir out/mine"
 # Options of `reflection-trl online` that it sets itself
 REPLACED = {
     "config": "for another recipe, use `reflection-trl online --config RECIPE`",
@@ -76,6 +78,7 @@ def run(argv: list[str]) -> None:
     )
     curves = f"{options.output_dir}/training_curves.png"
     print(f"The tuned model is in {options.output_dir}, the curves of its training in {curves}.")
+    print(f"Next, train a larger model on your own problems, on a GPU with vLLM: reflection-trl {NEXT}")
 
 
 def main(argv: list[str] | None = None) -> int:

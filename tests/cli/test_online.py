@@ -89,7 +89,7 @@ def test_the_small_recipe_holds_out_problems_of_its_family():
             exec(f"def f(x): return {factor} * x\n" + row["tests"], {})
 
 
-def test_the_quickstart_trains_online_and_asks_both_models(recipe, monkeypatch, tmp_path):
+def test_the_quickstart_trains_online_and_asks_both_models(recipe, monkeypatch, tmp_path, capsys):
     called = []
     for command in (quickstart.embedded_model, quickstart.online, quickstart.answer):
         name = command.__name__.rpartition(".")[2]
@@ -101,6 +101,14 @@ def test_the_quickstart_trains_online_and_asks_both_models(recipe, monkeypatch, 
         *["--max_steps", "3"],
     ]
     assert called[2][1][:4] == ["m", str(tmp_path), "--prompt", quickstart.PROMPT]
+    command, *options = capsys.readouterr().out.splitlines()[-1].rpartition("reflection-trl ")[2].split()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my" / "problems.jsonl").write_text('{"instruction": "Write `f`.", "tests": "assert f() == 1"}')
+    for module in ("transformers.training_args", "reflection_trl.training.config"):
+        monkeypatch.setattr(f"{module}.is_torch_bf16_gpu_available", lambda: True)
+    next_online, next_training, _ = quickstart.online.read_arguments(options)
+    assert (command, next_online.problems, next_training.output_dir) == ("online", ["my/problems.jsonl"], "out/mine")
 
 
 def test_a_run_and_its_resumption(recipe, capsys):
