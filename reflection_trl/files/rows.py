@@ -426,14 +426,9 @@ def _check_text(files: Sequence[str]) -> None:
     """
     for file in files:
         kind = FORMATS.get(_suffix(file))
-        if kind in ("json", "csv") and (bad := _find_bad_bytes(file)) is not None:
+        if kind in ("json", "csv") and (bad := _find_bad_text(file, allow_null=kind == "csv")) is not None:
             raise bad
-        if kind == "json":
-            with COMPRESSIONS.get(Path(file).suffix, open)(file, "rb") as lines:
-                number = next((number for number, line in enumerate(lines, start=1) if line.strip() == b"null"), None)
-            if number:
-                raise RowsError(f"line {number} of {file} is null, not an object; remove it.")
-        elif kind == "csv":
+        if kind == "csv":
             _check_first_row(file)
 
 
@@ -454,10 +449,10 @@ def _utf8(file: str) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        raise _find_bad_bytes(file) or error from error
+        raise _find_bad_text(file) or error from error
 
 
-def _find_bad_bytes(file: str) -> RowsError | None:
+def _find_bad_text(file: str, allow_null: bool = True) -> RowsError | None:
     with COMPRESSIONS.get(Path(file).suffix, open)(file, "rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
@@ -467,6 +462,8 @@ def _find_bad_bytes(file: str) -> RowsError | None:
                     f"{file!r} is not UTF-8 (line {number}, byte {error.start + 1}: {error.reason} 0x{line[error.start]:02x}); convert it to "
                     f"UTF-8 first."
                 )
+            if not allow_null and line.strip() == b"null":
+                return RowsError(f"line {number} of {file} is null, not an object; remove it.")
     return None
 
 
