@@ -149,8 +149,8 @@ class Rollout(ABC):
         refused: list[Rejected] = []
         for completion in order:
             try:
-                await self._accept_completion(completion)
                 refuse_echo(completion.completion.text, prompt)
+                await self._accept_completion(completion)
                 return
             except Rejected as rejected:
                 refused.append(rejected)
