@@ -6,7 +6,7 @@ is read, and nothing else:
 
 1. `\boxed{...}`, or `\fbox{...}`; an empty or unclosed one does not count.
 2. The last line that starts with `####`.
-3. The last sentence with "the (final) answer is ...", "Answer: ..." or "Final answer: ...".
+3. The last sentence with "the (final) answer is ...", "Answer: ..." or "Final answer: ...", or the line below it.
 
 If the text has several boxed answers, all of them count: it passes only if each is correct, and a wrong one makes it contradictory. Other
 numbers in the text are not answers.
@@ -19,14 +19,15 @@ numbers in the text are not answers.
 | `3 1/2`, `3\frac{1}{2}` | 7/2 |
 | `1.5e3`, `1.5 \times 10^3` | 1500 |
 | `5 million`, `2 dozen` | 5000000, 24 |
-| `$5`, `5 dollars`, `5\text{ cm}` | 5 with a unit. Two different units are different answers; a unit that only one side has is ignored |
+| `$5`, `5 dollars`, `5\text{ cm}`, `5 sq. ft.` | 5 with a unit. Two different units are different answers; a unit that only one side has is ignored |
 | `50%`, `50 percent` | equal to 1/2, and to 50 if the expected number is at least 1 |
 | `101_2`, `101_{two}` | 5. If only the expected number names a base, the answer has this base too; `101` is not `101_2` |
+| `0.1\overline{6}` | 1/6 |
 | `0.333333` | equal to 1/3: a decimal number with six or more decimals may be a rounded fraction |
 
 Everything else (expressions, sets, intervals, matrices, equations) is compared by `math-verify`, in a separate process with limits on CPU
-time and memory. Its comparison rounds to six decimals, so numeric values are compared again, relative to their size. Words are compared
-as words.
+time and memory. Its comparison rounds to six decimals, so numeric values are compared again, relative to their size. Signs that it skips,
+such as the prime of `x'` and `\ldots`, must be the same on both sides. A set is not a pair or an interval. Words are compared as words.
 """
 
 from .compare import (

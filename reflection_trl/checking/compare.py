@@ -51,6 +51,8 @@ _CONSTANTS = frozenset(["cdot", "dfrac", "div", "e", "frac", "left", "pi", "righ
 _CLOCK = re.compile(r"(?P<time>\d{1,2}:\d{2})\s*(?P<half>[ap]\.?\s?m\.?)?", re.IGNORECASE)
 # Text that math-verify reads as a product: two adjacent numbers, and exponents that are too large
 _NO_PRODUCT = re.compile(r"(?<![_\d])\d+\s+\.?\d|\d[eE][+-]?\d")
+# Signs that math-verify skips: `x'` is not `x`, and `1, 2, \ldots` is not `1, 2`
+_SKIPPED = re.compile(r"'|\\prime|\\[hv]?phantom|\.\.\.|\\[lcd]?dots|…|\\\}\s*\^")
 # `101_2`, `(2A)_{16}`, `101_{two}`; `x_1` and `a_{12}` are names
 _IN_BASE = re.compile(
     r"(?P<sign>-?)(?:(?P<digits>[0-9A-Z][0-9A-Za-z]*)|[({](?P<enclosed>[0-9A-Z][0-9A-Za-z]*)[)}])"
@@ -67,8 +69,14 @@ _MATRIX = re.compile(
 )
 _MAX_ENTRIES = 64
 _EQUALS = re.compile(r"(?<![<>!:])=(?!=)")
-_LETTER = re.compile(r"[(\[]?\s*(?P<letter>[A-Za-z])\s*(?:[)\]]|[.:)](?=\s|$)|$)\s*(?P<text>.*)", re.DOTALL)
-_LONE_LETTER = re.compile(r"(?<![A-Za-z'])[A-Z](?![A-Za-z'])")
+# `B`, `(B) 4 apples`, and `B - 4 apples`, whose text must be that of a choice
+_LETTER = re.compile(r"[(\[{]?\s*(?P<letter>[A-Za-z])\s*(?:[)\]}]|[.:)](?=\s|$)|$)\.?\s*(?P<text>.*)", re.DOTALL)
+_LETTER_AND_TEXT = re.compile(r"(?P<letter>[A-Za-z])\s*[\s,:=(-]\s*(?P<text>.*)", re.DOTALL)
+_LEAD = re.compile(
+    r"(?:the\s+)?(?:correct\s+|final\s+)?(?:answer|option|choice)(?:\s+is|\s*:|(?=\s))\s*", re.IGNORECASE
+)
+_LONE_LETTER = re.compile(r"(?<![A-Za-z'])(?:[A-Z]|[a-z](?=\)))(?![A-Za-z'])")
+_LONE_SMALL_LETTER = re.compile(r"(?<![A-Za-z'])[b-z](?![A-Za-z'])")  # `a` may be the article
 _LETTERS = re.compile(r"[(\[]?[A-Z][)\]]?(?:\s*(?:,|/|&|and|or)\s*[(\[]?[A-Z][)\]]?)+")
 
 
@@ -312,6 +320,11 @@ async def _compare_math(answer: str, expected: str) -> Comparison:
         return _wrong_form(answer, expected)
     if numbers[1] is None and _NO_PRODUCT.search(got):
         return _unreadable(answer)
+    if _SKIPPED.findall(wanted) != _SKIPPED.findall(got) or _brackets(wanted) | _brackets(got) == {"(", "{"}:
+        return _verdict(False, answer)
+    parts = wanted.split(":"), got.split(":")
+    if max(map(len, parts)) > 2:  # math-verify reads two parts of a ratio
+        return _verdict(await _equal_matrices([parts[0]], [parts[1]]), answer)
     return await _in_process("math", _latex(got, numbers[1]), _latex(wanted, numbers[0]), answer)
 
 
@@ -334,6 +347,12 @@ def _matrix(text: str) -> list[list[str]] | None:
     rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?", match["rows"]) if row.strip()]
     entries = [[entry.strip() for entry in row.split("&")] for row in rows]
     return entries if 0 < sum(map(len, entries)) <= _MAX_ENTRIES else None
+
+
+def _brackets(text: str) -> set[str]:
+    """Returns the bracket around a list of several values, if there is one: a set is not a pair or an interval."""
+    match = re.fullmatch(r"\\?([({])[^(){}]*,.*[)}]", text)
+    return {match[1]} if match else set()
 
 
 async def _equal_matrices(wanted: list[list[str]], got: list[list[str]]) -> bool:
@@ -379,23 +398,41 @@ def _value_in_base(digits: str, base: str) -> int | None:
 
 
 def _compare_choice(answer: str, expected: str, choices: Sequence[str]) -> Comparison:
-    labels = _labels(expected, choices)
-    texts = [_normalized(tidy(choice)) for choice in choices]
-    got = tidy(answer)
+    got = _LEAD.sub("", tidy(answer), count=1)
+    letter = _chosen(got, _labels(expected, choices), [_normalized(tidy(choice)) for choice in choices])
+    if letter is None:
+        return _wrong_form(answer, expected, "choice", choices)
+    return _verdict(letter == expected, answer)
+
+
+def _chosen(got: str, labels: str, texts: list[str]) -> str | None:
+    """Returns the letter of the choice that an answer names, or `None` if it names none or several."""
     match = None if _LETTERS.fullmatch(got) else _LETTER.fullmatch(got)
-    letter = match["letter"].upper() if match else ""
-    if match and letter in labels:
-        said = _normalized(tidy(match["text"]))
-        # `B) 42` is contradictory if 42 is the text of choice C
-        if said and said in texts:
-            if texts.index(said) != labels.index(letter):
-                return _wrong_form(answer, expected, "choice", choices)
-        elif any(other != letter and other in labels for other in _LONE_LETTER.findall(match["text"])):
-            return _wrong_form(answer, expected, "choice", choices)  # `A. or B`
-        return _verdict(letter == expected, answer)
-    if texts.count(_normalized(got)) == 1:
-        return _verdict(labels[texts.index(_normalized(got))] == expected, answer)
-    return _wrong_form(answer, expected, "choice", choices)
+    if match and match["letter"].upper() in labels:
+        letter, said = match["letter"].upper(), _normalized(tidy(match["text"]))
+        own = texts[labels.index(letter)] if texts else ""
+        if said and said != own:
+            others = [*_LONE_LETTER.findall(match["text"])]
+            if match["letter"].islower():
+                others += _LONE_SMALL_LETTER.findall(match["text"])
+            # `A. or B`; `B) 42`, where 42 is the text of choice C
+            if any(other.upper() != letter and other.upper() in labels for other in others):
+                return None
+            if any(_holds(said, text) and not _holds(own, text) for text in texts):
+                return None
+        return letter
+    match = _LETTER_AND_TEXT.fullmatch(got)
+    if match and match["letter"].upper() in labels and _normalized(tidy(match["text"])) in texts:
+        letter = match["letter"].upper()
+        return letter if texts[labels.index(letter)] == _normalized(tidy(match["text"])) else None
+    for key, keys in ((_normalized(got), texts), (answer_key(got), [answer_key(text) for text in texts])):
+        if keys.count(key) == 1:
+            return labels[keys.index(key)]
+    return None
+
+
+def _holds(text: str, part: str) -> bool:
+    return bool(part) and re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text) is not None
 
 
 async def _in_process(kind: str, answer: str, expected: str, shown: str | None = None) -> Comparison:

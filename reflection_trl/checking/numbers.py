@@ -34,7 +34,12 @@ _MULTIPLIERS = {
     "dozen": 12,
 }
 _PERCENT = re.compile(r"\s*(?:%|per ?cent|pct)(?![A-Za-z])\s*(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
-_CURRENCIES = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee"}
+_CURRENCIES = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee", "¢": "cent"}
+_MONEY = frozenset(_CURRENCIES.values())
+# `0.1\overline{6}`: its digits after the point, and those that recur
+_RECURRING = re.compile(
+    r"(?P<sign>-?)(?P<whole>\d*)\.(?P<digits>\d*)\\(?:overline|bar|dot)\s*(?:\{(?P<cycle>\d+)\}|(?P<digit>\d))"
+)
 # Words after a number that are not units: they change the value, or belong to an expression
 _NO_UNITS = frozenset(
     [
@@ -67,7 +72,6 @@ _NO_UNITS = frozenset(
         "where",
         "than",
         "less",
-        "more",
         "least",
         "most",
         "about",
@@ -78,7 +82,6 @@ _NO_UNITS = frozenset(
         "sin",
         "cos",
         "tan",
-        "sec",
         "csc",
         "cot",
         "log",
@@ -91,17 +94,47 @@ _NO_UNITS = frozenset(
         "phi",
         "infinity",
         "inf",
+        "sixth",
+        "sixths",
+        "seventh",
+        "sevenths",
+        "eighth",
+        "eighths",
+        "ninth",
+        "ninths",
+        "tenth",
+        "tenths",
+        "twelfth",
+        "twelfths",
+        "hundredth",
+        "hundredths",
+        "thousandth",
+        "thousandths",
+        "lakh",
+        "crore",
+        "grand",
+        "root",
+        "negative",
+        "below",
+        "except",
+        "without",
     ]
 )
-_UNIT = re.compile(
-    r"(?P<gap>\s*)(?P<words>[A-Za-zµ]+(?:(?: |/|-| per )[A-Za-z]+)*\.?)(?P<power>(?:\^\{?[23]\}?|[²³])?)"
-)
-_SHORT_UNITS = {
-    "m": "meter", "cm": "centimeter", "mm": "millimeter", "km": "kilometer", "g": "gram", "kg": "kilogram", "l": "liter", "L": "liter",
-    "h": "hour", "hr": "hour", "hrs": "hour", "min": "minute", "mins": "minute", "s": "second", "sec": "second", "secs": "second",
-    "metre": "meter", "centimetre": "centimeter", "kilometre": "kilometer", "litre": "liter", "C": "C", "F": "F", "V": "V", "W": "W",
-    "N": "N", "J": "J", "K": "K", "USD": "dollar", "usd": "dollar", "mph": "mile per hour",
+_UNIT = re.compile(r"(?P<gap>\s*)(?P<words>[A-Za-zµμ]+(?:(?: |/|-| per )[A-Za-z]+)*)(?P<power>(?:\^\{?[23]\}?|[²³])?)")
+# Units with their other names
+_UNITS = {
+    "meter": "m metre", "centimeter": "cm centimetre", "millimeter": "mm", "kilometer": "km kilometre",
+    "inch": "in", "foot": "ft feet", "yard": "yd yds", "mile": "mi",
+    "gram": "g", "kilogram": "kg", "milligram": "mg", "microgram": "µg μg", "ounce": "oz", "pound": "lb lbs",
+    "liter": "l L litre", "milliliter": "ml mL millilitre", "gallon": "gal", "quart": "qt", "pint": "pt", "tablespoon": "tbsp",
+    "teaspoon": "tsp", "hour": "h hr hrs", "minute": "min mins", "second": "s sec secs", "millisecond": "ms", "microsecond": "µs μs", "week": "wk wks",
+    "month": "mo", "year": "yr yrs", "mile hour": "mph", "kilometer hour": "kph", "dollar": "USD usd",
+    "degree celsius": "C", "degree fahrenheit": "F", "kelvin": "K", "volt": "V", "watt": "W", "kilowatt": "kW", "newton": "N", "joule": "J",
+    "hertz": "Hz", "pascal": "Pa", "kilobyte": "kB KB", "megabyte": "MB", "gigabyte": "GB", "terabyte": "TB",
+    "person": "people", "child": "children", "man": "men", "woman": "women",
 }  # fmt: skip
+_SHORT_UNITS = {other: name for name, others in _UNITS.items() for other in others.split()}
+_POWERS = {"square": "2", "sq": "2", "squared": "2", "cubic": "3", "cu": "3", "cubed": "3"}
 
 
 @dataclass(frozen=True)
@@ -141,7 +174,11 @@ def read_number(text: str) -> Number | None:
     Returns:
         [`Number`], *optional*: `None` for everything else, such as `5x`, `5 or 6`, `2 + 3` and numbers that are too long.
     """
-    match = _NUMBER.fullmatch(text.strip()) if len(text) <= _MAX_LENGTH else None
+    if len(text) > _MAX_LENGTH:
+        return None
+    if found := _RECURRING.fullmatch(text.strip()):
+        return Number(_recurring_value(found), None)
+    match = _NUMBER.fullmatch(text.strip())
     if match is None or (match["sign"] and match["inner"]):
         return None
     value, decimals = _value(match)
@@ -149,8 +186,10 @@ def read_number(text: str) -> Number | None:
         return None
     if match["sign"] == "-" or match["inner"]:
         value = -value
-    rest = match["rest"].strip(" \t\n")
+    rest, currency = match["rest"].strip(" \t\n"), match["currency"]
     glued = bool(rest) and not match["rest"][0].isspace()
+    if rest[:1] in _CURRENCIES and not currency:  # `5€`
+        currency, rest = rest[0], rest[1:].strip()
     percent = False
     if found := _PERCENT.fullmatch(rest):
         percent, rest, glued = True, found["rest"].strip(), False
@@ -158,9 +197,9 @@ def read_number(text: str) -> Number | None:
     if not glued and (factor := _MULTIPLIERS.get(word.lower().removesuffix("s"))):
         value, rest = value * factor, after.strip()
     unit = _unit(rest, glued)
-    if unit is None or (unit and match["currency"] and unit != _CURRENCIES[match["currency"]]):
+    if unit is None or (currency and unit in _MONEY - {_CURRENCIES[currency]}):
         return None
-    return Number(value, decimals, percent, unit or _CURRENCIES.get(match["currency"], ""))
+    return Number(value, decimals, percent, _CURRENCIES[currency] if currency else unit)
 
 
 def split_unit(text: str) -> tuple[str, str]:
@@ -175,7 +214,7 @@ def split_unit(text: str) -> tuple[str, str]:
         `tuple[str, str]`: Text and unit; the unit is empty if there is none.
     """
     match = re.fullmatch(
-        r"(?P<value>[^A-Za-z]*(?:\\[A-Za-z]+[^A-Za-z]*)*[^A-Za-z\s\\])\s+(?P<rest>[A-Za-zµ][^{}\\=<>]*)", text
+        r"(?P<value>[^A-Za-z]*(?:\\[A-Za-z]+[^A-Za-z]*)*[^A-Za-z\s\\])\s+(?P<rest>[A-Za-zµμ][^{}\\=<>]*)", text
     )
     unit = _unit(match["rest"].strip(), glued=False) if match and re.search(r"[\d\\]", match["value"]) else None
     return (match["value"], unit) if match and unit else (text, "")
@@ -222,31 +261,46 @@ def _value(match: re.Match[str]) -> tuple[Fraction | None, int | None]:
     return Fraction(digits) * Fraction(10) ** int(power), max(0, decimals - int(power))
 
 
+def _recurring_value(match: re.Match[str]) -> Fraction:
+    digits, cycle = match["digits"], match["cycle"] or match["digit"]
+    recurring = Fraction(int(cycle), 10 ** len(digits) * (10 ** len(cycle) - 1))
+    value = Fraction(f"{match['whole'] or 0}.{digits or 0}") + recurring
+    return -value if match["sign"] else value
+
+
 def _unit(rest: str, glued: bool) -> str | None:
     """Returns the unit after a number: `""` if there is no text, `None` if the text is not a unit."""
-    if not rest:
+    if not rest or (glued and rest in ("st", "nd", "rd", "th")) or rest == "times":  # "3 times" as many
         return ""
-    match = _UNIT.fullmatch(rest)
+    if enclosed := re.fullmatch(r"\((.+)\)", rest):  # `5 (cm)`; `5(m)` is a product
+        rest = "" if glued else enclosed[1]
+    if per := re.fullmatch(r"/\s*([A-Za-z]{3}.*)", rest):  # `5/day`; `5/x` is a fraction
+        rest, glued = per[1], False
+    match = _UNIT.fullmatch(re.sub(r"(?<=[A-Za-z])\.", "", rest))
     if match is None:
         return None
-    words = match["words"].rstrip(".")
-    parts = re.split(r"[ /-]", words)
-    if any(part.lower() in _NO_UNITS or part.lower() in _MULTIPLIERS for part in parts):
+    words = match["words"]
+    parts = [part for part in re.split(r"[ /-]", words) if part != "per"]
+    power = match["power"].strip("^{}").translate(str.maketrans("²³", "23"))
+    for place in (0, -1):  # `square feet`, `feet squared`
+        if len(parts) > 1 and not power and parts[place].lower() in _POWERS:
+            power = _POWERS[parts.pop(place).lower()]
+    if not parts or any(part.lower() in _NO_UNITS or part.lower() in _MULTIPLIERS for part in parts):
         return None
     # `5x`, `5 x` and `5xy` are products; `5 cm`, `5cm` and `5 m` are lengths
-    if len(parts) == 1 and words not in _SHORT_UNITS and (len(words) < 3 or (glued and len(words) < 4)):
+    if len(parts) == 1 and parts[0] not in _SHORT_UNITS and (len(words) < 3 or (glued and len(words) < 4)):
         return None
-    singular = [_SHORT_UNITS.get(part) or _singular(part.lower()) for part in parts]
-    power = match["power"].strip("^{}").translate(str.maketrans("²³", "23"))
-    return " ".join(part for part in singular if part != "per") + power
+    named = " ".join(_SHORT_UNITS.get(part) or _singular(part.lower()) for part in parts)
+    return " ".join(dict.fromkeys(named.split())) + power  # `degrees C`
 
 
 def _singular(word: str) -> str:
-    if word == "feet":
-        return "foot"
-    if word == "inches":
-        return "inch"
-    word = word.removesuffix("s") if len(word) > 3 and not word.endswith("ss") else word
+    if word.endswith(("ches", "shes", "sses", "xes")):
+        word = word.removesuffix("es")
+    elif len(word) > 3 and not word.endswith(("ss", "us")):
+        word = word.removesuffix("s")
+    if len(word) > 3 and word.endswith("ie"):  # `cities`, and `cookies` as `cookie`
+        word = word.removesuffix("ie") + "y"
     return _SHORT_UNITS.get(word, word) if len(word) > 2 else word
 
 

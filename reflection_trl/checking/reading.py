@@ -9,12 +9,14 @@ from ..fences import find_fences
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)|\\boxed\s+(?P<bare>[^\s{}$\\.,;]+)")
 _HASHES = re.compile(r"^[ \t]*####[ \t]*(?P<answer>\S[^\n]*)$", re.MULTILINE)
 _SAID = re.compile(
-    r"(?:\bthe[ \t]+(?:final[ \t]+|correct[ \t]+)?(?:answer|option|choice)[ \t]+is|\b(?:final[ \t]+)?answer[ \t]*\**[ \t]*:)[ \t:*]*",
+    r"(?:\bthe[ \t]+(?:final[ \t]+|correct[ \t]+)?(?:option|choice)[ \t]+is|\banswer[ \t]+is|\b(?:final[ \t]+)?answer[ \t]*\**[ \t]*:)[ \t:*]*",
     re.IGNORECASE,
 )
+# The first line below "Answer:", perhaps after the sign that opens a formula
+_BELOW = re.compile(r"(?:[\s*:]|\\\[|\$\$)*\n[ \t*]*(?P<line>[^\n]+)")
 # A sentence ends at a full stop outside of numbers, at a semicolon, or at an aside
 _SENTENCE_END = re.compile(
-    r"[.!?](?=\s|\**$|$)|;|,? (?:because|since|as|so|which|but)\b|,(?=\s+(?!or\b)[a-z]{2})", re.IGNORECASE
+    r"[.!?](?=\s|\**$|$)|;(?!\s*or\b)|,? (?:because|since|as|so|which|but)\b|,(?=\s+(?!or\b)[a-z]{2})", re.IGNORECASE
 )
 _MAX_BOXES = 8  # more boxes are not an answer, and each costs time
 
@@ -22,13 +24,25 @@ _WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "*
 _TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
 _SPACES = re.compile(r"(?<!\\)\\!|\{,\}(?=\d)")
 _THIN = re.compile(r"(?<=\d)\\[,;: ](?=\d{3}(?!\d))")  # `1\,080`
+# `0.333333...`; `1, 2, ...` is not `1, 2`
+_DECIMAL_DOTS = re.compile(r"(\.\d+)(?:\.\.\.|\\[lc]?dots|…)$")
+# `\sin 30^\circ`: degrees are a unit only behind the whole answer
+_ANGLE = re.compile(
+    r"(?P<function>\\?(?:sin|cos|tan|cot|sec|csc)\s*(?:\^\s*\{?\d\}?)?\s*[({]?\s*)"
+    r"(?P<degrees>\d+(?:\.\d+)?)\s*(?:\^\s*(?:\\circ|\{\s*\\circ\s*\})|°)"
+)
 _REPLACED = (
     (re.compile(r"\\(?:left|right)(?![A-Za-z])\s*\.?"), ""),
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\\\$"), "$"),
     (re.compile(r"\\%"), "%"),
     (re.compile(r"\\(?:approx|simeq)(?![A-Za-z])|≈"), ""),
-    (re.compile(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})|°"), " degrees"),
+    (re.compile(r"\\(?:displaystyle|textstyle|bf|rm|it|large|Large|huge)(?![A-Za-z])"), ""),
+    (re.compile(r"\\mathbb\s*(?=[A-Z])([A-Z])"), r"\\mathbb{\1}"),
+    (re.compile(r"\\[dt]?binom\s*(\d)\s*(\d)"), r"\\binom{\1}{\2}"),
+    (re.compile(r"\\varnothing(?![A-Za-z])|∅"), r"\\emptyset "),
+    (_ANGLE, r"\g<function>\\frac{\g<degrees>\\pi}{180}"),
+    (re.compile(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})|°"), " degrees "),
     (re.compile("[\u2212\u2013]"), "-"),
     (re.compile("\u00d7"), r"\\times "),
     (re.compile(r"÷"), "/"),
@@ -85,6 +99,8 @@ def read_final_answer(text: str) -> Reading:
         return Reading((lines[-1].strip(),), "####")
     for lead in reversed([*_SAID.finditer(text)]):
         said = text[lead.end() :].partition("\n")[0]
+        if not said.strip(" *:") and (below := _BELOW.match(text, lead.end())):
+            said = below["line"]
         end = _SENTENCE_END.search(said)
         answer = (said[: end.start()] if end else said).strip().rstrip(" *")
         if answer:
@@ -116,7 +132,8 @@ def tidy(answer: str) -> str:
         answer = _TEXT.sub(r"\1", answer)
     for pattern, replacement in _REPLACED:
         answer = pattern.sub(replacement, answer)
-    return answer.strip().rstrip(" .,")
+    answer = _DECIMAL_DOTS.sub(r"\1", answer.strip())
+    return answer if answer.endswith("...") else answer.rstrip(" .,")
 
 
 def _boxes(text: str) -> list[str]:

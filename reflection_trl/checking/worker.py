@@ -79,10 +79,14 @@ def _close(wanted, got) -> bool:  # type: ignore[no-untyped-def]
     Returns whether two numeric values are the same relative to their size: math-verify rounds to six decimals, which
     makes all small ones equal.
     """
-    from sympy import Eq, Expr
+    from sympy import Eq, Expr, FiniteSet, Interval, Tuple
 
     values = [value.rhs if isinstance(value, Eq) else value for value in (wanted, got)]
-    if not all(isinstance(value, Expr) and value.is_number for value in values):
+    if all(isinstance(value, Tuple | Interval) for value in values) and len(values[0].args) == len(values[1].args):
+        return all(map(_close, values[0].args, values[1].args))
+    if all(isinstance(value, FiniteSet) for value in values) and len(values[0]) == len(values[1]):
+        return all(any(_close(one, other) for other in values[1]) for one in values[0])
+    if not all(isinstance(value, Expr) and value.is_number and value.is_finite for value in values):
         return True
     one, other = (complex(value.evalf(20)) for value in values)
     return one == other or abs(one - other) <= 1e-5 * max(abs(one), abs(other))

@@ -139,6 +139,44 @@ BOXED = [
     ("3:30", "3:30 pm", WRONG),
     ("3:30", "6:60", WRONG),
     ("3:30 PM", "3:30 p.m.", RIGHT),
+    ("8", r"8\text{ oz}", RIGHT),
+    ("8", "8 mi", RIGHT),
+    ("8", "8 ft^2", RIGHT),
+    ("8", "8 sq. ft.", RIGHT),
+    ("8", "8 mL", RIGHT),
+    ("8", "8 (cm)", RIGHT),
+    ("8", "8(x)", WRONG),
+    ("8", r"\$8/\text{day}", RIGHT),
+    ("8", "8/x", WRONG),
+    ("8", "8€", RIGHT),
+    ("$8", "8€", WRONG),
+    ("8", "8 sec", RIGHT),
+    ("8", "8 times", RIGHT),
+    ("8", "8 times two", FORM),
+    ("8", "8 more apples", RIGHT),
+    ("8", "8 more than two", FORM),
+    ("8", "8 squared", FORM),
+    ("8", "8 tenths", FORM),
+    ("8", "8 lakh", FORM),
+    (r"8\text{ square feet}", r"8\text{ ft}^2", RIGHT),
+    (r"8\text{ ft}^2", "8 feet squared", RIGHT),
+    (r"8\text{ square feet}", "8 feet", WRONG),
+    (r"8\text{ square feet}", "8 cubic feet", WRONG),
+    (r"8\text{ inches}", "8 in.", RIGHT),
+    (r"8\text{ pounds}", "8 lbs", RIGHT),
+    (r"8\text{ miles per hour}", "8 mph", RIGHT),
+    (r"8\text{ boxes}", "8 box", RIGHT),
+    (r"8\text{ cookies}", "8 cookie", RIGHT),
+    (r"8\text{ cities}", "8 city", RIGHT),
+    (r"8^\circ\text{C}", "8 degrees Celsius", RIGHT),
+    # Recurring decimals
+    (r"\frac{1}{3}", r"0.\overline{3}", RIGHT),
+    (r"0.1\overline{6}", r"\frac{1}{6}", RIGHT),
+    (r"0.\overline{142857}", "1/7", RIGHT),
+    (r"-\frac{5}{11}", r"-0.\bar{45}", RIGHT),
+    (r"\frac{1}{3}", r"0.\overline{2}", WRONG),
+    (r"\frac{1}{3}", r"0.\overline{33}4", UNREADABLE),
+    ("1/3", "0.333333...", RIGHT),
     # Expressions
     ("5", "x = 5", RIGHT),
     ("x=5", "5", RIGHT),
@@ -176,6 +214,33 @@ BOXED = [
     (r"\begin{pmatrix} \frac{1}{2} \\ -\sqrt{8} \end{pmatrix}", r"\begin{pmatrix} 0.5 \\ -2\sqrt{2} \end{pmatrix}", RIGHT),
     (r"\begin{pmatrix} \frac{1}{2} \\ 2 \end{pmatrix}", r"\begin{pmatrix} 0.5 & 2 \end{pmatrix}", WRONG),
     (r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", r"\begin{pmatrix} 1 \\ 2 \\ 3 \end{pmatrix}", WRONG),
+    (r"\{1, 2\}", "(1, 2)", WRONG),
+    ("(1, 2)", r"\{1, 2\}", WRONG),
+    ("(0.0000001, 1)", "(0.0000002, 1)", WRONG),
+    (r"\{0.0000001\}", r"\{0.0000002\}", WRONG),
+    ("(0.5, 1)", r"\left(\frac{1}{2}, 1\right)", RIGHT),
+    (r"\emptyset", r"\varnothing", RIGHT),
+    (r"\emptyset", "\u2205", RIGHT),
+    (r"\mathbb{R}", r"\mathbb R", RIGHT),
+    (r"\mathbb{R}", r"\mathbb{Q}", WRONG),
+    # What math-verify would skip
+    ("x", "x'", WRONG),
+    ("7", "7'", WRONG),
+    ("x'", "x'", RIGHT),
+    ("7", r"\phantom{7}", WRONG),
+    ("7", "7...", WRONG),
+    ("1, 2", r"1, 2, \ldots", WRONG),
+    ("1, 2", "1, 2, ...", WRONG),
+    (r"\{1\}", r"\{1\}^c", WRONG),
+    ("3:2", "3:2:1", WRONG),
+    ("3:2:1", "3:2:5", WRONG),
+    ("3:2:1", r"3 : \frac{4}{2} : 1", RIGHT),
+    # Degrees in expressions, fonts, binomials
+    (r"\frac{1}{\sqrt{3}}", r"\tan 30^\circ", RIGHT),
+    (r"10\cos 20^\circ", r"10\sin(70^\circ)", RIGHT),
+    (r"\sin 30^\circ", r"\sin 30", WRONG),
+    ("7", r"\bf 7", RIGHT),
+    ("10", r"\binom52", RIGHT),
     # Words
     ("Paris", "paris", RIGHT),
     ("Paris", "London", WRONG),
@@ -213,6 +278,11 @@ TEXTS = [
     ("72", "The answer is 72, or maybe 71.", FORM),
     ("72", "The answer is 72, she says.", RIGHT),
     ("72", "Answer: 71", WRONG),
+    ("72", "**Answer:**\n\n72", RIGHT),
+    ("72", "The final answer is:\n\\[\n72\n\\]", RIGHT),
+    ("72", "Answer:\n71\n72", WRONG),
+    ("72", "Thus, answer is 72.", RIGHT),
+    ("72", "The answer is 72; or 73.", UNREADABLE),
     ("72", "The answer is 72. No, wait: the answer is 71.", WRONG),
     ("3.5", "The answer is 3.5.", RIGHT),
     ("72", r"\boxed{71} is wrong. It is \boxed{72}.", NONE),
@@ -257,10 +327,24 @@ CHOICES = ("3 apples", "4 apples", "a pear", "none")
         ("B", RIGHT), ("(B)", RIGHT), ("b", RIGHT), ("B.", RIGHT), ("B) 4 apples", RIGHT), ("B: 4 apples", RIGHT), ("4 apples", RIGHT),
         (r"\text{B}", RIGHT), ("A", WRONG), ("3 apples", WRONG), ("B) 3 apples", FORM), ("B. A", FORM), ("B: A or C", FORM), ("B) C) D)", FORM), ("B. four apples", RIGHT), ("A and B", FORM), ("A, B", FORM), ("E", FORM),
         ("a pear", WRONG), ("A pear", WRONG), ("apples", FORM), ("42", FORM),
+        ("B - 4 apples", RIGHT), ("B 4 apples", RIGHT), ("B (4 apples)", RIGHT), ("{B}", RIGHT), ("Option B", RIGHT), ("The answer is B", RIGHT),
+        ("B 3 apples", FORM), ("B - 3 apples", FORM), ("b. c", FORM), ("(b) or (c)", FORM), ("b) 4 apples or c) a pear", FORM), ("B) 3 apples or 4 apples", FORM), ("not B", FORM),
     ],
 )  # fmt: skip
 def test_choices(said, kind):
     assert verdict(rf"\boxed{{{said}}}", "B", "choice", CHOICES).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [("0.75", RIGHT), (r"\frac{3}{4}", RIGHT), (r"\$12", WRONG), ("12.0", WRONG), ("D) 12", FORM), ("5", FORM)],
+)
+def test_choices_that_are_numbers(said, kind):
+    assert verdict(rf"\boxed{{{said}}}", "D", "choice", ("12", "21", "30", "3/4")).kind is kind
+
+
+def test_a_text_that_is_two_choices_names_none():
+    assert verdict(r"\boxed{5}", "A", "choice", ("5 cm", "5 m")).kind is FORM
 
 
 @pytest.mark.parametrize(
