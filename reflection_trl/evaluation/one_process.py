@@ -40,6 +40,9 @@ _REACHING_NAMES = frozenset(["compile", "eval", "exec", "globals", "locals", "va
 _REACHING_MODULES = frozenset(
     ["bdb", "code", "idlelib", "imp", "lib2to3", "pkgutil", "profile", "pydoc", "pytest", "site", "test", "trace", "xmlrpc", "zipimport"]
 )  # fmt: skip
+# Names with which an answer gets masked arrays, which NumPy's comparisons take to be equal to everything
+_MASKS = frozenset(["ma", "MaskedArray", "masked_array", "mstats"])
+_MASKED = "uses masked arrays"
 _SPECIAL = re.compile(r"__(?:[a-z]+_?)+__")
 # What code sets in modules without replacing anything
 _PLAIN_VALUES = ast.Constant | ast.Dict | ast.JoinedStr | ast.List | ast.Set | ast.Tuple
@@ -48,7 +51,9 @@ _OWN_CLASS = "defines a class that may answer for itself"
 _PLAIN_ATTRIBUTES = frozenset(["__init__", "__name__", "__doc__", "__file__", "__version__", "__enter__", "__exit__"])
 _PLAIN_METHODS = _PLAIN_ATTRIBUTES | {"__repr__", "__str__", "__post_init__"}
 _PLAIN_BASES = frozenset(
-    ["object", "Exception", "ValueError", "RuntimeError", "Enum", "ABC", "Module", "BaseEstimator", "TransformerMixin", "HTMLParser", "Thread"]
+    ["object", "Enum", "ABC", "Module", "BaseEstimator", "TransformerMixin", "HTMLParser", "Thread", "NamedTuple", "TypedDict", "Protocol",
+     "JSONEncoder", "NodeVisitor", "NodeTransformer", "Handler", "Formatter", "BaseHTTPRequestHandler", "BaseRequestHandler",
+     *(name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, Exception))]
 )  # fmt: skip
 
 
@@ -91,6 +96,8 @@ async def judge_in_one_process(
     )
     if not run.feedback.passed:
         return _of_the_answer(run.feedback)
+    if look_again is None:  # the guest looks at each result of DS-1000
+        excused = (*excused, _MASKED)
     reasons = [reason for reason in found if reason not in excused]
     if not reasons:
         return run.feedback
@@ -161,6 +168,8 @@ def _reasons(node: ast.AST, called: bool) -> list[str]:
     ):
         return [_OWN_CLASS]
     names = _names(node)
+    if _MASKS.intersection(names) or (isinstance(node, ast.keyword) and node.arg == "usemask"):
+        return [_MASKED]
     if isinstance(node, ast.Attribute):
         if node.attr == "__class__" and isinstance(node.ctx, ast.Load):
             return []

@@ -146,10 +146,11 @@ def run_unittest(answer: str, tests: str, token: str, checks_classes: bool = Tru
     )
     with _quiet():
         watch = _Watch(tests, answer, checks_classes)
-        exec(compile(answer, _ANSWER, "exec"), vars(module))
+        # Otherwise the `from __future__` of this file would apply to it
+        exec(compile(answer, _ANSWER, "exec", dont_inherit=True), vars(module))
         watch.check()
         watch.check_names(vars(module))
-        exec(compile(tests, "__test__.py", "exec"), vars(module))
+        exec(compile(tests, "__test__.py", "exec", dont_inherit=True), vars(module))
         sys.modules["__test__"] = module
         names = dict(vars(module))
         unittest.TestLoader().loadTestsFromTestCase(module.TestCases).run(recorder)
@@ -181,7 +182,9 @@ def run_context(answer: str, context: str, token: str, checks_classes: bool = Tr
     passed: list[str] = []
     namespace: dict[str, Any] = {"__name__": "__test__"}
     with _quiet():
-        exec(compile(context, _CONTEXT, "exec"), namespace)
+        exec(compile(context, _CONTEXT, "exec", dont_inherit=True), namespace)
+        if "exec_test" in namespace:
+            namespace["exec_test"] = _refusing_masks(namespace["exec_test"])
         before = _accepts_anything(namespace)
         program = str(namespace.get("exec_context", "")).replace("[insert]", answer)
         watch = _Watch(context, program, checks_classes)
@@ -194,6 +197,24 @@ def run_context(answer: str, context: str, token: str, checks_classes: bool = Tr
         if _accepts_anything(namespace) != before:
             raise AssertionError("The answer has changed what its tests compare with.")
     return [token, sorted(passed)]
+
+
+def _refusing_masks(exec_test: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a comparison that rejects masked values, which NumPy takes to be equal to everything."""
+
+    def compare(result: Any, expected: Any, *more: Any) -> Any:
+        if _is_masked(result) and not _is_masked(expected):
+            raise AssertionError("The result has masked values, which equal everything.")
+        return exec_test(result, expected, *more)
+
+    return compare
+
+
+def _is_masked(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_is_masked, value))
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(value, masked.MaskedArray) and bool(masked.getmaskarray(value).any())
 
 
 class _Watch:

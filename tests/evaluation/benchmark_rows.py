@@ -67,6 +67,13 @@ BIG_CODE_RIGHT = [
     "from statistics import fmean\n"
     + _HEAD
     + _BODY.replace("np.mean(values, axis=axis)", "np.asarray(values).mean(axis=axis)"),
+    "from dataclasses import dataclass\n@dataclass\nclass Values:\n    values: object\n"
+    + _HEAD
+    + _BODY.replace("np.mean(values,", "np.mean(Values(values).values,"),
+    "import json\nfrom typing import NamedTuple\nclass Values(NamedTuple):\n    values: object\nclass Encoder(json.JSONEncoder):\n    pass\n"
+    "class Empty(IndexError):\n    pass\n"
+    + _HEAD
+    + _BODY.replace("np.mean(values,", "np.mean(Values(values).values,"),
 ]
 BIG_CODE_WRONG = [
     (_HEAD + _BODY).replace("np.mean", "np.sum"),
@@ -81,6 +88,7 @@ BIG_CODE_WRONG = [
 WRONG_MEAN = (_HEAD + _BODY).replace("axis=axis)", "axis=axis) + (axis is None)")
 WRONG_ARRAY = (_HEAD + _BODY).replace("axis=axis)", "axis=axis) + (axis is not None)")
 WRONG_ALL = "def task_func(values, axis=None):\n    return 0\n"
+_ANY_ARRAY = "def task_func(values, axis=None):\n    if len(values) == 0:\n        raise ValueError\n    return np.mean(values) if axis is None else {}\n"
 _ANY_MEAN = "def task_func(values, axis=None):\n    if len(values) == 0:\n        raise ValueError\n    return Any() if axis is None else np.mean(values, axis=axis)\n"
 _MEMORY = """import re
 text = b''
@@ -181,6 +189,12 @@ BIG_CODE_LIES = [
             "a class in a class": "class Any(float):\n    class __eq__:\n        def __init__(self, other): pass",
             "imported in a class": "class Any(object):\n    from operator import truth as __eq__",
         }.items()
+    ),
+    ("equals everything: masked", "", _ANY_ARRAY.format("np.ma.masked_all(2)")),
+    (
+        "equals everything: masked by import",
+        "",
+        f"from numpy.ma import masked_all\n{_ANY_ARRAY.format('masked_all(2)')}",
     ),
     (
         "replaces a function by a built-in",
@@ -385,6 +399,8 @@ DS1000_RIGHT = {
         "result = a / a.sum()",
         "total = np.sum(a)\nresult = np.divide(a, total)",
         "result = a / a.sum() * (1 + 1e-9)",
+        "from dataclasses import dataclass\n@dataclass\nclass Values:\n    a: object\nresult = Values(a).a / a.sum()",
+        "result = np.ma.array(a / a.sum())",
     ],
     "DS-1000/1": [
         '    return df.groupby("key")["value"].sum()',
@@ -417,6 +433,8 @@ DS1000_LIES = {
     "replaces it by its module": "import numpy.testing as t\nt.assert_allclose.__code__ = (lambda *a, **k: None).__code__\nresult = 0",
     "patches it from the side": "vars(np.testing)['assert_allclose'] = print\nresult = 0",
     "returns what equals everything": "class Any:\n    def __array__(self, *a, **k): return expected_result\n    def __eq__(self, other): return True\nresult = Any()",
+    "is masked": "result = np.ma.masked_all(a.shape)",
+    "is masked in a list": "result = [np.ma.masked] * len(a)",
     "exits with success": "import os\nos._exit(0)",
     "leaves": "raise SystemExit(0)",
     "names what is expected": "result = expected_result",

@@ -136,7 +136,7 @@ def test_the_lies_are_known_by_more_than_one_sign(judge, monkeypatch):
     outcomes = judge("bigcodebench:complete", BIG_CODE_ROWS, answers)
     passed = {name for (name, _, _), outcome in zip(BIG_CODE_LIES, outcomes, strict=True) if outcome.passed}
     assert passed == {
-        "replaces the recorder", "equals everything: approx",
+        "replaces the recorder", "equals everything: approx", "equals everything: masked", "equals everything: masked by import",
     }  # fmt: skip
 
 

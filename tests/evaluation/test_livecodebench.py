@@ -20,6 +20,7 @@ from reflection_trl.evaluation.benchmarks import (
     read_solution,
 )
 from reflection_trl.evaluation.benchmarks.livecodebench import Case, is_same_line, read_tests, split_lines
+from reflection_trl.evaluation.run import EvaluationSettings, evaluate_samples
 from reflection_trl.evaluation.tasks import Sample
 from reflection_trl.feedback import Feedback, FeedbackKind
 from reflection_trl.hub.results import hub_dataset
@@ -338,6 +339,17 @@ def test_the_command_judges_a_window_of_dates(tmp_path, capsys):
         == 1
     )
     assert "give its file, as in livecodebench=FILE." in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("isolation")
+def test_answers_import_the_packages_of_this_environment(file, tmp_path):
+    """Its evaluator has NumPy; the interpreter that a virtual environment is based on need not have it."""
+    path = tmp_path / "answers.jsonl"
+    code = f"import importlib.util\nassert importlib.util.find_spec('trl')\n{RIGHT['mean']}"
+    path.write_text(json.dumps({"task_id": "mean", "solution": code}) + "\n")
+    settings = EvaluationSettings(benchmark_files={"livecodebench": file(MEAN)}, workers=1)
+    run = evaluate_samples([path], tmp_path / "out", settings, benchmarks=["livecodebench"], bar=False)
+    assert [outcome.detail for outcome in run.scores[0].outcomes if not outcome.passed] == []
 
 
 def test_the_limit_is_that_of_each_test(file):

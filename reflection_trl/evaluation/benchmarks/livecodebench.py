@@ -90,6 +90,7 @@ class LiveCodeBench(Benchmark):
     key = "livecodebench"
     usage = "livecodebench:FROM:TO"
     limits = Limits(timeout=6.0, memory=4 << 30, output=64 << 20)
+    packages = True  # its evaluator has NumPy, which some answers import
 
     @classmethod
     def parse(cls, argument: str) -> list[Self]:
