@@ -184,11 +184,28 @@ def test_without_math_verify_the_benchmark_is_skipped_and_says_why(file, tmp_pat
         evaluate(file, tmp_path, {})
 
 
-def test_rows_that_are_no_gsm8k_are_one_sentence(tmp_path):
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([{"question": "?", "answer": "Five."}], r"Row 0 of '.*' is not a problem of GSM8K: `answer` has no line `#### ...`"),
+        ([{"question": "?", "answer": "#### }{"}], r"Row 0 of .* the final answer must be a number, got '}{'"),
+        ([{"question": "?", "answer": "#### 4 or 5"}], r"the final answer must be a number, got '4 or 5'"),
+        ([{"question": " ", "answer": "#### 4"}], r"Row 0 of .*: `question` is empty"),
+        ([ROWS[0], ROWS[1], ROWS[0]], r"Row 2 of .* has the question of Row 0 of .*; give one version of the file"),
+    ],
+)  # fmt: skip
+def test_rows_that_are_no_gsm8k_are_one_sentence(tmp_path, rows, sentence):
     path = tmp_path / "test.jsonl"
-    path.write_text(json.dumps({"question": "?", "answer": "Five."}) + "\n")
-    with pytest.raises(ValueError, match=r"Row 0 of '.*' is not a problem of GSM8K: `answer` has no line `#### ...`"):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ValueError, match=sentence):
         get_benchmark("gsm8k").load_tasks(str(path))
+
+
+def test_own_problems_without_an_answer_are_named(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps({"problem": "2 + 2?", "solution": "It is 4."}) + "\n")
+    with pytest.raises(ValueError, match=r"'mine.jsonl/0' of .* has neither tests nor a final answer.*boxed"):
+        get_benchmark(f"problems:{path}").load_tasks()
 
 
 def test_training_rows_are_compared_with_the_questions_alone(file):

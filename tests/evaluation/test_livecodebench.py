@@ -27,7 +27,7 @@ from reflection_trl.hub.results import hub_dataset
 from reflection_trl.languages import Executor
 from reflection_trl.languages.execution import Run
 
-from .livecodebench_rows import MEAN, PAIRS, RIGHT, ROWS, WRONG, pack, stdin
+from .livecodebench_rows import MEAN, PAIRS, RIGHT, ROWS, WRONG, functional, pack, stdin
 
 
 @pytest.fixture
@@ -59,7 +59,9 @@ def test_windows_of_dates(file):
         ":2025-02-27": ["mean"],
         "2025-03:2025-03": ["half"],
     }
-    with pytest.raises(ValueError, match="No problem is from a contest in the window of livecodebench:2026-01:"):
+    with pytest.raises(
+        ValueError, match="No problem is from a contest in the window of 'livecodebench:2026-01:': give other"
+    ):
         load_tasks("livecodebench:2026-01:", source)
     names = {
         hub_dataset(name).config
@@ -172,6 +174,13 @@ def test_hidden_tests_of_any_protocol(protocol):
         ({"private_test_cases": "[]", "public_test_cases": "[]"}, "the problem 'mean' has no tests"),
         ({"metadata": "func_name"}, "metadata 'func_name' cannot be read as JSON"),
         ({"metadata": '{"func_name": "mean"}'}, "the input of a test '1 2' cannot be read as JSON"),
+        ({"metadata": '{"func_name": "f(); print"}'}, "`func_name` in `metadata` must be the name of a function, got"),
+        ({"metadata": '{"func_name": 3}'}, "`func_name` in `metadata` must be the name of a function, got 3"),
+        (
+            {"public_test_cases": json.dumps(functional(("1", "2")))},
+            "the tests call a function, but `metadata` has no `func_name` that names it",
+        ),
+        ({"question_id": " "}, "the task has no id"),
         ({"contest_date": "soon"}, "`contest_date` must be a date such as 2024-08-17, got 'soon'"),
         ({"question_content": 3}, "`question_content` must be str, got int"),
     ],

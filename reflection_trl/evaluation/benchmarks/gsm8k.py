@@ -8,8 +8,11 @@ count. Source: huggingface.co/papers/2110.14168.
 
 import dataclasses
 
+from ...checking.numbers import read_number
+from ...checking.reading import tidy
 from ...problems import Problem
 from ...problems.mappings.final_answers import gsm8k
+from ...quoting import quote
 from ..tasks import Task
 from .benchmark import HubDataset
 from .problem_benchmark import ProblemBenchmark
@@ -35,7 +38,8 @@ class Gsm8k(ProblemBenchmark):
         return HubDataset(HUB_ID, "gsm8k", "GSM8K", "main")
 
     def _problems(self, source: str | None = None) -> list[Problem]:
-        problems = []
+        problems: list[Problem] = []
+        rows: dict[str, str] = {}
         for number, (where, row) in enumerate(
             read_rows("GSM8K", self.key, {"question": str, "answer": str}, source, HUB_ID, download=_download)
         ):
@@ -43,6 +47,17 @@ class Gsm8k(ProblemBenchmark):
                 problem = gsm8k(row)
             except ValueError as error:
                 raise ValueError(f"{where} is not a problem of GSM8K: {error}.") from error
+            if not problem.instruction:
+                raise ValueError(f"{where} is not a problem of GSM8K: `question` is empty.")
+            if read_number(tidy(problem.answer or "")) is None:
+                raise ValueError(
+                    f"{where} is not a problem of GSM8K: the final answer must be a number, got {quote(problem.answer)}."
+                )
+            if problem.instruction in rows:
+                raise ValueError(
+                    f"{where} has the question of {rows[problem.instruction]}; give one version of the file."
+                )
+            rows[problem.instruction] = where
             problems.append(dataclasses.replace(problem, id=f"gsm8k-test/{number}", source=HUB_ID))
         return problems
 

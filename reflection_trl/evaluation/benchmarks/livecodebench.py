@@ -72,10 +72,13 @@ class Case:
             Standard input, or the arguments of the function: one JSON value a line.
         output (`str`):
             Standard output, or the result in JSON.
+        of_function (`bool`, *optional*, defaults to `False`):
+            Whether it is a test of a function.
     """
 
     input: str
     output: str
+    of_function: bool = False
 
 
 class LiveCodeBench(Benchmark):
@@ -124,7 +127,7 @@ class LiveCodeBench(Benchmark):
             (where, self._task(row, where)) for where, row in rows if first <= _contest_date(row, where) <= last
         )
         if not tasks:
-            raise ValueError(f"No problem is from a contest in the window of {self.name}: give other dates.")
+            raise ValueError(f"No problem is from a contest in the window of {self.name!r}: give other dates.")
         return tasks
 
     def texts(self, source: str | None = None) -> dict[str, list[str]]:
@@ -155,12 +158,18 @@ class LiveCodeBench(Benchmark):
             row["metadata"] if isinstance(row["metadata"], dict) else _from_json(row["metadata"], where, "metadata")
         )
         function = metadata.get("func_name") if isinstance(metadata, dict) else None
+        if function is not None and not (isinstance(function, str) and function.isidentifier()):
+            raise ValueError(
+                f"{where}: `func_name` in `metadata` must be the name of a function, got {quote(function)}."
+            )
         starter = row["starter_code"].strip("\n")
         # Packed again until they run, since the unpacked tests of all problems take gigabytes
         parts = [row["public_test_cases"], row["private_test_cases"]]
         tests = [test for part in parts for test in read_tests(part, where)]
         if not tests:
             raise ValueError(f"{where}: the problem {row['question_id']!r} has no tests.")
+        if function is None and any(test.of_function for test in tests):
+            raise ValueError(f"{where}: the tests call a function, but `metadata` has no `func_name` that names it.")
         if function is not None:
             for test in tests:
                 _values(test, where)
@@ -202,7 +211,7 @@ def read_tests(packed: Any, where: str) -> list[Case]:
             raise ValueError(f"{where}: a test must have the texts `input` and `output`, got {quote(test)}.")
         if test.get("testtype", "stdin") not in ("stdin", "functional"):
             raise ValueError(f"{where}: a test must be of type stdin or functional, got {quote(test['testtype'])}.")
-    return [Case(test["input"], test["output"]) for test in packed]
+    return [Case(test["input"], test["output"], test.get("testtype") == "functional") for test in packed]
 
 
 def _unpack(packed: str, where: str) -> str:

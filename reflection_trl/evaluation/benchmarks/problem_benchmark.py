@@ -33,7 +33,8 @@ class ProblemBenchmark(Benchmark):
         for problem in problems:
             if not problem.has_tests:
                 raise ValueError(
-                    f"The problem {problem.id!r} of {self.name} has no tests, so its answers cannot be scored: add tests, or remove it."
+                    f"The problem {problem.id!r} of {self.name} has neither tests nor a final answer, so its answers cannot be scored: add "
+                    r"tests, or an `answer` that is a number or a \boxed{...} or has a `checker`, or remove it."
                 )
         return [
             Task(

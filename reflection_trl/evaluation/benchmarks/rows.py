@@ -84,10 +84,12 @@ def unique_tasks(tasks: Iterable[tuple[str, Task]]) -> list[Task]:
             Name of the row for errors, and the task.
 
     Raises:
-        ValueError: If two tasks have the same id.
+        ValueError: If two tasks have the same id, or one has none.
     """
     found: dict[str, Task] = {}
     for where, task in tasks:
+        if not task.id.strip():
+            raise ValueError(f"{where}: the task has no id.")
         if task.id in found:
             raise ValueError(f"{where}: the task {task.id!r} appears twice; give one version of the file.")
         found[task.id] = task
