@@ -109,6 +109,11 @@ class Build:
             raise ValueError(f"`give_up_after` must be at least 1, got {self.give_up_after}.")
         if self.by_difficulty and not self.settings.solve_rate_samples:
             raise ValueError("`by_difficulty` needs solve rates: set `solve_rate_samples` to at least 1.")
+        for name in ("tell_answer", "compute"):
+            if getattr(self.settings, name) and all(problem.answer is None for problem in self.problems):
+                raise ValueError(
+                    f"`{name}` applies to problems with a final `answer`, and none of these problems has one: leave it out."
+                )
         select([], self.min_repaired_share)
         for checker in {problem.checker for problem in self.problems if problem.answer is not None}:
             require_checker(checker)

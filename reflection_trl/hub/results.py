@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..evaluation import EvaluationRun, Score
-from ..evaluation.benchmarks import BENCHMARKS, HubDataset, find_benchmark
+from ..evaluation.benchmarks import BENCHMARKS, HubDataset, OwnProblems, find_benchmark
 from ..evaluation.statistics import rate, right_answers
 from ..markdown import cell, code_cell, fenced, merge_sections, section
 
 
 SOURCE_NAME = "reflection_trl"
-_TASK = {"type": "text-generation", "name": "Code generation"}
 
 
 def hub_dataset(score: str) -> HubDataset:
@@ -34,7 +33,7 @@ def hub_dataset(score: str) -> HubDataset:
     if found is None:
         raise ValueError(
             f"The run has results of {score!r}, which is not a benchmark that can be published; known are "
-            f"{', '.join(benchmark.usage for benchmark in BENCHMARKS)}."
+            f"{', '.join(one.usage for one in BENCHMARKS if one is not OwnProblems)}."
         )
     return found
 
@@ -160,12 +159,12 @@ def model_index_results(
         }
         flat.append(
             EvalResult(
-                task_type=_TASK["type"],
-                task_name=_TASK["name"],
+                task_type="text-generation",
+                task_name=benchmark.kind,
                 dataset_type=benchmark.dataset,
                 dataset_name=benchmark.title,
                 dataset_config=benchmark.config,
-                dataset_split="test",
+                dataset_split=benchmark.split,
                 metric_type=f"pass@{result.k}",
                 metric_name=f"pass@{result.k}",
                 metric_value=result.value,

@@ -209,6 +209,16 @@ def test_runs_of_programs_keep_their_fingerprint():
     assert solutions.fingerprint()["compute"] is True
 
 
+@pytest.mark.parametrize("name", ["tell_answer", "compute"])
+def test_settings_for_final_answers_are_refused_where_there_are_none(name):
+    programs = Problem("p", "Write f.", tests="assert f()")
+    with pytest.raises(
+        ValueError, match=f"`{name}` applies to problems with a final `answer`, and none .* leave it out"
+    ):
+        Build([programs], "m", RolloutSettings(**{name: True}))
+    Build([programs, PROBLEM], "m", RolloutSettings(**{name: True}))
+
+
 class Pupil:
     """Solves problems of two numbers wrongly at first."""
 

@@ -271,13 +271,24 @@ def test_a_commit_in_between_is_merged_too(client, monkeypatch):
     [
         ([], "has no results"),
         ([Score("humaneval", [])], "has no results"),
-        ([score("human-eval", "1")], "'human-eval', which is not a benchmark"),
+        ([score("human-eval", "1")], r"'human-eval', which is not a benchmark .*, gsm8k\.$"),
     ],
 )
 def test_a_run_that_cannot_be_published(client, scores, sentence):
     with pytest.raises(ValueError, match=sentence):
         publish_evaluation(EvaluationRun("m", scores), "anna/m")
     assert client.requests == []
+
+
+def test_the_card_says_what_a_benchmark_measures_on_which_split(client):
+    client.create("models", "anna/m", files={"README.md": b"# M\n"})
+    publish_evaluation(EvaluationRun("m", [score("gsm8k", "1"), score("bigcodebench:instruct", "1")]), "anna/m")
+    card = client.read("models", "anna/m", "README.md").decode()
+    (entry,) = yaml.safe_load(card.split("---\n")[1])["model-index"]
+    assert [(one["task"]["name"], one["dataset"]["type"], one["dataset"]["split"]) for one in entry["results"]] == [
+        ("Mathematical reasoning", "openai/gsm8k", "test"),
+        ("Code generation", "bigcode/bigcodebench", "v0.1.4"),
+    ]
 
 
 def test_a_card_that_is_broken_on_the_hub_is_named(client):

@@ -34,12 +34,18 @@ class HubDataset:
             Title of the benchmark.
         config (`str`, *optional*):
             Configuration of the dataset.
+        split (`str`, *optional*, defaults to `"test"`):
+            Split of the dataset.
+        kind (`str`, *optional*, defaults to `"Code generation"`):
+            Kind of its tasks, as model cards show it.
     """
 
     dataset: str
     task: str
     title: str
     config: str | None = None
+    split: str = "test"
+    kind: str = "Code generation"
 
 
 class OpenExecutor(Protocol):

@@ -115,7 +115,8 @@ class BigCodeBench(Benchmark):
 
     def hub_dataset(self, score: str) -> HubDataset | None:
         split = self.name.partition(":")[2]
-        return HubDataset(self.hub_id, f"bigcodebench_{split.replace('-', '_')}", f"BigCodeBench ({split})", split)
+        title = f"BigCodeBench ({split})"
+        return HubDataset(self.hub_id, f"bigcodebench_{split.replace('-', '_')}", title, split, VERSION)
 
     def _rows(self, source: str | None) -> Any:
         return read_rows("BigCodeBench", self.key, _COLUMNS, source, self.hub_id, split=VERSION)

@@ -35,7 +35,7 @@ class Gsm8k(ProblemBenchmark):
         return self.make_texts(self._problems(source))
 
     def hub_dataset(self, score: str) -> HubDataset:
-        return HubDataset(HUB_ID, "gsm8k", "GSM8K", "main")
+        return HubDataset(HUB_ID, "gsm8k", "GSM8K", "main", kind="Mathematical reasoning")
 
     def _problems(self, source: str | None = None) -> list[Problem]:
         problems: list[Problem] = []
