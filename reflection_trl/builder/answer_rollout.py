@@ -73,7 +73,7 @@ class AnswerRollout(Rollout):
             self._chat += self._sent(solution)
             if solution.feedback.passed:
                 return
-            failed.add(answer_key(solution.feedback.actual or ""))
+            failed.add(self._key(solution.feedback))
             request = self._prompt("feedback", instruction=self.problem.request, feedback=solution.feedback.text)
             self._chat.append({"role": "user", "content": request})
         raise Rejected(
@@ -123,9 +123,12 @@ class AnswerRollout(Rollout):
         feedback = await self._judge(completion.text)
         if feedback.kind is FeedbackKind.NO_ANSWER:
             raise Rejected(Rejection.NO_ANSWER, f"{feedback.message} ({where})", completion.text)
-        if not feedback.passed and answer_key(feedback.actual or "") in failed:
+        if not feedback.passed and self._key(feedback) in failed:
             raise Rejected(Rejection.NO_PROGRESS, f"Round {number + 1} repeats an answer that has failed.")
         return _Solution(completion.text, feedback, tuple(computed))
+
+    def _key(self, feedback: Feedback) -> str:
+        return answer_key(feedback.actual or "", self.problem.checker, self.problem.choices)
 
     async def _explained(self, solution: _Solution, number: int) -> _Solution:
         """Returns the repair with an explanation of the error. If the repair has none, the model is asked for it."""

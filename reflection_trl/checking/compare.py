@@ -71,7 +71,7 @@ _MAX_ENTRIES = 64
 _EQUALS = re.compile(r"(?<![<>!:])=(?!=)")
 # `B`, `(B) 4 apples`, and `B - 4 apples`, whose text must be that of a choice
 _LETTER = re.compile(r"[(\[{]?\s*(?P<letter>[A-Za-z])\s*(?:[)\]}]|[.:)](?=\s|$)|$)\.?\s*(?P<text>.*)", re.DOTALL)
-_LETTER_AND_TEXT = re.compile(r"(?P<letter>[A-Za-z])\s*[\s,:=(-]\s*(?P<text>.*)", re.DOTALL)
+_LETTER_AND_TEXT = re.compile(r"(?P<letter>[A-Za-z])\s*[\s,:=(\u2013\u2014-]\s*(?P<text>.*)", re.DOTALL)
 _LEAD = re.compile(
     r"(?:the\s+)?(?:correct\s+|final\s+)?(?:answer|option|choice)(?:\s+is|\s*:|(?=\s))\s*", re.IGNORECASE
 )
@@ -202,15 +202,21 @@ async def compare_one(answer: str, expected: str, checker: str, choices: Sequenc
     return await _compare_math(answer, expected)
 
 
-def answer_key(answer: str) -> str:
+def answer_key(answer: str, checker: str = "math", choices: Sequence[str] = ()) -> str:
     """
     Returns a key that is equal for different notations of an answer, for counting votes: `1,234` and `$1234.00` have
-    one key.
+    one key, and so have `(A)` and `A) 3 apples` among choices.
 
     Args:
         answer (`str`):
             An answer as it was written.
+        checker (`str`, *optional*, defaults to `"math"`):
+            One of `CHECKERS`, or the source of a checker.
+        choices (`Sequence[str]`, *optional*):
+            The texts of the choices.
     """
+    if checker == "choice" and (letter := _choice_of(answer, "", choices)) is not None:
+        return letter
     answer = tidy(answer)
     number = read_number(answer)
     return str(number) if number is not None else "".join(answer.split()).casefold()
@@ -398,11 +404,15 @@ def _value_in_base(digits: str, base: str) -> int | None:
 
 
 def _compare_choice(answer: str, expected: str, choices: Sequence[str]) -> Comparison:
-    got = _LEAD.sub("", tidy(answer), count=1)
-    letter = _chosen(got, _labels(expected, choices), [_normalized(tidy(choice)) for choice in choices])
+    letter = _choice_of(answer, expected, choices)
     if letter is None:
         return _wrong_form(answer, expected, "choice", choices)
     return _verdict(letter == expected, answer)
+
+
+def _choice_of(answer: str, expected: str, choices: Sequence[str]) -> str | None:
+    got = _LEAD.sub("", tidy(answer), count=1)
+    return _chosen(got, _labels(expected, choices), [_normalized(tidy(choice)) for choice in choices])
 
 
 def _chosen(got: str, labels: str, texts: list[str]) -> str | None:

@@ -65,8 +65,9 @@ async def judge_answers(
         feedback = await run(task, sample.solution)
         suspicious: list[str] = []
         answer = ""
-        if task.has_final_answer:
-            answer = answer_key(feedback.actual or "") if feedback.kind is not FeedbackKind.NO_ANSWER else ""
+        if task.has_final_answer and task.problem is not None:
+            if feedback.kind is not FeedbackKind.NO_ANSWER:
+                answer = answer_key(feedback.actual or "", task.problem.checker, task.problem.choices)
         else:
             suspicious += get_language(task.language).suspicious(sample.solution)
         kind, detail = ("none", "") if feedback.passed else (failure_kind(sample, feedback), _detail(feedback))

@@ -178,6 +178,18 @@ def test_own_problems_may_have_final_answers(tmp_path, no_sandbox):
     assert [outcome.passed for outcome in found.scores[0].outcomes] == [True, False]
 
 
+def test_votes_for_one_choice_count_together_in_any_notation(tmp_path, no_sandbox):
+    """Otherwise the correct choice, whose votes always count together, would win more often."""
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps({"instruction": "Which?", "choices": ["x", "y"], "answer": "y"}) + "\n")
+    arguments = GenerationArguments(model_name_or_path="scripted", base_url="http://localhost:1/v1")
+    generate = Scripted({"Which?": [r"\boxed{A}", r"\boxed{(a)}", r"\boxed{A) x}", r"\boxed{B}", r"\boxed{y}"]})
+    settings = EvaluationSettings(samples=5, temperature=0.8)
+    found = evaluate_model(arguments, [f"problems:{path}"], tmp_path / "out", settings, generate=generate, bar=False)
+    assert [outcome.passed for outcome in found.scores[0].outcomes] == [False, False, False, True, True]
+    assert majority(found.scores[0]).value == 0
+
+
 def test_without_math_verify_the_benchmark_is_skipped_and_says_why(file, tmp_path, monkeypatch):
     monkeypatch.setattr(process.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"There is nothing to score: .*`pip install math-verify`"):
