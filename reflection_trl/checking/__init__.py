@@ -8,8 +8,8 @@ is read, and nothing else:
 2. The last line that starts with `####`.
 3. The last sentence with "the (final) answer is ...", "Answer: ..." or "Final answer: ...", or the line below it.
 
-If the text has several boxed answers, all of them count: it passes only if each is correct, and a wrong one makes it contradictory. Other
-numbers in the text are not answers.
+If the text has several boxed answers, all of them count: it passes only if each is correct, or if together they are the expected list. A
+wrong one makes it contradictory. Other numbers in the text are not answers.
 
 **How numbers compare** (in this process, exactly, without floating point):
 
@@ -23,6 +23,7 @@ numbers in the text are not answers.
 | `50%`, `50 percent` | equal to 1/2, and to 50 if the expected number is at least 1 |
 | `101_2`, `101_{two}` | 5. If only the expected number names a base, the answer has this base too; `101` is not `101_2` |
 | `0.1\overline{6}` | 1/6 |
+| `\frac{1}{3} \approx 0.33` | 1/3; after an expression, the rounded value may be the answer too |
 | `0.333333` | equal to 1/3: a decimal number with six or more decimals may be a rounded fraction |
 
 Everything else (expressions, sets, intervals, matrices, equations) is compared by `math-verify`, in a separate process with limits on CPU

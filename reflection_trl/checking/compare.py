@@ -134,10 +134,16 @@ async def compare_answers(
     reading = read_final_answer(text)
     if not reading.answers:
         return no_answer()
-    found = [await compare_one(answer, expected, checker, choices) for answer in reading.answers]
+    answers = reading.answers
+    found = [await compare_one(answer, expected, checker, choices) for answer in answers]
+    if len(answers) > 1 and checker == "math" and not found[-1].right and _SEVERAL.search(tidy(expected)):
+        # `\boxed{1} and \boxed{2}` is the list `1, 2`
+        together = await compare_one(", ".join(answers), expected, checker)
+        if together.right:
+            answers, found = (", ".join(answers),), [together]
     if reading.too_many or len({one.right for one in found}) > 1:
-        return contradictory(reading.answers)
-    answer, verdict = reading.answers[-1], found[-1]
+        return contradictory(answers)
+    answer, verdict = answers[-1], found[-1]
     message = verdict.message or f"The final answer {_shown(answer)} is right."
     lines = [message, *([verdict.hint] if verdict.hint else [])]
     revealed = expected if tell_expected and not verdict.right else None
@@ -296,6 +302,8 @@ def require_checker(checker: str) -> None:
 
 async def _compare_math(answer: str, expected: str) -> Comparison:
     wanted, got = tidy(expected), tidy(answer)
+    if r"\approx" in got and r"\approx" not in wanted:
+        return await _compare_rounded(got, expected, answer)
     if "=" not in wanted and not _SEVERAL.search(got):
         *others, got = map(str.strip, _EQUALS.split(got))
         # `3 + 3 = 6` is an answer, `7 = 6` is two
@@ -326,12 +334,27 @@ async def _compare_math(answer: str, expected: str) -> Comparison:
         return _wrong_form(answer, expected)
     if numbers[1] is None and _NO_PRODUCT.search(got):
         return _unreadable(answer)
-    if _SKIPPED.findall(wanted) != _SKIPPED.findall(got) or _brackets(wanted) | _brackets(got) == {"(", "{"}:
+    if _SKIPPED.findall(wanted) != _SKIPPED.findall(got) or _brackets(wanted) | _brackets(got) == {"(", r"\{"}:
         return _verdict(False, answer)
     parts = wanted.split(":"), got.split(":")
-    if max(map(len, parts)) > 2:  # math-verify reads two parts of a ratio
+    if max(map(len, parts)) > 2 and "=" not in wanted + got:  # math-verify reads two parts of a ratio
         return _verdict(await _equal_matrices([parts[0]], [parts[1]]), answer)
     return await _in_process("math", _latex(got, numbers[1]), _latex(wanted, numbers[0]), answer)
+
+
+async def _compare_rounded(got: str, expected: str, answer: str) -> Comparison:
+    r"""
+    Compares `2\sqrt{3} \approx 3.46`, an answer with its value. Two different numbers are two answers, not an answer and
+    its value.
+    """
+    exact, _, rounded = map(str.strip, got.partition(r"\approx"))
+    side = _EQUALS.split(exact)[-1].strip()
+    named = _has_names(side)
+    if not named and (await _compare_math(exact, expected)).right:
+        return _verdict(True, answer)
+    if not named and read_number(side) is not None:
+        return _verdict(False, answer)
+    return await _compare_math(rounded, expected)
 
 
 def _joined(text: str) -> str:
@@ -357,7 +380,7 @@ def _matrix(text: str) -> list[list[str]] | None:
 
 def _brackets(text: str) -> set[str]:
     """Returns the bracket around a list of several values, if there is one: a set is not a pair or an interval."""
-    match = re.fullmatch(r"\\?([({])[^(){}]*,.*[)}]", text)
+    match = re.fullmatch(r"(\(|\\\{)[^(){}]*,.*[)}]", text)
     return {match[1]} if match else set()
 
 

@@ -21,7 +21,9 @@ _SENTENCE_END = re.compile(
 _MAX_BOXES = 8  # more boxes are not an answer, and each costs time
 
 _WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"), ("*", "*"))
-_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
+_TEXT = re.compile(
+    r"\\(?:text(?:bf|it|normal|rm|sf|tt|up)?|math(?:bf|it|rm|sf)|emph|mbox|operatorname)\s*\{([^{}]*)\}"
+)
 _SPACES = re.compile(r"(?<!\\)\\!|\{,\}(?=\d)")
 _THIN = re.compile(r"(?<=\d)\\[,;: ](?=\d{3}(?!\d))")  # `1\,080`
 # `0.333333...`; `1, 2, ...` is not `1, 2`
@@ -36,7 +38,8 @@ _REPLACED = (
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\\\$"), "$"),
     (re.compile(r"\\%"), "%"),
-    (re.compile(r"\\(?:approx|simeq)(?![A-Za-z])|≈"), ""),
+    (re.compile(r"\\(?:approx|simeq)(?![A-Za-z])|≈"), r"\\approx "),
+    (re.compile(r"^\s*\\approx"), ""),
     (re.compile(r"\\(?:displaystyle|textstyle|bf|rm|it|large|Large|huge)(?![A-Za-z])"), ""),
     (re.compile(r"\\mathbb\s*(?=[A-Z])([A-Z])"), r"\\mathbb{\1}"),
     (re.compile(r"\\[dt]?binom\s*(\d)\s*(\d)"), r"\\binom{\1}{\2}"),
