@@ -22,8 +22,6 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config
 
-from reflection_trl.sandbox import probe
-
 
 torch.set_num_threads(1)
 
@@ -180,25 +178,6 @@ def rows_of_both_types():
 @pytest.fixture
 def mixed_rows():
     return rows_of_both_types()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def attacked_once():
-    """
-    A sandbox is attacked whenever it is opened, which takes a second, and many tests open one. Here the first of its kind in each
-    process is; one that did not hold would be attacked, and refused, again.
-    """
-    attack, held = probe.attack, set()
-
-    def attack_once(sandbox):
-        kind = sandbox._mechanism.name, sandbox._mechanism.python, *sandbox._readonly
-        if kind not in held:
-            attack(sandbox)
-            held.add(kind)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probe, "attack", attack_once)
-        yield held
 
 
 @pytest.fixture(scope="session")

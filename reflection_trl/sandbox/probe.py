@@ -1,4 +1,4 @@
-"""Attacks each sandbox when it is opened: a mechanism that fails is not used."""
+"""Attacks each kind of sandbox when a process first opens one: a mechanism that fails is not used."""
 
 from __future__ import annotations
 

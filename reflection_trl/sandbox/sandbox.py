@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import probe
-from .interpreter import find_interpreter
+from .interpreter import Interpreter, find_interpreter
 from .mechanisms import Mechanism, Unsandboxed, candidates
 from .pair import combine, run_pair
 from .seccomp import build_filter
@@ -37,6 +37,8 @@ from .worker import Worker, WorkerError
 
 
 _TRIES = 3
+# The mechanisms that have held in this process: their name, interpreter and directories. The attacks take a second
+_held: set[tuple[str, Interpreter, tuple[str, ...]]] = set()
 
 
 class Sandbox:
@@ -104,7 +106,7 @@ class Sandbox:
         return self._mechanism.name
 
     def start(self) -> None:
-        """Finds a mechanism that works, by attacking each one."""
+        """Finds a mechanism that works, by attacking each one, once in each process."""
         if self._owner is not None:
             raise SandboxError("The sandbox is already open.")
         interpreter = find_interpreter(self._python)
@@ -115,7 +117,9 @@ class Sandbox:
         for name, make in candidates(self._wanted, interpreter, self._readonly):
             try:
                 self._open(make(), build_filter())
-                probe.attack(self)
+                if (kind := (name, interpreter, tuple(self._readonly))) not in _held:
+                    probe.attack(self)
+                    _held.add(kind)
                 return
             except (SandboxUnavailableError, WorkerError) as error:
                 self.close()

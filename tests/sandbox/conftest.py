@@ -8,14 +8,15 @@ import pytest
 
 from reflection_trl.languages import LANGUAGES
 from reflection_trl.sandbox import Sandbox, SandboxUnavailableError
+from reflection_trl.sandbox import sandbox as sandbox_module
 
 from .observers import Host
 
 
 @pytest.fixture(autouse=True)
-def attacked(attacked_once: set[tuple[str, ...]]) -> None:
+def nothing_has_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here mechanisms are broken on purpose, so that what has held before need not hold again."""
-    attacked_once.clear()
+    monkeypatch.setattr(sandbox_module, "_held", set())
 
 
 def open_sandbox(readonly: Sequence[str] = ()) -> Sandbox:

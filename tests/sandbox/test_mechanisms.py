@@ -390,3 +390,23 @@ def test_as_an_ordinary_user(sandbox: Sandbox, arguments: str):
     command = bubblewrap.drop_user(65_432, [python, "-c", script])
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd="/")
     assert done.stdout == "ok 65432\n", done
+
+
+def test_each_kind_of_sandbox_is_attacked_until_it_has_held_once(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    attacked: list[str] = []
+    holds = [False, True, True]
+
+    def attack(opened: Sandbox) -> None:
+        attacked.append(opened.mechanism)
+        if not holds[len(attacked) - 1]:
+            raise SandboxUnavailableError("a program escaped from it (network)")
+
+    monkeypatch.setattr("reflection_trl.sandbox.sandbox.probe.attack", attack)
+    with pytest.raises(SandboxUnavailableError, match="a program escaped"):
+        Sandbox(workers=1, mechanism="bubblewrap").start()
+    for readonly in ([], [], [str(tmp_path)], []):
+        with Sandbox(workers=1, mechanism="bubblewrap", readonly=readonly):
+            pass
+    assert attacked == ["bubblewrap"] * 3
