@@ -1,15 +1,17 @@
 """
-Determines failure reasons of evalplus answers: runs an answer again on the failing input to classify the error, unless a
-time limit ended it.
+Determines failure reasons of evalplus answers. Where judging did not find the reason, the answer runs again on the failing
+input.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 from ..feedback import Feedback, FeedbackKind
 from ..languages import get_language
-from ..languages.execution import Execute, Run
+from ..languages.execution import Execute, Run, refuse_to_run
+from ..languages.python import feedback_of_error
 from .evalplus_score import Check, Judgment
 from .failures import cut, failure_kind, missing_answer
 from .results import DECEIVED, Outcome, Score
@@ -23,7 +25,11 @@ _NAMES = "from math import inf, nan\n"
 
 
 async def score_evalplus(
-    benchmark: str, tasks: Sequence[Task], samples: Sequence[Sample], judgments: Sequence[Judgment], execute: Execute
+    benchmark: str,
+    tasks: Sequence[Task],
+    samples: Sequence[Sample],
+    judgments: Sequence[Judgment],
+    open_executor: Callable[[], AbstractAsyncContextManager[Execute]],
 ) -> list[Score]:
     """
     Returns the scores of a benchmark and of its `+`, with the reason of each failure.
@@ -37,30 +43,45 @@ async def score_evalplus(
             Answers.
         judgments (`Sequence[Judgment]`):
             Evalplus's, one for each answer.
-        execute ([`~reflection_trl.languages.execution.Execute`]):
-            Runs the answers that failed, isolated.
+        open_executor (`Callable`):
+            Opens the executor of Python programs, isolated, if an answer must run again.
 
     Returns:
         `list[Score]`: Of the benchmark, and of the `+`, where both sets of inputs have to pass.
     """
     by_id = {task.id: task for task in tasks}
+
+    async def outcomes(sample: Sample, judgment: Judgment, execute: Execute) -> tuple[Outcome, Outcome]:
+        task = by_id[sample.task_id]
+        base = await _outcome(task, sample, judgment.base, execute)
+        if not base.passed:
+            return base, base
+        return base, await _outcome(task, sample, judgment.plus, execute)
+
+    async with AsyncExitStack() as stack:
+        execute: Execute = refuse_to_run
+        if any(map(_runs_again, samples, judgments)):
+            execute = _once_each(await stack.enter_async_context(open_executor()))
+        found = await asyncio.gather(*(outcomes(*each, execute) for each in zip(samples, judgments, strict=True)))
+    return [Score(benchmark, [base for base, _ in found]), Score(f"{benchmark}+", [plus for _, plus in found])]
+
+
+def _runs_again(sample: Sample, judgment: Judgment) -> bool:
+    """Returns whether only another run tells why an answer failed."""
+    check = judgment.plus if judgment.base.passed else judgment.base
+    return not (check.passed or check.late or check.error is not None) and missing_answer(sample) is None
+
+
+def _once_each(execute: Execute) -> Execute:
+    """Returns an executor that runs programs that are alike to the letter once, since there are many at a temperature."""
     runs: dict[tuple[str, str], asyncio.Future[Run]] = {}
 
     async def execute_once(language: str, source: str, tests: str = "", **options: Any) -> Run:
-        # Of many answers with a temperature, many are alike to the letter
         if (source, tests) not in runs:
             runs[source, tests] = asyncio.ensure_future(execute(language, source, tests, **options))
         return await runs[source, tests]
 
-    async def outcomes(sample: Sample, judgment: Judgment) -> tuple[Outcome, Outcome]:
-        task = by_id[sample.task_id]
-        base = await _outcome(task, sample, judgment.base, execute_once)
-        if not base.passed:
-            return base, base
-        return base, await _outcome(task, sample, judgment.plus, execute_once)
-
-    found = await asyncio.gather(*map(outcomes, samples, judgments))
-    return [Score(benchmark, [base for base, _ in found]), Score(f"{benchmark}+", [plus for _, plus in found])]
+    return execute_once
 
 
 async def _outcome(task: Task, sample: Sample, check: Check, execute: Execute) -> Outcome:
@@ -81,9 +102,13 @@ async def _explain(task: Task, sample: Sample, check: Check, execute: Execute) -
             test = f"assert {call} == {check.expected}"
     if check.late:
         return "timeout", cut(_describe_late(check, call or f"{task.entry_point}"))
-    run = await execute("python", sample.solution, f"{_NAMES}{test}", entry_point=task.entry_point)
-    if not run.feedback.passed:
-        kind, detail = failure_kind(sample, run.feedback), _describe(run.feedback, call, check)
+    if check.error is not None:
+        feedback = feedback_of_error(check.error)
+    else:
+        run = await execute("python", sample.solution, f"{_NAMES}{test}", entry_point=task.entry_point)
+        feedback = run.feedback
+    if not feedback.passed:
+        kind, detail = failure_kind(sample, feedback), _describe(feedback, call, check)
     elif check.status == "timeout":
         kind, detail = "runtime", f"The process ends during {call or task.entry_point}."
     elif check.expected is None:

@@ -28,7 +28,7 @@ from typing import Any
 
 from .. import sandbox
 from ..python_code import canonical_form
-from ..sandbox import Sandbox, SandboxError
+from ..sandbox import ErrorInfo, Sandbox, SandboxError, read_error
 from ..sandbox.bubblewrap import Bubblewrap
 from ..sandbox.cgroup import Cgroup
 from ..sandbox.interpreter import find_interpreter
@@ -37,6 +37,7 @@ from ..sandbox.seccomp import build_filter
 from ..scratch import ScratchFolder
 from .evalplus_data import EVALPLUS
 from .expected_outputs import ground_truth
+from .one_process import distrusted
 from .tasks import Sample
 
 
@@ -79,6 +80,9 @@ class Check:
         deceived (`bool`, *optional*, defaults to `False`):
             Whether evalplus itself passes the answer, but only because of an object of the answer (such as one that
             equals everything) or because the answer manipulates its judge: its results, as data, are wrong.
+        error ([`~reflection_trl.sandbox.ErrorInfo`], *optional*):
+            The error that caused the failure; if the output is wrong, an `AssertionError` with the actual value. `None` if it
+            is not known.
     """
 
     status: str
@@ -88,6 +92,7 @@ class Check:
     limit: float | None = None
     late: bool = False
     deceived: bool = False
+    error: ErrorInfo | None = None
 
     @property
     def passed(self) -> bool:
@@ -171,7 +176,7 @@ def judge_evalplus(
                 if "begin" in message:
                     begun.add(waiting[message["begin"]])
                 elif "index" in message:
-                    keep(waiting[message["index"]], Judgment(Check(**message["base"]), Check(**message["plus"])))
+                    keep(waiting[message["index"]], _judgment(message))
             said = messages.said()
         unfinished = [index for index in waiting if index not in judged]
         suspects = [index for index in unfinished if index in begun]
@@ -265,7 +270,8 @@ def _guest(
     cgroup = None if unsandboxed else Cgroup.create()
     with ScratchFolder() as folder, tempfile.TemporaryFile() as log:
         answers = Path(folder) / "answers.jsonl"
-        answers.write_text("".join(json.dumps([sample.task_id, sample.solution]) + "\n" for sample in samples))
+        described = [(one.task_id, one.solution, bool(distrusted(one.solution))) for one in samples]
+        answers.write_text("".join(json.dumps(one) + "\n" for one in described))
         filter = Path(folder) / "filter"
         filter.write_bytes(build_filter())
         outside = [_GUEST, EVALPLUS[benchmark].file(), truth, answers, _SANDBOX_GUEST, filter]
@@ -328,8 +334,13 @@ def _judge_one(benchmark: str, truth: Path, sample: Sample, unsandboxed: bool) -
     with _guest(benchmark, truth, [sample], 1, unsandboxed) as messages:
         for message in messages:
             if "index" in message:
-                return Judgment(Check(**message["base"]), Check(**message["plus"]))
+                return _judgment(message)
     return Judgment(Check("timeout"), Check("timeout"))
+
+
+def _judgment(message: dict[str, Any]) -> Judgment:
+    base, plus = (Check(**message[part] | {"error": read_error(message[part]["error"])}) for part in ("base", "plus"))
+    return Judgment(base, plus)
 
 
 def _packages_elsewhere(prefixes: Sequence[str]) -> str | None:

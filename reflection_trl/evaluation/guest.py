@@ -8,11 +8,15 @@ from a separate worker, so that an answer that attacks its judge affects only it
 open, a descriptor through which results are sent.
 
 evalplus compares in the answer's process, where the answer can manipulate the comparison. So an answer first runs in
-another process, like in evalplus and under the same limits, which sends digests of its results (see `digests` in the
-sandbox's guest, whose folder is SANDBOX). An answer passes if they are those of results that evalplus accepts, and
-fails if a call exceeds its time limit. evalplus itself judges all others. Those that it passes run again, in a process
-that evalplus's own comparison calls like the answer itself, with generous limits: results are data, and an object that
-equals everything equals nothing (see `checks` in the sandbox's guest).
+another process, like in evalplus and under the same limits, which sends its results as data (see `digests` in the
+sandbox's guest, whose folder is SANDBOX). An answer passes if they are those of results that evalplus accepts, or if
+evalplus's comparison accepts them here. It fails if a call exceeds its time limit, if it raises an error that it
+raises anywhere, or if the comparison rejects a result.
+
+evalplus itself judges the others: those whose results are not plain data, those that die, and those that could
+manipulate it (the third field in ANSWERS), to find out whether they do. An answer that it passes runs again, in a
+process that evalplus's own comparison calls like the answer itself, with generous limits: results are data, and an
+object that equals everything equals nothing (see `checks` in the sandbox's guest).
 
 Time in the queue for a CPU does not count against the limit of a call (see `time_limit` in the sandbox's guest). An
 answer that spent its limit computing has failed. One that waited runs again, alone, before it fails.
@@ -79,7 +83,13 @@ def time_limit_of_part(limits: Iterable[float]) -> float:
 
 
 def verdict(
-    status: str, details: Iterable[Any] = (), *, late: bool = False, doubtful: bool = False, deceived: bool = False
+    status: str,
+    details: Iterable[Any] = (),
+    *,
+    late: bool = False,
+    doubtful: bool = False,
+    deceived: bool = False,
+    error: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """
     Returns the verdict on an answer and one set of inputs.
@@ -95,6 +105,8 @@ def verdict(
             Whether it might pass if it ran alone.
         deceived (`bool`, *optional*, defaults to `False`):
             Whether evalplus passes the answer, but its results, as data, are wrong.
+        error (`dict`, *optional*):
+            Description of the error that ended the answer; of a wrong result, an `AssertionError` with the actual value.
     """
     return {
         "status": status,
@@ -102,14 +114,72 @@ def verdict(
         "late": late,
         "doubtful": doubtful,
         "deceived": deceived,
+        "error": error,
     }
 
 
-def load_answers_with(load: Callable[[str], Any]) -> None:
-    """Makes `load` the source of the functions of [`STAND_IN`]."""
+@contextlib.contextmanager
+def replaced(module: Any, **values: Any) -> Iterator[None]:
+    """Replaces attributes of a module within the block."""
+    before = {name: getattr(module, name) for name in values}
+    vars(module).update(values)
+    try:
+        yield
+    finally:
+        vars(module).update(before)
+
+
+@contextlib.contextmanager
+def answers_from(load: Callable[[str], Any]) -> Iterator[None]:
+    """Makes `load` the source of the functions of [`STAND_IN`] within the block."""
     module: Any = types.ModuleType("answer_of_another_process")
     module.load = load
     sys.modules[module.__name__] = module
+    try:
+        yield
+    finally:
+        del sys.modules[module.__name__]
+
+
+def count_right(
+    benchmark: str, name: str, inputs: Sequence[Any], outputs: Iterator[Any], expected: Sequence[Any], atol: float
+) -> int:
+    """
+    Lets evalplus compare outputs, which are plain data, in this process.
+
+    Args:
+        benchmark (`str`):
+            `"humaneval"` or `"mbpp"`.
+        name (`str`):
+            Name of the function.
+        inputs, outputs, expected (`Sequence`):
+            The arguments of each call, its output and the expected one.
+        atol (`float`):
+            The task's tolerance.
+
+    Returns:
+        `int`: Number of right outputs, up to the first other one.
+    """
+    from evalplus import eval as evaluator
+
+    status, progress = types.SimpleNamespace(), types.SimpleNamespace(value=0)
+    details = [False] * len(inputs)
+    unlimited = {"reliability_guard": lambda **_: None, "time_limit": lambda _: contextlib.nullcontext()}
+    with replaced(evaluator, **unlimited), answers_from(lambda name: lambda *arguments: next(outputs)):
+        evaluator.unsafe_execute(
+            benchmark,
+            name,
+            STAND_IN.format(name=name),
+            inputs,
+            expected,
+            [0.0] * len(inputs),
+            atol,
+            True,
+            status,
+            details,
+            progress,
+        )
+    return sum(details)
 
 
 def guest_module(folder: str, name: str) -> Any:
@@ -173,7 +243,9 @@ class Judge:
     def __init__(self, benchmark: str, ground_truth_file: str, answers_file: str, sandbox: str):
         from evalplus import eval as evaluator
 
-        self._time_limit = guest_module(sandbox, "time_limit")
+        self._time_limit, self._digests, self._errors = (
+            guest_module(sandbox, name) for name in ("time_limit", "digests", "errors")
+        )
         # evalplus reads this in the answer's process, whose `/proc` does not contain it
         memory = evaluator.query_maximum_memory_bytes()
         evaluator.query_maximum_memory_bytes = lambda: memory
@@ -228,7 +300,7 @@ class Judge:
         """
         from evalplus import eval as evaluator
 
-        task_id, answer = self.answers[index]
+        task_id, answer, _ = self.answers[index]
         problem, expected = self.problem(task_id), self.expected(task_id)
         factor = patience if solution is None else CONFIRMATION * patience
         exceeded = mmap.mmap(-1, 2)  # shared with the process of the answer, which evalplus forks
@@ -266,13 +338,75 @@ class Judge:
         late &= status != "pass"
         return verdict(status, details, late=late, doubtful=late and not worked)
 
+    def verdict_on_outputs(self, index: int, part: str, outputs: Any) -> tuple[dict[str, Any], bool]:
+        """
+        Returns a verdict on the outputs of an answer, and whether it is certainly evalplus's.
+
+        Args:
+            index (`int`):
+                Index of the answer.
+            part (`str`):
+                One of [`PARTS`].
+            outputs (`Outputs`):
+                Reads the outputs of the answer's calls, in order: see the sandbox's `digests`.
+        """
+        task_id, _, manipulates = self.answers[index]
+        known = self.digests(task_id)[part]
+        assert known is not None  # others are not compared
+        right, other = outputs.equal(known[0])
+        wrong = None
+        if other is not None:
+            right, wrong = self._compare(task_id, part, right, other, outputs)
+        if right == len(known[1]):
+            return verdict("pass"), True
+        before = [True] * right
+        if outputs.late is not None:
+            status, details = ("timeout", before) if outputs.late.all else ("fail", [*before, False])
+            return verdict(status, details, late=True, doubtful=outputs.late.waited), True
+        if outputs.error is not None:
+            record = outputs.description()
+            error = None if record is None else self._errors.from_program(record)
+            certain = outputs.error.certain and not (manipulates and outputs.error.ran)
+            return verdict("fail", [*before, False] if outputs.error.in_call else [], error=error), certain
+        if wrong is not None:
+            return verdict("fail", [*before, False], error=wrong), not manipulates
+        return verdict("timeout", before), False  # its process has ended, or the output is too long to send
+
+    def _compare(
+        self, task_id: str, part: str, at: int, other: tuple[bytes, bytes], outputs: Any
+    ) -> tuple[int, dict[str, Any] | None]:
+        """
+        Lets evalplus compare the outputs from number `at` on, of which the first is already read. Returns how many of all
+        are right, up to the first other one, and the description of this one if it is wrong.
+        """
+        from evalplus import eval as evaluator
+
+        problem, known = self.problem(task_id), self.digests(task_id)[part]
+        assert known is not None
+        wanted, size = self.expected(task_id)[part], self._digests.SIZE
+        read: list[Any] = []
+
+        def values() -> Iterator[Any]:
+            for number in range(at, len(wanted)):
+                read.clear()
+                packed, digest = other if number == at else outputs.next() or (b"", b"")
+                equal = digest == known[0][number * size : (number + 1) * size]
+                read.append(wanted[number] if equal else self._digests.unpack(packed))
+                yield read[0]
+
+        # evalplus itself tolerates differences after the first floats
+        atol = problem["atol"] or (1e-6 if any(map(evaluator.is_floats, wanted[:at])) else 0)
+        inputs = problem[f"{part}_input"][at:]
+        right = at + count_right(self.benchmark, problem["entry_point"], inputs, values(), wanted[at:], atol)
+        return right, self._errors.describe_output(read[0]) if read and right < len(wanted) else None
+
     def report(self, index: int, verdicts: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Returns the verdicts for the host, with the first failing input and its expected output."""
-        task_id, _ = self.answers[index]
+        task_id, *_ = self.answers[index]
         report: dict[str, Any] = {"index": index}
         for part in PARTS:
             status, details = verdicts[part]["status"], verdicts[part]["details"]
-            report[part] = {name: verdicts[part][name] for name in ("status", "late", "deceived")}
+            report[part] = {name: verdicts[part][name] for name in ("status", "late", "deceived", "error")}
             if status == "pass":
                 continue
             problem, expected = self.problem(task_id), self.expected(task_id)
@@ -348,12 +482,15 @@ class Cells:
             exec(solution, names)
             return verdict(names["works"](part))
 
+        def judge(part: str, outputs: Any) -> tuple[dict[str, Any], bool]:
+            return verdict(part), outputs.equal(known) == (1, None)
+
         process, known = self.open(), self._digests.digest(self._digests.pack("base"))
         calls = {"base": pickle.dumps([(["base"], 10.0)])}
         try:
-            compared = self.compare(WORKS, "works", calls, {"base": (known, [10.0])})["base"]
+            compared = self.compare(judge, WORKS, "works", calls, {"base": [10.0]})
             confirmed = self.confirm(check, {"base": [["base"]]}, WORKS, "works")
-            return compared.equal and confirmed == {"base": verdict("base")}
+            return compared == {"base": (verdict("base"), True)} and confirmed == {"base": verdict("base")}
         finally:
             self._answers.close()
             os.waitpid(process, 0)
@@ -398,30 +535,29 @@ class Cells:
         return dict(map(json.loads, said[: said.rfind(b"\n") + 1].splitlines()))
 
     def compare(
-        self, source: str, name: str, calls: dict[str, bytes], expected: dict[str, tuple[bytes, list[float]]]
-    ) -> dict[str, Any]:
+        self,
+        judge: Callable[[str, Any], tuple[dict[str, Any], bool]],
+        source: str,
+        name: str,
+        calls: dict[str, bytes],
+        limits: dict[str, list[float]],
+    ) -> dict[str, tuple[dict[str, Any], bool]]:
         """
-        Calls an answer's function `name` with `calls`, and compares the digests of its outputs with the expected ones.
-        Each part runs in a separate process, one after another, up to the first whose outputs differ. Returns the sandbox's
-        `digests.Comparison` of each.
+        Calls an answer's function `name` with the `calls` of each part, in a separate process for each, one after another.
+        Returns what `judge` says of the part and its outputs (see the sandbox's `digests`).
         """
-        pairs = {part: socket.socketpair() for part in expected}
+        pairs = {part: socket.socketpair() for part in calls}
         self._answers.start([theirs for _, theirs in pairs.values()])
-        compared = {}
+        compared: dict[str, tuple[dict[str, Any], bool]] = {}
         try:
             for part, (ours, _) in pairs.items():
-                digests, limits = expected[part]
                 ours.settimeout(LONGEST_PART)  # the process of the first part may have stopped that of the second
                 channel = self._remote.Channel(ours)
-                compared[part] = self._digests.Comparison(0)
                 with contextlib.suppress(self._remote.Disconnected):
                     channel.send({"source": source, "name": name})
                     channel.send_encoded(self._remote.with_length(calls[part]))
-                    compared[part] = self._digests.receive(
-                        ours, digests, time_limit_of_part(limits) + OVERHEAD, self._answers.cpu_times
-                    )
-                if not compared[part].equal and compared[part].late is None:
-                    break  # evalplus must judge the answer, and it stops at the first wrong output
+                    seconds = time_limit_of_part(limits[part]) + OVERHEAD
+                    compared[part] = judge(part, self._digests.Outputs(ours, seconds, self._answers.cpu_times))
             return compared
         finally:
             for ours, _ in pairs.values():
@@ -448,8 +584,8 @@ class Cells:
                 is_function = isinstance(found, self._remote.Remote) and found._kind == "function"
                 return self._checks.CallsInOrder(found, inputs[part]) if is_function else found
 
-            load_answers_with(load)
-            return check(part, STAND_IN.format(name=name))
+            with answers_from(load):
+                return check(part, STAND_IN.format(name=name))
 
         try:
             return self.run(judge, [*inputs], *(ours.fileno() for ours, _ in pairs.values()))
@@ -545,12 +681,13 @@ def work(judge: Judge, cells: Cells, pipe: Connection, foreign: Sequence[Connect
 
 def judge_one(judge: Judge, cells: Cells, index: int, patience: float) -> dict[str, dict[str, Any]]:
     """Returns the verdicts on an answer: evalplus's, unless its results, as data, are wrong."""
-    task_id, source = judge.answers[index]
+    task_id, source, _ = judge.answers[index]
     name = judge.problem(task_id)["entry_point"]
-    known = {part: expected for part, expected in judge.digests(task_id).items() if expected}
-    calls = {part: judge.calls(task_id, part) for part in known}
-    compared = cells.compare(source, name, calls, known) if known else {}
-    verdicts = {part: found for part, one in compared.items() if (found := verdict_on_digests(one)) is not None}
+    limits = {part: known[1] for part, known in judge.digests(task_id).items() if known}
+    calls = {part: judge.calls(task_id, part) for part in limits}
+    judge_outputs = functools.partial(judge.verdict_on_outputs, index)
+    compared = cells.compare(judge_outputs, source, name, calls, limits) if calls else {}
+    verdicts = {part: found for part, (found, certain) in compared.items() if certain}
     left = [part for part in PARTS if part not in verdicts]
     if not left:
         return verdicts
@@ -566,17 +703,11 @@ def judge_one(judge: Judge, cells: Cells, index: int, patience: float) -> dict[s
             again = confirmed.get(part, verdict("fail"))
             if again["status"] != "pass":
                 verdicts[part] = verdict("fail", again["details"], doubtful=again["doubtful"], deceived=True)
+    for part in {*left} & {*compared}:
+        guess, _ = compared[part]
+        if all(guess[name] == verdicts[part][name] for name in ("status", "details")):
+            verdicts[part]["error"] = guess["error"]
     return verdicts
-
-
-def verdict_on_digests(compared: Any) -> dict[str, Any] | None:
-    """Returns evalplus's verdict if digests, or a time limit, determine it; else `None`."""
-    if compared.equal:
-        return verdict("pass")
-    right = [True] * compared.right
-    if compared.late == "call":
-        return verdict("fail", [*right, False], late=True, doubtful=compared.waited)
-    return verdict("timeout", right, late=True, doubtful=compared.waited) if compared.late == "all" else None
 
 
 def processor_time_of_children() -> float:

@@ -69,21 +69,26 @@ class Python(Language):
         error = verdict.error
         if error is None:
             return _from_output(verdict, source)
-        hint = (_NOTE.search(error.text) if error.file == "checks.py" else None) or _HINT.search(error.text)
-        return Feedback(
-            kind=kind_of(error.type),
-            text=with_output(verdict.stdout, _failure(error)),
-            error_type=printable(error.type),
-            message=shortened(_PLACE.sub("", normalized(error.message))),
-            file=_FILES.get(error.file or ""),
-            line=error.line,
-            column=error.column,
-            source_line=_clean(error.source_line),
-            assertion=_clean(error.assertion),
-            actual=_clean(error.actual),
-            expected=_clean(error.expected),
-            hint=_clean(hint.group(1)) if hint else None,
-        )
+        return feedback_of_error(error, verdict.stdout)
+
+
+def feedback_of_error(error: ErrorInfo, stdout: str = "") -> Feedback:
+    """Returns the feedback on an error that a program raised after it printed `stdout`."""
+    hint = (_NOTE.search(error.text) if error.file == "checks.py" else None) or _HINT.search(error.text)
+    return Feedback(
+        kind=kind_of(error.type),
+        text=with_output(stdout, _failure(error)),
+        error_type=printable(error.type),
+        message=shortened(_PLACE.sub("", normalized(error.message))),
+        file=_FILES.get(error.file or ""),
+        line=error.line,
+        column=error.column,
+        source_line=_clean(error.source_line),
+        assertion=_clean(error.assertion),
+        actual=_clean(error.actual),
+        expected=_clean(error.expected),
+        hint=_clean(hint.group(1)) if hint else None,
+    )
 
 
 def kind_of(error_type: str) -> FeedbackKind:

@@ -56,6 +56,7 @@ from .verdict import (
     SandboxUnavailableError,
     Status,
     Verdict,
+    read_error,
 )
 
 
@@ -73,4 +74,5 @@ __all__ = [
     "SandboxUnavailableError",
     "Status",
     "Verdict",
+    "read_error",
 ]

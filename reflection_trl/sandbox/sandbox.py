@@ -23,7 +23,6 @@ from .turns import PATIENCE, Turns, is_doubtful
 from .verdict import (
     END_MARK,
     CommandProgram,
-    ErrorInfo,
     Limits,
     Partner,
     Program,
@@ -32,6 +31,7 @@ from .verdict import (
     SandboxUnavailableError,
     Status,
     Verdict,
+    read_error,
 )
 from .worker import Worker, WorkerError
 
@@ -305,7 +305,7 @@ def _verdict(program: Program, outcome: dict[str, Any], mark: str | None) -> Ver
     if "infrastructure" in report:
         raise WorkerError(str(report["infrastructure"])[:500])
     stdout = _text(outcome["stdout"])
-    error = _error(report.get("error"))
+    error = read_error(report.get("error"))
     step, status = report["steps"][-1] if report.get("steps") else ("run", None)
     code = os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None
     killer = os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None
@@ -352,18 +352,3 @@ def _verdict(program: Program, outcome: dict[str, Any], mark: str | None) -> Ver
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace")
-
-
-def _error(record: Any) -> ErrorInfo | None:
-    """Returns the error, checked field by field: it comes from inside."""
-    if not isinstance(record, dict):
-        return None
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(ErrorInfo):
-        value, number = record.get(field.name), field.name in ("line", "column", "end_line", "end_column")
-        if isinstance(value, int if number else str) and not isinstance(value, bool):
-            # A lone surrogate can neither be printed nor stored
-            values[field.name] = value if number else str(value).encode("utf-8", "backslashreplace").decode()
-    values.setdefault("type", "Exception")
-    values.setdefault("message", "")
-    return ErrorInfo(**values)

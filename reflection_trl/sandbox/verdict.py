@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 
 class SandboxError(RuntimeError):
@@ -58,7 +58,7 @@ class Limits:
     output: int = 1 << 20
 
     def __post_init__(self) -> None:
-        for limit in dataclasses.fields(self):
+        for limit in fields(self):
             if not getattr(self, limit.name) > 0:
                 raise ValueError(f"`{limit.name}` must be positive, got {getattr(self, limit.name)!r}.")
         if self.memory < 64 << 20:
@@ -212,6 +212,21 @@ class ErrorInfo:
     actual: str | None = None
     expected: str | None = None
     text: str = ""
+
+
+def read_error(record: Any) -> ErrorInfo | None:
+    """Returns an error that comes from inside as plain data, checked field by field; `None` if it is none."""
+    if not isinstance(record, dict):
+        return None
+    values: dict[str, Any] = {}
+    for name in (one.name for one in fields(ErrorInfo)):
+        value, number = record.get(name), name in ("line", "column", "end_line", "end_column")
+        if isinstance(value, int if number else str) and not isinstance(value, bool):
+            # A lone surrogate can neither be printed nor stored
+            values[name] = value if number else str(value).encode("utf-8", "backslashreplace").decode()
+    values.setdefault("type", "Exception")
+    values.setdefault("message", "")
+    return ErrorInfo(**values)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -17,14 +18,27 @@ from reflection_trl.sandbox import Limits
 from .conftest import DATA
 
 
+def opens(execute):
+    """Opens an executor that is this function."""
+
+    @asynccontextmanager
+    async def open_executor():
+        yield execute
+
+    return open_executor
+
+
+def opens_nothing():
+    raise AssertionError("an answer runs again")
+
+
 def outcomes(tasks, samples, judgments=None):
     judgments = judgments or judge_evalplus("humaneval", samples)
 
-    async def score():
-        async with Executor(languages=["python"], workers=2, limits=Limits(timeout=4.0)) as execute:
-            return await score_evalplus("humaneval", tasks, samples, judgments, execute)
+    def open_executor():
+        return Executor(languages=["python"], workers=2, limits=Limits(timeout=4.0))
 
-    base, plus = asyncio.run(score())
+    base, plus = asyncio.run(score_evalplus("humaneval", tasks, samples, judgments, open_executor))
     assert (base.benchmark, plus.benchmark) == ("humaneval", "humaneval+")
     return base.outcomes, plus.outcomes
 
@@ -64,7 +78,7 @@ def test_answers_that_are_alike_are_explained_by_one_run(humaneval):
     codes = ["return 'a'", "return 'b'", "return 'a'", "return 'a'"]
     samples = [Sample("HumanEval/53", number, f"def add(x, y):\n    {code}") for number, code in enumerate(codes)]
     judgments = [Judgment(failed, failed)] * len(samples)
-    base, _ = asyncio.run(score_evalplus("humaneval", humaneval, samples, judgments, execute))
+    base, _ = asyncio.run(score_evalplus("humaneval", humaneval, samples, judgments, opens(execute)))
     assert len(runs) == 2
     assert [outcome.detail[-1] for outcome in base.outcomes] == ["1", "2", "1", "1"]
     assert [outcome.solution for outcome in base.outcomes] == [sample.solution for sample in samples]
@@ -82,13 +96,39 @@ def test_answers_that_are_alike_are_explained_by_one_run(humaneval):
     ],
 )
 def test_late_answers_are_explained_without_another_run(humaneval, check, detail):
-    async def execute(*_, **__):
-        raise AssertionError("it ran again")
-
     sample = Sample("HumanEval/53", 0, "def add(x, y):\n    while True: pass")
-    base, plus = asyncio.run(score_evalplus("humaneval", humaneval, [sample], [Judgment(check, check)], execute))
+    base, plus = asyncio.run(score_evalplus("humaneval", humaneval, [sample], [Judgment(check, check)], opens_nothing))
     for outcome in (*base.outcomes, *plus.outcomes):
         assert (outcome.passed, outcome.kind, outcome.detail) == (False, "timeout", detail)
+
+
+@pytest.mark.usefixtures("isolation")
+def test_reasons_that_judging_found_need_no_other_run(humaneval):
+    codes = {
+        "return x - y": ("wrong_answer", "add(0, 1) returned -1, expected 1"),
+        "return float(x) + y + 1": ("wrong_answer", "add(0, 1) returned 2.0, expected 1"),
+        "return x + z": (
+            "name",
+            "add(0, 1)\nTraceback (most recent call last):\n"
+            '  File "program.py", line 2, in add\n    return x + z\n               ^\n'
+            "NameError: name 'z' is not defined",
+        ),
+        # Those that evalplus itself judges
+        "return range(5)": ("wrong_answer", "add(0, 1) returned range(0, 5), expected 1"),
+        "return add(x, y)": ("runtime", "RecursionError: maximum recursion depth exceeded"),
+        "class E(Exception): pass\n    raise E('no')": ("runtime", "E: no"),
+    }
+    programs = [f"def add(x, y):\n    {code}" for code in codes]
+    samples = [Sample("HumanEval/53", number, code) for number, code in enumerate([*programs, "x = 1", "def add(:"])]
+    judgments = judge_evalplus("humaneval", samples)
+    base, plus = asyncio.run(score_evalplus("humaneval", humaneval, samples, judgments, opens_nothing))
+    for outcome, (kind, detail) in zip(base.outcomes, codes.values(), strict=False):
+        assert outcome.kind == kind
+        assert detail in outcome.detail
+    assert [outcome.kind for outcome in base.outcomes[len(codes) :]] == ["name", "syntax"]
+    assert base.outcomes[-2].detail == "add(0, 1)\nNameError: name 'add' is not defined"
+    assert 'File "program.py", line 1' in base.outcomes[-1].detail
+    assert plus.outcomes == base.outcomes
 
 
 def test_a_process_that_ends_only_in_evalplus_is_no_timeout(humaneval):
@@ -97,7 +137,7 @@ def test_a_process_that_ends_only_in_evalplus_is_no_timeout(humaneval):
 
     check = Check("timeout", arguments="(0, 1)", expected="1", limit=7.0)
     sample = Sample("HumanEval/53", 0, "def add(x, y):\n    return x + y")
-    base, _ = asyncio.run(score_evalplus("humaneval", humaneval, [sample], [Judgment(check, check)], execute))
+    base, _ = asyncio.run(score_evalplus("humaneval", humaneval, [sample], [Judgment(check, check)], opens(execute)))
     assert (base.outcomes[0].kind, base.outcomes[0].detail) == ("runtime", "The process ends during add(0, 1).")
 
 

@@ -3,11 +3,13 @@
 import json
 import logging
 import os
+import pickle
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 import pytest
 from sandbox.lying_answers.evalplus import LYING
@@ -74,6 +76,43 @@ def test_wrong_answers_fail_and_tell_the_input():
     assert found["HumanEval/2"].base.arguments == "(3.5,)"
     assert found["HumanEval/2"].base.expected == "0.5"
     assert found["HumanEval/2"].base.fail_tests == [[3.5]]
+
+
+TOLERATED = {
+    "HumanEval/2": [
+        "number % 1.0 + 1e-9", "number % 1.0 + 1e-5", "number", "int(number)", "str(number)", "None", "[number % 1.0]", "numpy.float64(number % 1.0)",
+        "float('nan')", "number % 1.0 or -0.0", "complex(number % 1.0)", "fractions.Fraction(number % 1.0)", "10**400", "number % 1.0 if number > 3 else 0",
+    ],
+    "HumanEval/26": [
+        "[float(n) for n in numbers if numbers.count(n) == 1]", "tuple(n for n in numbers if numbers.count(n) == 1)", "numpy.array(numbers)",
+        "[n + 1e-9 for n in numbers if numbers.count(n) == 1]", "{n for n in numbers if numbers.count(n) == 1}", "[True] * len(numbers)", "numbers[:0]",
+        "[n for n in numbers if numbers.count(n) == 1] or [None]", "range(3)", "[n for n in numbers if numbers.count(n) == 1] * (1 + len(numbers) // 8)",
+    ],
+    "HumanEval/53": ["float(x + y)", "x + y + 1e-9", "True if x + y == 1 else x + y", "str(x + y)", "x + y if x < 9 else x / 0", "x + y if x < 9 else exit()"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", TOLERATED)
+def test_outputs_are_compared_as_by_evalplus_itself(task):
+    """Floats within its tolerance and other types that are equal pass, or not, on the same input as in its own process."""
+    from evalplus.data import get_human_eval_plus
+    from evalplus.eval import untrusted_check
+
+    problem = get_human_eval_plus()[task]
+    with zipfile.ZipFile(ground_truth("humaneval")) as archive:
+        expected = pickle.loads(archive.read(task))
+    head = "import fractions, numpy\n" + problem["prompt"]
+    codes = [f"{head}    return {value}\n" for value in TOLERATED[task]]
+    found = judge_evalplus("humaneval", [Sample(task, number, code) for number, code in enumerate(codes)])
+    for code, judgment in zip(codes, found, strict=True):
+        for part, check in (("base", judgment.base), ("plus", judgment.plus)):
+            # Answers of this file: without isolation
+            status, details = untrusted_check(
+                "humaneval", code, problem[f"{part}_input"], problem["entry_point"], expected[part], problem["atol"],
+                expected[f"{part}_time"], fast_check=True, min_time_limit=30.0,
+            )  # fmt: skip
+            failing = [problem[f"{part}_input"][len(details) - 1]] if status == "fail" else []
+            assert (code, check.status, check.fail_tests) == (code, status, json.loads(json.dumps(failing)))
 
 
 def test_answers_that_are_alike_are_judged_once():
@@ -355,6 +394,40 @@ def test_what_evalplus_itself_lets_pass_is_reported(tmp_path):
     write_eval_results(tmp_path / "results.json", "humaneval", drawn, [reported, wrong])
     rows = json.loads((tmp_path / "results.json").read_text())["eval"]
     assert [rows[task][0]["base_status"] for task in ("HumanEval/53", "HumanEval/23")] == ["pass", "fail"]
+
+
+@pytest.mark.parametrize(
+    "name", ["numpy closer than it is", "a status in shared memory", "right only while nobody looks again"]
+)
+def test_answers_that_manipulate_evalplus_with_plain_data_are_reported(name):
+    (lie,) = [lie for lie in LYING if lie.name == name]
+    (judgment,) = judge_evalplus("humaneval", samples({lie.tests: lie.lying}))
+    assert (judgment.base.status, judgment.base.deceived) == ("fail", True)
+
+
+def test_what_an_answer_returned_or_raised_is_told():
+    codes = [
+        "return -1",
+        "return len(string) if len(string) > 9 else 0.5",
+        "return len(strin)",
+        "1 / 0",
+        "return {1, 'a'} and bytes(2)",
+    ]
+    program = "def strlen(string):\n    {}"
+    drawn = [
+        Sample("HumanEval/23", number, program.format(code)) for number, code in enumerate([*codes, "return 0\nx = y"])
+    ]
+    errors = [judgment.base.error for judgment in judge_evalplus("humaneval", drawn)]
+    assert [(one.type, one.actual) for one in errors] == [
+        ("AssertionError", "-1"),
+        ("AssertionError", "0.5"),
+        ("NameError", None),
+        ("ZeroDivisionError", None),
+        ("AssertionError", "b'\\x00\\x00'"),
+        ("NameError", None),
+    ]
+    assert [one.line for one in errors] == [None, None, 2, 2, None, 3]
+    assert errors[2].source_line == "    return len(strin)"
 
 
 def judged_beside_right_ones(hostile):

@@ -13,7 +13,7 @@ import pytest
 from reflection_trl import sandbox
 from reflection_trl.evaluation import expected_outputs, guest
 from reflection_trl.evaluation.expected_outputs import ground_truth
-from reflection_trl.sandbox.guest.digests import digest, pack
+from reflection_trl.sandbox.guest.digests import Error, digest, pack
 
 from .conftest import canonical
 
@@ -74,21 +74,34 @@ def cells(monkeypatch):
 @pytest.mark.parametrize("benchmark", ["humaneval", "mbpp"])
 def test_right_answers_pass_without_evalplus(cells, benchmark, tmp_path):
     file, solutions = tmp_path / "answers.jsonl", canonical(benchmark)
-    file.write_text("".join(f"{json.dumps(answer)}\n" for answer in solutions.items()))
+    file.write_text("".join(f"{json.dumps([*answer, False])}\n" for answer in solutions.items()))
     judge = guest.Judge(benchmark, str(ground_truth(benchmark)), str(file), GUEST)
     verdicts = {task: guest.judge_one(judge, cells, index, 1.0) for index, task in enumerate(solutions)}
     failed = [task for task, parts in verdicts.items() if any(part["status"] != "pass" for part in parts.values())]
     assert failed == (["HumanEval/32"] if benchmark == "humaneval" else [])
 
 
-def test_evalplus_judges_an_answer_from_its_first_other_output(cells):
-    calls = pickle.dumps([([number], 60.0) for number in range(3)])
-    known = b"".join(digest(pack(number)) for number in range(3)), [60.0] * 3
-    codes = ["def f(x): return x", "def f(x): return min(x, 1)", "def f(x): return missing"]
-    found = [
-        cells.compare(code, "f", dict.fromkeys(guest.PARTS, calls), dict.fromkeys(guest.PARTS, known))
-        for code in codes
-    ]
-    right, other, error = ({part: (one.equal, one.right) for part, one in compared.items()} for compared in found)
-    assert right == {"base": (True, 3), "plus": (True, 3)}
-    assert (other, error) == ({"base": (False, 2)}, {"base": (False, 0)})
+def test_each_part_is_compared_up_to_its_first_other_output_or_error(cells):
+    calls = dict.fromkeys(guest.PARTS, pickle.dumps([([number], 60.0) for number in range(3)]))
+    known, limits = b"".join(digest(pack(number)) for number in range(3)), dict.fromkeys(guest.PARTS, [60.0] * 3)
+    called = Error(ran=True, in_call=True, certain=True)
+    codes = {
+        "def f(x): return x": (3, None, None),
+        "def f(x): return min(x, 1)": (2, pack(1), None),
+        "def f(x): return x if x < 1 else missing": (1, None, called),
+        "def f(x): raise MemoryError": (0, None, called._replace(certain=False)),
+        "def f(x): return compile": (0, None, called._replace(certain=False)),
+        "import json\ndef f(x): return json.loads('{')": (0, None, called._replace(certain=False)),
+        "missing": (0, None, called._replace(in_call=False)),
+        "def g(x): return x": (0, None, called._replace(in_call=False)),
+        "def f(x) return x": (0, None, Error(ran=False, in_call=False, certain=True)),
+        "\ud800": (0, None, Error(ran=False, in_call=False, certain=False)),
+        "import posix\ndef f(x): return posix._exit(0)": (0, None, None),
+    }
+
+    def judge(part, outputs):
+        right, other = outputs.equal(known)
+        return (right, other and other[0], outputs.error), True
+
+    for code, told in codes.items():
+        assert cells.compare(judge, code, "f", calls, limits) == dict.fromkeys(guest.PARTS, (told, True)), code

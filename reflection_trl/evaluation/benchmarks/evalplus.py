@@ -1,5 +1,6 @@
 """Implements HumanEval(+) and MBPP(+), which evalplus loads and scores, in isolation."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -95,11 +96,8 @@ class EvalPlus(Benchmark):
         )
         write_eval_results(judging.folder / "samples_eval_results.json", self.data.name, samples, judgments)
 
-        async def explain() -> list[Score]:
-            async with judging.open_executor(["python"]) as execute:
-                return await score_evalplus(self.name, tasks, samples, judgments, execute)
-
-        return run_coroutine(explain())
+        open_executor = functools.partial(judging.open_executor, ["python"])
+        return run_coroutine(score_evalplus(self.name, tasks, samples, judgments, open_executor))
 
     def hub_dataset(self, score: str) -> HubDataset | None:
         return dict(zip(self.score_names, self.hub, strict=True))[score]

@@ -1,6 +1,5 @@
 """
-Runs answers in separate processes, which the judging process calls over a socket, or whose outputs it compares by
-their digests.
+Runs answers in separate processes, which the judging process calls over a socket, or whose outputs it compares as data.
 
 This is a new interpreter, so its memory contains nothing of the judge. No answer runs in it: each answer runs in a
 fork, in separate namespaces, which ends before the next answer starts.
@@ -9,6 +8,7 @@ fork, in separate namespaces, which ends before the next answer starts.
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import importlib
 import os
@@ -20,11 +20,18 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from . import digests, errors, job, remote, zygote  # noqa: F401  (`errors` is loaded once, inherited by each fork)
+from . import digests, errors, job, remote, zygote
 from .program import leave, run_program
 from .time_limit import TimeLimit
 
 
+# Errors that an answer raises wherever it runs. Others, such as those of files or recursion, may depend on the place
+_CERTAIN = frozenset(
+    [
+        AssertionError, AttributeError, ImportError, IndexError, KeyError, ModuleNotFoundError, NameError, OverflowError, TypeError,
+        UnboundLocalError, ValueError, ZeroDivisionError,
+    ]
+)  # fmt: skip
 # Frames of ours below an answer that is called, and those of `evalplus.evaluate` less ours when outputs are compared
 _OWN_DEPTH, _DEPTH_OF_EVALPLUS = 100, 24
 _PR_SET_DUMPABLE = 4
@@ -96,7 +103,7 @@ def _become_answer(descriptor: int, memory: int, harness: Any) -> None:
             sys.setrecursionlimit(sys.getrecursionlimit() - _DEPTH_OF_EVALPLUS)
             calls = pickle.loads(channel.receive_bytes())  # from the judge, before the answer runs
             try:
-                digests.send(_digests(request, calls, memory, harness), channel.sock)
+                digests.send(_messages(request, calls, memory, harness), channel.sock)
             finally:
                 os._exit(0)
         sys.setrecursionlimit(sys.getrecursionlimit() + _OWN_DEPTH)
@@ -105,27 +112,64 @@ def _become_answer(descriptor: int, memory: int, harness: Any) -> None:
         leave(code)
 
 
-def _digests(
+def _messages(
     request: dict[str, Any], calls: list[tuple[list[Any], float]], memory: int, harness: Any
 ) -> Iterator[bytes]:
     """
-    Yields the digest of the output of each call of an answer's function, which runs as in evalplus. A call is its
-    arguments and its time limit in seconds.
+    Yields a message with the output of each call of an answer's function, which runs as in evalplus, or with what ended
+    it. A call is its arguments and its time limit in seconds.
     """
     harness.reliability_guard(memory)
     with harness.swallow_io():
         names: dict[str, Any] = {}
-        # Without the `__future__` imports of this file
-        exec(compile(request["source"], "<string>", "exec", dont_inherit=True), names)
+        try:
+            # Without the `__future__` imports of this file
+            code = compile(request["source"], "main.py", "exec", dont_inherit=True)
+        except BaseException as error:
+            certain = isinstance(error, SyntaxError)
+            yield from _error(error, digests.Error(ran=False, in_call=False, certain=certain), request["source"])
+            return
+        try:
+            exec(code, names)
+            if request["name"] not in names:
+                raise NameError(f"name {request['name']!r} is not defined")
+        except BaseException as error:
+            found = digests.Error(ran=True, in_call=False, certain=_is_certain(error))
+            yield from _error(error, found, request["source"])
+            return
         function = names[request["name"]]
         for arguments, seconds in calls:
             limit = TimeLimit(seconds)
             try:
                 with limit:
                     output = function(*arguments)
-            except BaseException:
-                if not limit.exceeded:
-                    raise
-                yield digests.LATE if limit.worked else digests.WAITED
+            except BaseException as error:
+                if limit.exceeded:
+                    yield digests.message(digests.LATE if limit.worked else digests.WAITED)
+                else:
+                    found = digests.Error(ran=True, in_call=True, certain=_is_certain(error))
+                    yield from _error(error, found, request["source"])
                 return
-            yield digests.digest(digests.pack(output))
+            try:
+                sent = digests.message_of(output)
+            except ValueError:  # evalplus may accept it
+                found = digests.Error(ran=True, in_call=True, certain=False)
+                yield from digests.error_messages(found, functools.partial(errors.describe_output, output))
+                return
+            yield sent
+
+
+def _is_certain(error: BaseException) -> bool:
+    """Returns whether an answer that raises an error here raises it in any process."""
+    trace = errors.own_traceback(error.__traceback__)
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    in_answer = trace is None or trace.tb_frame.f_code.co_filename == "main.py"  # and not in a library
+    return type(error) in _CERTAIN and in_answer
+
+
+def _error(error: BaseException, found: digests.Error, source: str) -> Iterator[bytes]:
+    """Yields the messages about an error of an answer."""
+    errors.register_source("main.py", source)
+    trace = errors.own_traceback(error.__traceback__)
+    yield from digests.error_messages(found, functools.partial(errors.describe, error, trace))

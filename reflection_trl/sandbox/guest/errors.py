@@ -299,6 +299,11 @@ def describe(error: BaseException, trace: TracebackType | None) -> dict[str, Any
     return record
 
 
+def describe_output(output: Any) -> dict[str, Any]:
+    """Returns the structure of a failed assert on an output."""
+    return {"type": "AssertionError", "actual": short_repr(output)}
+
+
 def _hint(error: BaseException) -> str:
     """Returns what the interpreter prints but `traceback` omits before Python 3.12: "Did you mean: 'total'?"."""
     ours, sys.stderr = sys.stderr, io.StringIO()
@@ -367,11 +372,11 @@ def _describe_assertion(record: dict[str, Any], trace: TracebackType | None) -> 
             # `assert 3 == f(1)`: the constant is the expected value
             if isinstance(test.left, ast.Constant) and kind in (ast.Eq, ast.NotEq, ast.Is, ast.IsNot):
                 left, right = right, left
-            record |= {"actual": _repr(left), "expected": _COMPARISONS[kind][1] + _repr(right)}
+            record |= {"actual": short_repr(left), "expected": _COMPARISONS[kind][1] + short_repr(right)}
         elif isinstance(test, _VALUES):
-            record |= {"actual": _repr(left), "expected": "a true value"}
+            record |= {"actual": short_repr(left), "expected": "a true value"}
         elif _is_negated_value(test):
-            record |= {"actual": _repr(left), "expected": "a false value"}
+            record |= {"actual": short_repr(left), "expected": "a false value"}
 
 
 class _TooLong(BaseException):
@@ -434,7 +439,8 @@ class _Repr(reprlib.Repr):
         return cut(x._shown() if isinstance(x, Remote) else repr(x), self.maxother)
 
 
-def _repr(value: Any) -> str:
+def short_repr(value: Any) -> str:
+    """Returns a `repr` of limited length, which does not raise."""
     return cut(_Repr().repr(value), MAX_LINE)
 
 
