@@ -48,7 +48,7 @@ _SANDBOX_GUEST = Path(sandbox.__file__).with_name("guest")
 # Paths inside the sandbox
 _INSIDE = {
     name: f"/evaluation/{name}"
-    for name in ("guest.py", "benchmark.jsonl", "ground_truth.zip", "answers.jsonl", "sandbox_guest", "filter")
+    for name in ("guest.py", "ground_truth.zip", "answers.jsonl", "sandbox_guest", "filter")
 }
 _PACKAGES = "/evaluation/packages"
 _DISK = 1 << 30
@@ -274,9 +274,9 @@ def _guest(
         answers.write_text("".join(json.dumps(one) + "\n" for one in described))
         filter = Path(folder) / "filter"
         filter.write_bytes(build_filter())
-        outside = [_GUEST, EVALPLUS[benchmark].file(), truth, answers, _SANDBOX_GUEST, filter]
+        outside = [_GUEST, truth, answers, _SANDBOX_GUEST, filter]
         files = dict(zip(_INSIDE, map(str, outside), strict=True)) if unsandboxed else _INSIDE
-        environment = {EVALPLUS[benchmark].variable: files["benchmark.jsonl"]}
+        environment = {"PATH": os.environ.get("PATH", os.defpath)}
         packages = None if unsandboxed else _packages_elsewhere(interpreter.prefixes)
         keep = [] if unsandboxed else [*mechanism.covered, *([_PACKAGES] if packages else [])]
         arguments = [
@@ -291,7 +291,6 @@ def _guest(
         ]
         command = [mechanism.python, "-s", "-B", "-P", *arguments]
         if isinstance(mechanism, Bubblewrap):
-            mechanism.environment |= environment
             mechanism.readonly += [
                 (os.path.realpath(path), _INSIDE[name]) for name, path in zip(_INSIDE, outside, strict=True)
             ]
@@ -300,7 +299,7 @@ def _guest(
                 mechanism.environment["PYTHONPATH"] = _PACKAGES
             command = ["prlimit", f"--nproc={_processes(workers)}", "--core=0", "--", *command]
         else:
-            environment |= {"PATH": os.environ.get("PATH", os.defpath), "HOME": folder, "TMPDIR": folder}
+            environment |= {"HOME": folder, "TMPDIR": folder}
         try:
             if isinstance(mechanism, Bubblewrap):
                 command = mechanism.command(
@@ -317,7 +316,7 @@ def _guest(
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
-                env=environment if unsandboxed else {"PATH": os.environ.get("PATH", os.defpath)},
+                env=environment,
                 cwd="/",
             )
             with process:

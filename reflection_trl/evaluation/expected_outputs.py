@@ -1,5 +1,5 @@
 """
-Computes and stores the expected outputs of HumanEval+ and MBPP+, with the digests that the judge compares first.
+Computes and stores the expected outputs of HumanEval+ and MBPP+, with the tasks and the digests that the judge compares first.
 
 The canonical solutions, which are trusted, produce them: in a separate process, since they are gigabytes of objects.
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 def ground_truth(benchmark: str) -> Path:
     """
-    Returns the file with the expected outputs of a benchmark, stored by task. Missing outputs are computed, and stored
+    Returns the file with the tasks of a benchmark and their expected outputs, stored by task. Missing outputs are computed, and stored
     in evalplus's cache, also in its own format.
 
     Args:
@@ -45,7 +45,7 @@ def ground_truth(benchmark: str) -> Path:
 
     folder = Path(CACHE_DIR)
     checksum = EVALPLUS[benchmark].checksum()
-    whole, by_task = folder / f"{checksum}.pkl", folder / f"{checksum}-digests.zip"
+    whole, by_task = folder / f"{checksum}.pkl", folder / f"{checksum}-tasks.zip"
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / f".{whole.stem}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several concurrent processes would need gigabytes
@@ -75,22 +75,35 @@ def _compute(benchmark: str, file: str) -> None:
     folder, name = os.path.split(file)
     evaluate.CACHE_DIR = folder
     not_none = MBPP_OUTPUT_NOT_NONE_TASKS if benchmark == "mbpp" else []
-    evaluate.get_groundtruth(guest.read_problems(benchmark), name.removesuffix(".pkl"), not_none)
+    evaluate.get_groundtruth(EVALPLUS[benchmark].read(), name.removesuffix(".pkl"), not_none)
 
 
 def _split(benchmark: str, archive: str, file: str) -> None:
     """
-    Stores each task's expected outputs, and the digests and time limits of those that evalplus accepts from an answer.
+    Stores each task, its expected outputs, and the digests and time limits of those that evalplus accepts from an answer.
     `Mbpp/255` alone is 780 MB, and 12 MB compressed.
     """
-    problems = guest.read_problems(benchmark)
+    problems = EVALPLUS[benchmark].read()
     with open(file, "rb") as source:
         expected = pickle.load(source)
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
         for task_id, outputs in expected.items():
+            problem = problems[task_id]
             target.writestr(task_id, pickle.dumps(outputs))
-            known = {part: _digests(benchmark, problems[task_id], part, outputs) for part in guest.PARTS}
+            known = {part: _digests(benchmark, problem, part, outputs) for part in guest.PARTS}
+            shown = {f"{part}_shown": _shown(benchmark, task_id, problem[f"{part}_input"]) for part in guest.PARTS}
+            target.writestr(guest.PROBLEM.format(task_id), pickle.dumps(problem | shown))
             target.writestr(guest.DIGESTS.format(task_id), pickle.dumps(known))
+
+
+def _shown(benchmark: str, task_id: str, inputs: list[Any]) -> list[Any]:
+    """Returns inputs as evalplus's results show them."""
+    if benchmark != "mbpp":
+        return inputs
+    from evalplus.data.mbpp import mbpp_serialize_inputs
+
+    shown: list[Any] = mbpp_serialize_inputs(task_id, inputs)
+    return shown
 
 
 def _digests(

@@ -49,8 +49,8 @@ from typing import Any
 
 
 PARTS = ("base", "plus")
-# Name of the file with a task's digests, beside that with its expected outputs
-DIGESTS = "{}.digests"
+# Names of the files with a task and with its digests, beside that with its expected outputs
+PROBLEM, DIGESTS = "{}.problem", "{}.digests"
 # Longer inputs do not help a reader
 MAX_SHOWN = 50_000
 # A busy machine slows answers down, and one that passes once is right
@@ -189,49 +189,6 @@ def guest_module(folder: str, name: str) -> Any:
     return importlib.import_module(f"{os.path.basename(folder)}.{name}")
 
 
-def read_problems(benchmark: str) -> dict[str, dict[str, Any]]:
-    from evalplus.data import get_human_eval_plus, get_mbpp_plus
-
-    return get_human_eval_plus() if benchmark == "humaneval" else get_mbpp_plus()
-
-
-def packed_problems(benchmark: str) -> dict[str, bytes]:
-    """Returns the benchmark's problems, each pickled, with its inputs also as evalplus's results show them."""
-    problems = read_problems(benchmark)
-    if benchmark == "mbpp":
-        from evalplus.data.mbpp import mbpp_serialize_inputs
-    for name, problem in problems.items():
-        for part in PARTS:
-            inputs = problem[f"{part}_input"]
-            problem[f"{part}_shown"] = mbpp_serialize_inputs(name, inputs) if benchmark == "mbpp" else inputs
-    return {name: pickle.dumps(problem) for name, problem in problems.items()}
-
-
-def elsewhere(function: Callable[..., Any], *arguments: Any) -> Any:
-    """
-    Returns the result of a function, run in a separate process, since its imports and data would slow down every later
-    fork of this one.
-    """
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            with open(write, "wb") as target:
-                pickle.dump(function(*arguments), target)
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    os.close(write)
-    with open(read, "rb") as source:
-        data = source.read()
-    if os.waitpid(child, 0)[1]:
-        sys.exit(1)  # it has printed the cause
-    return pickle.loads(data)
-
-
 class Judge:
     """
     Holds the data for judging answers. Workers inherit it.
@@ -254,7 +211,6 @@ class Judge:
         evaluator.Value = functools.partial(multiprocessing.Value, lock=False)
         evaluator.Array = functools.partial(multiprocessing.Array, lock=False)
         self.benchmark = benchmark
-        self._problems = elsewhere(packed_problems, benchmark)
         self._ground_truth_file = ground_truth_file
         self.bloated = False  # whether this process has held so much that each of its forks takes long
         with open(answers_file, encoding="utf-8") as file:
@@ -262,20 +218,21 @@ class Judge:
 
     @functools.lru_cache(maxsize=1)  # noqa: B019 # there is one judge for the lifetime of the process
     def problem(self, task_id: str) -> dict[str, Any]:
-        return pickle.loads(self._problems[task_id])
+        return self._read(PROBLEM.format(task_id))
 
     @functools.lru_cache(maxsize=1)  # noqa: B019
     def expected(self, task_id: str) -> dict[str, Any]:
-        with zipfile.ZipFile(
-            self._ground_truth_file
-        ) as archive:  # opened in each worker, because an inherited file shares its position
-            self.bloated |= archive.getinfo(task_id).file_size > BLOATING
-            return pickle.loads(archive.read(task_id))
+        return self._read(task_id)
 
     @functools.lru_cache(maxsize=1)  # noqa: B019
     def digests(self, task_id: str) -> dict[str, tuple[bytes, list[float]] | None]:
+        return self._read(DIGESTS.format(task_id))
+
+    def _read(self, name: str) -> Any:
+        # Opened in each worker, because an inherited file shares its position
         with zipfile.ZipFile(self._ground_truth_file) as archive:
-            return pickle.loads(archive.read(DIGESTS.format(task_id)))
+            self.bloated |= archive.getinfo(name).file_size > BLOATING
+            return pickle.loads(archive.read(name))
 
     @functools.lru_cache(maxsize=2)  # noqa: B019
     def calls(self, task_id: str, part: str) -> bytes:
