@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,7 @@ from reflection_trl.sandbox import (
     SandboxUnavailableError,
     bubblewrap,
     mechanisms,
+    probe,
 )
 from reflection_trl.sandbox.bubblewrap import SANDBOX_USERS
 from reflection_trl.sandbox.shared_memory import _running
@@ -410,3 +413,14 @@ def test_each_kind_of_sandbox_is_attacked_until_it_has_held_once(
         with Sandbox(workers=1, mechanism="bubblewrap", readonly=readonly):
             pass
     assert attacked == ["bubblewrap"] * 3
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_probe_notices_whatever_reaches_one_of_its_servers(number: int):
+    with probe._Listeners(secrets.token_hex(8)) as listeners:
+        assert not listeners.reached()
+        family, kind, address = listeners.targets[number]
+        with socket.socket(family, kind) as sender:
+            sender.connect(address)
+            sender.send(b"escaped")
+        assert listeners.reached()
