@@ -1,5 +1,6 @@
 """Loads a model for training, checks it, and prepares it in place."""
 
+import torch
 import transformers
 from peft import PeftModel
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -112,6 +113,8 @@ def compile_layers(model: PreTrainedModel, backend: str, mode: str | None) -> No
     Equal layers share one compilation, so this takes seconds instead of minutes for the whole model. Values that
     depend on the whole batch, such as its number of sequences, stay outside and trigger no recompilation.
 
+    Floats become constants of the compiled code, in the whole process (`torch._dynamo.config.specialize_float`).
+
     Args:
         model ([`~transformers.PreTrainedModel`]):
             Causal language model; changed in place.
@@ -120,6 +123,9 @@ def compile_layers(model: PreTrainedModel, backend: str, mode: str | None) -> No
         mode (`str`, *optional*):
             Its mode.
     """
+    # With dynamic shapes, torch also takes floats for inputs. It finds out at the end of a trace that it needs their
+    # values (the norm's epsilon, the loss's temperature), and traces again: in every run, since only code is cached
+    torch._dynamo.config.specialize_float = True
     for module in model.modules():
         if isinstance(module, GradientCheckpointingLayer):
             module.compile(dynamic=True, backend=backend, mode=mode)

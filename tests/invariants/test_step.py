@@ -98,11 +98,13 @@ def test_compiled_equals_eager(make_model, tokenizer, mixed_rows, tmp_path, monk
     compiled.model.load_state_dict(weights)
     rows = prepared_rows(compiled)
     torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     loss, actual = step_loss(compiled, rows, step=4)
     assert loss == pytest.approx(expected_loss, rel=1e-6)
     assert_same_gradients(actual, expected)
     graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     assert graphs > 0
+    assert torch._dynamo.utils.counters["aot_autograd"]["total"] == graphs, "a graph was discarded and traced again"
     for step, others in enumerate([rows[1:], rows[:2] * 2, rows[::-1]]):
         step_loss(compiled, others, step)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs, "other lengths were compiled anew"
