@@ -52,7 +52,7 @@ _CLOCK = re.compile(r"(?P<time>\d{1,2}:\d{2})\s*(?P<half>[ap]\.?\s?m\.?)?", re.I
 # Text that math-verify reads as a product: two adjacent numbers, and exponents that are too large
 _NO_PRODUCT = re.compile(r"(?<![_\d])\d+\s+\.?\d|\d[eE][+-]?\d")
 # Signs that math-verify skips: `x'` is not `x`, and `1, 2, \ldots` is not `1, 2`
-_SKIPPED = re.compile(r"'|\\prime|\\[hv]?phantom|\.\.\.|\\[lcd]?dots|…|\\\}\s*\^")
+_SKIPPED = re.compile(r"'|\.\.\.|\\[hv]?phantom|\\\}\s*(?=\^)")
 # `101_2`, `(2A)_{16}`, `101_{two}`; `x_1` and `a_{12}` are names
 _IN_BASE = re.compile(
     r"(?P<sign>-?)(?:(?P<digits>[0-9A-Z][0-9A-Za-z]*)|[({](?P<enclosed>[0-9A-Z][0-9A-Za-z]*)[)}])"
@@ -68,6 +68,8 @@ _MATRIX = re.compile(
     re.DOTALL,
 )
 _MAX_ENTRIES = 64
+# `a = 2, b = 1`: the values of several names have an order
+_NAMED = re.compile(r"(?:^|,)\s*([A-Za-z])\s*=([^,=]+)(?=,|$)")
 _EQUALS = re.compile(r"(?<![<>!:])=(?!=)")
 # `B`, `(B) 4 apples`, and `B - 4 apples`, whose text must be that of a choice
 _LETTER = re.compile(r"[(\[{]?\s*(?P<letter>[A-Za-z])\s*(?:[)\]}]|[.:)](?=\s|$)|$)\.?\s*(?P<text>.*)", re.DOTALL)
@@ -244,6 +246,8 @@ def expected_form(expected: str, checker: str = "math", choices: Sequence[str] =
         return f"one of {', '.join(_labels(expected, choices))}"
     if checker == "regex":
         return "text of a certain form"
+    if _matrix(tidy(expected)) is not None:
+        return "a matrix"
     if checker == "exact" or _is_words(tidy(expected)):
         return "text"
     return "a number" if read_number(tidy(expected)) is not None else "a mathematical expression"
@@ -320,6 +324,11 @@ async def _compare_math(answer: str, expected: str) -> Comparison:
     matrices = _matrix(wanted), _matrix(got)
     if matrices[0] is not None and matrices[1] is not None:
         return _verdict(await _equal_matrices(matrices[0], matrices[1]), answer)
+    named = _NAMED.findall(wanted)
+    if "=" not in got and len(named) == wanted.count(",") + 1 == len({name for name, _ in named}) > 1:
+        values = re.fullmatch(r"\(?([^()]*)\)?", got)
+        listed = values[1].split(",") if values else []
+        return _verdict(await _equal_matrices([[value for _, value in named]], [listed]), answer)
     written = _in_base(wanted), _in_base(got)
     if written[1] is not None or (written[0] is not None and got.isalnum()):
         return _verdict(_equal_in_bases(written, (wanted, got)), answer)

@@ -27,7 +27,7 @@ _TEXT = re.compile(
 _SPACES = re.compile(r"(?<!\\)\\!|\{,\}(?=\d)")
 _THIN = re.compile(r"(?<=\d)\\[,;: ](?=\d{3}(?!\d))")  # `1\,080`
 # `0.333333...`; `1, 2, ...` is not `1, 2`
-_DECIMAL_DOTS = re.compile(r"(\.\d+)(?:\.\.\.|\\[lc]?dots|…)$")
+_DECIMAL_DOTS = re.compile(r"(\.\d+)\.\.\.$")
 # `\sin 30^\circ`: degrees are a unit only behind the whole answer
 _ANGLE = re.compile(
     r"(?P<function>\\?(?:sin|cos|tan|cot|sec|csc)\s*(?:\^\s*\{?\d\}?)?\s*[({]?\s*)"
@@ -41,6 +41,9 @@ _REPLACED = (
     (re.compile(r"\\(?:approx|simeq)(?![A-Za-z])|≈"), r"\\approx "),
     (re.compile(r"^\s*\\approx"), ""),
     (re.compile(r"\\(?:displaystyle|textstyle|bf|rm|it|large|Large|huge)(?![A-Za-z])"), ""),
+    (re.compile(r"\\[lcd]?dots[bcmio]?(?![A-Za-z])|…"), "..."),
+    (re.compile(r"\s*\^\s*(?:\\prime(?![A-Za-z])|\{\s*\\prime\s*\})"), "'"),
+    (re.compile(r"\\pmod\s*(\d)"), r"\\pmod{\1}"),
     (re.compile(r"\\mathbb\s*(?=[A-Z])([A-Z])"), r"\\mathbb{\1}"),
     (re.compile(r"\\[dt]?binom\s*(\d)\s*(\d)"), r"\\binom{\1}{\2}"),
     (re.compile(r"\\varnothing(?![A-Za-z])|∅"), r"\\emptyset "),

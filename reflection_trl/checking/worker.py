@@ -56,7 +56,8 @@ def compare_math(answer: str, expected: str) -> str:
     wanted = _parse(expected)
     if wanted is None:  # as text they differ, or nobody would have asked
         return "wrong"
-    equal = verify(wanted, got, timeout_seconds=None, raise_on_error=True)
+    # An inequality is also an interval, whichever of the two is expected
+    equal = verify(wanted, got, allow_set_relation_comp=True, timeout_seconds=None, raise_on_error=True)
     return "right" if equal and _close(wanted, got) else "wrong"
 
 
@@ -81,6 +82,8 @@ def _close(wanted, got) -> bool:  # type: ignore[no-untyped-def]
     """
     from sympy import Eq, Expr, FiniteSet, Interval, Tuple
 
+    if isinstance(wanted, Eq) and isinstance(got, Eq) and wanted.lhs != got.lhs:
+        return True  # `x^2 - 4 = 0` and `x^2 = 4` have no sides in common
     values = [value.rhs if isinstance(value, Eq) else value for value in (wanted, got)]
     if all(isinstance(value, Tuple | Interval) for value in values) and len(values[0].args) == len(values[1].args):
         return all(map(_close, values[0].args, values[1].args))
