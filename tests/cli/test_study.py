@@ -1,5 +1,6 @@
 """The study: which runs it makes, that it resumes where it stopped, and that its tables say what came out."""
 
+import asyncio
 import contextlib
 import json
 import re
@@ -13,10 +14,11 @@ import yaml
 from builder.conftest import RunsHere
 from pyarrow.parquet import read_table
 
+from reflection_trl.checking import compare_answers
 from reflection_trl.cli import study, train
 from reflection_trl.cli.study import report, runs, stages, training
 from reflection_trl.cli.study.arguments import parse, read_arms
-from reflection_trl.cli.study.runs import ANSWERED, Run, best_rate, final_runs, search_runs
+from reflection_trl.cli.study.runs import ANSWERED, Run, best_rate, best_rates, final_runs, search_runs
 from reflection_trl.evaluation import EvaluationRun, Outcome, Score
 from reflection_trl.generation.types import Completion
 from reflection_trl.problems import load_problems
@@ -400,6 +402,7 @@ def test_a_training_that_fails_is_reported_with_its_log(place, monkeypatch, caps
     ("options", "message"),
     [
         (["--held_out", "nowhere.jsonl"], "`held_out` is 'nowhere.jsonl', which does not exist"),
+        (["--held_out", ""], "`held_out` is not set, but the search needs it to select a learning rate"),
         (["--reference", "grpo"], "`reference` is 'grpo': use one of sft, "),
         (["--stages", "fly"], "Unknown stage 'fly'"),
         (["--stages", "report"], "The search of learning rates is not finished"),
@@ -490,6 +493,32 @@ def test_rows_of_the_study():
     assert all(row["license"] == problems[row["problem_id"]].license in ("MIT", "CC-BY-4.0") for row in rows)
     instructions = {one.instruction for one in held_out.values()}
     assert not any(row["messages"][-2]["content"] in instructions for row in rows)
+
+
+def test_a_single_learning_rate_needs_no_held_out_problems(place):
+    study = parse(["--config", "study.yaml", "--held_out", "", "--learning_rates", "1e-5"])
+    assert not search_runs(study) and best_rates(study) == {arm.name: 1e-5 for arm in study.checked_arms}
+
+
+def test_rows_of_the_study_on_gsm8k():
+    """All final answers are correct, and the rows of SFT on the request alone have the same requests."""
+    rows = read_table(RECIPES / "study" / "gsm8k-rows.parquet").to_pylist()
+    alone = read_table(RECIPES / "study" / "gsm8k-request-rows.parquet").to_pylist()
+    assert (len(rows), sum(row["repaired"] for row in rows), len(alone)) == (768, 76, 692)
+
+    async def right(row):
+        return (await compare_answers(row["messages"][-1]["content"], row["answer"])).passed
+
+    async def count():
+        return [await right(row) for row in rows + alone]
+
+    assert all(asyncio.run(count()))
+    requests = {row["problem_id"]: row["messages"][-2] for row in rows}
+    assert len(requests) == len(rows)
+    for row in rows:
+        validate_row(row)
+        assert (row["type"], row["license"], row["checker"]) == ("reflection", "MIT", "math")
+    assert all(row["messages"][0] == requests[row["problem_id"]] and len(row["messages"]) == 2 for row in alone)
 
 
 def test_mixed_rows_of_the_study():

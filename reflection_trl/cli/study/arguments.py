@@ -46,12 +46,18 @@ class StudyArguments(GenerationArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("model_name_or_path", "dataset_name", "held_out", "arms"):
+        for name in ("model_name_or_path", "dataset_name", "arms"):
             if not getattr(self, name):
                 raise ValueError(f"`{name}` is not set: pass `--{name}`, or set it in the YAML file.")
+        if len(self.learning_rates) > 1 and not self.held_out:
+            raise ValueError(
+                "`held_out` is not set, but the search needs it to select a learning rate: pass `--held_out`, or a single "
+                "learning rate."
+            )
         for name in ("dataset_name", "held_out"):
-            if not Path(getattr(self, name)).exists():
-                raise ValueError(f"`{name}` is {getattr(self, name)!r}, which does not exist: give a file.")
+            file = getattr(self, name)
+            if file and not Path(file).exists():
+                raise ValueError(f"`{name}` is {file!r}, which does not exist: give a file.")
         if not isinstance(self.train, dict):
             raise ValueError(f"`train` is {self.train!r}: set it in the YAML file, as fields and values.")
         self.checked_arms = read_arms(self.arms)

@@ -20,7 +20,7 @@ To use several GPUs, start the same command once per GPU (CUDA_VISIBLE_DEVICES=0
   study
     --model_name_or_path    base model: folder or Hub id
     --dataset_name          file of accepted reflection rows
-    --held_out              file of held-out problems with tests, from which no row was built
+    --held_out              file of held-out problems with tests, from which no row was built; needed for a search
     --arms                  in YAML, for each name: `config`, the file of the training; `data`, which is `rows` (default),
                             `answers` for the final answers only, or a file of other rows; `train`, fields that override `config`
     --reference             arm that the others are compared with [the first arm]
