@@ -44,6 +44,7 @@ class Rejection(enum.StrEnum):
     ECHOES_PROMPT = "echoes_prompt"
     NO_ANSWER = "no_answer"  # of a problem with a final answer: none, or several that differ
     WRONG_ANSWER = "wrong_answer"
+    IMAGINED_OUTPUT = "imagined_output"  # of a program that did not run, in a problem with a final answer
     CONTAMINATED = "contaminated"  # only in the results of a run: its rollouts do not depend on the benchmarks
 
 

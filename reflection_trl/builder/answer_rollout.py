@@ -187,6 +187,10 @@ class AnswerRollout(Rollout):
             detail = f"The model reached its token limit in {where}."
             raise Rejected(Rejection.TRUNCATED, detail, completion.text)
         self._sampler.check_text(completion, where, declined=not read_final_answer(completion.text).answers)
+        if any(fence.language == "output" for fence in find_fences(completion.text)):
+            # Models that were trained to use an interpreter continue like this, and rows would teach it
+            detail = f"The model made up the output of a program ({where}): `compute` runs programs."
+            raise Rejected(Rejection.IMAGINED_OUTPUT, detail, completion.text)
 
     def _instruction(self, problem: str) -> str:
         return self._prompt("reflection", instruction=problem, compute=self.settings.compute)

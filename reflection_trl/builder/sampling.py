@@ -33,6 +33,7 @@ _WORTH_ANOTHER = frozenset(
         Rejection.TESTS_FAILED,
         Rejection.OWN_ASSERTS_FAILED,
         Rejection.NO_ANSWER,
+        Rejection.IMAGINED_OUTPUT,
         Rejection.WRONG_ANSWER,
     }
 )

@@ -28,6 +28,7 @@ WRONG = r"There are 3 + 12 = 15 pears, so 11 are left: \boxed{11}."
 REPAIRED = r"The baskets were added, which is wrong: they must be multiplied. 3 * 12 = 36, and 36 - 4 = \boxed{32}."
 RIGHT = r"3 baskets of 12 pears are 36 pears. After eating 4, \boxed{32} are left."
 DONE = "Adding the baskets was the mistake; multiplying them repaired it."
+IMAGINED = "I compute it.\n\n```python\nprint(3 * 12 - 4)\n```\n```output\n32\n```\nSo \\boxed{32} are left."
 PLAIN = {"max_resamples": 0, "answer_samples": 1, "solve_rate_samples": 0}
 
 
@@ -89,6 +90,8 @@ def test_a_first_solution_that_is_right_is_no_repair():
         ([RIGHT, DONE, r"As the verdict says, \boxed{32}."], "leans_on_reflection"),
         ([RIGHT, DONE, Completion(RIGHT, "length", 1, 1)], "truncated"),
         ([WRONG, r"\boxed{32}", "Yes."], "analysis_missing"),
+        ([IMAGINED], "imagined_output"),
+        ([RIGHT, DONE, IMAGINED], "imagined_output"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_on_says_why(lines, rejection):
@@ -163,6 +166,13 @@ def test_a_computation_that_fails_is_shown_and_not_judged():
 def test_computing_comes_to_an_end():
     made, _ = roll([PROGRAM] * 5, execute=RunsHere(), compute=True)
     assert made.rejection == "no_answer" and made.runs == 4
+
+
+def test_imagined_output_is_sampled_again_and_cut_where_programs_run():
+    made, _ = roll([IMAGINED, RIGHT, DONE, RIGHT], max_resamples=1)
+    assert made.accepted and made.attempts[0].text == RIGHT
+    made, _ = roll([IMAGINED, RIGHT, DONE, RIGHT], execute=RunsHere(), compute=True)
+    assert made.accepted and made.messages()[1]["content"] == PROGRAM
 
 
 def test_code_is_text_where_nothing_is_computed():
