@@ -70,6 +70,7 @@ _MATRIX = re.compile(
 _MAX_ENTRIES = 64
 # `a = 2, b = 1`: the values of several names have an order
 _NAMED = re.compile(r"(?:^|,)\s*([A-Za-z])\s*=([^,=]+)(?=,|$)")
+_GLUED_LETTER = re.compile(r"\d[A-Za-z]$")
 _EQUALS = re.compile(r"(?<![<>!:])=(?!=)")
 # `B`, `(B) 4 apples`, and `B - 4 apples`, whose text must be that of a choice
 _LETTER = re.compile(r"[(\[{]?\s*(?P<letter>[A-Za-z])\s*(?:[)\]}]|[.:)](?=\s|$)|$)\.?\s*(?P<text>.*)", re.DOTALL)
@@ -317,6 +318,8 @@ async def _compare_math(answer: str, expected: str) -> Comparison:
     if not got:
         return Comparison(FeedbackKind.NO_ANSWER, "NoAnswer", "The final answer is empty.")
     numbers = read_number(wanted), read_number(got)
+    if _GLUED_LETTER.search(wanted) and not (numbers[1] and numbers[1].unit):
+        numbers = None, numbers[1]  # `2m` is not 2, while `2\text{ m}` may be
     if numbers[0] is not None and numbers[1] is not None:
         return _verdict(equal_numbers(numbers[0], numbers[1]), answer)
     if _joined(wanted) == _joined(got):

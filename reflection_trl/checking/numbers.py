@@ -123,7 +123,7 @@ _NO_UNITS = frozenset(
 _UNIT = re.compile(r"(?P<gap>\s*)(?P<words>[A-Za-zµμ]+(?:(?: |/|-| per )[A-Za-z]+)*)(?P<power>(?:\^\{?[23]\}?|[²³])?)")
 # Units with their other names
 _UNITS = {
-    "meter": "m metre", "centimeter": "cm centimetre", "millimeter": "mm", "kilometer": "km kilometre",
+    "meter": "m metre", "centimeter": "cm centimetre", "decimeter": "dm", "millimeter": "mm", "kilometer": "km kilometre",
     "inch": "in", "foot": "ft feet", "yard": "yd yds", "mile": "mi",
     "gram": "g", "kilogram": "kg", "milligram": "mg", "microgram": "µg μg", "ounce": "oz", "pound": "lb lbs",
     "liter": "l L litre", "milliliter": "ml mL millilitre", "gallon": "gal", "quart": "qt", "pint": "pt", "tablespoon": "tbsp",
@@ -270,7 +270,7 @@ def _recurring_value(match: re.Match[str]) -> Fraction:
 
 def _unit(rest: str, glued: bool) -> str | None:
     """Returns the unit after a number: `""` if there is no text, `None` if the text is not a unit."""
-    if not rest or (glued and rest in ("st", "nd", "rd", "th")) or rest == "times":  # "3 times" as many
+    if not rest or rest in ("st", "nd", "rd", "th", "times"):  # "3 times" as many
         return ""
     if enclosed := re.fullmatch(r"\((.+)\)", rest):  # `5 (cm)`; `5(m)` is a product
         rest = "" if glued else enclosed[1]

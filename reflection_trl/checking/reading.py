@@ -24,6 +24,9 @@ _WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "*
 _TEXT = re.compile(
     r"\\(?:text(?:bf|it|normal|rm|sf|tt|up)?|math(?:bf|it|rm|sf)|emph|mbox|operatorname)\s*\{([^{}]*)\}"
 )
+_TEXT_AFTER_NUMBER = re.compile(
+    r"(?<=\d)(?=\\(?:text|math|mbox|emph))"
+)  # `5\text{m}` is a length, `5m` may be a product
 _SPACES = re.compile(r"(?<!\\)\\!|\{,\}(?=\d)")
 _THIN = re.compile(r"(?<=\d)\\[,;: ](?=\d{3}(?!\d))")  # `1\,080`
 # `0.333333...`; `1, 2, ...` is not `1, 2`
@@ -134,6 +137,7 @@ def tidy(answer: str) -> str:
         if answer == before:
             break
     answer = _THIN.sub("", _SPACES.sub(lambda match: "," if "{" in match[0] else "", answer))
+    answer = _TEXT_AFTER_NUMBER.sub(" ", answer)
     for _ in range(3):  # nested
         answer = _TEXT.sub(r"\1", answer)
     for pattern, replacement in _REPLACED:

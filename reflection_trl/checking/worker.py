@@ -5,6 +5,7 @@ Answers are parsed by the grammar of latex2sympy2, through math-verify's LaTeX e
 `sympy.parse_expr`, which evaluates text as Python.
 """
 
+import dataclasses
 import json
 import logging
 import re
@@ -65,9 +66,12 @@ def _parse(text: str):  # type: ignore[no-untyped-def] # whatever SymPy makes of
     from math_verify import LatexExtractionConfig, parse
 
     text = text.replace("**", "^").replace("$", "")
+    config = LatexExtractionConfig(boxed_match_priority=-1)
+    # Units were split off before. Here the `m` of `1 + 2m` would be one
+    normalization = dataclasses.replace(config.normalization_config, units=False)
     found = parse(
         f"${text}$",
-        [LatexExtractionConfig(boxed_match_priority=-1)],
+        [dataclasses.replace(config, normalization_config=normalization)],
         fallback_mode="no_fallback",
         extraction_mode="first_match",
         parsing_timeout=None,
