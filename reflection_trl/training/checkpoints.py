@@ -212,15 +212,18 @@ def check_checkpoint(checkpoint: Path, settings: dict[str, Any]) -> None:
             )
 
 
-def check_model(checkpoint: Path, model: nn.Module) -> None:
+def check_model(checkpoint: Path, model: nn.Module, warns: bool = True) -> None:
     """
-    Rejects a checkpoint of another model: one of another shape, or an adapter in place of all weights.
+    Rejects a checkpoint of another model: one of another shape, or an adapter in place of all weights. Warns if an
+    adapter was trained on a model from another place, because it fits only that model.
 
     Args:
         checkpoint (`Path`):
             Folder of the checkpoint.
         model ([`~torch.nn.Module`]):
             Model of this run.
+        warns (`bool`, *optional*, defaults to `True`):
+            Whether this process warns.
 
     Raises:
         ValueError: If the weights of the checkpoint do not fit.
@@ -232,7 +235,16 @@ def check_model(checkpoint: Path, model: nn.Module) -> None:
             f"{checkpoint} contains {had}, but this training is of {has}; set `use_peft` as before to resume it, or start again in another "
             f"`output_dir`."
         )
-    if adapter or not (checkpoint / CONFIG_NAME).is_file():
+    if isinstance(model, PeftModel):
+        saved = json.loads((checkpoint / ADAPTER_CONFIG).read_text()).get("base_model_name_or_path")
+        now = model.active_peft_config.base_model_name_or_path
+        if warns and saved and now and saved != now:
+            logger.warning(
+                f"The adapter in {checkpoint} was trained on {saved!r}, but this training loads {now!r}. If that is another "
+                f"model, its weights do not fit the adapter: resume with {saved!r}, or start again in another `output_dir`."
+            )
+        return
+    if not (checkpoint / CONFIG_NAME).is_file():
         return
     saved = json.loads((checkpoint / CONFIG_NAME).read_text())
     for name in ("model_type", "hidden_size", "num_hidden_layers", "vocab_size"):
@@ -362,7 +374,7 @@ class CheckpointMixin(Trainer):
             return super().train(None, trial, ignore_keys_for_eval)
         check_checkpoint(checkpoint, self._resumed_settings)
         assert self.model is not None  # the trainers have required one
-        check_model(checkpoint, self.model)
+        check_model(checkpoint, self.model, warns=self.is_world_process_zero())
         if self._teacher_weights is not None:
             self._teacher_weights.load(checkpoint)
         notice = WarnOfOtherSteps(checkpoint)

@@ -126,6 +126,24 @@ def test_checkpoint_of_another_model_is_rejected(train, make_model, tokenizer, m
         trainer.train(resume_from_checkpoint=True)
 
 
+def test_an_adapter_of_a_model_from_another_place_is_reported(make_model, tokenizer, mixed_rows, tmp_path, caplog):
+    def messages(name, resume):
+        model = make_model()
+        model.name_or_path = model.config._name_or_path = name
+        lora = LoraConfig(target_modules="all-linear", r=2)
+        trainer = make_trainer(model, tokenizer, mixed_rows, tmp_path, peft_config=lora, **SAVES | {"max_steps": 1})
+        caplog.clear()
+        trainer.train(resume_from_checkpoint=resume)
+        return [record.getMessage() for record in caplog.records if "was trained on" in record.getMessage()]
+
+    assert messages("models/a", None) == messages("models/a", True) == []
+    (message,) = messages("models/b", True)
+    assert message.startswith(
+        f"The adapter in {tmp_path}/checkpoint-1 was trained on 'models/a', but this training loads 'models/b'."
+    )
+    assert "resume with 'models/a'" in message
+
+
 def test_checkpoints_of_an_earlier_training_are_named_before_they_are_overwritten(train, tmp_path, caplog):
     train(max_steps=2)
     with caplog.at_level(logging.WARNING):
