@@ -20,6 +20,10 @@ def names_for_type_checkers(module):
     return {alias.name for node in branch.body if isinstance(node, ast.ImportFrom) for alias in node.names}
 
 
+# Parts of the package that training on rows does not use
+OTHER_PARTS = ("builder", "evaluation", "generation", "languages", "online", "problems", "sandbox", "viewers")
+
+
 @pytest.mark.parametrize("name", ["reflection_trl", "reflection_trl.builder"])
 def test_lists_of_names_agree(name):
     module = importlib.import_module(name)
@@ -34,6 +38,13 @@ def test_the_package_alone_is_light():
     script = "import sys, reflection_trl; print([m for m in ('torch', 'transformers', 'trl', 'datasets', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_training_imports_only_what_it_needs():
+    script = "import sys, reflection_trl.cli.train_data; from reflection_trl import ReflectionDistillTrainer; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    others = {"matplotlib", "vllm", "evalplus", *(f"reflection_trl.{part}" for part in OTHER_PARTS)}
+    assert not others & set(done.stdout.split())
 
 
 def test_unpacking_everything_gives_the_public_names():
