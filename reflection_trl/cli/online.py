@@ -59,6 +59,9 @@ if TYPE_CHECKING:
     from ..problems import Problem
 
 
+NO_MODEL = "No model specified: pass `--model_name_or_path`, or a recipe with `--config`, such as smollm2-135m/online."
+
+
 @dataclass
 class OnlineArguments:
     """
@@ -137,9 +140,7 @@ def check(
 ) -> None:
     """Checks the arguments that are missing most often, before anything is loaded. The model may not exist yet."""
     if model_args.model_name_or_path is None:
-        raise ValueError(
-            "No model specified: pass `--model_name_or_path`, or a recipe with `--config`, such as smollm2-135m/online."
-        )
+        raise ValueError(NO_MODEL)
     if not online_args.problems:
         raise ValueError("No problems specified: pass `--problems` with files, folders or Hub ids.")
     evaluates = training_args.eval_strategy != "no" or training_args.eval_on_start
@@ -161,6 +162,8 @@ def check(
 
 def read_arguments(argv: list[str]) -> "tuple[OnlineArguments, OnlineReflectionDistillConfig, ModelConfig]":
     """Parses and checks all arguments."""
+    if not argv:  # checked before the imports, which take seconds
+        raise ValueError(NO_MODEL)
     keep_compiled_code()
     hide_renamed_option()
     online_args, training_args, model_args = parse(argv)

@@ -65,6 +65,12 @@ if TYPE_CHECKING:
     from .train_data import MixtureArguments
 
 
+NO_MODEL = (
+    "`model_name_or_path` is not set; give a model folder or a Hub id, or a recipe with `--config`, such as "
+    "recipes/smollm2-135m/distill.yaml."
+)
+
+
 @dataclass
 class MergeArguments:
     """Arguments for the files that are written in addition to the adapter."""
@@ -96,7 +102,10 @@ def parse(
 def check_names(argv: list[str]) -> None:
     """Checks that a model and data are given, the most frequent omission, before any value and without the Hub."""
     argv = split_config(argv)
-    read_config_file(argv)  # checked before the imports, which take seconds
+    # Checked before the imports, which take seconds
+    read_config_file(argv)
+    if not argv:
+        raise ValueError(NO_MODEL)
 
     from trl import ModelConfig, ScriptArguments
 
@@ -108,10 +117,7 @@ def check_names(argv: list[str]) -> None:
     parser = make_parser((ScriptArguments, ModelConfig, MixtureArguments), "train.py")
     script_args, model_args, dataset_args, _ = parser.parse_args_and_config(argv, return_remaining_strings=True)
     if model_args.model_name_or_path is None:
-        raise ValueError(
-            "`model_name_or_path` is not set; give a model folder or a Hub id, or a recipe with `--config`, such as "
-            "recipes/smollm2-135m/distill.yaml."
-        )
+        raise ValueError(NO_MODEL)
     check_model_name(model_args.model_name_or_path)
     if bool(dataset_args.datasets) == bool(script_args.dataset_name):
         raise ValueError("Set either `dataset_name`, for one dataset, or `datasets`, for a mixture of several.")

@@ -41,6 +41,14 @@ print(cache_dir())
     assert done.stdout.splitlines()[-1:] == [given or str(tmp_path / "torchinductor")], done.stderr
 
 
+@pytest.mark.parametrize("command", ["train", "online"])
+def test_a_command_without_arguments_answers_before_it_loads_anything(command):
+    code = f"import sys; from reflection_trl.cli.main import main; print(main([{command!r}]), 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "1 False\n"
+    assert "model" in done.stderr and "--config" in done.stderr
+
+
 def test_every_help_has_two_examples_and_loads_nothing():
     """One process for all of them: what one loads, the next would not show, so the union is asserted."""
     code = """

@@ -8,9 +8,10 @@ import zlib
 import numpy as np
 import pytest
 from conftest import CORPUS, generation_row, make_tokenizer, reflection_row, trl_template
-from datasets import Dataset, IterableDataset, concatenate_datasets
+from datasets import Dataset, IterableDataset, concatenate_datasets, load_dataset
 from datasets.fingerprint import Hasher
 from torch.utils.data import DataLoader
+from transformers import AutoTokenizer
 
 from reflection_trl import DataCollatorForReflectionDistillation
 from reflection_trl.rendering import BLOCK_TOKENS, BlockTokenRenderer, ChatTemplateRenderer
@@ -162,6 +163,26 @@ def test_the_cache_does_not_depend_on_what_was_tokenized_before(mixed_rows, toke
     assert Hasher.hash(renderer) == before
     copied = copy.deepcopy(renderer)
     assert copied.tokenize(with_system) == renderer.tokenize(with_system)
+
+
+def test_a_second_run_tokenizes_nothing(mixed_rows, tokenizer, tmp_path, monkeypatch):
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in mixed_rows))
+    tokenizer.save_pretrained(tmp_path / "model")
+    tokenized, tokenize = [], ChatTemplateRenderer.tokenize
+
+    def count(self, row):
+        tokenized.append(row)
+        return tokenize(self, row)
+
+    monkeypatch.setattr(ChatTemplateRenderer, "tokenize", count)
+    runs = []
+    for _ in range(2):
+        rows = load_dataset("json", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache"))
+        renderer = ChatTemplateRenderer(AutoTokenizer.from_pretrained(tmp_path / "model"))
+        runs.append(as_rows(prepare_dataset(rows, renderer, None)))
+    assert runs[0] == runs[1]
+    assert len(tokenized) == len(mixed_rows)
 
 
 @pytest.mark.parametrize("excess", [0, 1])
