@@ -17,8 +17,8 @@ from datasets import Dataset, load_dataset
 from huggingface_hub import DatasetCard
 from pyarrow.parquet import read_table
 
-from reflection_trl.answers import read_answer
-from reflection_trl.builder.acceptance import check_standalone, echoed_words, foreign_script
+from reflection_trl.answers import foreign_script, read_answer
+from reflection_trl.builder.acceptance import check_standalone, echoed_words
 from reflection_trl.builder.asserts import contradicted, split_asserts
 from reflection_trl.builder.features import sequence_features
 from reflection_trl.evaluation.benchmark_texts import benchmark_texts

@@ -19,7 +19,8 @@ Thoughts, end-of-turn tokens and invisible characters are not code.
 """
 
 from .cleaning import without_thoughts
+from .prose import foreign_script, words_to_reader
 from .reading import Answer, read_answer
 
 
-__all__ = ["Answer", "read_answer", "without_thoughts"]
+__all__ = ["Answer", "foreign_script", "read_answer", "without_thoughts", "words_to_reader"]

@@ -6,15 +6,13 @@ import enum
 import re
 import symtable
 import sys
-import unicodedata
 import warnings
-from collections import Counter
 from collections.abc import Iterable
 
+from ..answers import words_to_reader
 from ..problems import Problem
 from ..problems.words import ngrams, words
 from ..python_code import MAX_PARSED, parse_python
-from ..sequences import split_blocks
 
 
 class Rejection(enum.StrEnum):
@@ -81,8 +79,6 @@ _LEANING = re.compile(
     r"|\bi (have |'ve )?(fixed|corrected|repaired|changed|modified|updated)\b",
     re.IGNORECASE,
 )
-# The parts of code that address the reader: comments, and triple-quoted strings
-_REMARK = re.compile(r"(?:#|//)[^\n]*|\"{3}.*?\"{3}|'{3}.*?'{3}|/\*.*?\*/", re.DOTALL)
 _LOCAL_MODULE = re.compile(
     r"_*(solution|main|program|previous|attempt|answer|cell|module|script|code|your_\w+|my_\w+)\d*$"
 )
@@ -96,7 +92,6 @@ _BUILTINS = frozenset(dir(builtins)) | {
     "__qualname__",
 }
 _ECHO = 8  # consecutive words that do not occur by chance
-_FOREIGN = 10  # letters, more than a quoted word
 
 
 def is_refusal(text: str) -> bool:
@@ -118,51 +113,10 @@ def leaning_phrase(message: str, request: str = "") -> str | None:
         `str`, *optional*: Such as `"corrected version"`; `None` if there are none.
     """
     known = " ".join(request.lower().split())
-    for match in _LEANING.finditer(" ".join(_words_to_reader(message).split())):
+    for match in _LEANING.finditer(" ".join(words_to_reader(message).split())):
         if match.group().lower() not in known:
             return match.group()
     return None
-
-
-def foreign_script(message: str, request: str) -> str | None:
-    """
-    Finds a script in an answer that its request does not use. At high temperatures, small models may continue a correct
-    answer with random words of many languages.
-
-    Args:
-        message (`str`):
-            The answer. Its prose and the comments in its code are searched.
-        request (`str`):
-            The request. Latin and Greek letters never count.
-
-    Returns:
-        `str`, *optional*: Name of a script with ten or more letters, such as `"CJK"` or `"Cyrillic"`; `None` if there is none.
-    """
-    known = {"LATIN", "GREEK", *_scripts(request)}
-    foreign = Counter(
-        {script: number for script, number in _scripts(_words_to_reader(message)).items() if script not in known}
-    )
-    (script, number), *_ = foreign.most_common(1) or [("", 0)]
-    return (script if script == "CJK" else script.capitalize()) if number >= _FOREIGN else None
-
-
-def _words_to_reader(message: str) -> str:
-    """Returns the prose of an answer and the comments in its code."""
-    pieces: list[str] = []
-    for block in split_blocks({"role": "assistant", "content": message}):
-        piece = message[block.start : block.end]
-        pieces += _REMARK.findall(piece) if block.type == "code" else [piece]
-    return " ".join(pieces)
-
-
-def _scripts(text: str) -> Counter[str]:
-    """Counts the letters of each script, by the first word of their Unicode names. Kana count as CJK."""
-    letters = Counter(letter for letter in text if letter.isalpha() and not letter.isascii())
-    found: Counter[str] = Counter()
-    for letter, number in letters.items():
-        script = unicodedata.name(letter, "").partition(" ")[0]
-        found["CJK" if script in ("HIRAGANA", "KATAKANA") else script] += number
-    return found
 
 
 def echoed_words(prose: str, prompt: str) -> str | None:

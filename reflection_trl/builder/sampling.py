@@ -6,11 +6,11 @@ import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from ..answers import Answer, read_answer, without_thoughts
+from ..answers import Answer, foreign_script, read_answer, without_thoughts
 from ..fences import before_fences
 from ..generation.types import Completion, Generate, Sampling
 from ..problems import Problem
-from .acceptance import Rejected, Rejection, foreign_script, is_refusal
+from .acceptance import Rejected, Rejection, is_refusal
 from .settings import RolloutSettings
 from .single_turn import generate_after_runs
 

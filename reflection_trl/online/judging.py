@@ -58,6 +58,8 @@ class Outcome:
             Complete feedback, if a program ran.
         suspicious (`tuple[str]`):
             Names in the program that legitimate programs do not use, whether it passed or not.
+        foreign_script (`str`, *optional*):
+            Name of a script in its prose or comments that the prompt does not use, such as `"CJK"`.
         is_solution (`bool`):
             Whether the final answer of a solution was compared, rather than a program run. `code` is the answer that was read.
     """
@@ -69,6 +71,7 @@ class Outcome:
     well_formed: bool = False
     feedback: Feedback | None = None
     suspicious: tuple[str, ...] = ()
+    foreign_script: str | None = None
     is_solution: bool = False
 
     @property

@@ -3,10 +3,12 @@
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from trl.rewards import get_soft_overlong_punishment
 
+from ..answers import foreign_script, without_thoughts
 from ..feedback import FeedbackKind
 from ..languages.execution import Execute
 from ..sandbox import Limits
@@ -26,6 +28,8 @@ _KINDS = (
 )
 _WATCHED = 20  # calls after which a constant reward is reported
 _MOST = 0.5  # share of answers from which a failure type is named as the cause
+# Share and number of answers in a script that the prompt does not use from which they are reported
+_FOREIGN_SHARE, _FOREIGN_LEAST = 0.1, 3
 
 
 def execution_reward(
@@ -69,7 +73,8 @@ def execution_reward(
     `RLOOTrainer` leave it out of its group, and `SDPOTrainer` treats it as 0.
 
     Each call logs through `log_metric`, if the trainer provides it: `execution/pass_rate`, `execution/score`,
-    `execution/format`, `execution/suspicious` (share of answers, passed or not, that use names which legitimate
+    `execution/format`, `execution/foreign_script` (share of answers whose prose or comments use a script that the
+    prompt does not), `execution/suspicious` (share of answers, passed or not, that use names which legitimate
     programs do not), `execution/length`, `execution/sandbox_failed`, and the share of answers with each failure type
     as `execution/failed/no_code`, `/no_answer`, `/syntax`, `/assertion`, `/timeout` and `/other`. Through `log_extra` it logs
     `outcome`, `feedback` and `suspicious` for the table of completions.
@@ -81,7 +86,7 @@ def execution_reward(
             one. A failed answer runs once more for this.
         format_weight (`float`, *optional*, defaults to `0.0`):
             Weight of the format term, which is 1 for code in one closed fence of the problem's language, and for a boxed
-            final answer, else 0.
+            final answer, else 0. It is 0 if the prose or the comments use a script that the prompt does not.
         length_weight (`float`, *optional*, defaults to `0.0`):
             Weight of DAPO's soft overlong punishment (https://huggingface.co/papers/2503.14476): 0 up to `soft_length`
             tokens, then falling to -1 at `max_completion_length`.
@@ -155,6 +160,7 @@ class ExecutionReward:
                 )
             self._punish = get_soft_overlong_punishment(max_completion_length, max_completion_length - soft_length)
         self._watch = _ConstantReward()
+        self._scripts = _ForeignScripts()
 
     def __call__(
         self,
@@ -164,7 +170,8 @@ class ExecutionReward:
         **columns: Any,
     ) -> list[float | None]:
         problems = columns_to_problems(columns, len(completions))
-        outcomes = self.judge.judge(problems, [completion_text(completion) for completion in completions])
+        texts = [completion_text(completion) for completion in completions]
+        outcomes = _with_scripts(self.judge.judge(problems, texts), prompts, texts)
         return self.score(prompts, outcomes, completion_ids, **columns)
 
     def score(
@@ -201,7 +208,7 @@ class ExecutionReward:
                 raise ValueError("`length_weight` needs `completion_ids`, which this trainer does not pass on.")
             lengths = self._punish(completion_ids=completion_ids)
         rewards = [
-            outcome.score + self.format_weight * outcome.well_formed + self.length_weight * length
+            outcome.score + self.format_weight * _has_format(outcome) + self.length_weight * length
             if outcome.is_judged
             else None
             for outcome, length in zip(outcomes, lengths, strict=True)
@@ -214,6 +221,7 @@ class ExecutionReward:
             log_extra("feedback", [outcome.text for outcome in outcomes])
             log_extra("suspicious", [", ".join(outcome.suspicious) for outcome in outcomes])
         self._watch.add(prompts, rewards, outcomes)
+        self._scripts.add(outcomes)
         return rewards
 
 
@@ -229,7 +237,8 @@ class AsyncExecutionReward(ExecutionReward):
     ) -> list[float | None]:
         problems = columns_to_problems(columns, len(completions))
         texts = [completion_text(completion) for completion in completions]
-        return self.score(prompts, await self.judge.judge_async(problems, texts), completion_ids, **columns)
+        outcomes = _with_scripts(await self.judge.judge_async(problems, texts), prompts, texts)
+        return self.score(prompts, outcomes, completion_ids, **columns)
 
 
 def completion_text(completion: Any) -> str:
@@ -242,10 +251,30 @@ def completion_text(completion: Any) -> str:
     """
     if isinstance(completion, str):
         return completion
-    content = next((m.get("content") for m in reversed(completion) if m.get("role") == "assistant"), None)
+    return _content_text(next((m.get("content") for m in reversed(completion) if m.get("role") == "assistant"), None))
+
+
+def _content_text(content: Any) -> str:
     if isinstance(content, list):
         return "".join(part.get("text", "") for part in content if part.get("type") == "text")
     return content or ""
+
+
+def _with_scripts(outcomes: Sequence[Outcome], prompts: Sequence[Any], texts: Sequence[str]) -> list[Outcome]:
+    return [
+        replace(outcome, foreign_script=foreign_script(without_thoughts(text), _prompt_text(prompt)))
+        for outcome, prompt, text in zip(outcomes, prompts, texts, strict=True)
+    ]
+
+
+def _prompt_text(prompt: Any) -> str:
+    return (
+        prompt if isinstance(prompt, str) else "\n".join(_content_text(message.get("content")) for message in prompt)
+    )
+
+
+def _has_format(outcome: Outcome) -> bool:
+    return outcome.well_formed and outcome.foreign_script is None
 
 
 def _metrics(outcomes: Sequence[Outcome], lengths: Sequence[float] | None) -> dict[str, float]:
@@ -256,12 +285,37 @@ def _metrics(outcomes: Sequence[Outcome], lengths: Sequence[float] | None) -> di
     metrics["pass_rate"] = sum(outcome.passed for outcome in judged) / len(judged)
     metrics["score"] = sum(outcome.score for outcome in judged) / len(judged)
     metrics["suspicious"] = sum(bool(outcome.suspicious) for outcome in judged) / len(judged)
-    metrics["format"] = sum(outcome.well_formed for outcome in judged) / len(judged)
+    metrics["format"] = sum(_has_format(outcome) for outcome in judged) / len(judged)
+    metrics["foreign_script"] = sum(outcome.foreign_script is not None for outcome in judged) / len(judged)
     if lengths is not None:
         metrics["length"] = sum(lengths) / len(lengths)
     # All metrics each time, because a trainer averages over the calls that log a metric
     failed = Counter(outcome.kind if outcome.kind in _KINDS else "other" for outcome in judged if not outcome.passed)
     return metrics | {f"failed/{kind}": failed[kind] / len(judged) for kind in (*_KINDS, "other")}
+
+
+class _ForeignScripts:
+    """
+    Warns once if many answers use a script that their prompts do not. Tests read only the code, so the model may drift
+    to another language without losing reward.
+    """
+
+    def __init__(self) -> None:
+        self._silent = False
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        scripts = Counter(outcome.foreign_script for outcome in outcomes if outcome.foreign_script is not None)
+        number = scripts.total()
+        if self._silent or number < max(_FOREIGN_LEAST, _FOREIGN_SHARE * len(outcomes)):
+            return
+        self._silent = True
+        logger.warning(
+            "%d of %d answers have words in a script that their prompt does not use (%s), which costs no reward: set `format_weight`, "
+            "or a KL penalty (`beta`), or lower the learning rate.",
+            number,
+            len(outcomes),
+            scripts.most_common(1)[0][0],
+        )
 
 
 class _ConstantReward:

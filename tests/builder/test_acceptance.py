@@ -2,10 +2,10 @@
 
 import pytest
 
+from reflection_trl.answers import foreign_script
 from reflection_trl.builder.acceptance import (
     Rejected,
     check_standalone,
-    foreign_script,
     is_refusal,
     leaning_phrase,
     local_imports,

@@ -98,6 +98,42 @@ def test_a_loop_that_runs_already_is_no_hindrance(execute):
     assert asyncio.run(in_a_notebook()) == [1.0]
 
 
+RIGHT = fenced("def add(a, b):\n    return a + b")
+CHINESE = f"当然 以下是您需要的函数代码\n\n{RIGHT}"
+
+
+def test_answers_in_a_script_that_the_prompt_does_not_use_have_no_format_and_are_reported_once(execute, caplog):
+    reward = execution_reward(execute=execute, format_weight=0.5)
+    metrics = {}
+    with caplog.at_level(logging.WARNING):
+        rewards = call(reward, [(ADD, CHINESE)] * 2 + [(ADD, RIGHT)] * 2, log_metric=metrics.__setitem__)
+    assert rewards == [1, 1, 1.5, 1.5]
+    assert (metrics["execution/foreign_script"], metrics["execution/format"], metrics["execution/pass_rate"]) == (
+        0.5,
+        0.5,
+        1,
+    )
+    assert not caplog.records, "two answers may be chance"
+    for _ in range(2):
+        call(reward, [(ADD, CHINESE)] * 3 + [(ADD, RIGHT)])
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith(
+        "3 of 4 answers have words in a script that their prompt does not use (CJK), which costs no reward"
+    )
+    assert reward.outcomes[0].foreign_script == "CJK" and reward.outcomes[3].foreign_script is None
+    # A prompt in Chinese asks for it, whatever the words of the problem are; thoughts are not read
+    chinese = [
+        [
+            {"role": "system", "content": [{"type": "text", "text": "请用中文回答。"}]},
+            {"role": "user", "content": "add"},
+        ]
+    ]
+    thought = f"<think>当然 以下是您需要的函数代码。</think>{RIGHT}"
+    for prompts, text in ((chinese, CHINESE), (["请用中文回答。add"], CHINESE), (["add"], thought)):
+        completion = [{"role": "assistant", "content": text}]
+        assert reward(prompts=prompts, completions=[completion], **columns(ADD)) == [1.5]
+
+
 def test_format_and_length_are_terms_of_their_own_and_each_is_logged(execute):
     reward = execution_reward(
         execute=execute, format_weight=0.25, length_weight=0.5, max_completion_length=10, soft_length=6
@@ -121,6 +157,7 @@ def test_format_and_length_are_terms_of_their_own_and_each_is_logged(execute):
         "execution/score": 0.5,
         "execution/suspicious": 0.0,
         "execution/format": 0.5,
+        "execution/foreign_script": 0.0,
         "execution/length": pytest.approx((0 - 0.5 - 1 - 1) / 4),
         "execution/failed/no_code": 0.25,
         "execution/failed/no_answer": 0.0,
