@@ -231,7 +231,7 @@ def test_problems_of_ones_own_need_tests_and_the_plain_request(tmp_path):
     arguments = GenerationArguments(base_url="http://localhost:1/v1", model_name_or_path="m")
     file = tmp_path / "held-out.jsonl"
     file.write_text(json.dumps({"id": "a", "instruction": "Do it."}) + "\n")
-    with pytest.raises(ValueError, match=r"'a' of .*held-out.jsonl has no tests"):
+    with pytest.raises(ValueError, match=r"'a' of .*held-out.jsonl has neither tests nor a final answer"):
         evaluate_model(arguments, [f"problems:{file}"], tmp_path / "out", bar=False)
     write_problems(file)
     with pytest.raises(ValueError, match=r"problems:.* has no prompts in the style 'evalplus': use request"):
