@@ -20,11 +20,17 @@ def f(items, number=0):
     if number < 0:
         raise ValueError(f"call {calls}")
     return [items[0], calls, "x" * number]
+
+def lazy(items):
+    return filter(None, items)
 """
 
 
 class Answers:
     """A program in a thread, and the checks' end of the conversation with it."""
+
+    def __init__(self, name="f"):
+        self.name = name
 
     def __enter__(self):
         self.ours, theirs = socket.socketpair()
@@ -42,7 +48,7 @@ class Answers:
 
         self.thread = threading.Thread(target=serve, daemon=True)
         self.thread.start()
-        return Checks(Channel(self.ours, reads_ahead=True), "f").lookup("f")
+        return Checks(Channel(self.ours, reads_ahead=True), self.name).lookup(self.name)
 
     def __exit__(self, *error):
         self.ours.close()
@@ -90,3 +96,10 @@ def test_calls_are_sent_before_those_before_them_have_returned():
         call = CallsInOrder(f, [([1],)] * 50)
         assert call([1]) == [1, 1, ""]
         assert len(call._sent) == 49
+
+
+def test_an_iterator_is_read_while_other_calls_are_in_flight():
+    arguments = [([0, number, -number],) for number in range(1, 300)]
+    with Answers("lazy") as lazy:
+        call = CallsInOrder(lazy, arguments)
+        assert [list(call(*args)) for args in arguments] == [items[1:] for (items,) in arguments]

@@ -752,14 +752,32 @@ class CallsInOrder:
         self._requests = (self._peer.encode_request(self._what, tuple(args)) for args in arguments)
         self._next = next(self._requests, None)
         self._sent: collections.deque[tuple[int, Any]] = collections.deque()
+        self._received: collections.deque[tuple[Any, Exception | None]] = collections.deque()
         self._bytes = 0
+        self._peer.calls_ahead = self
 
     def __call__(self, *args: Any) -> Any:
-        if len(self._sent) <= _CALLS_AHEAD // 2:
-            self._send()
+        if not self._received:
+            if len(self._sent) <= _CALLS_AHEAD // 2:
+                self._send()
+            self._receive()
+        value, error = self._received.popleft()
+        if error is not None:
+            raise error
+        return value
+
+    def receive_all(self) -> None:
+        """Receives the outcomes of the calls in flight, before a request about what a call returned."""
+        while self._sent:
+            self._receive()
+
+    def _receive(self) -> None:
         size, encoder = self._sent.popleft()
         self._bytes -= size
-        return self._peer.outcome(self._what, encoder)
+        try:
+            self._received.append((self._peer.outcome(self._what, encoder), None))
+        except Exception as error:
+            self._received.append((None, error))
 
     def _send(self) -> None:
         messages = []

@@ -513,6 +513,7 @@ class Peer:
         self._numbers: dict[int, int] = {}
         self._exports: list[Any] = []  # references the objects, so that their ids are not reused
         self._remotes: dict[int, Any] = {}
+        self.calls_ahead: Any = None  # a `checks.CallsInOrder`, whose outcomes arrive before that of a request
 
     # Defined by each side
 
@@ -559,6 +560,8 @@ class Peer:
 
     def request(self, what: list[Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         """Requests `what` from the other side, and serves its requests (callbacks) until it returns."""
+        if self.calls_ahead is not None:
+            self.calls_ahead.receive_all()
         message, encoder = self.encode_request(what, args, kwargs)
         self.channel.send_encoded(message)
         return self.outcome(what, encoder)
