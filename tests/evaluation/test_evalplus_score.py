@@ -157,6 +157,29 @@ def test_what_evalplus_takes_away_is_missing_wherever_an_answer_runs(use):
     assert passed(judge_evalplus("humaneval", samples({"HumanEval/23": code}))) == [(False, False)]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "print(len(s), end='')\n    return int(sys.stdout.getvalue())",
+        "print(len(s), end='', file=sys.stderr)\n    return int(sys.stderr.getvalue())",
+        "print('x')\n    sys.stdout.close()\n    return len(s)",
+        "sys.stdout.write('x')\n    sys.stdout = None\n    return len(s)",
+    ],
+)
+def test_each_call_prints_to_streams_of_its_own_as_in_evalplus(body):
+    code = f"import sys\nprint('x')\nsys.stdout.close()\n\ndef strlen(s):\n    {body}\n"
+    assert passed(judge_evalplus("humaneval", samples({"HumanEval/23": code}))) == [(True, True)]
+
+
+@pytest.mark.parametrize("body", ["filter(lambda x: x in b, a)", "(x for x in a if x in b)", "map(int, {*a} & {*b})"])
+def test_an_iterator_passes_where_evalplus_compares_sets(body):
+    code = f"def similar_elements(a, b):\n    return {body}\n"
+    (judgment,) = judge_evalplus("mbpp", samples({"Mbpp/2": code}))
+    assert (judgment.base.passed, judgment.plus.passed, judgment.base.deceived) == (True, True, False)
+    (judgment,) = judge_evalplus("mbpp", samples({"Mbpp/2": "def similar_elements(a, b):\n    return iter(a)\n"}))
+    assert (judgment.base.status, judgment.base.deceived) == ("fail", False)
+
+
 def test_an_answer_that_is_right_only_in_evalplus_s_own_process_is_asked_there():
     """It recurses deeper than what is left below ours, or takes longer by what travels between processes: evalplus decides."""
     deep = "def strlen(s):\n    return deep(%d) and len(s)\n\ndef deep(n):\n    return True if n == 0 else deep(n - 1)"

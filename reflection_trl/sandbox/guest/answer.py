@@ -120,43 +120,43 @@ def _messages(
     it. A call is its arguments and its time limit in seconds.
     """
     harness.reliability_guard(memory)
-    with harness.swallow_io():
-        names: dict[str, Any] = {}
-        try:
-            # Without the `__future__` imports of this file
-            code = compile(request["source"], "main.py", "exec", dont_inherit=True)
-        except BaseException as error:
-            certain = isinstance(error, SyntaxError)
-            yield from _error(error, digests.Error(ran=False, in_call=False, certain=certain), request["source"])
-            return
-        try:
+    names: dict[str, Any] = {}
+    try:
+        # Without the `__future__` imports of this file
+        code = compile(request["source"], "main.py", "exec", dont_inherit=True)
+    except BaseException as error:
+        certain = isinstance(error, SyntaxError)
+        yield from _error(error, digests.Error(ran=False, in_call=False, certain=certain), request["source"])
+        return
+    try:
+        with harness.swallow_io():
             exec(code, names)
-            if request["name"] not in names:
-                raise NameError(f"name {request['name']!r} is not defined")
+        if request["name"] not in names:
+            raise NameError(f"name {request['name']!r} is not defined")
+    except BaseException as error:
+        found = digests.Error(ran=True, in_call=False, certain=_is_certain(error))
+        yield from _error(error, found, request["source"])
+        return
+    function = names[request["name"]]
+    for arguments, seconds in calls:
+        limit = TimeLimit(seconds)
+        try:
+            with limit, harness.swallow_io():  # an answer may return what it has printed in this call
+                output = function(*arguments)
         except BaseException as error:
-            found = digests.Error(ran=True, in_call=False, certain=_is_certain(error))
-            yield from _error(error, found, request["source"])
+            if limit.exceeded:
+                yield digests.message(digests.LATE if limit.worked else digests.WAITED)
+            else:
+                found = digests.Error(ran=True, in_call=True, certain=_is_certain(error))
+                yield from _error(error, found, request["source"])
             return
-        function = names[request["name"]]
-        for arguments, seconds in calls:
-            limit = TimeLimit(seconds)
-            try:
-                with limit:
-                    output = function(*arguments)
-            except BaseException as error:
-                if limit.exceeded:
-                    yield digests.message(digests.LATE if limit.worked else digests.WAITED)
-                else:
-                    found = digests.Error(ran=True, in_call=True, certain=_is_certain(error))
-                    yield from _error(error, found, request["source"])
-                return
-            try:
-                sent = digests.message_of(output)
-            except ValueError:  # evalplus may accept it
-                found = digests.Error(ran=True, in_call=True, certain=False)
-                yield from digests.error_messages(found, functools.partial(errors.describe_output, output))
-                return
-            yield sent
+        try:
+            sent = digests.message_of(output)
+        except ValueError:  # evalplus may accept it
+            found = digests.Error(ran=True, in_call=True, certain=False)
+            yield from digests.error_messages(found, functools.partial(errors.describe_output, output))
+            return
+        yield sent
 
 
 def _is_certain(error: BaseException) -> bool:
