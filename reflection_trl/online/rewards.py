@@ -296,8 +296,8 @@ def _metrics(outcomes: Sequence[Outcome], lengths: Sequence[float] | None) -> di
 
 class _ForeignScripts:
     """
-    Warns once if many answers use a script that their prompts do not. Tests read only the code, so the model may drift
-    to another language without losing reward.
+    Warns once if many answers use a script that their prompts do not. Tests read only the code, so without a format term
+    the model may drift to another language at no cost.
     """
 
     def __init__(self) -> None:
@@ -310,8 +310,8 @@ class _ForeignScripts:
             return
         self._silent = True
         logger.warning(
-            "%d of %d answers have words in a script that their prompt does not use (%s), which costs no reward: set `format_weight`, "
-            "or a KL penalty (`beta`), or lower the learning rate.",
+            "%d of %d answers have words in a script that their prompt does not use (%s), which the tests do not see: set or raise "
+            "`format_weight`, or a KL penalty (`beta`), or lower the learning rate.",
             number,
             len(outcomes),
             scripts.most_common(1)[0][0],

@@ -118,7 +118,7 @@ def test_answers_in_a_script_that_the_prompt_does_not_use_have_no_format_and_are
         call(reward, [(ADD, CHINESE)] * 3 + [(ADD, RIGHT)])
     (message,) = [record.getMessage() for record in caplog.records]
     assert message.startswith(
-        "3 of 4 answers have words in a script that their prompt does not use (CJK), which costs no reward"
+        "3 of 4 answers have words in a script that their prompt does not use (CJK), which the tests do not see"
     )
     assert reward.outcomes[0].foreign_script == "CJK" and reward.outcomes[3].foreign_script is None
     # A prompt in Chinese asks for it, whatever the words of the problem are; thoughts are not read
