@@ -361,11 +361,6 @@ def _called(node: ast.AST) -> set[str]:
     return set().union(*(_names(call) for call in calls if _names(call.func).isdisjoint(_LOOKERS)))
 
 
-def _is_part(node: ast.stmt, testers: Mapping[str, ast.stmt]) -> bool:
-    """Returns whether `node` defines a part of the solution."""
-    return isinstance(node, _DEFINITIONS) and node.name not in testers
-
-
 def _is_test(node: ast.stmt, testers: Mapping[str, ast.stmt]) -> bool:
     if isinstance(node, _DEFINITIONS):
         return False

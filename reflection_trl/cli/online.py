@@ -37,7 +37,6 @@ from .command_line import check_model_name, keep_compiled_code, make_parser, par
 from .training_run import (
     USER_ERRORS,
     check_setup,
-    end,
     explain_model_errors,
     find_checkpoint,
     hide_renamed_option,
@@ -68,9 +67,9 @@ class OnlineArguments:
     Arguments for problems and rewards of online training.
 
     Args:
-        problems (`list[str]`):
+        problems (`list[str]`, *optional*, defaults to `[]`):
             Files, folders or Hub ids with problems.
-        eval_problems (`list[str]`, *optional*):
+        eval_problems (`list[str]`, *optional*, defaults to `[]`):
             Held-out problems.
         system_prompt (`str`, *optional*):
             System message of each prompt.
@@ -279,9 +278,9 @@ def run(argv: list[str]) -> None:
             if training_args.use_vllm
             else "`max_completion_length`"
         )
-        run_training(trainer, checkpoint, memory=memory)
+        run_training(trainer, checkpoint, memory)
     finish(trainer, time.monotonic() - start)
-    end(trainer)
+    trainer.end()
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -45,7 +45,6 @@ from .command_line import (
 from .training_run import (
     USER_ERRORS,
     check_setup,
-    end,
     explain_model_errors,
     find_checkpoint,
     hide_renamed_option,
@@ -274,9 +273,9 @@ def run(argv: list[str]) -> None:
         with name_bad_line(sources):
             trainer = make_trainer(script_args, training_args, model_args, dataset_args)
         start = time.monotonic()
-        run_training(trainer, checkpoint, sources)
+        run_training(trainer, checkpoint, "`max_length`", sources)
     finish(trainer, time.monotonic() - start, merge_args.merge)
-    end(trainer)
+    trainer.end()
 
 
 def main(argv: list[str] | None = None) -> int:

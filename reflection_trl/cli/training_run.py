@@ -163,8 +163,8 @@ def check_unused(output_dir: str) -> None:
 def run_training(
     trainer: "Trainer",
     checkpoint: str | bool | None,
+    memory: str,
     sources: Sequence[Mapping[str, Any]] = (),
-    memory: str = "`max_length`",
 ) -> None:
     """
     Trains, and explains errors that a user can fix.
@@ -172,12 +172,12 @@ def run_training(
     Args:
         trainer ([`~transformers.Trainer`]):
             The trainer.
-        checkpoint (`str` or `bool`, *optional*):
+        checkpoint (`str`, `bool` or `None`):
             Checkpoint to resume from, as from [`find_checkpoint`].
-        sources (`Sequence[Mapping]`, *optional*):
-            Datasets that are streamed, as for [`~reflection_trl.files.rows.name_bad_line`].
-        memory (`str`, *optional*):
+        memory (`str`):
             Settings that lower the memory of a micro-batch, for the message if the GPU runs out of it.
+        sources (`Sequence[Mapping]`, *optional*, defaults to `()`):
+            Datasets that are streamed, as for [`~reflection_trl.files.rows.name_bad_line`].
     """
     import torch
 
@@ -206,11 +206,3 @@ def what_is_kept(output_dir: Path) -> str:
     if checkpoint is None:
         return "There was no checkpoint yet (see `save_steps`), so nothing is kept."
     return f"The same command with `--resume_from_checkpoint true` resumes from {checkpoint}."
-
-
-def end(trainer: "Trainer") -> None:
-    import transformers
-    from packaging.version import Version
-
-    if Version(transformers.__version__) >= Version("5.18.0"):
-        trainer.end()

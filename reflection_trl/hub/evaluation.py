@@ -3,10 +3,10 @@
 import dataclasses
 import os
 import shutil
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import __version__
 from ..evaluation import EvaluationRun
 from ..hub_errors import clean_token, explain_failures, redact, waits_in, without_secrets
 from ..markdown import cell, code_cell, fenced, section
@@ -142,9 +142,9 @@ def _operations(
     from huggingface_hub import CommitOperationAdd, RepoCard
     from huggingface_hub.utils import yaml_dump
 
-    versions = _versions(run)
+    version = f"{forms.SOURCE_NAME} {__version__}"
     known = _read_eval_results(api, repo_id, head)
-    entries = forms.eval_result_entries(run, results, versions, source_url)
+    entries = forms.eval_result_entries(run, results, version, source_url)
     contents = {
         path: yaml_dump(merged, sort_keys=False) for path, merged in forms.merge_eval_results(known, entries).items()
     }
@@ -154,7 +154,7 @@ def _operations(
     index = forms.merge_model_index(
         card.data.get("model-index"),
         card.data.get("model_name") or name,
-        forms.model_index_results(run, results, versions, source_url),
+        forms.model_index_results(run, results, version, source_url),
     )
     card.data["model-index"] = index
     card.text = forms.with_section(card.text, index)
@@ -184,15 +184,6 @@ def _read_eval_results(api: "HfApi", repo_id: str, head: str | None) -> dict[str
         ):
             files[path] = entries
     return files
-
-
-def _versions(run: EvaluationRun) -> str:
-    try:
-        return f"{forms.SOURCE_NAME} {version('reflection-trl')}"
-    except PackageNotFoundError:  # run from a source tree
-        from .. import __version__
-
-        return f"{forms.SOURCE_NAME} {__version__}"
 
 
 def _push_samples(

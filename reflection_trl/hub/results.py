@@ -77,7 +77,7 @@ def results_of(run: EvaluationRun) -> list[Result]:
 
 
 def eval_result_entries(
-    run: EvaluationRun, results: list[Result], versions: str, source_url: str | None
+    run: EvaluationRun, results: list[Result], version: str, source_url: str | None
 ) -> dict[str, dict[str, Any]]:
     """Returns one entry of `.eval_results/*.yaml` for each benchmark (pass@1)."""
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
@@ -94,7 +94,7 @@ def eval_result_entries(
             date=run.date or None,
             source_url=source_url,
             source_name=source_url and SOURCE_NAME,
-            notes=_notes(run, result, versions),
+            notes=_notes(run, result, version),
         )
         entries[result.benchmark] = eval_result_entries_to_yaml([entry])[0]
     return entries
@@ -138,7 +138,7 @@ def merge_eval_results(
 
 
 def model_index_results(
-    run: EvaluationRun, results: list[Result], versions: str, source_url: str | None
+    run: EvaluationRun, results: list[Result], version: str, source_url: str | None
 ) -> list[dict[str, Any]]:
     """Returns the results of a `model-index`: one per benchmark, with all its metrics."""
     from huggingface_hub import EvalResult
@@ -155,7 +155,7 @@ def model_index_results(
             "date": run.date or None,
             "model_revision": run.revision,
             "command": run.command or None,
-            "evaluated_with": versions,
+            "evaluated_with": version,
         }
         flat.append(
             EvalResult(
@@ -186,7 +186,7 @@ def merge_model_index(
     unchanged.
 
     Args:
-        index (`list`, *optional*):
+        index (`list` or `None`):
             The `model-index` on the Hub.
         model_name (`str`):
             Name of the model for a new index.
@@ -265,7 +265,7 @@ def _same_dataset(old: dict[str, Any], new: dict[str, Any]) -> bool:
     )
 
 
-def _notes(run: EvaluationRun, result: Result, versions: str) -> str:
+def _notes(run: EvaluationRun, result: Result, version: str) -> str:
     interval = "95 % confidence interval {:.1f} to {:.1f}".format(*result.interval)
     answers = "answers" if result.samples > 1 else "answer"
     parts = [
@@ -273,7 +273,7 @@ def _notes(run: EvaluationRun, result: Result, versions: str) -> str:
         interval,
         f"{result.tasks} problems, {result.samples} {answers} each",
         run.revision and f"model revision {run.revision}",
-        versions,
+        version,
         run.command and f"command: {run.command}",
     ]
     return "; ".join(part for part in parts if part)

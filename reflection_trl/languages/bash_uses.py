@@ -47,7 +47,7 @@ def uses(tests: str, names: Iterable[str], variables: Iterable[str]) -> str:
     """
     masked = _masked(tests)
     functions = _functions(tests, names)
-    tainted = _tainted(tests, masked, functions, variables)
+    tainted = _tainted(tests, functions, variables)
     found = {
         use
         for operator, operand in _operands(masked)
@@ -122,7 +122,7 @@ class _Tainted:
         return any(name in self.variables for name in re.findall(r"\$\{?(\w+|[@*])", text))
 
 
-def _tainted(tests: str, masked: str, functions: list[str], variables: Iterable[str]) -> _Tainted:
+def _tainted(tests: str, functions: list[str], variables: Iterable[str]) -> _Tainted:
     known = _Tainted(functions, set(variables))
     for words in re.findall(r"\b(?:read|mapfile|readarray)\b([^\n;|&<]*)", tests):
         known.variables.update(re.findall(r"(?<![-\w])[A-Za-z_]\w*", words))

@@ -246,9 +246,9 @@ class Function:
             Types of its parameters, including `self`.
         result (`str`):
             Return type.
-        method (`bool`):
+        method (`bool`, *optional*, defaults to `False`):
             Whether the first parameter is `self`.
-        public (`bool`):
+        public (`bool`, *optional*, defaults to `True`):
             Whether it must be declared `pub`.
     """
 
@@ -509,7 +509,7 @@ class _Sides:
             last = re.sub(r".*::", "", re.sub(r"<.*", "", trait)).strip()
             if not self._crosses(made) or (not one.named and (trait or made.name in _OF_DATA)):
                 continue
-            if trait and not self._fits(last, trait, made, one):
+            if trait and not self._fits(last, made, one):
                 continue
             groups.setdefault(trait, []).append(self._stub(made))
         for trait, stubs in groups.items():
@@ -529,7 +529,7 @@ class _Sides:
             if not one.copied:
                 yield from self._derived(one)
 
-    def _fits(self, last: str, trait: str, made: Function, one: Type) -> bool:
+    def _fits(self, last: str, made: Function, one: Type) -> bool:
         """Returns whether a method compares values of the type only, and its arithmetic on data returns the type."""
         others = [re.sub(r"[&\s]|mut\b", "", type) for type in made.types[1:]]
         if last in ("PartialEq", "PartialOrd", "Ord"):

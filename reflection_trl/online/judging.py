@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from ..answers import read_answer, without_thoughts
 from ..checking import read_final_answer, require_checker
@@ -26,7 +26,6 @@ from .partial import count_passed_tests
 logger = logging.getLogger(__name__)
 
 Credit = Literal["all", "fraction"]
-_T = TypeVar("_T")
 # Each attempt is three attempts of the sandbox
 _ATTEMPTS = 3
 _PAUSE = 1.0  # seconds, doubled after each attempt
@@ -46,21 +45,21 @@ class Outcome:
         kind (`str`):
             `"none"` if it passed, the [`~reflection_trl.feedback.FeedbackKind`] of its failure, `"no_code"`, or
             `"sandbox_failed"` if the sandbox could not run it, which does not count against the answer.
-        score (`float`):
+        score (`float`, *optional*, defaults to `0.0`):
             Fraction of the tests that passed; 1 or 0 unless `credit` is `"fraction"`.
-        text (`str`):
+        text (`str`, *optional*, defaults to `""`):
             Feedback in the form for a model.
-        code (`str`):
+        code (`str`, *optional*, defaults to `""`):
             Program that ran.
-        well_formed (`bool`):
+        well_formed (`bool`, *optional*, defaults to `False`):
             Whether the program is in one closed fence of its language.
         feedback ([`~reflection_trl.feedback.Feedback`], *optional*):
             Complete feedback, if a program ran.
-        suspicious (`tuple[str]`):
+        suspicious (`tuple[str]`, *optional*, defaults to `()`):
             Names in the program that legitimate programs do not use, whether it passed or not.
         foreign_script (`str`, *optional*):
             Name of a script in its prose or comments that the prompt does not use, such as `"CJK"`.
-        is_solution (`bool`):
+        is_solution (`bool`, *optional*, defaults to `False`):
             Whether the final answer of a solution was compared, rather than a program run. `code` is the answer that was read.
     """
 

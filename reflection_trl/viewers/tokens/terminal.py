@@ -3,15 +3,10 @@
 import re
 import unicodedata
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from ...sequences import BLOCK_TYPES
 from ..page import printable
 from .view import Masks, Piece, Section, View, section_facts
-
-
-if TYPE_CHECKING:
-    pass
 
 
 _ATOM = re.compile(r"\n|[^\S\n]+|\S+")
