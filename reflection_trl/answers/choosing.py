@@ -67,7 +67,7 @@ def choose(fences: Sequence[Fence], language: str, entry_point: str | None) -> P
             Non-empty blocks, at least one.
         language (`str`):
             Their language.
-        entry_point (`str`, *optional*):
+        entry_point (`str` or `None`):
             Name of the requested function or class.
     """
     if len(fences) == 1:
@@ -115,7 +115,7 @@ def _base(
             Definitions that are not stubs.
         roots (`Sequence[set[str]]`):
             Definitions that nothing else in the block uses.
-        entry_point (`str`, *optional*):
+        entry_point (`str` or `None`):
             Name of the entry point.
     """
     numbers = range(len(fences))

@@ -66,13 +66,13 @@ class Answer:
     Args:
         code (`str`):
             The program, or `""` if there is none.
-        lead (`str`):
+        lead (`str`, *optional*, defaults to `""`):
             The prose before it.
-        tail (`str`):
+        tail (`str`, *optional*, defaults to `""`):
             The prose after it; empty if the program consists of several blocks.
-        closed (`bool`):
+        closed (`bool`, *optional*, defaults to `True`):
             Whether the program's fence was closed. The code of an unclosed fence may be truncated.
-        foreign (`str`):
+        foreign (`str`, *optional*, defaults to `""`):
             The language of the fences, if none has the requested language.
     """
 

@@ -144,7 +144,7 @@ def undefined_names(code: str, known: Iterable[str] = ()) -> list[str]:
     Args:
         code (`str`):
             The code. If it does not parse, or imports `*`, the result is empty.
-        known (`Iterable[str]`, *optional*):
+        known (`Iterable[str]`, *optional*, defaults to `()`):
             Names that are defined elsewhere.
 
     Returns:

@@ -50,7 +50,7 @@ class _Solution:
             The message with the final answer.
         feedback ([`~reflection_trl.feedback.Feedback`]):
             The verdict.
-        computed (`tuple[Computation]`):
+        computed (`tuple[Computation]`, *optional*, defaults to `()`):
             Computations before it.
     """
 

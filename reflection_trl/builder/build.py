@@ -63,13 +63,13 @@ class Build:
             Name of the model.
         settings ([`RolloutSettings`]):
             Settings of the rollouts.
-        samples (`int`, *optional*, defaults to 1):
+        samples (`int`, *optional*, defaults to `1`):
             Number of rollouts per problem.
-        min_repaired_share (`float`, *optional*, defaults to 0):
+        min_repaired_share (`float`, *optional*, defaults to `0.0`):
             See [`select`].
         report ([`~reflection_trl.builder.ProblemReport`], *optional*):
             Report of [`prepare_problems`].
-        held_out (`Sequence[Problem]`, *optional*):
+        held_out (`Sequence[Problem]`, *optional*, defaults to `()`):
             Held-out problems, which the run stores beside its rows.
         give_up_after (`int`, *optional*):
             Stops sampling a problem after its first `give_up_after` rollouts were all rejected.
@@ -78,7 +78,7 @@ class Build:
         by_difficulty (`bool`, *optional*, defaults to `False`):
             Whether to set aside rows of problems in proportion to how often the model solves them without a sequence:
             see [`~reflection_trl.builder.selection.difficulty_quotas`].
-        decontaminate_against (`Sequence[str]`, *optional*):
+        decontaminate_against (`Sequence[str]`, *optional*, defaults to `()`):
             Benchmarks, with the names of [`~reflection_trl.evaluation.benchmark_texts.benchmark_texts`]. A rollout that
             overlaps with one of their tasks is rejected, because the model may write such code for another problem.
 
@@ -233,18 +233,18 @@ def build_reflection_dataset(
         model (`str`, *optional*):
             Model id on the Hub, or a folder. With `generation`, the same as its `model_name_or_path`, which may then be
             missing; with `generate`, the name of the model for rows and cards.
-        rounds (`int`, *optional*, defaults to 4):
+        rounds (`int`, *optional*, defaults to `4`):
             Maximum number of programs in a sequence.
-        samples_per_problem (`int`, *optional*, defaults to 1):
+        samples_per_problem (`int`, *optional*, defaults to `1`):
             Number of rollouts per problem.
-        min_repaired_share (`float`, *optional*, defaults to 0.0):
+        min_repaired_share (`float`, *optional*, defaults to `0.0`):
             Minimum share of rows with at least one failed attempt. Surplus rows without a failed attempt are set
             aside.
         give_up_after (`int`, *optional*):
             Stops sampling a problem after its first `give_up_after` rollouts were all rejected.
         by_difficulty (`bool`, *optional*, defaults to `False`):
             Whether to set aside rows of problems in proportion to how often the model solves them without a sequence.
-        seed (`int`, *optional*, defaults to 0):
+        seed (`int`, *optional*, defaults to `0`):
             Seed of all samples.
         settings ([`RolloutSettings`], *optional*):
             All settings of rollouts. They include `rounds` and `seed`, which must then not be passed.
@@ -259,7 +259,7 @@ def build_reflection_dataset(
             none.
         output_dir (`str` or `Path`, *optional*):
             Folder of the run; by default a folder in the Hub's cache whose name is derived from the arguments.
-        in_flight (`int`, *optional*, defaults to 128):
+        in_flight (`int`, *optional*, defaults to `128`):
             Maximum number of concurrent rollouts.
         progress (`bool`, *optional*, defaults to `True`):
             Whether to show a progress bar.
@@ -347,14 +347,16 @@ async def run_build(
             Opens the generator, unless `generate` is given.
         generate, execute (*optional*):
             Replacements for the model and the sandbox.
-        in_flight (`int`, *optional*, defaults to 128):
+        in_flight (`int`, *optional*, defaults to `128`):
             Maximum number of concurrent rollouts.
         bar (`bool`, *optional*, defaults to `True`):
             Whether to show a progress bar.
         price (`float`, *optional*):
             Price per million tokens, for the progress bar.
-        process, processes (`int`, *optional*):
-            Index of this process, and number of processes. Process 0 waits for the others and writes the results.
+        process (`int`, *optional*, defaults to `0`):
+            Index of this process. Process 0 waits for the others and writes the results.
+        processes (`int`, *optional*, defaults to `1`):
+            Number of processes.
         outcome_only (`bool`, *optional*, defaults to `False`):
             Whether to make no rollouts, and write the results of the existing ones.
 

@@ -45,7 +45,7 @@ def inference_config(generation: GenerationArguments, server: str = "vllm", in_f
             Model. With a `base_url`, all tasks use that server.
         server (`str`, *optional*, defaults to `"vllm"`):
             Server that each task starts without a `base_url`: `"vllm"` or `"sglang"`.
-        in_flight (`int`, *optional*, defaults to 128):
+        in_flight (`int`, *optional*, defaults to `128`):
             Maximum number of concurrent rollouts of a task.
 
     Raises:

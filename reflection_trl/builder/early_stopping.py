@@ -16,7 +16,7 @@ class EarlyStopping:
     Args:
         give_up_after (`int`, *optional*):
             Number of rejected rollouts after which a problem is no longer sampled. `None` sets no limit.
-        records (`Iterable[dict]`, *optional*):
+        records (`Iterable[dict]`, *optional*, defaults to `()`):
             Existing rollouts.
     """
 
@@ -78,7 +78,7 @@ class EarlyStopping:
         Args:
             key (`tuple[str, int]`):
                 Problem id, and index of the rollout among those of the problem.
-            rejection (`str`, *optional*):
+            rejection (`str` or `None`):
                 Reason of the rejection; `None` if the rollout was accepted.
         """
         # A missing completion says nothing about the problem

@@ -56,19 +56,19 @@ class ProblemReport:
             Number of input problems.
         kept (`int`):
             Number of kept problems.
-        removed (`list[Removal]`):
+        removed (`list[Removal]`, *optional*, defaults to `[]`):
             The other problems, in order.
-        benchmarks (`list[str]`):
+        benchmarks (`list[str]`, *optional*, defaults to `[]`):
             Benchmarks of the decontamination.
-        ngram_size (`int`):
+        ngram_size (`int`, *optional*, defaults to `10`):
             Number of words of an n-gram.
         near_duplicate_threshold (`float`, *optional*):
             Similarity of near duplicates; `None` if they were kept.
-        with_tests (`int`):
+        with_tests (`int`, *optional*, defaults to `0`):
             Number of kept problems with tests, examples or a final answer.
-        sources (`dict[str, int]`):
+        sources (`dict[str, int]`, *optional*, defaults to `{}`):
             Number of kept problems of each source.
-        languages (`dict[str, int]`):
+        languages (`dict[str, int]`, *optional*, defaults to `{}`):
             Number of kept problems of each language. Problems with a final answer have none.
     """
 

@@ -104,11 +104,11 @@ class _Findings:
     Tracks the model's asserts.
 
     Args:
-        asserts (`dict`):
+        asserts (`dict`, *optional*, defaults to `{}`):
             Asserts of all programs, by source.
-        shown (`set`):
+        shown (`set`, *optional*, defaults to `set()`):
             Sources of asserts whose failure the model has seen.
-        wrong (`dict`):
+        wrong (`dict`, *optional*, defaults to `{}`):
             Sources of wrong asserts, in the order of their detection.
     """
 
@@ -130,7 +130,7 @@ class _Outcome:
             The program without asserts that are known to be wrong.
         feedback ([`~reflection_trl.feedback.Feedback`]):
             Feedback of the program, or of the problem's tests after it.
-        further (`bool`):
+        further (`bool`, *optional*, defaults to `False`):
             Whether it comes from the problem's tests, after the program's own asserts passed.
         alone ([`~reflection_trl.feedback.Feedback`], *optional*):
             Feedback of the solution without its asserts, if it ran separately.

@@ -139,7 +139,7 @@ class Rollout(ABC):
         Args:
             completions (`Sequence[JudgedCompletion]`):
                 The answers.
-            prompt (`str`, *optional*):
+            prompt (`str`, *optional*, defaults to `""`):
                 Prompt that the model has seen, but the reader of an answer has not. An answer that copies it is unusable.
         """
         order = [*completions]

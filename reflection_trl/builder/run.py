@@ -97,10 +97,12 @@ def open_tasks(
     Returns the rollouts of [`share_of`] that are still open.
 
     Args:
-        problems, samples, process, processes, whole_problems (`Any`):
+        problems, samples:
             See [`share_of`].
         folder ([`RunFolder`]):
             Folder with the existing rollouts.
+        process, processes, whole_problems (*optional*):
+            See [`share_of`].
     """
     made = {key for key, record in latest_records(folder).items() if not is_open(record)}
     share = share_of(problems, samples, process, processes, whole_problems)
@@ -156,7 +158,7 @@ async def make_rollouts(
             Folder of the run.
         session ([`SessionUsage`]):
             SessionUsage to update.
-        in_flight (`int`, *optional*, defaults to 128):
+        in_flight (`int`, *optional*, defaults to `128`):
             Maximum number of concurrent rollouts.
         early_stopping ([`EarlyStopping`], *optional*):
             Decides which problems are given up.

@@ -122,11 +122,11 @@ class RolloutSampler:
                 Sampling settings of the first attempt.
             step (`str` or `int`):
                 The round, from 0, or the name of another step.
-            again (`int`, *optional*, defaults to 0):
+            again (`int`, *optional*, defaults to `0`):
                 Number of earlier attempts.
-            known (`str`, *optional*):
+            known (`str`, *optional*, defaults to `""`):
                 Program that an answer in prose explains. It is inserted before the prose.
-            begun (`str`, *optional*):
+            begun (`str`, *optional*, defaults to `""`):
                 Beginning of the answer, which the model continues.
         """
         sampling = self.heated(sampling, again)

@@ -43,7 +43,7 @@ class Attempt:
             Fenced tests, if they are a separate message.
         alone ([`~reflection_trl.feedback.Feedback`], *optional*):
             Outcome of the solution without its tests, if these are separate.
-        computed (`tuple[Computation]`, *optional*):
+        computed (`tuple[Computation]`, *optional*, defaults to `()`):
             Computations of a solution before its final answer.
     """
 
@@ -84,35 +84,35 @@ class ReflectionSequence:
             Index of this rollout among those of the problem, from 0.
         instruction (`str`):
             The reflection instruction (first user turn).
-        attempts (`tuple[Attempt]`):
+        attempts (`tuple[Attempt]`, *optional*, defaults to `()`):
             The rounds, in order.
-        conclusion (`str`):
+        conclusion (`str`, *optional*, defaults to `""`):
             The assistant's text after the last run.
-        request (`str`):
+        request (`str`, *optional*, defaults to `""`):
             The one-off request (second user turn).
-        answer (`str`):
+        answer (`str`, *optional*, defaults to `""`):
             Final answer, including its fenced code.
-        answer_code (`str`):
+        answer_code (`str`, *optional*, defaults to `""`):
             The code of the final answer.
-        unaided (`bool`):
+        unaided (`bool`, *optional*, defaults to `False`):
             Whether the final answer was sampled from the request alone, without the program that passed.
-        solved (`tuple[bool]`):
+        solved (`tuple[bool]`, *optional*, defaults to `()`):
             Whether each answer sampled from the request alone, to measure the difficulty, passed the tests.
-        taught (`tuple[bool]`):
+        taught (`tuple[bool]`, *optional*, defaults to `()`):
             The same for answers sampled in the sequence's conversation.
         rejection (`str`, *optional*):
             Reason of the rejection, such as `"tests_failed"`; `None` if accepted.
-        detail (`str`):
+        detail (`str`, *optional*, defaults to `""`):
             One sentence on the rejection.
-        unusable (`str`):
+        unusable (`str`, *optional*, defaults to `""`):
             The last text of the model, if it caused the rejection.
-        wrong_asserts (`tuple[str]`):
+        wrong_asserts (`tuple[str]`, *optional*, defaults to `()`):
             The model's asserts that were found wrong, and marked or removed.
-        prompt_tokens (`int`):
+        prompt_tokens (`int`, *optional*, defaults to `0`):
             Number of tokens of all requests.
-        completion_tokens (`int`):
+        completion_tokens (`int`, *optional*, defaults to `0`):
             Number of tokens of all completions.
-        runs (`int`):
+        runs (`int`, *optional*, defaults to `0`):
             Number of programs that ran.
     """
 

@@ -39,13 +39,13 @@ class RolloutSettings(RolloutOptions):
     Args:
         rounds (`int`, *optional*, defaults to `4`):
             Maximum number of programs in stage one.
-        first ([`~reflection_trl.generation.Sampling`], *optional*):
+        first ([`~reflection_trl.generation.Sampling`], *optional*, defaults to `Sampling(temperature=0.8, top_p=0.95, max_tokens=1024)`):
             Sampling settings of the first program.
-        repair ([`~reflection_trl.generation.Sampling`], *optional*):
+        repair ([`~reflection_trl.generation.Sampling`], *optional*, defaults to `Sampling(temperature=0.6, top_p=0.95, max_tokens=1536)`):
             Sampling settings of the other programs.
-        prose ([`~reflection_trl.generation.Sampling`], *optional*):
+        prose ([`~reflection_trl.generation.Sampling`], *optional*, defaults to `Sampling(temperature=0.6, top_p=0.95, max_tokens=160)`):
             Sampling settings of the closing sentence of an accepted sequence, and of an analysis if a repair has none.
-        answer ([`~reflection_trl.generation.Sampling`], *optional*):
+        answer ([`~reflection_trl.generation.Sampling`], *optional*, defaults to `Sampling(temperature=0.2, top_p=0.95, max_tokens=1024)`):
             Sampling settings of the answer to the one-off request.
         seed (`int`, *optional*, defaults to `0`):
             Seed of the run. The seed of each sample is derived from it, the problem id, the sample and the round.

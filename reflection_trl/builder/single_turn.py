@@ -25,7 +25,7 @@ class JudgedCompletion:
             The parsed answer. Its `code` is the final answer if the problem has one.
         feedback ([`~reflection_trl.feedback.Feedback`], *optional*):
             Feedback of the problem's tests; `None` if there are none, or there is no code.
-        tests (`bool`):
+        tests (`bool`, *optional*, defaults to `False`):
             Whether the answer contains tests, which a one-off request does not ask for.
     """
 

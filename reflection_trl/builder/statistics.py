@@ -62,16 +62,16 @@ class BuildStatistics:
             Time in seconds during which at least one process was active.
         sessions (`int`):
             Number of separate periods during which the run was active.
-        spared (`int`, *optional*, defaults to 0):
+        spared (`int`, *optional*, defaults to `0`):
             Number of rollouts that were not made, because their problem was given up.
-        unaided (`int`, *optional*, defaults to 0):
+        unaided (`int`, *optional*, defaults to `0`):
             Number of accepted rollouts whose answer was sampled from the request alone.
-        difficulty (`dict[str, int]`, *optional*):
+        difficulty (`dict[str, int]`, *optional*, defaults to `{}`):
             Share of passing one-off answers -> number of rows, if it was measured.
-        suspicious (`int`, *optional*, defaults to 0):
-            Number of accepted rollouts with a program that uses names which legitimate programs do not.
         untested (`str`, *optional*, defaults to `""`):
             Sentence on the number of problems with neither tests nor examples.
+        suspicious (`int`, *optional*, defaults to `0`):
+            Number of accepted rollouts with a program that uses names which legitimate programs do not.
     """
 
     models: list[str]
@@ -182,7 +182,7 @@ def measure(
             Rows of the dataset.
         sessions (`Sequence[SessionUsage]`):
             Sessions of the run folder.
-        solve_rates (`Sequence[float]`, *optional*):
+        solve_rates (`Sequence[float]`, *optional*, defaults to `()`):
             Share of passing one-off answers of each problem.
         **described (`Any`):
             The fields `models`, `problems`, `sampling`, `prompts`, `contamination`, `untested` and `spared`.

@@ -93,7 +93,7 @@ class Comparison:
             `NONE` if it is correct.
         error_type (`str`, *optional*):
             Such as `"WrongAnswer"`.
-        message (`str`):
+        message (`str`, *optional*, defaults to `""`):
             One sentence.
         hint (`str`, *optional*):
             The expected form, if the answer has another.
@@ -123,7 +123,7 @@ async def compare_answers(
             The correct answer.
         checker (`str`, *optional*, defaults to `"math"`):
             Method of comparison: one of `CHECKERS`.
-        choices (`Sequence[str]`, *optional*):
+        choices (`Sequence[str]`, *optional*, defaults to `()`):
             The texts of the choices, for `"choice"`; `expected` is the letter of one of them.
         tell_expected (`bool`, *optional*, defaults to `False`):
             Whether the feedback contains the expected answer.
@@ -193,7 +193,7 @@ async def compare_one(answer: str, expected: str, checker: str, choices: Sequenc
             The right answer.
         checker (`str`):
             One of `CHECKERS`.
-        choices (`Sequence[str]`, *optional*):
+        choices (`Sequence[str]`, *optional*, defaults to `()`):
             The texts of the choices.
     """
     if len(answer) > _MAX_ANSWER:
@@ -221,7 +221,7 @@ def answer_key(answer: str, checker: str = "math", choices: Sequence[str] = ()) 
             An answer as it was written.
         checker (`str`, *optional*, defaults to `"math"`):
             One of `CHECKERS`, or the source of a checker.
-        choices (`Sequence[str]`, *optional*):
+        choices (`Sequence[str]`, *optional*, defaults to `()`):
             The texts of the choices.
     """
     if checker == "choice" and (letter := _choice_of(answer, "", choices)) is not None:
@@ -240,7 +240,7 @@ def expected_form(expected: str, checker: str = "math", choices: Sequence[str] =
             The right answer.
         checker (`str`, *optional*, defaults to `"math"`):
             One of `CHECKERS`.
-        choices (`Sequence[str]`, *optional*):
+        choices (`Sequence[str]`, *optional*, defaults to `()`):
             The texts of the choices.
     """
     if checker == "choice":
@@ -263,7 +263,7 @@ def reference_problem(expected: str, checker: str = "math", choices: Sequence[st
             The right answer.
         checker (`str`, *optional*, defaults to `"math"`):
             One of `CHECKERS`.
-        choices (`Sequence[str]`, *optional*):
+        choices (`Sequence[str]`, *optional*, defaults to `()`):
             The texts of the choices.
     """
     if not expected.strip():

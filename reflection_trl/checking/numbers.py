@@ -145,11 +145,11 @@ class Number:
     Args:
         value (`Fraction`):
             Its value, the percent sign not applied.
-        decimals (`int`, *optional*):
+        decimals (`int`, *optional*, defaults to `0`):
             Digits behind the decimal point; `None` for a fraction.
-        percent (`bool`):
+        percent (`bool`, *optional*, defaults to `False`):
             Whether a percent sign or word follows it.
-        unit (`str`):
+        unit (`str`, *optional*, defaults to `""`):
             Its unit in the singular; empty if it has none.
     """
 

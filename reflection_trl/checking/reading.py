@@ -69,11 +69,11 @@ class Reading:
     Holds the final answers of a text.
 
     Args:
-        answers (`tuple[str]`):
+        answers (`tuple[str]`, *optional*, defaults to `()`):
             The answers as written; one, unless the text has several different boxes.
-        form (`str`):
+        form (`str`, *optional*, defaults to `""`):
             Form of the answers: `"boxed"`, `"####"` or `"sentence"`; `""` if there are none.
-        too_many (`bool`):
+        too_many (`bool`, *optional*, defaults to `False`):
             Whether the text has more different boxes than are read.
     """
 

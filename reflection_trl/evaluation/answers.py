@@ -24,7 +24,7 @@ def sanitize(text: str, entry_point: str | None) -> str:
     Args:
         text (`str`):
             Code, or prose with code. Only the beginning of a very long text is used.
-        entry_point (`str`, *optional*):
+        entry_point (`str` or `None`):
             Name of the function under test.
     """
     from evalplus.sanitize import sanitize

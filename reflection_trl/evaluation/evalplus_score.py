@@ -67,7 +67,7 @@ class Check:
     Args:
         status (`str`):
             `"pass"`, `"fail"` or `"timeout"` (also if the answer's process died).
-        fail_tests (`list`):
+        fail_tests (`list`, *optional*, defaults to `[]`):
             The failing input, as in evalplus's results; empty if the code itself failed.
         arguments (`str`, *optional*):
             Source of that input, a tuple; `None` if it is very long.

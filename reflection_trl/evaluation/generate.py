@@ -77,7 +77,7 @@ async def sample_answers(
             Sampling settings. The seed of each sample is derived from its seed, the task and the index of the answer.
         folder ([`~reflection_trl.files.run_folder.RunFolder`]):
             Folder for the answers.
-        in_flight (`int`, *optional*, defaults to 128):
+        in_flight (`int`, *optional*, defaults to `128`):
             Maximum number of concurrent requests.
         report (`Callable`, *optional*):
             Called after each answer.

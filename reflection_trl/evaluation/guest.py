@@ -96,7 +96,7 @@ def verdict(
     Args:
         status (`str`):
             evalplus's: `"pass"`, `"fail"` or `"timeout"`.
-        details (`Iterable`, *optional*):
+        details (`Iterable`, *optional*, defaults to `()`):
             Whether each input passed, up to the first that did not.
         late (`bool`, *optional*, defaults to `False`):
             Whether a time limit ended the answer.

@@ -26,7 +26,7 @@ class Prompt:
     Args:
         content (`list[dict]` or `str`):
             Conversation, or text to continue.
-        stop (`tuple[str]`, *optional*):
+        stop (`tuple[str]`, *optional*, defaults to `()`):
             Texts at which the answer ends.
     """
 

@@ -28,14 +28,14 @@ class Outcome:
             Index of the answer among those of the task, from 0.
         passed (`bool`):
             Whether it passes the benchmark's tests.
-        kind (`str`):
+        kind (`str`, *optional*, defaults to `"none"`):
             Failure type: a value of [`~reflection_trl.feedback.FeedbackKind`], `"wrong_answer"`, `"refused"`,
             `"truncated"` or `"empty"`; `"none"` if it passed.
-        detail (`str`):
+        detail (`str`, *optional*, defaults to `""`):
             The failing test, or the error, in readable form.
-        solution (`str`):
+        solution (`str`, *optional*, defaults to `""`):
             The code that was scored.
-        suspicious (`list[str]`):
+        suspicious (`list[str]`, *optional*, defaults to `[]`):
             Suspicious parts of the code, whether it passed or not.
         answer (`str`, *optional*, defaults to `""`):
             The parsed final answer, with which votes are counted; empty if the task has none, or none was found.
@@ -77,17 +77,17 @@ class EvaluationRun:
             Name of the model, or of the file of answers.
         scores (`list[Score]`):
             Scores of the benchmarks.
-        skipped (`dict[str, str]`):
+        skipped (`dict[str, str]`, *optional*, defaults to `{}`):
             Benchmarks that were skipped, completely or partly, with the reason (such as a missing compiler).
-        settings (`dict`):
+        settings (`dict`, *optional*, defaults to `{}`):
             Sampling, prompt, limits, versions: everything that is needed to repeat the run.
-        date (`str`):
+        date (`str`, *optional*, defaults to `""`):
             ISO 8601, UTC.
-        command (`str`):
+        command (`str`, *optional*, defaults to `""`):
             Command line.
         revision (`str`, *optional*):
             Commit of the model on the Hub.
-        problems (`dict[str, dict[str, str]]`):
+        problems (`dict[str, dict[str, str]]`, *optional*, defaults to `{}`):
             The text of each problem by its id, for each benchmark. Empty in files of earlier versions.
     """
 

@@ -45,19 +45,19 @@ class EvaluationSettings:
     Args:
         prompt (`str`, *optional*, defaults to `"request"`):
             Style of the prompts, see [`make_prompt`].
-        samples (`int`, *optional*, defaults to 1):
+        samples (`int`, *optional*, defaults to `1`):
             Number of answers to each problem.
-        temperature (`float`, *optional*, defaults to 0.0):
+        temperature (`float`, *optional*, defaults to `0.0`):
             0 selects the most probable token at each step (greedy).
-        top_p (`float`, *optional*, defaults to 0.95):
+        top_p (`float`, *optional*, defaults to `0.95`):
             Nucleus sampling, at a temperature above 0.
         max_tokens (`int`, *optional*):
             Maximum number of tokens of an answer; by default that of the style.
-        seed (`int`, *optional*, defaults to 0):
+        seed (`int`, *optional*, defaults to `0`):
             Seed of all samples.
         limit (`int`, *optional*):
             Evaluates only the first N problems of each benchmark (smoke test).
-        benchmark_files (`dict[str, str]`, *optional*):
+        benchmark_files (`dict[str, str]`, *optional*, defaults to `{}`):
             File, folder or Hub id with the problems of a benchmark, by its name before the colon, such as
             `"multipl-e"`. By default the benchmark's own.
         workers (`int`, *optional*):
@@ -130,16 +130,17 @@ def evaluate_model(
             Settings of the evaluation.
         generate ([`~reflection_trl.generation.Generate`], *optional*):
             Generates completions, in place of `generation`.
-        in_flight (`int`, *optional*, defaults to 128):
+        in_flight (`int`, *optional*, defaults to `128`):
             Maximum number of concurrent requests.
-        process, processes (`int`, *optional*):
-            Index of this process, and number of processes. Process 0 waits for the others, scores the answers and
-            writes the results.
+        process (`int`, *optional*, defaults to `0`):
+            Index of this process. Process 0 waits for the others, scores the answers and writes the results.
+        processes (`int`, *optional*, defaults to `1`):
+            Number of processes.
         bar (`bool`, *optional*, defaults to `True`):
             Whether to show a progress bar.
         name (`str`, *optional*):
             Name of the model in the results; its own name by default.
-        command (`str`, *optional*):
+        command (`str`, *optional*, defaults to `""`):
             Command line, for the record.
 
     Returns:
@@ -226,13 +227,13 @@ def evaluate_samples(
             Folder for the results.
         settings ([`EvaluationSettings`], *optional*):
             Only `limit`, `benchmark_files`, `workers` and `unsandboxed` are used.
-        benchmarks (`Sequence[str]`, *optional*):
+        benchmarks (`Sequence[str]`, *optional*, defaults to `()`):
             Benchmark of each file; required for MultiPL-E, whose task names do not contain the language.
         name (`str`, *optional*):
             Name of the run; by default the first file.
         bar (`bool`, *optional*, defaults to `True`):
             Whether to show a progress bar.
-        command (`str`, *optional*):
+        command (`str`, *optional*, defaults to `""`):
             Command line, for the record.
 
     Returns:

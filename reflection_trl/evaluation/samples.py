@@ -22,7 +22,7 @@ def read_samples(file: str | os.PathLike[str], tasks: Sequence[Task], known: Ite
             JSON Lines file.
         tasks (`Sequence[Task]`):
             The tasks, which must all have the same number of answers.
-        known (`Iterable[str]`, *optional*):
+        known (`Iterable[str]`, *optional*, defaults to `()`):
             Other tasks of the benchmark, whose answers are ignored.
 
     Returns:

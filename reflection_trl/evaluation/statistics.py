@@ -120,7 +120,7 @@ def bootstrap_interval(
             One value per task.
         weights (`Sequence[float]`, *optional*):
             Weight of each task; equal by default.
-        seed (`int`, *optional*, defaults to 0):
+        seed (`int`, *optional*, defaults to `0`):
             Seed of the bootstrap.
     """
     low, high = np.quantile(_resampled_means(values, np.random.default_rng(seed), weights), [0.025, 0.975])
@@ -230,7 +230,7 @@ def permutation_p(differences: Sequence[float], seed: int = 0) -> float:
     Args:
         differences (`Sequence[float]`):
             One difference per task.
-        seed (`int`, *optional*, defaults to 0):
+        seed (`int`, *optional*, defaults to `0`):
             Seed of the random signs.
     """
     numbers = np.asarray(differences, dtype=float)
@@ -289,7 +289,7 @@ def rate(score: Score, k: int = 1) -> Rate:
     Args:
         score ([`Score`]):
             Score of one benchmark.
-        k (`int`, *optional*, defaults to 1):
+        k (`int`, *optional*, defaults to `1`):
             At most the number of answers of each task.
     """
     counts = right_answers(score)

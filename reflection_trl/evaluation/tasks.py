@@ -26,7 +26,7 @@ class Task:
         tests (`str`, *optional*, defaults to `""`):
             Code that runs after an answer, and ends normally if the answer is correct. Empty if evalplus or `problem`
             has the tests.
-        stop (`tuple[str]`, *optional*):
+        stop (`tuple[str]`, *optional*, defaults to `()`):
             Texts at which a completion of `prompt` ends.
         problem ([`~reflection_trl.problems.Problem`], *optional*):
             The problem of the task, if it is one of the user's own.

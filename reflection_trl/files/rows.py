@@ -281,7 +281,7 @@ def one_sentence(source: str, json_files: Sequence[str] = ()) -> Iterator[None]:
     Args:
         source (`str`):
             Path or Hub id, as the user wrote it.
-        json_files (`Sequence[str]`, *optional*):
+        json_files (`Sequence[str]`, *optional*, defaults to `()`):
             Files that `datasets` reads. Its line numbers count from the start of a chunk, so an invalid line is searched
             for again.
     """

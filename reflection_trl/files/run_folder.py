@@ -44,17 +44,17 @@ class SessionUsage:
     Counts what one process has used since its start, including answers and programs of unfinished rollouts.
 
     Args:
-        process (`int`):
+        process (`int`, *optional*, defaults to `0`):
             Index of the process.
-        began (`float`):
+        began (`float`, *optional*):
             Start time, in seconds since the epoch.
-        until (`float`):
+        until (`float`, *optional*, defaults to `0.0`):
             Time of the last update.
-        prompt_tokens (`int`):
+        prompt_tokens (`int`, *optional*, defaults to `0`):
             Tokens of all answered requests.
-        completion_tokens (`int`):
+        completion_tokens (`int`, *optional*, defaults to `0`):
             Tokens of all answers.
-        runs (`int`):
+        runs (`int`, *optional*, defaults to `0`):
             Programs that ran.
     """
 
@@ -204,7 +204,7 @@ class RunFolder:
         Args:
             model (`str`):
                 The folder of the model.
-            weights (`str`, *optional*):
+            weights (`str` or `None`):
                 Digest of its weights, from [`~reflection_trl.files.model_folder.weights_digest`]. With `None`, for
                 missing weights or a server, nothing is rejected, because existing results can be scored without
                 weights.

@@ -58,7 +58,7 @@ def measure_gap(
             Runs programs; by default an [`~reflection_trl.languages.Executor`].
         output_dir (`str` or `Path`, *optional*, defaults to `"out/gap"`):
             Folder of the answers and of `gap.json`.
-        in_flight (`int`, *optional*, defaults to 256):
+        in_flight (`int`, *optional*, defaults to `256`):
             Maximum number of concurrent requests.
         progress (`bool`, *optional*, defaults to `True`):
             Whether to show a progress bar.

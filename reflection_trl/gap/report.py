@@ -76,7 +76,7 @@ class Gap:
             Its 95 % interval over requests. 0 is outside it exactly if `p_value` is below 0.05.
         p_value (`float`):
             P-value of the difference, by a permutation test over requests.
-        agreement (`int`):
+        agreement (`int`, *optional*, defaults to `0`):
             Number of rows without tests, for which an answer counts as correct if it equals the row's program.
         tokens ([`TokenGap`], *optional*):
             Difference of the token predictions, if it was measured.

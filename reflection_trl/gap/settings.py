@@ -18,7 +18,7 @@ class GapSettings:
         token_rows (`int`, *optional*, defaults to `64`):
             Number of rows for which the predictions of each answer token are compared, with the model in this process.
             0 disables this.
-        sampling ([`~reflection_trl.generation.Sampling`], *optional*):
+        sampling ([`~reflection_trl.generation.Sampling`], *optional*, defaults to `Sampling(temperature=0.7, top_p=0.95, max_tokens=1024)`):
             Sampling settings of each answer.
         seed (`int`, *optional*, defaults to `0`):
             Seed of the choice of rows and of all samples.

@@ -33,17 +33,17 @@ class TokenGroup:
     Means over a group of answer tokens, in nats.
 
     Args:
-        tokens (`int`):
+        tokens (`int`, *optional*, defaults to `0`):
             Number of tokens.
-        teacher_loss (`float`):
+        teacher_loss (`float`, *optional*, defaults to `0.0`):
             Negative log-likelihood of the token after the sequence.
-        student_loss (`float`):
+        student_loss (`float`, *optional*, defaults to `0.0`):
             The same after the request alone.
-        divergence (`float`):
+        divergence (`float`, *optional*, defaults to `0.0`):
             KL divergence of the student's prediction from the teacher's.
-        teacher_entropy (`float`):
+        teacher_entropy (`float`, *optional*, defaults to `0.0`):
             Entropy of the teacher's prediction.
-        student_entropy (`float`):
+        student_entropy (`float`, *optional*, defaults to `0.0`):
             Entropy of the student's prediction.
     """
 
@@ -63,9 +63,9 @@ class TokenGap:
     Args:
         rows (`int`):
             Number of rows with these answers.
-        content ([`TokenGroup`]):
+        content ([`TokenGroup`], *optional*, defaults to `TokenGroup()`):
             Tokens of code.
-        style ([`TokenGroup`]):
+        style ([`TokenGroup`], *optional*, defaults to `TokenGroup()`):
             All other tokens: prose, fences, comments, docstrings, whitespace and the end token.
     """
 

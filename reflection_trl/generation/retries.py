@@ -18,7 +18,7 @@ class Retries:
     Keeps the requests that are being repeated.
 
     Args:
-        waiting (`dict`):
+        waiting (`dict`, *optional*, defaults to `{}`):
             For each such request the reason, and the time in seconds since the epoch at which it is given up if it keeps failing.
     """
 

@@ -16,7 +16,7 @@ class Sampling:
             Nucleus sampling: tokens are sampled from the most probable ones whose probabilities add up to this value.
         max_tokens (`int`, *optional*, defaults to `1024`):
             Maximum number of tokens of the completion.
-        stop (`tuple[str]`, *optional*):
+        stop (`tuple[str]`, *optional*, defaults to `()`):
             Texts at which the completion ends. They are not part of it.
         seed (`int`, *optional*):
             Makes sampling reproducible, if the backend supports seeds.
@@ -50,12 +50,12 @@ class Completion:
     Args:
         text (`str`):
             The generated text, possibly empty.
-        finish_reason (`str`):
+        finish_reason (`str`, *optional*, defaults to `"stop"`):
             `"stop"`, `"length"` (truncated at `max_tokens` or at the end of the context), or `"refused"` (a content
             filter).
-        prompt_tokens (`int`):
+        prompt_tokens (`int`, *optional*, defaults to `0`):
             Number of tokens of the prompt.
-        completion_tokens (`int`):
+        completion_tokens (`int`, *optional*, defaults to `0`):
             Number of tokens of the completion.
     """
 

@@ -16,15 +16,15 @@ class Usage:
     reserves its maximum while it runs. A request that no longer fits waits for the unused part of others.
 
     Args:
-        requests (`int`):
+        requests (`int`, *optional*, defaults to `0`):
             Number of completed requests.
-        retries (`int`):
+        retries (`int`, *optional*, defaults to `0`):
             Number of repeated attempts after failures.
-        prompt_tokens (`int`):
+        prompt_tokens (`int`, *optional*, defaults to `0`):
             Tokens of all prompts.
-        completion_tokens (`int`):
+        completion_tokens (`int`, *optional*, defaults to `0`):
             Tokens of all completions.
-        repeated ([`Retries`]):
+        repeated ([`Retries`], *optional*, defaults to `Retries()`):
             The requests that are being repeated now.
         max_requests (`int`, *optional*):
             Budget of completed requests; unlimited by default.

@@ -56,13 +56,13 @@ class Member:
             `<>`.
         before (`str`):
             Text before the name: modifiers and type.
-        parameters (`tuple[str]`, *optional*):
+        parameters (`tuple[str]` or `None`):
             The text of each parameter of a method or constructor; `None` for a field.
         after (`str`):
             Text between the parameters and the body, or after the name of a field.
         access (`str`):
             `public`, `protected` or `private` if a label sets it, else empty.
-        body (`str`, *optional*):
+        body (`str` or `None`):
             Text between its braces; `None` if it has none.
     """
 

@@ -143,11 +143,11 @@ class Function:
             Types of the parameters.
         defaults (`tuple[str]`):
             Default argument of each parameter; empty if it has none.
-        variables (`tuple[str]`):
+        variables (`tuple[str]`, *optional*, defaults to `()`):
             Template parameters.
-        fixed (`bool`):
+        fixed (`bool`, *optional*, defaults to `False`):
             Whether it is a static method.
-        constant (`bool`):
+        constant (`bool`, *optional*, defaults to `False`):
             Whether it is a `const` method.
     """
 

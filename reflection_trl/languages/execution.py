@@ -14,11 +14,11 @@ class Run:
     Args:
         feedback ([`~reflection_trl.feedback.Feedback`]):
             Feedback on the run.
-        stdout (`str`):
+        stdout (`str`, *optional*, defaults to `""`):
             Standard output.
-        seconds (`float`):
+        seconds (`float`, *optional*, defaults to `0.0`):
             Wall-clock time.
-        suspicious (`tuple[str]`):
+        suspicious (`tuple[str]`, *optional*, defaults to `()`):
             Suspicious parts of the program ([`Language.suspicious`]).
     """
 

@@ -66,11 +66,11 @@ class Language(ABC):
         Args:
             source (`str`):
                 The program, which may be hostile.
-            tests (`str`, *optional*):
+            tests (`str`, *optional*, defaults to `""`):
                 Code after it, whose end is reached only if it is correct.
             entry_point (`str`, *optional*):
                 Name of the function under test.
-            stdin (`str`, *optional*):
+            stdin (`str`, *optional*, defaults to `""`):
                 Standard input.
             limits ([`~reflection_trl.sandbox.Limits`], *optional*):
                 Resource limits. By default those that the language's compiler needs.
@@ -86,6 +86,6 @@ class Language(ABC):
                 Verdict other than `Status.INFRASTRUCTURE`, which callers handle before.
             source (`str`):
                 The program.
-            tests (`str`, *optional*):
+            tests (`str`, *optional*, defaults to `""`):
                 The tests after it.
         """

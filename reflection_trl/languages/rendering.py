@@ -76,9 +76,9 @@ def shortened(text: str, limit: int = MAX_TEXT, longest_line: int = _LONGEST_LIN
     Args:
         text (`str`):
             Any text, also very long.
-        limit (`int`, *optional*, defaults to 2000):
+        limit (`int`, *optional*, defaults to `2000`):
             Maximum number of characters.
-        longest_line (`int`, *optional*, defaults to 400):
+        longest_line (`int`, *optional*, defaults to `400`):
             Maximum number of characters of a line.
     """
     if len(text) > 4 * limit:  # discard most of a long text first

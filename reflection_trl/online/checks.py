@@ -27,7 +27,7 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
             Settings.
         train_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
             Rows to train on.
-        eval_dataset ([`~datasets.Dataset`] or `dict` of them, *optional*):
+        eval_dataset ([`~datasets.Dataset`], `dict` of them or `None`):
             Rows to evaluate on.
 
     Raises:
@@ -84,7 +84,7 @@ def all_datasets(train_dataset: Any, eval_dataset: Any) -> list[Dataset | Iterab
     Args:
         train_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
             Rows to train on.
-        eval_dataset ([`~datasets.Dataset`] or `dict` of them, *optional*):
+        eval_dataset ([`~datasets.Dataset`], `dict` of them or `None`):
             Rows to evaluate on.
     """
     evaluated = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
@@ -98,7 +98,7 @@ def runs_programs(train_dataset: Any, eval_dataset: Any) -> bool:
     Args:
         train_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
             Rows to train on.
-        eval_dataset ([`~datasets.Dataset`] or `dict` of them, *optional*):
+        eval_dataset ([`~datasets.Dataset`], `dict` of them or `None`):
             Rows to evaluate on.
     """
     return any(_has_programs(dataset) for dataset in all_datasets(train_dataset, eval_dataset))

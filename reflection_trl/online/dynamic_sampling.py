@@ -33,7 +33,7 @@ class Sample:
             Token ids of the completion.
         completion (`str` or `list[dict]`):
             Completion in the form of the prompt.
-        logprobs (`list[float]`, *optional*):
+        logprobs (`list[float]` or `None`):
             Log-probabilities of its tokens, if generation returned them (vLLM).
         rewards (`list[float]`):
             One per reward function. NaN if it returned none.

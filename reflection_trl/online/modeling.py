@@ -31,13 +31,13 @@ class DistillationCausalLMOutput(FusedCausalLMOutput):
     Output of TRL's fused language model head, with the divergence from a teacher.
 
     Args:
-        divergence_loss (`torch.Tensor`, scalar):
+        divergence_loss (`torch.Tensor`, scalar, *optional*):
             Weighted sum of the divergences.
-        divergence (`torch.Tensor` of shape `(N,)`):
+        divergence (`torch.Tensor` of shape `(N,)`, *optional*):
             Divergence of each distilled token in nats, without gradient.
-        agree (`torch.Tensor` of shape `(N,)`):
+        agree (`torch.Tensor` of shape `(N,)`, *optional*):
             Whether teacher and student have the same top-1 token.
-        student_nll (`torch.Tensor` of shape `(N,)`):
+        student_nll (`torch.Tensor` of shape `(N,)`, *optional*):
             Negative log-likelihood of each distilled token under the student, without gradient.
     """
 

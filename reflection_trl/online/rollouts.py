@@ -27,9 +27,9 @@ def rollout_row(
             Optimizer step of the sample.
         group (`int`):
             Index of its prompt in the batch.
-        reward (`float`, *optional*):
+        reward (`float` or `None`):
             Its reward.
-        advantage (`float`, *optional*):
+        advantage (`float` or `None`):
             Its advantage.
     """
     outcome, prompt = rollout.outcome, rollout.prompt

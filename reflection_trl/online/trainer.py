@@ -121,7 +121,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
             `execution_reward()`.
         args ([`OnlineReflectionDistillConfig`], *optional*):
             Configuration. If `None`, the defaults with `output_dir="<model>-OnlineReflectionDistill"`.
-        train_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
+        train_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`], *optional*):
             Rows of [`load_problems_for_rl`].
         eval_dataset ([`~datasets.Dataset`], [`~datasets.IterableDataset`] or `dict` of them, *optional*):
             Rows to evaluate on: `eval_execution/pass_rate` is their solve rate.

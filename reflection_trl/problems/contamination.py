@@ -33,7 +33,7 @@ class Overlap:
     Args:
         name (`str`):
             Name of the task, such as `"HumanEval/0"`.
-        ngram (`str`):
+        ngram (`str`, *optional*, defaults to `""`):
             The common words; empty if the task is recognized by its name alone.
     """
 

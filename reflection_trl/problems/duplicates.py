@@ -25,7 +25,7 @@ def group_duplicates(texts: list[str], threshold: float | None) -> list[int]:
     Args:
         texts (`list[str]`):
             The texts.
-        threshold (`float`, *optional*):
+        threshold (`float` or `None`):
             Share of common word 5-grams, above 0 and up to 1, from which two texts are near duplicates; `None` finds
             only exact ones.
 

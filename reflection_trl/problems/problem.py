@@ -39,7 +39,7 @@ class Problem:
             Language of the answer: a name of [`reflection_trl.languages.LANGUAGES`].
         tests (`str`, *optional*, defaults to `""`):
             Code that runs after an answer, and ends normally if the answer is correct. Empty if there are no tests.
-        examples (`tuple[Example]`, *optional*):
+        examples (`tuple[Example]`, *optional*, defaults to `()`):
             Runs of the whole program, for problems that read standard input and print.
         entry_point (`str`, *optional*):
             Name of the function or class under test.
@@ -60,7 +60,7 @@ class Problem:
             [`reflection_trl.checking`]), `"exact"`, `"regex"`, `"choice"`, or the source of a Python function
             `check(answer, expected)` that returns whether the answer is correct. The function runs in the sandbox, and
             its arguments are strings.
-        choices (`tuple[str]`, *optional*):
+        choices (`tuple[str]`, *optional*, defaults to `()`):
             The choices of a multiple-choice problem, in the order of their letters.
     """
 

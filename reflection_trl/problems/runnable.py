@@ -32,7 +32,7 @@ def complete_tests(tests: str, entry_point: str | None) -> str:
     Args:
         tests (`str`):
             The tests.
-        entry_point (`str`, *optional*):
+        entry_point (`str` or `None`):
             Argument of `check`.
 
     Returns:

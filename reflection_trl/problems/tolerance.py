@@ -50,7 +50,7 @@ def is_same_line(expected: str, got: str, tolerance: float | None) -> bool:
             Expected line.
         got (`str`):
             Line of the output.
-        tolerance (`float`, *optional*):
+        tolerance (`float` or `None`):
             Absolute or relative error of numbers; two integers must still be equal. By default numbers must be printed
             as expected, except that those with six or more expected decimals are rounded: they may differ by 1e-6, but
             small ones only by 5 % or half of the last expected decimal.

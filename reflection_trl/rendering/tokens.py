@@ -32,7 +32,7 @@ class UnrenderableRow(ValueError):
     Args:
         reason (`str`):
             The reason, in the same words for all rows of this kind. Rows are counted by reason.
-        detail (`str`, *optional*):
+        detail (`str`, *optional*, defaults to `""`):
             The part that is specific to this row.
     """
 
@@ -60,7 +60,7 @@ class Rendering:
             Position at which the reflection instruction ends and the first block begins.
         reanswer_start (`int`, *optional*, defaults to `0`):
             Position at which the last block ends and the re-answer instruction begins.
-        blocks (`list[tuple[str, int]]`, *optional*):
+        blocks (`list[tuple[str, int]]`, *optional*, defaults to `[]`):
             Type and start of each block of the reflection sequence. Each block ends where the next one starts, the
             last at `reanswer_start`. Empty for generation rows.
     """

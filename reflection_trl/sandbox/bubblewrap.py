@@ -70,7 +70,7 @@ class Bubblewrap:
     Args:
         interpreter ([`Interpreter`]):
             Interpreter of Python programs.
-        readonly (`Sequence[str]`):
+        readonly (`Sequence[str]`, *optional*, defaults to `()`):
             Directories beside the system's that programs may read.
     """
 
@@ -128,7 +128,7 @@ class Bubblewrap:
             nested (`bool`, *optional*, defaults to `False`):
                 Whether the process may make namespaces of its own, as a zygote must for its jobs (each job then loses
                 that right).
-            cgroup (`Sequence[str]`, *optional*):
+            cgroup (`Sequence[str]`, *optional*, defaults to `()`):
                 Files that the process writes its pid to before anything else.
         """
         bwrap, binds, staging = self._binds()

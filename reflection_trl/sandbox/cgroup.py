@@ -58,7 +58,7 @@ class Cgroup:
                 Bytes.
             processes (`int`):
                 Maximum number.
-            share (`int`, *optional*, defaults to 1):
+            share (`int`, *optional*, defaults to `1`):
                 Share of busy cores, as a multiple of that of another group.
         """
         limits, self._limits = self._limits, None

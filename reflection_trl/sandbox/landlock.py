@@ -90,7 +90,7 @@ class Landlock:
     Args:
         interpreter ([`Interpreter`]):
             Interpreter of Python programs.
-        readonly (`Sequence[str]`):
+        readonly (`Sequence[str]`, *optional*, defaults to `()`):
             Directories beside the system's that programs may read.
     """
 

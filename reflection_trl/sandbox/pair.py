@@ -94,7 +94,7 @@ def combine(program: CommandProgram, verdict: Verdict, partner: Verdict | None) 
             The judging program.
         verdict ([`Verdict`]):
             Its verdict.
-        partner ([`Verdict`], *optional*):
+        partner ([`Verdict`] or `None`):
             Verdict of its partner; `None` if the partner had to be stopped.
     """
     if partner is not None:

@@ -53,7 +53,7 @@ class Sandbox:
         python (`str`, *optional*):
             The interpreter that runs Python programs, also one of a virtual environment whose packages the programs may
             import. Defaults to the interpreter that this process runs on, without its virtual environment.
-        readonly (`Iterable[str]`, *optional*):
+        readonly (`Iterable[str]`, *optional*, defaults to `()`):
             Directories beside the system's that programs may read, such as a toolchain's. Absolute paths.
         mechanism (`str`, *optional*):
             `"bubblewrap"` or `"landlock"`. Defaults to the first one that holds on this machine.

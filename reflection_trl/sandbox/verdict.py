@@ -41,13 +41,13 @@ class Limits:
             Seconds for the whole job: program and checks, or all steps of a command. Waiting for a CPU core that other
             jobs use does not count, up to six times the limit in wall-clock time. If other jobs may have caused a
             timeout, the job runs once more, alone, before it counts as a timeout.
-        memory (`int`, *optional*, defaults to 1 GiB):
+        memory (`int`, *optional*, defaults to `1 << 30`):
             Bytes of memory for each process, and for all processes of the job together.
         processes (`int`, *optional*, defaults to `64`):
             Maximum number of processes and threads.
-        disk (`int`, *optional*, defaults to 256 MiB):
+        disk (`int`, *optional*, defaults to `256 << 20`):
             Bytes in `/tmp`, the only place that the job can write to (and a quarter of it in `/dev/shm`).
-        output (`int`, *optional*, defaults to 1 MiB):
+        output (`int`, *optional*, defaults to `1 << 20`):
             Bytes of standard output, and of standard error. The job ends if it writes more.
     """
 
@@ -88,9 +88,9 @@ class PythonProgram:
             common module (`def bisect(a, x)`). The checks take no other such name from the program.
         stdin (`str` or `bytes`, *optional*, defaults to `""`):
             Standard input of the program.
-        files (`Mapping[str, str | bytes]`, *optional*):
+        files (`Mapping[str, str | bytes]`, *optional*, defaults to `{}`):
             Files for the working directory, by relative path.
-        limits ([`Limits`], *optional*):
+        limits ([`Limits`], *optional*, defaults to `Limits()`):
             Resource limits.
     """
 
@@ -115,7 +115,7 @@ class Partner:
             The command that runs it.
         compile (`Sequence[str]`, *optional*):
             A command that runs first.
-        files (`Mapping[str, str | bytes]`, *optional*):
+        files (`Mapping[str, str | bytes]`, *optional*, defaults to `{}`):
             Its files, by relative path.
     """
 
@@ -135,7 +135,7 @@ class CommandProgram:
         compile (`Sequence[str]`, *optional*):
             A command that runs first. If it fails, [`Verdict.step`] is `"compile"`, and its output is that of the
             verdict. If it succeeds, its output is discarded.
-        files (`Mapping[str, str | bytes]`, *optional*):
+        files (`Mapping[str, str | bytes]`, *optional*, defaults to `{}`):
             The files, by relative path. The text [`END_MARK`] in a file (and in `argv`) is replaced with a secret that
             is new for each run.
         end_mark (`bool`, *optional*, defaults to `False`):
@@ -144,9 +144,9 @@ class CommandProgram:
             exit early, but a program that searches its own memory or files can find it.
         stdin (`str` or `bytes`, *optional*, defaults to `""`):
             Standard input of the program.
-        environment (`Mapping[str, str]`, *optional*):
+        environment (`Mapping[str, str]`, *optional*, defaults to `{}`):
             Environment variables in addition to those of the sandbox. Nothing is inherited.
-        limits ([`Limits`], *optional*):
+        limits ([`Limits`], *optional*, defaults to `Limits()`):
             Resource limits. The partner has the same limits separately.
         partner ([`Partner`], *optional*):
             A program that runs beside it. The verdict is that of this program. If it exits with [`PARTNER_ENDED`],
@@ -196,7 +196,7 @@ class ErrorInfo:
             `repr` of the compared value, shortened.
         expected (`str`, *optional*):
             The value with which it was compared.
-        text (`str`):
+        text (`str`, *optional*, defaults to `""`):
             The traceback as the interpreter prints it.
     """
 
@@ -237,26 +237,26 @@ class Verdict:
     Args:
         status ([`Status`]):
             How it ended.
-        stdout (`str`):
+        stdout (`str`, *optional*, defaults to `""`):
             Standard output, limited in length; bytes that are not UTF-8 are shown as `\\xNN`.
-        stderr (`str`):
+        stderr (`str`, *optional*, defaults to `""`):
             Standard error, likewise. For a Python program it ends with the traceback.
         exit_code (`int`, *optional*):
             Exit code of the last step, if it exited.
         signal (`int`, *optional*):
             Signal that killed the last step.
-        duration (`float`):
+        duration (`float`, *optional*, defaults to `0.0`):
             Wall-clock time in seconds.
         error ([`ErrorInfo`], *optional*):
             The Python exception that ended the program or the checks.
-        step (`str`):
+        step (`str`, *optional*, defaults to `"run"`):
             `"run"`, or `"compile"` if that step was the last.
-        completed (`bool`):
+        completed (`bool`, *optional*, defaults to `False`):
             Whether the end of the checks was reached. A program without checks that calls `sys.exit(0)` has exit code
             0 and is not completed. Callers that only compare the output may accept it.
-        left (`bool`):
+        left (`bool`, *optional*, defaults to `False`):
             Whether a Python program says that it ended with `sys.exit` or a similar call.
-        reason (`str`):
+        reason (`str`, *optional*, defaults to `""`):
             One sentence on the failure, if no other field describes it.
     """
 

@@ -199,7 +199,7 @@ class Worker:
                 The job, as `sandbox._job` makes it.
             checks (`str`):
                 Source of the checks of a Python program.
-            channel (`Sequence[int]`, *optional*):
+            channel (`Sequence[int]`, *optional*, defaults to `()`):
                 Descriptors of the pipes from and to the partner. They are closed here.
 
         Raises:

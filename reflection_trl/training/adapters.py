@@ -23,7 +23,7 @@ def hub_id(name: str | None) -> str | None:
     Returns the Hub id of a model.
 
     Args:
-        name (`str`, *optional*):
+        name (`str` or `None`):
             Name with which the model was loaded: a Hub id, or a folder.
 
     Returns:
@@ -40,7 +40,7 @@ def origin_id(name: str | None) -> str | None:
     Returns the Hub id of a model, or of the base model that the model card of a folder names.
 
     Args:
-        name (`str`, *optional*):
+        name (`str` or `None`):
             Hub id or folder.
 
     Returns:

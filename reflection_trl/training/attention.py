@@ -68,7 +68,7 @@ def packed_sdpa_attention_forward(
             Keys.
         value (`torch.Tensor` of shape `(1, kv_heads, T, head_dim)`):
             Values.
-        attention_mask (`torch.Tensor`, *optional*):
+        attention_mask (`torch.Tensor` or `None`):
             Ignored if boundaries are given.
         dropout (`float`, *optional*, defaults to `0.0`):
             Attention dropout.
@@ -78,6 +78,8 @@ def packed_sdpa_attention_forward(
             Boundaries of the sequences.
         max_length_q (`int`, *optional*):
             Length of the longest sequence.
+        **kwargs (`Any`):
+            Other arguments of transformers' attention interface, for plain `sdpa`.
 
     Returns:
         `tuple`: Output of shape `(1, T, heads, head_dim)`, and `None`.
@@ -226,7 +228,7 @@ def padding_reason(model: PreTrainedModel, max_length: int | None) -> str | None
     Args:
         model ([`~transformers.PreTrainedModel`]):
             Causal language model.
-        max_length (`int`, *optional*):
+        max_length (`int` or `None`):
             Longest row in tokens.
 
     Returns:

@@ -146,7 +146,7 @@ def find_checkpoint(
     Returns the checkpoint to resume from. All processes must call this function.
 
     Args:
-        resume_from_checkpoint (`str` or `bool`, *optional*):
+        resume_from_checkpoint (`str`, `bool` or `None`):
             Folder of a checkpoint, or `True` for the newest that is complete for all processes. Newer incomplete ones
             are reported and renamed, so that `save_total_limit` does not count them.
         output_dir (`str` or `PathLike`):

@@ -91,7 +91,7 @@ def check_trackers(report_to: str | Sequence[str] | None) -> None:
     Rejects trackers that are not installed. Transformers would raise a traceback after the model is loaded.
 
     Args:
-        report_to (`str` or `Sequence[str]`, *optional*):
+        report_to (`str`, `Sequence[str]` or `None`):
             Setting `report_to`.
 
     Raises:
@@ -111,7 +111,7 @@ def check_args(args: _Config | None, config_class: type[_Config], model: str | P
     Returns the settings of a trainer, or the defaults with an output folder named after the model.
 
     Args:
-        args (`SFTConfig` or `GRPOConfig`, *optional*):
+        args (`SFTConfig`, `GRPOConfig` or `None`):
             Settings that the user gave.
         config_class (`type`):
             Their class, such as [`ReflectionDistillConfig`].

@@ -91,7 +91,7 @@ def make_collator(data_collator: DataCollator | None, train_on_failed_attempts: 
     Returns the collator of a trainer.
 
     Args:
-        data_collator ([`~transformers.DataCollator`], *optional*):
+        data_collator ([`~transformers.DataCollator`] or `None`):
             Collator of the user.
         train_on_failed_attempts (`bool`):
             Setting of the trainer, which only the default collator applies.

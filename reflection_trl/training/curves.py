@@ -49,7 +49,7 @@ class SummaryRow(NamedTuple):
     Args:
         quantity (`str`):
             Name.
-        first (`float`, *optional*):
+        first (`float` or `None`):
             Value at the start; `None` if it was logged only once.
         last (`float`):
             Value at the end.
@@ -97,7 +97,7 @@ def summarize(
     Args:
         log_history (`list[dict]`):
             `trainer.state.log_history`, or the same key of `trainer_state.json`.
-        mask_strategy (`Sequence[str]`, *optional*):
+        mask_strategy (`Sequence[str]`, *optional*, defaults to `()`):
             Setting of the run, for the notes; by default a strategy that hides more as the mask rate grows.
         distillation_weight (`float`, *optional*, defaults to `1.0`):
             Setting of the run, for the notes.

@@ -85,7 +85,7 @@ def prepare_dataset(
             Rows in any form that [`~reflection_trl.sequences.normalize_row`] reads.
         renderer ([`~reflection_trl.rendering.ChatTemplateRenderer`] or [`~reflection_trl.rendering.BlockTokenRenderer`]):
             Converts rows to text with spans.
-        max_length (`int`, *optional*):
+        max_length (`int` or `None`):
             Maximum length of a row in tokens; `None` for no limit.
         name (`str`, *optional*, defaults to `"train"`):
             Name of the dataset in messages.
@@ -186,7 +186,7 @@ def check_rows_are_left(
             Rows before [`prepare_dataset`].
         renderer ([`~reflection_trl.rendering.ChatTemplateRenderer`] or [`~reflection_trl.rendering.BlockTokenRenderer`]):
             Converts rows to text with spans.
-        max_length (`int`, *optional*):
+        max_length (`int` or `None`):
             Maximum length of a row in tokens; `None` for no limit.
         name (`str`, *optional*, defaults to `"train"`):
             Name of the dataset in messages.

@@ -27,9 +27,9 @@ def load_model(
             Model, folder or Hub id.
         args ([`ReflectionDistillConfig`]):
             Settings, with `model_init_kwargs`.
-        processing_class ([`~transformers.PreTrainedTokenizerBase`], *optional*):
+        processing_class ([`~transformers.PreTrainedTokenizerBase`] or `None`):
             Tokenizer; by default that of the model.
-        quantization_config ([`~transformers.BitsAndBytesConfig`], *optional*):
+        quantization_config ([`~transformers.BitsAndBytesConfig`] or `None`):
             Quantization for a model given by name.
 
     Returns:
@@ -71,7 +71,7 @@ def prepare_model(
             Its tokenizer.
         args ([`ReflectionDistillConfig`]):
             Settings.
-        stop_token (`str`, *optional*):
+        stop_token (`str` or `None`):
             Special token that ends an answer. Generation stops at it too.
         aux_loss_enabled (`bool`):
             Whether a Mixture-of-Experts model uses its balancing loss.
@@ -120,7 +120,7 @@ def compile_layers(model: PreTrainedModel, backend: str, mode: str | None) -> No
             Causal language model; changed in place.
         backend (`str`):
             Backend of `torch.compile`.
-        mode (`str`, *optional*):
+        mode (`str` or `None`):
             Its mode.
     """
     # With dynamic shapes, torch also takes floats for inputs. It finds out at the end of a trace that it needs their

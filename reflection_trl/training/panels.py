@@ -49,7 +49,7 @@ class Panel:
             Lines.
         ylabel (`str`, *optional*):
             Unit of the values.
-        ylim (`tuple`, *optional*):
+        ylim (`tuple`, *optional*, defaults to `(None, None)`):
             Lowest and highest value of the axis; `None` leaves an end to the values.
     """
 

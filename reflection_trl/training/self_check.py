@@ -42,7 +42,7 @@ def padding_reason_by_trial(model: PreTrainedModel, max_length: int | None) -> s
         model ([`~transformers.PreTrainedModel`]):
             Causal language model after [`~reflection_trl.training.forward.add_distillation_forward`]. Its attention is
             prepared for packed batches if it supports them.
-        max_length (`int`, *optional*):
+        max_length (`int` or `None`):
             Maximum length of a row in tokens.
 
     Returns:

@@ -208,7 +208,7 @@ def check_teacher_before_loading(
             Setting of the trainer.
         model (`str` or [`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
             Model of the trainer.
-        peft_config ([`~peft.PeftConfig`], *optional*):
+        peft_config ([`~peft.PeftConfig`] or `None`):
             Adapter to train. With one, [`make_teacher_weights`] decides after loading whether the base model is at
             hand.
         is_sharded (`bool`):
@@ -262,7 +262,7 @@ def teacher_in_place(model: nn.Module, weights: TeacherWeights | None) -> Iterat
     Args:
         model (`nn.Module`):
             Model to be trained.
-        weights ([`TeacherWeights`], *optional*):
+        weights ([`TeacherWeights`] or `None`):
             Weights of the teacher; `None` if the teacher is the model with its adapter disabled.
     """
     with adapter_disabled(model) if weights is None else weights.in_place(), dropout_disabled(model):

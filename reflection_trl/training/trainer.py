@@ -84,7 +84,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         data_collator ([`~transformers.DataCollator`], *optional*):
             Will default to [`DataCollatorForReflectionDistillation`]. Another collator must also return `{"rows":
             [Row, ...]}`.
-        train_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`]):
+        train_dataset ([`~datasets.Dataset`] or [`~datasets.IterableDataset`], *optional*):
             Rows with `messages` and `type`, as described in [`~reflection_trl.sequences`], or in the published
             SenseLLM form. You can mix reflection rows and plain instruction rows.
         eval_dataset ([`~datasets.Dataset`], [`~datasets.IterableDataset`] or `dict` of them, *optional*):

@@ -18,7 +18,7 @@ class CommandLine(argparse.ArgumentParser):
     Args:
         name (`str`):
             Subcommand of `reflection-trl`.
-        kwargs:
+        **kwargs (`Any`):
             Arguments of [`argparse.ArgumentParser`].
     """
 
@@ -31,7 +31,7 @@ class CommandLine(argparse.ArgumentParser):
         Parses arguments, in which files of the package may have their names in the repository.
 
         Args:
-            argv (`Sequence[str]`, *optional*):
+            argv (`Sequence[str]` or `None`):
                 Arguments; those of the process by default.
 
         Returns:
@@ -83,7 +83,7 @@ def write_page(file: Path, page: str, number: int, note: str = "") -> None:
             Its content.
         number (`int`):
             Number of its rows.
-        note (`str`, *optional*):
+        note (`str`, *optional*, defaults to `""`):
             Description of the rows.
     """
     try:

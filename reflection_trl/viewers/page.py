@@ -54,7 +54,7 @@ def fill_page(template: str, data: Any, *, templates: Path = _TEMPLATES, **parts
             Data for the script of the page, which must be valid JSON.
         templates (`Path`, *optional*):
             Folder of the template; by default that of the viewers, which contains `base.html`.
-        parts (`Any`):
+        **parts (`Any`):
             Other variables of the template. Text is escaped, and characters that would act on a page are replaced.
             [`~markupsafe.Markup`] is inserted unchanged.
 

@@ -66,7 +66,7 @@ class Arm:
                 Fields of `TrainingArguments` that all arms share.
             callbacks (`list[TrainerCallback]`):
                 Callbacks that measure the steps.
-            peft_config (`PeftConfig`, *optional*):
+            peft_config (`PeftConfig` or `None`):
                 Adapter to train instead of all weights.
         """
         return self.trainer_class(

@@ -16,7 +16,7 @@ def imported_libraries(*sources: str) -> set[str]:
     Returns the libraries beside Python's own that code imports anywhere.
 
     Args:
-        sources (`str`):
+        *sources (`str`):
             Python code. Code that does not parse has none.
     """
     found: set[str] = set()

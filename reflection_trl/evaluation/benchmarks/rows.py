@@ -34,7 +34,7 @@ def read_rows(
             Its name on the command line, for the fix in an error.
         columns (`Mapping[str, type]`):
             The columns that every row must have, and the types of their values.
-        source (`str`, *optional*):
+        source (`str` or `None`):
             A file, a pattern, a folder of JSON Lines or Parquet files, or a dataset id on the Hub; by default
             `hub_id`.
         hub_id (`str`):

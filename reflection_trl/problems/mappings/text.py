@@ -64,7 +64,7 @@ def name_of(row: Row, *columns: str) -> str:
     Args:
         row (`dict`):
             The row.
-        columns (`str`):
+        *columns (`str`):
             Names of columns.
 
     Raises:

@@ -178,7 +178,7 @@ class Checks(Peer):
             Leads to the program.
         entry_point (`str`, *optional*):
             The function under test. Only this name may hide a built-in or a common module.
-        source (`str`, *optional*):
+        source (`str`, *optional*, defaults to `""`):
             The checks.
     """
 

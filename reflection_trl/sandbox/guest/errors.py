@@ -265,7 +265,7 @@ def describe(error: BaseException, trace: TracebackType | None) -> dict[str, Any
     Args:
         error (`BaseException`):
             The exception.
-        trace (`TracebackType`, *optional*):
+        trace (`TracebackType` or `None`):
             Its traceback, from the program's first frame on.
 
     Returns:

@@ -90,7 +90,7 @@ def watch(
             Descriptors of the job, which the init reads; of the checks, which it reads when the program has been forked off,
             so that the expected answers are nowhere in the program's memory; and of where standard output, standard error
             and the init's report go. They are closed here.
-        proc (`int`, *optional*):
+        proc (`int` or `None`):
             Descriptor of the `/proc` directory in which the init can find itself.
         channel (`list[int]`):
             Descriptors of the pipes from and to the partner of a command, or none. They are closed here.
@@ -417,7 +417,7 @@ def fork_apart(proc: int, filter: bytes, *, disk: int, processes: int, keep: lis
             Processes and threads at a time.
         keep (`list[str]`):
             Read-only directories below these, or below the hidden one, which stay visible.
-        hidden (`str`, *optional*):
+        hidden (`str` or `None`):
             A directory that the child cannot see.
     """
     child = _fork(_NAMESPACES)

@@ -86,7 +86,7 @@ class Places:
         Returns whether checks would follow the line of a `with` block that an error has left.
 
         Args:
-            trace (`TracebackType`, *optional*):
+            trace (`TracebackType` or `None`):
                 The traceback of the error, from the block's frame on.
             remote (`bool`):
                 Whether the program raised it. Errors that the checks raise themselves are meant to be caught.

@@ -277,7 +277,7 @@ class Remote:
             Name of its class.
         classes (`tuple[int, ...]`):
             Numbers of its classes, or of a class's own bases.
-        decides (`bool`):
+        decides (`bool`, *optional*, defaults to `False`):
             Whether its class defines the truth value of an instance.
         data (`type`, *optional*):
             The built-in data type that its class derives from.

@@ -115,7 +115,7 @@ class Usage:
         Args:
             name (`str`):
                 The name.
-            entry_point (`str`, *optional*):
+            entry_point (`str` or `None`):
                 The function under test.
             is_class (`bool`, *optional*, defaults to `False`):
                 Whether it is a class in the program: a class `A` is not `re.A`.

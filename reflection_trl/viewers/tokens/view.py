@@ -125,7 +125,7 @@ class View:
         Counts tokens or characters.
 
         Args:
-            trained (`int`, *optional*, defaults to 0):
+            trained (`int`, *optional*, defaults to `0`):
                 Count pieces with at least this value of `trained`.
             hidden_at (`int`, *optional*):
                 Count only pieces that are hidden at this level.
