@@ -145,13 +145,7 @@ def distrusted(source: str) -> tuple[str, ...]:
 
 def _reasons(node: ast.AST, called: bool) -> list[str]:
     if isinstance(node, ast.ClassDef):
-        bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
-        members = {one.name for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
-        assigned = [one for statement in node.body if isinstance(statement, ast.Assign) for one in statement.targets]
-        special = {name for name in members | {*map(ast.unparse, assigned)} if name.startswith("__")}
-        if bases - _PLAIN_BASES or special - _PLAIN_METHODS or node.keywords:
-            return [_OWN_CLASS]
-        return []
+        return _class_reasons(node)
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):  # also where it is nested in a statement of a class
         return [_OWN_CLASS] if _is_special(node.name) else []
     if isinstance(node, ast.Global):
@@ -159,32 +153,57 @@ def _reasons(node: ast.AST, called: bool) -> list[str]:
             f"replaces {name}" for name in node.names if name in sys.stdlib_module_names or hasattr(builtins, name)
         ]
     if isinstance(node, ast.Import | ast.ImportFrom):
-        modules = [*map(str, _names(node))]
-        found = [f"uses {name}" for name in modules if name in _REACHING_MODULES]
-        if found or any(_is_special(alias.asname or "") for alias in node.names):
-            return found or [_OWN_CLASS]
-    if (isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_special(node.value)) or (
-        isinstance(node, ast.keyword) and _is_special(node.arg or "")
-    ):
-        return [_OWN_CLASS]
-    names = _names(node)
-    if _MASKS.intersection(names) or (isinstance(node, ast.keyword) and node.arg == "usemask"):
-        return [_MASKED]
+        return _import_reasons(node)
+    if isinstance(node, ast.Constant):
+        return [_OWN_CLASS] if isinstance(node.value, str) and _is_special(node.value) else []
+    if isinstance(node, ast.keyword):
+        return [_OWN_CLASS] if _is_special(node.arg or "") else [_MASKED] if node.arg == "usemask" else []
+    if isinstance(node, ast.Call):
+        return _call_reasons(node)
+    if isinstance(node, ast.Name):
+        unnamed = node.id in ("getattr", "type") and not called  # its calls are not found under another name
+        return [f"uses {node.id}"] if unnamed else _name_reasons([node.id], _REACHING | _REACHING_NAMES)
     if isinstance(node, ast.Attribute):
         if node.attr == "__class__" and isinstance(node.ctx, ast.Load):
             return []
         if node.attr == "modules" and not called:  # of `sys`, not the method of a neural network
             return ["uses modules"]
-    if isinstance(node, ast.Name) and node.id in ("getattr", "type") and not called:
-        return [f"uses {node.id}"]
-    if isinstance(node, ast.Call) and ast.unparse(node.func) == "type" and (len(node.args) != 1 or node.keywords):
+        return _name_reasons([node.attr], _REACHING)
+    return []
+
+
+def _class_reasons(node: ast.ClassDef) -> list[str]:
+    bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+    members = {one.name for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+    assigned = [one for statement in node.body if isinstance(statement, ast.Assign) for one in statement.targets]
+    special = {name for name in members | {*map(ast.unparse, assigned)} if name.startswith("__")}
+    return [_OWN_CLASS] if bases - _PLAIN_BASES or special - _PLAIN_METHODS or node.keywords else []
+
+
+def _import_reasons(node: ast.Import | ast.ImportFrom) -> list[str]:
+    module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+    names = [part for name in (module, *(alias.name for alias in node.names)) for part in name.split(".")]
+    found = [f"uses {name}" for name in names if name in _REACHING_MODULES]
+    if not found and any(_is_special(alias.asname or "") for alias in node.names):
         return [_OWN_CLASS]
-    if isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr":
-        asked = node.args[1] if len(node.args) > 1 else None
-        if not isinstance(asked, ast.Constant):
-            return ["uses getattr with a name that is not in the code"]
-        names = [str(asked.value)]
-    reaching = _REACHING if isinstance(node, ast.Attribute) else _REACHING | _REACHING_NAMES
+    return found or _name_reasons(names, _REACHING | _REACHING_NAMES)
+
+
+def _call_reasons(node: ast.Call) -> list[str]:
+    function = ast.unparse(node.func)
+    if function == "type" and (len(node.args) != 1 or node.keywords):
+        return [_OWN_CLASS]
+    if function != "getattr":
+        return []
+    name = node.args[1] if len(node.args) > 1 else None
+    if not isinstance(name, ast.Constant):
+        return ["uses getattr with a name that is not in the code"]
+    return _name_reasons([str(name.value)], _REACHING | _REACHING_NAMES)
+
+
+def _name_reasons(names: Sequence[str], reaching: frozenset[str]) -> list[str]:
+    if _MASKS.intersection(names):
+        return [_MASKED]
     return [
         f"uses {name}"
         for name in names
@@ -194,15 +213,6 @@ def _reasons(node: ast.AST, called: bool) -> list[str]:
 
 def _is_special(name: str) -> bool:
     return _SPECIAL.fullmatch(name) is not None and name not in _PLAIN_METHODS | {"__main__", "__all__"}
-
-
-def _names(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
-        return [part for name in (module, *(alias.name for alias in node.names)) for part in name.split(".")]
-    if isinstance(node, ast.Name):
-        return [node.id]
-    return [node.attr] if isinstance(node, ast.Attribute) else []
 
 
 def _replacements(tree: ast.AST) -> Iterator[str]:

@@ -191,6 +191,7 @@ BIG_CODE_LIES = [
         }.items()
     ),
     ("equals everything: masked", "", _ANY_ARRAY.format("np.ma.masked_all(2)")),
+    ("equals everything: masked by getattr", "", _ANY_ARRAY.format("getattr(np, 'ma').masked_all(2)")),
     (
         "equals everything: masked by import",
         "",

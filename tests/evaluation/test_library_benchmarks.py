@@ -137,6 +137,7 @@ def test_the_lies_are_known_by_more_than_one_sign(judge, monkeypatch):
     passed = {name for (name, _, _), outcome in zip(BIG_CODE_LIES, outcomes, strict=True) if outcome.passed}
     assert passed == {
         "replaces the recorder", "equals everything: approx", "equals everything: masked", "equals everything: masked by import",
+        "equals everything: masked by getattr",
     }  # fmt: skip
 
 
@@ -357,6 +358,7 @@ def test_honest_code_is_believed(code):
         "def g(): pass\nnp.testing.f = g", "import sys\nsys.modules['numpy'] = 1", "def f(:", "vars(np)['a'] = globals()",
         "A = type('A', (), {})", "make = type", "get = getattr", "x.update(__eq__=y)", "z = '__eq__'", "os.path.exists = bool\nimport os", "import os\nfor os.path.exists in [bool]: pass", "import os\ndel os.path.exists",
         "class A:\n    if True:\n        def __eq__(self, other): return True", "import pkgutil", "from code import InteractiveInterpreter", "from test import support", "from operator import truth as __eq__",
+        "np.ma.zeros(2)", "from numpy import ma", "getattr(np, 'ma')", "np.genfromtxt(f, usemask=True)",
     ],
 )  # fmt: skip
 def test_code_that_could_lie_is_not(code):
