@@ -1,9 +1,9 @@
-"""Runs coroutines from synchronous code, also in a notebook."""
+"""Runs coroutines: from synchronous code, also in a notebook, and as workers that share a queue."""
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 
@@ -43,3 +43,24 @@ def run_coroutine(work: Coroutine[Any, Any, _T]) -> _T:
     finally:
         loop.close()
     return task.result()
+
+
+async def run_workers(work: Callable[[], Coroutine[Any, Any, None]], count: int) -> None:
+    """
+    Runs several workers concurrently, until all have ended.
+
+    If a worker fails, the others are canceled, and its error is raised once they have ended too.
+
+    Args:
+        work (`Callable`):
+            Starts a worker.
+        count (`int`):
+            Number of workers.
+    """
+    workers = [asyncio.create_task(work()) for _ in range(count)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)

@@ -1,9 +1,9 @@
 """Runs a build: many concurrent rollouts, each saved when it ends, until every problem has its samples."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from ..coroutines import run_workers
 from ..files.run_folder import RunFolder, SessionUsage
 from ..files.work_queue import WorkQueue
 from ..generation.types import Completion, Generate, GenerationError, RequestRefusedError, Sampling
@@ -189,10 +189,4 @@ async def make_rollouts(
             await early_stopping.add(record)
             queue.finish(key, record["rejection"])
 
-    workers = [asyncio.create_task(work()) for _ in range(min(in_flight, len(tasks)))]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+    await run_workers(work, min(in_flight, len(tasks)))

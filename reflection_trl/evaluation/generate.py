@@ -1,10 +1,10 @@
 """Samples the answers to a benchmark, and saves each immediately. A second run resumes where the first stopped."""
 
-import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..coroutines import run_workers
 from ..files.run_folder import RunError, RunFolder
 from ..files.work_queue import WorkQueue
 from ..generation.types import Generate, GenerationError, RequestRefusedError, Sampling
@@ -115,13 +115,7 @@ async def sample_answers(
             queue.finish(key)
             report()
 
-    workers = [asyncio.create_task(work()) for _ in range(min(in_flight, len(samples)))]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+    await run_workers(work, min(in_flight, len(samples)))
     # If no request of any process is answered, the tasks are not the cause
     if refused and not answered and all(record["finish_reason"] == "refused" for record in folder.records()):
         raise GenerationError(str(refused[0][1]))

@@ -4,7 +4,6 @@ student.
 """
 
 import ast
-import asyncio
 import dataclasses
 import hashlib
 import random
@@ -17,6 +16,7 @@ from typing import Any
 from ..answers import Answer, read_answer
 from ..builder.acceptance import leaning_phrase
 from ..builder.single_turn import generate_after_runs, judge_completion
+from ..coroutines import run_workers
 from ..files.run_folder import RunFolder
 from ..generation.types import Generate
 from ..languages.execution import Execute
@@ -165,13 +165,7 @@ async def sample_all(
             folder.append(await sample_one(task, generate, execute, settings))
             advance()
 
-    workers = [asyncio.create_task(work()) for _ in range(min(in_flight, len(tasks)))]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+    await run_workers(work, min(in_flight, len(tasks)))
 
 
 async def sample_one(task: Task, generate: Generate, execute: Execute, settings: GapSettings) -> dict[str, Any]:
