@@ -113,6 +113,14 @@ def test_public_names_are_on_a_page_of_the_reference(name):
     assert any("members:" not in block or re.search(rf"\b{name}\b", block) for block in blocks)
 
 
+def test_every_mapping_is_on_the_page_of_problems():
+    from reflection_trl.problems.mappings import MAPPINGS
+
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "problems.md").read_text("utf-8")
+    members = re.search(r"::: reflection_trl.problems.mappings\n.*\n +members: \[(.*)\]", page)[1].split(", ")
+    assert {ready.map.__name__ for ready in MAPPINGS.values()} <= set(members)
+
+
 def test_a_name_without_description_or_type_is_found():
     def reported(first: int, second: str = "") -> None:
         """

@@ -449,6 +449,9 @@ def write_outcome(build: Build, folder: RunFolder) -> BuildStatistics:
             Description of the run.
         folder ([`RunFolder`]):
             Folder of the run.
+
+    Raises:
+        RunError: If the folder has no rollouts, or the results cannot be written.
     """
     by_id = {problem.id: problem for problem in build.problems}
     records = latest_records(folder)

@@ -56,6 +56,9 @@ class CheckerProcesses:
             a distributed run.
         cpu_seconds (`float`, *optional*, defaults to `5.0`):
             CPU time of one comparison.
+
+    Raises:
+        ValueError: If `workers` or `cpu_seconds` is not positive.
     """
 
     def __init__(self, workers: int | None = None, cpu_seconds: float = CPU_SECONDS):

@@ -64,6 +64,9 @@ class EvaluationSettings:
             Number of answers to score concurrently; by default the number of CPU cores.
         unsandboxed (`bool`, *optional*, defaults to `False`):
             Whether to run answers with **no isolation at all**. Root must not use it.
+
+    Raises:
+        ValueError: If a value is out of range, the style is unknown, or several samples are greedy.
     """
 
     prompt: str = "request"

@@ -84,6 +84,9 @@ def pass_at_k(answers: int, right: int, k: int) -> float:
             Number of correct ones.
         k (`int`):
             At most `answers`.
+
+    Raises:
+        ValueError: If `right` is not in [0, `answers`], or `k` not in [1, `answers`].
     """
     if not 0 <= right <= answers or not 1 <= k <= answers:
         raise ValueError(
@@ -291,6 +294,9 @@ def rate(score: Score, k: int = 1) -> Rate:
             Score of one benchmark.
         k (`int`, *optional*, defaults to `1`):
             At most the number of answers of each task.
+
+    Raises:
+        ValueError: If the score has no answers, or a task has fewer than `k`.
     """
     counts = right_answers(score)
     if not counts:

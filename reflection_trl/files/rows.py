@@ -228,6 +228,9 @@ def check_split(source: Any, split: str, name: str | None = None) -> None:
             Split that a user asks for.
         name (`str`, *optional*):
             Configuration that a user asks for.
+
+    Raises:
+        RowsError: If `source` is read as files.
     """
     unread = name or (split if split != "train" else None)
     if unread and isinstance(source, str | os.PathLike) and find_files(os.fspath(source)):
@@ -284,6 +287,9 @@ def one_sentence(source: str, json_files: Sequence[str] = ()) -> Iterator[None]:
         json_files (`Sequence[str]`, *optional*, defaults to `()`):
             Files that `datasets` reads. Its line numbers count from the start of a chunk, so an invalid line is searched
             for again.
+
+    Raises:
+        RowsError: In place of the other errors.
     """
     try:
         yield

@@ -162,7 +162,12 @@ def without_addresses(splits: "DatasetDict") -> "DatasetDict":
 
 
 def as_splits(dataset: "Dataset | DatasetDict") -> "DatasetDict":
-    """Returns the dataset as named splits, and checks that each has rows and the columns that training needs."""
+    """
+    Returns the dataset as named splits, and checks that each has rows and the columns that training needs.
+
+    Raises:
+        ValueError: If it is not a dataset, a split has no rows or lacks a column, or splits have different columns.
+    """
     from datasets import Dataset, DatasetDict
 
     if isinstance(dataset, Dataset):

@@ -119,7 +119,12 @@ def push_parquet(
 
 
 def check_config_names(names: Iterable[str]) -> None:
-    """Rejects names that cannot be folders, or that would share the folder of the default configuration."""
+    """
+    Rejects names that cannot be folders, or that would share the folder of the default configuration.
+
+    Raises:
+        ValueError: If a name is invalid.
+    """
     for name in names:
         if not _CONFIG_NAME.fullmatch(name) or name == "data":
             raise ValueError(
@@ -128,7 +133,12 @@ def check_config_names(names: Iterable[str]) -> None:
 
 
 def check_other_configs(others: Mapping[str, list[str]], folder: Path, action: str) -> None:
-    """Rejects an upload that would replace files of the repository's other configurations."""
+    """
+    Rejects an upload that would replace files of the repository's other configurations.
+
+    Raises:
+        PublishError: If a staged file would replace one of another configuration.
+    """
     staged = [path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")]
     for name, patterns in others.items():
         if any(fnmatch(path, pattern) for path in staged for pattern in patterns):
@@ -199,7 +209,12 @@ def size_category(rows: int) -> str:
 
 
 def check_target(revision: str | None, create_pr: bool) -> None:
-    """Rejects a pull request against a branch: the Hub opens pull requests against `main` only."""
+    """
+    Rejects a pull request against a branch: the Hub opens pull requests against `main` only.
+
+    Raises:
+        ValueError: If both are set.
+    """
     if create_pr and revision not in (None, "main"):
         raise ValueError(
             f"`create_pr=True` and `revision={revision!r}` exclude each other: a pull request is made against `main`. To add "
@@ -242,7 +257,12 @@ def stage_config(
 
 
 def read_card(api: "HfApi", repo_id: str, repo_type: str, revision: str | None) -> "RepoCard | None":
-    """Returns the card at a commit with its metadata unchanged, or `None` if there is none."""
+    """
+    Returns the card at a commit with its metadata unchanged, or `None` if there is none.
+
+    Raises:
+        ValueError: If its metadata is not YAML.
+    """
     from huggingface_hub import RepoCard
     from huggingface_hub.errors import RemoteEntryNotFoundError
     from yaml import YAMLError

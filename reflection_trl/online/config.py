@@ -80,6 +80,9 @@ class OnlineReflectionDistillConfig(GRPOConfig):
         save_rollouts (`bool`, *optional*, defaults to `True`):
             Whether to write each rollout to `output_dir/rollouts`, with its feedback, reward and advantage.
 
+    Raises:
+        ValueError: If a value is out of range, settings contradict each other, or bf16 is on where no GPU supports it.
+
     > [!NOTE]
     > These parameters have default values different from [`~trl.GRPOConfig`]:
     > - `logging_steps`: Defaults to `1` instead of `10`, since each step is a new batch of rollouts.

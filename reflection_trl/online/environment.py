@@ -71,6 +71,9 @@ class RepairEnvironment:
         Args:
             **row (`Any`):
                 Columns of the problem.
+
+        Raises:
+            ValueError: If the problem has a final answer in place of tests.
         """
         if row.get("answer") and not (row.get("tests") or row.get("examples")):
             raise ValueError(

@@ -105,6 +105,9 @@ class AnswerJudge:
             Runs programs in place of a new sandbox, for tests.
         tell_answer (`bool`, *optional*, defaults to `False`):
             Whether the feedback on a wrong final answer contains the expected one.
+
+    Raises:
+        ValueError: If `credit` is unknown.
     """
 
     def __init__(

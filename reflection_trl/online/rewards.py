@@ -200,6 +200,9 @@ class ExecutionReward:
 
         Returns:
             `list[float | None]`: Rewards.
+
+        Raises:
+            ValueError: If `length_weight` is set and `completion_ids` are missing.
         """
         self.outcomes = outcomes
         lengths = [0.0] * len(outcomes)

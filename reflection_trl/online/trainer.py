@@ -100,6 +100,10 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
 
     Generation, also with vLLM, the policy loss and its metrics are TRL's.
 
+    Raises:
+        ValueError: If the model, the settings or the problems cannot be used. The message names the fix.
+        [`~reflection_trl.sandbox.SandboxUnavailableError`]: If the reward runs programs and no isolation mechanism works on this machine.
+
     Example:
 
     ```python

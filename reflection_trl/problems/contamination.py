@@ -59,6 +59,9 @@ class NgramIndex:
             Name of a task and one of its texts, for all texts.
         n (`int`, *optional*, defaults to `10`):
             Number of words of an n-gram.
+
+    Raises:
+        ValueError: If `n` is below 4.
     """
 
     def __init__(self, texts: Iterable[tuple[str, str]], *, n: int = 10):

@@ -32,6 +32,9 @@ def group_duplicates(texts: list[str], threshold: float | None) -> list[int]:
     Returns:
         `list[int]`: For each text, the index of the first text of its group, which is its own if there is no earlier
         one.
+
+    Raises:
+        ValueError: If the threshold is out of range.
     """
     if threshold is not None and not 0 < threshold <= 1:
         raise ValueError(f"The threshold of near duplicates must be above 0 and at most 1, got {threshold}.")

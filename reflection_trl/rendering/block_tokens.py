@@ -49,6 +49,9 @@ class BlockTokenRenderer:
             Fast tokenizer that has the block tokens.
         hide_prefix (`bool`, *optional*, defaults to `False`):
             Whether the student does not see BOS, as in the published code.
+
+    Raises:
+        ValueError: If the tokenizer is not fast or lacks block tokens.
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", hide_prefix: bool = False):

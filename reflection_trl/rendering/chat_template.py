@@ -40,6 +40,9 @@ class ChatTemplateRenderer:
             Whether the student does not see BOS and the system prompt, as in the published code.
         chat_template_kwargs (`dict`, *optional*):
             Additional variables for the template, such as `{"enable_thinking": False}`.
+
+    Raises:
+        ValueError: If the tokenizer is not fast or has no chat template, or the template loses turns or does not support the role.
     """
 
     def __init__(

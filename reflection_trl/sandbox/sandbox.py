@@ -106,7 +106,13 @@ class Sandbox:
         return self._mechanism.name
 
     def start(self) -> None:
-        """Finds a mechanism that works, by attacking each one, once in each process."""
+        """
+        Finds a mechanism that works, by attacking each one, once in each process.
+
+        Raises:
+            [`SandboxError`]: If the sandbox is already open.
+            [`SandboxUnavailableError`]: If no mechanism works on this machine.
+        """
         if self._owner is not None:
             raise SandboxError("The sandbox is already open.")
         interpreter = find_interpreter(self._python)

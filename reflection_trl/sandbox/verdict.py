@@ -49,6 +49,9 @@ class Limits:
             Bytes in `/tmp`, the only place that the job can write to (and a quarter of it in `/dev/shm`).
         output (`int`, *optional*, defaults to `1 << 20`):
             Bytes of standard output, and of standard error. The job ends if it writes more.
+
+    Raises:
+        ValueError: If a limit is not positive, or `memory` is below 64 MiB.
     """
 
     timeout: float = 10.0

@@ -83,6 +83,9 @@ def packed_sdpa_attention_forward(
 
     Returns:
         `tuple`: Output of shape `(1, T, heads, head_dim)`, and `None`.
+
+    Raises:
+        [`UnsupportedAttentionError`]: If the layer has soft-capped scores or attention sinks.
     """
     if cu_seq_lens_q is None:
         return sdpa_attention_forward(
@@ -182,6 +185,9 @@ def attention_inputs(
 
     Returns:
         `dict`: Arguments for the model beside `input_ids` and `position_ids`.
+
+    Raises:
+        ValueError: If the implementation does not support packed rows.
     """
     boundaries = {
         "cu_seq_lens_q": cu_seq_lens,

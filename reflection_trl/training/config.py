@@ -150,6 +150,9 @@ class ReflectionDistillConfig(SFTConfig):
         teacher_update_rate (`float`, *optional*, defaults to `0.05`):
             Share of the live weights that is added to the `ema` teacher after each step, as in TRL's `SDFTTrainer`.
 
+    Raises:
+        ValueError: If a value is out of range, settings contradict each other, or bf16 is on where no GPU supports it.
+
     > [!NOTE]
     > These parameters have default values different from [`~trl.SFTConfig`]:
     > - `max_length`: Defaults to `4096` instead of `1024`.

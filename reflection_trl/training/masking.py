@@ -61,6 +61,9 @@ def mask_rate(
 
     Returns:
         `float`: Rate in [0, 1].
+
+    Raises:
+        ValueError: If `max_steps` is below 1, or the schedule is unknown.
     """
     if max_steps < 1:
         raise ValueError(
@@ -116,6 +119,9 @@ def hidden_tokens(
 
     Returns:
         `np.ndarray` of bool, shape `(L,)`: True for hidden tokens.
+
+    Raises:
+        ValueError: If the strategy is unknown.
     """
     num_blocks = len(block_types)
     if strategy in ("random-token", "sequential-token"):

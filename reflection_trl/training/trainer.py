@@ -62,6 +62,9 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
     predictions. Introduced in [ReflectionCoder: Learning from Reflection Sequence for Enhanced One-off Code
     Generation](https://huggingface.co/papers/2405.17057).
 
+    Raises:
+        ValueError: If the model, its tokenizer, the settings or the rows cannot be used. The message names the fix.
+
     Example:
 
     ```python

@@ -85,6 +85,9 @@ def write_page(file: Path, page: str, number: int, note: str = "") -> None:
             Number of its rows.
         note (`str`, *optional*, defaults to `""`):
             Description of the rows.
+
+    Raises:
+        RowsError: If the file cannot be written.
     """
     try:
         file.write_text(page, encoding="utf-8", errors="backslashreplace")

@@ -37,6 +37,9 @@ def exercism(row: Row) -> Problem | None:
 
     Returns:
         `Problem`, *optional*: `None` if no case is a function call.
+
+    Raises:
+        ValueError: If `canonical_data` has no `cases`, or a column has another type.
     """
     slug, data = text_of(row, "slug"), row.get("canonical_data")
     if not isinstance(data, dict) or "cases" not in data:

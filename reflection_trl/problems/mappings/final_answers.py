@@ -32,6 +32,9 @@ def gsm8k(row: Row) -> Problem:
     Args:
         row (`dict`):
             Row with `question`, and `answer`: the solution, whose last line is `#### 72`.
+
+    Raises:
+        ValueError: If `answer` has no line `#### ...`, a column has another type, or the row has tests that are not read.
     """
     refuse_unread_tests(row, used=("question", "answer"))
     solution = text_of(row, "answer")
@@ -76,6 +79,9 @@ def multiple_choice(row: Row) -> Problem:
             Row with `question`; `choices` or `options`: texts, with or without their letters, or a dict of `text` and
             `label`; and the correct one in `answerKey`, `answer`, `correct`, `label` or `answer_index`: a letter, an
             index from 0, or the text.
+
+    Raises:
+        ValueError: If the choices or the correct one are missing or invalid, or the row has tests that are not read.
     """
     refuse_unread_tests(row, used=("question", *_CHOICES, *RIGHT_CHOICE))
     column = next((name for name in _CHOICES if row.get(name)), None)
@@ -169,6 +175,9 @@ def read_choices(value: Any, column: str) -> tuple[list[str], list[str]]:
             Texts; or a dict of `text` and `label`, two lists.
         column (`str`):
             Name of the column, for errors.
+
+    Raises:
+        ValueError: If the column is not a list of texts or numbers, or has more choices than letters.
     """
     labels: Any = None
     if isinstance(value, dict):

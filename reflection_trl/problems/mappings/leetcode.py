@@ -42,6 +42,9 @@ def leetcode(row: Row) -> Problem:
             Row with `task_id`, `prompt` (the preamble), `completion`, `entry_point` (an expression such as
             `"Solution().twoSum"`), `test`, and either `query` (statement and fenced starter code) or
             `problem_description` and `starter_code`.
+
+    Raises:
+        ValueError: If `test` defines no `check`, `entry_point` is empty, or a column has another type.
     """
     preamble = text_of(row, "prompt")
     statement, starter = _statement(row)

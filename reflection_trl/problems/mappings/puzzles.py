@@ -26,6 +26,9 @@ def puzzles(row: Row) -> Problem | None:
 
     Returns:
         `Problem`, *optional*: `None` if the checker contains a number that is too long for Python.
+
+    Raises:
+        ValueError: If `sat` defines no function `sat`, or a column has another type.
     """
     sat, header, answer_type = (text_of(row, column).strip() for column in ("sat", "sol_header", "ans_type"))
     if re.search(rf"\d{{{sys.int_info.default_max_str_digits + 1}}}", sat):
