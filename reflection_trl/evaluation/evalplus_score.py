@@ -144,7 +144,9 @@ def judge_evalplus(
     tasks = EVALPLUS[benchmark].read()
     for sample in samples:
         if sample.task_id not in tasks:
-            raise ValueError(f"{EVALPLUS[benchmark].title}+ has no problem {sample.task_id!r}.")
+            raise ValueError(
+                f"{EVALPLUS[benchmark].title}+ has no problem {sample.task_id!r}: use the ids of its problems, such as {next(iter(tasks))!r}."
+            )
     if "EVALPLUS_TIMEOUT_PER_TASK" in os.environ:
         logger.warning("EVALPLUS_TIMEOUT_PER_TASK is set and has no effect: evalplus 0.3.1 cannot read it.")
     truth = ground_truth(benchmark)

@@ -42,11 +42,16 @@ async def judge_answers(
         ValueError: If an answer belongs to none of the tasks, or the tasks to several benchmarks.
     """
     known = {task.id: task for task in tasks}
-    if len({task.benchmark for task in tasks}) != 1:
-        raise ValueError("Only tasks of one benchmark can be scored together.")
+    benchmarks = sorted({task.benchmark for task in tasks})
+    if len(benchmarks) != 1:
+        raise ValueError(
+            f"Only tasks of one benchmark can be scored together, got {', '.join(benchmarks) or 'none'}: score each benchmark separately."
+        )
     for sample in samples:
         if sample.task_id not in known:
-            raise ValueError(f"{tasks[0].benchmark} has no task {sample.task_id!r}.")
+            raise ValueError(
+                f"{tasks[0].benchmark} has no task {sample.task_id!r}: use the ids of its tasks, such as {tasks[0].id!r}."
+            )
     slots = asyncio.Semaphore(concurrency or 2 * len(os.sched_getaffinity(0)))
     judged = 0
 

@@ -300,7 +300,7 @@ def rate(score: Score, k: int = 1) -> Rate:
     """
     counts = right_answers(score)
     if not counts:
-        raise ValueError(f"The score of {score.benchmark} has no answers.")
+        raise ValueError(f"The score of {score.benchmark} has no answers: score at least one.")
     values = [pass_at_k(answers, right, k) for answers, right in counts.values()]
     share = fmean(values)
     single = all(answers == 1 for answers, _ in counts.values()) or len(set(values)) == 1

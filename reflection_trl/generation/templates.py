@@ -74,7 +74,7 @@ def check_prompt_length(length: int, context: int) -> int:
         [`RequestRefusedError`]: If the prompt is empty or leaves no room.
     """
     if not length:
-        raise RequestRefusedError("The prompt is empty.")
+        raise RequestRefusedError("The prompt is empty: give at least one token.")
     if length >= context:
         raise RequestRefusedError(
             f"The prompt has {length} tokens, but prompt and answer together may have {context}: raise --max_context, or shorten the prompt."

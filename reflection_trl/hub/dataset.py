@@ -104,7 +104,9 @@ def publish_dataset(
     statistics = dict(statistics if isinstance(statistics, Mapping) else statistics.to_dict())
     template = Path(card_template) if card_template is not None else TEMPLATE
     if not template.is_file():
-        raise ValueError(f"The card template {template} does not exist.")
+        raise ValueError(
+            f"The card template {template} does not exist: give the path of a Jinja file, or leave it out."
+        )
     if "{{ card_data }}" not in template.read_text(encoding="utf-8"):
         raise ValueError(
             f"The card template {template} must start with `{{{{ card_data }}}}` between two lines `---`."

@@ -191,7 +191,9 @@ def make_dataset_card(
             section=section,
         )
     except (TemplateError, TypeError) as error:
-        raise ValueError(f"The card template {template} cannot be filled in ({quote_error(error)}).") from None
+        raise ValueError(
+            f"The card template {template} cannot be filled in ({quote_error(error)}): correct it, or leave it out."
+        ) from None
     return DatasetCard(redact(str(card), token))
 
 

@@ -143,7 +143,9 @@ def _problems(
     if index < 0:
         raise ValueError(f"{title!r} has no rows.")
     if not seen:
-        raise ValueError(f"None of the {index + 1} rows of {title!r} makes a problem.")
+        raise ValueError(
+            f"None of the {index + 1} rows of {title!r} makes a problem: name the `columns`, or give another `mapping`."
+        )
 
 
 def _to_problem(row: Any, map_row: Mapping | None) -> Problem | None:

@@ -114,7 +114,7 @@ class Sandbox:
             [`SandboxUnavailableError`]: If no mechanism works on this machine.
         """
         if self._owner is not None:
-            raise SandboxError("The sandbox is already open.")
+            raise SandboxError("The sandbox is already open: close it first, or make another one.")
         interpreter = find_interpreter(self._python)
         if self._unsandboxed:
             self._open(Unsandboxed(interpreter), b"")

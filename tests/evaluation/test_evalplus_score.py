@@ -269,7 +269,10 @@ def test_the_variable_that_breaks_evalplus_does_no_harm(monkeypatch, caplog):
 
 
 def test_answers_to_unknown_tasks_are_refused():
-    with pytest.raises(ValueError, match=r"HumanEval\+ has no problem 'HumanEval/999'"):
+    with pytest.raises(
+        ValueError,
+        match=r"HumanEval\+ has no problem 'HumanEval/999': use the ids of its problems, such as 'HumanEval/",
+    ):
         judge_evalplus("humaneval", samples({"HumanEval/999": ""}))
 
 

@@ -69,7 +69,7 @@ def test_a_pattern_of_files_gives_the_rows_of_the_language():
         ("python", None, "MultiPL-E in 'python' is not supported: use one of cpp, java"),
         ("cobol", None, "Unknown language 'cobol'"),
         ("cpp", "nowhere.jsonl", "nowhere.jsonl"),
-        ("cpp", DATA / "humaneval-rs.jsonl", r"has no tasks in C\+\+ \(`language` 'cpp'\)"),
+        ("cpp", DATA / "humaneval-rs.jsonl", r"has no tasks in C\+\+ \(`language` 'cpp'\): give the file"),
     ],
 )
 def test_sources_that_are_none(language, source, sentence):

@@ -175,7 +175,7 @@ def test_the_mapping_is_known_by_the_columns(caplog):
         (
             ROWS,
             {"columns": None, "mapping": lambda row: None},
-            "None of the 2 rows of 'the given rows' makes a problem.",
+            "None of the 2 rows of 'the given rows' makes a problem: name the `columns`, or give another `mapping`",
         ),
         (
             ROWS,

@@ -106,7 +106,9 @@ class MultiPLE(Benchmark):
                 f"its file (`humaneval-{code}.jsonl`) elsewhere and give its path."
             ) from error
         if not tasks:
-            raise ValueError(f"{title!r} has no tasks in {get_language(self.language).title} (`language` {code!r}).")
+            raise ValueError(
+                f"{title!r} has no tasks in {get_language(self.language).title} (`language` {code!r}): give the file of this language."
+            )
         return list(tasks.values())
 
     def texts(self, source: str | None = None) -> dict[str, list[str]]:

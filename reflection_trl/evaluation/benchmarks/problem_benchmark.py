@@ -89,5 +89,7 @@ class ProblemBenchmark(Benchmark):
             return await judge_answer(problem, solution, execute, tell_expected=True)  # for readers of the report
         feedback = await judge(problem, solution, execute) if problem else None
         if feedback is None:
-            raise ValueError(f"The task {task.id!r} has no tests to score an answer with.")
+            raise ValueError(
+                f"The task {task.id!r} has no tests to score an answer with: add tests or an `answer`, or leave it out."
+            )
         return feedback
