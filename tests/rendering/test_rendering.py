@@ -565,7 +565,9 @@ def test_template_whose_turns_depend_on_what_came_before():
     renderer = ChatTemplateRenderer(
         broken(numbered + "{% if add_generation_prompt %}{{ '<|im_start|>assistant1\n' }}{% endif %}")
     )
-    with pytest.raises(UnrenderableRow):
+    with pytest.raises(
+        UnrenderableRow, match="generation prompt starts an answer differently from its assistant turns"
+    ):
         renderer.tokenize(ROWS["usual"])
 
 

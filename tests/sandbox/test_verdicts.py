@@ -250,17 +250,18 @@ def test_node(sandbox: Sandbox):
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "message"),
     [
-        lambda: Limits(timeout=0),
-        lambda: Limits(memory=1),
-        lambda: Limits(processes=-1),
-        lambda: Sandbox(workers=0),
-        lambda: Sandbox(mechanism="chroot").start(),
+        (lambda: Limits(timeout=0), "`timeout` must be positive, got 0"),
+        (lambda: Limits(timeout=float("nan")), "`timeout` must be positive, got nan"),
+        (lambda: Limits(memory=1), "`memory` must be at least 64 MiB, .*, got 1 bytes"),
+        (lambda: Limits(processes=-1), "`processes` must be positive, got -1"),
+        (lambda: Sandbox(workers=0), "`workers` must be at least 1, got 0"),
+        (lambda: Sandbox(mechanism="chroot").start(), "must be one of .'bubblewrap', 'landlock'., got 'chroot'"),
     ],
 )
-def test_bad_arguments(make):
-    with pytest.raises(ValueError):
+def test_bad_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
         make()
 
 

@@ -389,6 +389,8 @@ def test_adapter_is_saved_and_loads(make_model, tokenizer, mixed_rows, tmp_path)
     with torch.no_grad():
         loaded = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "out")(ids).logits
         torch.testing.assert_close(loaded, trainer.model.eval()(ids).logits, rtol=1e-4, atol=1e-5)
+        with trainer.model.disable_adapter():
+            assert (trainer.model(ids).logits - loaded).abs().max() > 0.01
 
 
 def test_model_card(make_model, tokenizer, mixed_rows, tmp_path):
