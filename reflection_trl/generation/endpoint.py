@@ -8,11 +8,14 @@ import json
 import logging
 import os
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from .types import Completion, GenerationError, RequestRefusedError, Sampling
 from .usage import Usage
@@ -28,14 +31,18 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 FEW_ATTEMPTS = 3
 # The server rejected all requests so far, so the prompts are not the cause
 REFUSALS = 16
-# Temporary errors of the server
-PASSING = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+# Temporary errors, with all from 500 on
+PASSING = {408, 409, 425, 429}
 # Rate limited: the request itself may be valid
 CROWDED = 429
 
 # When a request that fails repeatedly is reported, and the minimum time between reports
 REPORTED_FROM, REPORT_SECONDS = 3, 30.0
 
+# llama.cpp answers 500 if the chat template raises an exception, as for a turn of a role that it does not know
+_TEMPLATE_ERROR = re.compile(r"jinja|raise_exception", re.IGNORECASE)
+# The server broke off the answer, of which it may send the beginning
+_BROKEN_OFF = {"abort", "error"}
 _REASONS = {"length": "length", "max_tokens": "length", "model_length": "length", "content_filter": "refused"}
 _T = TypeVar("_T")
 
@@ -88,7 +95,7 @@ class EndpointGenerator:
             Counters and budget.
 
     Raises:
-        [`GenerationError`]: If the API key is missing or invalid.
+        [`GenerationError`]: If the API key is missing or invalid, or the proxy of the environment is no HTTP proxy.
     """
 
     def __init__(
@@ -113,6 +120,7 @@ class EndpointGenerator:
         self._timeout = timeout
         self._pause = 60.0 / requests_per_minute if requests_per_minute else 0.0
         self._next = 0.0
+        self._proxy = _find_proxy(self._url)
         self._session: Any = None
         self._reached = False
         self._answered = 0
@@ -130,7 +138,6 @@ class EndpointGenerator:
             connector=aiohttp.TCPConnector(limit=self._concurrency),
             timeout=aiohttp.ClientTimeout(total=self._timeout),
             headers={"Authorization": f"Bearer {self._key}"} if self._key else None,
-            trust_env=True,
         )
         try:
             if not self.model:
@@ -249,7 +256,9 @@ class EndpointGenerator:
         import aiohttp
 
         try:
-            async with self._session.request(method, self._url + route, json=body, allow_redirects=False) as response:
+            async with self._session.request(
+                method, self._url + route, json=body, allow_redirects=False, proxy=self._proxy
+            ) as response:
                 self._reached = True
                 status, headers = response.status, response.headers
                 text = (await response.read()).decode("utf-8", "replace")
@@ -271,7 +280,7 @@ class EndpointGenerator:
         if status < 300:
             return text
         said = self._brief(text) or "nothing more"
-        if status in PASSING:
+        if status in PASSING or (status >= 500 and not _TEMPLATE_ERROR.search(text)):
             pause = _retry_after(headers.get("Retry-After", ""))
             raise _FailedAttempt(f"says {status}: {said}", pause=pause, crowded=status == CROWDED)
         if status < 400:
@@ -345,6 +354,29 @@ def _read_key(variable: str | None, base_url: str | None) -> str | None:
     return key
 
 
+def _find_proxy(url: str) -> str | None:
+    """
+    Returns the proxy of a server, from the environment. aiohttp's own `trust_env` also reads `~/.netrc`, whose password would be
+    sent in place of the API key.
+    """
+    try:
+        server = urlsplit(url)
+    except ValueError:  # which the first request explains
+        return None
+    proxy = getproxies().get(server.scheme)
+    if not proxy or proxy_bypass(server.hostname or ""):
+        return None
+    scheme, mark, _ = proxy.partition("://")
+    if not mark:
+        return f"http://{proxy}"
+    if scheme not in ("http", "https"):
+        raise GenerationError(
+            f"The environment variable {server.scheme}_proxy names a proxy of the kind {scheme!r}, but only HTTP proxies are supported: give one, "
+            "or add the server to NO_PROXY."
+        )
+    return proxy
+
+
 def _retry_after(value: str) -> float | None:
     """Returns the number of seconds that the server asks to wait, from a number or a date."""
     try:
@@ -393,6 +425,8 @@ def read_completion(answer: Any, prompt: str) -> Completion:
         ValueError, TypeError, LookupError or AttributeError: If the response is not a completion.
     """
     choice, usage = answer["choices"][0], answer.get("usage") or {}
+    if choice.get("finish_reason") in _BROKEN_OFF:
+        raise ValueError("The answer was broken off.")
     text = choice["message"].get("content") if "message" in choice else choice["text"]
     if isinstance(text, list):  # in parts, of which the thinking is not part of the answer
         parts = [part for part in text if isinstance(part, dict) and part.get("type") == "text"]

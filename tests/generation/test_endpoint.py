@@ -177,6 +177,12 @@ def test_what_is_no_completion_is_asked_for_again(said):
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.parametrize("reason", ["abort", "error"])
+def test_an_answer_that_the_server_broke_off_is_asked_for_again(reason):
+    answer, server = ask_one(lambda number, body: None if number else completion("the begin", reason))
+    assert answer == Completion("echo: hello", "stop", 10, 5) and len(server.bodies) == 2
+
+
 def test_the_model_is_asked_of_the_server():
     async def use(generate, server):
         return generate.model, (await generate(chat("hello"), Sampling())).text, server.bodies[0]["model"]
@@ -251,6 +257,12 @@ def test_one_timeout_after_other_failures_is_the_first_timeout():
 
     answer = run(lambda number, body: faults[number] if number < len(faults) else None, use, timeout=0.3)
     assert answer.text == "echo: late"
+
+
+@pytest.mark.parametrize("code", [501, 507, 520, 524])
+def test_every_error_of_a_server_or_gateway_passes(code):
+    answer, server = ask_one(lambda number, body: None if number else status(code, "<html>timeout</html>"))
+    assert answer.text == "echo: hello" and len(server.bodies) == 2
 
 
 def test_a_server_that_dies_and_comes_back():
@@ -460,6 +472,20 @@ def test_a_prompt_that_is_refused_leaves_the_others(code):
     assert len(server.bodies) == 4
 
 
+def test_an_exception_of_the_chat_template_is_no_temporary_error():
+    """llama.cpp answers such requests with 500, at each attempt."""
+    said = '{"error": {"code": 500, "message": "Error: Jinja Exception: Conversation roles must alternate", "type": "server_error"}}'
+    seen = []
+
+    def fault(number, body):
+        seen.append(number)
+        return status(500, said)
+
+    with pytest.raises(RequestRefusedError, match="rejects the request with 500.*roles must alternate"):
+        ask_one(fault)
+    assert seen == [0]
+
+
 def test_a_server_that_refuses_every_prompt_is_no_judge_of_them():
     async def use(generate, server):
         return await asyncio.gather(*(generate(chat("x"), Sampling()) for _ in range(40)), return_exceptions=True)
@@ -582,6 +608,45 @@ def test_the_hubs_token_is_never_sent_to_a_server(monkeypatch):
     headers = run(nothing, use, model=None)
     assert len(headers) == 3
     assert not any("Authorization" in header or "hf_" in str(header) for header in headers)
+
+
+def test_passwords_of_netrc_are_not_sent(monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1\n  login ben\n  password swordfish\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    _, server = ask_one(nothing)
+    assert "Authorization" not in server.headers[0]
+    monkeypatch.setenv("MY_KEY", KEY)
+    _, server = ask_one(nothing, api_key_variable="MY_KEY")
+    assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("mark", ["http://ben:swordfish@", ""])
+def test_the_proxy_of_the_environment_is_used(monkeypatch, mark):
+    async def main():
+        async with serving() as proxy:
+            monkeypatch.setenv("http_proxy", f"{mark}127.0.0.1:{proxy.port}")
+            monkeypatch.setenv("no_proxy", "models.invalid")
+            async with EndpointGenerator(MODEL, base_url="http://coder.invalid/v1") as generate:
+                assert (await generate(chat("hello"), Sampling())).text == "echo: hello"
+            async with serving() as server:
+                monkeypatch.setenv("no_proxy", "127.0.0.1")
+                async with EndpointGenerator(MODEL, base_url=server.url) as generate:
+                    await generate(chat("direct"), Sampling())
+                assert len(server.bodies) == 1
+            return proxy
+
+    proxy = asyncio.run(main())
+    assert [body["messages"][0]["content"] for body in proxy.bodies] == ["hello"]
+    assert proxy.headers[0]["Host"] == "coder.invalid"
+    assert ("Proxy-Authorization" in proxy.headers[0]) is bool(mark)
+
+
+def test_a_proxy_of_another_kind_is_reported(monkeypatch):
+    monkeypatch.setenv("http_proxy", "socks5://ben:swordfish@127.0.0.1:1080")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(GenerationError, match="http_proxy names a proxy of the kind 'socks5'.*NO_PROXY") as caught:
+        EndpointGenerator(MODEL, base_url="http://coder.invalid/v1")
+    assert "swordfish" not in str(caught.value)
 
 
 def test_providers_get_the_hubs_token(monkeypatch):
