@@ -124,8 +124,11 @@ def check_sources(sources: Sequence[str | dict[str, Any]]) -> None:
         if isinstance(source, dict):
             for key in source:
                 check_name("key of a source of problems", key, SOURCE_KEYS)
-        if not source or (isinstance(source, dict) and "path" not in source):
-            raise ValueError(f"Each of `problems` needs a `path`: give one to {source!r}.")
+        path = source.get("path") if isinstance(source, dict) else source
+        if not path or not isinstance(path, str):
+            raise ValueError(
+                f"Each of `problems` needs a `path`: give one to {source!r}, and several as entries of the list `problems`."
+            )
 
 
 def read_problems(sources: Sequence[str | dict[str, Any]]) -> "list[Problem]":
@@ -134,13 +137,17 @@ def read_problems(sources: Sequence[str | dict[str, Any]]) -> "list[Problem]":
     """
     from ..problems import load_problems
 
-    problems, ids = [], set()
-    for source in sources:
+    problems: list[Problem] = []
+    ids: set[str] = set()
+    for number, source in enumerate(sources, start=1):
         options = dict(source) if isinstance(source, dict) else {"path": source}
         path = options.pop("path")
-        found = list(load_problems(path, **options))
-        problems += [replace(one, id=f"{path}:{one.id}") if one.id in ids else one for one in found]
-        ids |= {one.id for one in found}
+        before = frozenset(ids)
+        for one in load_problems(path, **options):
+            # Several splits of one dataset have the same path
+            names = (one.id, f"{path}:{one.id}", f"{path}#{number}:{one.id}")
+            problems.append(replace(one, id=next((name for name in names if name not in before), one.id)))
+            ids |= {one.id, problems[-1].id}
     return problems
 
 
@@ -165,6 +172,10 @@ def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> 
         near_duplicate_threshold=arguments.near_duplicates if arguments.near_duplicates <= 1 else None,
     )
     problems, held_out = hold_out(problems, arguments.held_out_share)
+    if not problems and held_out:
+        raise ValueError(
+            f"--held_out_share {arguments.held_out_share:g} holds out all {len(held_out)} problems: give a smaller share or more problems."
+        )
     return Build(
         problems,
         model_name(generation),
@@ -182,15 +193,18 @@ def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> 
 
 def show_outcome(arguments: BuildArguments, statistics: "BuildStatistics") -> None:
     """Prints the results of a run, and publishes them with `--push_to_hub`."""
-    from ..builder.build import read_rows
+    from ..builder.build import HELD_OUT_FILE, read_rows
 
     output_dir = Path(arguments.output_dir)
     print(f"\n{statistics.table(arguments.price)}\n", flush=True)
+    file, partial = output_dir / "train.parquet", output_dir / ".train.parquet.partial"
+    file.unlink(missing_ok=True)  # if no row is left, it would hold those of an earlier selection
     dataset = read_rows(output_dir)
-    dataset.to_parquet(str(output_dir / "train.parquet"))
-    print(f"Rows:  {output_dir / 'train.parquet'} ({len(dataset):,})")
-    if arguments.held_out_share:
-        print(f"Aside: {output_dir / 'held_out.jsonl'} (no row comes from these problems)")
+    dataset.to_parquet(str(partial))
+    partial.replace(file)
+    print(f"Rows:  {file} ({len(dataset):,})")
+    if (output_dir / HELD_OUT_FILE).exists():
+        print(f"Aside: {output_dir / HELD_OUT_FILE} (no row comes from these problems)")
     print(f"Plot:  {output_dir / 'build.png'}")
     print(f"Read:  reflection-trl browse {output_dir}    (rejected rollouts too)")
     if arguments.push_to_hub:

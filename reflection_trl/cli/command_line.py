@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -56,7 +56,7 @@ def make_parser(fields: type | tuple[type, ...], prog: str) -> "TrlParser":
             if "--config" not in args:
                 return super().parse_args_and_config(args, *rest, **kwargs)
             with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
-                yaml.safe_dump(read_config_file(args), file, sort_keys=False)
+                yaml.safe_dump(as_arguments(read_config_file(args), self._actions), file, sort_keys=False)
                 file.flush()
                 args[args.index("--config") + 1] = file.name
                 return super().parse_args_and_config(args, *rest, **kwargs)
@@ -143,6 +143,31 @@ def read_config_file(argv: list[str]) -> dict[str, Any]:
         raise ValueError(f"{file} must contain fields and values, such as `learning_rate: 1.0e-5`.")
     fields: dict[str, Any] = resolve_packaged(config)
     return fields
+
+
+def as_arguments(config: dict[str, Any], actions: Iterable[argparse.Action]) -> dict[str, Any]:
+    """
+    Returns the values of a YAML file as the command line would give them: numbers as text, which the parser converts and checks, and
+    one value of an option that takes several as a list.
+
+    Args:
+        config (`dict[str, Any]`):
+            Fields of the file.
+        actions (`Iterable[argparse.Action]`):
+            Options of the parser.
+    """
+    options = {action.dest: action for action in actions}
+
+    def as_argument(name: str, value: Any) -> Any:
+        option = options.get(name)
+        if option is None or isinstance(value, list):
+            return value
+        if option.nargs == "+":
+            return [value] if value is not None else value if option.default is None else []
+        is_number = isinstance(value, (int, float)) and option.type in (int, float, str)
+        return str(value) if is_number else value
+
+    return {name: as_argument(name, value) for name, value in config.items()}
 
 
 def check_name(what: str, name: str, known: Collection[str]) -> None:

@@ -217,9 +217,9 @@ def check_source(source: str) -> None:
             _check_exists(source)
 
 
-def check_split(source: Any, split: str, name: str | None = None) -> None:
+def check_split(source: Any, split: str, name: str | None = None, revision: str | None = None) -> None:
     """
-    Rejects a split or a configuration of files, which have none.
+    Rejects a split, a configuration or a revision of files, which have none.
 
     Args:
         source (`Any`):
@@ -228,13 +228,15 @@ def check_split(source: Any, split: str, name: str | None = None) -> None:
             Split that a user asks for.
         name (`str`, *optional*):
             Configuration that a user asks for.
+        revision (`str`, *optional*):
+            Revision that a user asks for.
 
     Raises:
         RowsError: If `source` is read as files.
     """
-    unread = name or (split if split != "train" else None)
+    unread = name or (split if split != "train" else None) or revision
     if unread and isinstance(source, str | os.PathLike) and find_files(os.fspath(source)):
-        what = "configurations" if name else "splits"
+        what = "configurations" if name else "revisions" if unread is revision else "splits"
         raise RowsError(f"'{os.fspath(source)}' is read as files, which have no {what}; leave out {unread!r}.")
 
 

@@ -3,6 +3,8 @@
 import dataclasses
 import itertools
 import logging
+import numbers
+from collections import abc
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
@@ -87,12 +89,36 @@ def load_problems(
         unread column that looks like tests, Python tests that cannot be parsed or run nothing, both tests and a final
         answer, or an invalid final answer. Rows count from 0.
     """
+    _check_types(
+        columns=(columns, abc.Mapping),
+        split=(split, str),
+        name=(name, str),
+        revision=(revision, str),
+        streaming=(streaming, bool),
+        language=(language, str),
+        license=(license, str),
+        limit=(limit, numbers.Integral),
+        skip_invalid=(skip_invalid, bool),
+    )
     _check_options(mapping, columns, limit)
-    check_split(source, split, name)
+    check_split(source, split, name, revision)
     title, rows = open_rows(source, split=split, name=name, streaming=streaming, revision=revision)
     defaults = {"language": language and get_language(language).name, "license": license}
     problems = _problems(rows, title, mapping, columns, skip_invalid, {k: v for k, v in defaults.items() if v})
     return itertools.islice(problems, limit)
+
+
+def _check_types(**options: tuple[Any, type]) -> None:
+    """Checks the types of options, which may come from a YAML file."""
+    kinds = {
+        str: "text",
+        bool: "true or false",
+        numbers.Integral: "a whole number",
+        abc.Mapping: "a mapping of fields to columns",
+    }
+    for name, (value, kind) in options.items():
+        if value is not None and not isinstance(value, kind):
+            raise ValueError(f"`{name}` of a source of problems must be {kinds[kind]}, got {quote(value)}.")
 
 
 def _check_options(mapping: str | Mapping | None, columns: Columns | None, limit: int | None) -> None:
@@ -100,7 +126,7 @@ def _check_options(mapping: str | Mapping | None, columns: Columns | None, limit
         raise ValueError(f"`limit` must be at least 1, got {limit}.")
     if mapping is not None and columns is not None:
         raise ValueError("Give either `mapping` or `columns`, not both.")
-    if isinstance(mapping, str) and mapping not in MAPPINGS:
+    if mapping is not None and not callable(mapping) and not (isinstance(mapping, str) and mapping in MAPPINGS):
         raise ValueError(f"Unknown mapping {quote(mapping)}; use one of {', '.join(map(repr, MAPPINGS))}.")
     for field, column in (columns or {}).items():
         if field not in FIELDS:
@@ -206,7 +232,7 @@ def _detect(row: dict[str, Any], title: str) -> Mapping:
 
 def _complete(problem: Problem, title: str, index: int, defaults: dict[str, str]) -> Problem:
     """Sets the fields that neither row nor mapping have set."""
-    _check_types(problem)
+    _check_fields(problem)
     source = problem.source or title
     language = get_language(problem.language or defaults.get("language", "python")).name
     tests = problem.tests
@@ -226,7 +252,7 @@ def _complete(problem: Problem, title: str, index: int, defaults: dict[str, str]
     )
 
 
-def _check_types(problem: Problem) -> None:
+def _check_fields(problem: Problem) -> None:
     """Checks the types of all fields, because a custom mapping may return any values."""
     for field in FIELDS:
         value = getattr(problem, field)

@@ -270,7 +270,12 @@ def test_publishing_without_a_way_keeps_the_rows(place, capsys, monkeypatch, her
         ("--config problems.jsonl", "problems.jsonl is not a YAML file"),
         ("--config typo.yaml", "Unknown key in the YAML file: `output-dir`; did you mean `output_dir`?"),
         ("--config source.yaml", "Unknown key of a source of problems: `licenses`; did you mean `license`?"),
-        ("--config pathless.yaml", "Each of `problems` needs a `path`: give one to {'mapping': 'mbpp'}."),
+        ("--config pathless.yaml", "Each of `problems` needs a `path`: give one to {'mapping': 'mbpp'}, and"),
+        (
+            "--config paths.yaml",
+            "Each of `problems` needs a `path`: give one to {'path': ['a.jsonl']}, and several as",
+        ),
+        ("--config half.yaml", "--rounds: invalid int value: '2.5'; give a whole number."),
         ("--base_url http://localhost:1/v1", "No problems specified: pass --problems"),
         ("--problems problems.jsonl", "No model specified: pass --model_name_or_path, or --base_url"),
         (
@@ -281,7 +286,7 @@ def test_publishing_without_a_way_keeps_the_rows(place, capsys, monkeypatch, her
         ("--config build.yaml --rounds four", "--rounds: invalid int value: 'four'; give a whole number"),
         ("--config build.yaml --rounds 0", "`rounds` must be at least 1, got 0."),
         ("--config build.yaml --problems missing.jsonl", "'missing.jsonl' cannot be read: there is no such file"),
-        ("--config build.yaml --problems problems.jsonl problems.jsonl problems.jsonl", "2 problems have the id"),
+        ("--config build.yaml --held_out_share 0.9999", "--held_out_share 0.9999 holds out all 10 problems: give a"),
         ("--config build.yaml --templates nowhere", "Template directory nowhere does not exist"),
         ("--config build.yaml --output_dir problems.jsonl", "problems.jsonl is a file: give a folder for the run."),
         ("--config build.yaml --output_dir .", "contains 'build.yaml' but no run: give an empty or a new folder."),
@@ -295,6 +300,8 @@ def test_wrong_input_is_one_sentence(place, capsys, argv, message):
     (place / "typo.yaml").write_text("output-dir: out\n")
     (place / "source.yaml").write_text("problems:\n- path: problems.jsonl\n  licenses: MIT\nbase_url: http://x/v1\n")
     (place / "pathless.yaml").write_text("problems:\n- mapping: mbpp\nbase_url: http://x/v1\n")
+    (place / "paths.yaml").write_text("problems:\n- path: [a.jsonl]\nbase_url: http://x/v1\n")
+    (place / "half.yaml").write_text("problems: problems.jsonl\nrounds: 2.5\nbase_url: http://x/v1\n")
     assert main(*argv.split()) == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and err.startswith("error: ") and message in err
@@ -306,6 +313,35 @@ def test_sources_with_equal_ids_are_distinguished(place):
         (place / f"{name}.jsonl").write_text(json.dumps({"id": "p/1", "instruction": text}) + "\n")
     problems = build_dataset.read_problems(["a.jsonl", {"path": "b.jsonl", "language": "java"}])
     assert [(one.id, one.language) for one in problems] == [("p/1", "python"), ("b.jsonl:p/1", "java")]
+    thrice = build_dataset.read_problems(["a.jsonl", "a.jsonl", "a.jsonl"])
+    assert [one.id for one in thrice] == ["p/1", "a.jsonl:p/1", "a.jsonl#3:p/1"]
+
+
+def test_one_value_in_the_yaml_file_is_a_list_of_one(place):
+    (place / "one.yaml").write_text("problems: problems.jsonl\ndecontaminate_against: none\nbase_url: http://x/v1\n")
+    arguments, _ = build_dataset.parse(["--config", "one.yaml"])
+    assert (arguments.problems, arguments.decontaminate_against) == (["problems.jsonl"], ["none"])
+    (place / "one.yaml").write_text(
+        "problems: {path: problems.jsonl}\ndecontaminate_against: null\nbase_url: http://x/v1\nmodel_revision: 2024\n"
+    )
+    arguments, generation = build_dataset.parse(["--config", "one.yaml"])
+    assert (arguments.problems, arguments.decontaminate_against) == ([{"path": "problems.jsonl"}], [])
+    assert generation.model_revision == "2024"
+
+
+def test_rows_of_an_earlier_selection_do_not_stay(place, here, capsys):
+    assert main("--config", "build.yaml") == 0
+    assert (place / "out" / "train.parquet").exists()
+    (place / "said.jsonl").write_text(
+        json.dumps({"task_id": "said", "prompt": "The assert shows a wrong value, so the body has to be changed."})
+    )
+    assert main("--config", "build.yaml", "--decontaminate_against", "said.jsonl") == 1
+    assert not (place / "out" / "train.parquet").exists()
+
+
+def test_a_file_of_held_out_problems_is_named_only_if_it_is_there(place, here, capsys):
+    assert main("--config", "build.yaml", "--held_out_share", 0.000001) == 0
+    assert "held_out.jsonl" not in capsys.readouterr().out
 
 
 def test_processes_take_a_gpu_each_and_forget_the_others(monkeypatch):

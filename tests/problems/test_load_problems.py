@@ -152,6 +152,17 @@ def test_the_mapping_is_known_by_the_columns(caplog):
             "the field 'test', but a problem has no such field; use some of id, instr",
         ),
         (ROWS, {"limit": 0}, "`limit` must be at least 1, got 0."),
+        (ROWS, {"limit": "5"}, "`limit` of a source of problems must be a whole number, got '5'."),
+        (ROWS, {"limit": 1.5}, "`limit` of a source of problems must be a whole number, got 1.5."),
+        (ROWS, {"license": ["mit"]}, "`license` of a source of problems must be text, got \\['mit'\\]."),
+        (ROWS, {"language": 5}, "`language` of a source of problems must be text, got 5."),
+        (
+            ROWS,
+            {"skip_invalid": "false"},
+            "`skip_invalid` of a source of problems must be true or false, got 'false'.",
+        ),
+        (ROWS, {"columns": ["task"]}, "`columns` of a source of problems must be a mapping of fields to columns"),
+        (ROWS, {"columns": None, "mapping": 3}, "Unknown mapping 3; use one of 'mbpp', 'apps'"),
         ([], {}, "'the given rows' has no rows."),
         ([{**ROWS[0], "task": "  "}], {}, "Row 0 of 'the given rows': the instruction is empty."),
         (
@@ -212,6 +223,8 @@ def test_a_split_of_a_file_is_not_ignored(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"instruction": "Write a function."}')
     with pytest.raises(ValueError, match=r"x\.jsonl' is read as files, which have no splits; leave out 'test'\.$"):
         load(tmp_path / "x.jsonl", split="test")
+    with pytest.raises(ValueError, match=r"x\.jsonl' is read as files, which have no revisions; leave out 'v2'\.$"):
+        load(tmp_path / "x.jsonl", revision="v2")
 
 
 @pytest.mark.parametrize("streaming", [False, True])
