@@ -481,7 +481,7 @@ def test_an_exception_of_the_chat_template_is_no_temporary_error():
         seen.append(number)
         return status(500, said)
 
-    with pytest.raises(RequestRefusedError, match="rejects the request with 500.*roles must alternate"):
+    with pytest.raises(RequestRefusedError, match=r"rejects the request with 500.*roles must alternate"):
         ask_one(fault)
     assert seen == [0]
 
@@ -644,7 +644,7 @@ def test_the_proxy_of_the_environment_is_used(monkeypatch, mark):
 def test_a_proxy_of_another_kind_is_reported(monkeypatch):
     monkeypatch.setenv("http_proxy", "socks5://ben:swordfish@127.0.0.1:1080")
     monkeypatch.setenv("no_proxy", "")
-    with pytest.raises(GenerationError, match="http_proxy names a proxy of the kind 'socks5'.*NO_PROXY") as caught:
+    with pytest.raises(GenerationError, match=r"http_proxy names a proxy of the kind 'socks5'.*NO_PROXY") as caught:
         EndpointGenerator(MODEL, base_url="http://coder.invalid/v1")
     assert "swordfish" not in str(caught.value)
 
