@@ -191,6 +191,17 @@ def check_merge(merge_args: MergeArguments, model_args: "ModelConfig", output_di
         raise ValueError(f"`merge` writes into {str(folder)!r}, which exists; remove it, or set another `output_dir`.")
 
 
+def check_merged(trainer: "ReflectionDistillTrainer") -> None:
+    """Checks before training that the merged model can be saved."""
+    from peft import PeftModel
+
+    from ..training.model_parts import base_model
+    from ..training.modeling import check_generation_config
+
+    assert isinstance(trainer.model, PeftModel)  # see `check_merge`
+    check_generation_config(base_model(trainer.model))
+
+
 def merged_dir(output_dir: str) -> str:
     # A sibling of the folder, since everything in the folder is uploaded
     return f"{output_dir.rstrip('/')}-merged"
@@ -272,6 +283,8 @@ def run(argv: list[str]) -> None:
         sources = streamed_sources(script_args, dataset_args)
         with name_bad_line(sources):
             trainer = make_trainer(script_args, training_args, model_args, dataset_args)
+        if merge_args.merge:
+            check_merged(trainer)
         start = time.monotonic()
         run_training(trainer, checkpoint, "`max_length`", sources)
     finish(trainer, time.monotonic() - start, merge_args.merge)

@@ -66,7 +66,10 @@ def load_tokenizer(model_args: "ModelConfig", trust_remote_code: bool) -> "PreTr
     """Returns the model's tokenizer, and checks that its configuration can be loaded, before its weights are."""
     from transformers import AutoConfig, AutoTokenizer
 
+    from ..training.checks import check_model
+
     name = model_name(model_args)
+    check_model(name)
     options = {"revision": model_args.model_revision, "trust_remote_code": trust_remote_code}
     try:
         AutoConfig.from_pretrained(name, **options)

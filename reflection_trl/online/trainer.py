@@ -16,7 +16,13 @@ from trl.trainer.utils import RepeatSampler
 
 from ..training.accelerator import adjust_accelerator, shards_parameters, will_shard_parameters
 from ..training.checkpoints import CheckpointMixin
-from ..training.checks import check_adapter, check_args, check_model, warn_of_lost_steps
+from ..training.checks import (
+    check_adapter,
+    check_args,
+    check_model,
+    check_trained_parameters,
+    warn_of_lost_steps,
+)
 from ..training.curves import CURVES_FILE
 from ..training.forward import LossInputs, TeacherPredictions, add_distillation_forward
 from ..training.head import logit_scaling, model_head
@@ -187,6 +193,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
             peft_config=peft_config,
         )
         causal_lm: Any = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+        check_trained_parameters(self.model)
         if isinstance(self.model, PeftModel):
             check_adapter(self.model, self.accelerator.is_fsdp2)
         if not (self.is_deepspeed_enabled or self.is_fsdp_enabled):  # they keep the trained weights in float32

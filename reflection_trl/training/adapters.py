@@ -1,5 +1,6 @@
 """Names the base model of an adapter, lists the adapter's settings, and merges both into one model."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from transformers import AutoTokenizer, GenerationConfig
 _CACHED = re.compile(r"models--(?P<org>[^/\\]+?)--(?P<name>[^/\\]+)[/\\]snapshots[/\\](?P<commit>[0-9a-f]{40})[/\\]?$")
 # Fields of a PEFT configuration that describe its origin, not the training
 _NO_SETTINGS = {"base_model_name_or_path", "revision", "task_type", "inference_mode", "auto_mapping", "peft_version"}
+# Fields that change neither the parameters of an adapter nor its function
+_NO_SHAPE = _NO_SETTINGS | {"init_lora_weights", "init_weights", "lora_dropout", "module_dropout", "runtime_config"}
 # LoRA settings that the card always lists, even with default values
 _ALWAYS = ("r", "lora_alpha", "lora_dropout", "target_modules")
 
@@ -123,6 +126,32 @@ def adapter_settings(config: PeftConfig) -> dict[str, Any]:
     }
     named = {"peft_type": settings["peft_type"], **{name: kept.pop(name) for name in _ALWAYS if name in kept}, **kept}
     return {name: sorted(value) if isinstance(value, set) else value for name, value in named.items()}
+
+
+def adapter_shape(config: PeftConfig) -> dict[str, Any]:
+    """
+    Returns the settings of an adapter that its saved parameters depend on.
+
+    Args:
+        config ([`~peft.PeftConfig`]):
+            Configuration of the adapter.
+
+    Returns:
+        `dict[str, Any]`: Settings in the form of [`comparable`].
+    """
+    return {name: comparable(value) for name, value in config.to_dict().items() if name not in _NO_SHAPE}
+
+
+def comparable(value: Any) -> Any:
+    """
+    Returns a setting of an adapter in a form that does not depend on whether it was read from a file.
+
+    Args:
+        value (`Any`):
+            Setting.
+    """
+    value = json.loads(json.dumps(value, default=list))
+    return sorted(value, key=str) if isinstance(value, list) else value
 
 
 def merge_adapter(

@@ -14,11 +14,14 @@ from accelerate.utils import gather_object
 from peft import PeftModel
 from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from torch import nn
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
 from transformers.utils import CONFIG_NAME, logging
 
+from ..quoting import quote
+from .adapters import adapter_shape, comparable
+from .modeling import check_generation_config
 from .teachers import TeacherWeights
 
 
@@ -214,8 +217,8 @@ def check_checkpoint(checkpoint: Path, settings: dict[str, Any]) -> None:
 
 def check_model(checkpoint: Path, model: nn.Module, warns: bool = True) -> None:
     """
-    Rejects a checkpoint of another model: one of another shape, or an adapter in place of all weights. Warns if an
-    adapter was trained on a model from another place, because it fits only that model.
+    Rejects a checkpoint of another model: one of another shape, another adapter, or an adapter in place of all weights.
+    Warns if an adapter was trained on a model from another place, because it fits only that model.
 
     Args:
         checkpoint (`Path`):
@@ -228,7 +231,10 @@ def check_model(checkpoint: Path, model: nn.Module, warns: bool = True) -> None:
     Raises:
         ValueError: If the weights of the checkpoint do not fit.
     """
-    adapter = (checkpoint / ADAPTER_CONFIG).is_file()
+    # PEFT saves an adapter that has a name in a folder of this name
+    folder = model.active_adapter if isinstance(model, PeftModel) and model.active_adapter != "default" else ""
+    adapter_config = checkpoint / folder / ADAPTER_CONFIG
+    adapter = adapter_config.is_file()
     if adapter != isinstance(model, PeftModel):
         had, has = ("an adapter", "all weights") if adapter else ("all weights", "an adapter")
         raise ValueError(
@@ -236,7 +242,9 @@ def check_model(checkpoint: Path, model: nn.Module, warns: bool = True) -> None:
             f"`output_dir`."
         )
     if isinstance(model, PeftModel):
-        saved = json.loads((checkpoint / ADAPTER_CONFIG).read_text()).get("base_model_name_or_path")
+        settings = json.loads(adapter_config.read_text())
+        _check_same_adapter(checkpoint, settings, adapter_shape(model.active_peft_config))
+        saved = settings.get("base_model_name_or_path")
         now = model.active_peft_config.base_model_name_or_path
         if warns and saved and now and saved != now:
             logger.warning(
@@ -253,6 +261,16 @@ def check_model(checkpoint: Path, model: nn.Module, warns: bool = True) -> None:
             raise ValueError(
                 f"{checkpoint} is of a model with `{name}={saved[name]!r}`, but this one has {value!r}; resume with the same model, or start "
                 f"again in another `output_dir`."
+            )
+
+
+def _check_same_adapter(checkpoint: Path, saved: dict[str, Any], settings: dict[str, Any]) -> None:
+    for name, value in settings.items():
+        had = comparable(saved.get(name, value))
+        if had != value:
+            raise ValueError(
+                f"{checkpoint} contains an adapter with `{name}={quote(had)}`, but this training has {quote(value)}; resume with the same "
+                f"adapter, or start again in another `output_dir`."
             )
 
 
@@ -383,6 +401,12 @@ class CheckpointMixin(Trainer):
             return super().train(str(checkpoint), trial, ignore_keys_for_eval)
         finally:
             self.remove_callback(notice)
+
+    def _init_training_state(self, *args: Any) -> tuple[int, int]:
+        # The Trainer has set the model's tokens for stopping and padding. An adapter is saved without generation settings
+        if isinstance(self.model, PreTrainedModel):
+            check_generation_config(self.model)
+        return super()._init_training_state(*args)
 
     def _warn_of_checkpoints(self) -> None:
         last, _ = find_last_checkpoint(self.args.output_dir or ".")

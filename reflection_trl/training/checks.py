@@ -1,18 +1,20 @@
 """Checks the arguments of a trainer, before and after the model is loaded."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
-from peft import PeftModel
+from peft import PeftModel, PeftType
+from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from peft.utils.other import TrainableTokensWrapper
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer_utils import IntervalStrategy
-from transformers.utils import logging
+from transformers.utils import CONFIG_NAME, logging
 from trl.trainer.utils import get_config_model_id
 
 from ..files.model_folder import check_model_folder
@@ -165,10 +167,15 @@ def check_model(model: str | PreTrainedModel | PeftModel) -> None:
             Model, folder or Hub id.
 
     Raises:
-        ValueError: If a folder contains no model, or a model has no language modeling head.
+        ValueError: If a folder contains no model, or only an adapter, or a model has no language modeling head.
     """
     if isinstance(model, str):
         check_model_folder(model)
+        if Path(model, ADAPTER_CONFIG).is_file() and not Path(model, CONFIG_NAME).is_file():
+            raise ValueError(
+                f"{model!r} contains an adapter, not a model; pass its base model to train a new adapter. To train this one further, pass "
+                f"`PeftModel.from_pretrained(model, {model!r}, is_trainable=True)` to the trainer, or merge it into its base model first."
+            )
     elif model.get_output_embeddings() is None:
         raise ValueError(
             f"`{type(model).__name__}` has no language modeling head, so it cannot generate; load the model with "
@@ -221,9 +228,32 @@ def check_loaded_model(
         )
 
 
+def check_trained_parameters(model: PreTrainedModel | PeftModel) -> None:
+    """
+    Rejects a model without parameters to train. Otherwise the first backward pass would fail.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
+            Model to train.
+
+    Raises:
+        ValueError: If no parameter requires a gradient.
+    """
+    if any(parameter.requires_grad for parameter in model.parameters()):
+        return
+    if isinstance(model, PeftModel):
+        raise ValueError(
+            "The adapter has no parameters to train, because it was loaded for inference; load it with "
+            "`PeftModel.from_pretrained(model, adapter, is_trainable=True)`, and leave `inference_mode` of its configuration at False."
+        )
+    raise ValueError(
+        f"`{type(model).__name__}` has no parameters to train; set `requires_grad` of those that are to be trained, or pass `peft_config`."
+    )
+
+
 def check_adapter(model: PeftModel, is_fsdp2: bool) -> None:
     """
-    Rejects adapters that do not work with packed batches, or that FSDP2 cannot shard.
+    Rejects adapters that do not work with packed batches or in this training loop, or that FSDP2 cannot shard.
 
     Args:
         model ([`~peft.PeftModel`]):
@@ -232,8 +262,8 @@ def check_adapter(model: PeftModel, is_fsdp2: bool) -> None:
             Whether FSDP2 will shard it.
 
     Raises:
-        ValueError: If the adapter adds virtual tokens before each row, or trains single tokens of tied embeddings
-        under FSDP2.
+        ValueError: If the adapter adds virtual tokens before each row, works only after certain tokens of a row, or allocates
+        its ranks in the training loop, or if it trains single tokens of tied embeddings under FSDP2.
     """
     head = model.get_output_embeddings()
     if is_fsdp2 and isinstance(head, TrainableTokensWrapper) and head.token_adapter.tied_adapter is not None:
@@ -246,6 +276,15 @@ def check_adapter(model: PeftModel, is_fsdp2: bool) -> None:
         raise ValueError(
             f"{config.peft_type.value} adds virtual tokens before each row, which packed batches do not support; use LoRA or "
             f"another adapter that changes layers."
+        )
+    if getattr(config, "alora_invocation_tokens", None):
+        raise ValueError(
+            "`alora_invocation_tokens` activates the adapter after the last such tokens of a row, but packed batches join several samples "
+            "in one row; leave it unset, which trains LoRA in its usual form."
+        )
+    if config.peft_type == PeftType.ADALORA:
+        raise ValueError(
+            "ADALORA allocates its ranks by a call of `update_and_allocate` in each step, which this trainer does not make; use LoRA."
         )
 
 

@@ -1,5 +1,7 @@
 """Loads a model for training, checks it, and prepares it in place."""
 
+import tempfile
+
 import torch
 import transformers
 from peft import PeftModel
@@ -7,6 +9,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_layers import GradientCheckpointingLayer
 from trl.trainer.utils import create_model_from_path, get_config_model_id
 
+from ..quoting import quote_error
 from .checks import check_loaded_model
 from .config import ReflectionDistillConfig
 from .forward import add_distillation_forward
@@ -104,6 +107,31 @@ def add_eos_token_id(model: PreTrainedModel, token_id: int) -> None:
     stops = [] if stops is None else [stops] if isinstance(stops, int) else list(stops)
     if token_id not in stops:
         model.generation_config.eos_token_id = [token_id, *stops]
+
+
+def check_generation_config(model: PreTrainedModel) -> None:
+    """
+    Rejects generation settings that transformers refuses to save. It saves the settings of a published model, even if they contradict
+    each other, only as long as nothing in them changes, and training sets the tokens for stopping and padding.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model.
+
+    Raises:
+        ValueError: If they cannot be saved.
+    """
+    if model.generation_config is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            model.generation_config.save_pretrained(folder)
+        except ValueError as error:
+            reason = quote_error(str(error).removeprefix("GenerationConfig is invalid:")).removeprefix("- ")
+            raise ValueError(
+                f"The generation settings of `{type(model).__name__}` cannot be saved with the trained model ({reason}); correct "
+                f"`model.generation_config`, or generation_config.json in the folder of the model, before training."
+            ) from None
 
 
 def compile_layers(model: PreTrainedModel, backend: str, mode: str | None) -> None:

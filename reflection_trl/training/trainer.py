@@ -26,7 +26,14 @@ from .accelerator import adjust_accelerator, shards_parameters, skip_unused_para
 from .adapters import name_base_model
 from .block_tokens import add_block_tokens
 from .checkpoints import CheckpointMixin
-from .checks import check_adapter, check_args, check_before_loading, set_pad_token, warn_of_lost_steps
+from .checks import (
+    check_adapter,
+    check_args,
+    check_before_loading,
+    check_trained_parameters,
+    set_pad_token,
+    warn_of_lost_steps,
+)
 from .collator import make_collator
 from .config import ReflectionDistillConfig
 from .dataset import (
@@ -168,6 +175,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
     def _adapt_model(self, revision: str | None) -> None:
         # Attention over packed sequences, the loss inside the forward pass, and the tokens for stopping and padding
         causal_lm: Any = self.model
+        check_trained_parameters(self.model)
         if not (self.is_deepspeed_enabled or self.is_fsdp_enabled):  # they keep the trained weights in float32
             warn_of_lost_steps(self.model, self.args.learning_rate)
         if isinstance(self.model, PeftModel):

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import tiny_config
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model
 from reference import make_trainer
 from safetensors import SafetensorError
-from transformers import TrainerState
+from transformers import AutoModelForCausalLM, TrainerState
 
 from reflection_trl.training import checkpoints
 from reflection_trl.training.checkpoints import CHECKPOINT_FILE, CheckpointError, find_last_checkpoint, why_incomplete
@@ -124,6 +124,68 @@ def test_checkpoint_of_another_model_is_rejected(train, make_model, tokenizer, m
         ValueError, match=r"checkpoint-1 contains all weights, but this training is of an adapter; set `use_peft`"
     ):
         trainer.train(resume_from_checkpoint=True)
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        ({"r": 4}, "an adapter with `r=2`, but this training has 4"),
+        ({"lora_alpha": 64}, "an adapter with `lora_alpha=8`, but this training has 64"),
+        ({"use_dora": True}, "an adapter with `use_dora=False`, but this training has True"),
+        (
+            {"target_modules": ["q_proj"]},
+            r"an adapter with `target_modules=\['q_proj', 'v_proj'\]`, but this training has \['q_proj'\]",
+        ),
+    ],
+)
+def test_a_checkpoint_of_another_adapter_is_rejected(make_model, tokenizer, mixed_rows, tmp_path, other, says):
+    def make(**settings):
+        lora = LoraConfig(**{"r": 2, "target_modules": ["v_proj", "q_proj"]} | settings)
+        return make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, peft_config=lora, **SAVES)
+
+    make().train()
+    assert make(lora_dropout=0.5).train(resume_from_checkpoint=True).global_step == 4
+    with pytest.raises(ValueError, match=f"checkpoint-4 contains {says}; resume with the same adapter"):
+        make(**other).train(resume_from_checkpoint=True)
+
+
+def test_an_adapter_with_a_name_is_resumed(make_model, tokenizer, mixed_rows, tmp_path):
+    def make(folder):
+        torch.manual_seed(0)
+        model = get_peft_model(make_model(), LoraConfig(r=2, target_modules=["q_proj"]), adapter_name="mine")
+        return make_trainer(model, tokenizer, mixed_rows, tmp_path / folder, **SAVES)
+
+    whole, resumed = make("run"), make("run")
+    whole.train()
+    resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-2"))
+    assert_same(whole, resumed)
+
+
+def test_generation_settings_that_cannot_be_saved_are_rejected_before_the_first_step(
+    make_model, tokenizer, mixed_rows, tmp_path
+):
+    make_model().save_pretrained(tmp_path / "model")
+    file = tmp_path / "model" / "generation_config.json"
+    published = json.loads(file.read_text())
+
+    def train_with(**settings):
+        file.write_text(json.dumps(published | settings))
+        model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+        trainer = make_trainer(model, tokenizer, mixed_rows, tmp_path / "out", max_steps=1)
+        trainer.train()
+        trainer.save_model(str(tmp_path / "saved"))
+        return trainer
+
+    with pytest.raises(
+        ValueError,
+        match=r"generation settings of `Qwen2ForCausalLM` cannot be saved .* \(`temperature`: `do_sample` is not set to `True`.*generation_config.json",
+    ):
+        train_with(temperature=0.6)
+    # transformers saves settings that nothing changes
+    tokens = {"eos_token_id": [tokenizer.eos_token_id], "pad_token_id": tokenizer.pad_token_id}
+    assert train_with(temperature=0.6, **tokens).state.global_step == 1
+    train_with(temperature=0.6, do_sample=True)
+    assert json.loads((tmp_path / "saved" / "generation_config.json").read_text())["temperature"] == 0.6
 
 
 def test_an_adapter_of_a_model_from_another_place_is_reported(make_model, tokenizer, mixed_rows, tmp_path, caplog):

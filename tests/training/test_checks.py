@@ -6,7 +6,7 @@ import pytest
 import torch
 from accelerate import ParallelismConfig
 from conftest import tiny_config
-from peft import LoraConfig, get_peft_model
+from peft import AdaLoraConfig, LoraConfig, PeftModel, get_peft_model
 from reference import make_trainer
 from transformers import Phi3Config
 
@@ -49,6 +49,39 @@ def test_steps_that_half_precision_rounds_to_zero_are_reported(make_model, caplo
 def test_the_trainer_reports_steps_that_are_rounded_to_zero(make_model, tokenizer, mixed_rows, tmp_path, caplog):
     make_trainer(make_model().to(torch.bfloat16), tokenizer, mixed_rows, tmp_path, learning_rate=1e-6)
     assert "The trained weights are in bfloat16, in which steps of `learning_rate` 1e-06 are rounded" in caplog.text
+
+
+def test_an_adapter_that_was_loaded_for_inference_is_not_trained(make_model, tokenizer, mixed_rows, tmp_path):
+    get_peft_model(make_model(), LoraConfig(target_modules=["q_proj"])).save_pretrained(tmp_path / "adapter")
+
+    def make(**kwargs):
+        adapted = PeftModel.from_pretrained(make_model(), tmp_path / "adapter", **kwargs)
+        return make_trainer(adapted, tokenizer, mixed_rows, tmp_path / "out")
+
+    with pytest.raises(
+        ValueError, match=r"has no parameters to train, because it was loaded for inference; .*is_trainable=True"
+    ):
+        make()
+    make(is_trainable=True)
+    with pytest.raises(ValueError, match="`Qwen2ForCausalLM` has no parameters to train; set `requires_grad`"):
+        make_trainer(make_model().requires_grad_(False), tokenizer, mixed_rows, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"adapter' contains an adapter, not a model; pass its base model"):
+        make_trainer(str(tmp_path / "adapter"), tokenizer, mixed_rows, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("adapter", "says"),
+    [
+        (
+            LoraConfig(alora_invocation_tokens=[1, 2], task_type="CAUSAL_LM"),
+            "after the last such tokens of a row, but packed",
+        ),
+        (AdaLoraConfig(total_step=9), "ADALORA allocates its ranks by a call of `update_and_allocate` in each step"),
+    ],
+)
+def test_adapters_that_need_more_than_layers_are_refused(make_model, tokenizer, mixed_rows, tmp_path, adapter, says):
+    with pytest.raises(ValueError, match=says):
+        make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, peft_config=adapter)
 
 
 def longrope(original):
