@@ -29,8 +29,10 @@ PROMPT = "Write a Python function `unique(items)` that removes duplicates from a
 def answer(name: str, prompt: str, max_new_tokens: int, chat_template_kwargs: dict[str, Any]) -> int:
     """Prints the model's answer as it is generated, and returns the number of new tokens."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, BatchEncoding, TextStreamer
+    from transformers import AutoTokenizer, BatchEncoding, TextStreamer
     from transformers.utils import logging
+
+    from ..generation.loading import load_causal_lm
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -38,7 +40,7 @@ def answer(name: str, prompt: str, max_new_tokens: int, chat_template_kwargs: di
     tokenizer = AutoTokenizer.from_pretrained(name)
     if tokenizer.chat_template is None:
         raise ValueError("its tokenizer has no chat template: use an instruct model.")
-    model = AutoModelForCausalLM.from_pretrained(name, dtype="auto", device_map=device).eval()
+    model = load_causal_lm(name, dtype="auto", device_map=device).eval()
     inputs = tokenizer.apply_chat_template(
         [{"role": "user", "content": prompt}],
         add_generation_prompt=True,

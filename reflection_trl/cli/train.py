@@ -26,7 +26,9 @@ The YAML file sets fields; the command line overrides them. Common options:
 REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 
+import json
 import os
+import shlex
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -258,7 +260,9 @@ def finish(trainer: "ReflectionDistillTrainer", seconds: float, merges: bool = F
         print(f"Curves: run `pip install matplotlib`, then `reflection-trl plot {output_dir}`")
     if trainer.args.push_to_hub:
         print(f"Hub:    {ENDPOINT}/{trainer.hub_model_id}")
-    print(f'Try it: reflection-trl answer {output_dir} --prompt "Write a Python function that ..."')
+    variables = trainer.args.chat_template_kwargs
+    template = f" --chat_template_kwargs {shlex.quote(json.dumps(variables))}" if variables else ""
+    print(f'Try it: reflection-trl answer {output_dir}{template} --prompt "Write a Python function that ..."')
 
 
 def run(argv: list[str]) -> None:

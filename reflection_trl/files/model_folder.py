@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 # Training changes weights everywhere, so a sample of them suffices; all of them can be a hundred gigabytes
@@ -49,6 +51,20 @@ def check_model_folder(name: str | os.PathLike[str], what: str = "model") -> Non
             else "give the folder that contains a config.json."
         )
         raise ValueError(f"There is no {what} in the folder {name!r}; {fix}")
+
+
+def needs_peft(adapter: Mapping[str, Any]) -> bool:
+    """
+    Returns whether an adapter must be loaded with PEFT.
+
+    `AutoModelForCausalLM` loads the magnitudes of DoRA under a name that PEFT does not use, so they stay at their initial values. It rejects
+    some other adapters.
+
+    Args:
+        adapter (`Mapping[str, Any]`):
+            Settings in its adapter_config.json.
+    """
+    return adapter.get("peft_type") != "LORA" or bool(adapter.get("use_dora"))
 
 
 def weights_digest(name: str | os.PathLike[str]) -> str | None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..fences import strip_fence
 from ..generation import GenerationArguments
+from ..generation.loading import load_causal_lm
 from ..python_code import parse_python
 from ..rendering import VISIBLE, ChatTemplateRenderer, UnrenderableRow, encode
 from ..sequences import split_blocks
@@ -261,14 +262,12 @@ def _log_probabilities(model: Any, prompt: list[int], answer: Any) -> Any:
 
 def _load(generation: GenerationArguments) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     options: dict[str, Any] = {"revision": generation.model_revision} if generation.model_revision else {}
     tokenizer = AutoTokenizer.from_pretrained(generation.model, **options)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(
-        generation.model, dtype=generation.dtype, device_map=device, **options
-    )
+    model = load_causal_lm(generation.model, dtype=generation.dtype, device_map=device, **options)
     return model.eval(), tokenizer
 
 

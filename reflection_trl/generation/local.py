@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..quoting import quote_error
+from .loading import load_causal_lm
 from .templates import check_prompt_length, render_prompt
 from .types import Completion, GenerationError, Sampling
 from .usage import Usage
@@ -65,7 +66,7 @@ class TransformersGenerator:
     ):
         import torch
         from accelerate import PartialState
-        from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+        from transformers import AutoTokenizer, GenerationConfig
 
         self.model = model
         self.usage = usage or Usage()
@@ -76,9 +77,7 @@ class TransformersGenerator:
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
             device = PartialState().device if self._continuous_batching else "cpu"
-            self._model = AutoModelForCausalLM.from_pretrained(
-                model, revision=revision, dtype=dtype, device_map=device
-            ).eval()
+            self._model = load_causal_lm(model, revision=revision, dtype=dtype, device_map=device).eval()
         except Exception as error:  # files, formats, memory, packages, remote code
             raise GenerationError(f"The model {model!r} cannot be loaded: {quote_error(error)}") from error
         ends = self._model.generation_config.eos_token_id

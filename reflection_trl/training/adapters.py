@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 from huggingface_hub import ModelCard
 from peft import AutoPeftModelForCausalLM, PeftConfig, PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
 from transformers import AutoTokenizer, GenerationConfig
 
 
@@ -177,8 +179,17 @@ def merge_adapter(
             Whether to run code of the model's repository.
     """
     model = AutoPeftModelForCausalLM.from_pretrained(adapter, dtype="auto", trust_remote_code=trust_remote_code)
+    _untie_adapted_embeddings(model.get_base_model())
     merged: Any = model.merge_and_unload()
     if generation_config is not None:
         merged.generation_config = generation_config
     merged.save_pretrained(output_dir)
     AutoTokenizer.from_pretrained(adapter, trust_remote_code=trust_remote_code).save_pretrained(output_dir)
+
+
+def _untie_adapted_embeddings(model: Any) -> None:
+    # An adapter of the input embeddings does not change a head that shares their weight, but merged, it would
+    embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if isinstance(embeddings, BaseTunerLayer) and head.weight is embeddings.weight:
+        head.weight = nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+        model.config.get_text_config().tie_word_embeddings = model.config.tie_word_embeddings = False

@@ -9,6 +9,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from transformers import TrainerState, is_wandb_available
 from trl.trainer.utils import get_comet_experiment_url, get_trackio_space_url
 
+from ..files.model_folder import needs_peft
 from ..markdown import cell, code_cell, section
 from .config import ReflectionDistillConfig
 from .curves import summarize
@@ -34,6 +35,7 @@ PAPER = {
 _SETTINGS = (
     "rendering",
     "execution_role",
+    "chat_template_kwargs",
     "hide_prefix",
     "mask_strategy",
     "mask_order",
@@ -111,6 +113,8 @@ def make_model_card(
         tags.append(f"trackio:{trackio_url}")
     # `max_steps` overrides the number of epochs
     unused = {"num_train_epochs"} if args.max_steps > 0 else {"max_steps"}
+    if not args.chat_template_kwargs:
+        unused.add("chat_template_kwargs")
     return ModelCard.from_template(
         ModelCardData(
             base_model=base_model,
@@ -126,6 +130,8 @@ def make_model_card(
         base_model=base_model,
         model_id=hub_model_id or args.output_dir,
         adapter={name: _plain(value) for name, value in (adapter or {}).items()},
+        needs_peft=adapter is not None and needs_peft(adapter),
+        template_variables=args.chat_template_kwargs,
         curves=curves,
         num_rows=num_rows,
         data=[_named(name) for name in names],

@@ -1,16 +1,26 @@
 """An adapter and its base model: what others need to load it, and what its card says."""
 
+import copy
 import json
 
 import pytest
+import torch
 from conftest import tiny_config
 from datasets import Dataset
 from huggingface_hub import ModelCard
 from peft import IA3Config, LoraConfig, get_peft_model
 from reference import make_trainer
+from transformers import AutoModelForCausalLM
 
 from reflection_trl import ReflectionDistillConfig, ReflectionDistillTrainer
-from reflection_trl.training.adapters import adapter_settings, hub_id, name_base_model, origin_id, private_base_warning
+from reflection_trl.training.adapters import (
+    adapter_settings,
+    hub_id,
+    merge_adapter,
+    name_base_model,
+    origin_id,
+    private_base_warning,
+)
 
 
 COMMIT = "a" * 40
@@ -119,6 +129,43 @@ def test_card_of_an_adapter(make_model, tokenizer, mixed_rows, tmp_path):
     assert "| `target_modules` | `q_proj, v_proj` |" in card.text
     trainer.create_model_card(dataset_name="rows.parquet")
     assert ModelCard.load(tmp_path / "out" / "README.md").data.datasets is None
+
+
+def test_card_of_an_adapter_that_only_peft_loads(make_model, tokenizer, mixed_rows, tmp_path):
+    config = LoraConfig(r=4, target_modules=["q_proj"], use_dora=True)
+    make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, peft_config=config).create_model_card()
+    text = ModelCard.load(tmp_path / "README.md").text
+    assert (
+        f'model = AutoPeftModelForCausalLM.from_pretrained("{tmp_path}", device_map="auto")\ngenerator = pipeline('
+        in text
+    )
+    assert f'tokenizer=AutoTokenizer.from_pretrained("{tmp_path}"))\nrequest = ' in text
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize(
+    "adapter",
+    [
+        LoraConfig(target_modules=["embed_tokens", "q_proj"], init_lora_weights=False, task_type="CAUSAL_LM"),
+        LoraConfig(target_modules=["q_proj"], use_dora=True, init_lora_weights=False, task_type="CAUSAL_LM"),
+        LoraConfig(target_modules=["q_proj"], modules_to_save=["lm_head"], task_type="CAUSAL_LM"),
+    ],
+    ids=["embeddings", "dora", "head"],
+)
+def test_a_merged_model_equals_its_adapter(make_model, tokenizer, tmp_path, tied, adapter):
+    make_model(tiny_config(tie_word_embeddings=tied)).save_pretrained(tmp_path / "base")
+    adapted = get_peft_model(AutoModelForCausalLM.from_pretrained(tmp_path / "base"), copy.deepcopy(adapter))
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data += 0.1 * torch.rand_like(parameter)
+    adapted.save_pretrained(tmp_path / "adapter")
+    tokenizer.save_pretrained(tmp_path / "adapter")
+    merge_adapter(str(tmp_path / "adapter"), str(tmp_path / "merged"))
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    ids = torch.arange(20)[None]
+    with torch.no_grad():
+        expected = adapted.eval()(input_ids=ids).logits
+        torch.testing.assert_close(merged.eval()(input_ids=ids).logits, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_card_of_a_whole_model_has_no_settings_of_adapters(make_model, tokenizer, mixed_rows, tmp_path):

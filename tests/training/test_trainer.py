@@ -415,6 +415,18 @@ def test_model_card(make_model, tokenizer, mixed_rows, tmp_path):
     assert all(f"](https://huggingface.co/datasets/{name})" in card.text for name in mixture)
 
 
+def test_card_names_the_variables_of_the_chat_template(make_model, tokenizer, mixed_rows, tmp_path):
+    variables = {"enable_thinking": False}
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, chat_template_kwargs=variables)
+    trainer.create_model_card()
+    text = ModelCard.load(tmp_path / "README.md").text
+    assert "| `chat_template_kwargs` | `{'enable_thinking': False}` |" in text
+    assert (
+        "variables = {'enable_thinking': False}  # of the chat template, as in training\noutput = generator(\n" in text
+    )
+    assert "return_full_text=False, tokenizer_encode_kwargs=variables\n)[0]\nprint(" in text
+
+
 @pytest.mark.parametrize(
     ("settings", "hidden"),
     [
