@@ -272,25 +272,37 @@ class ChatTemplateRenderer:
                     f"The chat template of '{self.tokenizer.name_or_path}' drops or reorders plain user and assistant "
                     f"turns; set `chat_template_path` to one that renders every turn in order."
                 )
-            end_of_turn, to_next_user = talk[-1], talk[-3]
-            last_stop = self._stop(end_of_turn)
+            last_end, to_next_user = talk[-1], talk[-3]
+            last_stop = self._stop(last_end)
             if last_stop is None:
                 logger.warning(
                     "The chat template ends assistant turns without a special token, so the model may not learn to stop."
                 )
-            if to_next_user.startswith(end_of_turn):
-                user_header = to_next_user[len(end_of_turn) :]
-            else:  # the last turn of the conversation ends differently
-                user_header = _common_suffix(to_next_user, one_off[-2])
-                end_of_turn = to_next_user[: len(to_next_user) - len(user_header)]
+            user_header = self._user_header(to_next_user, last_end, one_off[-2], has_system)
+            if user_header == to_next_user and one_off[-2] != (self.tokenizer.bos_token or "") + user_header:
+                # The last turn ends differently, and the turn before the first request (a default system prompt) like the others
+                end = self._stop(to_next_user)
+                user_header = user_header.removeprefix(end) if end and talk[-2].startswith(end) else user_header
+            end_of_turn = to_next_user[: len(to_next_user) - len(user_header)]
             self._turns[has_system] = _TurnDelimiters(
                 end_of_turn=end_of_turn,
                 stop=self._stop(end_of_turn) or end_of_turn,
-                last_stop=last_stop or talk[-1],
+                last_stop=last_stop or last_end,
                 user_header=user_header,
                 generation_prompt=one_off[-1],
             )
         return self._turns[has_system]
+
+    def _user_header(self, to_next_user: str, last_end: str, before_first: str, has_system: bool) -> str:
+        # What stands between an assistant's end of turn and a user's content, and before the first user's content too
+        header = shared = to_next_user.removeprefix(last_end)
+        befores = [before_first, self._turn_delimiters(False).user_header] if has_system else [before_first]
+        for before in befores:
+            shared = _common_suffix(shared, before)
+        # A turn that starts differently after another one is refused when rows are rendered, unless only whitespace differs (OLMo 2
+        # ends its last turn without a newline)
+        differs = to_next_user.startswith(last_end) and header.removesuffix(shared).strip()
+        return header if differs else shared
 
     def _stop(self, end_of_turn: str) -> str | None:
         # The end of a turn up to its first special token, at which generation stops. Added tokens that are newlines or

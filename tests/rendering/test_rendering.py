@@ -608,6 +608,33 @@ def test_template_with_another_end_in_the_last_turn():
     assert visible_prompt(columns) == one_off_ids(tokenizer, ROWS["usual"])
 
 
+@pytest.mark.parametrize("system", [False, True])
+@pytest.mark.parametrize(
+    ("template", "end", "last_end"),
+    [
+        pytest.param(trl_template("phi3"), "<|end|>", "<|end|>", id="phi3"),  # EOS follows the last turn
+        pytest.param(trl_template("gptoss"), "<|end|>", "<|return|>", id="gptoss"),  # a system prompt of its own
+        pytest.param(own_template("olmo2"), "<eos>", "<eos>", id="olmo2"),  # no newline after the last turn
+    ],
+)
+def test_every_turn_teaches_its_end_where_the_last_one_ends_differently(template, end, last_end, system):
+    tokenizer = broken(template)
+    markers = sorted(set(re.findall(r"<\|\w+\|>", template)))
+    tokenizer.add_special_tokens({"bos_token": "<eos>", "eos_token": "<eos>", "additional_special_tokens": markers})
+    row = ROWS["usual"]
+    if system:
+        row = {**row, "messages": [{"role": "system", "content": "Be w99 brief."}, *row["messages"]]}
+    renderer = ChatTemplateRenderer(tokenizer)
+    columns = renderer.tokenize(row)
+    assert visible_prompt(columns) == one_off_ids(tokenizer, row)
+    rendering = renderer.render(row)
+    contents = [message["content"] for message in row["messages"] if message["role"] == "assistant"]
+    for (start, stop), content, token in zip(rendering.trained, contents, [end, end, last_end], strict=True):
+        assert rendering.text[start:stop].endswith(content + token)
+    last = [token for token, of in zip(columns["input_ids"], columns["block_ids"], strict=True) if of == 6]
+    assert decode(tokenizer, last).rstrip("\n").endswith(f"w6 done{end}")
+
+
 def test_template_without_an_end_token(caplog):
     ChatTemplateRenderer(broken(GOOD.replace("<|im_end|>", "###")))
     assert "may not learn to stop" in caplog.text
