@@ -14,6 +14,7 @@ from ..languages.execution import Execute
 from ..sandbox import Limits
 from .dataset import columns_to_problems
 from .judging import NO_CODE, SANDBOX_FAILED, AnswerJudge, Credit, Outcome
+from .messages import completion_text, prompt_text
 
 
 logger = logging.getLogger(__name__)
@@ -244,36 +245,11 @@ class AsyncExecutionReward(ExecutionReward):
         return self.score(prompts, outcomes, completion_ids, **columns)
 
 
-def completion_text(completion: Any) -> str:
-    """
-    Returns the text of a plain completion or of the last assistant message of a conversation.
-
-    Args:
-        completion (`str` or `list[dict]`):
-            Completion in the form that TRL passes to reward functions.
-    """
-    if isinstance(completion, str):
-        return completion
-    return _content_text(next((m.get("content") for m in reversed(completion) if m.get("role") == "assistant"), None))
-
-
-def _content_text(content: Any) -> str:
-    if isinstance(content, list):
-        return "".join(part.get("text", "") for part in content if part.get("type") == "text")
-    return content or ""
-
-
 def _with_scripts(outcomes: Sequence[Outcome], prompts: Sequence[Any], texts: Sequence[str]) -> list[Outcome]:
     return [
-        replace(outcome, foreign_script=foreign_script(without_thoughts(text), _prompt_text(prompt)))
+        replace(outcome, foreign_script=foreign_script(without_thoughts(text), prompt_text(prompt)))
         for outcome, prompt, text in zip(outcomes, prompts, texts, strict=True)
     ]
-
-
-def _prompt_text(prompt: Any) -> str:
-    return (
-        prompt if isinstance(prompt, str) else "\n".join(_content_text(message.get("content")) for message in prompt)
-    )
 
 
 def _has_format(outcome: Outcome) -> bool:

@@ -12,6 +12,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from ..answers import without_thoughts
 from ..fences import fence_code
 from .judging import Outcome
+from .messages import complete_request
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class TeacherContext:
                 Other passing answers to the same prompt. The first is used.
 
         Returns:
-            `str` or `list[dict]`, *optional*: In the form of the prompt; `None` if the teacher would have no more
-            information than the student.
+            `str` or `list[dict]`, *optional*: In the form of the prompt, of whose messages the last one of the user is
+            completed; `None` if the teacher would have no more information than the student.
         """
         outcome = rollout.outcome
         if not outcome.is_judged or (outcome.passed and not self.teach_passed):
@@ -90,10 +91,7 @@ class TeacherContext:
             "solution": outcome.is_solution,
         }
         template = load_template("teacher")
-        if isinstance(rollout.prompt, str):
-            return template.render(request=rollout.prompt, **values)
-        *before, last = rollout.prompt
-        return [*before, {**last, "content": template.render(request=last["content"], **values)}]
+        return complete_request(rollout.prompt, lambda request: template.render(request=request, **values))
 
 
 def clip_feedback(feedback: str, max_length: int) -> str:

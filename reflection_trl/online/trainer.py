@@ -47,10 +47,11 @@ from .checks import (
 from .config import OnlineReflectionDistillConfig
 from .curves import plot_online
 from .dynamic_sampling import DynamicSamplingMixin, rewards_differ
+from .messages import completion_text
 from .modeling import add_divergence_forward, mixed_prediction, precision_kept
 from .repairs import FOLDER as REFLECTIONS
 from .repairs import Repair, reflection_row, sample_repairs
-from .rewards import completion_text, execution_reward
+from .rewards import execution_reward
 from .rollouts import FOLDER as ROLLOUTS
 from .rollouts import clear_steps, write_rollouts, write_step
 from .teacher_context import Rollout, TeacherContext, passing_peers

@@ -13,8 +13,8 @@ from reflection_trl.feedback import Feedback, FeedbackKind
 from reflection_trl.languages.execution import Run
 from reflection_trl.online.dataset import columns_to_problems, problem_to_columns
 from reflection_trl.online.judging import AnswerJudge
+from reflection_trl.online.messages import completion_text
 from reflection_trl.online.partial import counting_tests
-from reflection_trl.online.rewards import completion_text
 from reflection_trl.problems import Problem
 from reflection_trl.sandbox import Limits, Sandbox, SandboxError
 

@@ -54,6 +54,21 @@ def test_messages_stay_messages_and_the_last_one_is_completed():
     assert MESSAGES[1]["content"] == "Write f."
 
 
+def test_the_request_is_completed_and_not_what_follows_it():
+    """What an answer began with, or what a tool said, stays as it was."""
+    for after in ({"role": "assistant", "content": "It is"}, {"role": "tool", "content": "error"}):
+        context = build(FAILED, prompt=[*MESSAGES, after])
+        assert context[0] == MESSAGES[0] and context[2] == after
+        assert context[1]["content"].startswith("Write f.\n\nWhen an attempt")
+    assert build(FAILED, prompt=MESSAGES[:1])[0]["content"].startswith("Be brief.\n\nWhen an attempt")
+
+
+def test_a_request_in_parts_is_read_as_text():
+    image, parts = {"type": "image"}, [{"type": "text", "text": "Write "}, {"type": "text", "text": "f."}]
+    (message,) = build(FAILED, prompt=[{"role": "user", "content": [image, *parts]}])
+    assert message["content"] == [image, {"type": "text", "text": build(FAILED, prompt="Write f.")}]
+
+
 @pytest.mark.parametrize(
     ("outcome", "peers", "settings"),
     [
