@@ -10,12 +10,13 @@ from trl.import_utils import is_vllm_available
 
 from ..problems.problem import is_checker_source
 from ..training.checks import check_evaluation, check_trackers
+from ..training.dataset import check_not_empty
 from .config import OnlineReflectionDistillConfig
 from .rewards import ExecutionReward
 
 
 _JUDGED_BY = ("tests", "examples", "answer")
-_NAMED = 3  # prompts to list in a message
+_NAMED = 3  # prompts or rows to list in a message
 
 
 def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any, eval_dataset: Any) -> None:
@@ -33,7 +34,8 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
     Raises:
         ImportError: If vLLM is requested and not installed.
         TypeError: If a dataset has the wrong type.
-        ValueError: If a tracker is not installed, or a dataset is missing or lacks a column.
+        ValueError: If a tracker is not installed, or a dataset is missing or empty, or lacks a column, a prompt or what
+            judges the answers to it.
     """
     check_trackers(args.report_to)
     check_evaluation(args, eval_dataset)
@@ -48,6 +50,8 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
     for name, dataset in {"train_dataset": train_dataset, **evaluated}.items():
         if dataset is not None:
             _check_columns(name, dataset)
+            if isinstance(dataset, Dataset):
+                _check_rows(name, dataset)
     if args.dynamic_sampling_rounds and not isinstance(train_dataset, Dataset):
         raise ValueError(
             f"`dynamic_sampling_rounds` is {args.dynamic_sampling_rounds}, but `train_dataset` is a stream, from which prompts cannot be "
@@ -67,14 +71,33 @@ def _check_columns(name: str, dataset: Any) -> None:
             f"`{name}` must be a `Dataset` or `IterableDataset`, got `{type(dataset).__name__}`; `load_problems_for_rl` makes one from "
             f"problems."
         )
+    check_not_empty(dataset, name.removesuffix("_dataset"))
     columns = dataset.column_names
     if columns is None:  # the columns of a stream are known after its first row
-        return
+        columns = list(next(iter(dataset)))
     if "prompt" not in columns or not set(_JUDGED_BY) & set(columns):
         raise ValueError(
             f"`{name}` needs a column `prompt`, and `tests`, `examples` or `answer` to judge answers by, but has {', '.join(columns) or 'none'}; "
             f"`load_problems_for_rl` makes them from problems."
         )
+
+
+def _check_rows(name: str, dataset: Dataset) -> None:
+    read = {"prompt", "problem_id", *_JUDGED_BY}
+    rows = dataset.select_columns([column for column in dataset.column_names if column in read])
+    empty, untested = [], []
+    for number, row in enumerate(rows):
+        if not row["prompt"]:
+            empty.append(row.get("problem_id", number))
+        if not (row.get("tests") or row.get("examples") or row.get("answer") is not None):
+            untested.append(row.get("problem_id", number))
+    for found, lack in ((empty, "a prompt"), (untested, "`tests`, `examples` or `answer` to judge answers by")):
+        if found:
+            some = ", ".join(map(repr, found[:_NAMED]))
+            raise ValueError(
+                f"{len(found)} of {len(dataset)} rows of `{name}` are without {lack}: {some}{' and others' if len(found) > _NAMED else ''}; "
+                f"leave these problems out, or complete them."
+            )
 
 
 def all_datasets(train_dataset: Any, eval_dataset: Any) -> list[Dataset | IterableDataset]:

@@ -245,6 +245,10 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         self, inputs: list[dict[str, Any]], prompts: list[Any], completions: list[Any], completion_ids_list: list[Any]
     ) -> torch.Tensor:
         rewards_per_func = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        # TRL leaves an answer out of its group if no function has a reward for it. An answer that the sandbox could not
+        # run would have the rewards of other functions alone, as if it had failed
+        is_lost = rewards_per_func[:, self.reward_funcs.index(self._execution)].isnan()
+        rewards_per_func[is_lost] = torch.nan
         self._rollouts = [
             Rollout(row["prompt"], completion_text(completion), outcome, str(row.get("problem_id", "")))
             for row, completion, outcome in zip(inputs, completions, self._execution.outcomes, strict=True)

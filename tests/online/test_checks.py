@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 
 from reflection_trl import (
     OnlineReflectionDistillConfig,
@@ -90,6 +90,22 @@ def test_a_teacher_that_is_not_used_may_know_nothing(tmp_path):
         (Dataset.from_list([{"prompt": "x", "solution": "1"}]), ValueError, "but has prompt, solution"),
         ([{"prompt": "x"}], TypeError, "must be a `Dataset` or `IterableDataset`, got `list`"),
         (load_problems_for_rl([ADD]), ValueError, "has 1 prompts, fewer than the 2 of one generation batch"),
+        (load_problems_for_rl([ADD, SAT]).select([]), ValueError, "The train dataset is empty"),
+        (
+            Dataset.from_list([{"prompt": "x", "tests": "c"}, {"prompt": "y", "tests": None}]),
+            ValueError,
+            "1 of 2 rows of `train_dataset` are without `tests`, `examples` or `answer` to judge answers by: 1; leave",
+        ),
+        (
+            Dataset.from_list([{"prompt": [], "problem_id": f"p{i}", "tests": "c"} for i in range(4)]),
+            ValueError,
+            "4 of 4 rows of `train_dataset` are without a prompt: 'p0', 'p1', 'p2' and others; leave these problems out",
+        ),
+        (
+            IterableDataset.from_generator(lambda: iter([{"prompt": "x"}])),
+            ValueError,
+            "`train_dataset` needs a column `prompt`, and `tests`, `examples` or `answer` to judge answers by, but has prompt",
+        ),
     ],
 )
 def test_datasets(make_model, tokenizer, tmp_path, dataset, error, message):
@@ -108,6 +124,19 @@ def test_datasets(make_model, tokenizer, tmp_path, dataset, error, message):
 def test_what_fails_later_is_found_before_the_model_is_loaded(tmp_path, settings, message):
     with pytest.raises(ValueError, match=message):
         make("no/model", tmp_path, **settings)
+
+
+def test_held_out_problems_are_checked_too(tmp_path):
+    rows = load_problems_for_rl([ADD, SAT])
+    with pytest.raises(ValueError, match="The easy dataset is empty"):
+        make("no/model", tmp_path, eval_dataset={"easy": rows.select([])})
+    untested = rows.map(lambda row: {"tests": "" if row["problem_id"] == "sat" else row["tests"]})
+    with pytest.raises(ValueError, match=r"1 of 2 rows of `eval_dataset` are without `tests`, .*: 'sat';"):
+        make("no/model", tmp_path, eval_dataset=untested)
+
+
+def test_answers_of_zero_are_answers(make_model, tokenizer, tmp_path):
+    make(make_model(), tmp_path, tokenizer, Dataset.from_list([{"prompt": "x", "answer": 0}] * 2))
 
 
 def test_dynamic_sampling_needs_a_dataset_of_known_length(make_model, tokenizer, tmp_path):

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from reflection_trl import OnlineReflectionDistillConfig, OnlineReflectionDistillTrainer, load_problems_for_rl
+from reflection_trl.online.judging import SANDBOX_FAILED, Outcome
+from reflection_trl.online.rewards import ExecutionReward
 
 from .scripted import AGAIN, PROBLEMS, SETTINGS, ScriptedJudge, make_trainer, outcome, scripted_reward, solve_rates
 
@@ -108,6 +110,31 @@ def test_groups_without_a_signal_are_counted_and_teach_nothing(guesser, tokenize
     assert log["distillation/sample_fraction"] == 0.0 and log["distillation/divergence"] is None
     for name, parameter in trainer.model.named_parameters():
         assert torch.equal(parameter, before[name]), name
+
+
+class Losing(ScriptedJudge):
+    """The sandbox runs every second answer only."""
+
+    def judge(self, problems, texts):
+        found = super().judge(problems, texts)
+        return [Outcome(SANDBOX_FAILED) if number % 2 else said for number, said in enumerate(found)]
+
+
+def test_an_answer_that_the_sandbox_could_not_run_has_no_reward_of_other_functions(guesser, tokenizer, tmp_path):
+    """It is left out of its group, and the others are compared without it."""
+
+    def place(completions, **_):
+        return [float(number) for number in range(len(completions))]
+
+    trainer = make_trainer(guesser, tokenizer, tmp_path, [place, ExecutionReward(Losing())], max_steps=1)
+    trainer.train()
+    rows = [json.loads(line) for line in (tmp_path / "rollouts" / "step-000000.jsonl").read_text().splitlines()]
+    for group in (rows[:8], rows[8:]):
+        ran, lost = group[::2], group[1::2]
+        assert {(row["reward"], row["advantage"]) for row in lost} == {(None, 0.0)}
+        rewards = torch.tensor([row["reward"] for row in ran])
+        wanted = (rewards - rewards.mean()) / (rewards.std() + 1e-4)
+        torch.testing.assert_close(torch.tensor([row["advantage"] for row in ran]), wanted)
 
 
 def test_groups_that_fail_as_a_whole_teach_through_their_feedback(guesser, tokenizer, tmp_path):
