@@ -211,7 +211,11 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         if args.distillation_weight > 0:
             kind = "base" if args.teacher == "trust-region" else args.teacher
             self._teacher_weights = make_teacher_weights(
-                self.model, kind, args.teacher_update_rate, shards_parameters(self.accelerator)
+                self.model,
+                kind,
+                args.teacher_update_rate,
+                shards_parameters(self.accelerator),
+                continues_adapter=isinstance(model, PeftModel),
             )
         if self._teacher_weights is not None:
             self.add_callback(UpdateTeacher(self._teacher_weights))

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from peft import PeftConfig, PeftModel
+from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import AuxiliaryTrainingWrapper
 from safetensors.torch import load_file, save_file
@@ -63,6 +64,30 @@ def disabled_adapter_is_base(model: PeftModel) -> bool:
         if getattr(config, "bias", "none") != "none":
             return False
     return True
+
+
+def adapter_has_effect(model: PeftModel) -> bool:
+    """
+    Returns whether a LoRA adapter changes the outputs of the model that it was put on: it was trained before, or does not
+    start at zero.
+
+    Args:
+        model ([`~peft.PeftModel`]):
+            PEFT model.
+    """
+    pairs = (("lora_A", "lora_B"), ("lora_embedding_A", "lora_embedding_B"))
+    return any(
+        all(_weight(getattr(layer, half)[name]).any() for half in pair)
+        for layer in model.modules()
+        if isinstance(layer, LoraLayer)
+        for name in model.active_adapters
+        for pair in pairs
+        if name in getattr(layer, pair[0])
+    )
+
+
+def _weight(part: Any) -> torch.Tensor:
+    return part if isinstance(part, torch.Tensor) else part.weight
 
 
 @contextmanager
@@ -154,7 +179,8 @@ class TeacherWeights:
         file = checkpoint / TEACHER_FILE
         if not file.exists():
             raise ValueError(
-                f"{checkpoint} has no {TEACHER_FILE}: it was not written with `teacher='ema'`; resume with its teacher."
+                f"{checkpoint} has no {TEACHER_FILE}: it was written without a moving average of the weights (another `teacher`, or a "
+                f"`distillation_weight` of 0); resume with the settings of that training."
             )
         values = load_file(file)
         if set(values) != set(self.values):
@@ -192,8 +218,8 @@ def second_copy_error(teacher: str) -> ValueError:
     """
     return ValueError(
         f"`teacher='{teacher}'` keeps a second copy of the trained weights, which sharded parameters (FSDP, DeepSpeed "
-        f"ZeRO-3) do not allow; use `teacher='live'`, DDP or ZeRO-1/2, or LoRA in its usual form (no `bias`, no "
-        f"`init_lora_weights` such as PiSSA) with `teacher='base'`."
+        f"ZeRO-3) do not allow; use `teacher='live'`, DDP or ZeRO-1/2, or a new LoRA adapter in its usual form (no "
+        f"`bias`, no `init_lora_weights` such as PiSSA) with `teacher='base'`."
     )
 
 
@@ -223,7 +249,11 @@ def check_teacher_before_loading(
 
 
 def make_teacher_weights(
-    model: PreTrainedModel | PeftModel, teacher: str, update_rate: float, is_sharded: bool
+    model: PreTrainedModel | PeftModel,
+    teacher: str,
+    update_rate: float,
+    is_sharded: bool,
+    continues_adapter: bool = False,
 ) -> TeacherWeights | None:
     """
     Creates the weights of a teacher that needs a separate copy.
@@ -237,6 +267,9 @@ def make_teacher_weights(
             Weight of the live values in each step of the average.
         is_sharded (`bool`):
             Whether each process has only a part of the parameters.
+        continues_adapter (`bool`, *optional*, defaults to `False`):
+            Whether the trainer was given a model with an adapter, rather than an adapter to add. If this adapter was
+            trained before, the model before training is the model with it.
 
     Returns:
         [`TeacherWeights`], *optional*: `None` for the live model, and for a base model that is available by disabling
@@ -247,7 +280,12 @@ def make_teacher_weights(
     """
     if teacher == "live":
         return None
-    if teacher == "base" and isinstance(model, PeftModel) and disabled_adapter_is_base(model):
+    if (
+        teacher == "base"
+        and isinstance(model, PeftModel)
+        and disabled_adapter_is_base(model)
+        and not (continues_adapter and adapter_has_effect(model))
+    ):
         return None
     if is_sharded:
         raise second_copy_error(teacher)

@@ -162,7 +162,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
             args.model_init_kwargs = model_init_kwargs  # for the next trainer with these settings
 
         self._adapt_model(model_init_kwargs.get("revision") if isinstance(model_init_kwargs, dict) else None)
-        self._add_teacher()
+        self._add_teacher(continues_adapter=isinstance(model, PeftModel))
         self._training_metrics = TrainingMetrics()
         self._teacher_was_compared = False
         self._evaluation_metrics = EvaluationMetrics(self.accelerator)
@@ -188,9 +188,13 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         self._packed = prepare_model(causal_lm, self._tokenizer, self.args, stop_token, self.aux_loss_enabled)
         self._attn_implementation = causal_lm.config._attn_implementation
 
-    def _add_teacher(self) -> None:
+    def _add_teacher(self, continues_adapter: bool) -> None:
         self._teacher_weights = make_teacher_weights(
-            self.model, self.args.teacher, self.args.teacher_update_rate, shards_parameters(self.accelerator)
+            self.model,
+            self.args.teacher,
+            self.args.teacher_update_rate,
+            shards_parameters(self.accelerator),
+            continues_adapter,
         )
         if self._teacher_weights is not None:
             self.add_callback(UpdateTeacher(self._teacher_weights))

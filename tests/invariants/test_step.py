@@ -237,6 +237,37 @@ def test_base_teacher_of_an_adapter_is_the_model_without_it(make_model, tokenize
     compare(trainer, reference, step=4, teacher_logits_of=teacher_logits)
 
 
+@pytest.mark.parametrize("kind", ["trained", "new"])
+def test_base_teacher_of_a_model_with_an_adapter_is_that_model(make_model, tokenizer, mixed_rows, tmp_path, kind):
+    """An adapter that was trained before is a part of the model before training; a new one has no effect yet."""
+    from peft import get_peft_model
+
+    lora = LoraConfig(
+        r=4, target_modules=["q_proj", "embed_tokens"], init_lora_weights=kind == "new", task_type="CAUSAL_LM"
+    )
+    trainer = make_trainer(
+        get_peft_model(make_model(), lora),
+        tokenizer,
+        mixed_rows,
+        tmp_path,
+        teacher="base",
+        save_strategy="no",
+        max_steps=2,
+        learning_rate=0.1,
+    )
+    rows = [row for row in prepared_rows(trainer) if row.is_reflection]
+    before = trainer._teacher_predictions(trainer.model, rows).hidden
+    live = make_trainer(get_peft_model(make_model(), lora), tokenizer, mixed_rows, tmp_path, teacher="base")
+    live.model.load_state_dict(trainer.model.state_dict())
+    expected = make_trainer(live.model.merge_and_unload(), tokenizer, mixed_rows, tmp_path, teacher="base")
+    torch.testing.assert_close(
+        before, expected._teacher_predictions(expected.model, rows).hidden, rtol=1e-4, atol=1e-4
+    )
+    trainer.train()
+    assert torch.equal(trainer._teacher_predictions(trainer.model, rows).hidden, before)
+    assert (trainer._teacher_weights is None) == (kind == "new")  # nothing is copied where the adapter can be disabled
+
+
 @pytest.mark.parametrize("settings", [{"init_lora_weights": "pissa"}, {"bias": "all"}], ids=["pissa", "bias"])
 def test_base_teacher_is_the_model_before_training_where_the_adapter_changes_the_base(
     make_model, tokenizer, mixed_rows, tmp_path, settings

@@ -193,6 +193,13 @@ def test_an_ema_teacher_is_not_resumed_from_a_checkpoint_without_one(guesser, to
         make_trainer(guesser, tokenizer, tmp_path, teacher="ema", **settings).train(resume_from_checkpoint=True)
 
 
+def test_a_teacher_is_not_resumed_from_a_training_without_one(guesser, tokenizer, tmp_path):
+    settings = {"save_strategy": "steps", "save_steps": 1, "max_steps": 2}
+    make_trainer(guesser, tokenizer, tmp_path, distillation_weight=0.0, **settings).train()
+    with pytest.raises(ValueError, match=r"written without a moving average .* or a `distillation_weight` of 0"):
+        make_trainer(guesser, tokenizer, tmp_path, **settings).train(resume_from_checkpoint=True)
+
+
 def test_evaluation_gives_the_solve_rate(guesser, tokenizer, tmp_path):
     trainer = OnlineReflectionDistillTrainer(
         copy.deepcopy(guesser),

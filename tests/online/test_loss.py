@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model
 from torch.nn import functional as F
 from trl import GRPOTrainer
 
@@ -226,6 +226,27 @@ def test_teachers_other_than_the_live_model(make_model, tokenizer, tmp_path, kin
         parameter.data = parameter.data.clone()
     live = {name: p.detach() for name, p in trainer.model.named_parameters()}
     check(trainer, inputs, lambda: reference_loss(student, teacher, inputs, 0.5, 1.0))
+
+
+@pytest.mark.parametrize("kind", ["base", "trust-region"])
+def test_a_model_with_a_trained_adapter_is_the_model_before_training(make_model, tokenizer, tmp_path, kind):
+    trainer = make_trainer(
+        lambda: get_peft_model(make_model(), LORA), tokenizer, tmp_path, distillation_weight=1.0, teacher=kind,
+        trust_region_weight=0.3,
+    )  # fmt: skip
+    start = get_peft_model(make_model(), LORA)
+    start.load_state_dict(trainer.model.state_dict())
+    moved(trainer.model)
+
+    def student(prompt, answer, temperature=1.0):
+        return log_probs_of(trainer.model, prompt, answer, temperature)
+
+    def teacher(prompt, answer, temperature=1.0):
+        before = log_probs_of(start, prompt, answer, temperature)
+        return before if kind == "base" else (0.7 * student(prompt, answer) + 0.3 * before).log_softmax(-1)
+
+    inputs = make_inputs()
+    check(trainer, inputs, lambda: reference_loss(student, teacher, inputs, 1.0, 1.0))
 
 
 LOSS_TYPES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")
