@@ -42,10 +42,11 @@ class OnlineReflectionDistillConfig(GRPOConfig):
             of the logits of the live and the initial model, which is SDPO's best, or `live`, the model in training,
             with which SDPO diverges.
         teacher_update_rate (`float`, *optional*, defaults to `0.01`):
-            Share of the live weights that is added to the `ema` teacher after each step. Default of SDPO.
+            Share of the live weights that is added to the `ema` teacher after each step. 0.01 is SDPO's value for code;
+            its default is 0.05.
         trust_region_weight (`float`, *optional*, defaults to `0.5`):
             Weight of the initial model's logits in the `trust-region` teacher, in [0, 1]. The rest is the weight of
-            the live model.
+            the live model. The default of SDPO's code is 0.95.
 
         > Parameters that control what the teacher knows
 
@@ -124,13 +125,15 @@ class OnlineReflectionDistillConfig(GRPOConfig):
     teacher_update_rate: float = field(
         default=0.01,
         metadata={
-            "help": "Share of the live weights that is added to the 'ema' teacher after each step. Default of SDPO."
+            "help": "Share of the live weights that is added to the 'ema' teacher after each step. 0.01 is SDPO's value for code; its "
+            "default is 0.05."
         },
     )
     trust_region_weight: float = field(
         default=0.5,
         metadata={
-            "help": "Weight of the initial model's logits in the 'trust-region' teacher, in [0, 1]. The rest is that of the live model."
+            "help": "Weight of the initial model's logits in the 'trust-region' teacher, in [0, 1]. The rest is that of the live model. "
+            "The default of SDPO's code is 0.95."
         },
     )
 

@@ -1,5 +1,6 @@
 """Implements the online trainer: TRL's `GRPOTrainer`, with a teacher that reads the test output of each answer."""
 
+import math
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, cast
@@ -59,6 +60,7 @@ from .teacher_context import Rollout, TeacherContext, passing_peers
 
 logger = logging.get_logger(__name__)
 
+COMPLETIONS = "completions"  # TRL's folder for `log_completions`
 TAGS = ["trl", "online-reflection-distill", "reflection-trl"]
 PAPER = {
     "title": "Reinforcement Learning via Self-Distillation",
@@ -225,6 +227,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         self._rollouts: list[Rollout] = []
         self._rewards = torch.zeros(0)
         self._saved_step: int | None = None
+        self._eval_sizes: list[int] = []  # answers of each batch of an evaluation
 
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
@@ -272,6 +275,8 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
             )
         # From all processes, since a group may be spread over several
         rollouts, repairs = gather_object(self._rollouts), gather_object(repairs)
+        if mode == "eval":
+            self._eval_sizes.append(len(rollouts))
         corrected = [
             repair.answer or None if repair is not None and repair.outcome.passed else None for repair in repairs
         ]
@@ -369,7 +374,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         ignored = Path(self.args.output_dir or ".") / ".gitignore"
         if not ignored.exists():
             ignored.parent.mkdir(parents=True, exist_ok=True)
-            ignored.write_text(f"{ROLLOUTS}/\n{REFLECTIONS}/\n")
+            ignored.write_text(f"{ROLLOUTS}/\n{REFLECTIONS}/\n{COMPLETIONS}/\n")
 
     # The loss
 
@@ -487,6 +492,20 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         return distillation_loss(
             distillation.teacher_hidden, head, distillation.targets, distillation.nll_weight, nothing, nothing
         ).nll
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if not self.model.training:
+            self._weight_eval_batches()
+        super().log(logs, start_time)
+
+    def _weight_eval_batches(self) -> None:
+        # TRL averages over batches, so the answers of a last batch that is not full would count more than others
+        sizes, self._eval_sizes = self._eval_sizes, []
+        for values in self._metrics["eval"].values():
+            if len(values) == len(sizes):
+                known = [(value, size) for value, size in zip(values, sizes, strict=True) if not math.isnan(value)]
+                total = sum(size for _, size in known)
+                values[:] = [sum(value * size for value, size in known) / total if total else math.nan]
 
     # Checkpoints
 

@@ -226,7 +226,9 @@ def test_recipe_keeps_the_model_when_the_hub_fails(client, recipe_arguments, cap
 
 
 def test_a_model_that_was_trained_online_is_pushed_without_its_rollouts(client, make_model, tokenizer, tmp_path):
-    args = OnlineReflectionDistillConfig(str(tmp_path / "out"), hub_model_id="anna/solver", max_steps=1, **SETTINGS)
+    args = OnlineReflectionDistillConfig(
+        str(tmp_path / "out"), hub_model_id="anna/solver", max_steps=1, log_completions=True, **SETTINGS
+    )
     trainer = OnlineReflectionDistillTrainer(
         make_model(),
         scripted_reward(),
@@ -244,8 +246,8 @@ def test_a_model_that_was_trained_online_is_pushed_without_its_rollouts(client, 
     trainer.push_to_hub()
     files = set(client.repo("models", "anna/solver").commit("main").files)
     assert {"README.md", "config.json", "model.safetensors"} <= files
-    assert list((tmp_path / "out" / "rollouts").iterdir())
-    assert not {file for file in files if file.startswith(("rollouts", "reflections"))}
+    assert all(list((tmp_path / "out" / name).iterdir()) for name in ("rollouts", "completions"))
+    assert not {file for file in files if file.startswith(("rollouts", "reflections", "completions"))}
 
 
 def test_recipe_fails_before_training(client, recipe_arguments, monkeypatch, capsys):

@@ -216,6 +216,30 @@ def test_evaluation_gives_the_solve_rate(guesser, tokenizer, tmp_path):
     assert not any(name.startswith("eval_distillation") for name in metrics)
 
 
+def test_each_answer_of_an_evaluation_counts_once(guesser, tokenizer, tmp_path):
+    """Also those of a last batch that is not full."""
+    answers = []
+
+    class Noting(ScriptedJudge):
+        def judge(self, problems, texts):
+            found = super().judge(problems, texts)
+            answers.append([outcome.passed for outcome in found])
+            return found
+
+    rows = load_problems_for_rl([*PROBLEMS, AGAIN[0]], conversational=False)
+    trainer = make_trainer(
+        guesser, tokenizer, tmp_path, ExecutionReward(Noting()), per_device_eval_batch_size=16, num_generations_eval=8
+    )
+    for _ in range(2):
+        answers.clear()
+        metrics = trainer.evaluate(rows)
+        assert [len(batch) for batch in answers] == [16, 8]
+        everything = [passed for batch in answers for passed in batch]
+        rate = sum(everything) / len(everything)
+        assert rate != sum(sum(batch) / len(batch) for batch in answers) / 2
+        assert metrics["eval_execution/pass_rate"] == metrics["eval_reward"] == pytest.approx(rate)
+
+
 def test_a_context_that_is_too_long_is_left_out(guesser, tokenizer, tmp_path, caplog):
     trainer = make_trainer(guesser, tokenizer, tmp_path, max_steps=1)
     trainer._max_positions = 40
