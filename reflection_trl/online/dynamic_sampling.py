@@ -13,10 +13,14 @@ from datasets import Dataset
 from peft import PeftModel
 from transformers import PreTrainedModel
 from trl import GRPOTrainer
+from trl.trainer.utils import nanstd
 
 from .config import OnlineReflectionDistillConfig
 from .rewards import ExecutionReward
 from .teacher_context import Rollout, TeacherContext, passing_peers
+
+
+_ROUNDING = 1e-6  # largest difference of equal rewards
 
 
 @dataclass(frozen=True)
@@ -56,17 +60,26 @@ class Sample:
     is_masked: bool
 
 
-def rewards_differ(rollouts: Sequence[Rollout], rewards: Sequence[float]) -> bool:
+def rewards_differ(rewards: torch.Tensor, weights: torch.Tensor, aggregation: str) -> bool:
     """
     Returns whether a group has a policy gradient: two of its answers have different rewards.
 
     Args:
-        rollouts (`Sequence[Rollout]`):
-            Answers to one prompt. An answer that the sandbox could not run has no reward.
-        rewards (`Sequence[float]`):
-            Their rewards.
+        rewards (`torch.Tensor` of shape `(answers, functions)`):
+            Rewards of the answers to one prompt; NaN where a function returned none. An answer without any is left out.
+        weights (`torch.Tensor` of shape `(functions,)`):
+            Weight of each function.
+        aggregation (`str`):
+            TRL's `multi_objective_aggregation`: the rewards of each function are summed as they are, or normalized within
+            the group first.
     """
-    return len({reward for rollout, reward in zip(rollouts, rewards, strict=True) if rollout.outcome.is_judged}) > 1
+    scored = rewards[~rewards.isnan().all(dim=1)]
+    if len(scored) < 2:
+        return False
+    if aggregation == "normalize_then_sum":
+        scored = (scored - scored.nanmean(dim=0)) / (nanstd(scored, dim=0) + 1e-4)
+    totals = (scored * weights).nansum(dim=1)
+    return bool(totals.max() - totals.min() > _ROUNDING)
 
 
 class DynamicSamplingMixin(GRPOTrainer):
@@ -188,8 +201,8 @@ class DynamicSamplingMixin(GRPOTrainer):
         if all(sample.is_masked for sample in group):
             return False
         rollouts = [sample.rollout for sample in group]
-        weights = torch.tensor([sample.rewards for sample in group]) * self.reward_weights.cpu()
-        if weight < 1 and rewards_differ(rollouts, weights.nansum(dim=1).tolist()):
+        rewards = torch.tensor([sample.rewards for sample in group])
+        if weight < 1 and rewards_differ(rewards, self.reward_weights.cpu(), self.multi_objective_aggregation):
             return True
         peers = passing_peers(rollouts, len(rollouts))
         return weight > 0 and any(

@@ -225,7 +225,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
             args.show_peer, args.show_feedback, args.show_attempt, args.max_feedback_length, args.teach_passed
         )
         self._rollouts: list[Rollout] = []
-        self._rewards = torch.zeros(0)
+        self._rewards = torch.zeros(0, 0)  # of all processes: a row per answer, a column per function
         self._saved_step: int | None = None
         self._eval_sizes: list[int] = []  # answers of each batch of an evaluation
 
@@ -260,7 +260,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
             Rollout(row["prompt"], completion_text(completion), outcome, str(row.get("problem_id", "")))
             for row, completion, outcome in zip(inputs, completions, self._execution.outcomes, strict=True)
         ]
-        self._rewards = (rewards_per_func * self.reward_weights.to(rewards_per_func.device)).nansum(dim=1)
+        self._rewards = rewards_per_func.cpu()
         return rewards_per_func
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -325,13 +325,13 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
     ) -> None:
         groups = [range(i, i + num_generations) for i in range(0, len(rollouts), num_generations)]
         passed = [sum(rollouts[i].outcome.passed for i in group) for group in groups]
-        rewards = self._rewards.tolist()
+        weights = self.reward_weights.cpu()
         signal = [
             any(is_distilled[i] for i in group)
             or (
                 self.args.distillation_weight < 1
                 and not all(is_masked[i] for i in group)
-                and rewards_differ([rollouts[i] for i in group], [rewards[i] for i in group])
+                and rewards_differ(self._rewards[list(group)], weights, self.multi_objective_aggregation)
             )
             for group in groups
         ]
@@ -354,7 +354,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         # A step that runs again after a crash replaces its file
         more = self._saved_step == step
         if self.accelerator.is_main_process and self.args.save_rollouts:
-            rewards = self._rewards.tolist()
+            rewards = (self._rewards * self.reward_weights.cpu()).nansum(dim=1).tolist()
             write_rollouts(folder / ROLLOUTS, step, rollouts, rewards, advantages, self.num_generations, more)
         if self.accelerator.is_main_process and self.args.repair_failed:
             rows = [

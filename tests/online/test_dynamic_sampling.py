@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from reflection_trl import OnlineReflectionDistillConfig, OnlineReflectionDistillTrainer, load_problems_for_rl
+from reflection_trl.online.dynamic_sampling import rewards_differ
 from reflection_trl.problems import Problem
 
 from .scripted import PROBLEMS, SETTINGS, ScriptedJudge, make_trainer, outcome, scripted_reward, solve_rates
@@ -170,6 +171,47 @@ class Replay(Policy):
         tokenizer = self.trainer._tokenizer
         letters, self.answers[:] = self.answers[: len(prompt_ids)], self.answers[len(prompt_ids) :]
         return [[tokenizer(letter)["input_ids"][0], tokenizer.eos_token_id] for letter in letters], None
+
+
+NONE = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("rewards", "weights", "summed", "normalized"),
+    [
+        ([[1, 0], [0, 0]], [1, 1], True, True),
+        ([[1, 1], [1, 1]], [1, 1], False, False),
+        ([[0.1, 0.2], [0.3, 0.0]], [1, 1], False, False),  # but for the last bit of the sums
+        ([[2, 0], [0, 1]], [1, 2], False, True),
+        ([[NONE, NONE], [1, 1], [1, 1]], [1, 1], False, False),
+        ([[NONE, 0], [1, 0], [1, 0]], [1, 1], True, False),
+        ([[1, 0]], [1, 1], False, False),
+    ],
+)
+def test_a_group_has_a_gradient_where_trls_advantages_differ(rewards, weights, summed, normalized):
+    rewards, weights = torch.tensor(rewards, dtype=torch.float32), torch.tensor(weights, dtype=torch.float32)
+    assert rewards_differ(rewards, weights, "sum_then_normalize") == summed
+    assert rewards_differ(rewards, weights, "normalize_then_sum") == normalized
+
+
+def test_a_signal_is_counted_as_trl_aggregates_the_rewards(guesser, tokenizer, tmp_path):
+    """Two functions that cancel each other, but for their spread: their sum is constant, their normalized sum is not."""
+
+    def passes(completions, **_):
+        return [2.0 * (number % 2) for number in range(len(completions))]
+
+    def fails(completions, **_):
+        return [1.0 - number % 2 for number in range(len(completions))]
+
+    reward = scripted_reward()
+    for aggregation, signal in (("sum_then_normalize", 0.0), ("normalize_then_sum", 1.0)):
+        trainer = make_trainer(
+            guesser, tokenizer, tmp_path / aggregation, [passes, fails, reward], max_steps=1, distillation_weight=0.0,
+            reward_weights=[1.0, 2.0, 0.0], multi_objective_aggregation=aggregation,
+        )  # fmt: skip
+        trainer.train()
+        log = trainer.state.log_history[0]
+        assert (log["groups/with_signal"], log["grad_norm"] > 0) == (signal, bool(signal))
 
 
 @pytest.mark.parametrize(
