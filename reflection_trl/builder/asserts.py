@@ -49,10 +49,11 @@ class _Style:
         str
     ]  # the first line of the tests, which extend to the end of the program and can follow another answer
     setup: re.Pattern[str]  # earlier lines that the tests need
+    first: re.Pattern[str]  # lines that must precede all definitions of a program
 
 
-def _style(hint: str, one: str = r"(?!)", tests: str = r"(?!)", setup: str = r"(?!)") -> _Style:
-    return _Style(hint, *(re.compile(pattern, re.MULTILINE) for pattern in (one, tests, setup)))
+def _style(hint: str, one: str = r"(?!)", tests: str = r"(?!)", setup: str = r"(?!)", first: str = r"(?!)") -> _Style:
+    return _Style(hint, *(re.compile(pattern, re.MULTILINE) for pattern in (one, tests, setup, first)))
 
 
 _NODE_ASSERT = r"(?:console\.)?assert(?:\.\w+)?\("
@@ -74,6 +75,7 @@ _STYLES = {
         "a class `Main` whose `main` makes a few tests, such as `if (add(1, 2) != 3) throw new AssertionError();`",
         r"\bassert\b|\bAssertionError\b",
         r"^(public\s+)?(final\s+)?class\s+Main\b",
+        first=r"import\b",
     ),
     "javascript": _style(_NODE_HINT, rf"^\s*{_NODE_ASSERT}", rf"^{_NODE_ASSERT}", r"(const|let|var|import) assert\b"),
     "typescript": _style(
@@ -86,6 +88,13 @@ _STYLES = {
         'a few tests, such as `[ "$(add 1 2)" = 3 ] || { echo "add 1 2 is wrong" >&2; exit 1; }`',
         r"^\s*(\[|\[\[|test)\s.*\|\|",
         r"^(\[|\[\[|test)\s.*\|\|",
+    ),
+    "csharp": _style(
+        'a class `Program` whose `Main` makes a few tests, such as `if (Solution.Add(1, 2) != 3) throw new Exception("Add(1, 2) is " + '
+        "Solution.Add(1, 2));`",
+        r"\bclass\s+Program\b[\s\S]*(\bthrow\s+new\b|\bDebug\.Assert\b)",
+        r"^((public|internal|static|sealed)\s+)*class\s+Program\b",
+        first=r"using\s+[\w.]+\s*;",
     ),
 }
 
@@ -184,6 +193,34 @@ def separate_tests(program: str, language: str = "python") -> SelfTested | None:
     after = split_asserts(before.program, language)
     same = [one.source for one in after.asserts] == [one.source for one in before.asserts]
     return after if same and after.program == before.program else None
+
+
+def join_tests(solution: str, tests: str, language: str) -> str:
+    """
+    Returns a program from a solution and tests that were a code block of their own.
+
+    Args:
+        solution (`str`):
+            The solution.
+        tests (`str`):
+            The tests. Lines that the solution has too, such as `#include <cassert>`, are left out of them.
+        language (`str`):
+            Language of both.
+    """
+    style, known = _STYLES[language], solution.rstrip().split("\n")
+    lines = [line for line in tests.split("\n") if not (style.setup.match(line) and line in known)]
+    if language == "php":
+        lines = [line for line in lines if line.strip() != "<?php"]
+    first = [line for line in lines if style.first.match(line)]
+    rest = [line for line in lines if line not in first]
+    # After a `package` and imports of the solution
+    place = max(
+        (number for number, line in enumerate(known, 1) if re.match(r"package\b", line) or style.first.match(line)),
+        default=0,
+    )
+    added = [line for line in first if line not in known]
+    known[place:place] = added if place or not added else [*added, ""]
+    return "\n\n".join(["\n".join(known), "\n".join(rest).strip()])
 
 
 def drop_asserts(program: str, wrong: Iterable[Assert], language: str = "python") -> str | None:
@@ -328,10 +365,13 @@ def _split_by_lines(program: str, language: str) -> SelfTested:
     if start is None:  # they cannot be moved after another answer
         return SelfTested(program, (Assert("", 1, 1),))
     head, tail = program[: start.start()].split("\n"), program[start.start() :]
-    setup = [line for line in head if style.setup.match(line)]
-    rest = [line for line in head if line not in setup or "assert" not in line]
-    one = Assert("\n".join([*setup, tail]), len(head), program.count("\n") + 1)
-    return SelfTested("\n".join(rest).strip("\n") + "\n", (one,), one.source.strip("\n").rstrip())
+    # Lines that the solution needs too stay in it
+    shared = [line for line in head if "assert" not in line and (style.first.match(line) or style.setup.match(line))]
+    setup = [line for line in head if "assert" in line and style.setup.match(line)]
+    rest = [line for line in head if line not in setup]
+    one = Assert("\n".join([*dict.fromkeys([*shared, *setup]), tail]), len(head), program.count("\n") + 1)
+    tests = "\n".join([*dict.fromkeys(setup), tail]).strip("\n").rstrip()
+    return SelfTested("\n".join(rest).strip("\n") + "\n", (one,), tests)
 
 
 def _flat(statements: list[ast.stmt]) -> list[ast.stmt]:

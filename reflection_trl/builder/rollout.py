@@ -237,7 +237,8 @@ class _CodeRollout(Rollout):
             if number == 0 and self.settings.answer_first:
                 answer = await self._write_from_answer(again)
             else:
-                answer = await self._sampler.sample_program(self._chat, sampling, step, again)
+                tested = not self.problem.examples
+                answer = await self._sampler.sample_program(self._chat, sampling, step, again, tested=tested)
             refuse_echo(f"{answer.lead}\n{answer.tail}", orders)
             answer = self._with_separate_tests(answer, number)
             if answer.code in failed:
@@ -286,7 +287,9 @@ class _CodeRollout(Rollout):
         # templates strip trailing space
         comment = "#" if language in ("python", "bash") else "//"
         begun = f"{Answer(program).message(language)}\n\n{_TESTS}\n\n```{get_language(language).fences[0]}\n{comment} Tests"
-        tested = await self._sampler.sample_program(self._chat, self.settings.first, 0, again, begun=begun)
+        tested = await self._sampler.sample_program(
+            self._chat, self.settings.first, 0, again, begun=begun, tested=True
+        )
         return dataclasses.replace(tested, lead=answer.lead, tail=answer.tail)
 
     async def _resample_asserts(self, answer: Answer, outcome: _Outcome) -> tuple[Answer, _Outcome]:

@@ -13,6 +13,7 @@ from ..problems import Problem
 from .acceptance import Rejected, Rejection, is_refusal
 from .settings import RolloutSettings
 from .single_turn import generate_after_runs
+from .tested_answer import read_tested_answer
 
 
 T = TypeVar("T")
@@ -111,6 +112,7 @@ class RolloutSampler:
         again: int = 0,
         known: str = "",
         begun: str = "",
+        tested: bool = False,
     ) -> Answer:
         """
         Samples one answer with a program.
@@ -128,6 +130,8 @@ class RolloutSampler:
                 Program that an answer in prose explains. It is inserted before the prose.
             begun (`str`, *optional*, defaults to `""`):
                 Beginning of the answer, which the model continues.
+            tested (`bool`, *optional*, defaults to `False`):
+                Whether the answer was asked to contain tests of its own.
         """
         sampling = self.heated(sampling, again)
         chat = [*chat, {"role": "assistant", "content": begun}] if begun else chat
@@ -135,7 +139,8 @@ class RolloutSampler:
         text, cut = begun + completion.text, completion.finish_reason == "length"
         number = str(step).partition(" ")[0]
         where = f"round {int(number) + 1}" if number.isdecimal() else f"the {step}"
-        answer = read_answer(text, self._problem.language, self._problem.entry_point)
+        read = read_tested_answer if tested else read_answer
+        answer = read(text, self._problem.language, self._problem.entry_point)
         if cut and len(text) <= self._settings.max_chars and not (answer.code and answer.closed):
             detail = f"The model did not finish within {sampling.max_tokens} tokens in {where}."
             raise Rejected(Rejection.TRUNCATED, detail, text)
