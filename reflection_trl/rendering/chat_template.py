@@ -296,8 +296,8 @@ class ChatTemplateRenderer:
     def _user_header(self, to_next_user: str, last_end: str, before_first: str, has_system: bool) -> str:
         # What stands between an assistant's end of turn and a user's content, and before the first user's content too
         header = shared = to_next_user.removeprefix(last_end)
-        befores = [before_first, self._turn_delimiters(False).user_header] if has_system else [before_first]
-        for before in befores:
+        leads = [before_first, self._turn_delimiters(False).user_header] if has_system else [before_first]
+        for before in leads:
             shared = _common_suffix(shared, before)
         # A turn that starts differently after another one is refused when rows are rendered, unless only whitespace differs (OLMo 2
         # ends its last turn without a newline)
