@@ -15,8 +15,8 @@ import json
 import marshal
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterable
+from time import monotonic  # an answer may replace it in its module
 from typing import Any, NamedTuple
 
 from .job import BACKSTOP
@@ -169,13 +169,13 @@ def send(messages: Iterable[bytes], sock: socket.socket) -> None:
         sock (`socket.socket`):
             The other end of [`Outputs`].
     """
-    collected, since = [], time.monotonic()
+    collected, since = [], monotonic()
     for number, one in enumerate(messages):
         collected.append(one)
         # What follows an error may take forever
-        if number < _FIRST or one.startswith(ERROR) or time.monotonic() - since > _COLLECTED:
+        if number < _FIRST or one.startswith(ERROR) or monotonic() - since > _COLLECTED:
             sock.sendall(b"".join(collected))
-            collected, since = [], time.monotonic()
+            collected, since = [], monotonic()
     sock.sendall(b"".join(collected))
 
 
@@ -239,7 +239,7 @@ class Outputs:
 
     def __init__(self, sock: socket.socket, seconds: float, cpu_times: Callable[[], tuple[float, float]]):
         self._sock, self._seconds, self._cpu_times = sock, seconds, cpu_times
-        self._started = time.monotonic()
+        self._started = monotonic()
         self._deadline = self._started + seconds
         self._received, self._at = b"", 0
         self.late: Late | None = None
@@ -274,7 +274,7 @@ class Outputs:
 
     def description(self) -> dict[str, Any] | None:
         """Returns the description of the error that ended the outputs, as `errors.describe` makes it; `None` if it has none."""
-        self._deadline, self._seconds = time.monotonic() + _DESCRIPTION_SECONDS, 0.0
+        self._deadline, self._seconds = monotonic() + _DESCRIPTION_SECONDS, 0.0
         found = self._read(_LONGEST_DESCRIPTION)
         self.late = None
         if found is None or found[0] != DESCRIPTION:
@@ -298,7 +298,7 @@ class Outputs:
     def _fill(self, size: int) -> bool:
         """Receives until so many bytes are there. Returns whether they are."""
         while len(self._received) - self._at < size:
-            now = time.monotonic()
+            now = monotonic()
             if now >= self._deadline:
                 processor, queued = self._cpu_times()
                 self._deadline = self._started + min(self._seconds + queued, BACKSTOP * self._seconds)

@@ -28,9 +28,9 @@ import operator
 import socket
 import struct
 import sys
-import time
 import types
 from collections.abc import Callable, ItemsView, KeysView, ValuesView
+from time import monotonic  # a program may replace it in its module
 from typing import Any
 
 
@@ -203,7 +203,7 @@ class Channel:
 
     def send_before_waiting(self, message: Any) -> None:
         """Sends a message before this side waits for the next one, buffered with others that follow soon."""
-        encoded, now = encode_message(message), time.monotonic()
+        encoded, now = encode_message(message), monotonic()
         if not self._held:
             self._held_since = now
         if len(encoded) > _LARGE or now - self._held_since > _SOON:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import functools
 import os
 import signal
-import time
+from os import O_RDONLY, pread
+from os import open as open_file
+from time import monotonic, process_time
 from typing import Any
 
 
@@ -44,7 +46,7 @@ class TimeLimit:
         self.exceeded = self.worked = False
 
     def __enter__(self) -> TimeLimit:
-        self._queued, self._processor, self._started = queued_time(), time.process_time(), time.monotonic()
+        self._queued, self._processor, self._started = queued_time(), process_time(), monotonic()
         signal.signal(signal.SIGALRM, self._look)
         signal.setitimer(signal.ITIMER_REAL, self.seconds)
         return self
@@ -53,26 +55,26 @@ class TimeLimit:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _look(self, *_: Any) -> None:
-        left = self.seconds + queued_time() - self._queued - (time.monotonic() - self._started)
+        left = self.seconds + queued_time() - self._queued - (monotonic() - self._started)
         if left > _SHORTEST:
             signal.setitimer(signal.ITIMER_REAL, left)
             return
         self.exceeded = True
-        self.worked = time.process_time() - self._processor >= WORKED * self.seconds
+        self.worked = process_time() - self._processor >= WORKED * self.seconds
         raise TimeLimitError(f"The call takes longer than {self.seconds:g} seconds.")
 
 
 def queued_time() -> float:
     """Returns the seconds that this process has waited for a CPU; 0 if the kernel does not count them."""
     try:
-        return int(os.pread(_schedstat(), 64, 0).split()[1]) / 1e9
+        return int(pread(_schedstat(), 64, 0).split()[1]) / 1e9
     except (OSError, IndexError, ValueError):
         return 0.0
 
 
 @functools.cache
 def _schedstat() -> int:
-    return os.open("/proc/self/schedstat", os.O_RDONLY)
+    return open_file("/proc/self/schedstat", O_RDONLY)
 
 
 # A fork inherits the descriptor of its parent
