@@ -1,13 +1,14 @@
 """Publishes evaluation results: in the model's repository, and optionally the answers in a dataset repository."""
 
 import dataclasses
+import json
 import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..evaluation import EvaluationRun
+from ..evaluation import EvaluationRun, Outcome
 from ..hub_errors import clean_token, explain_failures, redact, waits_in, without_secrets
 from ..markdown import cell, code_cell, fenced, section
 from . import results as forms
@@ -186,6 +187,11 @@ def _read_eval_results(api: "HfApi", repo_id: str, head: str | None) -> dict[str
     return files
 
 
+def _row(outcome: Outcome) -> dict[str, Any]:
+    # Half of a surrogate pair, which an answer may contain, cannot be stored in Parquet
+    return json.loads(json.dumps(dataclasses.asdict(outcome), ensure_ascii=False).encode("utf-8", "replace"))
+
+
 def _push_samples(
     run: EvaluationRun,
     repo_id: str,
@@ -205,7 +211,7 @@ def _push_samples(
     )
     configs = {
         forms.file_name(score.benchmark): DatasetDict(
-            test=Dataset.from_list([dataclasses.asdict(outcome) for outcome in score.outcomes], features=features)
+            test=Dataset.from_list([_row(outcome) for outcome in score.outcomes], features=features)
         )
         for score in run.scores
         if score.outcomes

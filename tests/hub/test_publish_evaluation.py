@@ -170,6 +170,16 @@ def test_publishing_again_changes_values_and_doubles_nothing(client):
     assert "2026-01-02" in card.text  # of the other benchmarks
 
 
+def test_answers_with_half_of_a_surrogate_pair_are_published(client):
+    client.create("models", "anna/m")
+    answer = Outcome("mbpp/0", 0, False, "value", "got '\ud800'", solution="x = '\ud800 🙂'", answer="\udfff")
+    publish_evaluation(
+        dataclasses.replace(RUN, scores=[Score("mbpp", [answer])]), "anna/m", samples_repo="anna/m-answers"
+    )
+    (row,) = load_dataset("anna/m-answers", "mbpp", split="test")
+    assert (row["detail"], row["solution"], row["answer"]) == ("got '?'", "x = '? 🙂'", "?")
+
+
 @needs_huggingface_hub("2.0", "before 2.0 model_info fails on entries that it cannot read")
 def test_what_others_have_entered_stays(client):
     others = [
