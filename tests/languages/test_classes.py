@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
 
+from reflection_trl.feedback import FeedbackKind
 from reflection_trl.languages import LANGUAGES
 from reflection_trl.languages.execution import Run
+from reflection_trl.languages.java import JAVATUPLES
 from reflection_trl.sandbox import CommandProgram
 
 from .class_cases import CPP, CSHARP, RUST
@@ -49,6 +52,20 @@ def test_names_of_the_library_are_not_taken_from_an_answer(execute: Callable[...
     # Without an entry point nobody can say whose function the tests mean
     feedback = execute("cpp", answer, tests).feedback
     assert not feedback.passed and "name it as the entry point" in feedback.text
+
+
+@pytest.mark.skipif(not os.path.exists(JAVATUPLES), reason="libjavatuples-java is not installed")
+def test_classes_of_a_java_library_are_data_and_not_the_answers(execute: Callable[..., Run]):
+    head = "import java.util.*;\nimport org.javatuples.*;\nclass Problem {\n"
+    answer = "    public static Pair<Long, Optional<Long>> f(Pair<Long, Long> x) { return Pair.with(x.getValue0(), Optional.of(2l)); }\n"
+    tests = (
+        "    public static void main(String[] args) {\n"
+        "        assert(f(Pair.with(1l, 3l)).equals(Pair.with(1l, Optional.of(2l))));\n    }\n}\n"
+    )
+    feedback = execute("java", head + answer, tests, entry_point="f").feedback
+    assert feedback.passed, feedback.text
+    wrong = execute("java", head + answer.replace("2l", "3l"), tests, entry_point="f").feedback
+    assert wrong.kind is FeedbackKind.ASSERTION
 
 
 def test_a_class_with_a_name_of_the_library_is_taken_as_the_entry_point(execute: Callable[..., Run]):

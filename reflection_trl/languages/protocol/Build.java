@@ -37,7 +37,9 @@ public class Build {
         compile(path, "answer", source("program.java"));
         compile(path, "answer-side", source("Wire.java"), source("Serve.java"));
         archive("answer.jar", "answer", "answer-side");
-        loader = new URLClassLoader(urls("answer", path), ClassLoader.getPlatformClassLoader());
+        // A loader of its own for the answer, so that classes of a library are not taken for the answer's
+        ClassLoader libraries = new URLClassLoader(urls(path.split(":")), ClassLoader.getPlatformClassLoader());
+        loader = new URLClassLoader(urls("answer"), libraries);
         List<JavaFileObject> sources = new ArrayList<>(List.of(source("Wire.java"), source("Remote.java"), source("Judge.java"), source("tests.java")));
         Map<Class<?>, String> stubs = new LinkedHashMap<>();
         Set<String> own = new HashSet<>();
@@ -222,9 +224,9 @@ public class Build {
         }
     }
 
-    private static URL[] urls(String folder, String path) throws IOException {
-        List<URL> all = new ArrayList<>(List.of(Path.of(folder).toUri().toURL()));
-        for (String part : path.split(":")) all.add(Path.of(part).toUri().toURL());
+    private static URL[] urls(String... paths) throws IOException {
+        List<URL> all = new ArrayList<>();
+        for (String path : paths) all.add(Path.of(path).toUri().toURL());
         return all.toArray(new URL[0]);
     }
 
