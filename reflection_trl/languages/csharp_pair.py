@@ -381,9 +381,9 @@ class _Writer:
             return
         plain, _, variables = one.name.partition("<")
         own = [part.strip() for part in variables.rstrip("> ").split(",")] if variables else []
-        if (plain in ("Main", "ToString", "GetHashCode") and (plain == "Main" or not one.parameters)) or (
-            not named and plain in _OF_DATA
-        ):
+        # A static function cannot be called on an object that an answer returns in place of data
+        of_data = plain in _OF_DATA and not named and not (inside and fixed and plain == self.entry_point)
+        if of_data or (plain in ("Main", "ToString", "GetHashCode") and (plain == "Main" or not one.parameters)):
             return
         if plain == "Equals" and not all(re.match(rf"{text.name}\b", parameter) for parameter in one.parameters):
             return

@@ -309,6 +309,12 @@ CPP = [
 ]  # fmt: skip
 CSHARP = [
     _case(
+        "csharp", "function with the name of a method of lists",
+        "using System.Collections.Generic;\nclass Problem { public static long Add(List<long> all, long x) { all.Add(x); return all.Count; } }",
+        "public static void Main(string[] args) {\n    Debug.Assert(Add(new List<long>(new long[]{4L, 5L}), 6L) == 3L);\n    }\n}\n",
+        "Add", slow=False,
+    ),
+    _case(
         "csharp", 'class',
         'using System;\n'
         'using System.Linq;\n'
