@@ -1,6 +1,7 @@
 """Runs a complete evaluation: generates answers, scores them, and saves both."""
 
 import importlib.metadata
+import logging
 import os
 import platform
 import re
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 
+logger = logging.getLogger(__name__)
+
 _POLL_SECONDS = 2.0
+_FENCE = re.compile(r"^```", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -258,6 +262,8 @@ def evaluate_samples(
     _require_isolation(tasks, settings)
     tasks = {benchmark: some[: settings.limit] for benchmark, some in tasks.items()}
     samples = {name: read_samples(by_benchmark[name], tasks[name], known[name]) for name in tasks}
+    for benchmark, answers in samples.items():
+        _warn_of_fences(by_benchmark[benchmark], tasks[benchmark], answers)
     scores = _judge_all(tasks, samples, Path(output_dir), settings, bar)
     details = {"files": {benchmark: str(file) for benchmark, file in by_benchmark.items()}}
     return _finished(name or str(files[0]), tasks, scores, skipped, settings, details, output_dir, command, None)
@@ -468,6 +474,20 @@ def _benchmark_of(file: str | os.PathLike[str]) -> str:
             f"The problems of {file} do not identify its benchmark: name it, as in --benchmarks multipl-e:java."
         )
     return benchmark
+
+
+def _warn_of_fences(file: str | os.PathLike[str], tasks: Sequence[Task], samples: Sequence[Sample]) -> None:
+    """Warns if most answers of a file are not code alone, which would fail all of them without an apparent cause."""
+    code = {task.id for task in tasks if not task.has_final_answer}
+    fenced = sum(sample.task_id in code and _FENCE.search(sample.solution) is not None for sample in samples)
+    if fenced > len(samples) / 2:
+        logger.warning(
+            "%s: %d of %d answers contain a line that begins with ```, a Markdown fence, which is not code. They are judged as they "
+            "are: put only the code into `solution`.",
+            file,
+            fenced,
+            len(samples),
+        )
 
 
 def _require_chat_template(model: str, revision: str | None) -> None:

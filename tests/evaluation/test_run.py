@@ -265,6 +265,17 @@ def test_published_answers_need_no_model(tmp_path, monkeypatch):
         evaluate_samples([*files, *files], tmp_path, bar=False)
 
 
+def test_answers_that_are_markdown_are_reported(tmp_path, caplog):
+    problem = {"id": "double", "problem": "Write `double`.", "tests": "assert double(2) == 4", "entry_point": "double"}
+    (tmp_path / "own.jsonl").write_text(json.dumps(problem) + "\n")
+    code = 'def double(x):\n    """\n    ```\n    double(2)\n    ```\n    """\n    return 2 * x\n'
+    for answer, warnings in ((code, 0), (f"```python\n{code}```", 1)):  # indented fences are part of the code
+        (tmp_path / "samples.jsonl").write_text(json.dumps({"task_id": "double", "solution": answer}) + "\n")
+        own = [f"problems:{tmp_path}/own.jsonl"]
+        evaluate_samples([tmp_path / "samples.jsonl"], tmp_path / "out", benchmarks=own, bar=False)
+        assert caplog.text.count("1 of 1 answers contain a line that begins with ```") == warnings
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
