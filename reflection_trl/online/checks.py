@@ -34,8 +34,8 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
     Raises:
         ImportError: If vLLM is requested and not installed.
         TypeError: If a dataset has the wrong type.
-        ValueError: If a tracker is not installed, or a dataset is missing or empty, or lacks a column, a prompt or what
-            judges the answers to it.
+        ValueError: If a tracker is not installed, a dataset is missing or empty, or lacks a column, a prompt or what
+            judges the answers to it, or a batch of the evaluation does not contain whole groups.
     """
     check_trackers(args.report_to)
     check_evaluation(args, eval_dataset)
@@ -52,6 +52,13 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
             _check_columns(name, dataset)
             if isinstance(dataset, Dataset):
                 _check_rows(name, dataset)
+    # TRL looks at this only if `eval_strategy` is set, and would fail after the first answers of the evaluation
+    num_generations = args.num_generations_eval or args.num_generations or 1
+    if args.eval_on_start and args.per_device_eval_batch_size * args.world_size % num_generations:
+        raise ValueError(
+            f"`per_device_eval_batch_size` {args.per_device_eval_batch_size} on {args.world_size} processes does not contain whole groups of "
+            f"{num_generations} answers to one prompt; set it to a multiple of {num_generations}, or set `num_generations_eval` to a divisor."
+        )
     if args.dynamic_sampling_rounds and not isinstance(train_dataset, Dataset):
         raise ValueError(
             f"`dynamic_sampling_rounds` is {args.dynamic_sampling_rounds}, but `train_dataset` is a stream, from which prompts cannot be "

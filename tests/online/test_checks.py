@@ -135,6 +135,21 @@ def test_held_out_problems_are_checked_too(tmp_path):
         make("no/model", tmp_path, eval_dataset=untested)
 
 
+@pytest.mark.parametrize(("size", "settings"), [(5, {}), (8, {"num_generations_eval": 3})])
+def test_batches_of_an_evaluation_hold_whole_groups(tmp_path, size, settings):
+    with pytest.raises(
+        ValueError, match=rf"`per_device_eval_batch_size` {size} on 1 processes does not contain whole"
+    ):
+        make(
+            "no/model",
+            tmp_path,
+            eval_dataset=load_problems_for_rl([ADD]),
+            per_device_eval_batch_size=size,
+            eval_on_start=True,
+            **settings,
+        )
+
+
 def test_answers_of_zero_are_answers(make_model, tokenizer, tmp_path):
     make(make_model(), tmp_path, tokenizer, Dataset.from_list([{"prompt": "x", "answer": 0}] * 2))
 
