@@ -167,6 +167,20 @@ def prepare_attention(model: PreTrainedModel) -> None:
         model.set_attn_implementation(PACKED_SDPA)
 
 
+def runs_by_sequence(model: PreTrainedModel, is_half_on_cuda: bool) -> bool:
+    """
+    Returns whether packed attention of a model runs as one call per sequence, which `torch.compile` leaves out.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model after [`prepare_attention`].
+        is_half_on_cuda (`bool`):
+            Whether it computes in half precision on CUDA.
+    """
+    dropout = getattr(model.config.get_text_config(), "attention_dropout", 0.0)
+    return model.config._attn_implementation == PACKED_SDPA and not (is_half_on_cuda and not dropout)
+
+
 def attention_inputs(
     implementation: str, cu_seq_lens: torch.Tensor, seq_lens: list[int], dtype: torch.dtype
 ) -> dict[str, Any]:

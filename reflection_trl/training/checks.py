@@ -62,6 +62,21 @@ def check_datasets(train_dataset: Any, eval_dataset: Any, args: TrainingArgument
             )
         check_not_empty(dataset, name)
     check_evaluation(args, eval_dataset)
+    if isinstance(eval_dataset, dict):
+        _check_best_metric(args, list(eval_dataset))
+
+
+def _check_best_metric(args: TrainingArguments, names: list[str]) -> None:
+    # Transformers would raise an error after the first evaluation
+    selects = (
+        args.load_best_model_at_end or args.save_strategy == "best" or args.lr_scheduler_type == "reduce_lr_on_plateau"
+    )
+    metric = args.metric_for_best_model or "loss"
+    if selects and not any(f"eval_{metric.removeprefix('eval_')}".startswith(f"eval_{name}_") for name in names):
+        raise ValueError(
+            f"`metric_for_best_model` is {metric!r}, but each of several evaluation datasets has metrics of its own; name one, such as "
+            f"'eval_{names[0]}_loss'."
+        )
 
 
 def check_evaluation(args: TrainingArguments, eval_dataset: Any) -> None:
@@ -77,7 +92,7 @@ def check_evaluation(args: TrainingArguments, eval_dataset: Any) -> None:
     Raises:
         ValueError: If settings ask for an evaluation, and there are no rows.
     """
-    if eval_dataset is not None:
+    if eval_dataset is not None and eval_dataset != {}:
         return
     if args.eval_strategy != "no":
         raise ValueError(

@@ -33,6 +33,7 @@ _WITHOUT_EFFECT: dict[str, tuple[tuple[Any, ...], str]] = {
     ),
     "dataset_text_field": (("text",), "rows are conversations, not texts"),
     "packing_strategy": (("bfd",), "rows are packed by `token_budget`"),
+    "average_tokens_across_devices": ((True,), "the loss is always a mean over the tokens of all processes"),
 }
 
 # The settings of the published code, as it intends them: see `docs/method.md` for the remaining differences. Use them
@@ -386,9 +387,14 @@ class ReflectionDistillConfig(SFTConfig):
             raise ValueError(
                 f"`loss_type` is {self.loss_type!r}, a loss of TRL's `SFTTrainer`; this trainer has its own: leave it at 'nll'."
             )
-        if self.completion_only_loss is False:
+        if self.completion_only_loss is not None:
             raise ValueError(
-                "`completion_only_loss` is False, but this trainer trains only on the assistant's text; leave it at None."
+                f"`completion_only_loss` is {self.completion_only_loss}, but this trainer trains on the assistant's text, in `prompt` and in "
+                f"`completion`; leave it at None."
+            )
+        if self.activation_offloading and self.use_cpu:
+            raise ValueError(
+                "`activation_offloading` moves activations from a GPU to the CPU, but `use_cpu` is True; set it to False."
             )
         if self.rendering == "block-token" and self.chat_template_path is not None:
             raise ValueError(

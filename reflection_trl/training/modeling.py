@@ -7,13 +7,18 @@ import transformers
 from peft import PeftModel
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.utils import logging
 from trl.trainer.utils import create_model_from_path, get_config_model_id
 
 from ..quoting import quote_error
+from .attention import runs_by_sequence
 from .checks import check_loaded_model
 from .config import ReflectionDistillConfig
 from .forward import add_distillation_forward
 from .self_check import padding_reason_by_trial
+
+
+logger = logging.get_logger(__name__)
 
 
 def load_model(
@@ -90,6 +95,17 @@ def prepare_model(
     is_packed = padding_reason_by_trial(model, args.max_length) is None
     if args.torch_compile and args.torch_compile_backend is not None:
         compile_layers(model, args.torch_compile_backend, args.torch_compile_mode)
+        in_half = args.bf16 or args.fp16 or model.dtype != torch.float32
+        if (
+            is_packed
+            and args.activation_checkpointing
+            and runs_by_sequence(model, args.device.type == "cuda" and in_half)
+        ):
+            logger.warning(
+                "`torch_compile` has no effect on the layers. With `activation_checkpointing`, torch compiles a layer as a whole or not at "
+                "all, and on the CPU, in float32 or with attention dropout, attention runs outside of compiled code. Set "
+                "`activation_checkpointing` to False, or train in bf16 on a GPU."
+            )
     return is_packed
 
 

@@ -453,6 +453,10 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
                 self._teacher_was_compared = compare_teacher(metrics)
         super().log(logs, start_time)
 
+    def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
+        # `include_num_input_tokens_seen`: the tokens of a batch are known after its masks, so they are counted in `log`
+        return
+
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         tokens = sum(len(row.input_ids) * (2 if row.is_reflection else 1) for row in inputs["rows"])
         return 6 * tokens * self.model.num_parameters(exclude_embeddings=True)

@@ -110,6 +110,28 @@ def test_compiled_equals_eager(make_model, tokenizer, mixed_rows, tmp_path, monk
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs, "other lengths were compiled anew"
 
 
+@pytest.mark.parametrize("checkpointing", [True, False])
+def test_layers_that_stay_eager_are_reported(
+    make_model, tokenizer, mixed_rows, tmp_path, monkeypatch, caplog, checkpointing
+):
+    monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "no")
+    trainer = make_trainer(
+        make_model(tiny_config(num_hidden_layers=1)),
+        tokenizer,
+        mixed_rows,
+        tmp_path,
+        torch_compile_backend="aot_eager",
+        activation_checkpointing=checkpointing,
+    )
+    assert caplog.text.count("`torch_compile` has no effect on the layers.") == checkpointing
+    if checkpointing:
+        trainer.model.gradient_checkpointing_enable()  # as the Trainer does when training begins
+        torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
+        step_loss(trainer, prepared_rows(trainer), step=4)
+        assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2, "the two parts of the loss"
+
+
 def test_several_strategies_hide_prefix_and_other_losses(make_model, tokenizer, mixed_rows, tmp_path):
     trainer = make_trainer(
         make_model(),

@@ -648,7 +648,19 @@ def test_paper_preset_is_accepted(tmp_path):
         ),
         ({"eval_packing": True}, r"set `token_budget`"),
         ({"loss_type": "dft"}, r"`loss_type` is 'dft', a loss of TRL's .* leave it at 'nll'"),
-        ({"completion_only_loss": False}, r"trains only on the assistant.s text"),
+        (
+            {"completion_only_loss": False},
+            r"`completion_only_loss` is False, but this trainer trains on the assistant.s text, in `prompt`",
+        ),
+        (
+            {"completion_only_loss": True},
+            r"`completion_only_loss` is True, but this trainer trains on the assistant.s text, in `prompt`",
+        ),
+        (
+            {"average_tokens_across_devices": False},
+            r"the loss is always a mean over the tokens of all processes; leave it at True",
+        ),
+        ({"activation_offloading": True, "use_cpu": True}, r"`activation_offloading` moves activations from a GPU"),
         ({"rendering": "block-token", "chat_template_path": "a.jinja"}, r"uses the block-token template"),
         ({"label_smoothing_factor": 0.1}, r"`label_smoothing_factor` is not supported"),
         ({"truncation_mode": "keep_end"}, r"`truncation_mode` is 'keep_end', but rows that are too long are dropped"),
@@ -663,7 +675,7 @@ def test_bad_settings(tmp_path, settings, sentence):
 
 
 def test_bad_datasets(make_model, tokenizer, mixed_rows, tmp_path):
-    def attempt(dataset, error=ValueError, match="", **settings):
+    def attempt(dataset, error=ValueError, match="", eval_dataset=None, **settings):
         with pytest.raises(error, match=match):
             ReflectionDistillTrainer(
                 model=make_model(),
@@ -671,6 +683,7 @@ def test_bad_datasets(make_model, tokenizer, mixed_rows, tmp_path):
                     output_dir=str(tmp_path / "out"), bf16=False, use_cpu=True, report_to="none", **settings
                 ),
                 train_dataset=dataset,
+                eval_dataset=eval_dataset,
                 processing_class=tokenizer,
             )
 
@@ -678,6 +691,19 @@ def test_bad_datasets(make_model, tokenizer, mixed_rows, tmp_path):
     attempt(None, match="`train_dataset` is required")
     attempt(good, match="`eval_strategy` is 'steps', but there is no `eval_dataset`", eval_strategy="steps")
     attempt(good, match="`eval_on_start` is set, but there is no `eval_dataset`", eval_on_start=True)
+    attempt(
+        good,
+        match="`eval_strategy` is 'steps', but there is no `eval_dataset`",
+        eval_strategy="steps",
+        eval_dataset={},
+    )
+    attempt(
+        good,
+        match="`metric_for_best_model` is 'loss', but each of several evaluation datasets .* such as 'eval_a_loss'",
+        eval_dataset={"a": good, "b": good},
+        load_best_model_at_end=True,
+        eval_strategy="steps",
+    )
     attempt(DatasetDict({"train": good}), TypeError, r'choose one, such as `dataset\["train"\]`')
     attempt(Dataset.from_list([{"prompt": "a"}]), match="has no column `messages`, only prompt; rows need")
     attempt(good, match=r"No row of the train dataset can be used, of 8: 8 longer than max_length=5", max_length=5)
@@ -792,6 +818,18 @@ def test_a_checkpoint_is_complete_when_it_is_pushed(make_model, tokenizer, mixed
 
 
 @pytest.mark.heavy
+def test_tokens_that_the_trainer_is_asked_to_count_are_those_of_the_batches(
+    make_model, tokenizer, mixed_rows, tmp_path, caplog
+):
+    trainer = make_trainer(
+        make_model(), tokenizer, mixed_rows, tmp_path, **SHORT, include_num_input_tokens_seen="non_padding"
+    )
+    trainer.train()
+    assert "Tried to track the number of tokens seen" not in caplog.text
+    (last,) = [entry for entry in trainer.state.log_history if "train_runtime" in entry and "loss" not in entry]
+    assert last["num_input_tokens_seen"] == trainer.state.num_input_tokens_seen > 0
+
+
 def test_tokens_are_counted_through_a_checkpoint_between_logs(make_model, tokenizer, mixed_rows, tmp_path):
     def train(checkpoint=None):
         settings = {"max_steps": 6, "logging_steps": 3, "save_strategy": "steps", "save_steps": 2}
