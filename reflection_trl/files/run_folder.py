@@ -185,8 +185,12 @@ class RunFolder:
             shutil.rmtree(self.path / "sessions", ignore_errors=True)
             write_json(file, {"format_version": FORMAT_VERSION, **settings})
             return
+        was, wanted = before.get(key), settings.get(key)
+        while isinstance(was, dict) and isinstance(wanted, dict):  # such as the sampling of a step
+            part = next(part for part in {**was, **wanted} if was.get(part) != wanted.get(part))
+            key, was, wanted = f"{key}.{part}", was.get(part), wanted.get(part)
         raise RunError(
-            f"{self.path} contains a run with {_brief(key, before.get(key))}, not {_brief(key, settings.get(key))}: give another "
+            f"{self.path} contains a run with {_brief(key, was)}, not {_brief(key, wanted)}: give another "
             "`output_dir`, or the settings of that run."
         )
 

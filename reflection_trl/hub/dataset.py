@@ -52,7 +52,8 @@ def publish_dataset(
 
     Args:
         dataset ([`~datasets.Dataset`] or [`~datasets.DatasetDict`]):
-            Rows with `messages` and `type` (see [`reflection_trl.sequences`]). Other columns are published unchanged.
+            Rows with `messages` and `type` (see [`reflection_trl.sequences`]). Other columns are published unchanged,
+            except that `model` and `source` lose server addresses and folders of this machine.
             A single dataset becomes its split, or `train` if it has no name.
         repo_id (`str`):
             `"user/name"`, `"organization/name"`, or a name alone for a repository of the token's user.
@@ -98,10 +99,13 @@ def publish_dataset(
         ValueError: If the dataset or an argument is invalid. Nothing is written or sent then.
     """
     token = clean_token(token)
-    splits = without_addresses(as_splits(dataset))
+    splits = without_places(as_splits(dataset))
     facts = describe_rows(splits)
     statistics = {} if statistics is None else statistics
     statistics = dict(statistics if isinstance(statistics, Mapping) else statistics.to_dict())
+    for named in ("models", "problems"):
+        if isinstance(statistics.get(named), list):
+            statistics[named] = [without_folder(str(name)) for name in statistics[named]]
     template = Path(card_template) if card_template is not None else TEMPLATE
     if not template.is_file():
         raise ValueError(
@@ -146,21 +150,41 @@ def publish_dataset(
     )
 
 
-def without_addresses(splits: "DatasetDict") -> "DatasetDict":
-    """Removes server addresses from the column `model` of rows whose model has no name."""
+def without_places(splits: "DatasetDict") -> "DatasetDict":
+    """
+    Removes what only this machine knows from the names of models and of sources of problems: server addresses of models without a name,
+    and folders of local files.
+    """
     from datasets import DatasetDict, Value
 
-    def hide(row: dict[str, Any]) -> dict[str, Any]:
-        return {"model": row["model"] and redact(row["model"])}
+    def hide(rows: "Dataset") -> "Dataset":
+        columns = [column for column in ("model", "source") if rows.features.get(column) == Value("string")]
+        names = [name for column in columns for name in rows.unique(column) if name]
+        if all(public_name(name) == name for name in names):
+            return rows
+        return rows.map(_hide_places, fn_kwargs={"columns": columns})
 
-    return DatasetDict(
-        {
-            split: rows.map(hide)
-            if rows.features.get("model") == Value("string") and any("://" in (m or "") for m in rows.unique("model"))
-            else rows
-            for split, rows in splits.items()
-        }
-    )
+    return DatasetDict({split: hide(rows) for split, rows in splits.items()})
+
+
+def _hide_places(row: dict[str, Any], columns: list[str]) -> dict[str, Any]:
+    shown = {column: row[column] and public_name(row[column]) for column in columns}
+    source, problem = row.get("source"), row.get("problem_id")
+    # Of several sources with the same ids, an id begins with its source
+    if source and isinstance(problem, str) and problem.startswith((f"{source}:", f"{source}#")):
+        shown["problem_id"] = shown["source"] + problem[len(source) :]
+    return shown
+
+
+def public_name(name: str) -> str:
+    """Returns the name of a model or of a source of problems without a server address or a folder of this machine."""
+    return without_folder(redact(name))
+
+
+def without_folder(name: str) -> str:
+    """Returns the last part of a path in a folder of this machine, and any other name unchanged."""
+    path = os.path.expanduser(name).rstrip("/")
+    return os.path.basename(path) if os.path.isabs(path) and os.path.isdir(os.path.dirname(path)) else name
 
 
 def as_splits(dataset: "Dataset | DatasetDict") -> "DatasetDict":

@@ -158,7 +158,7 @@ def test_half_a_surrogate_pair_does_not_end_the_run(tmp_path):
         ),
         (
             {"first": {"temperature": 1}},
-            r'contains a run with first = {"temperature": 0.8}, not first = {"temperature": 1}',
+            "contains a run with first.temperature = 0.8, not first.temperature = 1: give",
         ),
         ({"new": True}, "contains a run with new = null, not new = true"),
     ],

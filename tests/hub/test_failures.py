@@ -239,6 +239,28 @@ def test_the_address_of_a_server_is_not_published_with_rows(client):
     assert set(load_dataset("anna/rows", split="train")["model"]) == {"the model of <hidden>", "coder"}
 
 
+def test_folders_of_this_machine_are_not_published_with_rows(client, tmp_path):
+    file, model = f"{tmp_path}/acme/problems.jsonl", f"{tmp_path}/acme/coder"
+    (tmp_path / "acme").mkdir()
+    columns = [
+        {"source": file, "model": model, "problem_id": f"{file}:problems.jsonl/0"},
+        {"source": "/r/learnpython", "model": "me/coder", "problem_id": "/r/learnpython:1"},
+    ]
+    rows = ROWS.map(lambda row, index: columns[index % 2], with_indices=True)
+    publish_dataset(rows, "anna/rows", statistics={"models": [model], "problems": [f"{file} (2 problems)"]})
+    files = client.repo("datasets", "anna/rows").commit("main").files
+    assert not any(str(tmp_path).encode() in content.content for content in files.values())
+    card = files["README.md"].content.decode()
+    assert "Models: coder." in card and "- problems.jsonl (2 problems)" in card
+    published = load_dataset("anna/rows", split="train")
+    assert published.features == rows.features
+    assert (
+        published[0] | {"source": "problems.jsonl", "model": "coder", "problem_id": "problems.jsonl:problems.jsonl/0"}
+        == published[0]
+    )
+    assert published[1] == rows[1]
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
