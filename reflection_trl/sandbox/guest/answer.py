@@ -18,10 +18,6 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-
-# By name, since an answer may replace them in their module
-from signal import ITIMER_REAL, SIG_DFL, SIGALRM, setitimer
-from signal import signal as handle
 from typing import Any, NoReturn
 
 from . import digests, errors, job, remote, zygote
@@ -39,8 +35,6 @@ _CERTAIN = frozenset(
 # Frames of ours below an answer that is called, and those of `evalplus.evaluate` less ours when outputs are compared
 _OWN_DEPTH, _DEPTH_OF_EVALPLUS = 100, 24
 _PR_SET_DUMPABLE = 4
-# Seconds for packing an output. evalplus judges answers whose outputs take longer
-_PACKING_SECONDS = 1.0
 
 
 def main(settings: dict[str, Any]) -> None:
@@ -156,17 +150,12 @@ def _messages(
                 found = digests.Error(ran=True, in_call=True, certain=_is_certain(error))
                 yield from _error(error, found, request["source"])
             return
-        # The time for sets in sets doubles with each level, and nothing but the end of the process ends it
-        handle(SIGALRM, SIG_DFL)
-        setitimer(ITIMER_REAL, _PACKING_SECONDS)
         try:
             sent = digests.message_of(output)
         except ValueError:  # evalplus may accept it
-            setitimer(ITIMER_REAL, 0)
             found = digests.Error(ran=True, in_call=True, certain=False)
             yield from digests.error_messages(found, functools.partial(errors.describe_output, output))
             return
-        setitimer(ITIMER_REAL, 0)
         yield sent
 
 
