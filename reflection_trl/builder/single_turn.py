@@ -11,6 +11,7 @@ from ..problems import Problem
 from ..problems.final_answer import judge_answer
 from ..problems.judge import judge
 from .asserts import split_asserts
+from .tested_answer import read_tested_answer
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ async def judge_completion(problem: Problem, completion: Completion, execute: Ex
     if problem.answer is not None:
         feedback = await judge_answer(problem, without_thoughts(completion.text), execute)
         return JudgedCompletion.of_final_answer(completion, feedback)
-    answer = read_answer(completion.text, problem.language, problem.entry_point)
+    read = read_answer if problem.examples else read_tested_answer  # tests in a block of their own count as tests
+    answer = read(completion.text, problem.language, problem.entry_point)
     if not answer.code:
         return JudgedCompletion(completion, answer)
     parts = split_asserts(answer.code, problem.language)

@@ -8,8 +8,12 @@ from reflection_trl.answers import read_answer
 from reflection_trl.builder import RolloutSettings
 from reflection_trl.builder.asserts import split_asserts
 from reflection_trl.builder.rollout import rollout
+from reflection_trl.builder.single_turn import judge_completion
 from reflection_trl.builder.tested_answer import read_tested_answer
+from reflection_trl.feedback import Feedback, FeedbackKind
+from reflection_trl.generation.types import Completion
 from reflection_trl.languages import Executor, get_language
+from reflection_trl.languages.execution import Run
 from reflection_trl.problems import Problem
 from reflection_trl.sandbox import SandboxUnavailableError
 
@@ -101,6 +105,23 @@ def test_tests_that_are_not_finished_leave_the_answer_open():
     solution, tests, _ = PROGRAMS["javascript"]
     answer = read_tested_answer(in_blocks("javascript", solution, tests).removesuffix("\n```"), "javascript", "add")
     assert answer.code == f"{solution}\n\n{tests}" and not answer.closed
+
+
+@pytest.mark.parametrize("language", PROGRAMS)
+def test_tests_beside_a_direct_answer_are_found_and_not_run(language):
+    solution, tests, problem_tests = PROGRAMS[language]
+    ran = []
+
+    async def execute(language, source, tests="", *, entry_point=None, stdin=""):
+        ran.append((source.strip(), tests))
+        return Run(Feedback(FeedbackKind.NONE, text=""))
+
+    problem = Problem("t/add", "Write `add`.", language=language, tests=problem_tests)
+    completion = Completion(in_blocks(language, solution, tests))
+    judged = asyncio.run(judge_completion(problem, completion, execute))
+    assert judged.tests and judged.solved
+    assert [(source.split("\n")[-1], tests) for source, tests in ran] == [(solution.split("\n")[-1], problem_tests)]
+    assert not asyncio.run(judge_completion(problem, Completion(in_blocks(language, solution)), execute)).tests
 
 
 @pytest.mark.parametrize(
