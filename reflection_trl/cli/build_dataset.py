@@ -111,7 +111,7 @@ class BuildArguments(RolloutOptions):
 def parse(argv: list[str]) -> "tuple[BuildArguments, GenerationArguments]":
     from ..generation import GenerationArguments
 
-    parser = make_parser((BuildArguments, GenerationArguments), prog="build_dataset.py")
+    parser = make_parser((BuildArguments, GenerationArguments), "reflection-trl build")
     arguments, generation = parse_options(parser, argv)
     check_sources(arguments.problems)
     return arguments, generation

@@ -94,7 +94,9 @@ def make_executor(arguments: DistributedArguments, step: "RolloutRunner", loggin
 def parse(argv: list[str]) -> "tuple[BuildArguments, GenerationArguments, DistributedArguments]":
     from ..generation import GenerationArguments
 
-    parser = make_parser((BuildArguments, GenerationArguments, DistributedArguments), prog="build_distributed.py")
+    parser = make_parser(
+        (BuildArguments, GenerationArguments, DistributedArguments), "reflection-trl build-distributed"
+    )
     arguments, generation, distributed = parse_options(parser, argv)
     check_sources(arguments.problems)
     return arguments, generation, distributed

@@ -108,7 +108,7 @@ def parse(argv: list[str]) -> Any:
                             f"--{one.name} has no effect on --samples, which are existing answers: remove it."
                         )
 
-    (arguments,) = parse_options(make_parser(EvaluateArguments, "evaluate.py"), argv)
+    (arguments,) = parse_options(make_parser(EvaluateArguments, "reflection-trl evaluate"), argv)
     return arguments
 
 

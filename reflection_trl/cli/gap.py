@@ -53,7 +53,7 @@ class GapArguments:
 def run(argv: list[str]) -> None:
     from ..generation import GenerationArguments, Sampling
 
-    parser = make_parser((GapArguments, GenerationArguments), prog="gap.py")
+    parser = make_parser((GapArguments, GenerationArguments), "reflection-trl gap")
     arguments, generation = parse_options(parser, argv)
     if not arguments.dataset_name:
         raise ValueError("No rows specified: pass --dataset_name with a file, a folder or a Hub id.")

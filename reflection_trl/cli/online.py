@@ -126,7 +126,7 @@ def online_parser() -> "TrlParser":
 
     from .. import OnlineReflectionDistillConfig
 
-    return make_parser((OnlineArguments, OnlineReflectionDistillConfig, ModelConfig), "online.py")
+    return make_parser((OnlineArguments, OnlineReflectionDistillConfig, ModelConfig), "reflection-trl online")
 
 
 def parse(argv: list[str]) -> "tuple[OnlineArguments, OnlineReflectionDistillConfig, ModelConfig]":

@@ -89,7 +89,8 @@ def train_parser() -> "TrlParser":
     from .train_data import MixtureArguments
 
     return make_parser(
-        (ScriptArguments, ReflectionDistillConfig, ModelConfig, MixtureArguments, MergeArguments), "train.py"
+        (ScriptArguments, ReflectionDistillConfig, ModelConfig, MixtureArguments, MergeArguments),
+        "reflection-trl train",
     )
 
 
@@ -115,7 +116,7 @@ def check_names(argv: list[str]) -> None:
 
     check_options(train_parser(), argv)
     check_sources(read_config_file(argv).get("datasets"))
-    parser = make_parser((ScriptArguments, ModelConfig, MixtureArguments), "train.py")
+    parser = make_parser((ScriptArguments, ModelConfig, MixtureArguments), "reflection-trl train")
     script_args, model_args, dataset_args, _ = parser.parse_args_and_config(argv, return_remaining_strings=True)
     if model_args.model_name_or_path is None:
         raise ValueError(NO_MODEL)

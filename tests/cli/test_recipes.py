@@ -15,7 +15,7 @@ from conftest import generation_row, reflection_row
 from datasets import IterableDataset
 
 from reflection_trl import PAPER_PRESET
-from reflection_trl.cli import answer, plot_training, prepare_paper_data, train, train_data
+from reflection_trl.cli import answer, online, plot_training, prepare_paper_data, train, train_data
 from reflection_trl.sequences import normalize_row
 from reflection_trl.training.curves import read_series
 
@@ -172,12 +172,24 @@ def test_help_names_only_fields_that_exist():
     } <= set(parser._option_string_actions)
 
 
-def test_help_is_instant():
-    done = subprocess.run(
-        [sys.executable, str(RECIPES / "train.py"), "--help"], capture_output=True, text=True, timeout=5
+@pytest.mark.parametrize("script", sorted(RECIPES.glob("*.py")), ids=lambda script: script.stem)
+def test_help_is_instant(script):
+    """It imports no library that takes seconds."""
+    code = (
+        f"import runpy, sys; sys.argv = [{str(script)!r}, '--help']\n"
+        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "finally: print([name for name in ('torch', 'transformers', 'trl', 'datasets') if name in sys.modules])"
     )
-    assert done.returncode == 0
-    assert "--mask_strategy" in done.stdout
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "    reflection-trl " in done.stdout and done.stdout.endswith("\n[]\n")
+
+
+@pytest.mark.parametrize(("command", "option"), [(train, "--mask_strategy"), (online, "--format_weight")])
+def test_help_all_lists_every_option_of_the_command(command, option, capsys):
+    assert command.main(["--help-all"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"usage: reflection-trl {command.__name__.rpartition('.')[2]} ") and option in printed
 
 
 # Training

@@ -106,7 +106,7 @@ def check_machine(arguments: BenchmarkArguments, device: str, num_processes: int
 
 def run(argv: list[str]) -> None:
     keep_compiled_code()
-    (arguments,) = parse_options(make_parser(BenchmarkArguments, "benchmark"), argv)
+    (arguments,) = parse_options(make_parser(BenchmarkArguments, "reflection-trl benchmark"), argv)
     check_arguments(arguments)
     import torch
     from accelerate import PartialState

@@ -78,7 +78,7 @@ class StudyArguments(GenerationArguments):
 
 
 def parse(argv: list[str]) -> StudyArguments:
-    (arguments,) = parse_options(make_parser(StudyArguments, "study.py"), argv)
+    (arguments,) = parse_options(make_parser(StudyArguments, "reflection-trl study"), argv)
     return arguments
 
 
