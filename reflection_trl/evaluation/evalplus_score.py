@@ -43,12 +43,12 @@ from .tasks import Sample
 
 logger = logging.getLogger(__name__)
 
-_GUEST = Path(__file__).with_name("guest.py")
+_GUEST = Path(__file__).with_name("evalplus_guest.py")
 _SANDBOX_GUEST = Path(sandbox.__file__).with_name("guest")
 # Paths inside the sandbox
 _INSIDE = {
     name: f"/evaluation/{name}"
-    for name in ("guest.py", "ground_truth.zip", "answers.jsonl", "sandbox_guest", "filter")
+    for name in ("evalplus_guest.py", "ground_truth.zip", "answers.jsonl", "sandbox_guest", "filter")
 }
 _PACKAGES = "/evaluation/packages"
 _DISK = 1 << 30
@@ -282,7 +282,7 @@ def _guest(
         packages = None if unsandboxed else _packages_elsewhere(interpreter.prefixes)
         keep = [] if unsandboxed else [*mechanism.covered, *([_PACKAGES] if packages else [])]
         arguments = [
-            files["guest.py"],
+            files["evalplus_guest.py"],
             benchmark,
             files["ground_truth.zip"],
             files["answers.jsonl"],

@@ -22,7 +22,7 @@ from typing import Any
 from ..quoting import quote_error
 from ..sandbox.guest import digests
 from ..scratch import ScratchFolder
-from . import guest
+from . import evalplus_guest
 from .evalplus_data import EVALPLUS
 
 
@@ -90,10 +90,12 @@ def _split(benchmark: str, archive: str, file: str) -> None:
         for task_id, outputs in expected.items():
             problem = problems[task_id]
             target.writestr(task_id, pickle.dumps(outputs))
-            known = {part: _digests(benchmark, problem, part, outputs) for part in guest.PARTS}
-            shown = {f"{part}_shown": _shown(benchmark, task_id, problem[f"{part}_input"]) for part in guest.PARTS}
-            target.writestr(guest.PROBLEM.format(task_id), pickle.dumps(problem | shown))
-            target.writestr(guest.DIGESTS.format(task_id), pickle.dumps(known))
+            known = {part: _digests(benchmark, problem, part, outputs) for part in evalplus_guest.PARTS}
+            shown = {
+                f"{part}_shown": _shown(benchmark, task_id, problem[f"{part}_input"]) for part in evalplus_guest.PARTS
+            }
+            target.writestr(evalplus_guest.PROBLEM.format(task_id), pickle.dumps(problem | shown))
+            target.writestr(evalplus_guest.DIGESTS.format(task_id), pickle.dumps(known))
 
 
 def _shown(benchmark: str, task_id: str, inputs: list[Any]) -> list[Any]:
@@ -118,11 +120,13 @@ def _digests(
     except ValueError:
         return None
     limits, inputs, copies = (
-        guest.time_limits(outputs[f"{part}_time"]),
+        evalplus_guest.time_limits(outputs[f"{part}_time"]),
         problem[f"{part}_input"],
         map(marshal.loads, packed),
     )
-    right = guest.count_right(benchmark, problem["entry_point"], inputs, copies, outputs[part], problem["atol"])
+    right = evalplus_guest.count_right(
+        benchmark, problem["entry_point"], inputs, copies, outputs[part], problem["atol"]
+    )
     accepted = right == len(inputs) == len(packed)
     return (b"".join(map(digests.digest, packed)), limits) if accepted else None
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from reflection_trl import sandbox
-from reflection_trl.evaluation import expected_outputs, guest
+from reflection_trl.evaluation import evalplus_guest, expected_outputs
 from reflection_trl.evaluation.expected_outputs import ground_truth
 from reflection_trl.sandbox.guest.digests import Error, digest, pack
 
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.usefixtures("small_benchmarks")
 def test_each_task_has_its_outputs_and_their_digests(benchmark):
     with zipfile.ZipFile(ground_truth(benchmark)) as archive:
         for task in canonical(benchmark):
-            outputs, known = (pickle.loads(archive.read(name)) for name in (task, guest.DIGESTS.format(task)))
-            for part in guest.PARTS:
+            outputs, known = (pickle.loads(archive.read(name)) for name in (task, evalplus_guest.DIGESTS.format(task)))
+            for part in evalplus_guest.PARTS:
                 if task == "HumanEval/32":  # evalplus 0.3.1 fails it whatever the answer is
                     assert known[part] is None
                     continue
@@ -63,8 +63,10 @@ def cells(monkeypatch):
     evaluator = pytest.importorskip("evalplus.eval")
     monkeypatch.setattr(evaluator, "query_maximum_memory_bytes", evaluator.query_maximum_memory_bytes)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    cells = guest.Cells(GUEST, "", [])
-    monkeypatch.setattr(cells, "run", lambda check, parts, *kept: {part: guest.verdict("fail") for part in parts})
+    cells = evalplus_guest.Cells(GUEST, "", [])
+    monkeypatch.setattr(
+        cells, "run", lambda check, parts, *kept: {part: evalplus_guest.verdict("fail") for part in parts}
+    )
     process = cells.open()
     yield cells
     cells._answers.close()
@@ -75,15 +77,18 @@ def cells(monkeypatch):
 def test_right_answers_pass_without_evalplus(cells, benchmark, tmp_path):
     file, solutions = tmp_path / "answers.jsonl", canonical(benchmark)
     file.write_text("".join(f"{json.dumps([*answer, False])}\n" for answer in solutions.items()))
-    judge = guest.Judge(benchmark, str(ground_truth(benchmark)), str(file), GUEST)
-    verdicts = {task: guest.judge_one(judge, cells, index, 1.0) for index, task in enumerate(solutions)}
+    judge = evalplus_guest.Judge(benchmark, str(ground_truth(benchmark)), str(file), GUEST)
+    verdicts = {task: evalplus_guest.judge_one(judge, cells, index, 1.0) for index, task in enumerate(solutions)}
     failed = [task for task, parts in verdicts.items() if any(part["status"] != "pass" for part in parts.values())]
     assert failed == (["HumanEval/32"] if benchmark == "humaneval" else [])
 
 
 def test_each_part_is_compared_up_to_its_first_other_output_or_error(cells):
-    calls = dict.fromkeys(guest.PARTS, pickle.dumps([([number], 60.0) for number in range(3)]))
-    known, limits = b"".join(digest(pack(number)) for number in range(3)), dict.fromkeys(guest.PARTS, [60.0] * 3)
+    calls = dict.fromkeys(evalplus_guest.PARTS, pickle.dumps([([number], 60.0) for number in range(3)]))
+    known, limits = (
+        b"".join(digest(pack(number)) for number in range(3)),
+        dict.fromkeys(evalplus_guest.PARTS, [60.0] * 3),
+    )
     called = Error(ran=True, in_call=True, certain=True)
     codes = {
         "def f(x): return x": (3, None, None),
@@ -104,4 +109,6 @@ def test_each_part_is_compared_up_to_its_first_other_output_or_error(cells):
         return (right, other and other[0], outputs.error), True
 
     for code, told in codes.items():
-        assert cells.compare(judge, code, "f", calls, limits) == dict.fromkeys(guest.PARTS, (told, True)), code
+        assert cells.compare(judge, code, "f", calls, limits) == dict.fromkeys(evalplus_guest.PARTS, (told, True)), (
+            code
+        )

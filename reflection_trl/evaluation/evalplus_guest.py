@@ -1,6 +1,6 @@
 """Runs evalplus's evaluator, inside the isolation that `evalplus_score` builds. Imports nothing of this package.
 
-    python guest.py BENCHMARK ZIP ANSWERS WORKERS SANDBOX FILTER KEEP
+    python evalplus_guest.py BENCHMARK ZIP ANSWERS WORKERS SANDBOX FILTER KEEP
 
 It prints one JSON line when it starts an answer and one when it has judged it. evalplus's `untrusted_check` runs
 each answer in a separate process, in separate namespaces (processes, users, mounts with empty temporary directories),
