@@ -123,7 +123,8 @@ class BuildStatistics:
         lines = [
             (
                 "rollouts",
-                f"{self.rollouts:,}" + (f" ({self.spared:,} more spared: problems given up)" if self.spared else ""),
+                f"{self.rollouts:,}"
+                + (f" ({self.spared:,} more skipped: their problems were given up)" if self.spared else ""),
             ),
             (
                 "accepted",

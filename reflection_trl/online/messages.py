@@ -9,7 +9,7 @@ def content_text(content: Any) -> str:
     Returns the text of a message.
 
     Args:
-        content (`str` or `list[dict]`, *optional*):
+        content (`str`, `list[dict]` or `None`):
             Content of the message: text, or parts with a `type`, of which those of the type `text` are read.
     """
     if isinstance(content, list):

@@ -63,7 +63,7 @@ def test_nothing_more_is_spent_on_them(tmp_path, in_flight):
     # Two rollouts each, of one request; the other three are spared
     assert sum(any(name in text for name in HOPELESS) for text in model.asked) == 2 * 2
     assert statistics.spared == 2 * 3 and statistics.rollouts == 6 * 5 - 2 * 3
-    assert f"| {statistics.rollouts} (6 more spared: problems given up)" in statistics.table()
+    assert f"| {statistics.rollouts} (6 more skipped: their problems were given up)" in statistics.table()
     assert "given_up" not in statistics.rejections
     assert sum(row["problem_id"] in ("t/f1", "t/f4") for row in rejected(tmp_path)) == 2 * 2
 
@@ -87,7 +87,7 @@ def test_a_resumed_run_gives_up_the_same_and_asks_nothing_again(tmp_path):
 def test_nothing_is_given_up_unless_asked(tmp_path):
     statistics = run(build_of(give_up_after=None), tmp_path, Stuck())
     assert statistics.spared == 0 and statistics.rollouts == 30
-    assert "spared" not in statistics.table()
+    assert "skipped" not in statistics.table()
 
 
 def test_processes_share_whole_problems(tmp_path):

@@ -95,7 +95,7 @@ def test_the_whole_table():
         "| cost                        | 0.0012                          |",
     ]
     spared = measure(RECORDS, [], [*sessions, SessionUsage(1, began=2.0, until=2.25)], **DESCRIBED, spared=3)
-    assert "| 6 (3 more spared: problems given up) " in spared.table()
+    assert "| 6 (3 more skipped: their problems were given up) " in spared.table()
     assert "| 1 s in 2 sessions " in spared.table()
 
 
