@@ -18,6 +18,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from ..files.processes import cores_per_process
+
 
 _WORKER = Path(__file__).parent / "worker.py"
 CPU_SECONDS = 5.0  # per comparison
@@ -63,7 +65,7 @@ class CheckerProcesses:
 
     def __init__(self, workers: int | None = None, cpu_seconds: float = CPU_SECONDS):
         if workers is None:
-            workers = max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+            workers = cores_per_process()
         if workers < 1 or cpu_seconds <= 0:
             raise ValueError(f"`workers` and `cpu_seconds` must be positive, got {workers} and {cpu_seconds}.")
         self.cpu_seconds = cpu_seconds

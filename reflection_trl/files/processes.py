@@ -1,4 +1,4 @@
-"""Coordinates processes that share only a folder, as `accelerate launch` starts them."""
+"""Places processes that `accelerate launch` starts on the GPUs and CPU cores of their machine."""
 
 import os
 
@@ -35,3 +35,8 @@ def place_among_processes() -> tuple[int, int]:
     for name in [name for name in os.environ if name in _LAUNCHER or name.startswith("TORCHELASTIC_")]:
         del os.environ[name]
     return process, processes
+
+
+def cores_per_process() -> int:
+    """Returns the CPU cores of this machine, divided among the processes of a distributed run on it; at least 1."""
+    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))

@@ -13,6 +13,7 @@ from ..answers import read_answer, without_thoughts
 from ..checking import read_final_answer, require_checker
 from ..coroutines import run_coroutine
 from ..feedback import Feedback, FeedbackKind
+from ..files.processes import cores_per_process
 from ..languages import Executor, get_language
 from ..languages.execution import Execute, refuse_to_run
 from ..problems import Problem
@@ -253,9 +254,7 @@ class AnswerJudge:
             return self._given
         with _OPENING:
             if self._executor is None or self._owner != os.getpid():
-                workers = self.workers or max(
-                    1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-                )
+                workers = self.workers or cores_per_process()
                 executor = Executor(workers=workers, limits=self.limits)
                 run_coroutine(executor.__aenter__())
                 self._executor, self._owner = executor, os.getpid()
