@@ -220,7 +220,17 @@ def join_tests(solution: str, tests: str, language: str) -> str:
     )
     added = [line for line in first if line not in known]
     known[place:place] = added if place or not added else [*added, ""]
-    return "\n\n".join(["\n".join(known), "\n".join(rest).strip()])
+    joined, mark = "\n".join(rest).strip(), f"{comment_mark(language)} Tests"
+    begin = style.tests.search(joined)
+    before = joined[: begin.start()].split("\n") if begin else []
+    if any(line.strip() and not style.setup.match(line) for line in before) and not joined.startswith(mark):
+        joined = f"{mark}\n{joined}"  # so that what the asserts need is not taken for a part of the solution
+    return "\n\n".join(["\n".join(known), joined])
+
+
+def comment_mark(language: str) -> str:
+    """Returns the characters that begin a comment."""
+    return "#" if language in ("python", "bash") else "//"
 
 
 def drop_asserts(program: str, wrong: Iterable[Assert], language: str = "python") -> str | None:
@@ -361,7 +371,8 @@ def _split_by_lines(program: str, language: str) -> SelfTested:
     style = _STYLES.get(language)
     if style is None or not style.one.search(program):
         return SelfTested(program, ())
-    start = style.tests.search(program)
+    mark = re.search(rf"^{comment_mark(language)} Tests$", program, re.MULTILINE)
+    start = mark or style.tests.search(program)
     if start is None:  # they cannot be moved after another answer
         return SelfTested(program, (Assert("", 1, 1),))
     head, tail = program[: start.start()].split("\n"), program[start.start() :]

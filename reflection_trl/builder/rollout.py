@@ -48,6 +48,7 @@ from .answer_rollout import AnswerRollout
 from .asserts import (
     Assert,
     assert_hint,
+    comment_mark,
     contradicted,
     drop_asserts,
     majority_contradicts,
@@ -285,8 +286,8 @@ class _CodeRollout(Rollout):
         program = split_asserts(answer.code, language).solution.strip() or answer.code
         # The fence of the tests is opened here, because a small model may omit it. It ends with a comment, since some
         # templates strip trailing space
-        comment = "#" if language in ("python", "bash") else "//"
-        begun = f"{Answer(program).message(language)}\n\n{_TESTS}\n\n```{get_language(language).fences[0]}\n{comment} Tests"
+        fence = f"```{get_language(language).fences[0]}\n{comment_mark(language)} Tests"
+        begun = f"{Answer(program).message(language)}\n\n{_TESTS}\n\n{fence}"
         tested = await self._sampler.sample_program(
             self._chat, self.settings.first, 0, again, begun=begun, tested=True
         )

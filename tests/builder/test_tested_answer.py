@@ -6,7 +6,7 @@ import pytest
 
 from reflection_trl.answers import read_answer
 from reflection_trl.builder import RolloutSettings
-from reflection_trl.builder.asserts import split_asserts
+from reflection_trl.builder.asserts import separate_tests, split_asserts
 from reflection_trl.builder.rollout import rollout
 from reflection_trl.builder.single_turn import judge_completion
 from reflection_trl.builder.tested_answer import read_tested_answer
@@ -99,6 +99,26 @@ def test_of_two_versions_the_last_counts():
     first = in_blocks("javascript", solution.replace("1", "2"), tests.replace("3", "4"))
     answer = read_tested_answer(f"{first}\n\n{in_blocks('javascript', solution, tests)}", "javascript", "add")
     assert answer.code == f"{solution}\n\n{tests}"
+
+
+@pytest.mark.parametrize(
+    ("language", "solution", "tests"),
+    [
+        (
+            "javascript",
+            "class Stack {\n  push(x) { this.top = x; }\n}",
+            "const assert = require('assert');\n\nconst stack = new Stack();\nstack.push(1);\nassert.strictEqual(stack.top, 1);",
+        ),
+        ("bash", "add() { echo $(( $1 + 1 )); }", 'sum=$(add 2)\n[ "$sum" = 3 ] || exit 1'),
+        ("php", "<?php\nfunction add($x) { return $x + 1; }", "$sum = add(2);\nassert($sum === 3);"),
+    ],
+)
+def test_what_the_asserts_need_is_a_part_of_the_tests(language, solution, tests):
+    answer = read_tested_answer(in_blocks(language, solution, tests), language)
+    parts = separate_tests(answer.code, language)
+    assert parts.solution.strip() == solution
+    assert parts.tests.split("\n")[1:] == tests.split("\n") and parts.tests.split("\n")[0].endswith(" Tests")
+    assert [one.source for one in parts.asserts] == [parts.tests]
 
 
 def test_tests_that_are_not_finished_leave_the_answer_open():
