@@ -86,7 +86,10 @@ class PassAtK(evaluate.Metric):
         for index, candidates in enumerate(predictions):
             if None in candidates:
                 raise ValueError(f"A candidate of problem {index} is None: use '' for a missing answer.")
-        ks = [k] if isinstance(k, int) else sorted(set(k))
+        given = list(k) if isinstance(k, (list, tuple, set)) else [k]
+        if not all(isinstance(one, int) for one in given):
+            raise ValueError(f"`k` must be an integer or a list of integers, got {k!r}.")
+        ks = sorted(set(given))
         fewest = min(len(candidates) for candidates in predictions)
         if not ks or ks[0] < 1 or ks[-1] > fewest:
             raise ValueError(

@@ -111,6 +111,8 @@ def test_combined_added_in_batches_and_saved(load, tmp_path):
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
+        ({"k": "1"}, "`k` must be an integer or a list of integers, got '1'."),
+        ({"k": [1.0]}, r"`k` must be an integer or a list of integers, got \[1.0\]"),
         ({"k": [2]}, "`k` must be between 1 and the number of candidates"),
         ({"k": [0]}, "`k` must be between 1"),
         ({"k": []}, "`k` must be between 1"),
