@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from reflection_trl.languages import LANGUAGES
@@ -39,6 +41,7 @@ TABLE: dict[str, list[Lie]] = {
 for _language, _lies in languages.LYING.items():
     TABLE[_language] = [*TABLE[_language], *_lies]
 _SLOW = ("cpp", "java", "rust", "csharp", "typescript")  # a compiler or two for each program: beyond the first few
+_SCRIPTS = ("javascript", "php", "bash")
 
 
 def cases(lies: dict[str, list[Lie]] | dict[str, list[Right]]) -> list[pytest.param]:
@@ -65,7 +68,9 @@ def run(sandbox: Sandbox, language: str, source: str, lie: Lie | Right) -> bool:
     spoken = LANGUAGES[language]
     if missing := spoken.missing():
         pytest.skip(missing)
-    verdict = sandbox.run(spoken.program(source, lie.tests, entry_point=lie.entry_point))
+    # Scripts start at once, so those that hang may end soon. Python's limit is short, and compilers need theirs
+    limits = dataclasses.replace(spoken.limits, timeout=5.0) if language in _SCRIPTS else None
+    verdict = sandbox.run(spoken.program(source, lie.tests, entry_point=lie.entry_point, limits=limits))
     return spoken.diagnose(verdict, source, lie.tests).passed
 
 
