@@ -90,12 +90,17 @@ def test_compiled_equals_eager(make_model, tokenizer, mixed_rows, tmp_path, monk
     one_layer = tiny_config(num_hidden_layers=1)  # compiling each takes its time
     eager = make_trainer(make_model(one_layer), tokenizer, mixed_rows, tmp_path, **settings)
     weights = {name: value.clone() for name, value in eager.model.state_dict().items()}
+    if checkpointing:  # `train` does it
+        eager.model.activation_checkpointing_enable()
     expected_loss, expected = step_loss(eager, prepared_rows(eager), step=4)
     # Not inductor, which makes machine code: what is tested is that nothing is lost between the graphs
     compiled = make_trainer(
         make_model(one_layer), tokenizer, mixed_rows, tmp_path, torch_compile_backend="aot_eager", **settings
     )
     compiled.model.load_state_dict(weights)
+    if checkpointing:
+        compiled.model.activation_checkpointing_enable()
+        assert compiled.model.is_activation_checkpointing
     rows = prepared_rows(compiled)
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
