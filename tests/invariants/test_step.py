@@ -264,6 +264,17 @@ def test_base_teacher_of_an_adapter_is_the_model_without_it(make_model, tokenize
     compare(trainer, reference, step=4, teacher_logits_of=teacher_logits)
 
 
+def assert_teacher_stays(trainer, expected):
+    """The teacher is the model of another trainer, and training does not change it."""
+    rows = [row for row in prepared_rows(trainer) if row.is_reflection]
+    before = trainer._teacher_predictions(trainer.model, rows).hidden
+    torch.testing.assert_close(
+        before, expected._teacher_predictions(expected.model, rows).hidden, rtol=1e-4, atol=1e-4
+    )
+    trainer.train()
+    assert torch.equal(trainer._teacher_predictions(trainer.model, rows).hidden, before)
+
+
 @pytest.mark.parametrize("kind", ["trained", "new"])
 def test_base_teacher_of_a_model_with_an_adapter_is_that_model(make_model, tokenizer, mixed_rows, tmp_path, kind):
     """An adapter that was trained before is a part of the model before training; a new one has no effect yet."""
@@ -282,17 +293,11 @@ def test_base_teacher_of_a_model_with_an_adapter_is_that_model(make_model, token
         max_steps=2,
         learning_rate=0.1,
     )
-    rows = [row for row in prepared_rows(trainer) if row.is_reflection]
-    before = trainer._teacher_predictions(trainer.model, rows).hidden
     live = make_trainer(get_peft_model(make_model(), lora), tokenizer, mixed_rows, tmp_path, teacher="base")
     live.model.load_state_dict(trainer.model.state_dict())
     merged = live.model.merge_and_unload().requires_grad_(True)
     expected = make_trainer(merged, tokenizer, mixed_rows, tmp_path, teacher="base")
-    torch.testing.assert_close(
-        before, expected._teacher_predictions(expected.model, rows).hidden, rtol=1e-4, atol=1e-4
-    )
-    trainer.train()
-    assert torch.equal(trainer._teacher_predictions(trainer.model, rows).hidden, before)
+    assert_teacher_stays(trainer, expected)
     assert (trainer._teacher_weights is None) == (kind == "new")  # nothing is copied where the adapter can be disabled
 
 
@@ -311,14 +316,8 @@ def test_base_teacher_is_the_model_before_training_where_the_adapter_changes_the
         max_steps=2,
         learning_rate=0.1,
     )
-    rows = [row for row in prepared_rows(trainer) if row.is_reflection]
-    before = trainer._teacher_predictions(trainer.model, rows).hidden
     expected = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, teacher="base")
-    torch.testing.assert_close(
-        before, expected._teacher_predictions(expected.model, rows).hidden, rtol=1e-4, atol=1e-4
-    )
-    trainer.train()
-    assert torch.equal(trainer._teacher_predictions(trainer.model, rows).hidden, before)
+    assert_teacher_stays(trainer, expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
