@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -278,6 +279,18 @@ def test_merged_model_is_the_adapter_on_its_base(workplace, tmp_path, capsys):
     # What is there is not overwritten, and that is known before anything is trained
     assert train.main(argv) == 1
     assert f"`merge` writes into '{merged}', which exists; remove it" in capsys.readouterr().err
+
+
+def test_generation_settings_that_a_merge_cannot_save_end_it_before_training(workplace, tmp_path, capsys):
+    model = tmp_path / "model"
+    shutil.copytree(workplace / "model", model)
+    file = model / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"temperature": 0.6}))
+    argv = ["--config", str(workplace / "distill.yaml"), "--output_dir", str(tmp_path / "out"), "--max_steps", "1"]
+    argv += ["--model_name_or_path", str(model), "--use_peft", "--eval_strategy", "no", "--merge"]
+    assert train.main(argv) == 1
+    assert "cannot be saved with the trained model (`temperature`: `do_sample` is not set" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "adapter_config.json").exists()
 
 
 def test_answer_without_a_model_is_one_sentence(capsys, monkeypatch, tmp_path):
