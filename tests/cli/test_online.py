@@ -1,5 +1,6 @@
 """The command `online`: recipes parse, a run leaves model, rollouts, curves and a summary, wrong input ends in a sentence."""
 
+import importlib.util
 import json
 import re
 import shutil
@@ -229,6 +230,27 @@ def test_the_quickstart_checks_all_options_before_its_first_step(monkeypatch, ca
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(quickstart, "step", lambda title, *_: pytest.fail(f"began {title}"))
     assert quickstart.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ({"gguf"}, 'The quickstart needs gguf: run `pip install "reflection-trl[recipes]"`'),
+        ({"gguf", "matplotlib"}, "The quickstart needs gguf and matplotlib: run `pip install"),
+        ({"sandbox"}, "No isolation mechanism works on this machine"),
+    ],
+)
+def test_the_quickstart_checks_its_requirements_before_its_first_step(monkeypatch, capsys, tmp_path, missing, message):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in missing else find_spec(name))
+    monkeypatch.setattr(quickstart, "step", lambda title, *_: pytest.fail(f"began {title}"))
+    if "sandbox" in missing:
+        monkeypatch.setattr("reflection_trl.sandbox.sandbox.candidates", lambda *_: [])
+    monkeypatch.chdir(tmp_path)
+    assert quickstart.main([]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
