@@ -1,21 +1,28 @@
 """Checks the settings and data of online training before anything is generated."""
 
 from collections.abc import Sequence
+from dataclasses import MISSING, fields
 from typing import Any
 
 from datasets import Dataset, IterableDataset
 from transformers import PreTrainedModel
+from transformers.utils import logging
 from trl import GRPOTrainer
 from trl.import_utils import is_vllm_available
 
 from ..problems.problem import is_checker_source
+from ..quoting import list_names
 from ..training.checks import check_evaluation, check_trackers
 from ..training.dataset import check_not_empty
 from .config import OnlineReflectionDistillConfig
+from .messages import is_text
 from .rewards import ExecutionReward
 
 
+logger = logging.get_logger(__name__)
+
 _JUDGED_BY = ("tests", "examples", "answer")
+_IMAGES = ("image", "images")  # columns that TRL reads
 _NAMED = 3  # prompts or rows to list in a message
 
 
@@ -35,10 +42,11 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
         ImportError: If vLLM is requested and not installed.
         TypeError: If a dataset has the wrong type.
         ValueError: If a tracker is not installed, a dataset is missing or empty, or lacks a column, a prompt or what
-            judges the answers to it, or a batch of the evaluation does not contain whole groups.
+            judges the answers to it, or has images, or a batch of the evaluation does not contain whole groups.
     """
     check_trackers(args.report_to)
     check_evaluation(args, eval_dataset)
+    _warn_of_settings_without_effect(args)
     if args.use_vllm and not is_vllm_available():
         raise ImportError(
             "`use_vllm` is set, but vLLM is not installed: run `pip install vllm`, or set `use_vllm=False` to generate with "
@@ -72,6 +80,65 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
         )
 
 
+def _warn_of_settings_without_effect(args: OnlineReflectionDistillConfig) -> None:
+    for condition, names in settings_without_effect(args).items():
+        logger.warning(
+            f"{list_names(f'`{name}`' for name in names)} {'has' if len(names) == 1 else 'have'} no effect without {condition}."
+        )
+
+
+def settings_without_effect(args: OnlineReflectionDistillConfig) -> dict[str, list[str]]:
+    """
+    Finds settings that were changed from their default, but that only another setting makes effective.
+
+    Args:
+        args ([`OnlineReflectionDistillConfig`]):
+            Settings.
+
+    Returns:
+        `dict`: The settings without effect, by the setting that they need.
+    """
+    is_used = {
+        "`distillation_weight` above 0": (
+            args.distillation_weight > 0,
+            ("distillation_beta", "distillation_temperature", "teacher"),
+        ),
+        "`teacher='ema'`": (args.teacher == "ema", ("teacher_update_rate",)),
+        "`teacher='trust-region'`": (args.teacher == "trust-region", ("trust_region_weight",)),
+        "`use_vllm`": (args.use_vllm, ("vllm_",)),
+        "`use_transformers_continuous_batching`": (
+            args.use_transformers_continuous_batching,
+            ("transformers_continuous_batching_config",),
+        ),
+        "`beta` above 0": (args.beta > 0, ("use_bias_correction_kl",)),
+        "`sync_ref_model`": (args.sync_ref_model, ("ref_model_",)),
+        "`use_adaptive_entropy`": (args.use_adaptive_entropy, ("entropy_coef_", "entropy_target")),
+        "`log_completions`": (args.log_completions, ("log_unique_prompts", "num_completions_to_print")),
+        "`loss_type='sapo'`": (args.loss_type == "sapo", ("sapo_",)),
+        "`loss_type='vespo'`": (args.loss_type == "vespo", ("vespo_",)),
+        "a `loss_type` other than 'sapo' and 'vespo'": (args.loss_type not in ("sapo", "vespo"), ("epsilon",)),
+        "a `loss_type` other than 'cispo', 'sapo' and 'vespo'": (
+            args.loss_type not in ("cispo", "sapo", "vespo"),
+            ("delta",),
+        ),
+        "`multi_objective_aggregation='sum_then_normalize'`": (
+            args.multi_objective_aggregation == "sum_then_normalize",
+            ("scale_rewards",),
+        ),
+    }
+    changed = [
+        field.name
+        for field in fields(args)
+        if field.default is not MISSING and getattr(args, field.name) != field.default
+    ]
+    found = {
+        condition: [name for name in changed if name.startswith(names)]
+        for condition, (used, names) in is_used.items()
+        if not used
+    }
+    return {condition: names for condition, names in found.items() if names}
+
+
 def _check_columns(name: str, dataset: Any) -> None:
     if not isinstance(dataset, (Dataset, IterableDataset)):
         raise TypeError(
@@ -87,18 +154,30 @@ def _check_columns(name: str, dataset: Any) -> None:
             f"`{name}` needs a column `prompt`, and `tests`, `examples` or `answer` to judge answers by, but has {', '.join(columns) or 'none'}; "
             f"`load_problems_for_rl` makes them from problems."
         )
+    images = [column for column in _IMAGES if column in columns]
+    if images:
+        raise ValueError(
+            f"`{name}` has a column `{images[0]}`, but this trainer reads only text; remove the column, or train on images with TRL's "
+            f"`GRPOTrainer`, which `execution_reward` works with too."
+        )
 
 
 def _check_rows(name: str, dataset: Dataset) -> None:
     read = {"prompt", "problem_id", *_JUDGED_BY}
     rows = dataset.select_columns([column for column in dataset.column_names if column in read])
-    empty, untested = [], []
+    empty, untested, mixed = [], [], []
     for number, row in enumerate(rows):
         if not row["prompt"]:
             empty.append(row.get("problem_id", number))
+        elif not is_text(row["prompt"]):
+            mixed.append(row.get("problem_id", number))
         if not (row.get("tests") or row.get("examples") or row.get("answer") is not None):
             untested.append(row.get("problem_id", number))
-    for found, lack in ((empty, "a prompt"), (untested, "`tests`, `examples` or `answer` to judge answers by")):
+    for found, lack in (
+        (empty, "a prompt"),
+        (untested, "`tests`, `examples` or `answer` to judge answers by"),
+        (mixed, "a prompt of text alone"),
+    ):
         if found:
             some = ", ".join(map(repr, found[:_NAMED]))
             raise ValueError(

@@ -4,12 +4,69 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from transformers import GenerationConfig
 from trl import GRPOConfig
 
-from ..training.config import check_bf16
+from ..quoting import list_names
+from ..training.config import check_bf16, check_choice, check_steps
 
 
 TEACHERS = ("ema", "base", "trust-region", "live")
+# The values of each field of text. TRL has no such list: it finds another value after the first batch is generated. A
+# test compares these with TRL's documentation
+CHOICES: dict[str, tuple[str, ...]] = {
+    "teacher": TEACHERS,
+    "loss_type": ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo"),
+    "importance_sampling_level": ("token", "sequence"),
+    "scale_rewards": ("group", "batch", "none"),
+    "multi_objective_aggregation": ("sum_then_normalize", "normalize_then_sum"),
+    "vllm_mode": ("server", "colocate"),
+    "vllm_model_impl": ("transformers", "vllm"),
+    "vllm_importance_sampling_mode": ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask"),
+}
+# Fields that would fail after the first batch is generated, or train something else without a message
+_FRACTIONS = (
+    "distillation_weight",
+    "distillation_beta",
+    "teacher_update_rate",
+    "trust_region_weight",
+    "min_p",
+    "top_entropy_quantile",
+    "ref_model_mixup_alpha",
+)
+_POSITIVE = (
+    "distillation_temperature",
+    "temperature",
+    "repetition_penalty",
+    "delta",
+    "sapo_temperature_neg",
+    "sapo_temperature_pos",
+)
+_NOT_NEGATIVE = ("beta", "epsilon", "epsilon_high", "top_k", "off_policy_mask_threshold")
+_COUNTS = (
+    "max_feedback_length",
+    "max_completion_length",
+    "num_generations_eval",
+    "num_iterations",
+    "steps_per_generation",
+    "generation_batch_size",
+    "pad_to_multiple_of",
+    "ref_model_sync_steps",
+)
+# Fields of `TrainingArguments`: the values that they may have, the default first, and why others have no effect
+_WITHOUT_EFFECT: dict[str, tuple[tuple[Any, ...], str]] = {
+    "label_smoothing_factor": ((0.0,), "no loss term has labels to smooth"),
+    "label_names": ((None,), "there are no labels"),
+    "train_sampling_strategy": (("random",), "`shuffle_dataset` determines the order of the prompts"),
+    "data_seed": ((None,), "the order of the prompts depends on `seed`"),
+    "average_tokens_across_devices": ((True,), "`loss_type` determines over which tokens the loss is a mean"),
+    "include_num_input_tokens_seen": (("no", False), "`num_tokens` is always logged"),
+}
+# Settings of transformers' generation with which a batch does not have the expected answers
+_UNSUPPORTED_GENERATION = {
+    "num_return_sequences": "`num_generations` determines the number of answers to a prompt",
+    "stop_strings": "TRL passes no tokenizer to the generation, which finding them needs",
+}
 
 
 @dataclass
@@ -187,24 +244,27 @@ class OnlineReflectionDistillConfig(GRPOConfig):
     )
 
     def __post_init__(self) -> None:
-        if self.teacher not in TEACHERS:
-            raise ValueError(f"`teacher` is {self.teacher!r}; use one of {', '.join(TEACHERS)}.")
-        for name in ("distillation_weight", "distillation_beta", "teacher_update_rate", "trust_region_weight"):
-            value: Any = getattr(self, name)
-            if not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
-                raise ValueError(f"`{name}` is {value!r}; it must lie in [0, 1].")
-        if not 0 < self.distillation_temperature < math.inf:
-            raise ValueError(f"`distillation_temperature` is {self.distillation_temperature}; it must be above 0.")
-        if self.max_feedback_length < 1:
-            raise ValueError(f"`max_feedback_length` is {self.max_feedback_length}; it must be at least 1.")
+        self.scale_rewards = {True: "group", False: "none"}.get(self.scale_rewards, self.scale_rewards)  # type: ignore[call-overload]
+        for name, choices in CHOICES.items():
+            check_choice(name, getattr(self, name), choices)
+        self._check_ranges()
+        check_steps(self)
+        for name, (values, reason) in _WITHOUT_EFFECT.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"`{name}` is {getattr(self, name)!r}, but {reason}; leave it at {values[0]!r}.")
         if self.dynamic_sampling_rounds < 0:
             raise ValueError(
                 f"`dynamic_sampling_rounds` is {self.dynamic_sampling_rounds}; it must be 0 (off) or a number of rounds."
             )
-        if self.num_generations is not None and self.num_generations < 2:
+        if self.num_generations is None or self.num_generations < 2:
             raise ValueError(
                 f"`num_generations` is {self.num_generations}, but rewards are compared within a group of answers to one prompt; "
                 f"sample at least 2."
+            )
+        if self.max_completion_length is None and (self.loss_type == "dr_grpo" or not self.use_vllm):
+            raise ValueError(
+                "`max_completion_length` is None, with which transformers samples 20 tokens, and which `loss_type='dr_grpo'` does not "
+                "support; set a number of tokens."
             )
         if self.distillation_weight > 0 and not (self.show_feedback or self.show_peer or self.show_attempt):
             raise ValueError(
@@ -217,3 +277,43 @@ class OnlineReflectionDistillConfig(GRPOConfig):
             )
         check_bf16(self)
         super().__post_init__()
+        self._check_inherited()
+
+    def _check_ranges(self) -> None:
+        for name in _FRACTIONS:
+            if (value := getattr(self, name)) is not None and not _between(value, 0, 1):
+                raise ValueError(f"`{name}` is {value!r}; it must lie in [0, 1].")
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if value is not None and not (value and _between(value, 0, math.inf)):
+                raise ValueError(f"`{name}` is {value!r}; it must be above 0.")
+        for name in _NOT_NEGATIVE:
+            if (value := getattr(self, name)) is not None and not _between(value, 0, math.inf):
+                raise ValueError(f"`{name}` is {value!r}; it must not be negative.")
+        for name in _COUNTS:
+            if isinstance(value := getattr(self, name), int) and value < 1:
+                raise ValueError(f"`{name}` is {value}; it must be at least 1.")
+        if not (self.top_p and _between(self.top_p, 0, 1)):
+            raise ValueError(f"`top_p` is {self.top_p!r}; it must lie in (0, 1].")
+
+    def _check_inherited(self) -> None:
+        accelerator_config: Any = self.accelerator_config  # parsed at this point
+        if accelerator_config.dispatch_batches:
+            raise ValueError(
+                "`dispatch_batches` of `accelerator_config` concatenates tensors, which a batch of problems does not contain; leave it out."
+            )
+        if self.use_vllm or not isinstance(self.generation_kwargs, dict):
+            return
+        known = GenerationConfig()
+        unknown = [name for name in self.generation_kwargs if not hasattr(known, name)]
+        if unknown:
+            raise ValueError(
+                f"`generation_kwargs` has {list_names(unknown)}, which transformers would ignore; use names of its `GenerationConfig`."
+            )
+        for name, reason in _UNSUPPORTED_GENERATION.items():
+            if name in self.generation_kwargs:
+                raise ValueError(f"`generation_kwargs` has `{name}`, but {reason}; leave it out.")
+
+
+def _between(value: Any, low: float, high: float) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value) and low <= value <= high

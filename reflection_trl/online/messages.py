@@ -30,6 +30,20 @@ def prompt_text(prompt: Any) -> str:
     return "\n".join(content_text(message.get("content")) for message in prompt)
 
 
+def is_text(prompt: Any) -> bool:
+    """
+    Returns whether a prompt contains only text, without parts such as images.
+
+    Args:
+        prompt (`str` or `list[dict]`):
+            Plain text, or messages.
+    """
+    if isinstance(prompt, str):
+        return True
+    parts = (message.get("content") for message in prompt)
+    return all(part.get("type") == "text" for content in parts if isinstance(content, list) for part in content)
+
+
 def completion_text(completion: Any) -> str:
     """
     Returns the text of a plain completion or of the last assistant message of a conversation.

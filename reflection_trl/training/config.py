@@ -314,7 +314,8 @@ class ReflectionDistillConfig(SFTConfig):
         self._check_choices()
         self._check_ranges()
         self._check_inherited()
-        self._check_steps()
+        self._check_lengths()
+        check_steps(self)
         if isinstance(self.chat_template_kwargs, str):
             try:
                 self.chat_template_kwargs = json.loads(self.chat_template_kwargs)
@@ -339,15 +340,15 @@ class ReflectionDistillConfig(SFTConfig):
             )
 
     def _check_choices(self) -> None:
-        _check_choice("rendering", self.rendering, RENDERINGS)
-        _check_choice("execution_role", self.execution_role, EXECUTION_ROLES)
-        _check_choice("mask_schedule", self.mask_schedule, MASK_SCHEDULES)
-        _check_choice("loss_normalization", self.loss_normalization, LOSS_NORMALIZATIONS)
-        _check_choice("teacher", self.teacher, TEACHERS)
+        check_choice("rendering", self.rendering, RENDERINGS)
+        check_choice("execution_role", self.execution_role, EXECUTION_ROLES)
+        check_choice("mask_schedule", self.mask_schedule, MASK_SCHEDULES)
+        check_choice("loss_normalization", self.loss_normalization, LOSS_NORMALIZATIONS)
+        check_choice("teacher", self.teacher, TEACHERS)
         if not self.mask_strategy:
             raise ValueError(f"`mask_strategy` is empty; name at least one of {', '.join(MASK_STRATEGIES)}.")
         for strategy in self.mask_strategy:
-            _check_choice("mask_strategy", strategy, MASK_STRATEGIES)
+            check_choice("mask_strategy", strategy, MASK_STRATEGIES)
         if sorted(self.mask_order) != sorted(BLOCK_TYPES):
             raise ValueError(
                 f"`mask_order` is {self.mask_order}; it must name each of execution, text and code once, in any order."
@@ -407,17 +408,10 @@ class ReflectionDistillConfig(SFTConfig):
         if self.label_smoothing_factor:
             raise ValueError("`label_smoothing_factor` is not supported by this trainer; leave it at 0.")
 
-    def _check_steps(self) -> None:
-        for name in ("max_length", "token_budget", "per_device_train_batch_size", "gradient_accumulation_steps"):
+    def _check_lengths(self) -> None:
+        for name in ("max_length", "token_budget"):
             if (number := getattr(self, name)) is not None and number < 1:
                 raise ValueError(f"`{name}` is {number}; it must be at least 1.")
-        if self.learning_rate is not None and self.learning_rate < 0:
-            raise ValueError(f"`learning_rate` is {self.learning_rate}; it must not be negative.")
-        if self.max_steps == 0 or (self.max_steps < 0 and self.num_train_epochs <= 0):
-            raise ValueError(
-                f"`max_steps` is {self.max_steps} and `num_train_epochs` is {self.num_train_epochs}, so there is nothing to train; set one "
-                f"of them above 0 (`max_steps=-1` uses the epochs)."
-            )
 
     def to_dict(self) -> dict[str, Any]:
         # Trackers record this dictionary beside the model's config, so it includes the facts about the training data.
@@ -460,9 +454,46 @@ class ReflectionDistillConfig(SFTConfig):
         return {name: getattr(self, name) for name in names}
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """
+    Checks that a setting has one of its values.
+
+    Args:
+        name (`str`):
+            Name of the setting.
+        value (`str`):
+            Its value.
+        choices (`tuple[str, ...]`):
+            Values that it may have.
+
+    Raises:
+        ValueError: If it has another one.
+    """
     if value not in choices:
         raise ValueError(f"`{name}` is {value!r}; use one of {', '.join(choices)}.")
+
+
+def check_steps(args: TrainingArguments) -> None:
+    """
+    Checks that there are steps to train, and examples in each of them.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            Settings of a trainer.
+
+    Raises:
+        ValueError: If the batch, the number of steps or the learning rate cannot be used.
+    """
+    for name in ("per_device_train_batch_size", "gradient_accumulation_steps"):
+        if (number := getattr(args, name)) < 1:
+            raise ValueError(f"`{name}` is {number}; it must be at least 1.")
+    if args.learning_rate is not None and args.learning_rate < 0:
+        raise ValueError(f"`learning_rate` is {args.learning_rate}; it must not be negative.")
+    if args.max_steps == 0 or (args.max_steps < 0 and args.num_train_epochs <= 0):
+        raise ValueError(
+            f"`max_steps` is {args.max_steps} and `num_train_epochs` is {args.num_train_epochs}, so there is nothing to train; set one "
+            f"of them above 0 (`max_steps=-1` uses the epochs)."
+        )
 
 
 def check_bf16(args: TrainingArguments) -> None:

@@ -1,10 +1,13 @@
 """What would make an online training fail or learn nothing: one sentence each, before the model is loaded or used."""
 
+import ast
+import inspect
 import re
 
 import pytest
 import torch
 from datasets import Dataset, IterableDataset
+from trl import GRPOConfig, GRPOTrainer
 
 from reflection_trl import (
     OnlineReflectionDistillConfig,
@@ -13,7 +16,8 @@ from reflection_trl import (
     load_problems_for_rl,
     repair_environment,
 )
-from reflection_trl.online.checks import runs_programs
+from reflection_trl.online.checks import runs_programs, settings_without_effect
+from reflection_trl.online.config import CHOICES
 from reflection_trl.problems import Problem, load_problems
 from reflection_trl.sandbox import Sandbox, SandboxUnavailableError
 
@@ -56,11 +60,164 @@ def make(model, folder, tokenizer=None, dataset=None, reward=None, eval_dataset=
         ({"show_feedback": False, "show_peer": False}, "the teacher knows no more than the student"),
         ({"dynamic_sampling_rounds": -1}, "`dynamic_sampling_rounds` is -1; it must be 0 (off) or a number of rounds"),
         ({"remove_unused_columns": True}, "`remove_unused_columns` is on, which would remove the tests"),
+        (
+            {"loss_type": "ppo"},
+            "`loss_type` is 'ppo'; use one of grpo, dr_grpo, dapo, bnpo, cispo, sapo, luspo, vespo.",
+        ),
+        ({"scale_rewards": "std"}, "`scale_rewards` is 'std'; use one of group, batch, none."),
+        ({"importance_sampling_level": "word"}, "`importance_sampling_level` is 'word'; use one of token, sequence."),
+        (
+            {"multi_objective_aggregation": "sum"},
+            "`multi_objective_aggregation` is 'sum'; use one of sum_then_normalize,",
+        ),
+        (
+            {"vllm_importance_sampling_mode": "token"},
+            "`vllm_importance_sampling_mode` is 'token'; use one of token_truncate,",
+        ),
+        ({"vllm_mode": "remote"}, "`vllm_mode` is 'remote'; use one of server, colocate."),
+        ({"min_p": 1.5}, "`min_p` is 1.5; it must lie in [0, 1]."),
+        ({"top_entropy_quantile": 20}, "`top_entropy_quantile` is 20; it must lie in [0, 1]."),
+        ({"top_p": 0.0}, "`top_p` is 0.0; it must lie in (0, 1]."),
+        ({"top_p": 1.1}, "`top_p` is 1.1; it must lie in (0, 1]."),
+        ({"temperature": 0.0}, "`temperature` is 0.0; it must be above 0."),
+        ({"temperature": float("inf")}, "`temperature` is inf; it must be above 0."),
+        ({"delta": -0.5}, "`delta` is -0.5; it must be above 0."),
+        ({"beta": -0.1}, "`beta` is -0.1; it must not be negative."),
+        ({"top_k": -1}, "`top_k` is -1; it must not be negative."),
+        ({"num_iterations": 0}, "`num_iterations` is 0; it must be at least 1."),
+        ({"num_generations_eval": 0}, "`num_generations_eval` is 0; it must be at least 1."),
+        ({"num_generations": None}, "`num_generations` is None, but rewards are compared within a group"),
+        ({"max_completion_length": 0}, "`max_completion_length` is 0; it must be at least 1."),
+        (
+            {"max_completion_length": None},
+            "`max_completion_length` is None, with which transformers samples 20 tokens",
+        ),
+        ({"pad_to_multiple_of": 0}, "`pad_to_multiple_of` is 0; it must be at least 1."),
+        ({"gradient_accumulation_steps": 0}, "`gradient_accumulation_steps` is 0; it must be at least 1."),
+        ({"max_steps": 0}, "`max_steps` is 0 and `num_train_epochs` is 3.0, so there is nothing to train"),
+        ({"label_smoothing_factor": 0.1}, "`label_smoothing_factor` is 0.1, but no loss term has labels to smooth"),
+        ({"data_seed": 1}, "`data_seed` is 1, but the order of the prompts depends on `seed`; leave it at None."),
+        (
+            {"train_sampling_strategy": "sequential"},
+            "`train_sampling_strategy` is 'sequential', but `shuffle_dataset`",
+        ),
+        (
+            {"include_num_input_tokens_seen": True},
+            "`include_num_input_tokens_seen` is True, but `num_tokens` is always",
+        ),
+        (
+            {"accelerator_config": {"dispatch_batches": True}},
+            "`dispatch_batches` of `accelerator_config` concatenates",
+        ),
+        (
+            {"generation_kwargs": {"surpress_tokens": [1]}},
+            "`generation_kwargs` has surpress_tokens, which transformers would ignore",
+        ),
+        (
+            {"generation_kwargs": {"num_return_sequences": 2}},
+            "`generation_kwargs` has `num_return_sequences`, but `num_generations`",
+        ),
+        (
+            {"generation_kwargs": {"stop_strings": ["x"]}},
+            "`generation_kwargs` has `stop_strings`, but TRL passes no tokenizer",
+        ),
     ],
 )
 def test_settings(tmp_path, settings, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         OnlineReflectionDistillConfig(str(tmp_path), **(SETTINGS | settings))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"num_generations_eval": None, "min_p": 0.0, "top_k": 0, "top_p": 1.0, "delta": None, "epsilon": 0.0},
+        {"scale_rewards": False, "pad_to_multiple_of": "8", "generation_kwargs": {"suppress_tokens": [1]}},
+        {"scale_rewards": True, "top_entropy_quantile": 0, "ref_model_mixup_alpha": 1.0, "max_feedback_length": 1},
+        {"max_completion_length": None, "use_vllm": True, "generation_kwargs": {"stop": ["x"]}},
+    ],
+)
+def test_settings_at_the_edge_of_their_range(tmp_path, settings):
+    OnlineReflectionDistillConfig(str(tmp_path), **(SETTINGS | settings))
+
+
+def values_in_source(name):
+    """The strings with which TRL's trainer compares a setting."""
+    for node in ast.walk(ast.parse(inspect.getsource(inspect.getmodule(GRPOTrainer)))):
+        if isinstance(node, ast.Compare) and getattr(node.left, "attr", None) == name:
+            yield from (c.value for c in ast.walk(node) if isinstance(c, ast.Constant) and isinstance(c.value, str))
+
+
+@pytest.mark.parametrize("name", sorted(set(CHOICES) - {"teacher"}))
+def test_the_values_of_settings_are_those_of_trl(name):
+    documented = re.search(rf"\n {{8}}{name} \(.*?(?=\n {{8}}\w+ \()", GRPOConfig.__doc__, re.DOTALL).group()
+    assert set(CHOICES[name]) <= set(re.findall(r'"(\w+)"', documented))
+    assert set(values_in_source(name)) <= set(CHOICES[name])
+    assert set(re.findall(r'^ *- `(?:\w+` or `)?"(\w+)"', documented, re.MULTILINE)) <= set(CHOICES[name])
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, {}),
+        (
+            {"teacher_update_rate": 0.1, "distillation_temperature": 2.0, "vllm_mode": "server", "use_vllm": True},
+            {},
+        ),
+        (
+            {"vllm_mode": "server", "vllm_server_port": 1},
+            {"`use_vllm`": ["vllm_mode", "vllm_server_port"]},
+        ),
+        (
+            {"teacher": "base", "teacher_update_rate": 0.1, "trust_region_weight": 0.1},
+            {"`teacher='ema'`": ["teacher_update_rate"], "`teacher='trust-region'`": ["trust_region_weight"]},
+        ),
+        (
+            {"distillation_weight": 0.0, "distillation_beta": 0.5, "teacher": "live"},
+            {"`distillation_weight` above 0": ["distillation_beta", "teacher"]},
+        ),
+        (
+            {"loss_type": "cispo", "epsilon_high": 5.0, "delta": 2.0, "sapo_temperature_neg": 1.0},
+            {
+                "`loss_type='sapo'`": ["sapo_temperature_neg"],
+                "a `loss_type` other than 'cispo', 'sapo' and 'vespo'": ["delta"],
+            },
+        ),
+        (
+            {"loss_type": "sapo", "epsilon_high": 0.28, "vespo_k_pos": 1.0},
+            {
+                "`loss_type='vespo'`": ["vespo_k_pos"],
+                "a `loss_type` other than 'sapo' and 'vespo'": ["epsilon_high"],
+            },
+        ),
+        (
+            {"scale_rewards": "none", "multi_objective_aggregation": "normalize_then_sum"},
+            {"`multi_objective_aggregation='sum_then_normalize'`": ["scale_rewards"]},
+        ),
+        (
+            {"ref_model_sync_steps": 8, "entropy_target": 1.0, "entropy_coef": 0.1, "num_completions_to_print": 3},
+            {
+                "`sync_ref_model`": ["ref_model_sync_steps"],
+                "`use_adaptive_entropy`": ["entropy_target"],
+                "`log_completions`": ["num_completions_to_print"],
+            },
+        ),
+    ],
+)
+def test_settings_that_only_another_setting_makes_effective(tmp_path, settings, expected):
+    assert settings_without_effect(OnlineReflectionDistillConfig(str(tmp_path), **SETTINGS, **settings)) == expected
+
+
+def test_settings_without_effect_are_named(tmp_path, caplog):
+    with pytest.raises(ValueError, match="The easy dataset is empty"):
+        make(
+            "no/model",
+            tmp_path,
+            eval_dataset={"easy": load_problems_for_rl([ADD]).select([])},
+            delta=2.0,
+            loss_type="cispo",
+        )
+    assert "`delta` has no effect without a `loss_type` other than 'cispo', 'sapo' and 'vespo'." in caplog.text
 
 
 @pytest.mark.parametrize("teacher", ["ema", "base", "trust-region"])
@@ -100,6 +257,21 @@ def test_a_teacher_that_is_not_used_may_know_nothing(tmp_path):
             Dataset.from_list([{"prompt": [], "problem_id": f"p{i}", "tests": "c"} for i in range(4)]),
             ValueError,
             "4 of 4 rows of `train_dataset` are without a prompt: 'p0', 'p1', 'p2' and others; leave these problems out",
+        ),
+        (
+            Dataset.from_list([{"prompt": "x", "tests": "c", "images": []}]),
+            ValueError,
+            "`train_dataset` has a column `images`, but this trainer reads only text; remove the column, or train on",
+        ),
+        (
+            Dataset.from_list(
+                [
+                    {"prompt": [{"role": "user", "content": [{"type": kind, "text": "x"}]}], "tests": "c"}
+                    for kind in ("text", "image")
+                ]
+            ),
+            ValueError,
+            "1 of 2 rows of `train_dataset` are without a prompt of text alone: 1; leave these problems out",
         ),
         (
             IterableDataset.from_generator(lambda: iter([{"prompt": "x"}])),
