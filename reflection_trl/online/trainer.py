@@ -441,6 +441,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
             teacher_hidden=teacher.hidden,
             teacher_head=teacher.head,
             compile_backend=self.args.torch_compile_backend,
+            full_precision=self.args.cast_lm_head_to_fp32,
         )
 
     @torch.no_grad()
@@ -490,7 +491,13 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
             return torch.full_like(distillation.targets, float("nan"), dtype=torch.float32)
         nothing = distillation.targets[:0]
         return distillation_loss(
-            distillation.teacher_hidden, head, distillation.targets, distillation.nll_weight, nothing, nothing
+            distillation.teacher_hidden,
+            head,
+            distillation.targets,
+            distillation.nll_weight,
+            nothing,
+            nothing,
+            full_precision=distillation.full_precision,
         ).nll
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

@@ -46,6 +46,8 @@ class LossInputs:
             inside the live forward pass if parameters are sharded. By default the live model's head.
         compile_backend (`str`, *optional*):
             Backend of `torch.compile` for the operations on a chunk of logits.
+        full_precision (`bool`, *optional*, defaults to `False`):
+            Whether hidden states and head are multiplied in float32, also where bfloat16 would do.
     """
 
     loss_index: torch.Tensor
@@ -59,6 +61,7 @@ class LossInputs:
     teacher_hidden: torch.Tensor | None = None
     teacher_head: Head | Literal["base"] | None = None
     compile_backend: str | None = None
+    full_precision: bool = False
 
 
 def make_loss_inputs(

@@ -91,6 +91,7 @@ def distillation_loss(
     teacher_hidden: torch.Tensor | None = None,
     teacher_head: Head | None = None,
     compile_backend: str | None = None,
+    full_precision: bool = False,
 ) -> DistillationLossOutput:
     """
     Computes cross-entropies and divergence of a batch, in chunks.
@@ -120,12 +121,16 @@ def distillation_loss(
             Head for these states; by default the live model's.
         compile_backend (`str`, *optional*):
             Backend of `torch.compile` for the operations on a chunk of logits; not compiled by default.
+        full_precision (`bool`, *optional*, defaults to `False`):
+            Whether hidden states and head are multiplied in float32, also where bfloat16 would do.
 
     Returns:
         [`DistillationLossOutput`]: Loss and metrics.
     """
     # The dtype of each product is chosen here. Autocast would round the float32 products too
-    dtype = _product_dtype(hidden)
+    kind = hidden.device.type
+    autocast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+    dtype = torch.float32 if full_precision else product_dtype(kind, hidden.dtype, autocast)
     terms = _Terms(
         dtype,
         (head.scale, head.softcap),
@@ -428,12 +433,22 @@ class _HeadGradients:
                 torch.addmm(self.weight, grad.t(), states, out_dtype=torch.float32, out=self.weight)
 
 
-def _product_dtype(hidden: torch.Tensor) -> torch.dtype:
-    # bfloat16 if cuBLAS returns its float32 sums unrounded, else float32. float16 would underflow, because gradients
-    # are computed before any loss scaling
-    kind = hidden.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
-    return dtype if kind == "cuda" and dtype == torch.bfloat16 else torch.float32
+def product_dtype(device_type: str, dtype: torch.dtype, autocast: torch.dtype | None) -> torch.dtype:
+    """
+    Returns the data type in which hidden states and head are multiplied.
+
+    It is bfloat16 where cuBLAS returns its float32 sums unrounded, else float32. float16 would underflow, because gradients are computed
+    before any loss scaling.
+
+    Args:
+        device_type (`str`):
+            Type of the device, such as `"cuda"`.
+        dtype (`torch.dtype`):
+            Data type of the hidden states.
+        autocast (`torch.dtype` or `None`):
+            Data type of autocast, if it is on.
+    """
+    return torch.bfloat16 if device_type == "cuda" and (autocast or dtype) == torch.bfloat16 else torch.float32
 
 
 def _kept_dtype(tensor: torch.Tensor) -> torch.dtype:

@@ -6,6 +6,7 @@ from transformers import AutoModelForCausalLM
 from trl import GRPOConfig, GRPOTrainer
 
 from reflection_trl import load_problems_for_rl
+from reflection_trl.training import losses
 from reflection_trl.training.teachers import TeacherWeights
 
 from .scripted import PROBLEMS, SETTINGS, make_trainer, scripted_reward
@@ -48,6 +49,18 @@ def test_teachers_are_the_same_under_autocast(make_model, tokenizer, tmp_path, k
     assert rounded == pytest.approx(exact, rel=0.01)
     apart = sum((got[name] - wanted[name]).square().sum() for name in wanted) ** 0.5
     assert apart < 0.03 * sum(value.square().sum() for value in wanted.values()) ** 0.5
+
+
+@pytest.mark.parametrize("cast", [False, True])
+def test_both_terms_obey_the_precision_of_the_head(make_model, tokenizer, tmp_path, monkeypatch, cast):
+    chosen = []
+    monkeypatch.setattr(losses, "product_dtype", lambda *_: chosen.append(torch.float32) or torch.float32)
+    trainer = make_loss_trainer(
+        make_model, tokenizer, tmp_path, distillation_weight=0.5, teacher="live", cast_lm_head_to_fp32=cast
+    )
+    trainer._compute_loss(trainer.model, make_inputs())
+    # The divergence and its metrics: by the device, or else always float32
+    assert len(chosen) == (0 if cast else 2)
 
 
 CONTINUOUS = {

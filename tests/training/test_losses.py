@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from reflection_trl.training import losses
-from reflection_trl.training.losses import Head, distillation_loss, divergence_and_gradient
+from reflection_trl.training.losses import Head, distillation_loss, divergence_and_gradient, product_dtype
 
 
 N, H, V = 17, 8, 23
@@ -136,6 +136,22 @@ def test_without_gradients_the_figures_are_the_same(temperature):
     for name, value in vars(without).items():
         assert torch.equal(value, getattr(output, name)), name
         assert not value.requires_grad and getattr(output, name).requires_grad == (name == "loss")
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "autocast", "expected"),
+    [
+        ("cuda", torch.float32, None, torch.float32),
+        ("cuda", torch.float32, torch.bfloat16, torch.bfloat16),
+        ("cuda", torch.bfloat16, None, torch.bfloat16),
+        ("cuda", torch.bfloat16, torch.float16, torch.float32),
+        ("cuda", torch.float16, None, torch.float32),
+        ("cpu", torch.bfloat16, None, torch.float32),
+        ("cpu", torch.float32, torch.bfloat16, torch.float32),
+    ],
+)
+def test_products_are_in_bfloat16_only_where_their_sums_are_not_rounded(device, dtype, autocast, expected):
+    assert product_dtype(device, dtype, autocast) == expected
 
 
 @pytest.mark.parametrize("states", [torch.float32, torch.bfloat16], ids=str)
