@@ -67,6 +67,7 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
             f"`per_device_eval_batch_size` {args.per_device_eval_batch_size} on {args.world_size} processes does not contain whole groups of "
             f"{num_generations} answers to one prompt; set it to a multiple of {num_generations}, or set `num_generations_eval` to a divisor."
         )
+    _warn_of_repeated_prompts(args, evaluated)
     if args.dynamic_sampling_rounds and not isinstance(train_dataset, Dataset):
         raise ValueError(
             f"`dynamic_sampling_rounds` is {args.dynamic_sampling_rounds}, but `train_dataset` is a stream, from which prompts cannot be "
@@ -137,6 +138,18 @@ def settings_without_effect(args: OnlineReflectionDistillConfig) -> dict[str, li
         if not used
     }
     return {condition: names for condition, names in found.items() if names}
+
+
+def _warn_of_repeated_prompts(args: OnlineReflectionDistillConfig, evaluated: dict[str, Any]) -> None:
+    size = args.per_device_eval_batch_size * args.world_size
+    for name, dataset in evaluated.items():
+        if args.world_size > 1 and isinstance(dataset, Dataset):
+            answers = len(dataset) * (args.num_generations_eval or args.num_generations or 1)
+            if answers % size:
+                logger.warning(
+                    f"The last batch of `{name}` has {answers % size} of {size} answers on {args.world_size} processes. It is filled with the "
+                    f"first prompts, which count twice in the metrics; set `per_device_eval_batch_size` so that {answers} answers are full batches."
+                )
 
 
 def _check_columns(name: str, dataset: Any) -> None:

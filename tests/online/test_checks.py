@@ -307,6 +307,24 @@ def test_held_out_problems_are_checked_too(tmp_path):
         make("no/model", tmp_path, eval_dataset=untested)
 
 
+@pytest.mark.parametrize(
+    ("processes", "size", "warns"), [(1, 16, False), (2, 2, False), (2, 8, True), (4, 1, False), (4, 2, True)]
+)
+def test_prompts_that_fill_the_last_batch_of_an_evaluation(tmp_path, caplog, monkeypatch, processes, size, warns):
+    monkeypatch.setattr(OnlineReflectionDistillConfig, "world_size", processes)
+    rows = load_problems_for_rl([ADD, SAT])
+    with pytest.raises(ValueError, match="fewer than the"):
+        make(
+            "no/model",
+            tmp_path,
+            dataset=rows.select([0]),
+            eval_dataset={"easy": rows},
+            per_device_eval_batch_size=size,
+        )
+    warning = f"The last batch of `easy` has 4 of {size * processes} answers on {processes} processes. It is filled"
+    assert (warning in caplog.text) == warns
+
+
 @pytest.mark.parametrize(("size", "settings"), [(5, {}), (8, {"num_generations_eval": 3})])
 def test_batches_of_an_evaluation_hold_whole_groups(tmp_path, size, settings):
     with pytest.raises(
