@@ -5,6 +5,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from datasets import Dataset, IterableDataset
+from peft import PeftConfig, PeftModel
 from transformers import PreTrainedModel
 from transformers.utils import logging
 from trl import GRPOTrainer
@@ -14,6 +15,7 @@ from ..problems.problem import is_checker_source
 from ..quoting import list_names
 from ..training.checks import check_evaluation, check_trackers
 from ..training.dataset import check_not_empty
+from ..training.teachers import disabled_adapter_is_base
 from .config import OnlineReflectionDistillConfig
 from .messages import is_text
 from .rewards import ExecutionReward
@@ -78,6 +80,31 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
         raise ValueError(
             f"`train_dataset` has {len(train_dataset)} prompts, fewer than the {prompts} of one generation batch, so no step is "
             f"possible; lower `per_device_train_batch_size`, `gradient_accumulation_steps` or `steps_per_generation`, or raise `num_generations`."
+        )
+
+
+def check_reference(beta: float, model: str | PreTrainedModel | PeftModel, peft_config: PeftConfig | None) -> None:
+    """
+    Rejects a KL penalty against a reference model that TRL would take for the model without its adapter, but that is
+    another one.
+
+    Args:
+        beta (`float`):
+            Weight of the KL penalty.
+        model (`str` or [`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
+            Model of the trainer.
+        peft_config ([`~peft.PeftConfig`] or `None`):
+            Adapter to train.
+
+    Raises:
+        ValueError: If there is a penalty, and the adapter also changes the base model.
+    """
+    config: Any = model.active_peft_config if isinstance(model, PeftModel) else peft_config
+    if beta > 0 and config is not None and not disabled_adapter_is_base(config):
+        name = "init_lora_weights" if config.bias == "none" else "bias"
+        raise ValueError(
+            f"`beta` is {beta}, but with `{name}={getattr(config, name)!r}` the adapter also changes the base model, which is the "
+            f"reference model; set `beta` to 0, or use LoRA without this setting."
         )
 
 

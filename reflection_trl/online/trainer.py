@@ -41,6 +41,7 @@ from .checks import (
     all_datasets,
     check_before_loading,
     check_prompt_lengths,
+    check_reference,
     context_length,
     find_execution_reward,
     runs_programs,
@@ -175,6 +176,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         args = check_args(args, OnlineReflectionDistillConfig, model)
         check_model(model)
         check_before_loading(args, train_dataset, eval_dataset)
+        check_reference(args.beta, model, peft_config)
         if args.distillation_weight > 0:
             check_teacher_before_loading(args.teacher, model, peft_config, will_shard_parameters(args))
         reward_funcs = execution_reward() if reward_funcs is None else reward_funcs

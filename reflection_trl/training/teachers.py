@@ -44,26 +44,21 @@ def adapter_disabled(model: nn.Module) -> Iterator[None]:
             layer._disable_adapters = disabled
 
 
-def disabled_adapter_is_base(model: PeftModel) -> bool:
+def disabled_adapter_is_base(config: PeftConfig) -> bool:
     """
-    Returns whether a PEFT model with its adapter disabled equals the model that the adapter was put on.
+    Returns whether a model with its adapter disabled equals the model that the adapter was put on.
 
     Args:
-        model ([`~peft.PeftModel`]):
-            PEFT model.
+        config ([`~peft.PeftConfig`]):
+            Configuration of the adapter.
 
     Returns:
         `bool`: False if the initial adapter was subtracted from the base weights (PiSSA, OLoRA and others), or if
         biases of the base model are trained.
     """
-    for name in model.active_adapters:
-        config = model.peft_config[name]
-        start = getattr(config, "init_lora_weights", None)
-        if isinstance(start, str) and start.lower().startswith(_SUBTRACTED_FROM_BASE):
-            return False
-        if getattr(config, "bias", "none") != "none":
-            return False
-    return True
+    start = getattr(config, "init_lora_weights", None)
+    is_subtracted = isinstance(start, str) and start.lower().startswith(_SUBTRACTED_FROM_BASE)
+    return not is_subtracted and getattr(config, "bias", "none") == "none"
 
 
 def adapter_has_effect(model: PeftModel) -> bool:
@@ -283,7 +278,7 @@ def make_teacher_weights(
     if (
         teacher == "base"
         and isinstance(model, PeftModel)
-        and disabled_adapter_is_base(model)
+        and all(disabled_adapter_is_base(model.peft_config[name]) for name in model.active_adapters)
         and not (continues_adapter and adapter_has_effect(model))
     ):
         return None

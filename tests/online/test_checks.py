@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 from datasets import Dataset, IterableDataset
+from peft import LoraConfig, get_peft_model
 from trl import GRPOConfig, GRPOTrainer
 
 from reflection_trl import (
@@ -36,9 +37,10 @@ SETTINGS = {
 }
 
 
-def make(model, folder, tokenizer=None, dataset=None, reward=None, eval_dataset=None, **settings):
+def make(model, folder, tokenizer=None, dataset=None, reward=None, eval_dataset=None, peft_config=None, **settings):
     return OnlineReflectionDistillTrainer(
         model,
+        peft_config=peft_config,
         eval_dataset=eval_dataset,
         reward_funcs=reward if reward is not None else scripted_reward(),
         args=OnlineReflectionDistillConfig(str(folder), **(SETTINGS | settings)),
@@ -218,6 +220,26 @@ def test_settings_without_effect_are_named(tmp_path, caplog):
             loss_type="cispo",
         )
     assert "`delta` has no effect without a `loss_type` other than 'cispo', 'sapo' and 'vespo'." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"init_lora_weights": "pissa"},
+            "`beta` is 0.1, but with `init_lora_weights='pissa'` the adapter also changes",
+        ),
+        ({"bias": "lora_only"}, "`beta` is 0.1, but with `bias='lora_only'` the adapter also changes the base model"),
+    ],
+)
+def test_a_reference_model_that_the_adapter_changes(make_model, tokenizer, tmp_path, settings, message):
+    lora = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM", **settings)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make("no/model", tmp_path, peft_config=lora, beta=0.1)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make(get_peft_model(make_model(), lora), tmp_path, tokenizer, beta=0.1)
+    make(make_model(), tmp_path, tokenizer, peft_config=lora)
+    make(make_model(), tmp_path, tokenizer, peft_config=LoraConfig(r=2, target_modules=["q_proj"]), beta=0.1)
 
 
 @pytest.mark.parametrize("teacher", ["ema", "base", "trust-region"])
