@@ -187,6 +187,12 @@ def test_an_answer_may_replace_functions_that_evalplus_does_not_call(names):
     assert (judgment.base.passed, judgment.plus.passed, judgment.base.deceived) == (True, True, False)
 
 
+def test_an_output_that_takes_forever_to_pack_is_compared_by_evalplus_itself():
+    code = "def strlen(s):\n    x = frozenset()\n    for _ in range(400):\n        x = frozenset([x])\n    return x"
+    (judgment,) = judge_evalplus("humaneval", samples({"HumanEval/23": code}))
+    assert (judgment.base.status, judgment.base.late, judgment.plus.status) == ("fail", False, "fail")
+
+
 def test_an_answer_that_is_right_only_in_evalplus_s_own_process_is_asked_there():
     """It recurses deeper than what is left below ours, or takes longer by what travels between processes: evalplus decides."""
     deep = "def strlen(s):\n    return deep(%d) and len(s)\n\ndef deep(n):\n    return True if n == 0 else deep(n - 1)"

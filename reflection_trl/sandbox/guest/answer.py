@@ -7,6 +7,7 @@ fork, in separate namespaces, which ends before the next answer starts.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import gc
@@ -18,6 +19,10 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+
+# By name, since an answer may replace them in their modules
+from resource import RLIM_INFINITY, RLIMIT_CPU, getrlimit, setrlimit
+from time import process_time
 from typing import Any, NoReturn
 
 from . import digests, errors, job, remote, zygote
@@ -35,6 +40,9 @@ _CERTAIN = frozenset(
 # Frames of ours below an answer that is called, and those of `evalplus.evaluate` less ours when outputs are compared
 _OWN_DEPTH, _DEPTH_OF_EVALPLUS = 100, 24
 _PR_SET_DUMPABLE = 4
+# CPU seconds for packing an output: so many, and a multiple of those that the answer has spent. Right answers to `Mbpp/255`
+# compute for 2 seconds, and their 700 MB are packed in 6
+_PACKING_SECONDS, _PACKING_FACTOR = 2, 10
 
 
 def main(settings: dict[str, Any]) -> None:
@@ -151,12 +159,28 @@ def _messages(
                 yield from _error(error, found, request["source"])
             return
         try:
-            sent = digests.message_of(output)
+            with _limited_packing():
+                sent = digests.message_of(output)
         except ValueError:  # evalplus may accept it
             found = digests.Error(ran=True, in_call=True, certain=False)
             yield from digests.error_messages(found, functools.partial(errors.describe_output, output))
             return
         yield sent
+
+
+@contextlib.contextmanager
+def _limited_packing() -> Iterator[None]:
+    """
+    Ends this process if the block takes too long. `marshal` takes twice as long with each level of sets in sets, and handles no
+    signals.
+    """
+    limit, maximum = getrlimit(RLIMIT_CPU)
+    seconds = _PACKING_SECONDS + int(_PACKING_FACTOR * process_time())
+    setrlimit(RLIMIT_CPU, (seconds if maximum == RLIM_INFINITY else min(seconds, maximum), maximum))
+    try:
+        yield
+    finally:
+        setrlimit(RLIMIT_CPU, (limit, maximum))
 
 
 def _is_certain(error: BaseException) -> bool:
