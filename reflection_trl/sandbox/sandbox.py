@@ -19,7 +19,7 @@ from .interpreter import Interpreter, find_interpreter
 from .mechanisms import Mechanism, Unsandboxed, candidates
 from .pair import combine, run_pair
 from .seccomp import build_filter
-from .turns import PATIENCE, Turns, is_doubtful
+from .turns import PATIENCE, Turns, are_asleep, is_doubtful
 from .verdict import (
     END_MARK,
     CommandProgram,
@@ -225,7 +225,9 @@ class Sandbox:
             verdict, outcome = run_pair(worker, beside, job | {"waits": True}, other_job, self._threads, judge)
         if outcome is not None:
             outcomes.append(outcome)
-        doubtful = any(is_doubtful(one, program.limits.timeout, patience, waits=True) for one in outcomes)
+        limit = program.limits.timeout
+        doubtful = any(is_doubtful(one, limit, patience, waits=True) for one in outcomes)
+        doubtful &= not are_asleep(outcomes, limit)
         return combine(program, verdict, _verdict(other, outcome, None) if outcome is not None else None), doubtful
 
     @contextlib.contextmanager

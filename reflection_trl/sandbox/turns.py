@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 
@@ -76,3 +76,18 @@ def is_doubtful(outcome: dict[str, Any], limit: float, patience: float, waits: b
     if processor is None:
         return True
     return not (processor >= _USED_UP * limit * patience or (processor <= _ASLEEP * limit and not waits))
+
+
+def are_asleep(outcomes: Sequence[dict[str, Any]], limit: float) -> bool:
+    """
+    Returns whether both jobs of a pair slept until a time limit ended them, so that no other job is the cause.
+
+    Args:
+        outcomes (`Sequence[dict]`):
+            Reports of `guest.job.watch`; fewer than two if the partner had to be stopped.
+        limit (`float`):
+            Time limit of each in seconds.
+    """
+    if len(outcomes) < 2 or any(one["processor"] is None for one in outcomes):
+        return False
+    return sum(one["processor"] + one["queued"] for one in outcomes) <= _ASLEEP * limit

@@ -17,9 +17,9 @@ from reflection_trl.languages import Executor
 from reflection_trl.online.judging import AnswerJudge
 from reflection_trl.problems import Problem
 from reflection_trl.problems.judge import judge
-from reflection_trl.sandbox import CommandProgram, Limits, PythonProgram, Sandbox, Status
+from reflection_trl.sandbox import CommandProgram, Limits, Partner, PythonProgram, Sandbox, Status, Verdict
 from reflection_trl.sandbox.guest.job import used_time
-from reflection_trl.sandbox.turns import Turns, is_doubtful
+from reflection_trl.sandbox.turns import Turns, are_asleep, is_doubtful
 
 
 LIMIT = Limits(timeout=2.0)
@@ -77,6 +77,40 @@ def test_doubt(name: str):
     outcome, waits, doubtful = OUTCOMES[name]
     assert is_doubtful(outcome, 2.0, 2.0, waits) is doubtful
     assert not is_doubtful(outcome, 2.0, 1.0, waits)  # it was alone
+
+
+ASLEEP = {"ended": "timeout", "processor": 0.02, "queued": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("other", "asleep"),
+    [
+        (ASLEEP, True),
+        ({**ASLEEP, "ended": None}, True),
+        ({**ASLEEP, "processor": 0.08}, False),
+        ({**ASLEEP, "queued": 1.0}, False),  # it would have answered, had it had a CPU
+        ({**ASLEEP, "processor": None}, False),
+        (None, False),  # it had to be stopped
+    ],
+)
+def test_two_jobs_that_only_wait_for_each_other_are_not_confirmed(other: dict[str, Any] | None, asleep: bool):
+    assert are_asleep([ASLEEP, *([other] if other else [])], 2.0) is asleep
+
+
+def test_a_pair_that_sleeps_runs_once(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
+    patience = []
+    run = Sandbox._run_pair
+
+    def counted(self: Sandbox, program: CommandProgram, partner: Partner, factor: float) -> tuple[Verdict, bool]:
+        patience.append(factor)
+        return run(self, program, partner, factor)
+
+    monkeypatch.setattr(Sandbox, "_run_pair", counted)
+    partner = Partner(["sleep", "1000"])
+    # The judge ends with its partner, and says so by its exit code
+    program = CommandProgram(["sh", "-c", "cat <&3; exit 97"], partner=partner, limits=LIMIT)
+    assert sandbox.run(program).status is Status.TIMEOUT
+    assert patience == [2.0]
 
 
 def _fake(monkeypatch: pytest.MonkeyPatch, outcomes: list[dict[str, Any]], seen: list[float]) -> None:

@@ -96,8 +96,8 @@ def watch(
             Descriptors of the pipes from and to the partner of a command, or none. They are closed here.
 
     Returns:
-        `dict`: Ended (timeout, output_limit, memory or `None`), duration, processor
-        (seconds of it that the job has used, when it ran for longer than its limit) and late (see [`_Clock`]).
+        `dict`: Ended (timeout, output_limit, memory or `None`), duration, processor and queued (the seconds that the job has
+        used one and waited for one, if it ran for longer than its limit, or half of it where it waits) and late (see [`_Clock`]).
     """
     job, checks, *targets = files
     out, err, report = os.pipe(), os.pipe(), os.pipe()
@@ -128,6 +128,7 @@ def watch(
         "ended": ended,
         "duration": time.monotonic() - started,
         "processor": clock.processor,
+        "queued": clock.queued,
         "late": clock.late(),
         "init_status": status,
     }
@@ -173,20 +174,21 @@ class _Clock:
 
     def __init__(self, started: float, limit: float, patience: float, waits: bool):
         self.started, self.limit, self.patience, self.waits = started, limit, patience, waits
-        self.next_look = started + limit
+        # A job that waits may end with the limit of the other one, and says then whether it was asleep
+        self.next_look = started + limit * (0.5 if waits else 1.0)
         self.processor: float | None = None
-        self._queued = 0.0
+        self.queued = 0.0
 
     def expired(self) -> bool:
-        """Returns whether the job has used up its time. Called once its limit has passed in wall time."""
+        """Returns whether the job has used up its time. Called from `next_look` on."""
         now = time.monotonic()
         self.next_look = now + _POLL
         wall = now - self.started
         try:
             processor, queued = cpu_times(_processes())
         except OSError:
-            return True
-        self.processor, self._queued = max(processor, self.processor or 0.0), max(queued, self._queued)
+            return wall >= self.limit
+        self.processor, self.queued = max(processor, self.processor or 0.0), max(queued, self.queued)
         return (
             self._used(wall, self.patience) >= self.limit
             or self.processor >= self.limit * self.patience * _PROCESSORS
@@ -200,7 +202,7 @@ class _Clock:
 
     def _used(self, wall: float, patience: float) -> float:
         processor = self.processor or 0.0
-        return processor / patience if self.waits else used_time(wall, processor, self._queued, patience)
+        return processor / patience if self.waits else used_time(wall, processor, self.queued, patience)
 
 
 def used_time(wall: float, processor: float, queued: float, patience: float) -> float:
