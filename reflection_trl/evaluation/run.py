@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..coroutines import run_coroutine
-from ..files.run_folder import RunFolder
+from ..files.run_folder import RunFolder, take_lock
 from ..files.work_queue import WorkQueue
 from ..generation import GenerationArguments, Sampling, open_generator, with_served_name
 from ..generation.retries import show_retries
@@ -155,7 +155,8 @@ def evaluate_model(
 
     Raises:
         ValueError: If a benchmark cannot be read, or the model has no chat template.
-        [`~reflection_trl.files.run_folder.RunError`]: If the folder contains answers with other settings.
+        [`~reflection_trl.files.run_folder.RunError`]: If the folder contains answers with other settings, or another evaluation
+            uses it.
         [`~reflection_trl.generation.GenerationError`]: If the model is not available.
         [`~reflection_trl.sandbox.SandboxError`]: If answers cannot run safely on this machine.
     """
@@ -168,7 +169,10 @@ def evaluate_model(
         _require_isolation(tasks, settings)
     tasks = {benchmark: some[: settings.limit] for benchmark, some in tasks.items()}
     _check_prompts(tasks, generation, generate, settings)
-    with _folders(output_dir, tasks, generation, settings, process) as folders:
+    with ExitStack() as stack:
+        if judge_here:
+            stack.enter_context(_results_folder(output_dir))
+        folders = stack.enter_context(_folders(output_dir, tasks, generation, settings, process))
         run_coroutine(
             _sample_all(tasks, folders, generation, generate, settings, in_flight, processes, bar and judge_here)
         )
@@ -178,15 +182,23 @@ def evaluate_model(
             time.sleep(_POLL_SECONDS)
         samples = {name: read_answers(tasks[name], settings.samples, settings.prompt, folders[name]) for name in tasks}
         scores = _judge_all(tasks, samples, Path(output_dir), settings, bar)
-    details = {
-        "backend": generation.chosen_backend,
-        "base_url": generation.base_url,
-        "dtype": generation.dtype,
-        "chat_template_kwargs": generation.template_variables or None,
-    }
-    return _finished(
-        name or generation.model, tasks, scores, skipped, settings, details, output_dir, command, _commit(generation)
-    )
+        details = {
+            "backend": generation.chosen_backend,
+            "base_url": generation.base_url,
+            "dtype": generation.dtype,
+            "chat_template_kwargs": generation.template_variables or None,
+        }
+        return _finished(
+            name or generation.model,
+            tasks,
+            scores,
+            skipped,
+            settings,
+            details,
+            output_dir,
+            command,
+            _commit(generation),
+        )
 
 
 async def generate_model_answers(
@@ -248,6 +260,7 @@ def evaluate_samples(
 
     Raises:
         ValueError: If a file is invalid. The message names the place.
+        [`~reflection_trl.files.run_folder.RunError`]: If another evaluation uses the folder.
         [`~reflection_trl.sandbox.SandboxError`]: If answers cannot run safely on this machine.
     """
     settings = settings or EvaluationSettings()
@@ -264,9 +277,10 @@ def evaluate_samples(
     samples = {name: read_samples(by_benchmark[name], tasks[name], known[name]) for name in tasks}
     for benchmark, answers in samples.items():
         _warn_of_fences(by_benchmark[benchmark], tasks[benchmark], answers)
-    scores = _judge_all(tasks, samples, Path(output_dir), settings, bar)
     details = {"files": {benchmark: str(file) for benchmark, file in by_benchmark.items()}}
-    return _finished(name or str(files[0]), tasks, scores, skipped, settings, details, output_dir, command, None)
+    with _results_folder(output_dir):
+        scores = _judge_all(tasks, samples, Path(output_dir), settings, bar)
+        return _finished(name or str(files[0]), tasks, scores, skipped, settings, details, output_dir, command, None)
 
 
 # Answers
@@ -329,6 +343,15 @@ def _folders(
 
 
 # Scores
+
+
+@contextmanager
+def _results_folder(output_dir: str | os.PathLike[str]) -> Iterator[None]:
+    """Reserves the folder of an evaluation, whose results another one would replace."""
+    folder = Path(output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    with take_lock(folder / ".lock"):
+        yield
 
 
 def _judge_all(

@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from ..quoting import quote_error
 
@@ -66,6 +66,31 @@ class SessionUsage:
     runs: int = 0
 
 
+def take_lock(path: Path) -> TextIO:
+    """
+    Opens a file that no other process can open in this way until it is closed.
+
+    Args:
+        path (`Path`):
+            The file, in the folder that it protects.
+
+    Raises:
+        [`RunError`]: If another process holds it.
+    """
+    lock = open(path, "w")  # noqa: SIM115 (open as long as the run)
+    # A process that was killed may take a moment to end
+    for patience in reversed(range(_LOCK_ATTEMPTS)):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if not patience:
+                lock.close()
+                raise RunError(f"Another process uses {path.parent}: wait for it, or give another folder.") from None
+            time.sleep(0.1)
+    return lock
+
+
 class RunFolder:
     """
     Manages the folder of one run.
@@ -100,7 +125,7 @@ class RunFolder:
                 raise RunError(f"{self.path} contains {strange[0]!r} but no run: give an empty or a new folder.")
         try:
             self._records.mkdir(parents=True, exist_ok=True)
-            self._lock = self._take_lock()
+            self._lock = take_lock(self.path / f".lock-{self.process}")
         except OSError as error:
             raise RunError(
                 f"The folder {self.path} cannot be written ({error.strerror}): free disk space, change its permissions, or give another folder."
@@ -126,20 +151,6 @@ class RunFolder:
                 os.fsync(self._file.fileno())
             self._file.close()
         self._lock.close()
-
-    def _take_lock(self) -> Any:
-        lock = open(self.path / f".lock-{self.process}", "w")  # noqa: SIM115 (open as long as the run)
-        # A process that was killed may take a moment to end
-        for patience in reversed(range(_LOCK_ATTEMPTS)):
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not patience:
-                    lock.close()
-                    raise RunError(f"Another process uses {self.path}: wait for it, or give another folder.") from None
-                time.sleep(0.1)
-        return lock
 
     def is_locked(self, process: int) -> bool:
         """

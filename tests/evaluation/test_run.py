@@ -18,6 +18,7 @@ from reflection_trl.evaluation.evalplus_data import EVALPLUS
 from reflection_trl.evaluation.results import Outcome, Score
 from reflection_trl.evaluation.run import EvaluationSettings, evaluate_model, evaluate_samples, generate_model_answers
 from reflection_trl.evaluation.table import comparison_table, results_table
+from reflection_trl.files import run_folder
 from reflection_trl.files.run_folder import RunError
 from reflection_trl.generation import GenerationArguments
 from reflection_trl.generation.types import Completion
@@ -274,6 +275,24 @@ def test_answers_that_are_markdown_are_reported(tmp_path, caplog):
         own = [f"problems:{tmp_path}/own.jsonl"]
         evaluate_samples([tmp_path / "samples.jsonl"], tmp_path / "out", benchmarks=own, bar=False)
         assert caplog.text.count("1 of 1 answers contain a line that begins with ```") == warnings
+
+
+def test_one_evaluation_at_a_time_writes_into_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_folder, "_LOCK_ATTEMPTS", 1)
+    own, out = [f"problems:{tmp_path}/own.jsonl"], tmp_path / "out"
+    problem = {"id": "seven", "problem": "Three plus four?", "final_answer": "7"}
+    (tmp_path / "own.jsonl").write_text(json.dumps(problem) + "\n")
+    (tmp_path / "samples.jsonl").write_text(json.dumps({"task_id": "seven", "solution": r"\boxed{7}"}) + "\n")
+    arguments = GenerationArguments(base_url="http://localhost:1/v1", model_name_or_path="m")
+    sentence = re.escape(f"Another process uses {out}: wait for it, or give another folder.")
+    out.mkdir()
+    with run_folder.take_lock(out / ".lock"):
+        with pytest.raises(RunError, match=sentence):
+            evaluate_samples([tmp_path / "samples.jsonl"], out, benchmarks=own, bar=False)
+        with pytest.raises(RunError, match=sentence):
+            evaluate_model(arguments, own, out, bar=False)
+        assert [one.name for one in out.iterdir()] == [".lock"]
+    assert evaluate_samples([tmp_path / "samples.jsonl"], out, benchmarks=own, bar=False).scores[0].outcomes[0].passed
 
 
 @pytest.mark.parametrize(
