@@ -19,6 +19,9 @@ class Rejection(enum.StrEnum):
     """Lists the reasons to reject a rollout, as stored in `ReflectionSequence.rejection`."""
 
     GIVEN_UP = "given_up"  # no rollout was made: the first rollouts of its problem were all rejected
+    REFERENCE_FAILED = (
+        "reference_failed"  # no rollout was made: the reference of its problem fails the problem's tests
+    )
     GENERATION_FAILED = "generation_failed"  # says nothing about the problem or the model; the rollout is made again
     EMPTY_ANSWER = "empty_answer"
     REFUSED = "refused"

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from ..feedback import FeedbackKind
+from ..feedback import Feedback, FeedbackKind
 from ..languages.execution import Execute
 from ..python_code import defined_names, parse_python
 
@@ -264,6 +264,20 @@ def drop_asserts(program: str, wrong: Iterable[Assert], language: str = "python"
     return cut if [one.source for one in after] == expected else None
 
 
+def contradicts(feedback: Feedback, language: str) -> bool:
+    """
+    Returns whether the failure of a program with tests shows that one of them is wrong.
+
+    Args:
+        feedback ([`~reflection_trl.feedback.Feedback`]):
+            Feedback of the failure.
+        language (`str`):
+            Language of the program.
+    """
+    # What a compiler rejects may only be declared differently in the other program
+    return feedback.kind is FeedbackKind.ASSERTION or (language == "python" and feedback.kind not in _NO_CONTRADICTION)
+
+
 async def contradicted(
     asserts: Sequence[Assert], program: str, execute: Execute, language: str = "python", entry_point: str | None = None
 ) -> tuple[Assert, ...]:
@@ -291,10 +305,7 @@ async def contradicted(
         run = await execute(language, program, "\n".join(one.source for one in tests), entry_point=entry_point)
         if run.feedback.passed or len(tests) > 1:
             return not run.feedback.passed
-        # What a compiler rejects may only be declared differently in the other program
-        return run.feedback.kind is FeedbackKind.ASSERTION or (
-            language == "python" and run.feedback.kind not in _NO_CONTRADICTION
-        )
+        return contradicts(run.feedback, language)
 
     if not asserts or (len(asserts) > 1 and not await fails(asserts)):
         return ()

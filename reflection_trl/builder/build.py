@@ -33,7 +33,8 @@ from .features import share_solved, to_row
 from .plot import plot_build
 from .prepare import ProblemReport, prepare_problems
 from .progress import Progress
-from .run import Task, latest_records, make_rollouts, open_tasks
+from .references import References
+from .run import CountedRuns, Task, latest_records, make_rollouts, open_tasks
 from .selection import difficulty_quotas, select
 from .settings import RolloutSettings
 from .statistics import BuildStatistics, measure
@@ -389,6 +390,9 @@ async def run_build(
             async with AsyncExitStack() as stack:
                 if execute is None:
                     execute = await stack.enter_async_context(build.open_executor())
+                references = References(folder.path / "references.json")
+                if process == 0:
+                    await _check_references(build, references, tasks, CountedRuns(execute, session), in_flight)
                 if generate is None:
                     if generation is None:
                         raise ValueError("No model specified: pass `generation` or `generate`.")
@@ -400,10 +404,34 @@ async def run_build(
                 settings, made = build.settings, False
                 while not made:
                     await make_rollouts(
-                        tasks, generate, execute, settings, folder, session, in_flight, early_stopping, queue
+                        tasks,
+                        generate,
+                        execute,
+                        settings,
+                        folder,
+                        session,
+                        in_flight,
+                        early_stopping,
+                        queue,
+                        references,
                     )
                     made = process != 0 or await _all_made(queue, folder, processes)
         return write_outcome(build, folder) if process == 0 else None
+
+
+async def _check_references(
+    build: Build, references: References, tasks: Sequence[Task], execute: Execute, in_flight: int
+) -> None:
+    """Runs the references of the problems of all tasks before the model is loaded, and reports those that fail."""
+    problems = list({problem.id: problem for problem, _ in tasks}.values())
+    await references.check_all(problems, execute, in_flight)
+    if len(problems) == len(build.problems) and (failure := references.common_failure(problems)):
+        raise RunError(
+            "There are no problems to build from, because the reference of each one fails the problem's own tests "
+            f"({failure}): correct the tests or the references, or leave the references out."
+        )
+    for sentence in references.describe(problems):
+        logger.warning(sentence)
 
 
 @contextlib.asynccontextmanager
@@ -529,11 +557,11 @@ def read_rows(output_dir: str | os.PathLike[str]) -> "Dataset":
             )
         statistics = json.loads((Path(output_dir) / "statistics.json").read_text(encoding="utf-8"))
         reason, count = next(iter(statistics["rejections"].items()))
-        fix = (
-            "raise `max_tokens`, with another `output_dir`."
-            if reason == "truncated"
-            else "a larger model, easier problems, more samples or more rounds may help."
-        )
+        fixes = {
+            "truncated": "raise `max_tokens`, with another `output_dir`.",
+            "reference_failed": "correct the references or the tests of these problems.",
+        }
+        fix = fixes.get(reason, "a larger model, easier problems, more samples or more rounds may help.")
         raise RunError(
             f"No rollout of {output_dir} was accepted ({count:,} of {statistics['rollouts']:,}: {reason}): read them with "
             f"`reflection-trl browse {output_dir}`; {fix}"

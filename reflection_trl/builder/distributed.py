@@ -32,6 +32,7 @@ from ..generation import (
 from ..generation.endpoint import EndpointGenerator, read_completion, request_fields
 from .build import Build, write_outcome
 from .early_stopping import EarlyStopping
+from .references import References
 from .run import Task, make_rollouts
 from .statistics import BuildStatistics
 
@@ -153,6 +154,7 @@ class RolloutRunner(InferenceRunner):
                     "session": SessionUsage(rank),
                     "settings": self.build.settings,
                     "early_stopping": self.build.early_stopping(folder),
+                    "references": References(),
                     "template_variables": self.generation.template_variables,
                 }
                 super().run(_documents(tasks), rank, world_size)
@@ -182,13 +184,16 @@ async def _make(
     execute: Any,
     settings: Any,
     early_stopping: EarlyStopping,
+    references: References,
     template_variables: dict[str, Any],
 ) -> None:
     """Makes one rollout, with the signature that datatrove expects."""
     task = document.metadata["problem"], document.metadata["sample"]
     try:
         served = _Served(generate, template_variables)
-        await make_rollouts([task], served, execute, settings, folder, session, early_stopping=early_stopping)
+        await make_rollouts(
+            [task], served, execute, settings, folder, session, early_stopping=early_stopping, references=references
+        )
     finally:
         folder.keep_session(session)
 

@@ -1,5 +1,6 @@
 """Runs a build: many concurrent rollouts, each saved when it ends, until every problem has its samples."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..problems import Problem
 from .acceptance import Rejection
 from .early_stopping import EarlyStopping
 from .features import to_record
+from .references import References
 from .rollout import rollout
 from .sequence import ReflectionSequence
 from .settings import RolloutSettings
@@ -43,7 +45,7 @@ class _CountedModel:
         return completion
 
 
-class _CountedRuns:
+class CountedRuns:
     """Wraps the sandbox: counts programs."""
 
     def __init__(self, execute: Execute, session: SessionUsage):
@@ -141,9 +143,11 @@ async def make_rollouts(
     in_flight: int = 128,
     early_stopping: EarlyStopping | None = None,
     queue: WorkQueue | None = None,
+    references: References | None = None,
 ) -> None:
     """
-    Makes rollouts and saves each one. For a problem that is given up, it saves only this fact.
+    Makes rollouts and saves each one. For a problem that is given up, or whose reference fails its tests, it saves only
+    this fact.
 
     Args:
         tasks (`Sequence[Task]`):
@@ -164,25 +168,36 @@ async def make_rollouts(
             Decides which problems are given up.
         queue ([`~reflection_trl.files.work_queue.WorkQueue`], *optional*):
             Distributes the tasks, also to other processes.
+        references ([`References`], *optional*):
+            Checks the references of the problems.
 
     Raises:
         [`~reflection_trl.generation.GenerationError`]: If the model is no longer available, or a budget is used up.
         [`~reflection_trl.sandbox.SandboxError`]: If the sandbox fails.
         [`RunError`]: If rollouts can no longer be written.
     """
-    model, runs = _CountedModel(generate, session), _CountedRuns(execute, session)
+    model, runs = _CountedModel(generate, session), CountedRuns(execute, session)
     by_key = {(problem.id, sample): problem for problem, sample in tasks}
     queue = queue or WorkQueue([*by_key])
     early_stopping = early_stopping or EarlyStopping()
 
+    references = references or References()
+
+    async def make(problem: Problem, sample: int) -> ReflectionSequence:
+        reference = await references.check(problem, runs)
+        if reference.contradicts:
+            detail = f"The reference fails the problem's own tests: {reference.failure}"
+            reason = Rejection.REFERENCE_FAILED.value
+            return ReflectionSequence(problem, sample, problem.request, rejection=reason, detail=detail)
+        if await early_stopping.should_skip(problem.id, sample):
+            return ReflectionSequence(problem, sample, "", rejection=Rejection.GIVEN_UP.value)
+        if reference.failure:
+            problem = dataclasses.replace(problem, reference=None)
+        return await rollout(problem, model, runs, settings, sample)
+
     async def work() -> None:
         while (key := await queue.take()) is not None:
-            problem, sample = by_key[key], key[1]
-            if await early_stopping.should_skip(problem.id, sample):
-                folder.append(to_record(ReflectionSequence(problem, sample, "", rejection=Rejection.GIVEN_UP.value)))
-                queue.finish(key)
-                continue
-            record = to_record(await rollout(problem, model, runs, settings, sample))
+            record = to_record(await make(by_key[key], key[1]))
             if model.error is not None and is_open(record):
                 raise model.error
             folder.append(record)

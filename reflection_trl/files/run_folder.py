@@ -3,6 +3,7 @@
 run.json                     settings of the run, which distinguish it from other runs
 weights.json                 of a model in a folder: digest of its weights
 rollouts/00000.jsonl         completed rollouts, one file per process
+references.json              of a build: which references pass the tests of their problems
 sessions/00000-*.json        tokens and programs of each session of a process so far
 queue/00000.jsonl            tasks that each process takes and finishes: see `work_queue`
 rows/accepted-00000.jsonl    accepted rows, in the order of the problems: see `reflection_sequences`

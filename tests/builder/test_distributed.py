@@ -159,6 +159,15 @@ def test_problems_are_given_up_in_tasks_too(tmp_path):
     assert [problem.id for problem in load_problems(tmp_path / "held_out.jsonl")] == [one.id for one in PROBLEMS[4:6]]
 
 
+def test_references_are_checked_in_tasks_too(tmp_path):
+    wrong = dataclasses.replace(PROBLEMS[0], reference="def double0(x):\n    return x")
+    with serving() as server:
+        build, generation = make(tmp_path, server.url, tasks=1, samples=2, problems=[wrong, PROBLEMS[1]])
+        assert {row["problem_id"] for row in outcome(build, generation, tmp_path)} == {PROBLEMS[1].id}
+        assert not any("double0(" in body["messages"][0]["content"] for body in server.bodies)
+    assert json.loads((tmp_path / "statistics.json").read_text())["rejections"] == {"reference_failed": 2}
+
+
 def test_more_samples_and_another_number_of_tasks_go_on(tmp_path):
     with serving() as server:
         make(tmp_path, server.url, tasks=2)
