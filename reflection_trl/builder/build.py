@@ -574,10 +574,11 @@ def read_rows(output_dir: str | os.PathLike[str]) -> "Dataset":
     try:
         builder.download_and_prepare()
     except (DatasetGenerationError, OSError) as error:
-        reason = error.__cause__ or error
+        reason = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(reason, OSError):
+            raise
         raise RunError(
-            f"The dataset of {output_dir} cannot be written ({getattr(reason, 'strerror', None) or reason}): free disk space and rerun "
-            "the same command."
+            f"The dataset of {output_dir} cannot be written ({reason.strerror or reason}): free disk space and rerun the same command."
         ) from error
     finally:
         if shows_bars:

@@ -43,6 +43,7 @@ REPORTED_FROM, REPORT_SECONDS = 3, 30.0
 _TEMPLATE_ERROR = re.compile(r"jinja|raise_exception", re.IGNORECASE)
 # The server broke off the answer, of which it may send the beginning
 _BROKEN_OFF = {"abort", "error"}
+_MOST_TOKENS = 10_000_000  # of a prompt or a completion: more than the context of any model
 _REASONS = {"length": "length", "max_tokens": "length", "model_length": "length", "content_filter": "refused"}
 _T = TypeVar("_T")
 
@@ -441,5 +442,6 @@ def read_completion(answer: Any, prompt: str) -> Completion:
 
 
 def _tokens(count: Any, text: str) -> int:
-    """Returns the number of tokens of a text, estimated if the server does not report it."""
-    return count if isinstance(count, int) else (len(text.encode("utf-8", "replace")) + 2) // 3
+    """Returns the number of tokens of a text, estimated if the server does not report it, or reports an impossible one."""
+    plausible = type(count) is int and 0 <= count <= _MOST_TOKENS
+    return count if plausible else (len(text.encode("utf-8", "replace")) + 2) // 3

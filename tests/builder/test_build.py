@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from datasets import Dataset
+from datasets.exceptions import DatasetGenerationError
 
 import reflection_trl
 from reflection_trl.builder import RolloutSettings, RunError, build_reflection_dataset
@@ -314,6 +315,16 @@ def test_a_full_disk_while_the_outcome_is_written(tmp_path, whole):
     run(build_of(samples=2), tmp_path)
     assert rows_of(tmp_path) == whole
     assert read_rows(tmp_path).to_list() == whole["accepted"]
+
+
+def test_only_a_full_disk_is_called_so(tmp_path):
+    run(build_of(samples=2), tmp_path)
+    file = tmp_path / "rows" / "accepted-00000.jsonl"
+    first, *rest = file.read_text().splitlines(keepends=True)
+    file.write_text(json.dumps(json.loads(first) | {"rounds": 2**31}) + "\n" + "".join(rest))
+    with pytest.raises(DatasetGenerationError) as error:
+        read_rows(tmp_path)
+    assert "2147483648" in str(error.value.__cause__)
 
 
 def test_samples_may_grow_and_shrink(tmp_path, whole):

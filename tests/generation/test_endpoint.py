@@ -135,6 +135,12 @@ def test_any_text_gets_there_and_back(text):
         # Where a server does not count, about three bytes are a token
         (completion("twelve chars", usage=None), Completion("twelve chars", "stop", 2, 4)),
         (completion("twelve chars", usage=(None, "5")), Completion("twelve chars", "stop", 2, 4)),
+        # Nor is such a count one, of which the sum would not fit into a dataset
+        *(
+            (completion("twelve chars", usage=(count, count)), Completion("twelve chars", "stop", 2, 4))
+            for count in (2**31, 10**30, 10_000_001, -1, True, 5.0)
+        ),
+        (completion("twelve chars", usage=(10_000_000, 0)), Completion("twelve chars", "stop", 10_000_000, 0)),
         (completion({"parts": []}), Completion("", "stop", 10, 5)),
         (
             completion(
