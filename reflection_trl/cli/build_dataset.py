@@ -68,7 +68,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..builder.settings import RolloutOptions
-from .command_line import check_model, check_name, check_token, make_parser, parse_options, run_command
+from .command_line import (
+    check_model,
+    check_name,
+    check_token,
+    make_parser,
+    parse_options,
+    read_benchmarks,
+    run_command,
+)
 
 
 if TYPE_CHECKING:
@@ -165,7 +173,7 @@ def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> 
         answer=Sampling(arguments.answer_temperature, 0.95, arguments.max_tokens),
         templates=arguments.templates,
     )
-    benchmarks = [name for name in arguments.decontaminate_against if name != "none"]
+    benchmarks = read_benchmarks(arguments.decontaminate_against)
     problems, report = prepare_problems(
         read_problems(arguments.problems),
         decontaminate_against=benchmarks,

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -180,6 +180,16 @@ def check_name(what: str, name: str, known: Collection[str]) -> None:
             else [other for other in known if other.startswith(name)] or difflib.get_close_matches(name, known, n=1)
         )
         raise ValueError(f"Unknown {what}: `{name}`; " + (f"did you mean `{near[0]}`?" if near else "see `--help`."))
+
+
+def read_benchmarks(names: Sequence[str]) -> list[str]:
+    """Returns the benchmarks of `--decontaminate_against`, of which `none` names no benchmark."""
+    if "none" in names and len(names) > 1:
+        others = " ".join(name for name in names if name != "none")
+        raise ValueError(
+            f"`--decontaminate_against` names `none`, which leaves the comparison out, and also {others}: give one or the other."
+        )
+    return [name for name in names if name != "none"]
 
 
 def split_config(argv: list[str]) -> list[str]:

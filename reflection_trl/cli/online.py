@@ -33,7 +33,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..files.rows import check_source
-from .command_line import check_model_name, keep_compiled_code, make_parser, parse_options, run_command
+from .command_line import (
+    check_model_name,
+    keep_compiled_code,
+    make_parser,
+    parse_options,
+    read_benchmarks,
+    run_command,
+)
 from .training_run import (
     USER_ERRORS,
     check_setup,
@@ -185,7 +192,7 @@ def load_data(online_args: OnlineArguments) -> tuple[Any, Any]:
     from ..online import load_problems_for_rl
 
     problems = load(online_args.problems, online_args.limit, online_args.skip_invalid)
-    against = [name for name in online_args.decontaminate_against if name != "none"]
+    against = read_benchmarks(online_args.decontaminate_against)
     if against:
         problems, report = prepare_problems(problems, decontaminate_against=against, near_duplicate_threshold=None)
         print(report.summary())

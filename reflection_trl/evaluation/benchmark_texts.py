@@ -1,6 +1,7 @@
 """Loads the texts of benchmarks for decontamination: prompts and solutions of their tasks."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from ..files.rows import open_rows
 from ..row_forms import read_row
@@ -27,7 +28,8 @@ def benchmark_texts(names: Iterable[str]) -> dict[str, list[str]]:
         `dict[str, list[str]]`: The texts of each task, by its name.
 
     Raises:
-        ValueError: If a benchmark is neither on this machine nor available from the network, or a row has no prompt.
+        ValueError: If a benchmark is neither on this machine nor available from the network, a row has no prompt, or one name
+        lists several benchmarks, as in `"humaneval,mbpp"`.
     """
     if isinstance(names, str):
         raise ValueError(f"Benchmarks must be a list of names, got {names!r}.")
@@ -35,6 +37,8 @@ def benchmark_texts(names: Iterable[str]) -> dict[str, list[str]]:
     for name in names:
         chosen, source = split_source(name)
         benchmark = find_benchmark(chosen)
+        if not benchmark and "," in name and not Path(name).exists():
+            raise ValueError(f"{name!r} is no benchmark; several are given with spaces between, or as a list.")
         for task, parts in (benchmark.texts(source) if benchmark else _data_set_texts(name)).items():
             known = texts.setdefault(task, [])
             known += [part for part in parts if part not in known]

@@ -493,6 +493,8 @@ def _load_saved(folder: str) -> Any:
 def _check_exists(source: str) -> None:
     if _suffix(source) in FORMATS or glob.has_magic(source) or is_path(source):
         where = "" if Path(source).is_absolute() else f"; paths start from {os.getcwd()}"
+        if "," in source and all(Path(part.strip()).exists() for part in source.split(",")):
+            where = "; several are given with spaces between, or as a list"
         raise ValueError(f"there is no such file or folder{where}")
 
 

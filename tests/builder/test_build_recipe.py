@@ -294,6 +294,18 @@ def test_publishing_without_a_way_keeps_the_rows(place, capsys, monkeypatch, her
         ("--config build.yaml --outcome_only", "out contains no run: run the same command"),
         ("--config build.yaml --backend vllm", "--backend vllm runs the model on this machine: remove --base_url."),
         ("--config build.yaml --decontaminate_against nowhere.jsonl", "'nowhere.jsonl' cannot be read"),
+        (
+            "--config build.yaml --decontaminate_against humaneval,mbpp",
+            "Problems cannot be compared with humaneval,mbpp: 'humaneval,mbpp' is no benchmark; several are given with spaces",
+        ),
+        (
+            "--config build.yaml --decontaminate_against none mbpp",
+            "`none`, which leaves the comparison out, and also mbpp: give one or the other.",
+        ),
+        (
+            "--config build.yaml --problems problems.jsonl,problems.jsonl",
+            "there is no such file or folder; several are given with spaces between, or as a list.",
+        ),
     ],
 )
 def test_wrong_input_is_one_sentence(place, capsys, argv, message):

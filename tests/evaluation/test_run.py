@@ -475,6 +475,10 @@ def test_the_recipe_judges_compares_and_reports(recipe, tmp_path):
         ),
         (["--samples", "gone.jsonl"], "gone.jsonl cannot be read: No such file or directory."),
         (["--model", "m", "--benchmarks", "humaneval2"], "Unknown benchmark 'humaneval2'"),
+        (
+            ["--model", "m", "--benchmarks", "humaneval,mbpp"],
+            "problems:FILE; several are given with spaces between, or",
+        ),
         (["--model", "m", "--nonsense", "1"], "Unknown option: `nonsense`"),
         (["--model", "m", "--temperature", "hot"], "invalid float value: 'hot'"),
         (["--model", "m", "--compare", "gone.json"], "The results 'gone.json' do not exist; paths start from /"),

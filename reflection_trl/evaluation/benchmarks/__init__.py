@@ -182,5 +182,6 @@ def _parse(name: str) -> list[Benchmark]:
     found: list[Benchmark] = [one for benchmark in _classes(name) for one in benchmark.parse(argument)]
     if not found:
         usages = ", ".join(benchmark.usage for benchmark in BENCHMARKS)
-        raise ValueError(f"Unknown benchmark {name!r}: use one of {usages}.")
+        several = "; several are given with spaces between, or as a list" if "," in name.partition(":")[0] else ""
+        raise ValueError(f"Unknown benchmark {name!r}: use one of {usages}{several}.")
     return found
