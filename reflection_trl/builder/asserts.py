@@ -41,52 +41,71 @@ _TEST_NAME = re.compile(r"_?(run_?)?(all_?)?(unit_?)?(tests?|check)(_|$|[A-Z\d])
 
 @dataclass(frozen=True)
 class _Style:
-    """Describes the form of asserts in a language."""
+    """
+    Describes the form of asserts in a language. An assert elsewhere in a solution, such as one that checks an argument, is
+    no test.
+    """
 
     hint: str  # for prompts
-    one: re.Pattern[str]  # an assert
+    one: re.Pattern[str]  # an assert of the tests
     tests: re.Pattern[
         str
     ]  # the first line of the tests, which extend to the end of the program and can follow another answer
     setup: re.Pattern[str]  # earlier lines that the tests need
     first: re.Pattern[str]  # lines that must precede all definitions of a program
+    inside: re.Pattern[str]  # tests inside the solution, which cannot follow another answer
 
 
-def _style(hint: str, one: str = r"(?!)", tests: str = r"(?!)", setup: str = r"(?!)", first: str = r"(?!)") -> _Style:
-    return _Style(hint, *(re.compile(pattern, re.MULTILINE) for pattern in (one, tests, setup, first)))
+def _style(
+    hint: str, one: str, tests: str | None = None, setup: str = r"(?!)", first: str = r"(?!)", inside: str = r"(?!)"
+) -> _Style:
+    patterns = (re.compile(pattern, re.MULTILINE) for pattern in (one, tests or one, setup, first, inside))
+    return _Style(hint, *patterns)
 
 
-_NODE_ASSERT = r"(?:console\.)?assert(?:\.\w+)?\("
-_NODE_HINT = "a few asserts (`const assert = require('assert');`), such as `assert.deepStrictEqual(add(1, 2), 3);`"
+_TESTER = r"(?:[rR]un_?|[aA]ll_?|[uU]nit_?)*[tT]ests?(?:_\w*|[A-Z\d]\w*)?\b"  # the name of a function with tests
+_THROWS = r"if\s*\(.*(?:\{\s*)?throw new "
+_NODE_ASSERT = r"(?:console\.)?assert(?:\.\w+)*\(|(?:(?:notD|d)eepStrict|(?:notS|s)trict|(?:notD|d)eep)Equal\("
+_NODE = {
+    "one": rf"^(?:{_NODE_ASSERT}|{_THROWS})",
+    "setup": r"(?:const|let|var|import) assert\b|(?:const|let|var|import)\s.*(?:\bfrom\s+|\brequire\()['\"](?:node:)?assert\b",
+    "inside": rf"^(?:async )?(?:function|const)\s+{_TESTER}[\s\S]*?(?:{_NODE_ASSERT}|{_THROWS})",
+}
 _STYLES = {
-    "python": _style("a few asserts, such as `assert add(1, 2) == 3`"),
+    "python": _style("a few asserts, such as `assert add(1, 2) == 3`", r"(?!)"),
     "cpp": _style(
         "a `main` with a few asserts (`#include <cassert>`), such as `assert(add(1, 2) == 3);`",
         r"\bassert\s*\(",
         r"^int\s+main\s*\(",
-        r"#include\b",
+        setup=r"#include\b",
+        inside=rf"^(?:static\s+)?(?:void|bool|int)\s+{_TESTER}\s*\([\s\S]*?\bassert\s*\(",
     ),
     "rust": _style(
         "a `main` with a few asserts, such as `assert_eq!(add(1, 2), 3);`",
         r"\bassert(_eq|_ne)?!\s*[(\[{]",
         r"^fn\s+main\s*\(",
+        inside=rf"#\[(?:cfg\()?test\b|^fn\s+{_TESTER}\s*\([\s\S]*?\bassert(?:_eq|_ne)?!",
     ),
     "java": _style(
         "a class `Main` whose `main` makes a few tests, such as `if (add(1, 2) != 3) throw new AssertionError();`",
-        r"\bassert\b|\bAssertionError\b",
+        r"\bassert\b|\bAssertionError\b|\bthrow\s+new\b",
         r"^(public\s+)?(final\s+)?class\s+Main\b",
         first=r"import\b",
+        inside=rf"\bvoid\s+(?:main|{_TESTER})\s*\([\s\S]*?(?:\bassert\b|\bAssertionError\b)",
     ),
-    "javascript": _style(_NODE_HINT, rf"^\s*{_NODE_ASSERT}", rf"^{_NODE_ASSERT}", r"(const|let|var|import) assert\b"),
+    "javascript": _style(
+        "a few asserts (`const assert = require('assert');`), such as `assert.deepStrictEqual(add(1, 2), 3);`", **_NODE
+    ),
     "typescript": _style(
-        "a few tests, such as `if (add(1, 2) !== 3) throw new Error('add(1, 2) is ' + add(1, 2));`",
-        r"^\s*if\s*\(.*throw new Error",
-        r"^if\s*\(.*throw new Error",
+        "a few tests, such as `if (add(1, 2) !== 3) throw new Error('add(1, 2) is ' + add(1, 2));`", **_NODE
     ),
-    "php": _style("a few asserts, such as `assert(add(1, 2) === 3);`", r"^\s*assert\(", r"^assert\("),
+    "php": _style(
+        "a few asserts, such as `assert(add(1, 2) === 3);`",
+        rf"^(?:assert\(|{_THROWS})",
+        inside=rf"^function\s+{_TESTER}\s*\([\s\S]*?(?:\bassert\(|{_THROWS})",
+    ),
     "bash": _style(
         'a few tests, such as `[ "$(add 1 2)" = 3 ] || { echo "add 1 2 is wrong" >&2; exit 1; }`',
-        r"^\s*(\[|\[\[|test)\s.*\|\|",
         r"^(\[|\[\[|test)\s.*\|\|",
     ),
     "csharp": _style(
@@ -95,6 +114,12 @@ _STYLES = {
         r"\bclass\s+Program\b[\s\S]*(\bthrow\s+new\b|\bDebug\.Assert\b)",
         r"^((public|internal|static|sealed)\s+)*class\s+Program\b",
         first=r"using\s+[\w.]+\s*;",
+    ),
+    "swift": _style(
+        "a few asserts, such as `assert(add(1, 2) == 3)`",
+        r"^assert\(",
+        first=r"import\s+\w",
+        inside=rf"^func\s+{_TESTER}\s*\([\s\S]*?\bassert\(",
     ),
 }
 
@@ -380,17 +405,20 @@ def _split_tree(program: str, tree: ast.Module) -> SelfTested:
 
 def _split_by_lines(program: str, language: str) -> SelfTested:
     style = _STYLES.get(language)
-    if style is None or not style.one.search(program):
+    if style is None:
         return SelfTested(program, ())
     mark = re.search(rf"^{comment_mark(language)} Tests$", program, re.MULTILINE)
     start = mark or style.tests.search(program)
-    if start is None:  # they cannot be moved after another answer
-        return SelfTested(program, (Assert("", 1, 1),))
+    if start is None or not style.one.search(program, start.start()):
+        # A test that cannot be moved after another answer has no source
+        return SelfTested(program, (Assert("", 1, 1),) if style.inside.search(program) else ())
     head, tail = program[: start.start()].split("\n"), program[start.start() :]
-    # Lines that the solution needs too stay in it
-    shared = [line for line in head if "assert" not in line and (style.first.match(line) or style.setup.match(line))]
     setup = [line for line in head if "assert" in line and style.setup.match(line)]
     rest = [line for line in head if line not in setup]
+    if any("assert" in line for line in rest):
+        setup, rest = [], head
+    # Lines that the solution needs too stay in it
+    shared = [line for line in rest if style.first.match(line) or style.setup.match(line)]
     one = Assert("\n".join([*dict.fromkeys([*shared, *setup]), tail]), len(head), program.count("\n") + 1)
     tests = "\n".join([*dict.fromkeys(setup), tail]).strip("\n").rstrip()
     return SelfTested("\n".join(rest).strip("\n") + "\n", (one,), tests)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..feedback import FeedbackKind
-from ..sandbox import END_MARK, CommandProgram, Limits, Partner
+from ..sandbox import END_MARK, CommandProgram, Limits, Partner, Verdict
 from .command import SYSTEM_PATH, CommandLanguage, last_match, protocol_files, shared_names
 from .rendering import shortened
 
@@ -70,6 +70,10 @@ _RESERVED = frozenset(
         "public",
     ]
 )
+_IMPORT = re.compile(
+    r"^import\s+(?:(?:\*\s*as\s+)?(?P<default>\w+)\s*)?,?\s*(?P<names>\{[^{}]*\})?\s*from\s*(?P<module>(?P<quote>['\"])[^'\"\n]+(?P=quote))",
+    re.MULTILINE,
+)
 _HEADER = re.compile(r"^(?P<file>main|tests)\.[jt]s:(?P<line>\d+)\n[^\n]*\n(?P<column>[ \t]*)\^+\n", re.MULTILINE)
 _OBJECTS = tuple(
     f" {{\n  {name}" for name in ("generatedMessage", "errno", "code", "cause", "[cause]", "requireStack")
@@ -108,7 +112,7 @@ class JavaScript(CommandLanguage):
         r"^[ \t]+at [^\n]*\b(?P<file>main|tests)\.[jt]s:(?P<line>\d+):(?P<column>\d+)", re.MULTILINE
     )
     run_rules = (
-        (FeedbackKind.ASSERTION, r"\AAssertionError"),
+        (FeedbackKind.ASSERTION, r"\AAssertionError|\AAssertion failed\b"),
         (FeedbackKind.SYNTAX, r"\ASyntaxError"),
         (FeedbackKind.IMPORT, r"\A[^\n]*Cannot find (module|package)"),
         (FeedbackKind.NAME, r"\A(ReferenceError|TypeError: [^\n]* is not a function)"),
@@ -117,12 +121,18 @@ class JavaScript(CommandLanguage):
         (FeedbackKind.MEMORY, r"\AFATAL ERROR: [^\n]*heap out of memory"),
     )
 
+    def failed_quietly(self, verdict: Verdict, tests: str) -> bool:
+        # Without tests it is the `console.assert` of Node.js, which only prints
+        return (
+            verdict.passed and not tests and re.search(r"^Assertion failed", verdict.stderr, re.MULTILINE) is not None
+        )
+
     def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
         names = _names(source, tests)
         node = self.command[:-1]
         return CommandProgram(
             argv=(*node, "judge.js", END_MARK, "tests.js", entry_point, *names),
-            files={"tests.js": tests, **protocol_files("judge.js", "peer.js")},
+            files={"tests.js": _with_require(tests), **protocol_files("judge.js", "peer.js")},
             end_mark=True,
             partner=Partner(
                 argv=(*node, "--require", "./answer.js", "main.js"),
@@ -251,6 +261,19 @@ class TypeScript(JavaScript):
         file, line = super().locate(found, source)
         lines = source.count("\n") + 1
         return ("tests", line - lines) if file == "program" and line > lines else (file, line)
+
+
+def _with_require(tests: str) -> str:
+    """Returns tests with `require` in place of imports of Node.js, because they run in a function. Lines stay the same."""
+
+    def required(found: re.Match[str]) -> str:
+        default, names, module = found["default"], found["names"], found["module"]
+        parts = [f"{default} = require({module})"] if default else []
+        if names:
+            parts.append(f"{re.sub(r' as ', ': ', names)} = require({module})")
+        return f"const {', '.join(parts)}" if parts else f"require({module})"
+
+    return _IMPORT.sub(required, tests)
 
 
 def _names(source: str, tests: str) -> list[str]:

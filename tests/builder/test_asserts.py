@@ -4,7 +4,15 @@ import asyncio
 
 import pytest
 
-from reflection_trl.builder.asserts import contradicted, drop_asserts, majority_contradicts, split_asserts
+from reflection_trl.builder.asserts import (
+    Assert,
+    SelfTested,
+    contradicted,
+    drop_asserts,
+    majority_contradicts,
+    separate_tests,
+    split_asserts,
+)
 
 
 STACK = """import math
@@ -251,3 +259,105 @@ def test_tests_that_cannot_be_moved_count_and_stay():
     assert (parted.solution, len(parted.asserts)) == (program, 1)
     assert split_asserts("class Solution {}", "java").asserts == ()
     assert split_asserts("whatever", "cobol").asserts == ()
+
+
+# Of each language: a solution that checks its argument, and what tests it
+GUARDED = {
+    "cpp": (
+        "#include <cassert>\nint half(int x) {\n    assert(x >= 0);\n    return x / 2;\n}\n",
+        "int main() { assert(half(4) == 2); }",
+        "void test_half() { assert(half(4) == 2); }",
+    ),
+    "rust": (
+        "fn half(x: i64) -> i64 {\n    assert!(x >= 0);\n    x / 2\n}\n",
+        "fn main() { assert_eq!(half(4), 2); }",
+        "#[cfg(test)]\nmod tests {\n    #[test]\n    fn halves() { assert_eq!(super::half(4), 2); }\n}",
+    ),
+    "java": (
+        "class Solution {\n    static int half(int x) { assert x >= 0; return x / 2; }\n}\n",
+        'class Main { public static void main(String[] a) { if (Solution.half(4) != 2) throw new RuntimeException(); } }',
+        "class Tests { static void testHalf() { if (Solution.half(4) != 2) throw new AssertionError(); } }",
+    ),
+    "javascript": (
+        "function half(x) {\n  console.assert(x >= 0);\n  if (x > 9) throw new Error('large');\n  return x / 2;\n}\n",
+        "console.assert(half(4) === 2);",
+        "function runAllTests() {\n  console.assert(half(4) === 2);\n}\nrunAllTests();",
+    ),
+    "typescript": (
+        "function half(x: number): number {\n  if (x < 0) throw new Error('negative');\n  return x / 2;\n}\n",
+        "if (half(4) !== 2) {\n  throw new Error('half(4) is ' + half(4));\n}",
+        "const testHalf = () => {\n  if (half(4) !== 2) throw new Error('half(4)');\n};\ntestHalf();",
+    ),
+    "php": (
+        "<?php\nfunction half($x) {\n    assert($x >= 0);\n    return $x / 2;\n}\n",
+        "if (half(4) !== 2) { throw new Exception('half(4)'); }",
+        "function test_half() {\n    assert(half(4) === 2);\n}\ntest_half();",
+    ),
+    "bash": (
+        'half() {\n  [ -n "$1" ] || return 1\n  echo $(( $1 / 2 ))\n}\n',
+        '[ "$(half 4)" = 2 ] || exit 1',
+        None,
+    ),
+    "csharp": (
+        "class Solution {\n    public static int Half(int x) { if (x < 0) throw new System.Exception(); return x / 2; }\n}\n",
+        "class Program { static void Main() { if (Solution.Half(4) != 2) throw new System.Exception(); } }",
+        None,
+    ),
+    "swift": (
+        "func half(_ x: Int) -> Int {\n    assert(x >= 0)\n    return x / 2\n}\n",
+        "assert(half(4) == 2)",
+        "func testHalf() {\n    assert(half(4) == 2)\n}\ntestHalf()",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", GUARDED)
+def test_what_checks_an_argument_is_no_test(language):
+    solution, tests, inside = GUARDED[language]
+    assert split_asserts(solution, language) == SelfTested(solution, ())
+    parted = split_asserts(f"{solution}\n{tests}\n", language)
+    assert (parted.solution, parted.tests, len(parted.asserts)) == (solution, tests, 1)
+    if inside:  # found, though it cannot be moved
+        program = f"{solution}\n{inside}\n"
+        assert split_asserts(program, language) == SelfTested(program, (Assert("", 1, 1),))
+        assert separate_tests(program, language) is None
+
+
+def test_what_solution_and_tests_need_is_in_both():
+    solution, tests, _ = GUARDED["cpp"]
+    [test] = split_asserts(f"{solution}\n{tests}\n", "cpp").asserts
+    assert test.source == f"#include <cassert>\n{tests}\n"
+
+
+def test_a_main_that_tests_nothing_is_no_test():
+    solution, *_ = GUARDED["cpp"]
+    program = f"{solution}\nint main() {{ return half(2); }}\n"
+    assert split_asserts(program, "cpp") == SelfTested(program, ())
+
+
+@pytest.mark.parametrize("language", ["javascript", "typescript"])
+@pytest.mark.parametrize(
+    ("setup", "test"),
+    [
+        ("", "console.assert(one() === 1, 'one');"),
+        ("const assert = require('assert');", "assert(one() === 1);"),
+        ("const assert = require('node:assert').strict;", "assert.equal(one(), 1);"),
+        ("import assert from 'node:assert';", "assert.strict.deepEqual(one(), 1);"),
+        ('import * as assert from "assert";', "assert.ok(one() === 1);"),
+        ("import { strict as assert } from 'assert';", "assert.equal(one(), 1);"),
+        ("import { strictEqual } from 'assert/strict';", "strictEqual(one(), 1);"),
+        ("const { deepStrictEqual } = require('assert');", "deepStrictEqual(one(), 1);"),
+        ("", "if (one() !== 1) throw new Error('one');"),
+        ("", "if (one() !== 1) {\n  throw new Error('one');\n}"),
+    ],
+)
+def test_the_forms_of_tests_under_node(language, setup, test):
+    solution = "const one = () => 1;\n"
+    parted = split_asserts("\n".join(filter(None, [setup, solution, test])), language)
+    tests = "\n".join(filter(None, [setup, test]))
+    assert (parted.solution, [one.source for one in parted.asserts], parted.tests) == (solution, [tests], tests)
+    for other in (
+        "const latest = (x) => { throw new Error(x); };\n",
+        "function contest(x) {\n  console.assert(x);\n}\n",
+    ):
+        assert split_asserts(other, language).asserts == ()

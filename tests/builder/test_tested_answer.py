@@ -65,6 +65,11 @@ PROGRAMS = {
         "        if (Solution.Add(2) != 3) throw new Exception();\n    }\n}",
         "class Program { static void Main() { if (Solution.Add(1) != 2) throw new System.Exception(); } }",
     ),
+    "swift": (
+        "func add(_ x: Int) -> Int { x + 1 }",
+        "import Foundation\n\nassert(add(2) == 3)",
+        "assert(add(1) == 2)",
+    ),
 }  # fmt: skip
 
 QUICK = {("cpp", True), ("javascript", True), ("php", False), ("bash", False)}

@@ -187,6 +187,14 @@ JAVASCRIPT = _cases(
     ("throws a text", "function f(x) { throw 'no' }", _JS_TESTS, RUNTIME, {"message": "no"}),
     ("rejects", "async function f() { throw new Error('no') }\nf()", "", RUNTIME, at(1, 28, error_type="Error", message="no")),
     ("leaves early", "function f(x) { process.exit(0) }", _JS_TESTS, RUNTIME, {"message": "The program exited with 0 before the end of its checks."}),
+    ("console.assert", "console.log('a');\nconsole.assert(1 === 2, 'no %d', 3);", "", ASSERTION,
+     {"message": "Assertion failed: no 3", "text": "a\nAssertion failed: no 3", "line": None}),
+    ("console.assert that holds", "console.assert(1 === 1, 'Assertion failed');", "", NONE),
+    ("tests that import", "function f(x) { return x + 1 }", "import assert from 'node:assert';\nassert.deepEqual(f(1), 3);", ASSERTION,
+     at(2, 8, "tests", actual="2", expected="3", source_line="assert.deepEqual(f(1), 3);")),
+    ("tests that import names", "function f(x) { return x + 1 }",
+     "import * as assert from 'assert';\nimport own, {\n  strictEqual,\n  deepEqual as same,\n} from \"assert/strict\";\n"
+     "assert(f(1) === 2); own.equal(f(2), 3); strictEqual(f(3), 4);\nsame([f(1)], [3]);", ASSERTION, {"file": "tests", "line": 7}),
 )  # fmt: skip
 JAVASCRIPT += _cases(
     "javascript",
