@@ -101,7 +101,7 @@ class References:
         unknown = [problem for problem in problems if _can_be_checked(problem) and _key(problem) not in self._known]
         if not unknown:
             return
-        logger.info("Running the references of %s problems against their tests.", f"{len(unknown):,}")
+        logger.info("References to run against the tests of their problems: %s.", f"{len(unknown):,}")
         remaining = iter(unknown)
 
         async def work() -> None:
