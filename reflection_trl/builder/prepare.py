@@ -123,7 +123,6 @@ def prepare_problems(
     *,
     decontaminate_against: Sequence[str] = ("humaneval", "mbpp"),
     near_duplicate_threshold: float | None = 0.8,
-    ngram_size: int = 10,
 ) -> tuple[list[Problem], ProblemReport]:
     """
     Removes duplicates and problems that overlap with benchmarks.
@@ -139,8 +138,6 @@ def prepare_problems(
             decontamination.
         near_duplicate_threshold (`float`, *optional*, defaults to `0.8`):
             Share of common word 5-grams from which two instructions are near duplicates; `None` keeps these.
-        ngram_size (`int`, *optional*, defaults to `10`):
-            Number of consecutive words that a problem must not share with a benchmark's task.
 
     Returns:
         `tuple[list[Problem], ProblemReport]`: The remaining problems, in order, and the report on the others.
@@ -158,7 +155,7 @@ def prepare_problems(
             f"Problems cannot be compared with {' and '.join(benchmarks)}: {error} `decontaminate_against=[]` "
             f"(`--decontaminate_against none`) leaves the comparison out."
         ) from error
-    index = NgramIndex.from_texts(texts, n=ngram_size)
+    index = NgramIndex.from_texts(texts)
     overlaps = [find_contamination(problem, index) for problem in problems]
     groups = _group(problems, near_duplicate_threshold)
     contaminated = {
@@ -180,7 +177,7 @@ def prepare_problems(
         kept=len(kept),
         removed=removed,
         benchmarks=[split_source(name)[0] for name in benchmarks],  # cards show no paths of this machine
-        ngram_size=ngram_size,
+        ngram_size=index.n,
         near_duplicate_threshold=near_duplicate_threshold,
         with_tests=sum(problem.has_tests for problem in kept),
         sources=dict(Counter(problem.source for problem in kept).most_common()),

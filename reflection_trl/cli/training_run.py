@@ -121,7 +121,7 @@ def output_folder(folder: Path) -> Iterator[None]:
 
 def find_checkpoint(training_args: "TrainingArguments") -> str | bool | None:
     """Returns the checkpoint's folder, or `True` for the newest complete one, which the processes agree on."""
-    from reflection_trl.training.checkpoints import find_last_checkpoint, no_checkpoint_error
+    from ..training.checkpoints import find_last_checkpoint, no_checkpoint_error
 
     checkpoint = training_args.resume_from_checkpoint
     if checkpoint is None or str(checkpoint).lower() == "false":

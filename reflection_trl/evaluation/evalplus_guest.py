@@ -668,11 +668,11 @@ def prctl(option: int, value: int) -> None:
     ctypes.CDLL(None).prctl(option, value)
 
 
-def end_descendants(but: Set[int | None] = frozenset(), seconds: float = 10.0) -> None:
-    """Ends the descendants of this process, except some of its children and their descendants."""
+def end_descendants(but: Set[int | None]) -> None:
+    """Ends the descendants of this process, except some of its children and their descendants, within 10 s."""
     import psutil
 
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + 10.0
     while time.monotonic() < deadline:
         left = [child for child in psutil.Process().children() if child.pid not in but]
         if not left:

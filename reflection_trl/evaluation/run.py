@@ -209,9 +209,6 @@ async def generate_model_answers(
     *,
     generate: Generate | None = None,
     in_flight: int = 128,
-    process: int = 0,
-    processes: int = 1,
-    bar: bool = True,
 ) -> None:
     """
     Generates answers with a model without scoring them. [`evaluate_model`] with the same arguments scores them, here
@@ -222,8 +219,8 @@ async def generate_model_answers(
         generation = with_served_name(generation)
     tasks = {name: _load_tasks(name, settings)[: settings.limit] for name in benchmarks}
     _check_prompts(tasks, generation, generate, settings)
-    with _folders(output_dir, tasks, generation, settings, process) as folders:
-        await _sample_all(tasks, folders, generation, generate, settings, in_flight, processes, bar)
+    with _folders(output_dir, tasks, generation, settings, process=0) as folders:
+        await _sample_all(tasks, folders, generation, generate, settings, in_flight, processes=1, bar=True)
 
 
 def evaluate_samples(

@@ -12,15 +12,13 @@ from typing import Any
 _PIECES, _PIECE_BYTES = 64, 4096
 
 
-def check_model_folder(name: str | os.PathLike[str], what: str = "model") -> None:
+def check_model_folder(name: str | os.PathLike[str]) -> None:
     """
     Rejects a local folder that contains no model. Names that may be Hub ids pass.
 
     Args:
         name (`str` or `PathLike`):
             Folder or Hub id.
-        what (`str`, *optional*, defaults to `"model"`):
-            The word for it in the error message.
 
     Raises:
         ValueError: If the folder does not exist, or contains neither a model nor an adapter with its base model.
@@ -28,9 +26,9 @@ def check_model_folder(name: str | os.PathLike[str], what: str = "model") -> Non
     name = os.fspath(name)
     folder = Path(name)
     if folder.is_file():
-        raise ValueError(f"The {what} {name!r} is a file; give the folder that contains it, or a Hub id.")
+        raise ValueError(f"The model {name!r} is a file; give the folder that contains it, or a Hub id.")
     if not folder.is_dir():
-        check_exists(f"{what} folder", name)
+        check_exists("model folder", name)
         return
     adapter = folder / "adapter_config.json"
     if adapter.is_file():
@@ -50,7 +48,7 @@ def check_model_folder(name: str | os.PathLike[str], what: str = "model") -> Non
             if checkpoints
             else "give the folder that contains a config.json."
         )
-        raise ValueError(f"There is no {what} in the folder {name!r}; {fix}")
+        raise ValueError(f"There is no model in the folder {name!r}; {fix}")
 
 
 def needs_peft(adapter: Mapping[str, Any]) -> bool:

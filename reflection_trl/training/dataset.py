@@ -175,10 +175,9 @@ def check_rows_are_left(
     stream: IterableDataset,
     renderer: ChatTemplateRenderer | BlockTokenRenderer,
     max_length: int | None,
-    name: str = "train",
 ) -> None:
     """
-    Rejects a stream without any usable row. This requires reading the whole stream, so call it only after the stream
+    Rejects a training stream without any usable row. This requires reading the whole stream, so call it only after the stream
     gave no batch.
 
     Args:
@@ -188,13 +187,11 @@ def check_rows_are_left(
             Converts rows to text with spans.
         max_length (`int` or `None`):
             Maximum length of a row in tokens; `None` for no limit.
-        name (`str`, *optional*, defaults to `"train"`):
-            Name of the dataset in messages.
 
     Raises:
         ValueError: If every row is dropped.
     """
-    tokenize_row = _row_tokenizer(renderer, max_length, name, streams=True)
+    tokenize_row = _row_tokenizer(renderer, max_length, "train", streams=True)
     reasons = DropReasons()
     for index, row in enumerate(_unformatted(stream)):
         tokens = tokenize_row(row, index)
@@ -202,7 +199,7 @@ def check_rows_are_left(
             return
         reasons.count(index, tokens["dropped"], tokens["detail"])
     if reasons.total:
-        raise ValueError(_all_rows_dropped(reasons, name))
+        raise ValueError(_all_rows_dropped(reasons, "train"))
 
 
 def check_reflections(dataset: Dataset, sequence_loss_weight: float) -> None:

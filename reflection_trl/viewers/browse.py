@@ -422,7 +422,3 @@ def main(argv: list[str] | None = None) -> int:
             webbrowser.open(output.resolve().as_uri())
 
     return parser.run(show)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

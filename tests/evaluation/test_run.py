@@ -102,7 +102,7 @@ def test_problems_of_ones_own_are_judged_by_their_tests(tmp_path):
 
     arguments = GenerationArguments(base_url="http://localhost:1/v1", model_name_or_path="m")
     benchmark = f"problems:{tmp_path / 'held-out.jsonl'}"
-    asyncio.run(generate_model_answers(arguments, [benchmark], tmp_path / "out", generate=generate, bar=False))
+    asyncio.run(generate_model_answers(arguments, [benchmark], tmp_path / "out", generate=generate))
     run = evaluate_model(arguments, [benchmark], tmp_path / "out", generate=never, bar=False)
     (score,) = run.scores
     assert score.benchmark == benchmark
@@ -129,7 +129,7 @@ def test_a_model_that_is_trained_again_is_asked_again(tmp_path, monkeypatch):
 
     def draw(place="out", **settings):
         benchmark = f"problems:{tmp_path / 'held-out.jsonl'}"
-        options = {"settings": EvaluationSettings(**settings), "generate": generate, "bar": False}
+        options = {"settings": EvaluationSettings(**settings), "generate": generate}
         asyncio.run(generate_model_answers(arguments, [benchmark], tmp_path / place, **options))
         return len(asked)
 
@@ -199,7 +199,7 @@ def test_answers_with_and_without_thinking_are_not_mixed(tmp_path):
     def draw(**variables):
         arguments = GenerationArguments("m", base_url="http://localhost:1/v1", chat_template_kwargs=variables or None)
         benchmark = f"problems:{tmp_path / 'held-out.jsonl'}"
-        asyncio.run(generate_model_answers(arguments, [benchmark], tmp_path / "out", generate=generate, bar=False))
+        asyncio.run(generate_model_answers(arguments, [benchmark], tmp_path / "out", generate=generate))
 
     draw(enable_thinking=False)
     with pytest.raises(RunError, match="chat_template_kwargs"):

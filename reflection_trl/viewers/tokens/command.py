@@ -321,7 +321,3 @@ def main(argv: list[str] | None = None) -> int:
         _write(views, masks, how, args)
 
     return parser.run(show)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
