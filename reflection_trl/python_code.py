@@ -42,6 +42,25 @@ def defined_names(statements: list[ast.stmt]) -> set[str]:
     }
 
 
+def dotted_name(node: ast.AST) -> str:
+    """
+    Returns the source of a name, or of an attribute of a name. `ast.unparse` is recursive, and fails for expressions
+    that a model nested too deeply, such as a thousand method calls in a row.
+
+    Args:
+        node (`ast.AST`):
+            Any expression.
+
+    Returns:
+        `str`: Such as `"sys.exit"`; empty for other expressions.
+    """
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+
+
 def canonical_form(code: str) -> str:
     """
     Returns a text that is the same for programs which differ only in comments, blank lines and layout.

@@ -137,8 +137,11 @@ def distrusted(source: str) -> tuple[str, ...]:
     if tree is None:
         return ("cannot be parsed",)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    found = [reason for node in ast.walk(tree) for reason in _reasons(node, id(node) in called)]
-    found += _replacements(tree)
+    try:
+        found = [reason for node in ast.walk(tree) for reason in _reasons(node, id(node) in called)]
+        found += _replacements(tree)
+    except RecursionError:  # of `ast.unparse`
+        return ("nests an expression too deeply",)
     found += [f"looks suspicious ({reason})" for reason in get_language("python").suspicious(source)]
     return tuple(dict.fromkeys(found))
 

@@ -215,7 +215,10 @@ def _normal(code: str, language: str) -> str:
             and ast.get_docstring(node) is not None
         ):
             node.body = node.body[1:] or [ast.Pass()]
-    return ast.dump(tree)
+    try:
+        return ast.dump(tree)
+    except RecursionError:  # an expression that is nested too deeply
+        return re.sub(r"\s+", "", code)
 
 
 def _has_docstring(tree: ast.Module) -> bool:

@@ -5,6 +5,8 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 
+from ..python_code import dotted_name
+
 
 _EXITS = frozenset(["os._exit", "os.abort", "os.kill", "os.killpg", "posix._exit", "signal.raise_signal"])
 _FRAMES = re.compile(
@@ -88,9 +90,9 @@ def _of_node(node: ast.AST) -> Iterator[str]:
             and any(a.name == "ANY" for a in node.names)
         ):
             yield "an object that equals everything"
-    elif isinstance(node, ast.Call) and ast.unparse(node.func) in _EXITS:
+    elif isinstance(node, ast.Call) and dotted_name(node.func) in _EXITS:
         yield "ends processes"
-    elif isinstance(node, ast.Attribute) and _FRAMES.search(ast.unparse(node)):
+    elif isinstance(node, ast.Attribute) and _FRAMES.search(dotted_name(node) or node.attr):
         yield "looks at frames"
     elif isinstance(node, ast.Assign | ast.AugAssign):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -109,7 +111,7 @@ def _of_node(node: ast.AST) -> Iterator[str]:
 
 def _is_foreign(target: ast.expr) -> bool:
     """Returns whether an assignment is to an attribute or an item of a module that tests rely on."""
-    return isinstance(target, ast.Attribute | ast.Subscript) and ast.unparse(target.value) in _TEST_MODULES
+    return isinstance(target, ast.Attribute | ast.Subscript) and dotted_name(target.value) in _TEST_MODULES
 
 
 def _of_class(node: ast.ClassDef) -> Iterator[str]:
@@ -118,7 +120,7 @@ def _of_class(node: ast.ClassDef) -> Iterator[str]:
             # A legitimate comparison returns no constant other than `NotImplemented`
             returned = [one.value for one in ast.walk(statement) if isinstance(one, ast.Return)]
             constant = all(isinstance(value, ast.Constant) for value in returned)
-        elif isinstance(statement, ast.Assign) and any(ast.unparse(one) in _COMPARISONS for one in statement.targets):
+        elif isinstance(statement, ast.Assign) and any(dotted_name(one) in _COMPARISONS for one in statement.targets):
             constant = isinstance(statement.value, ast.Lambda) and isinstance(statement.value.body, ast.Constant)
         else:
             continue
@@ -131,8 +133,8 @@ def _of_function(node: ast.FunctionDef) -> Iterator[str]:
         return
     for one in ast.walk(node):
         if isinstance(one, ast.Raise) and one.exc is not None:
-            name = ast.unparse(one.exc.func if isinstance(one.exc, ast.Call) else one.exc)
+            name = dotted_name(one.exc.func if isinstance(one.exc, ast.Call) else one.exc)
             if name in ("StopIteration", "StopAsyncIteration", "SystemExit", "KeyboardInterrupt", "GeneratorExit"):
                 yield "ends loops or programs of others"
-        elif isinstance(one, ast.Call) and ast.unparse(one.func) in ("sys.exit", "exit", "quit"):
+        elif isinstance(one, ast.Call) and dotted_name(one.func) in ("sys.exit", "exit", "quit"):
             yield "exits within a function"

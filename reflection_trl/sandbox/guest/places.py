@@ -144,7 +144,7 @@ def _checks_within(body: list[ast.stmt], checking: set[ast.AST]) -> bool:
 
 def _checks(node: ast.AST) -> bool:
     if isinstance(node, ast.Raise):
-        return node.exc is not None and "AssertionError" in ast.unparse(node.exc)
+        return node.exc is not None and any(getattr(one, "id", "") == "AssertionError" for one in ast.walk(node.exc))
     if isinstance(node, ast.Assert):
         return not isinstance(node.test, ast.Constant)  # `assert False` marks a line that must not be reached
     if not isinstance(node, ast.Call):
