@@ -31,6 +31,7 @@ from ..training.losses import Head, distillation_loss
 from ..training.modeling import compile_layers
 from ..training.publishing import HubMixin
 from ..training.teachers import (
+    TeacherWeights,
     UpdateTeacher,
     check_teacher_before_loading,
     dropout_disabled,
@@ -211,16 +212,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         self._causal_lm, self._scaling = causal_lm, logit_scaling(causal_lm)
         if args.torch_compile and args.torch_compile_backend is not None:
             compile_layers(causal_lm, args.torch_compile_backend, args.torch_compile_mode)
-        self._teacher_weights = None
-        if args.distillation_weight > 0:
-            kind = "base" if args.teacher == "trust-region" else args.teacher
-            self._teacher_weights = make_teacher_weights(
-                self.model,
-                kind,
-                args.teacher_update_rate,
-                shards_parameters(self.accelerator),
-                continues_adapter=isinstance(model, PeftModel),
-            )
+        self._teacher_weights = self._make_teacher(continues_adapter=isinstance(model, PeftModel))
         if self._teacher_weights is not None:
             self.add_callback(UpdateTeacher(self._teacher_weights))
         self._context = TeacherContext(
@@ -230,6 +222,16 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         self._rewards = torch.zeros(0, 0)  # of all processes: a row per answer, a column per function
         self._saved_step: int | None = None
         self._eval_sizes: list[int] = []  # answers of each batch of an evaluation
+
+    def _make_teacher(self, continues_adapter: bool) -> TeacherWeights | None:
+        args = self.args
+        if args.distillation_weight == 0:
+            return None
+        kind = "base" if args.teacher == "trust-region" else args.teacher
+        sharded = shards_parameters(self.accelerator)
+        return make_teacher_weights(
+            self.model, kind, args.teacher_update_rate, sharded, continues_adapter=continues_adapter
+        )
 
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
