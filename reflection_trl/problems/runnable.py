@@ -27,7 +27,7 @@ def complete_tests(tests: str, entry_point: str | None) -> str:
     """
     Adds calls of tests that are only defined: `check(candidate)` in the form of HumanEval, functions and classes that
     pytest collects, and unittest's cases. Imports of the answer as a module are removed, because the tests run after
-    it.
+    it. So is a last `sys.exit(0)`, which would end the process before the end of the tests.
 
     Args:
         tests (`str`):
@@ -46,8 +46,9 @@ def complete_tests(tests: str, entry_point: str | None) -> str:
     except SyntaxError as error:
         where = f", line {error.lineno}" if error.lineno else ""
         raise ValueError(f"the tests are not Python ({error.msg}{where})") from error
-    tests = _without(tests, [node for node in statements if _imports_answer(node) or _starts_runner(node)])
-    statements = [node for node in statements if not _starts_runner(node)]
+    ends = [node for node in statements if _starts_runner(node) or (node is statements[-1] and _exits(node))]
+    tests = _without(tests, [node for node in statements if _imports_answer(node) or node in ends])
+    statements = [node for node in statements if node not in ends]
     if any(_runs(node) for node in statements):
         return tests
     calls = list(_calls(statements, entry_point))
@@ -79,6 +80,16 @@ def _starts_runner(node: ast.stmt) -> bool:
         and function.value.id in ("unittest", "pytest")
         for function in calls
     )
+
+
+def _exits(node: ast.stmt) -> bool:
+    """Returns whether a statement ends the process successfully, such as `sys.exit(0)`: a pass is the end of the tests."""
+    call = node.value if isinstance(node, ast.Expr) else None
+    if not isinstance(call, ast.Call) or call.keywords:
+        return False
+    function = ast.unparse(call.func)
+    status = [ast.unparse(argument) for argument in call.args]
+    return function in ("sys.exit", "exit", "quit") and status in ([], ["0"], ["None"])
 
 
 def _without(code: str, nodes: list[ast.stmt]) -> str:

@@ -334,6 +334,8 @@ TESTS_THAT_DEFINE = {
     "    def test_one(self):\n        self.assertEqual(double(1), self.two)\n",
     "unittest main": "from unittest import TestCase\nimport unittest\n\n\nclass Cases(TestCase):\n    def test_one(self):\n"
     "        self.assertEqual(double(1), 2)\n\n\nif __name__ == '__main__':\n    unittest.main()\n",
+    "exit": "import sys\n\nassert double(1) == 2\nsys.exit(0)\n",
+    "check and exit": "def check(candidate):\n    assert candidate(1) == 2\n\n\nexit()",
     "coroutine": "async def test_one():\n    assert double(1) == 2\n",
 }
 
@@ -361,6 +363,7 @@ def test_tests_that_only_define_are_run(sandbox, tests):
         ("import unittest\nunittest.main()", "the tests run nothing"),
         ("unittest.main()", "the tests run nothing"),
         ("'assert f()'", "the tests run nothing"),
+        ("import sys\nsys.exit(0)", "the tests run nothing"),
     ],
 )
 def test_tests_that_cannot_be_run_are_refused(tests, message):
@@ -369,7 +372,14 @@ def test_tests_that_cannot_be_run_are_refused(tests, message):
 
 
 def test_tests_that_run_something_are_left_alone():
-    for tests in ("f()", "for x in ():\n    pass", "def check(f): assert f\n\n\ncheck(double)", "with a:\n    f()"):
+    for tests in (
+        "f()",
+        "for x in ():\n    pass",
+        "def check(f): assert f\n\n\ncheck(double)",
+        "with a:\n    f()",
+        "f()\nexit(1)",
+        "exit(0)\nf()",
+    ):
         (problem,) = load_problems([{"prompt": "Double.", "tests": tests}])
         assert problem.tests == tests
     (problem,) = load_problems([{"prompt": "Double.", "tests": "def check(f): ...", "language": "javascript"}])

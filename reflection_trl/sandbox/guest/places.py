@@ -23,7 +23,7 @@ class Places:
         self._functions: set[tuple[str, int]] = set()
         self.methods: set[str] = set()  # of classes, which only a program calls
         self._contexts: list[tuple[int, int, list[int], list[int]]] = []
-        self._exits: list[tuple[int, int]] = []  # lines that must end in `SystemExit`, or check nothing behind it
+        self.exits: list[tuple[int, int]] = []  # lines that must end in `SystemExit`, or check nothing behind it
         try:
             tree = ast.parse(source)
         except (MemoryError, RecursionError, SyntaxError, ValueError):
@@ -43,12 +43,12 @@ class Places:
                 first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
                 self._functions.add((getattr(node, "name", "<lambda>"), first))
             elif isinstance(node, ast.Call) and _raises_exit(node) and len(node.args) > 1:
-                self._exits.append((node.lineno, node.end_lineno or node.lineno))
+                self.exits.append((node.lineno, node.end_lineno or node.lineno))
             elif isinstance(node, ast.Try) and _catches_exit(node) and not _checks_within(node.body, checking):
-                self._exits.append((node.body[0].lineno, node.body[-1].end_lineno or node.body[-1].lineno))
+                self.exits.append((node.body[0].lineno, node.body[-1].end_lineno or node.body[-1].lineno))
             elif isinstance(node, (ast.With, ast.AsyncWith)):
                 if any(_raises_exit(item.context_expr) for item in node.items):
-                    self._exits.append((node.body[0].lineno, node.body[-1].end_lineno or node.body[-1].lineno))
+                    self.exits.append((node.body[0].lineno, node.body[-1].end_lineno or node.body[-1].lineno))
                 inner = [one for statement in node.body for one in ast.walk(statement)]
                 checks = [getattr(one, "end_lineno", 0) for one in inner if _checks(one)]
                 raises = [one.lineno for one in inner if isinstance(one, ast.Raise)]
@@ -79,7 +79,7 @@ class Places:
 
     def expects_exit(self, line: int) -> bool:
         """Returns whether the checks expect at a line that the program exits, and skip no check if it does."""
-        return any(first <= line <= last for first, last in self._exits)
+        return any(first <= line <= last for first, last in self.exits)
 
     def behind(self, trace: TracebackType | None, remote: bool) -> bool:
         """
