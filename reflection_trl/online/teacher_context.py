@@ -142,7 +142,7 @@ def passing_peers(
     peers = []
     for number in range(len(rollouts)):
         first = number - number % num_generations
-        others = [i for i in range(first, min(first + num_generations, len(rollouts))) if i != number]
+        others = [i for i in range(first, first + num_generations) if i != number]
         passed = [rollouts[i].completion for i in others if rollouts[i].outcome.passed]
         peers.append([*passed, *(text for i in (number, *others) if (text := corrected[i]) is not None)])
     return peers

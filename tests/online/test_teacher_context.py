@@ -5,7 +5,7 @@ import pytest
 from reflection_trl.feedback import Feedback, FeedbackKind
 from reflection_trl.online.judging import SANDBOX_FAILED, Outcome
 from reflection_trl.online.rollouts import rollout_row, write_rollouts
-from reflection_trl.online.teacher_context import Rollout, TeacherContext, passing_peers
+from reflection_trl.online.teacher_context import Rollout, TeacherContext, clip_feedback, passing_peers
 from reflection_trl.viewers.browse import page_row, read_dataset
 
 
@@ -45,6 +45,11 @@ def test_the_teacher_reads_what_it_is_shown(settings, peers, holds, lacks):
         assert text in context
     for text in lacks:
         assert text not in context
+
+
+def test_feedback_that_is_too_long_keeps_its_end():
+    assert clip_feedback("abc", 3) == "```text\nabc\n```"
+    assert clip_feedback("abcd", 3) == "```text\n[...]\nbcd\n```"
 
 
 def test_messages_stay_messages_and_the_last_one_is_completed():
