@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from transformers.utils import logging
 from trl.trainer.utils import RepeatSampler
 
+from ..rendering.chat_template import warn_of_unread_variables
 from ..training.accelerator import adjust_accelerator, shards_parameters, will_shard_parameters
 from ..training.checkpoints import CheckpointMixin
 from ..training.checks import (
@@ -198,6 +199,10 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
             quantization_config=quantization_config,
             peft_config=peft_config,
         )
+        processor: Any = self.processing_class
+        if isinstance(template := self.chat_template or processor.chat_template, str):
+            variables: Any = self.chat_template_kwargs  # parsed at this point
+            warn_of_unread_variables(template, variables)
         causal_lm: Any = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
         check_trained_parameters(self.model)
         if isinstance(self.model, PeftModel):

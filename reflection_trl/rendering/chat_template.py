@@ -2,12 +2,13 @@
 
 import json
 import logging
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jinja2.exceptions import TemplateError
 
-from ..quoting import quote_error
+from ..quoting import list_names, quote_error
 from ..sequences import Block, split_blocks
 from .tokens import VISIBLE, Rendering, UnrenderableRow, check_tokenizer, tokenize
 
@@ -17,6 +18,24 @@ if TYPE_CHECKING:  # `show` without a tokenizer does not import transformers
 
 
 logger = logging.getLogger(__name__)
+
+
+def warn_of_unread_variables(template: str, variables: dict[str, Any]) -> None:
+    """
+    Warns of variables that a chat template never names. It would ignore them, such as a misspelled `enable_thinking`.
+
+    Args:
+        template (`str`):
+            Chat template.
+        variables (`dict`):
+            Additional variables for it.
+    """
+    unread = [f"`{name}`" for name in variables if not re.search(rf"\b{re.escape(name)}\b", template)]
+    if unread:
+        logger.warning(
+            f"`chat_template_kwargs` has {list_names(unread)}, which the chat template of the model does not read; correct the name, or leave "
+            f"it out."
+        )
 
 
 class ChatTemplateRenderer:
@@ -61,6 +80,7 @@ class ChatTemplateRenderer:
         self.tokenizer = tokenizer
         self.hide_prefix = hide_prefix
         self.chat_template_kwargs = chat_template_kwargs or {}
+        warn_of_unread_variables(tokenizer.get_chat_template(), self.chat_template_kwargs)
         self._turns: dict[bool, _TurnDelimiters] = {}
         self._turn_delimiters(False)  # raises early if the template loses turns, which affects every row
         self.execution_role = self._resolve_execution_role(execution_role)

@@ -210,6 +210,11 @@ def test_settings_that_only_another_setting_makes_effective(tmp_path, settings, 
     assert settings_without_effect(OnlineReflectionDistillConfig(str(tmp_path), **SETTINGS, **settings)) == expected
 
 
+def test_variables_that_the_template_does_not_read_are_named(make_model, tokenizer, tmp_path, caplog):
+    make(make_model(), tmp_path, tokenizer, chat_template_kwargs={"thinking": False})
+    assert "`chat_template_kwargs` has `thinking`, which the chat template of the model does not read" in caplog.text
+
+
 def test_settings_without_effect_are_named(tmp_path, caplog):
     with pytest.raises(ValueError, match="The easy dataset is empty"):
         make(

@@ -635,6 +635,14 @@ def test_every_turn_teaches_its_end_where_the_last_one_ends_differently(template
     assert decode(tokenizer, last).rstrip("\n").endswith(f"w6 done{end}")
 
 
+def test_variables_that_the_template_does_not_read_are_named(caplog):
+    tokenizer = broken(trl_template("qwen3"))
+    ChatTemplateRenderer(tokenizer, chat_template_kwargs={"enable_thinking": False})
+    assert "does not read" not in caplog.text
+    ChatTemplateRenderer(tokenizer, chat_template_kwargs={"enable_thinking": False, "thinking": False})
+    assert "`chat_template_kwargs` has `thinking`, which the chat template of the model does not read" in caplog.text
+
+
 def test_template_without_an_end_token(caplog):
     ChatTemplateRenderer(broken(GOOD.replace("<|im_end|>", "###")))
     assert "may not learn to stop" in caplog.text
