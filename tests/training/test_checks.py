@@ -24,6 +24,18 @@ def test_sequences_and_layers_are_not_split_among_processes(kind):
     adjust_accelerator(accelerator, SimpleNamespace(torch_compile=False))
 
 
+@pytest.mark.parametrize(("learning_rate", "warns"), [(0.0019, True), (0.0020, False)])
+def test_a_step_is_lost_below_half_the_distance_to_the_next_number(make_model, caplog, learning_rate, warns):
+    """Below 1 the numbers of bfloat16 are 2^-8 apart, so a step of less than 2^-9 = 0.00195 leaves a weight of 1 as it is."""
+    one = torch.ones((), dtype=torch.bfloat16)
+    assert (one - learning_rate == one) == warns
+    model = make_model().to(torch.bfloat16)
+    for parameter in model.parameters():
+        parameter.data.fill_(1)
+    warn_of_lost_steps(model, learning_rate)
+    assert ("are rounded to zero for most of them" in caplog.text) == warns
+
+
 @pytest.mark.parametrize(
     ("dtype", "learning_rate", "warns"),
     [(torch.bfloat16, 2e-6, True), (torch.bfloat16, 1e-2, False), (torch.float32, 2e-6, False)],
