@@ -31,9 +31,16 @@ _REACHING = frozenset(
         "marshal", "dill", "cloudpickle", "codeop", "pdb", "setattr", "delattr", "attrgetter", "methodcaller", "settrace", "setprofile",
         "_getframe", "_current_frames", "tb_frame", "tb_next", "f_back", "f_locals", "f_globals", "f_builtins", "gi_frame", "cr_frame",
         "ag_frame", "_exit", "timeit", "cProfile", "doctest", "get_type_hints", "read_pickle", "joblib", "make_dataclass", "new_class", "approx",
-        "unsafe_load", "UnsafeLoader", "dictConfig", "fileConfig", "MethodType", "FunctionType", "CodeType",
+        "unsafe_load", "UnsafeLoader", "dictConfig", "fileConfig", "MethodType", "FunctionType", "CodeType", "addaudithook", "monitoring",
+        "settrace_all_threads", "setprofile_all_threads", "walk_stack", "walk_tb", "currentframe", "cgitb", "get_field",
     ]
 )  # fmt: skip
+# Options with which a traceback contains the variables of its frames
+_SHOWING_LOCALS = frozenset(["capture_locals", "show_locals"])
+# Attributes in text, by which templates and `pandas.eval` find objects: `"{{ sys.modules }}"`
+_IN_TEXT = re.compile(
+    r"\.\s*(modules|TestCase|__(?:[a-z]+_?)+__|(?:f|tb|gi|cr|ag)_(?:back|builtins|frame|globals|locals|next))\b"
+)
 # The same for bare names only, since attributes of these names are harmless (`re.compile`, `model.eval`)
 _REACHING_NAMES = frozenset(["compile", "eval", "exec", "globals", "locals", "vars", "modules", "expected_result"])
 # Modules that run text as code, find objects by name, or raise what a test runner takes for a skipped test
@@ -158,8 +165,10 @@ def _reasons(node: ast.AST, called: bool) -> list[str]:
     if isinstance(node, ast.Import | ast.ImportFrom):
         return _import_reasons(node)
     if isinstance(node, ast.Constant):
-        return [_OWN_CLASS] if isinstance(node.value, str) and _is_special(node.value) else []
+        return _text_reasons(node.value) if isinstance(node.value, str) else []
     if isinstance(node, ast.keyword):
+        if node.arg in _SHOWING_LOCALS:
+            return [f"uses {node.arg}"]
         return [_OWN_CLASS] if _is_special(node.arg or "") else [_MASKED] if node.arg == "usemask" else []
     if isinstance(node, ast.Call):
         return _call_reasons(node)
@@ -173,6 +182,13 @@ def _reasons(node: ast.AST, called: bool) -> list[str]:
             return ["uses modules"]
         return _name_reasons([node.attr], _REACHING)
     return []
+
+
+def _text_reasons(text: str) -> list[str]:
+    if _is_special(text):
+        return [_OWN_CLASS]
+    names = [name for name in _IN_TEXT.findall(text) if name not in _PLAIN_ATTRIBUTES]
+    return [f"uses {name}" for name in [*names, *_SHOWING_LOCALS.intersection([text])]]
 
 
 def _class_reasons(node: ast.ClassDef) -> list[str]:

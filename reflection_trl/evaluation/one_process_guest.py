@@ -184,7 +184,7 @@ def run_context(answer: str, context: str, token: str, checks_classes: bool = Tr
     with _quiet():
         exec(compile(context, _CONTEXT, "exec", dont_inherit=True), namespace)
         if "exec_test" in namespace:
-            namespace["exec_test"] = _refusing_masks(namespace["exec_test"])
+            namespace["exec_test"] = _refusing_vacuous(namespace["exec_test"])
         before = _accepts_anything(namespace)
         program = str(namespace.get("exec_context", "")).replace("[insert]", answer)
         watch = _Watch(context, program, checks_classes)
@@ -199,15 +199,23 @@ def run_context(answer: str, context: str, token: str, checks_classes: bool = Tr
     return [token, sorted(passed)]
 
 
-def _refusing_masks(exec_test: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns a comparison that rejects masked values, which NumPy takes to be equal to everything."""
+def _refusing_vacuous(exec_test: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a comparison that rejects masked values and empty arrays, in which NumPy finds no difference to anything."""
 
     def compare(result: Any, expected: Any, *more: Any) -> Any:
         if _is_masked(result) and not _is_masked(expected):
             raise AssertionError("The result has masked values, which equal everything.")
+        if _is_empty(result) and not _is_empty(expected):
+            raise AssertionError("The result is an empty array.")
         return exec_test(result, expected, *more)
 
     return compare
+
+
+def _is_empty(value: Any) -> bool:
+    """Returns whether a value is an array without elements. Compared with a number, each of its elements is equal to it."""
+    shape = getattr(value, "shape", None)
+    return isinstance(shape, tuple) and 0 in shape
 
 
 def _is_masked(value: Any) -> bool:
@@ -246,10 +254,13 @@ class _Watch:
         self._classes = set(_all_classes())
         self._values = self._snapshot()
         self._built: list[str] = []
+        self._hooked = False
         sys.addaudithook(self._hear)
 
     def check(self) -> None:
         """Raises an error if the answer has done something that honest ones do not."""
+        if self._hooked:
+            raise AssertionError("The answer adds an audit hook, which would see its tests.")
         if self._built:
             raise AssertionError(f"The answer runs code that it builds from text, which uses {self._built[0]}.")
         for place, value in self._snapshot().items():
@@ -286,7 +297,9 @@ class _Watch:
         return values
 
     def _hear(self, event: str, args: tuple[Any, ...]) -> None:
-        if event == "object.__setattr__" and args[1] == "__code__":
+        if event == "sys.addaudithook":
+            self._hooked = True
+        elif event == "object.__setattr__" and args[1] == "__code__":
             self._built.append("__code__")
         elif event == "exec" and isinstance(args[0], types.CodeType) and not _is_file_of_library(args[0].co_filename):
             caller, here = sys._getframe(1).f_code.co_filename, sys._getframe().f_code.co_filename

@@ -42,6 +42,7 @@ from .benchmark_rows import (
     FIX_ROWS,
     PATCHED,
     PLAIN,
+    ds1000,
 )
 
 
@@ -137,7 +138,8 @@ def test_the_lies_are_known_by_more_than_one_sign(judge, monkeypatch):
     passed = {name for (name, _, _), outcome in zip(BIG_CODE_LIES, outcomes, strict=True) if outcome.passed}
     assert passed == {
         "replaces the recorder", "equals everything: approx", "equals everything: masked", "equals everything: masked by import",
-        "equals everything: masked by getattr",
+        "equals everything: masked by getattr", "reads the tests among the variables of its callers",
+        "finds a built-in by a field of a format", "finds a built-in by an expression of pandas",
     }  # fmt: skip
 
 
@@ -273,6 +275,16 @@ def test_an_evaluation_runs_answers_with_the_packages_of_this_environment(file, 
     check(run.score("ds1000").outcomes, True)
 
 
+def test_ds1000_fails_an_empty_array_in_place_of_a_number(judge):
+    """`assert_allclose` finds no difference between the two."""
+    context = DS1000_ROWS[0]["code_context"].replace(
+        "return a / a.sum()", "return a[a > 9] if len(a) == 3 else a.sum()"
+    )
+    row = ds1000(5, "Numpy", context, "result = a[a > 9] if len(a) == 3 else a.sum()")
+    check(judge("ds1000", [row], [("DS-1000/5", row["reference_code"])]), True)
+    check(judge("ds1000", [row], [("DS-1000/5", "result = np.array([])")]), False)
+
+
 def test_ds1000_fails_answers_that_lie_to_it(judge):
     check(judge("ds1000", DS1000_ROWS, [("DS-1000/0", code) for code in DS1000_LIES.values()]), False)
 
@@ -342,6 +354,7 @@ def test_humanevalfix_judges_after_imports_and_declaration(judge):
         "class Model:\n    def __init__(self, x):\n        self.x = x\n        self.f = lambda y: y\n    def fit(self): return self",
         "if __name__ == '__main__':\n    main()",
         "import sys, io\nimport pandas as pd\nsys.stdout = io.StringIO()\npd.options.display.max_rows = rows\nassert type(x) is type(y)",
+        "import traceback\nprint(traceback.format_exc(), '{0.real:.2f} {0.__name__}'.format(x), 'See main.modules_used or nn.Modules')",
         "import re\nPATTERN = re.compile('a')\nmodel.eval()\ndf.eval('a + b')\nfor module in model.modules():\n    print(module.__class__.__name__)",
     ],
 )
@@ -358,6 +371,9 @@ def test_honest_code_is_believed(code):
         "def g(): pass\nnp.testing.f = g", "import sys\nsys.modules['numpy'] = 1", "def f(:", "vars(np)['a'] = globals()",
         "A = type('A', (), {})", "make = type", "get = getattr", "x.update(__eq__=y)", "z = '__eq__'", "os.path.exists = bool\nimport os", "import os\nfor os.path.exists in [bool]: pass", "import os\ndel os.path.exists",
         "class A:\n    if True:\n        def __eq__(self, other): return True", "import pkgutil", "from code import InteractiveInterpreter", "from test import support", "from operator import truth as __eq__",
+        "sys.addaudithook(f)", "sys.monitoring.use_tool_id(0, '')", "threading.settrace_all_threads(f)", "from traceback import walk_tb as w",
+        "f(x, **{'capture_locals': True})", "rich.traceback.install(show_locals=True)", "logging.currentframe()", "import cgitb", "string.Formatter().get_field(x, y, z)", "template('{{ sys.modules }}')",
+        "'{0.__globals__}'.format(f)", "df.query('@f.__self__')",
         "np.ma.zeros(2)", "from numpy import ma", "getattr(np, 'ma')", "np.genfromtxt(f, usemask=True)",
     ],
 )  # fmt: skip
