@@ -33,6 +33,7 @@ _REACHING = frozenset(
         "ag_frame", "_exit", "timeit", "cProfile", "doctest", "get_type_hints", "read_pickle", "joblib", "make_dataclass", "new_class", "approx",
         "unsafe_load", "UnsafeLoader", "dictConfig", "fileConfig", "MethodType", "FunctionType", "CodeType", "addaudithook", "monitoring",
         "settrace_all_threads", "setprofile_all_threads", "walk_stack", "walk_tb", "currentframe", "cgitb", "get_field",
+        "_pickle", "_ctypes", "cffi", "_cffi_backend", "ctypeslib",
     ]
 )  # fmt: skip
 # Options with which a traceback contains the variables of its frames

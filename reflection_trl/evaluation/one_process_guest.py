@@ -42,6 +42,13 @@ _NOT_IN_TEXT = frozenset(
     ["unittest", "mock", "TestCase", "__import__", "__globals__", "__subclasses__", "__builtins__", "__code__", "__closure__", "__main__",
      "__test__", "modules", "gc", "ctypes", "_getframe", "settrace", "setprofile", "tb_frame", "f_back", "f_locals", "f_globals"]
 )  # fmt: skip
+# What pickles of data do not contain: these names of built-ins, and anything of these modules
+_NOT_IN_PICKLES = frozenset(
+    ["__import__", "compile", "delattr", "eval", "exec", "getattr", "globals", "locals", "setattr", "vars"]
+)
+_NOT_OF_DATA = frozenset(
+    ["_ctypes", "code", "ctypes", "gc", "importlib", "inspect", "operator", "string", "sys", "traceback", "unittest"]
+)
 # Names of modules that tests may use through the imports of an answer
 _MODULES = frozenset(sys.stdlib_module_names) | {
     "np",
@@ -299,6 +306,11 @@ class _Watch:
     def _hear(self, event: str, args: tuple[Any, ...]) -> None:
         if event == "sys.addaudithook":
             self._hooked = True
+        elif event == "pickle.find_class":  # also in `numpy.load`, `shelve` or `multiprocessing`
+            module, name = map(str, args)
+            root, first = module.partition(".")[0], name.partition(".")[0]
+            if root in _NOT_OF_DATA or (module == "builtins" and first in _NOT_IN_PICKLES):
+                self._built.append(f"{module}.{name}")
         elif event == "object.__setattr__" and args[1] == "__code__":
             self._built.append("__code__")
         elif event == "exec" and isinstance(args[0], types.CodeType) and not _is_file_of_library(args[0].co_filename):

@@ -67,6 +67,11 @@ BIG_CODE_RIGHT = [
     "from statistics import fmean\n"
     + _HEAD
     + _BODY.replace("np.mean(values, axis=axis)", "np.asarray(values).mean(axis=axis)"),
+    "import collections, datetime, functools, io, re\nimport numpy as np\nimport pandas as pd\nfile = io.BytesIO()\n"
+    "values = [{1: datetime.date(2000, 1, 1)}, collections.Counter('a'), re.compile('a'), functools.partial(max, 1), np.ones(2), pd.DataFrame({'a': [1]})]\n"
+    "np.save(file, np.array([*values, None], dtype=object), allow_pickle=True)\nnp.load(io.BytesIO(file.getvalue()), allow_pickle=True)\n"
+    + _HEAD
+    + _BODY,
     "from dataclasses import dataclass\n@dataclass\nclass Values:\n    values: object\n"
     + _HEAD
     + _BODY.replace("np.mean(values,", "np.mean(Values(values).values,"),
@@ -270,6 +275,13 @@ BIG_CODE_LIES = [
         "finds a built-in by a field of a format",
         "",
         f"import string\nnames = string.Formatter().get_field('0.__self__.__dict__', (print,), {{}})[0]\n{_ROUNDING}",
+    ),
+    (
+        "finds a built-in in a pickle",
+        "",
+        "import io, numpy as np\nfile = io.BytesIO()\nnp.save(file, np.array([None]), allow_pickle=True)\n"
+        "head = file.getvalue()[:128]\nfind = np.load(io.BytesIO(head + b'cbuiltins\\ngetattr\\n.'), allow_pickle=True)\n"
+        f"names = find(find(print, '__se' + 'lf__'), '__di' + 'ct__')\n{_ROUNDING}",
     ),
     (
         "finds a built-in by an expression of pandas",

@@ -372,7 +372,7 @@ def test_honest_code_is_believed(code):
         "A = type('A', (), {})", "make = type", "get = getattr", "x.update(__eq__=y)", "z = '__eq__'", "os.path.exists = bool\nimport os", "import os\nfor os.path.exists in [bool]: pass", "import os\ndel os.path.exists",
         "class A:\n    if True:\n        def __eq__(self, other): return True", "import pkgutil", "from code import InteractiveInterpreter", "from test import support", "from operator import truth as __eq__",
         "sys.addaudithook(f)", "sys.monitoring.use_tool_id(0, '')", "threading.settrace_all_threads(f)", "from traceback import walk_tb as w",
-        "f(x, **{'capture_locals': True})", "rich.traceback.install(show_locals=True)", "logging.currentframe()", "import cgitb", "string.Formatter().get_field(x, y, z)", "template('{{ sys.modules }}')",
+        "f(x, **{'capture_locals': True})", "rich.traceback.install(show_locals=True)", "logging.currentframe()", "import cgitb", "from _pickle import loads", "import cffi", "np.ctypeslib.load_library('c', '/')", "string.Formatter().get_field(x, y, z)", "template('{{ sys.modules }}')",
         "'{0.__globals__}'.format(f)", "df.query('@f.__self__')",
         "np.ma.zeros(2)", "from numpy import ma", "getattr(np, 'ma')", "np.genfromtxt(f, usemask=True)",
     ],
