@@ -53,6 +53,13 @@ LOG = [
     {"step": step, "mask/rate": step / 4, "loss/sequence": 2.0, "loss/student": 2.0, "loss/distillation": 0.1}
     for step in range(1, 5)
 ]
+# Its rollouts are rejected
+UNSOLVABLE = {
+    "instruction": "Write a function `halve(x)` that returns half of its argument.",
+    "tests": "assert halve(4) == 3",
+    "entry_point": "halve",
+    "reference": "def halve(x):\n    return x / 2",
+}
 ROWS = [reflection_row(number, rounds=1 + number % 3) for number in range(16)]
 
 
@@ -123,6 +130,8 @@ def workplace(client, tiny_model, small_benchmarks, monkeypatch, tmp_path):  # n
     for folder in ("my", "data", "out/evaluate/coder", "out/smollm2-135m"):
         Path(folder).mkdir(parents=True)
     write_problems("my/problems.jsonl")
+    with open("my/problems.jsonl", "a") as file:
+        file.write(as_lines([UNSOLVABLE]))
     Path("out/smollm2-135m/trainer_state.json").write_text(json.dumps({"log_history": LOG}))
     Path("data/my-reflections.jsonl").write_text(as_lines(ROWS))
     Path("data/my-instructions.jsonl").write_text(as_lines(map(generation_row, range(4))))
