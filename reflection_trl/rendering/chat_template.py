@@ -80,7 +80,8 @@ class ChatTemplateRenderer:
         self.tokenizer = tokenizer
         self.hide_prefix = hide_prefix
         self.chat_template_kwargs = chat_template_kwargs or {}
-        warn_of_unread_variables(tokenizer.get_chat_template(), self.chat_template_kwargs)
+        if self.chat_template_kwargs:
+            warn_of_unread_variables(tokenizer.get_chat_template(), self.chat_template_kwargs)
         self._turns: dict[bool, _TurnDelimiters] = {}
         self._turn_delimiters(False)  # raises early if the template loses turns, which affects every row
         self.execution_role = self._resolve_execution_role(execution_role)
