@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..files.rows import check_source
+from ..sandbox import SandboxError
 from .command_line import (
     check_model_name,
     keep_compiled_code,
@@ -291,4 +292,4 @@ def run(argv: list[str]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return run_command(run, __doc__, argv, USER_ERRORS)
+    return run_command(run, __doc__, argv, (*USER_ERRORS, SandboxError))

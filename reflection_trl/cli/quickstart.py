@@ -23,7 +23,10 @@ from .training_run import find_checkpoint
 # One of the held-out problems, which the model answers wrongly before training, also with greedy decoding
 PROMPT = "Write a Python function `f(x)` that returns 5 times x plus 7. Answer with code only."
 # What comes next, as arguments of `reflection-trl`
-NEXT = "online --config qwen2.5-coder-0.5b/online --problems my/problems.jsonl --output_dir out/mine"
+NEXT = (
+    "online --config qwen2.5-coder-0.5b/online --problems my/problems.jsonl --decontaminate_against humaneval mbpp "
+    "--output_dir out/mine"
+)
 # Options of `reflection-trl online` that it sets itself
 REPLACED = {
     "config": "for another recipe, use `reflection-trl online --config RECIPE`",

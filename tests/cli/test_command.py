@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from reflection_trl.cli import launch, main
+from reflection_trl.cli.command_line import keep_compiled_code
 from reflection_trl.cli.commands import COMMANDS, GROUPS
 from reflection_trl.cli.output import standard_output
 from reflection_trl.evaluation.benchmarks import load_tasks, parse_benchmarks
@@ -23,9 +24,8 @@ def test_help_lists_every_command(capsys):
         assert command.does in text
 
 
-@pytest.mark.parametrize("given", [None, "/elsewhere"])
 @pytest.mark.parametrize("command", ["train", "online", "benchmark"])
-def test_compiled_code_is_kept_where_models_are(command, given, tmp_path):
+def test_compiled_code_is_kept_where_models_are(command, tmp_path):
     """torch, once imported, has chosen the temporary folder, which another container does not have."""
     code = f"""
 from reflection_trl.cli.main import main
@@ -36,9 +36,15 @@ from torch._inductor.runtime.cache_dir_utils import cache_dir
 print(cache_dir())
 """
     environment = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
-    environment |= {"HF_HOME": str(tmp_path)} | ({"TORCHINDUCTOR_CACHE_DIR": given} if given else {})
+    environment |= {"HF_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert done.stdout.splitlines()[-1:] == [given or str(tmp_path / "torchinductor")], done.stderr
+    assert done.stdout.splitlines()[-1:] == [str(tmp_path / "torchinductor")], done.stderr
+
+
+def test_a_users_place_for_compiled_code_is_kept(monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/elsewhere")
+    keep_compiled_code()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/elsewhere"
 
 
 @pytest.mark.parametrize("command", ["train", "online"])
@@ -69,18 +75,19 @@ assert not heavy, heavy
     assert done.returncode == 0, done.stderr
 
 
-# Buffered as in a shell, and not, as in many containers
-@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(
-    ("argv", "status"),
+    ("argv", "status", "unbuffered"),
     [
-        (["--help"], 0),
-        (["--version"], 0),
-        (["train", "--help"], 0),
-        (["show", "--help"], 0),
-        (["show", "recipes/data/reflection-sample.parquet", "--rows", "0-1"], 0),
-        (["plot", "--help"], 0),
-        (["env"], 141),  # ended by SIGPIPE, in a shell: a command that works must not end with 0 in the middle
+        (["--help"], 0, ""),  # buffered, as in a shell
+        (["--help"], 0, "1"),  # and not, as in many containers
+        (["--version"], 0, ""),
+        (["train", "--help"], 0, ""),
+        (["train", "--help"], 0, "1"),
+        (["show", "--help"], 0, ""),
+        (["show", "--help"], 0, "1"),
+        (["show", "recipes/data/reflection-sample.parquet", "--rows", "0-1"], 0, ""),
+        (["plot", "--help"], 0, ""),
+        (["env"], 141, "1"),  # ended by SIGPIPE, in a shell: a command that works must not end with 0 in the middle
     ],
 )
 def test_output_that_cannot_be_written_ends_the_command(argv, status, unbuffered):

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from reflection_trl.cli import plot_training, quickstart
 from reflection_trl.cli.online import check, load_data, main, parse
+from reflection_trl.sandbox import SandboxError
 
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +111,7 @@ def test_the_quickstart_trains_online_and_asks_both_models(recipe, monkeypatch, 
         monkeypatch.setattr(f"{module}.is_torch_bf16_gpu_available", lambda: True)
     next_online, next_training, _ = quickstart.online.read_arguments(options)
     assert (command, next_online.problems, next_training.output_dir) == ("online", ["my/problems.jsonl"], "out/mine")
+    assert next_online.decontaminate_against == ["humaneval", "mbpp"]  # the recipe's own problems need no such check
 
 
 def test_a_run_and_its_resumption(recipe, capsys):
@@ -233,6 +235,23 @@ def test_the_quickstart_checks_all_options_before_its_first_step(monkeypatch, ca
     error = capsys.readouterr().err
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_machine_without_isolation_is_one_sentence(recipe, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("reflection_trl.sandbox.sandbox.candidates", lambda *_: [])
+    assert main(["--config", str(recipe / "online.yaml"), "--output_dir", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: No isolation mechanism works on this machine") and "pip install" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sandbox_that_fails_during_training_is_one_sentence(recipe, monkeypatch, capsys, tmp_path):
+    def fail(*_):
+        raise SandboxError("The sandbox could not run any of 2 programs.")
+
+    monkeypatch.setattr("reflection_trl.online.judging.AnswerJudge.judge", fail)
+    assert main(["--config", str(recipe / "online.yaml"), "--output_dir", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "error: The sandbox could not run any of 2 programs."
 
 
 @pytest.mark.parametrize(
