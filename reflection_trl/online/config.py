@@ -276,8 +276,24 @@ class OnlineReflectionDistillConfig(GRPOConfig):
                 "`remove_unused_columns` is on, which would remove the tests that the reward needs; leave it at False."
             )
         check_bf16(self)
-        super().__post_init__()
+        given = self.generation_batch_size
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            raise self._partial_groups_error(given) or error from None
         self._check_inherited()
+
+    def _partial_groups_error(self, given: int | None) -> ValueError | None:
+        # TRL's message names only `generation_batch_size`, which it computes from the settings that users give
+        batch, group = self.generation_batch_size, self.num_generations
+        if not batch or not group or batch % group == 0:
+            return None
+        product = f"{self.per_device_train_batch_size} * {self.world_size} * {self.steps_per_generation}"
+        factors = f"`per_device_train_batch_size` * processes * `steps_per_generation` ({product})"
+        return ValueError(
+            f"{'`generation_batch_size`' if given else factors} is {batch}, but a generation batch contains whole groups of "
+            f"`num_generations` answers to one prompt; set it to a multiple of {group}."
+        )
 
     def _check_ranges(self) -> None:
         for name in _FRACTIONS:

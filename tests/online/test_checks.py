@@ -53,6 +53,15 @@ def make(model, folder, tokenizer=None, dataset=None, reward=None, eval_dataset=
     ("settings", "message"),
     [
         ({"num_generations": 1}, "`num_generations` is 1, but rewards are compared within a group"),
+        (
+            {"num_generations": 4, "per_device_train_batch_size": 3, "gradient_accumulation_steps": 2},
+            "`per_device_train_batch_size` * processes * `steps_per_generation` (3 * 1 * 2) is 6, but a generation batch contains whole "
+            "groups of `num_generations` answers to one prompt; set it to a multiple of 4.",
+        ),
+        (
+            {"num_generations": 4, "per_device_train_batch_size": 2, "generation_batch_size": 6},
+            "`generation_batch_size` is 6, but a generation batch contains whole groups",
+        ),
         ({"distillation_weight": 1.5}, "`distillation_weight` is 1.5; it must lie in [0, 1]"),
         ({"distillation_beta": -0.1}, "`distillation_beta` is -0.1; it must lie in [0, 1]"),
         ({"distillation_temperature": 0.0}, "`distillation_temperature` is 0.0; it must be above 0"),
