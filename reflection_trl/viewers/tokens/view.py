@@ -260,6 +260,10 @@ class CharacterTokenizer:
         text = "".join(f"{turn['role']}:\n{turn['content']}{END_MARK}\n" for turn in turns)
         return text + "assistant:\n" * add_generation_prompt
 
+    def get_chat_template(self) -> str:
+        """Returns the names of a turn's fields."""
+        return self.chat_template
+
     def get_added_vocab(self) -> dict[str, int]:
         """Returns the end mark as an added token."""
         return {END_MARK: ord(END_MARK)}
