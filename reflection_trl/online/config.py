@@ -318,6 +318,11 @@ class OnlineReflectionDistillConfig(GRPOConfig):
             raise ValueError(
                 "`dispatch_batches` of `accelerator_config` concatenates tensors, which a batch of problems does not contain; leave it out."
             )
+        if accelerator_config.split_batches:
+            raise ValueError(
+                "`split_batches` of `accelerator_config` divides each batch among the processes, but prompts are ordered for whole batches, so "
+                "some would never be trained; leave it out."
+            )
         if self.use_vllm or not isinstance(self.generation_kwargs, dict):
             return
         known = GenerationConfig()

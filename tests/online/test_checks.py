@@ -121,6 +121,10 @@ def make(model, folder, tokenizer=None, dataset=None, reward=None, eval_dataset=
             "`dispatch_batches` of `accelerator_config` concatenates",
         ),
         (
+            {"accelerator_config": {"split_batches": True}},
+            "`split_batches` of `accelerator_config` divides each batch among the processes",
+        ),
+        (
             {"generation_kwargs": {"surpress_tokens": [1]}},
             "`generation_kwargs` has surpress_tokens, which transformers would ignore",
         ),
