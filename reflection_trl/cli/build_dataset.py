@@ -63,32 +63,26 @@ code runs only in the sandbox: reflection_trl.sandbox.
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..builder.settings import RolloutOptions
 from .command_line import (
     check_model,
-    check_name,
     check_token,
     make_parser,
     parse_options,
     read_benchmarks,
     run_command,
 )
+from .problem_sources import read_problems, source_paths
 
 
 if TYPE_CHECKING:
     from ..builder.build import Build
     from ..builder.statistics import BuildStatistics
     from ..generation import GenerationArguments
-    from ..problems import Problem
-
-SOURCE_KEYS = (
-    *("path", "mapping", "columns", "split", "name", "revision"),
-    *("streaming", "language", "license", "limit", "skip_invalid"),
-)
 
 
 @dataclass(frozen=True)
@@ -128,35 +122,7 @@ def parse(argv: list[str]) -> "tuple[BuildArguments, GenerationArguments]":
 def check_sources(sources: Sequence[str | dict[str, Any]]) -> None:
     if not sources:
         raise ValueError("No problems specified: pass --problems, or set `problems` in the YAML file.")
-    for source in sources:
-        if isinstance(source, dict):
-            for key in source:
-                check_name("key of a source of problems", key, SOURCE_KEYS)
-        path = source.get("path") if isinstance(source, dict) else source
-        if not path or not isinstance(path, str):
-            raise ValueError(
-                f"Each of `problems` needs a `path`: give one to {source!r}, and several as entries of the list `problems`."
-            )
-
-
-def read_problems(sources: Sequence[str | dict[str, Any]]) -> "list[Problem]":
-    """
-    Returns the problems of all sources. If two sources share an id, the source is added to the id.
-    """
-    from ..problems import load_problems
-
-    problems: list[Problem] = []
-    ids: set[str] = set()
-    for number, source in enumerate(sources, start=1):
-        options = dict(source) if isinstance(source, dict) else {"path": source}
-        path = options.pop("path")
-        before = frozenset(ids)
-        for one in load_problems(path, **options):
-            # Several splits of one dataset have the same path
-            names = (one.id, f"{path}:{one.id}", f"{path}#{number}:{one.id}")
-            problems.append(replace(one, id=next((name for name in names if name not in before), one.id)))
-            ids |= {one.id, problems[-1].id}
-    return problems
+    source_paths(sources)
 
 
 def read_build(arguments: BuildArguments, generation: "GenerationArguments") -> "Build":

@@ -6,7 +6,7 @@
 The YAML file sets fields; the command line overrides them. Common options:
 
     --model_name_or_path    model folder or Hub id
-    --problems              files, folders or Hub ids with problems that have tests
+    --problems              files, folders or Hub ids with problems that have tests; in YAML also with `path`, `columns` and so on
     --eval_problems         held-out problems, for the solve rate
     --system_prompt --limit --skip_invalid --decontaminate_against
     --credit                `all`: 1 if all tests pass; `fraction`: the fraction of tests that pass
@@ -42,6 +42,7 @@ from .command_line import (
     read_benchmarks,
     run_command,
 )
+from .problem_sources import read_problems, source_paths
 from .training_run import (
     USER_ERRORS,
     check_setup,
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
     from trl import ModelConfig, TrlParser
 
     from .. import OnlineReflectionDistillConfig, OnlineReflectionDistillTrainer
-    from ..problems import Problem
 
 
 NO_MODEL = "No model specified: pass `--model_name_or_path`, or a recipe with `--config`, such as smollm2-135m/online."
@@ -76,7 +76,7 @@ class OnlineArguments:
 
     Args:
         problems (`list[str]`, *optional*, defaults to `[]`):
-            Files, folders or Hub ids with problems.
+            Files, folders or Hub ids with problems; in YAML also with `path`, `columns`, `split` and so on, as in `build`.
         eval_problems (`list[str]`, *optional*, defaults to `[]`):
             Held-out problems.
         system_prompt (`str`, *optional*):
@@ -163,8 +163,9 @@ def check(
         raise ValueError(
             f"`limit` must be at least 1, got {online_args.limit}; leave it out to train on all problems."
         )
-    for source in [*online_args.problems, *online_args.eval_problems]:
-        check_source(source)
+    for option, sources in (("problems", online_args.problems), ("eval_problems", online_args.eval_problems)):
+        for path in source_paths(sources, option):
+            check_source(path)
 
 
 def read_arguments(argv: list[str]) -> "tuple[OnlineArguments, OnlineReflectionDistillConfig, ModelConfig]":
@@ -178,34 +179,26 @@ def read_arguments(argv: list[str]) -> "tuple[OnlineArguments, OnlineReflectionD
     return online_args, training_args, model_args
 
 
-def load(sources: list[str], limit: int | None, skip_invalid: bool) -> "list[Problem]":
-    from ..problems import load_problems
-
-    problems = [
-        problem for source in sources for problem in load_problems(source, limit=limit, skip_invalid=skip_invalid)
-    ]
-    return problems[:limit]
-
-
 def load_data(online_args: OnlineArguments) -> tuple[Any, Any]:
     """Returns the rows to train on, without benchmarks, and the rows to evaluate on."""
     from ..builder import prepare_problems
     from ..online import load_problems_for_rl
 
-    problems = load(online_args.problems, online_args.limit, online_args.skip_invalid)
+    limit, skip_invalid = online_args.limit, online_args.skip_invalid
+    problems = read_problems(online_args.problems, limit=limit, skip_invalid=skip_invalid)[:limit]
     against = read_benchmarks(online_args.decontaminate_against)
     if against:
         problems, report = prepare_problems(problems, decontaminate_against=against, near_duplicate_threshold=None)
         print(report.summary())
     options: dict[str, Any] = {
         "system_prompt": online_args.system_prompt,
-        "skip_invalid": online_args.skip_invalid,
+        "skip_invalid": skip_invalid,
     }
-    held_out = load(online_args.eval_problems, None, online_args.skip_invalid) if online_args.eval_problems else None
-    return (
-        load_problems_for_rl(problems, **options),
-        None if held_out is None else load_problems_for_rl(held_out, **options),
-    )
+    train_dataset = load_problems_for_rl(problems, **options)
+    if not online_args.eval_problems:
+        return train_dataset, None
+    held_out = read_problems(online_args.eval_problems, skip_invalid=skip_invalid)
+    return train_dataset, load_problems_for_rl(held_out, **options)
 
 
 def check_model(model_args: "ModelConfig", training_args: "OnlineReflectionDistillConfig") -> None:

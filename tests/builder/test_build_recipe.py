@@ -16,6 +16,7 @@ from datasets import load_dataset
 from huggingface_hub.errors import HfHubHTTPError
 
 from reflection_trl.cli import build_dataset, command_line
+from reflection_trl.cli.problem_sources import read_problems
 from reflection_trl.files.processes import place_among_processes
 from reflection_trl.problems import MAPPINGS, load_problems
 
@@ -323,9 +324,9 @@ def test_wrong_input_is_one_sentence(place, capsys, argv, message):
 def test_sources_with_equal_ids_are_distinguished(place):
     for name, text in (("a", "Write a function that adds two numbers."), ("b", "Write a parser of Roman numerals.")):
         (place / f"{name}.jsonl").write_text(json.dumps({"id": "p/1", "instruction": text}) + "\n")
-    problems = build_dataset.read_problems(["a.jsonl", {"path": "b.jsonl", "language": "java"}])
+    problems = read_problems(["a.jsonl", {"path": "b.jsonl", "language": "java"}])
     assert [(one.id, one.language) for one in problems] == [("p/1", "python"), ("b.jsonl:p/1", "java")]
-    thrice = build_dataset.read_problems(["a.jsonl", "a.jsonl", "a.jsonl"])
+    thrice = read_problems(["a.jsonl", "a.jsonl", "a.jsonl"])
     assert [one.id for one in thrice] == ["p/1", "a.jsonl:p/1", "a.jsonl#3:p/1"]
 
 

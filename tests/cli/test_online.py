@@ -190,6 +190,42 @@ def test_the_limit_is_that_of_the_problems_to_train_on(recipe):
     assert (len(train), len(held_out)) == (2, 4)
 
 
+def test_sources_of_problems_have_options_of_their_own(recipe, tmp_path):
+    """As in `build`: the columns of other people's files can be named, and equal ids are distinguished."""
+    rows = [{"id": "p/0", "task": f"Write `g{i}`.", "asserts": f"assert g{i}() == {i}"} for i in range(2)]
+    for row, name in zip(rows, "ab", strict=True):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    sources = [
+        {"path": str(tmp_path / f"{name}.jsonl"), "columns": {"instruction": "task", "tests": "asserts", "id": "id"}}
+        for name in "ab"
+    ]
+    settings = yaml.safe_load((recipe / "online.yaml").read_text())
+    (tmp_path / "online.yaml").write_text(
+        yaml.safe_dump({**settings, "problems": sources, "eval_problems": sources[:1]})
+    )
+    parsed = parse(["--config", str(tmp_path / "online.yaml")])
+    check(*parsed)
+    train, held_out = load_data(parsed[0])
+    assert [prompt[-1]["content"] for prompt in train["prompt"]] == ["Write `g0`.", "Write `g1`."]
+    assert train["problem_id"][:] == ["p/0", f"{tmp_path}/b.jsonl:p/0"]
+    assert held_out["tests"][:] == ["assert g0() == 0"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        ({"problems": [{"path": "a.jsonl", "colums": {}}]}, "did you mean `columns`?"),
+        ({"eval_problems": [{"columns": {}}]}, "Each of `eval_problems` needs a `path`: give one to {'columns': {}}"),
+        ({"problems": [{"path": "no-such.jsonl"}]}, "'no-such.jsonl' cannot be read"),
+    ],
+)
+def test_wrong_sources_of_problems(recipe, tmp_path, sources, message):
+    settings = yaml.safe_load((recipe / "online.yaml").read_text())
+    (tmp_path / "online.yaml").write_text(yaml.safe_dump({**settings, **sources}))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check(*parse(["--config", str(tmp_path / "online.yaml")]))
+
+
 def test_held_out_problems_and_their_evaluation_belong_together(recipe, caplog):
     parsed = parse(["--config", str(recipe / "online.yaml"), "--eval_strategy", "no"])
     check(*parsed)
