@@ -144,6 +144,13 @@ def test_a_majority_on_which_all_problems_agree_has_an_interval_with_a_width():
     assert (found.value, found.low, found.high) == (0.5, *wilson_interval(0.5, 4))
 
 
+def test_a_majority_without_ties_has_the_interval_of_single_answers():
+    right = {"t": True, "u": False, "v": True, "w": True}
+    outcomes = [Outcome(task, number, passed, answer="1") for task, passed in right.items() for number in range(2)]
+    found = majority(Score("gsm8k", outcomes))
+    assert (found.value, found.low, found.high) == (0.75, *wilson_interval(0.75, 4))
+
+
 def test_there_is_no_majority_of_one_answer_or_of_code():
     assert majority(Score("gsm8k", [Outcome("t", 0, True, answer="1")])) is None
     assert majority(Score("humaneval", [Outcome("t", number, True) for number in range(3)])) is None
