@@ -213,9 +213,14 @@ def _resolve(mapping: str | Mapping | None, columns: Columns | None, row: dict[s
     if missing:
         raise ValueError(
             f"{title!r} has no column {', '.join(f'`{column}`' for column in missing)}, only {list_names(present)}; say which "
-            f"column holds what, as in `columns={{'instruction': {quote(present[0], 40)}}}`."
+            f"column holds what, {_columns_example(present[0])}."
         )
     return found
+
+
+def _columns_example(column: str) -> str:
+    name = quote(column, 40)
+    return f"as in `columns={{'instruction': {name}}}`, or `columns: {{instruction: {name}}}` beside the `path` in a YAML file"
 
 
 def _detect(row: dict[str, Any], title: str) -> Mapping:
@@ -224,7 +229,7 @@ def _detect(row: dict[str, Any], title: str) -> Mapping:
         what = f"fit the mappings {' and '.join(map(repr, fitting))}" if fitting else "fit no ready-made mapping"
         raise ValueError(
             f"The columns of {title!r} {what}: {list_names(present)}; set `mapping` to one of {', '.join(MAPPINGS)}, or say which "
-            f"column holds what, as in `columns={{'instruction': {quote(present[0], 40)}}}`."
+            f"column holds what, {_columns_example(present[0])}."
         )
     logger.info("The columns of %r fit the mapping %r.", title, fitting[0])
     return MAPPINGS[fitting[0]].map

@@ -51,7 +51,8 @@ class CommandLine(argparse.ArgumentParser):
         print(self.format_help(), end="", file=file)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(1, f"{self.prog}: error: {message}\n")
+        fix = "; see `--help`." if "are required" in message else ""
+        self.exit(1, f"{self.prog}: error: {message}{fix}\n")
 
     def run(self, show: Callable[[], None]) -> int:
         """

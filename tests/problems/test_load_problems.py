@@ -141,6 +141,7 @@ def test_the_mapping_is_known_by_the_columns(caplog):
             "'the given rows' has no column `tsk`, only task, asserts, key; say which",
         ),
         (ROWS, {"columns": None}, "fit no ready-made mapping: task, asserts, key; set `mapping` to one of mbpp, apps"),
+        (ROWS, {"columns": None}, "or `columns: {instruction: 'task'}` beside the `path` in a YAML file."),
         (ROWS, {"columns": None, "mapping": "apps"}, "no column `question`, `input_output`, only task, asserts, key"),
         ([{"instruction": "x", "query": "y", "answer": ""}], {"columns": None}, "'code_feedback' and 'plain'"),
         (ROWS, {"columns": None, "mapping": "aps"}, "Unknown mapping 'aps'; use one of 'mbpp', 'apps'"),

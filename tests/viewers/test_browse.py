@@ -367,6 +367,7 @@ def test_files_of_the_package_are_found_from_any_folder(tmp_path, monkeypatch, c
         (["rows.jsonl", "--split", "test"], "'rows.jsonl' is read as files, which have no splits; leave out 'test'."),
         (["rows.jsonl", "--out", "page.html"], "unrecognized argument: --out; did you mean `--output`?"),
         (["rows.jsonl", "more.jsonl"], "unrecognized argument: more.jsonl; see `--help`."),
+        ([], "the following arguments are required: dataset; see `--help`."),
         (["rows.jsonl", "--limit", "1", "--sample", "1"], "not allowed with"),
         (
             ["rows.jsonl", "--output", "no/such/page.html"],
