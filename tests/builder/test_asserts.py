@@ -9,6 +9,7 @@ from reflection_trl.builder.asserts import (
     SelfTested,
     contradicted,
     drop_asserts,
+    join_tests,
     majority_contradicts,
     separate_tests,
     split_asserts,
@@ -361,3 +362,45 @@ def test_the_forms_of_tests_under_node(language, setup, test):
         "function contest(x) {\n  console.assert(x);\n}\n",
     ):
         assert split_asserts(other, language).asserts == ()
+
+
+def test_comments_between_tests_and_all_lines_of_a_test_belong_to_it():
+    program = (
+        "# Doubles\ndef double(x):\n    return 2 * x\n\nassert double(1) == 2\n# Two\nassert double(\n    2\n) == 4\n"
+    )
+    parted = split_asserts(program)
+    assert parted.tests == "assert double(1) == 2\n# Two\nassert double(\n    2\n) == 4"
+    assert [(one.first, one.last) for one in parted.asserts] == [(5, 5), (7, 9)]
+
+
+@pytest.mark.parametrize(
+    ("language", "solution", "tests", "program"),
+    [
+        (
+            "java",
+            "package a;\n\nimport java.util.List;\n\nclass Solution {}\n",
+            "import java.util.List;\nimport java.util.Map;\n\nclass Main { void run() { assert true; } }",
+            "package a;\n\nimport java.util.List;\nimport java.util.Map;\n\nclass Solution {}\n\nclass Main { void run() { assert true; } }",
+        ),
+        (
+            "java",
+            "class Solution {}",
+            "import java.util.Map;\n\nclass Main { void run() { assert true; } }",
+            "import java.util.Map;\n\nclass Solution {}\n\nclass Main { void run() { assert true; } }",
+        ),
+        (
+            "cpp",
+            "#include <vector>\nint one() { return 1; }",
+            "#include <cassert>\n#include <vector>\nint main() { assert(one() == 1); }",
+            "#include <vector>\nint one() { return 1; }\n\n#include <cassert>\nint main() { assert(one() == 1); }",
+        ),
+        (
+            "swift",
+            "func one() -> Int { 1 }",
+            "import Foundation\nlet got = one()\nassert(got == 1)",
+            "import Foundation\n\nfunc one() -> Int { 1 }\n\n// Tests\nlet got = one()\nassert(got == 1)",
+        ),
+    ],
+)
+def test_a_solution_and_its_tests_become_one_program(language, solution, tests, program):
+    assert join_tests(solution, tests, language) == program
