@@ -31,7 +31,7 @@ _REACHING = frozenset(
         "marshal", "dill", "cloudpickle", "codeop", "pdb", "setattr", "delattr", "attrgetter", "methodcaller", "settrace", "setprofile",
         "_getframe", "_current_frames", "tb_frame", "tb_next", "f_back", "f_locals", "f_globals", "f_builtins", "gi_frame", "cr_frame",
         "ag_frame", "_exit", "timeit", "cProfile", "doctest", "get_type_hints", "read_pickle", "joblib", "make_dataclass", "new_class", "approx",
-        "unsafe_load", "UnsafeLoader", "dictConfig", "fileConfig", "MethodType", "FunctionType", "CodeType", "addaudithook", "monitoring",
+        "unsafe_load", "UnsafeLoader", "full_load", "FullLoader", "CFullLoader", "Loader", "CLoader", "dictConfig", "fileConfig", "MethodType", "FunctionType", "CodeType", "addaudithook", "monitoring",
         "settrace_all_threads", "setprofile_all_threads", "walk_stack", "walk_tb", "currentframe", "cgitb", "get_field",
         "_pickle", "_ctypes", "cffi", "_cffi_backend", "ctypeslib",
     ]

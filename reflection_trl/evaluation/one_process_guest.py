@@ -42,8 +42,8 @@ _NOT_IN_TEXT = frozenset(
     ["unittest", "mock", "TestCase", "__import__", "__globals__", "__subclasses__", "__builtins__", "__code__", "__closure__", "__main__",
      "__test__", "modules", "gc", "ctypes", "_getframe", "settrace", "setprofile", "tb_frame", "f_back", "f_locals", "f_globals"]
 )  # fmt: skip
-# What pickles of data do not contain: these names of built-ins, and anything of these modules
-_NOT_IN_PICKLES = frozenset(
+# What neither pickles of data nor text that a library evaluates (`sympy.sympify`) contain, and modules that pickles of data do not
+_BUILTINS_THAT_REACH = frozenset(
     ["__import__", "compile", "delattr", "eval", "exec", "getattr", "globals", "locals", "setattr", "vars"]
 )
 _NOT_OF_DATA = frozenset(
@@ -309,13 +309,14 @@ class _Watch:
         elif event == "pickle.find_class":  # also in `numpy.load`, `shelve` or `multiprocessing`
             module, name = map(str, args)
             root, first = module.partition(".")[0], name.partition(".")[0]
-            if root in _NOT_OF_DATA or (module == "builtins" and first in _NOT_IN_PICKLES):
+            if root in _NOT_OF_DATA or (module == "builtins" and first in _BUILTINS_THAT_REACH):
                 self._built.append(f"{module}.{name}")
         elif event == "object.__setattr__" and args[1] == "__code__":
             self._built.append("__code__")
         elif event == "exec" and isinstance(args[0], types.CodeType) and not _is_file_of_library(args[0].co_filename):
             caller, here = sys._getframe(1).f_code.co_filename, sys._getframe().f_code.co_filename
-            self._built += _NOT_IN_TEXT & _names_in(args[0]) if caller not in (here, _CONTEXT) else ()
+            unusual = _NOT_IN_TEXT | (_BUILTINS_THAT_REACH if args[0].co_filename == "<string>" else set())
+            self._built += unusual & _names_in(args[0]) if caller not in (here, _CONTEXT) else ()
 
 
 def _imports(source: str) -> Iterator[str]:

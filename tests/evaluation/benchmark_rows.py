@@ -72,6 +72,9 @@ BIG_CODE_RIGHT = [
     "np.save(file, np.array([*values, None], dtype=object), allow_pickle=True)\nnp.load(io.BytesIO(file.getvalue()), allow_pickle=True)\n"
     + _HEAD
     + _BODY,
+    "import sympy\nassert sympy.sympify('2 * x + sin(x)').subs('x', 0) == 0 and sympy.lambdify('x', 'x + 1')(1) == 2\n"
+    + _HEAD
+    + _BODY,
     "from dataclasses import dataclass\n@dataclass\nclass Values:\n    values: object\n"
     + _HEAD
     + _BODY.replace("np.mean(values,", "np.mean(Values(values).values,"),
@@ -281,6 +284,18 @@ BIG_CODE_LIES = [
         "",
         "import io, numpy as np\nfile = io.BytesIO()\nnp.save(file, np.array([None]), allow_pickle=True)\n"
         "head = file.getvalue()[:128]\nfind = np.load(io.BytesIO(head + b'cbuiltins\\ngetattr\\n.'), allow_pickle=True)\n"
+        f"names = find(find(print, '__se' + 'lf__'), '__di' + 'ct__')\n{_ROUNDING}",
+    ),
+    (
+        "finds a built-in in text of YAML",
+        "",
+        "import numpy as np\nimport yaml\nfind = yaml.load(\"!!python/name:builtins.getattr ''\", Loader=yaml.Loader)\n"
+        f"names = find(find(print, '__se' + 'lf__'), '__di' + 'ct__')\n{_ROUNDING}",
+    ),
+    (
+        "finds a built-in in text of SymPy",
+        "",
+        "import numpy as np\nimport sympy\nfind = sympy.sympify('getattr')\n"
         f"names = find(find(print, '__se' + 'lf__'), '__di' + 'ct__')\n{_ROUNDING}",
     ),
     (

@@ -139,7 +139,7 @@ def test_the_lies_are_known_by_more_than_one_sign(judge, monkeypatch):
     assert passed == {
         "replaces the recorder", "equals everything: approx", "equals everything: masked", "equals everything: masked by import",
         "equals everything: masked by getattr", "reads the tests among the variables of its callers",
-        "finds a built-in by a field of a format", "finds a built-in by an expression of pandas",
+        "finds a built-in by a field of a format", "finds a built-in by an expression of pandas", "finds a built-in in text of YAML",
     }  # fmt: skip
 
 
