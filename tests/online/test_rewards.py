@@ -14,7 +14,7 @@ from reflection_trl.languages.execution import Run
 from reflection_trl.online.dataset import columns_to_problems, problem_to_columns
 from reflection_trl.online.judging import AnswerJudge
 from reflection_trl.online.messages import completion_text
-from reflection_trl.online.partial import counting_tests
+from reflection_trl.online.partial import count_passed_tests, counting_tests
 from reflection_trl.problems import Problem
 from reflection_trl.sandbox import Limits, Sandbox, SandboxError
 
@@ -369,6 +369,27 @@ GREEDY = {
 def test_no_fraction_for_nothing(execute, answer):
     code = GREEDY[answer].replace("'\n'", "'\\n'")
     assert call(execution_reward("fraction", execute=execute), [(ADD, fenced(code))]) == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("place", "counted", "passed"),
+    [
+        ({"file": "tests", "line": 3}, None, 2),
+        ({"file": "tests", "line": 1}, None, 0),
+        ({"file": "program", "line": 3}, None, 0),
+        ({"file": "tests"}, None, 0),
+        ({"file": "tests", "line": 3}, (0, 0), 2),
+        ({"file": "tests", "line": 3}, (3, 4), 3),
+    ],
+)
+def test_tests_before_the_first_failure_count_if_they_cannot_all_run(place, counted, passed):
+    async def execute(language, code, tests, **_):
+        token = re.search(r"AssertionError\('(passed_\w+)", tests)[1]
+        message = "timed out" if counted is None else f"{token} {counted[0]} {counted[1]}"
+        return Run(Feedback(FeedbackKind.ASSERTION, "", message=message))
+
+    failure = Feedback(FeedbackKind.ASSERTION, "", **place)
+    assert asyncio.run(count_passed_tests(ADD, "add = max", failure, execute)) == (passed, 4)
 
 
 def test_tests_with_a_future_import_are_counted(execute):
