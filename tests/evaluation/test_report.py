@@ -465,3 +465,20 @@ def test_suspicious_answers_are_listed(tmp_path):
     for text in (page, markdown):
         assert "Suspicious answers" in text and "looks at frames" in text
     assert not suspicion(Score("humaneval", outcomes[2:]))
+
+
+def test_a_table_of_failures_has_the_kinds_of_its_benchmark(runs):
+    content = Content(runs, name_runs(runs))
+
+    def rows(benchmark):
+        return {row[0].text: [tuple(cell) for cell in row[1:]] for row in content.failure_table(benchmark).body}
+
+    none = ("0", "0.0 %")
+    assert rows("humaneval") == {
+        "wrong answer": [("2", "33.3 %"), none, none],
+        "timeout": [none, ("3", "50.0 %"), none],
+        "name": [none, none, ("6", "100.0 %")],
+        "all failures": [("2", "33.3 %"), ("3", "50.0 %"), ("6", "100.0 %")],
+    }
+    assert rows("multipl-e:java") == {"syntax": [("1", "50.0 %")], "all failures": [("1", "50.0 %")]}
+    assert rows("mbpp") == {"all failures": [none]}
