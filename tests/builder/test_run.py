@@ -162,7 +162,7 @@ HOSTILE = {
     "refused": Completion("", "refused"),
     "sorry": Completion("I'm sorry, I can't help with that."),
     "endless": Completion("```python\nx = 1\n" * 500, "length"),
-    "ten_megabytes": Completion("```python\n" + "x = 1\n" * 1_700_000 + "```"),
+    "one_megabyte": Completion("```python\n" + "x = 1\n" * 170_000 + "```"),
     "one_line": Completion("x" * 10_000_000),
     "fences": Completion("```" * 100_000),
     "surrogates": Completion("```python\nx = '\ud800'\nassert x == 1\n```"),
