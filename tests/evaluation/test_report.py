@@ -482,3 +482,19 @@ def test_a_table_of_failures_has_the_kinds_of_its_benchmark(runs):
     }
     assert rows("multipl-e:java") == {"syntax": [("1", "50.0 %")], "all failures": [("1", "50.0 %")]}
     assert rows("mbpp") == {"all failures": [none]}
+
+
+def test_a_suspicious_answer_is_listed_with_its_verdict(runs):
+    passed, failed = runs[0].scores[0].outcomes[0], runs[0].scores[0].outcomes[3]
+    for outcome in (passed, failed):
+        outcome.suspicious.append("looks at frames")
+    rows = [[cell.text for cell in row] for row in Content(runs, name_runs(runs)).suspicious_table().body]
+    assert [(row[1], row[2], row[3]) for row in rows] == [
+        ("humaneval", passed.task_id, "passed"),
+        ("humaneval", failed.task_id, "failed"),
+    ]
+
+
+def test_runs_of_one_model_are_numbered(runs):
+    again = EvaluationRun("me/sft", runs[1].scores)
+    assert name_runs([runs[1], again, again]) == ["me/sft", "me/sft (2)", "me/sft (3)"]
