@@ -1,7 +1,6 @@
 """Checks the settings and data of online training before anything is generated."""
 
 from collections.abc import Sequence
-from dataclasses import MISSING, fields
 from typing import Any
 
 from datasets import Dataset, IterableDataset
@@ -12,8 +11,7 @@ from trl import GRPOTrainer
 from trl.import_utils import is_vllm_available
 
 from ..problems.problem import is_checker_source
-from ..quoting import list_names
-from ..training.checks import check_evaluation, check_trackers
+from ..training.checks import Requirements, check_evaluation, check_trackers, warn_of_settings_without_effect
 from ..training.dataset import check_not_empty
 from ..training.teachers import disabled_adapter_is_base
 from .config import OnlineReflectionDistillConfig
@@ -48,7 +46,7 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
     """
     check_trackers(args.report_to)
     check_evaluation(args, eval_dataset)
-    _warn_of_settings_without_effect(args)
+    warn_of_settings_without_effect(args, requirements(args))
     if args.use_vllm and not is_vllm_available():
         raise ImportError(
             "`use_vllm` is set, but vLLM is not installed: run `pip install vllm`, or set `use_vllm=False` to generate with "
@@ -108,29 +106,25 @@ def check_reference(beta: float, model: str | PreTrainedModel | PeftModel, peft_
         )
 
 
-def _warn_of_settings_without_effect(args: OnlineReflectionDistillConfig) -> None:
-    for condition, names in settings_without_effect(args).items():
-        logger.warning(
-            f"{list_names(f'`{name}`' for name in names)} {'has' if len(names) == 1 else 'have'} no effect without {condition}."
-        )
-
-
-def settings_without_effect(args: OnlineReflectionDistillConfig) -> dict[str, list[str]]:
+def requirements(args: OnlineReflectionDistillConfig) -> Requirements:
     """
-    Finds settings that were changed from their default, but that only another setting makes effective.
+    Returns what settings of online training need to have an effect.
 
     Args:
         args ([`OnlineReflectionDistillConfig`]):
             Settings.
-
-    Returns:
-        `dict`: The settings without effect, by the setting that they need.
     """
-    is_used = {
+    distills = args.distillation_weight > 0
+    return {
         "`distillation_weight` above 0": (
-            args.distillation_weight > 0,
-            ("distillation_beta", "distillation_temperature", "teacher"),
+            distills,
+            ("distillation_beta", "distillation_temperature", "teacher", "show_", "teach_passed"),
         ),
+        "`distillation_weight` above 0, or `repair_failed`": (
+            distills or args.repair_failed,
+            ("max_feedback_length",),
+        ),
+        "`show_feedback` or `repair_failed`": (args.show_feedback or args.repair_failed, ("max_feedback_length",)),
         "`teacher='ema'`": (args.teacher == "ema", ("teacher_update_rate",)),
         "`teacher='trust-region'`": (args.teacher == "trust-region", ("trust_region_weight",)),
         "`use_vllm`": (args.use_vllm, ("vllm_",)),
@@ -154,17 +148,6 @@ def settings_without_effect(args: OnlineReflectionDistillConfig) -> dict[str, li
             ("scale_rewards",),
         ),
     }
-    changed = [
-        field.name
-        for field in fields(args)
-        if field.default is not MISSING and getattr(args, field.name) != field.default
-    ]
-    found = {
-        condition: [name for name in changed if name.startswith(names)]
-        for condition, (used, names) in is_used.items()
-        if not used
-    }
-    return {condition: names for condition, names in found.items() if names}
 
 
 def _warn_of_repeated_prompts(args: OnlineReflectionDistillConfig, evaluated: dict[str, Any]) -> None:

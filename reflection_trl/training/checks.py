@@ -1,6 +1,7 @@
 """Checks the arguments of a trainer, before and after the model is loaded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from transformers.utils import CONFIG_NAME, logging
 from trl.trainer.utils import get_config_model_id
 
 from ..files.model_folder import check_model_folder
+from ..quoting import list_names
 from .config import ReflectionDistillConfig
 from .dataset import check_not_empty
 from .model_parts import input_embeddings
@@ -25,6 +27,8 @@ from .model_parts import input_embeddings
 
 logger = logging.get_logger(__name__)
 _Config = TypeVar("_Config", bound=TrainingArguments)
+# What settings need to have an effect: whether it is given, and how their names start
+Requirements = Mapping[str, tuple[bool, tuple[str, ...]]]
 
 
 def check_datasets(train_dataset: Any, eval_dataset: Any, args: TrainingArguments) -> None:
@@ -169,8 +173,78 @@ def check_before_loading(
     """
     check_datasets(train_dataset, eval_dataset, args)
     check_trackers(args.report_to)
+    warn_of_settings_without_effect(args, requirements(args))
     check_model(model)
     disable_dispatching(args)
+
+
+def warn_of_settings_without_effect(args: TrainingArguments, needed: Requirements) -> None:
+    """
+    Warns of settings that were changed from their default, but that only another setting makes effective.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            Settings of a trainer.
+        needed (`Mapping[str, tuple[bool, tuple[str, ...]]]`):
+            What settings need to have an effect: whether it is given, and how their names start.
+    """
+    for condition, names in settings_without_effect(args, needed).items():
+        logger.warning(
+            f"{list_names(f'`{name}`' for name in names)} {'has' if len(names) == 1 else 'have'} no effect on the training without "
+            f"{condition}."
+        )
+
+
+def settings_without_effect(args: TrainingArguments, needed: Requirements) -> dict[str, list[str]]:
+    """
+    Finds settings that were changed from their default, but that only another setting makes effective.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            Settings of a trainer.
+        needed (`Mapping[str, tuple[bool, tuple[str, ...]]]`):
+            What settings need to have an effect: whether it is given, and how their names start.
+
+    Returns:
+        `dict`: The settings without effect, by what they need.
+    """
+    changed = [field.name for field in fields(args) if getattr(args, field.name) != _default(field)]
+    found = {
+        condition: [name for name in changed if name.startswith(names)]
+        for condition, (is_given, names) in needed.items()
+        if not is_given
+    }
+    return {condition: names for condition, names in found.items() if names}
+
+
+def _default(field: Field) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def requirements(args: ReflectionDistillConfig) -> Requirements:
+    """
+    Returns what settings of offline training need to have an effect.
+
+    Args:
+        args ([`ReflectionDistillConfig`]):
+            Settings.
+    """
+    has_student = args.student_loss_weight > 0 or args.distillation_weight > 0
+    counts_sequences = args.sequence_loss_weight > 0 or args.loss_normalization == "joint"
+    return {
+        "`rendering='chat'`": (args.rendering == "chat", ("execution_role", "chat_template_kwargs")),
+        "`student_loss_weight` or `distillation_weight` above 0": (has_student, ("mask_",)),
+        "'block-type' in `mask_strategy`": ("block-type" in args.mask_strategy, ("mask_order",)),
+        "a `mask_strategy` other than 'all' and 'none'": (
+            not set(args.mask_strategy) <= {"all", "none"},
+            ("mask_schedule", "mask_rate_", "mask_levels"),
+        ),
+        "`mask_schedule='step'`": (args.mask_schedule == "step", ("mask_levels",)),
+        "a `mask_schedule` other than 'constant'": (args.mask_schedule != "constant", ("mask_rate_start",)),
+        "`sequence_loss_weight` above 0": (counts_sequences, ("train_on_failed_attempts",)),
+        "`distillation_weight` above 0": (args.distillation_weight > 0, ("beta", "temperature", "teacher")),
+        "`teacher='ema'`": (args.teacher == "ema", ("teacher_update_rate",)),
+    }
 
 
 def check_model(model: str | PreTrainedModel | PeftModel) -> None:

@@ -17,10 +17,11 @@ from reflection_trl import (
     load_problems_for_rl,
     repair_environment,
 )
-from reflection_trl.online.checks import runs_programs, settings_without_effect
+from reflection_trl.online.checks import requirements, runs_programs
 from reflection_trl.online.config import CHOICES
 from reflection_trl.problems import Problem, load_problems
 from reflection_trl.sandbox import Sandbox, SandboxUnavailableError
+from reflection_trl.training.checks import settings_without_effect
 
 from .conftest import ADD, SAT
 from .scripted import scripted_reward
@@ -192,6 +193,18 @@ def test_the_values_of_settings_are_those_of_trl(name):
             {"`distillation_weight` above 0": ["distillation_beta", "teacher"]},
         ),
         (
+            {"distillation_weight": 0.0, "show_peer": False, "teach_passed": True, "max_feedback_length": 9},
+            {
+                "`distillation_weight` above 0": ["show_peer", "teach_passed"],
+                "`distillation_weight` above 0, or `repair_failed`": ["max_feedback_length"],
+            },
+        ),
+        ({"show_feedback": False, "max_feedback_length": 9, "repair_failed": True, "distillation_weight": 0.5}, {}),
+        (
+            {"show_feedback": False, "max_feedback_length": 9},
+            {"`show_feedback` or `repair_failed`": ["max_feedback_length"]},
+        ),
+        (
             {"loss_type": "cispo", "epsilon_high": 5.0, "delta": 2.0, "sapo_temperature_neg": 1.0},
             {
                 "`loss_type='sapo'`": ["sapo_temperature_neg"],
@@ -220,7 +233,8 @@ def test_the_values_of_settings_are_those_of_trl(name):
     ],
 )
 def test_settings_that_only_another_setting_makes_effective(tmp_path, settings, expected):
-    assert settings_without_effect(OnlineReflectionDistillConfig(str(tmp_path), **SETTINGS, **settings)) == expected
+    args = OnlineReflectionDistillConfig(str(tmp_path), **SETTINGS, **settings)
+    assert settings_without_effect(args, requirements(args)) == expected
 
 
 def test_variables_that_the_template_does_not_read_are_named(make_model, tokenizer, tmp_path, caplog):
@@ -237,7 +251,10 @@ def test_settings_without_effect_are_named(tmp_path, caplog):
             delta=2.0,
             loss_type="cispo",
         )
-    assert "`delta` has no effect without a `loss_type` other than 'cispo', 'sapo' and 'vespo'." in caplog.text
+    assert (
+        "`delta` has no effect on the training without a `loss_type` other than 'cispo', 'sapo' and 'vespo'."
+        in caplog.text
+    )
 
 
 @pytest.mark.parametrize(

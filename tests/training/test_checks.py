@@ -6,12 +6,78 @@ import pytest
 import torch
 from accelerate import ParallelismConfig
 from conftest import tiny_config
+from datasets import Dataset
 from peft import AdaLoraConfig, LoraConfig, PeftModel, get_peft_model
 from reference import make_trainer
 from transformers import Phi3Config
 
+from reflection_trl import PAPER_PRESET, ReflectionDistillConfig, ReflectionDistillTrainer
 from reflection_trl.training.accelerator import adjust_accelerator
-from reflection_trl.training.checks import check_adapter, warn_of_lost_steps
+from reflection_trl.training.checks import check_adapter, requirements, settings_without_effect, warn_of_lost_steps
+
+
+ON_CPU = {"report_to": "none", "use_cpu": True, "bf16": False}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, {}),
+        (PAPER_PRESET, {}),
+        ({"teacher": "ema", "teacher_update_rate": 0.1, "temperature": 2.0, "beta": 1.0}, {}),
+        ({"mask_strategy": ["all", "random-token"], "mask_schedule": "step", "mask_levels": 3}, {}),
+        ({"teacher_update_rate": 0.1}, {"`teacher='ema'`": ["teacher_update_rate"]}),
+        (
+            {"distillation_weight": 0.0, "beta": 0.5, "temperature": 2.0, "teacher": "base"},
+            {"`distillation_weight` above 0": ["beta", "temperature", "teacher"]},
+        ),
+        ({"mask_levels": 3, "mask_schedule": "cosine"}, {"`mask_schedule='step'`": ["mask_levels"]}),
+        (
+            {"mask_schedule": "constant", "mask_rate_start": 0.5, "mask_rate_end": 0.9},
+            {"a `mask_schedule` other than 'constant'": ["mask_rate_start"]},
+        ),
+        (
+            {"mask_strategy": ["random-block", "all"], "mask_order": ["text", "code", "execution"]},
+            {"'block-type' in `mask_strategy`": ["mask_order"]},
+        ),
+        (
+            {
+                "mask_strategy": ["all", "none"],
+                "mask_schedule": "cosine",
+                "mask_rate_start": 0.1,
+                "mask_rate_end": 0.5,
+            },
+            {
+                "a `mask_strategy` other than 'all' and 'none'": ["mask_schedule", "mask_rate_start", "mask_rate_end"],
+            },
+        ),
+        (
+            {"student_loss_weight": 0.0, "distillation_weight": 0.0, "mask_strategy": ["all"]},
+            {"`student_loss_weight` or `distillation_weight` above 0": ["mask_strategy"]},
+        ),
+        ({"student_loss_weight": 0.0, "mask_strategy": ["all"]}, {}),
+        ({"distillation_weight": 0.0, "mask_strategy": ["all"]}, {}),
+        (
+            {"sequence_loss_weight": 0.0, "train_on_failed_attempts": False},
+            {"`sequence_loss_weight` above 0": ["train_on_failed_attempts"]},
+        ),
+        ({"sequence_loss_weight": 0.0, "train_on_failed_attempts": False, "loss_normalization": "joint"}, {}),
+        (
+            {"rendering": "block-token", "execution_role": "user", "chat_template_kwargs": {"enable_thinking": False}},
+            {"`rendering='chat'`": ["execution_role", "chat_template_kwargs"]},
+        ),
+    ],
+)
+def test_settings_that_only_another_setting_makes_effective(tmp_path, settings, expected):
+    args = ReflectionDistillConfig(str(tmp_path), **ON_CPU, **settings)
+    assert settings_without_effect(args, requirements(args)) == expected
+
+
+def test_settings_without_effect_are_named_before_the_model_is_loaded(mixed_rows, tmp_path, caplog):
+    args = ReflectionDistillConfig(str(tmp_path), **ON_CPU, teacher_update_rate=0.1)
+    with pytest.raises(ValueError, match="does not exist"):
+        ReflectionDistillTrainer("./no-model", args=args, train_dataset=Dataset.from_list(mixed_rows))
+    assert "`teacher_update_rate` has no effect on the training without `teacher='ema'`." in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["cp", "sp", "tp"])
