@@ -20,6 +20,22 @@ _IDLE = re.compile(
 )
 # Compiling the tests' side produces the list of template instances that the tests use
 _WAIT = 'read -r size <&3 || exit 0; head -c "$size" <&3 >instances.h; exec "$0" "$@"'
+# Result types that the compiler deduces: the answer's side reads them from its symbols when it has been compiled. On the
+# tests' side they are untrusted text, which must be the name of a type and nothing more
+_TELL = r"""
+"${@:2}" || exit
+for name in $1; do nm -C main | sed -n "s/.* void reflection_trl_result_$name<\(.*\)>()$/\1/p;T;q" | grep . >&4 || echo >&4; done
+"""
+_LEARN = r"""
+for name in $1; do
+    read -r type <&3 || exit
+    if [[ $type =~ ^[A-Za-z0-9_:\<\>,*\&\ ]+$ && ! $type =~ reflection_trl|typename|operator|sizeof ]]
+    then echo "using reflection_trl_result_$name = $type;"
+    else echo "static_assert(false, \"the result type of \`$name\` is \`auto\` and not data: write the type\"); using reflection_trl_result_$name = int;"
+    fi
+done >results.h
+exec "${@:2}"
+"""
 _FAILED = re.compile(r"Assertion `(?P<assertion>.*)' failed\.")
 
 
@@ -93,21 +109,28 @@ class Cpp(CommandLanguage):
         source, tests = closed(source, tests)
         if not _MAIN.search(blanked(tests)):
             tests += "\n#error the tests have no `main`, whose end is a pass\n"
-        judging, serving, waits = both_sides(Answer.read(source, tests, entry_point), source, tests)
+        answer = Answer.read(source, tests, entry_point)
+        judging, serving, waits = both_sides(answer, source, tests)
+        deduced = " ".join(answer.deduced)
         marked = _MAIN.sub(
             lambda main: f'{main.group()} ::reflection_trl::EndOfChecks end_of_checks{{"{END_MARK}"}};',
             without_unions(tests),
             count=1,
         )
         compiler = [part for part in self.compiler if part not in ("main.cpp", "main", "-O1", "-o")]
+        compiler += ["-O0", "tests.cpp", "-o", "tests"]
         return CommandProgram(
             argv=("./tests",),
-            compile=(*compiler, "-O0", "tests.cpp", "-o", "tests"),
+            compile=("bash", "-c", _LEARN, "bash", deduced, *compiler) if deduced else tuple(compiler),
             files={"tests.cpp": judging, "tests.h": f"{marked}\n", **protocol_files("judge.hpp", "wire.hpp")},
             end_mark=True,
             partner=Partner(
                 argv=self.command,
-                compile=("bash", "-c", _WAIT, *self.compiler) if waits else self.compiler,
+                compile=("bash", "-c", _WAIT, *self.compiler)
+                if waits
+                else ("bash", "-c", _TELL, "bash", deduced, *self.compiler)
+                if deduced
+                else self.compiler,
                 files={"main.cpp": f"{source}\n{serving}", **protocol_files("answer.hpp", "wire.hpp")},
             ),
         )

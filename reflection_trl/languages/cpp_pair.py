@@ -23,6 +23,8 @@ _DEFAULT = re.compile(
 _TEMPLATE = re.compile(r"^template\s*<((?:\s*(?:typename|class)\s+\w+\s*,?)+)>\s*")
 # A union of MultiPL-E: the prompt defines it, so the tests' side knows it too
 _UNION = re.compile(r"\bunion\s+(\w+)\s*\{((?:[^{}]|\{[^{}]*\})*)\}\s*;")
+# A result type that the compiler deduces
+_DEDUCED = re.compile(r"\bauto\b|\bdecltype\s*\(\s*auto\s*\)")
 _MEMBER = re.compile(r"([\w:<>,\s]+?)\s+f\d+\s*;")
 _INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<([a-z_0-9]+(?:\.h)?|bits/stdc\+\+\.h)>", re.MULTILINE)
 _USING = re.compile(r"^[ \t]*(using\s+namespace\s+std\s*;|using\s+std::\w+\s*;)", re.MULTILINE)
@@ -216,6 +218,11 @@ class Answer:
     unions: dict[str, list[str]]
     doubtful: tuple[str, ...]
 
+    @property
+    def deduced(self) -> list[str]:
+        """Returns the names of the functions whose result type the compiler deduces."""
+        return [one.name for one in self.functions if one.result == _alias(one.name)]
+
     @classmethod
     def read(cls, source: str, tests: str, entry_point: str) -> "Answer":
         """
@@ -274,12 +281,21 @@ class _Reader:
 
     def functions(self) -> list[Function]:
         found = [self._of_head(head) for head in self.heads if head.name in self.wanted]
-        return list(dict.fromkeys(one for one in found if one is not None))
+        read = list(dict.fromkeys(one for one in found if one is not None))
+        if any(one.variables for one in read):  # their side waits for the tests, which would wait for the types
+            return read
+        return [
+            dataclasses.replace(one, result=_alias(one.name))
+            if _DEDUCED.search(one.result) and sum(other.name == one.name for other in read) == 1
+            else one
+            for one in read
+        ]
 
     def _of_head(self, head: Head) -> Function | None:
         template = _TEMPLATE.match(head.before)
         variables = tuple(re.findall(r"(?:typename|class)\s+(\w+)", template.group(1))) if template else ()
         before = head.before[template.end() :] if template else head.before
+        before = _DEDUCED.sub("auto", before)
         return self.function(head.name, before, head.parameters, head.after, variables)
 
     def function(
@@ -467,6 +483,11 @@ def _is_type(text: str) -> bool:
     )
 
 
+def _alias(name: str) -> str:
+    """Returns the alias of a deduced result type, which the tests' side learns when the answer has been compiled."""
+    return f"::reflection_trl_result_{name}"
+
+
 def _bare(type: str) -> str:
     """Returns the type that a parameter refers to, without its name."""
     found = re.fullmatch(r"(?:const\s+)?(\w+(?:\s*<.*>)?)\s*(?:const\b)?\s*&{0,2}\s*\w*", type)
@@ -555,6 +576,8 @@ def both_sides(answer: Answer, source: str, tests: str) -> tuple[str, str, bool]
     if not _RARE.search(tests):
         included = {name: None for name in included if name in _QUICK}
     head = [*_data_alone(answer), '#include "judge.hpp"', *(f"#include <{name}>" for name in (*_ALWAYS, *included))]
+    if answer.deduced:
+        head.append('#include "results.h"')
     head += dict.fromkeys(" ".join(line.split()) for line in _USING.findall(code))
     if waits:
         head.append("static const bool reflection_trl_waits = ::reflection_trl::Hello::waited = true;")
@@ -833,6 +856,11 @@ def _serving(sides: _Sides, source: str) -> str:
         lines.append(
             f"template <{variables}> ::reflection_trl::Function reflection_trl_entry_{number}() "
             f"{{ return ::reflection_trl::bind(static_cast<{template.result}(*)({', '.join(template.parameters)})>(&{template.name}<{names}>)); }}"
+        )
+    for name in sides.answer.deduced:
+        shown = _alias(name).removeprefix("::")
+        lines.append(
+            f"template <class R> void {shown}() {{}} template void {shown}<::reflection_trl::Returned<decltype(&{name})>::type>();"
         )
     entries = "".join(f"{entry}, " for entry in sides.entries)
     instances = '\n#include "instances.h"\n' if sides.templates else ""

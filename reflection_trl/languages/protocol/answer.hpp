@@ -262,6 +262,15 @@ template <class R, class... P> Function bind(R (*function)(P...) noexcept) {
     return ::reflection_trl::bind(static_cast<R (*)(P...)>(function));
 }
 
+// The result type of a function, which the compilation of the tests reads from the symbols of this program if it is `auto`
+template <class F> struct Returned;
+template <class R, class... P> struct Returned<R (*)(P...)> {
+    using type = R;
+};
+template <class R, class... P> struct Returned<R (*)(P...) noexcept> {
+    using type = R;
+};
+
 // An object that is called, such as a lambda
 template <class F, class R, class... P> Function bind_object(F &object, R (F::*)(P...) const) {
     static F &kept = object;

@@ -41,6 +41,8 @@ _NUMBERS = {
     "sends garbage": "#include <unistd.h>\nlong f(long) { for (int i = 0; i < 99999; i++) write(4, \"\\377\\377\\377\\377\\377\\377\\377\\377\", 8); _exit(0); }",
     "kills its parents": "#include <csignal>\n#include <unistd.h>\nlong f(long) { kill(getppid(), SIGKILL); kill(-1, SIGKILL); _exit(0); }",
     "writes into every process": '#include <fstream>\nlong f(long) { for (int p = 1; p < 99; p++) { std::ofstream m("/proc/" + std::to_string(p) + "/mem"); m << "x"; } return 0; }',
+    "has a result type of its own that is deduced": "struct Y { template <class T> bool operator==(const T &) const { return true; } };\nauto f(long) { return Y(); }",
+    "gives its deduced result type another name": 'asm(".weak _Z22reflection_trl_result_fIlEvv\\n.set _Z22reflection_trl_result_fIlEvv, 5");\nauto f(long x) { return x + 1.5; }',
     "returns the largest number": "long f(long) { return -1UL >> 1; }",
 }  # fmt: skip
 _OF_LISTS = {

@@ -155,6 +155,7 @@ RIGHT: dict[str, list[Right]] = {
     ],
     "cpp": [
         Right("count before the array is smaller", "#include <bits/stdc++.h>\nusing namespace std;\nint f(int *a, int k, int n) { int s = 0; for (int i = 0; i < n; i++) { s += a[i] * k; } return s; }", "#include <cassert>\nint main(){ int a[] = {1,2,3}; assert(f(a, 2, 3)==12); }", "f"),
+        Right("deduced result types", "#include <bits/stdc++.h>\nusing namespace std;\nlong last;\nauto f(vector<string> words) { map<string, long> all; for (auto &word : words) all[word]++; return all; }\nconst auto &g(long x) noexcept { last = x + 1; return last; }\ndecltype(auto) h(double x) { return x / 2; }\nauto no() {}", "#include <cassert>\nint main(){ auto candidate = f; assert(candidate((std::vector<std::string>({\"a\", \"a\"}))) == (std::map<std::string, long>({{\"a\", 2}}))); assert(g(1) == 2); assert(h(3) == 1.5); no(); }", "f"),
         Right("priority queue", "#include <bits/stdc++.h>\nusing namespace std;\nstd::priority_queue<int> f(int x) { std::priority_queue<int> q; q.push(2*x); return q; }", "#include <cassert>\nint main(){ auto q = f(3); assert(!q.empty() && q.top() == 6); }", "f"),
     ],
     "java": [
