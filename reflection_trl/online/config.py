@@ -62,10 +62,20 @@ _WITHOUT_EFFECT: dict[str, tuple[tuple[Any, ...], str]] = {
     "average_tokens_across_devices": ((True,), "`loss_type` determines over which tokens the loss is a mean"),
     "include_num_input_tokens_seen": (("no", False), "`num_tokens` is always logged"),
 }
-# Settings of transformers' generation with which a batch does not have the expected answers
-_UNSUPPORTED_GENERATION = {
-    "num_return_sequences": "`num_generations` determines the number of answers to a prompt",
-    "stop_strings": "TRL passes no tokenizer to the generation, which finding them needs",
+_ON_THE_HUB = "its code is on the Hub, which TRL does not allow the generation to run"
+# Settings of transformers' generation with which a batch does not have the expected answers: the values that they may
+# have, and why not others
+_UNSUPPORTED_GENERATION: dict[str, tuple[tuple[Any, ...], str]] = {
+    "num_return_sequences": ((None, 1), "`num_generations` determines the number of answers to a prompt"),
+    "stop_strings": ((None,), "TRL passes no tokenizer to the generation, which finding them needs"),
+    "token_healing": ((None, False), "TRL passes no tokenizer to the generation, which it needs"),
+    "prompt_lookup_num_tokens": ((None,), "transformers then generates only one answer at a time"),
+    "assistant_early_exit": ((None,), "transformers then generates only one answer at a time"),
+    "return_dict_in_generate": ((None, False), "TRL reads token ids, not a dictionary"),
+    "dola_layers": ((None,), _ON_THE_HUB),
+    "force_words_ids": ((None,), _ON_THE_HUB),
+    "constraints": ((None,), _ON_THE_HUB),
+    "num_beam_groups": ((None, 1), _ON_THE_HUB),
 }
 
 
@@ -331,9 +341,25 @@ class OnlineReflectionDistillConfig(GRPOConfig):
             raise ValueError(
                 f"`generation_kwargs` has {list_names(unknown)}, which transformers would ignore; use names of its `GenerationConfig`."
             )
-        for name, reason in _UNSUPPORTED_GENERATION.items():
-            if name in self.generation_kwargs:
-                raise ValueError(f"`generation_kwargs` has `{name}`, but {reason}; leave it out.")
+        check_generation(self.generation_kwargs, "`generation_kwargs` has")
+
+
+def check_generation(settings: dict[str, Any], said_by: str) -> None:
+    """
+    Rejects settings of transformers' generation with which a batch does not have the expected answers.
+
+    Args:
+        settings (`dict[str, Any]`):
+            Fields of [`~transformers.GenerationConfig`].
+        said_by (`str`):
+            Start of the message, such as "`generation_kwargs` has".
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for name, (values, reason) in _UNSUPPORTED_GENERATION.items():
+        if (value := settings.get(name)) not in values:
+            raise ValueError(f"{said_by} `{name}={value!r}`, but {reason}; leave it out.")
 
 
 def _between(value: Any, low: float, high: float) -> bool:

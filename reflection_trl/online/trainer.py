@@ -48,7 +48,7 @@ from .checks import (
     find_execution_reward,
     runs_programs,
 )
-from .config import OnlineReflectionDistillConfig
+from .config import OnlineReflectionDistillConfig, check_generation
 from .curves import plot_online
 from .dynamic_sampling import DynamicSamplingMixin, rewards_differ
 from .messages import completion_text
@@ -205,6 +205,10 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
             warn_of_unread_variables(template, variables)
         causal_lm: Any = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
         check_trained_parameters(self.model)
+        if not (args.use_vllm or args.use_transformers_continuous_batching):  # they read no settings of the model
+            check_generation(
+                causal_lm.generation_config.to_dict(), f"`generation_config` of `{type(causal_lm).__name__}` has"
+            )
         if isinstance(self.model, PeftModel):
             check_adapter(self.model, self.accelerator.is_fsdp2)
         if not (self.is_deepspeed_enabled or self.is_fsdp_enabled):  # they keep the trained weights in float32

@@ -131,11 +131,11 @@ def make(model, folder, tokenizer=None, dataset=None, reward=None, eval_dataset=
         ),
         (
             {"generation_kwargs": {"num_return_sequences": 2}},
-            "`generation_kwargs` has `num_return_sequences`, but `num_generations`",
+            "`generation_kwargs` has `num_return_sequences=2`, but `num_generations`",
         ),
         (
             {"generation_kwargs": {"stop_strings": ["x"]}},
-            "`generation_kwargs` has `stop_strings`, but TRL passes no tokenizer",
+            "`generation_kwargs` has `stop_strings=['x']`, but TRL passes no tokenizer",
         ),
     ],
 )
@@ -155,6 +155,38 @@ def test_settings(tmp_path, settings, message):
 )
 def test_settings_at_the_edge_of_their_range(tmp_path, settings):
     OnlineReflectionDistillConfig(str(tmp_path), **(SETTINGS | settings))
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ({"stop_strings": ["x"]}, "TRL passes no tokenizer to the generation"),
+        ({"token_healing": True}, "TRL passes no tokenizer to the generation"),
+        ({"prompt_lookup_num_tokens": 2}, "transformers then generates only one answer at a time"),
+        ({"assistant_early_exit": 1}, "transformers then generates only one answer at a time"),
+        ({"return_dict_in_generate": True}, "TRL reads token ids, not a dictionary"),
+        ({"num_return_sequences": 2}, "`num_generations` determines the number of answers"),
+        ({"num_beam_groups": 2}, "its code is on the Hub"),
+        ({"dola_layers": "low"}, "its code is on the Hub"),
+    ],
+)
+def test_generation_that_does_not_give_the_expected_answers(make_model, tokenizer, tmp_path, setting, reason):
+    [(name, value)] = setting.items()
+    with pytest.raises(ValueError, match=re.escape(f"`generation_kwargs` has `{name}={value!r}`, but {reason}")):
+        OnlineReflectionDistillConfig(str(tmp_path), **SETTINGS, generation_kwargs=setting)
+    model = make_model()
+    setattr(model.generation_config, name, value)
+    with pytest.raises(
+        ValueError, match=re.escape(f"`generation_config` of `Qwen2ForCausalLM` has `{name}={value!r}`, but {reason}")
+    ):
+        make(model, tmp_path, tokenizer)
+    make(model, tmp_path, tokenizer, use_transformers_continuous_batching=True)
+
+
+def test_generation_of_models_with_settings_at_their_defaults(make_model, tokenizer, tmp_path):
+    model = make_model()
+    model.generation_config.update(num_return_sequences=1, num_beam_groups=1, return_dict_in_generate=False)
+    make(model, tmp_path, tokenizer)
 
 
 def values_in_source(name):
