@@ -190,13 +190,13 @@ def _step(checkpoint: Path) -> int:
 
 def check_checkpoint(checkpoint: Path, settings: dict[str, Any]) -> None:
     """
-    Rejects a checkpoint that is incomplete, or whose masks this run would not reproduce.
+    Rejects a checkpoint that is incomplete, or whose steps this run would not reproduce.
 
     Args:
         checkpoint (`Path`):
             Folder of the checkpoint.
         settings (`dict[str, Any]`):
-            Settings of this run that determine the masks.
+            Settings of this run that a resumed run must share.
 
     Raises:
         ValueError: If a file is missing or truncated, or the checkpoint was written with other settings.
@@ -360,8 +360,8 @@ class WarnOfOtherSteps(TrainerCallback):
         if self.max_steps not in (None, state.max_steps) and state.is_world_process_zero:
             logger.warning(
                 f"{self.checkpoint} was written by a training of {self.max_steps} steps, but this one has {state.max_steps}, "
-                f"which changes the schedules of learning rate and mask rate; set `max_steps` or `num_train_epochs` as "
-                f"before to resume with the rates of that training."
+                f"which changes the schedules, such as that of the learning rate; set `max_steps` or `num_train_epochs` as "
+                f"before to resume with those of that training."
             )
         if state.global_step >= state.max_steps and state.is_world_process_zero:
             logger.warning(
