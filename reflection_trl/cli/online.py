@@ -270,7 +270,7 @@ def run(argv: list[str]) -> None:
     output_dir = Path(output_dir_of(training_args))
     with output_folder(output_dir):
         checkpoint = find_checkpoint(training_args)
-        check_setup(training_args)
+        check_setup(training_args, model_args)
         check_model(model_args, training_args)
         trainer = make_trainer(online_args, training_args, model_args)
         start = time.monotonic()

@@ -281,7 +281,7 @@ def run(argv: list[str]) -> None:
     output_dir = Path(output_dir_of(training_args))
     with output_folder(output_dir):
         checkpoint = find_checkpoint(training_args)
-        check_setup(training_args)
+        check_setup(training_args, model_args)
         check_template(training_args)
         check_merge(merge_args, model_args, str(output_dir))
         check_model(model_args, training_args)

@@ -48,9 +48,9 @@ def model_name(model_args: "ModelConfig") -> str:
     return model_args.model_name_or_path
 
 
-def check_setup(training_args: "TrainingArguments") -> None:
-    """Checks arguments that would otherwise fail after the model has been loaded."""
-    from ..training.checks import check_trackers
+def check_setup(training_args: "TrainingArguments", model_args: "ModelConfig") -> None:
+    """Checks arguments that would otherwise fail after the model has been loaded, or have no effect."""
+    from ..training.checks import check_trackers, warn_of_settings_without_effect
 
     output_dir = Path(output_dir_of(training_args))
     place = next(folder for folder in (output_dir, *output_dir.parents) if folder.exists())
@@ -60,6 +60,11 @@ def check_setup(training_args: "TrainingArguments") -> None:
     check_trackers(training_args.report_to)
     if training_args.push_to_hub and not training_args.hub_token:
         check_token("push_to_hub")
+    needed = {
+        "`use_peft`": (model_args.use_peft, ("lora_", "use_rslora", "use_dora")),
+        "`load_in_4bit`": (model_args.load_in_4bit, ("bnb_4bit_", "use_bnb_nested_quant")),
+    }
+    warn_of_settings_without_effect(model_args, needed)
 
 
 def load_tokenizer(model_args: "ModelConfig", trust_remote_code: bool) -> "PreTrainedTokenizerBase":

@@ -16,6 +16,7 @@ from transformers.integrations import get_available_reporting_integrations
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer_utils import IntervalStrategy
 from transformers.utils import CONFIG_NAME, logging
+from trl import ModelConfig
 from trl.trainer.utils import get_config_model_id
 
 from ..files.model_folder import check_model_folder
@@ -178,13 +179,13 @@ def check_before_loading(
     disable_dispatching(args)
 
 
-def warn_of_settings_without_effect(args: TrainingArguments, needed: Requirements) -> None:
+def warn_of_settings_without_effect(args: TrainingArguments | ModelConfig, needed: Requirements) -> None:
     """
     Warns of settings that were changed from their default, but that only another setting makes effective.
 
     Args:
-        args ([`~transformers.TrainingArguments`]):
-            Settings of a trainer.
+        args ([`~transformers.TrainingArguments`] or [`~trl.ModelConfig`]):
+            Settings of a trainer, or of the model that a command loads.
         needed (`Mapping[str, tuple[bool, tuple[str, ...]]]`):
             What settings need to have an effect: whether it is given, and how their names start.
     """
@@ -195,13 +196,13 @@ def warn_of_settings_without_effect(args: TrainingArguments, needed: Requirement
         )
 
 
-def settings_without_effect(args: TrainingArguments, needed: Requirements) -> dict[str, list[str]]:
+def settings_without_effect(args: TrainingArguments | ModelConfig, needed: Requirements) -> dict[str, list[str]]:
     """
     Finds settings that were changed from their default, but that only another setting makes effective.
 
     Args:
-        args ([`~transformers.TrainingArguments`]):
-            Settings of a trainer.
+        args ([`~transformers.TrainingArguments`] or [`~trl.ModelConfig`]):
+            Settings of a trainer, or of the model that a command loads.
         needed (`Mapping[str, tuple[bool, tuple[str, ...]]]`):
             What settings need to have an effect: whether it is given, and how their names start.
 

@@ -176,6 +176,27 @@ def test_training_says_what_to_do(case, files, capsys):
     assert contents(files) == before
 
 
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (
+            ["--lora_r", "64", "--use_dora", "true"],
+            "`lora_r`, `use_dora` have no effect on the training without `use_peft`.",
+        ),
+        (
+            ["--bnb_4bit_quant_type", "fp4"],
+            "`bnb_4bit_quant_type` has no effect on the training without `load_in_4bit`.",
+        ),
+        ([], ""),
+    ],
+)
+def test_options_of_an_adapter_that_is_not_trained_are_named(files, capsys, caplog, argv, expected):
+    said(train.main, ["--config", "train.yaml", "--merge", "true", *argv], capsys)
+    assert [record.getMessage() for record in caplog.records if "no effect" in record.getMessage()] == [
+        expected
+    ] * bool(argv)
+
+
 def test_a_dataset_that_the_hub_does_not_have(files, monkeypatch, capsys):
     """The sentence of `datasets` ends in a full stop, and ours goes on."""
     sentence = "Dataset 'me/rows' doesn't exist on the Hub or cannot be accessed."
