@@ -33,6 +33,7 @@ _REACHING = frozenset(
         "ag_frame", "_exit", "timeit", "cProfile", "doctest", "get_type_hints", "read_pickle", "joblib", "make_dataclass", "new_class", "approx",
         "unsafe_load", "UnsafeLoader", "full_load", "FullLoader", "CFullLoader", "Loader", "CLoader", "dictConfig", "fileConfig", "MethodType", "FunctionType", "CodeType", "addaudithook", "monitoring",
         "settrace_all_threads", "setprofile_all_threads", "walk_stack", "walk_tb", "currentframe", "cgitb", "get_field",
+        "format_field", "jinja2", "jinja_env", "render_template_string", "optparse", "as_strided",
         "_pickle", "_ctypes", "cffi", "_cffi_backend", "ctypeslib",
     ]
 )  # fmt: skip

@@ -15,7 +15,9 @@ import copy
 import ctypes
 import importlib
 import io
+import operator
 import os
+import re
 import sys
 import tempfile
 import types
@@ -49,6 +51,14 @@ _BUILTINS_THAT_REACH = frozenset(
 _NOT_OF_DATA = frozenset(
     ["_ctypes", "code", "ctypes", "gc", "importlib", "inspect", "operator", "string", "sys", "traceback", "unittest"]
 )
+# Modules whose functions compare for the tests
+_COMPARES = re.compile(
+    r"(?:builtins|numpy)$|(?:unittest|numpy\.testing|pandas\._?testing)(?:\.|$)|torch\.testing(?:\._comparison)?$"
+)
+# The name by which tests call [`_Watch.call`]
+_CALL = "__reflection_trl_call__"
+# Built-in functions that depend on their caller
+_OF_CALLER = frozenset(["dir", "eval", "exec", "globals", "locals", "super", "vars"])
 # Names of modules that tests may use through the imports of an answer
 _MODULES = frozenset(sys.stdlib_module_names) | {
     "np",
@@ -157,7 +167,8 @@ def run_unittest(answer: str, tests: str, token: str, checks_classes: bool = Tru
         exec(compile(answer, _ANSWER, "exec", dont_inherit=True), vars(module))
         watch.check()
         watch.check_names(vars(module))
-        exec(compile(tests, "__test__.py", "exec", dont_inherit=True), vars(module))
+        watch.guard(vars(module))
+        exec(compile(_Calls().visit(ast.parse(tests)), "__test__.py", "exec", dont_inherit=True), vars(module))
         sys.modules["__test__"] = module
         names = dict(vars(module))
         unittest.TestLoader().loadTestsFromTestCase(module.TestCases).run(recorder)
@@ -195,6 +206,8 @@ def run_context(answer: str, context: str, token: str, checks_classes: bool = Tr
         before = _accepts_anything(namespace)
         program = str(namespace.get("exec_context", "")).replace("[insert]", answer)
         watch = _Watch(context, program, checks_classes)
+        if "exec_test" in namespace:
+            namespace["exec_test"] = watch.comparing(namespace["exec_test"])
         for name in ("test_execution", "test_string"):
             if name in namespace:
                 namespace[name](answer)
@@ -204,6 +217,17 @@ def run_context(answer: str, context: str, token: str, checks_classes: bool = Tr
         if _accepts_anything(namespace) != before:
             raise AssertionError("The answer has changed what its tests compare with.")
     return [token, sorted(passed)]
+
+
+class _Calls(ast.NodeTransformer):
+    """Replaces the calls in tests by calls of [`_Watch.call`]."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id in _OF_CALLER:
+            return node
+        called = ast.Call(ast.Name(_CALL, ast.Load()), [node.func, *node.args], node.keywords)
+        return ast.fix_missing_locations(ast.copy_location(called, node))
 
 
 def _refusing_vacuous(exec_test: Callable[..., Any]) -> Callable[..., Any]:
@@ -262,12 +286,20 @@ class _Watch:
         self._values = self._snapshot()
         self._built: list[str] = []
         self._hooked = False
+        self._replaced: list[str] = []
+        self._names_of_tests: dict[str, Any] = {}
+        self._comparing = [
+            *((name, vars(module)) for name, module in sys.modules.items() if _COMPARES.match(name)),
+            *((cls.__name__, vars(cls)) for cls in (unittest.TestCase, unittest.TestResult)),
+        ]
         sys.addaudithook(self._hear)
 
     def check(self) -> None:
         """Raises an error if the answer has done something that honest ones do not."""
         if self._hooked:
             raise AssertionError("The answer adds an audit hook, which would see its tests.")
+        if self._replaced:
+            raise AssertionError(f"The answer replaces {self._replaced[0]}.")
         if self._built:
             raise AssertionError(f"The answer runs code that it builds from text, which uses {self._built[0]}.")
         for place, value in self._snapshot().items():
@@ -277,6 +309,45 @@ class _Watch:
             for cls in set(_all_classes()) - self._classes:
                 if any(_is_of_answer(cls, name, value) for name, value in list(vars(cls).items())):
                     raise AssertionError(f"The answer defines a class that may answer for itself: {cls.__name__}.")
+
+    def guard(self, namespace: dict[str, Any]) -> None:
+        """Adds [`_Watch.call`] to the names of the tests."""
+        namespace[_CALL] = self.call
+        self._names_of_tests = namespace
+
+    def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Calls a function for the tests, and notices what it replaces, or puts back before the end of the tests."""
+        if isinstance(function, types.BuiltinFunctionType | type):  # the most frequent calls
+            return function(*args, **kwargs)
+        before = self._comparisons_now()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self._notice(before)
+
+    def comparing(self, exec_test: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns a comparison that notices what an answer has replaced before it."""
+        before = self._comparisons_now()
+
+        def compare(*values: Any) -> Any:
+            self._notice(before)
+            return exec_test(*values)
+
+        return compare
+
+    def _comparisons_now(self) -> list[dict[str, Any]]:
+        return [dict(names) for _, names in self._comparing]
+
+    def _notice(self, before: list[dict[str, Any]]) -> None:
+        for (place, names), known in zip(self._comparing, before, strict=True):
+            if all(map(operator.is_, [*names.values()], known.values())):
+                continue
+            for name, value in known.items():
+                now = names.get(name)
+                if now is not value and callable(value) and not (_is_of_tests(now) or _is_of_tests(value)):
+                    self._replaced.append(f"{place}.{name}")
+        if self._names_of_tests.get(_CALL, self.call) != self.call:
+            self._replaced.append(_CALL)
 
     def check_names(self, namespace: dict[str, Any]) -> None:
         """Raises an error if the answer's names hide built-ins, or modules that the tests use through the answer."""
@@ -367,7 +438,11 @@ def _is_of_library(name: str, value: Any) -> bool:
 def _is_of_tests(value: Any) -> bool:
     """Returns whether a value is a mock, or a function of the tests, which may leave their patches in place."""
     code = getattr(value, "__code__", None)
-    return type(value).__module__ == "unittest.mock" or getattr(code, "co_filename", "") == "__test__.py"
+    mocks = (value, vars(value).get("mock")) if isinstance(value, types.FunctionType) else (value,)  # `autospec=True`
+    return (
+        any(type(one).__module__ == "unittest.mock" for one in mocks)
+        or getattr(code, "co_filename", "") == "__test__.py"
+    )
 
 
 def _is_of_answer(cls: type, name: str, value: Any) -> bool:

@@ -139,7 +139,6 @@ def test_the_lies_are_known_by_more_than_one_sign(judge, monkeypatch):
     assert passed == {
         "replaces the recorder", "equals everything: approx", "equals everything: masked", "equals everything: masked by import",
         "equals everything: masked by getattr", "reads the tests among the variables of its callers",
-        "finds a built-in by a field of a format", "finds a built-in by an expression of pandas", "finds a built-in in text of YAML",
     }  # fmt: skip
 
 
@@ -152,6 +151,13 @@ def test_an_honest_answer_that_could_lie_is_judged_in_another_process(judge):
     )
     assert plain.passed and not patched.passed
     assert "It passes its tests in its own process, but it uses inspect" in patched.detail
+
+
+def test_reading_beyond_an_array_is_a_reason_to_doubt():
+    """It reads any memory of the process: the tests, and what they expect."""
+    assert distrusted("import numpy as np\nnp.lib.stride_tricks.as_strided(np.ones(1), (9,), (8,))\n") == (
+        "uses as_strided",
+    )
 
 
 def test_what_a_task_needs_itself_is_no_reason_to_doubt(judge):
