@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets import Dataset, IterableDataset
+from transformers.utils import logging
 from trl import DatasetMixtureConfig, ScriptArguments
 from trl.scripts.utils import DatasetConfig
 from trl.trainer.utils import global_then_local_main_first
@@ -14,6 +15,9 @@ from ..sequences import ROW_TYPES
 from ..training.config import ReflectionDistillConfig
 from ..training.mixture import check_rows, mix, set_type
 from .command_line import check_name
+
+
+logger = logging.get_logger(__name__)
 
 
 @dataclass
@@ -131,6 +135,11 @@ def load_data(
                 raise ValueError(
                     f"`test_split_size` is {size:g}, but there are {len(train)} rows; give fewer, or a share between 0 and 1."
                 ) from error
+            if not evaluates:
+                logger.warning(
+                    f"`test_split_size` holds out {len(splits['test'])} of {len(train)} rows, but `eval_strategy` is 'no', so they are not "
+                    f"used; set it to 'steps' or 'epoch', or leave `test_split_size` out to train on them."
+                )
             return splits["train"], splits["test"] if evaluates else None
         if not evaluates:
             return train, None

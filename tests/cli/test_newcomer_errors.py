@@ -23,6 +23,7 @@ from reflection_trl.cli import (
     plot_training,
     prepare_paper_data,
     train,
+    train_data,
 )
 from reflection_trl.files.rows import HUB_FIX
 from reflection_trl.files.run_folder import RunError, RunFolder
@@ -195,6 +196,19 @@ def test_options_of_an_adapter_that_is_not_trained_are_named(files, capsys, capl
     assert [record.getMessage() for record in caplog.records if "no effect" in record.getMessage()] == [
         expected
     ] * bool(argv)
+
+
+@pytest.mark.parametrize(
+    ("size", "eval_strategy", "warns"), [("3", "no", True), ("3", "epoch", False), ("0.25", "no", True)]
+)
+def test_rows_that_are_held_out_for_no_evaluation_are_named(files, caplog, size, eval_strategy, warns):
+    argv = ["--config", "train.yaml", "--test_split_size", size, "--eval_strategy", eval_strategy]
+    script_args, training_args, _, dataset_args, _ = train.parse(argv)
+    rows, evaluated = train_data.load_data(script_args, dataset_args, training_args)
+    held_out = 3 if size == "3" else 1
+    assert (len(rows), evaluated is None) == (4 - held_out, warns)
+    says = f"`test_split_size` holds out {held_out} of 4 rows, but `eval_strategy` is 'no', so they are not used"
+    assert (says in caplog.text) == warns
 
 
 def test_a_dataset_that_the_hub_does_not_have(files, monkeypatch, capsys):
