@@ -229,6 +229,25 @@ def test_processes_of_one_machine_share_its_processors(monkeypatch):
     assert judge._executor._sandbox.workers == 2
 
 
+def test_only_the_process_that_opened_a_sandbox_closes_it(monkeypatch):
+    closed, close = [], Sandbox.close
+    monkeypatch.setattr(Sandbox, "close", lambda sandbox: closed.append(sandbox) or close(sandbox))
+    judge = AnswerJudge(workers=1)
+    judge.close()
+    judge.open()
+    executor = judge._executor
+    with monkeypatch.context() as other_process:
+        other_process.setattr("reflection_trl.online.judging.os.getpid", lambda: -1)
+        judge.close()
+    assert closed == [] and judge._executor is None
+    judge.open()
+    second = judge._executor
+    judge.close()
+    judge.close()
+    assert closed == [second._sandbox] and second is not executor
+    close(executor._sandbox)
+
+
 def test_calls_at_the_same_time_open_one_sandbox(monkeypatch):
     starts, start = [], Sandbox.start
     monkeypatch.setattr(Sandbox, "start", lambda sandbox: starts.append(sandbox) or start(sandbox))
