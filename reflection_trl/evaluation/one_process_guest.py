@@ -22,11 +22,13 @@ import sys
 import tempfile
 import types
 import unittest
+import unittest.mock
 from collections.abc import Callable, Iterator
 from typing import Any
 
 
 _ANSWER, _CONTEXT = "answer.py", "context.py"
+_MOCK = unittest.mock.patch.__code__.co_filename
 _PR_SET_DUMPABLE = 4
 _DESCRIPTORS = (
     types.WrapperDescriptorType,
@@ -387,7 +389,7 @@ class _Watch:
         elif event == "exec" and isinstance(args[0], types.CodeType) and not _is_file_of_library(args[0].co_filename):
             caller, here = sys._getframe(1).f_code.co_filename, sys._getframe().f_code.co_filename
             unusual = _NOT_IN_TEXT | (_BUILTINS_THAT_REACH if args[0].co_filename == "<string>" else set())
-            self._built += unusual & _names_in(args[0]) if caller not in (here, _CONTEXT) else ()
+            self._built += unusual & _names_in(args[0]) if caller not in (here, _CONTEXT, _MOCK) else ()
 
 
 def _imports(source: str) -> Iterator[str]:
