@@ -28,7 +28,7 @@ from typing import Any
 
 
 _ANSWER, _CONTEXT = "answer.py", "context.py"
-_MOCK = unittest.mock.patch.__code__.co_filename
+_MOCK = unittest.mock.Mock.__init__.__code__.co_filename
 _PR_SET_DUMPABLE = 4
 _DESCRIPTORS = (
     types.WrapperDescriptorType,
