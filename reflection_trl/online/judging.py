@@ -1,7 +1,6 @@
 """Runs completions against the tests of their problems, many at a time."""
 
 import asyncio
-import dataclasses
 import logging
 import os
 import threading
@@ -83,11 +82,6 @@ class Outcome:
     def is_judged(self) -> bool:
         """Returns whether the answer was scored, and not lost to a failure of the sandbox."""
         return self.kind != SANDBOX_FAILED
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the outcome as plain data, as stored in a rollout file."""
-        record = self.feedback.to_dict() if self.feedback is not None else None
-        return {**{f.name: getattr(self, f.name) for f in dataclasses.fields(self)}, "feedback": record}
 
 
 class AnswerJudge:
