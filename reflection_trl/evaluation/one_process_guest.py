@@ -170,7 +170,7 @@ def run_unittest(answer: str, tests: str, token: str, checks_classes: bool = Tru
         watch.check()
         watch.check_names(vars(module))
         watch.guard(vars(module))
-        exec(compile(_Calls().visit(ast.parse(tests)), "__test__.py", "exec", dont_inherit=True), vars(module))
+        exec(compile(_watched(tests), "__test__.py", "exec", dont_inherit=True), vars(module))
         sys.modules["__test__"] = module
         names = dict(vars(module))
         unittest.TestLoader().loadTestsFromTestCase(module.TestCases).run(recorder)
@@ -221,15 +221,14 @@ def run_context(answer: str, context: str, token: str, checks_classes: bool = Tr
     return [token, sorted(passed)]
 
 
-class _Calls(ast.NodeTransformer):
-    """Replaces the calls in tests by calls of [`_Watch.call`]."""
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id in _OF_CALLER:
-            return node
-        called = ast.Call(ast.Name(_CALL, ast.Load()), [node.func, *node.args], node.keywords)
-        return ast.fix_missing_locations(ast.copy_location(called, node))
+def _watched(tests: str) -> ast.Module:
+    """Returns tests whose calls are made by [`_Watch.call`]."""
+    tree = ast.parse(tests)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in _OF_CALLER):
+            node.args.insert(0, node.func)
+            node.func = ast.copy_location(ast.Name(_CALL, ast.Load()), node.func)
+    return tree
 
 
 def _refusing_vacuous(exec_test: Callable[..., Any]) -> Callable[..., Any]:

@@ -117,6 +117,11 @@ def test_bigcodebench_tells_right_from_wrong(judge, row):
     ]  # fmt: skip
 
 
+def test_bigcodebench_reads_tests_with_long_expressions(judge):
+    row = PLAIN | {"test": f"{PLAIN['test']}\nTOTAL = {' + '.join(['int(1)'] * 600)}\n"}
+    check(judge("bigcodebench:complete", [row], [(row["task_id"], BIG_CODE_RIGHT[0])]), True)
+
+
 def test_imports_of_libraries_that_patch_modules_are_no_lies(judge):
     """Importing it replaces functions of `typing` in some versions of Python."""
     inside = BIG_CODE_RIGHT[0].replace(":\n", ":\n    from typing_extensions import override\n", 1)
