@@ -46,6 +46,15 @@ def test_right_answers_have_the_reward_and_nothing_is_run():
     ]
 
 
+def test_programs_run_in_a_batch_that_has_final_answers_too():
+    test = "assert f() == 1"
+    right, wrong = "```python\ndef f():\n    return 1\n```", "```python\ndef f():\n    return 2\n```"
+    reward = execution_reward(workers=1)
+    columns = {"answer": ["36", None, None], "tests": ["", test, test]}
+    assert reward(["?"] * 3, [r"\boxed{36}", right, wrong], **columns) == [1.0, 1.0, 0.0]
+    reward.judge.close()
+
+
 def test_reasoning_in_tags_holds_no_answer():
     reward = execution_reward(execute=refuse_to_run)
     rewards, _ = outcomes(
