@@ -12,7 +12,7 @@ from reflection_trl import execution_reward
 from reflection_trl.feedback import Feedback, FeedbackKind
 from reflection_trl.languages.execution import Run
 from reflection_trl.online.dataset import columns_to_problems, problem_to_columns
-from reflection_trl.online.judging import AnswerJudge
+from reflection_trl.online.judging import AnswerJudge, Outcome
 from reflection_trl.online.messages import completion_text
 from reflection_trl.online.partial import count_passed_tests, counting_tests
 from reflection_trl.problems import Problem
@@ -227,6 +227,27 @@ def test_processes_of_one_machine_share_its_processors(monkeypatch):
     judge = AnswerJudge()
     judge.open()
     assert judge._executor._sandbox.workers == 2
+
+
+def test_shares_are_of_the_answers_that_were_judged():
+    metrics, reward = {}, execution_reward(execute=Flaky(0))
+    outcomes = [
+        Outcome("none", 1.0, well_formed=True, suspicious=("os",)),
+        Outcome("timeout", 0.5, suspicious=("sys",)),
+        Outcome("none", 1.0),
+        Outcome("memory"),
+        Outcome("sandbox_failed", suspicious=("os",)),
+    ]
+    assert reward.score(["?"] * 5, outcomes, log_metric=metrics.__setitem__) == [1.0, 0.5, 1.0, 0.0, None]
+    assert {name.removeprefix("execution/"): share for name, share in metrics.items() if share} == {
+        "sandbox_failed": pytest.approx(1 / 5),
+        "pass_rate": 2 / 4,
+        "score": 2.5 / 4,
+        "suspicious": 2 / 4,
+        "format": 1 / 4,
+        "failed/timeout": 1 / 4,
+        "failed/other": 1 / 4,
+    }
 
 
 def test_only_the_process_that_opened_a_sandbox_closes_it(monkeypatch):
