@@ -229,6 +229,35 @@ def test_processes_of_one_machine_share_its_processors(monkeypatch):
     assert judge._executor._sandbox.workers == 2
 
 
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        (
+            "none none assertion assertion assertion timeout",
+            "33% of the answers pass, so the problems are too hard for this model (50% fail by",
+        ),
+        ("none none none none timeout timeout", "67% of the answers pass, so the problems are too easy"),
+        (
+            "no_code no_code no_code no_code timeout timeout",
+            "67% of the answers have no code in the problem's language",
+        ),
+        ("no_answer no_answer no_answer no_answer timeout timeout", "67% of the answers state no single final answer"),
+        (
+            "no_code no_code timeout timeout timeout timeout",
+            "0% of the answers pass, so the problems are too hard for this model (67% fail by",
+        ),
+    ],
+)
+def test_a_reward_that_stays_constant_is_explained_by_the_shares_of_its_outcomes(caplog, kinds, expected):
+    reward = execution_reward(execute=Flaky(0))
+    outcomes = [Outcome(kind, float(kind == "none")) for kind in kinds.split()]
+    for _ in range(20):
+        assert not caplog.records
+        reward.score(["a", "a", "b", "b", "c", "c"], outcomes)
+    (record,) = caplog.records
+    assert f"so there is no training signal: {expected}" in record.getMessage()
+
+
 def test_shares_are_of_the_answers_that_were_judged():
     metrics, reward = {}, execution_reward(execute=Flaky(0))
     outcomes = [
