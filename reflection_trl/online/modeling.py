@@ -39,12 +39,15 @@ class DistillationCausalLMOutput(FusedCausalLMOutput):
             Whether teacher and student have the same top-1 token.
         student_nll (`torch.Tensor` of shape `(N,)`, *optional*):
             Negative log-likelihood of each distilled token under the student, without gradient.
+        teacher_nll (`torch.Tensor` of shape `(N,)`, *optional*):
+            Negative log-likelihood of each distilled token under the teacher.
     """
 
     divergence_loss: torch.Tensor | None = None
     divergence: torch.Tensor | None = None
     agree: torch.Tensor | None = None
     student_nll: torch.Tensor | None = None
+    teacher_nll: torch.Tensor | None = None
 
 
 def add_divergence_forward(model: PreTrainedModel) -> None:
@@ -76,6 +79,7 @@ def add_divergence_forward(model: PreTrainedModel) -> None:
             divergence=loss["divergence"],
             agree=loss["agree"],
             student_nll=loss["nll"],
+            teacher_nll=loss["teacher_nll"],
         )
 
     def call_head(self: PreTrainedModel, args: Any, kwargs: dict[str, Any], distillation: LossInputs | None) -> Any:

@@ -27,8 +27,6 @@ from ..training.checks import (
 )
 from ..training.curves import CURVES_FILE
 from ..training.forward import LossInputs, TeacherPredictions, add_distillation_forward
-from ..training.head import logit_scaling, model_head
-from ..training.losses import Head, distillation_loss
 from ..training.modeling import compile_layers
 from ..training.publishing import HubMixin
 from ..training.teachers import (
@@ -218,7 +216,6 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
             check_prompt_lengths(self, dataset, self._max_positions)
         add_distillation_forward(causal_lm)  # provides the hidden states of the teacher
         add_divergence_forward(causal_lm)
-        self._causal_lm, self._scaling = causal_lm, logit_scaling(causal_lm)
         if args.torch_compile and args.torch_compile_backend is not None:
             compile_layers(causal_lm, args.torch_compile_backend, args.torch_compile_mode)
         self._teacher_weights = self._make_teacher(continues_adapter=isinstance(model, PeftModel))
@@ -481,7 +478,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         device = self.accelerator.device
         sums = torch.zeros(4, device=device)
         if distillation is not None:
-            gap = output.student_nll - self._teacher_nll(distillation)
+            gap = output.student_nll - output.teacher_nll
             sums = torch.stack(
                 [
                     torch.full_like(sums[0], len(distillation.targets)),
@@ -494,24 +491,6 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         for name, value in (("divergence", divergence), ("agreement", agree), ("log_prob_gap", gap_sum)):
             # TRL ignores NaN when it averages
             self._metrics["train"][f"distillation/{name}"].append(value / number if number else float("nan"))
-
-    @torch.no_grad()
-    def _teacher_nll(self, distillation: LossInputs) -> torch.Tensor:
-        head: Any = distillation.teacher_head
-        if not isinstance(head, Head):  # the model without its adapter, which TRL allows only on layers below the head
-            head = model_head(self._causal_lm, self._scaling)
-        if distillation.teacher_hidden is None or head.weight.numel() == 0:  # partitioned (DeepSpeed ZeRO-3)
-            return torch.full_like(distillation.targets, float("nan"), dtype=torch.float32)
-        nothing = distillation.targets[:0]
-        return distillation_loss(
-            distillation.teacher_hidden,
-            head,
-            distillation.targets,
-            distillation.nll_weight,
-            nothing,
-            nothing,
-            full_precision=distillation.full_precision,
-        ).nll
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if not self.model.training:

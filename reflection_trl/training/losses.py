@@ -68,6 +68,8 @@ class DistillationLossOutput:
             D of each answer token, in nats.
         agree (`torch.Tensor` of bool, shape `(A,)`):
             Whether teacher and student have the same top-1 token.
+        teacher_nll (`torch.Tensor` of shape `(A,)`):
+            Negative log-likelihood of each answer token under the teacher, in nats, at temperature 1.
     """
 
     loss: torch.Tensor
@@ -76,6 +78,7 @@ class DistillationLossOutput:
     correct: torch.Tensor
     divergence: torch.Tensor
     agree: torch.Tensor
+    teacher_nll: torch.Tensor
 
 
 def distillation_loss(
@@ -204,6 +207,7 @@ class _Chunks:
         self.entropy, self.correct = torch.zeros_like(self.nll), torch.zeros(num, dtype=torch.bool, device=device)
         self.divergence = torch.zeros(num_pairs, dtype=torch.float32, device=device)
         self.agree = torch.zeros(num_pairs, dtype=torch.bool, device=device)
+        self.teacher_nll = torch.zeros_like(self.divergence)
         self.score, self.score_pair = _scorers(terms.compile_backend)
         # Compiled, a chunk needs less memory in addition to its logits
         self.rows = max(1, CHUNK_ELEMENTS * (2 if terms.compile_backend else 1) // weight.shape[0])
@@ -239,6 +243,7 @@ class _Chunks:
                 self.correct[student],
                 self.divergence[pair],
                 self.agree[pair],
+                self.teacher_nll[pair],
                 grad,
             ) = self.score_pair(
                 logits,
@@ -287,7 +292,7 @@ class FusedDistillationLoss(torch.autograd.Function):
             )
         )
         ctx.dtypes = [None if p is None else p.dtype for p in (hidden, weight, bias)]
-        metrics = chunks.nll, chunks.entropy, chunks.correct, chunks.divergence, chunks.agree
+        metrics = chunks.nll, chunks.entropy, chunks.correct, chunks.divergence, chunks.agree, chunks.teacher_nll
         ctx.mark_non_differentiable(*metrics)
         return loss, *metrics
 
@@ -335,23 +340,22 @@ def _score_pair(
     scale: float,
     softcap: float | None,
     grad_dtype: torch.dtype | None,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
     # The same for the student's predictions, with their divergence from the teacher's
-    log_probs = logits.log_softmax(-1)
+    log_probs, teacher_log_probs = logits.log_softmax(-1), teacher_logits.log_softmax(-1)
     probs = log_probs.exp()
     first = logits.argmax(-1)
-    nll = -log_probs.gather(1, labels[:, None])[:, 0]
+    nll, teacher_nll = (-chosen.gather(1, labels[:, None])[:, 0] for chosen in (log_probs, teacher_log_probs))
     entropy = -(probs * log_probs).sum(-1)
-    if temperature != 1.0:
-        log_probs = (logits / temperature).log_softmax(-1)
-        teacher_logits = teacher_logits / temperature
-    divergence, grad = divergence_and_gradient(log_probs, teacher_logits.log_softmax(-1), beta)
     agree = first == teacher_logits.argmax(-1)
+    if temperature != 1.0:
+        log_probs, teacher_log_probs = ((x / temperature).log_softmax(-1) for x in (logits, teacher_logits))
+    divergence, grad = divergence_and_gradient(log_probs, teacher_log_probs, beta)
     if grad_dtype is None:
-        return nll, entropy, first == labels, divergence, agree, None
+        return nll, entropy, first == labels, divergence, agree, teacher_nll, None
     grad = grad.mul_(divergence_weight / temperature).add_(_minus_target(probs, labels).mul_(weight[:, None]))
     grad = _before_cap(grad, logits, scale, softcap).to(grad_dtype)
-    return nll, entropy, first == labels, divergence, agree, grad
+    return nll, entropy, first == labels, divergence, agree, teacher_nll, grad
 
 
 @functools.cache

@@ -62,7 +62,6 @@ class TrainingMetrics:
         self,
         outputs: DistillationLossOutput,
         batch: Batch,
-        teacher_index: torch.Tensor,
         mask_rate: float,
         step_share: float,
     ) -> None:
@@ -74,8 +73,6 @@ class TrainingMetrics:
                 Output of the forward pass.
             batch ([`~reflection_trl.training.packing.Batch`]):
                 The batch.
-            teacher_index (`torch.Tensor` of shape `(A,)`):
-                Index of the teacher's prediction for each token of the student, on the device.
             mask_rate (`float`):
                 Mask rate of the step.
             step_share (`float`):
@@ -101,7 +98,7 @@ class TrainingMetrics:
         measured = {
             "sequence_nll": nll @ full,
             "student_nll": nll @ student,
-            "teacher_nll": nll[teacher_index].sum(),
+            "teacher_nll": outputs.teacher_nll.to(dtype).sum(),
             "student_entropy": outputs.entropy.to(dtype) @ student,
             "student_correct": outputs.correct.to(dtype) @ student,
             "divergence": outputs.divergence.to(dtype).sum(),

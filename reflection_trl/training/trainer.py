@@ -347,7 +347,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
                 if reflections:
                     loss_inputs.teacher_hidden, loss_inputs.teacher_head = teacher.hidden, teacher.head
         outputs = DistillationLossOutput(**model(**self._model_inputs(batch), loss_inputs=loss_inputs))
-        self._training_metrics.add(outputs, batch, loss_inputs.teacher_index, rate, step_share=1 / self._micro_batches)
+        self._training_metrics.add(outputs, batch, rate, step_share=1 / self._micro_batches)
         # The loss is divided by the tokens of all processes, and gradients are averaged over processes
         loss = outputs.loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss

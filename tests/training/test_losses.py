@@ -98,6 +98,8 @@ def test_equals_autograd(
     torch.testing.assert_close(output.entropy, -(log_probs.exp() * log_probs).sum(-1), rtol=1e-5, atol=1e-5)
     assert torch.equal(output.correct, logits.argmax(-1) == targets)
     assert torch.equal(output.agree, logits[STUDENT].argmax(-1) == teacher_logits.argmax(-1))
+    teacher_nll = -teacher_logits.detach().log_softmax(-1)[range(5), targets[STUDENT]]
+    torch.testing.assert_close(output.teacher_nll, teacher_nll, rtol=1e-5, atol=1e-5)
     parameters = [p for p in (hidden, weight, head.bias) if p is not None]
     # A factor, as gradient accumulation or loss scaling would put before the loss
     for actual, expected in zip(

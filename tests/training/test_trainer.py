@@ -187,6 +187,27 @@ def test_metrics_of_a_step_by_hand(make_model, tokenizer, mixed_rows, tmp_path):
     assert entry["num_tokens"] == twice - hidden
 
 
+@pytest.mark.parametrize("teacher", ["live", "base", "ema"])
+def test_the_logged_loss_of_the_teacher_is_that_of_the_model_that_teaches(
+    make_model, tokenizer, mixed_rows, tmp_path, teacher
+):
+    """The weights move after the teacher was made, so that the teacher and the model in training differ."""
+    settings = {"teacher": teacher, "temperature": 2.0, "max_steps": 1, "logging_steps": 1}
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **settings)
+    trainer.model.load_state_dict(make_model(seed=1).state_dict())
+    teaches = make_model(seed=1 if teacher == "live" else 0)
+    nll, total = 0.0, 0
+    for row in prepared_rows(trainer):
+        if row.is_reflection:
+            ids = torch.tensor(row.input_ids)
+            with torch.no_grad():
+                log_probs = teaches(input_ids=ids[None]).logits[0, row.answer_start - 1 : -1].log_softmax(-1)
+            nll -= float(log_probs.gather(1, ids[row.answer_start :, None]).sum())
+            total += len(ids) - row.answer_start
+    trainer.train()
+    assert trainer.state.log_history[0]["loss/teacher"] == pytest.approx(nll / total, rel=1e-5)
+
+
 def test_mask_rate_of_steps_with_fewer_micro_batches(make_model, tokenizer, mixed_rows, tmp_path):
     trainer = make_trainer(
         make_model(), tokenizer, mixed_rows[:6], tmp_path, max_steps=-1, num_train_epochs=1, logging_steps=2,
