@@ -124,11 +124,13 @@ def check_names(argv: list[str]) -> None:
     if bool(dataset_args.datasets) == bool(script_args.dataset_name):
         raise ValueError("Set either `dataset_name`, for one dataset, or `datasets`, for a mixture of several.")
     if dataset_args.datasets:
-        for name, key in (("dataset_config", "name"), ("dataset_train_split", "split")):
+        for name, fix in (
+            ("dataset_config", "give each of `datasets` its `name` in the YAML file"),
+            ("dataset_train_split", "give each of `datasets` its `split` in the YAML file"),
+            ("dataset_test_split", "hold out rows of a mixture with `test_split_size`"),
+        ):
             if getattr(script_args, name) != ScriptArguments.__dataclass_fields__[name].default:
-                raise ValueError(
-                    f"`{name}` belongs to `dataset_name`; give each of `datasets` its `{key}` in the YAML file."
-                )
+                raise ValueError(f"`{name}` belongs to `dataset_name`; {fix}.")
     for source in dataset_args.datasets:
         if source.data_files is None:
             check_source(source.path)

@@ -112,6 +112,17 @@ def load_data(
     streaming = dataset_args.streaming or script_args.dataset_streaming
     evaluates = training_args.eval_strategy != "no" or training_args.eval_on_start
     size = dataset_args.test_split_size
+    test_split = script_args.dataset_test_split
+    names_split = test_split != ScriptArguments.__dataclass_fields__["dataset_test_split"].default
+    if names_split and size is not None:
+        raise ValueError(
+            f"`test_split_size` holds rows out for the evaluation, and `dataset_test_split` is {test_split!r}; set only one of them."
+        )
+    if names_split and not evaluates:
+        logger.warning(
+            f"`dataset_test_split` is {test_split!r}, but `eval_strategy` is 'no', so it is not used; set `eval_strategy` to 'steps' or "
+            f"'epoch', or leave `dataset_test_split` out."
+        )
     if evaluates and size is None and dataset_args.datasets:
         raise ValueError(
             "Evaluation of a mixture needs held-out rows; set `test_split_size`, or set `eval_strategy` to 'no'."
@@ -144,7 +155,7 @@ def load_data(
         if not evaluates:
             return train, None
         try:
-            test = load_part(sources[0], script_args.dataset_test_split, streaming)
+            test = load_part(sources[0], test_split, streaming)
         except ValueError as error:
             raise ValueError(
                 f"{str(error).rstrip('.')}; to evaluate, set `test_split_size`, which holds rows out, or "

@@ -65,6 +65,8 @@ def check_setup(training_args: "TrainingArguments", model_args: "ModelConfig") -
         "`load_in_4bit`": (model_args.load_in_4bit, ("bnb_4bit_", "use_bnb_nested_quant")),
     }
     warn_of_settings_without_effect(model_args, needed)
+    # In Python, `push_to_hub()` can be called later
+    warn_of_settings_without_effect(training_args, {"`push_to_hub`": (training_args.push_to_hub, ("hub_",))})
 
 
 def load_tokenizer(model_args: "ModelConfig", trust_remote_code: bool) -> "PreTrainedTokenizerBase":

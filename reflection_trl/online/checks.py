@@ -11,7 +11,13 @@ from trl import GRPOTrainer
 from trl.import_utils import is_vllm_available
 
 from ..problems.problem import is_checker_source
-from ..training.checks import Requirements, check_evaluation, check_trackers, warn_of_settings_without_effect
+from ..training.checks import (
+    Requirements,
+    check_evaluation,
+    check_trackers,
+    evaluation_requirements,
+    warn_of_settings_without_effect,
+)
 from ..training.dataset import check_not_empty
 from ..training.teachers import disabled_adapter_is_base
 from .config import OnlineReflectionDistillConfig
@@ -116,6 +122,7 @@ def requirements(args: OnlineReflectionDistillConfig) -> Requirements:
     """
     distills = args.distillation_weight > 0
     return {
+        **evaluation_requirements(args),
         "`distillation_weight` above 0": (
             distills,
             ("distillation_beta", "distillation_temperature", "teacher", "show_", "teach_passed"),

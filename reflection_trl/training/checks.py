@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+from datasets import DatasetDict, IterableDatasetDict
 from peft import PeftModel, PeftType
 from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from peft.utils.other import TrainableTokensWrapper
@@ -22,7 +22,7 @@ from trl.trainer.utils import get_config_model_id
 from ..files.model_folder import check_model_folder
 from ..quoting import list_names
 from .config import ReflectionDistillConfig
-from .dataset import check_not_empty
+from .dataset import check_is_dataset, check_not_empty
 from .model_parts import input_embeddings
 
 
@@ -50,22 +50,12 @@ def check_datasets(train_dataset: Any, eval_dataset: Any, args: TrainingArgument
     """
     if train_dataset is None:
         raise ValueError("`train_dataset` is required.")
-    for dataset in (train_dataset, eval_dataset):
-        if isinstance(dataset, (DatasetDict, IterableDatasetDict)):
-            raise TypeError(
-                f"`train_dataset` and `eval_dataset` must be one split, got splits {', '.join(dataset)}; choose one, such as "
-                f'`dataset["train"]`.'
-            )
-    evaluated = eval_dataset if isinstance(eval_dataset, dict) else {"eval": eval_dataset}
+    several = isinstance(eval_dataset, dict) and not isinstance(eval_dataset, (DatasetDict, IterableDatasetDict))
+    evaluated = eval_dataset if several else {"eval": eval_dataset}
     for name, dataset in (("train", train_dataset), *evaluated.items()):
-        if dataset is None:
-            continue
-        if not isinstance(dataset, (Dataset, IterableDataset)):
-            raise TypeError(
-                f"`train_dataset` and `eval_dataset` must be a `Dataset` or `IterableDataset`, got `{type(dataset).__name__}`; "
-                f"create one with `Dataset.from_list(rows)`, or with `load_dataset` from a file."
-            )
-        check_not_empty(dataset, name)
+        if dataset is not None:
+            check_is_dataset(dataset, name)
+            check_not_empty(dataset, name)
     check_evaluation(args, eval_dataset)
     if isinstance(eval_dataset, dict):
         _check_best_metric(args, list(eval_dataset))
@@ -233,6 +223,7 @@ def requirements(args: ReflectionDistillConfig) -> Requirements:
     has_student = args.student_loss_weight > 0 or args.distillation_weight > 0
     counts_sequences = args.sequence_loss_weight > 0 or args.loss_normalization == "joint"
     return {
+        **evaluation_requirements(args),
         "`rendering='chat'`": (args.rendering == "chat", ("execution_role", "chat_template_kwargs")),
         "`student_loss_weight` or `distillation_weight` above 0": (has_student, ("mask_",)),
         "'block-type' in `mask_strategy`": ("block-type" in args.mask_strategy, ("mask_order",)),
@@ -246,6 +237,17 @@ def requirements(args: ReflectionDistillConfig) -> Requirements:
         "`distillation_weight` above 0": (args.distillation_weight > 0, ("beta", "temperature", "teacher")),
         "`teacher='ema'`": (args.teacher == "ema", ("teacher_update_rate",)),
     }
+
+
+def evaluation_requirements(args: TrainingArguments) -> Requirements:
+    """
+    Returns what settings of an evaluation during training need to have an effect.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            Settings of a trainer.
+    """
+    return {"an `eval_strategy` other than 'no'": (args.eval_strategy != "no", ("eval_steps", "eval_delay"))}
 
 
 def check_model(model: str | PreTrainedModel | PeftModel) -> None:

@@ -57,7 +57,7 @@ class DataCollatorForReflectionDistillation:
         """
         rows: list[Row] = []
         for example in features:
-            if isinstance(example["row_id"], int):
+            if np.ndim(example["row_id"]) == 0:
                 rows.append(_row(example))
             else:
                 columns = list(example)

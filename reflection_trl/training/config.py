@@ -33,6 +33,7 @@ _WITHOUT_EFFECT: dict[str, tuple[tuple[Any, ...], str]] = {
     ),
     "dataset_text_field": (("text",), "rows are conversations, not texts"),
     "packing_strategy": (("bfd",), "rows are packed by `token_budget`"),
+    "include_for_metrics": (([],), "an evaluation computes no metrics from inputs or losses"),
     "average_tokens_across_devices": ((True,), "the loss is always a mean over the tokens of all processes"),
 }
 

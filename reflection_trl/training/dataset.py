@@ -96,9 +96,11 @@ def prepare_dataset(
         The dataset with the columns of `TOKEN_FEATURES`.
 
     Raises:
+        TypeError: If `dataset` is no dataset.
         ValueError: If a column is missing, a row's structure is wrong, no row is left, or a row of a prepared dataset is
         longer than `max_length`. A row of a stream is checked when it is read.
     """
+    check_is_dataset(dataset, name)
     dataset = _unformatted(dataset)
     check_not_empty(dataset, name)
     columns = dataset.column_names or list(next(iter(dataset)))
@@ -135,6 +137,31 @@ def prepare_dataset(
         logger.warning(f"Dropped {reasons.total} of {len(dataset)} rows of the {name} dataset: {reasons}.")
         dataset = dataset.filter(lambda dropped: not dropped, input_columns="dropped", num_proc=num_proc)
     return dataset.remove_columns(["dropped", "detail"])
+
+
+def check_is_dataset(dataset: Any, name: str) -> None:
+    """
+    Rejects what is no dataset, or several splits of one.
+
+    Args:
+        dataset (`Any`):
+            Rows to train or evaluate on.
+        name (`str`):
+            Name of the dataset in messages, such as `"train"`.
+
+    Raises:
+        TypeError: If it is not one dataset.
+    """
+    if isinstance(dataset, dict):
+        first = next(iter(dataset), "train")
+        raise TypeError(
+            f'The {name} dataset must be one split, got splits {list_names(dataset) or "none"}; choose one, such as `dataset["{first}"]`.'
+        )
+    if not isinstance(dataset, (Dataset, IterableDataset)):
+        raise TypeError(
+            f"The {name} dataset must be a `Dataset` or `IterableDataset`, got `{type(dataset).__name__}`; create one with "
+            f"`Dataset.from_list(rows)`, or with `load_dataset` from a file."
+        )
 
 
 def check_not_empty(dataset: Dataset | IterableDataset, name: str) -> None:

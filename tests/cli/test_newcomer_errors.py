@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import reflection_row, tiny_config
+from conftest import generation_row, reflection_row, tiny_config
+from datasets import Dataset
 from datasets.exceptions import DatasetNotFoundError
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
@@ -153,6 +154,10 @@ TRAINING = {
         "no column `messages`, only text; rows need `messages` (a list of turns)",
     ),
     "a misspelt type": (["--dataset_name", "typo.jsonl"], "Row 0 of the dataset 'typo.jsonl': `type` is 'relfection'"),
+    "two test splits": (
+        ["--test_split_size", "1", "--dataset_test_split", "validation"],
+        "`test_split_size` holds rows out for the evaluation, and `dataset_test_split` is 'validation'; set only one of them.",
+    ),
     "no test split": (["--eval_strategy", "epoch"], "to evaluate, set `test_split_size`, which holds rows out"),
     "no steps": (["--max_steps", "0"], "`max_steps` is 0 and `num_train_epochs` is 3.0, so there is nothing to train"),
     "no batch": (["--per_device_train_batch_size", "0"], "`per_device_train_batch_size` is 0; it must be at least 1."),
@@ -188,10 +193,14 @@ def test_training_says_what_to_do(case, files, capsys):
             ["--bnb_4bit_quant_type", "fp4"],
             "`bnb_4bit_quant_type` has no effect on the training without `load_in_4bit`.",
         ),
+        (
+            ["--hub_model_id", "me/mine"],
+            "`hub_model_id` has no effect on the training without `push_to_hub`.",
+        ),
         ([], ""),
     ],
 )
-def test_options_of_an_adapter_that_is_not_trained_are_named(files, capsys, caplog, argv, expected):
+def test_options_of_what_is_not_done_are_named(files, capsys, caplog, argv, expected):
     said(train.main, ["--config", "train.yaml", "--merge", "true", *argv], capsys)
     assert [record.getMessage() for record in caplog.records if "no effect" in record.getMessage()] == [
         expected
@@ -208,6 +217,19 @@ def test_rows_that_are_held_out_for_no_evaluation_are_named(files, caplog, size,
     held_out = 3 if size == "3" else 1
     assert (len(rows), evaluated is None) == (4 - held_out, warns)
     says = f"`test_split_size` holds out {held_out} of 4 rows, but `eval_strategy` is 'no', so they are not used"
+    assert (says in caplog.text) == warns
+
+
+@pytest.mark.parametrize(
+    ("split", "eval_strategy", "warns"), [("train", "no", True), ("train", "epoch", False), ("test", "no", False)]
+)
+def test_a_split_for_no_evaluation_is_named(files, caplog, monkeypatch, split, eval_strategy, warns):
+    monkeypatch.setattr(train_data, "load_part", lambda *_: Dataset.from_list([generation_row()]))
+    argv = ["--config", "train.yaml", "--dataset_test_split", split, "--eval_strategy", eval_strategy]
+    script_args, training_args, _, dataset_args, _ = train.parse(argv)
+    _, evaluated = train_data.load_data(script_args, dataset_args, training_args)
+    assert (evaluated is None) == (eval_strategy == "no")
+    says = f"`dataset_test_split` is {split!r}, but `eval_strategy` is 'no', so it is not used"
     assert (says in caplog.text) == warns
 
 

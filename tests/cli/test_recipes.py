@@ -421,6 +421,11 @@ BAD_INPUT = {
         ["--dataset_train_split", "test"],
         "`dataset_train_split` belongs to `dataset_name`; give each",
     ),
+    "another test split": (
+        {},
+        ["--dataset_test_split", "validation"],
+        "`dataset_test_split` belongs to `dataset_name`; hold out rows of a mixture with `test_split_size`.",
+    ),
     "another config": ({}, ["--dataset_config", "main"], "`dataset_config` belongs to `dataset_name`; give each"),
     "no columns": ({"datasets": [{"path": "columns.jsonl"}], "test_split_size": 1}, [], "has no column `messages`"),
     "no final answer": ({"datasets": [{"path": "answer.jsonl"}], "test_split_size": 1}, [], "Row 0 of the"),

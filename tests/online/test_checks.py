@@ -254,6 +254,8 @@ def test_the_values_of_settings_are_those_of_trl(name):
             {"scale_rewards": "none", "multi_objective_aggregation": "normalize_then_sum"},
             {"`multi_objective_aggregation='sum_then_normalize'`": ["scale_rewards"]},
         ),
+        ({"eval_strategy": "steps", "eval_steps": 5}, {}),
+        ({"eval_steps": 5}, {"an `eval_strategy` other than 'no'": ["eval_steps"]}),
         (
             {"ref_model_sync_steps": 8, "entropy_target": 1.0, "entropy_coef": 0.1, "num_completions_to_print": 3},
             {

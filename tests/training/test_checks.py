@@ -27,6 +27,8 @@ ON_CPU = {"report_to": "none", "use_cpu": True, "bf16": False}
         ({"teacher": "ema", "teacher_update_rate": 0.1, "temperature": 2.0, "beta": 1.0}, {}),
         ({"mask_strategy": ["all", "random-token"], "mask_schedule": "step", "mask_levels": 3}, {}),
         ({"teacher_update_rate": 0.1}, {"`teacher='ema'`": ["teacher_update_rate"]}),
+        ({"eval_strategy": "steps", "eval_steps": 5, "eval_delay": 2}, {}),
+        ({"eval_steps": 5, "eval_delay": 2}, {"an `eval_strategy` other than 'no'": ["eval_steps", "eval_delay"]}),
         (
             {"distillation_weight": 0.0, "beta": 0.5, "temperature": 2.0, "teacher": "base"},
             {"`distillation_weight` above 0": ["beta", "temperature", "teacher"]},

@@ -323,3 +323,18 @@ def test_block_token_rendering(mixed_rows):
     renderer = BlockTokenRenderer(tokenizer)
     dataset = prepare_dataset(Dataset.from_list(mixed_rows), renderer, None)
     assert as_rows(dataset) == [{**renderer.tokenize(row), "row_id": i} for i, row in enumerate(mixed_rows)]
+
+
+@pytest.mark.parametrize("form", ["numpy", "torch"])
+def test_rows_of_any_format_are_collated(mixed_rows, renderer, form):
+    """As by a data loader on a prepared dataset, which the trainer does not format."""
+    prepared = prepare_dataset(Dataset.from_list(mixed_rows), renderer, max_length=None)
+    collator = DataCollatorForReflectionDistillation()
+    for dataset in (prepared, pack_rows(prepared, 2000)):
+        expected = collator(dataset.to_list())["rows"]
+        formatted = dataset.with_format(form)
+        rows = collator([formatted[index] for index in range(len(formatted))])["rows"]
+        assert [row.row_id for row in rows] == [row.row_id for row in expected]
+        for row, same in zip(rows, expected, strict=True):
+            for name in ("input_ids", "loss_mask", "block_ids", "block_types", "answer_start"):
+                assert np.array_equal(getattr(row, name), getattr(same, name)), name

@@ -256,6 +256,13 @@ def test_evaluation_of_a_stream_and_prediction(make_model, tokenizer, mixed_rows
     assert loss == pytest.approx(trainer.evaluate(rows)["eval_loss"])
     for dataset in (rows, rows.to_iterable_dataset()):
         assert trainer.predict(dataset).metrics["test_loss"] == pytest.approx(loss)
+    for several in (DatasetDict({"a": rows}), {"a": rows}):
+        with pytest.raises(
+            TypeError, match=r"The test dataset must be one split, got splits a; choose one, .*\[\"a\"\]"
+        ):
+            trainer.predict(several)
+    with pytest.raises(TypeError, match="The eval dataset must be a `Dataset` or `IterableDataset`, got `list`"):
+        trainer.evaluate(mixed_rows)
     short = evaluated(
         make_model, tokenizer, mixed_rows, tmp_path, rows.select([5]).to_iterable_dataset(), max_length=200
     )
@@ -668,6 +675,7 @@ def test_paper_preset_is_accepted(tmp_path):
             r"the trainer needs prepared rows",
         ),
         ({"eval_packing": True}, r"set `token_budget`"),
+        ({"include_for_metrics": ["inputs"]}, r"`include_for_metrics` is \['inputs'\], but .*; leave it at \[\]"),
         ({"loss_type": "dft"}, r"`loss_type` is 'dft', a loss of TRL's .* leave it at 'nll'"),
         (
             {"completion_only_loss": False},
