@@ -311,6 +311,8 @@ async def _compare_math(answer: str, expected: str) -> Comparison:
         return await _compare_rounded(got, expected, answer)
     if "=" not in wanted and not _SEVERAL.search(got):
         *others, got = map(str.strip, _EQUALS.split(got))
+        if others and _has_names(got) and not _has_names(wanted) and not _has_names(others[-1]):  # `6 = x`
+            got = others.pop()
         # `3 + 3 = 6` is an answer, `7 = 6` is two
         for other in others:
             if not _has_names(other) and not (await _compare_math(other, expected)).right:

@@ -76,7 +76,19 @@ def _parse(text: str):  # type: ignore[no-untyped-def] # whatever SymPy makes of
         extraction_mode="first_match",
         parsing_timeout=None,
     )
-    return found[0] if found else None
+    return _exact(found[0]) if found else None
+
+
+def _exact(value):  # type: ignore[no-untyped-def]
+    """Returns the value with fractions for the decimals that it computes with: the sum of the floats 0.1 and 0.2 is not 0.3."""
+    from sympy import Add, Basic, Float, Mul, Pow, Rational
+
+    if not isinstance(value, Basic):
+        return value
+    return value.replace(
+        lambda part: isinstance(part, Add | Mul | Pow) and part.has(Float),
+        lambda part: part.xreplace({number: Rational(str(number)) for number in part.atoms(Float)}),
+    )
 
 
 def _close(wanted, got) -> bool:  # type: ignore[no-untyped-def]

@@ -37,6 +37,17 @@ BOXED = [
     ("6", "7 = 6", WRONG),
     ("6", "6 = 7", WRONG),
     ("6", "x = 7 = 6", WRONG),
+    ("6", "6 = x", RIGHT),
+    ("6", "x = 6 = y", RIGHT),
+    ("6", "7 = x", WRONG),
+    # Decimals are exact in expressions too
+    ("2.4", r"24 \cdot 0.1 = 2.4", RIGHT),
+    ("6.9", r"6 \times 1.15", RIGHT),
+    ("0.3", "0.1 + 0.2", RIGHT),
+    ("0.3", "0.1 + 0.20000001", WRONG),
+    ("0.3x", "0.1x + 0.2x", RIGHT),
+    (r"\sqrt{2}", "2^{0.5}", RIGHT),
+    (r"(\frac{1}{3}, 1)", "(0.333333, 1)", RIGHT),
     # Bases
     ("101_2", "101_{2}", RIGHT),
     ("101_2", "101", RIGHT),
