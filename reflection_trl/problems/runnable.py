@@ -19,6 +19,19 @@ _DEFINITIONS = (
     ast.AnnAssign,
     ast.Pass,
 )
+# Functions with which a runner finds tests by name
+_FINDERS = frozenset(
+    [
+        "discover",
+        "getmembers",
+        "globals",
+        "loadTestsFromModule",
+        "loadTestsFromName",
+        "loadTestsFromNames",
+        "locals",
+        "vars",
+    ]
+)
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -36,7 +49,7 @@ def complete_tests(tests: str, entry_point: str | None) -> str:
             Argument of `check`.
 
     Returns:
-        `str`: The tests; unchanged if they already run something.
+        `str`: The tests; unchanged if they already run all that they define.
 
     Raises:
         ValueError: If they are not Python, or contain nothing to run.
@@ -49,15 +62,39 @@ def complete_tests(tests: str, entry_point: str | None) -> str:
     ends = [node for node in statements if _starts_runner(node) or (node is statements[-1] and _exits(node))]
     tests = _without(tests, [node for node in statements if _imports_answer(node) or node in ends])
     statements = [node for node in statements if node not in ends]
-    if any(_runs(node) for node in statements):
-        return tests
-    calls = list(_calls(statements, entry_point))
-    if not calls:
+    run = _run_names(statements)
+    calls = list(_calls([node for node in statements if getattr(node, "name", "") not in run], entry_point))
+    if not calls and not any(map(_runs, statements)):
         raise ValueError(
             "the tests run nothing, so every answer would pass: they need an `assert`, a call, `check(candidate)`, or tests of "
             "pytest or unittest"
         )
-    return join_code(tests, "\n".join(calls), blank_lines=2)
+    return join_code(tests, "\n".join(calls), blank_lines=2) if calls else tests
+
+
+def _run_names(statements: list[ast.stmt]) -> set[str]:
+    """
+    Returns the names that the statements use when they run: `random.seed(0)` alone runs no test. They may find tests by
+    name, as in `globals()`; then these are all names.
+    """
+    uses: dict[str, set[str]] = {}
+    found: set[str] = set()
+    for node in statements:
+        names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        names |= {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            uses[node.name] = uses.get(node.name, set()) | names
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            uses |= {target.id: names for target in targets if isinstance(target, ast.Name)}
+        elif _runs(node):
+            found |= names
+    pending = list(found)
+    while pending:
+        new = uses.get(pending.pop(), set()) - found
+        found |= new
+        pending += new
+    return found | uses.keys() if found & _FINDERS else found
 
 
 def _runs(node: ast.stmt) -> bool:

@@ -337,6 +337,10 @@ TESTS_THAT_DEFINE = {
     "exit": "import sys\n\nassert double(1) == 2\nsys.exit(0)\n",
     "check and exit": "def check(candidate):\n    assert candidate(1) == 2\n\n\nexit()",
     "coroutine": "async def test_one():\n    assert double(1) == 2\n",
+    "statements that are no tests": "import random\nimport sys\n\nsys.path.insert(0, '.')\nrandom.seed(0)\ntry:\n    import numpy\n"
+    "except ImportError:\n    numpy = None\n\n\ndef test_one():\n    assert double(1) == 2\n\n\nprint('done')\n",
+    "check that is not called": "def check(candidate):\n    assert candidate(1) == 2\n\n\nassert double(0) == 0\n",
+    "one of two is called": "def test_one():\n    assert double(0) == 0\n\n\ndef test_two():\n    assert double(1) == 2\n\n\ntest_one()\n",
 }
 
 
