@@ -27,9 +27,9 @@ checks test this class, as `guest.checks` describes. A failure in `unittest` fai
 - The program sees the arguments of each call, so it may know the answers by heart.
 - If the checks test a class, its `==` decides whether two instances are equal (unless it accepts any object). Helper functions and
   constants that the checks use from the program, other than the function under test, are trusted.
-- Arguments and results are copies (containers are updated when a call returns). If the program keeps a reference to an argument and
-  the checks change it later, neither sees the other's changes. Objects that cannot be copied are represented by stand-ins, for which
-  `isinstance` works and `type` does not.
+- Arguments and results are copies (containers and arrays are updated when a call returns). If the program keeps a reference to an
+  argument and the checks change it later, neither sees the other's changes. Objects that cannot be copied are represented by stand-ins,
+  for which `isinstance` works and `type` does not.
 - Without checks, only the program itself reports that it reached its end.
 - The exit code of a [`CommandProgram`], and the end mark if requested, decide whether it passed. A program that searches its own memory
   can find the mark. The judge must therefore be a separate program, with the judged program as its [`Partner`].

@@ -705,9 +705,7 @@ class Encoder:
                 return ["L", value._number]
             described = self.peer.describe(value) if self.peer.keeps(cls) else None
         if isinstance(value, _CONTAINERS):
-            number = self.seen[id(value)] = len(self.objects)
-            self.objects[number] = value
-            tag = self._tag(value)
+            number, tag = self._number(value), self._tag(value)
             factory: Any = getattr(value, "default_factory", None) if tag == "e" else None
             data = [tag, number, self.body(value), *([factory.__name__] if factory is not None else [])]
         else:
@@ -759,7 +757,7 @@ class Encoder:
         if cls is types.MappingProxyType:
             return self.encode(dict(value))
         if cls is array.array:
-            return ["A", value.typecode, self.items(value.tolist())]
+            return [*self._array(value), self._number(value)]
         if cls in _VIEWS:
             return ["v", _VIEWS[cls], self.items(tuple(value))]
         if isinstance(value, type) and _CLASSES.get(value.__name__) is value:
@@ -771,8 +769,18 @@ class Encoder:
         if cls.__module__ == "numpy" and "numpy" in sys.modules:
             data = _encode_numpy(value)
             if data is not None:
-                return data
+                # What is read-only cannot change, and a scalar is no array
+                return [*data, self._number(value)] if data[2] and value.flags.writeable else data  # codespell:ignore
         return self.peer.describe(value)
+
+    def _number(self, value: Any) -> int:
+        """Numbers a value that a call may change in place."""
+        number = self.seen[id(value)] = len(self.objects)
+        self.objects[number] = value
+        return number
+
+    def _array(self, value: array.array[Any]) -> list[Any]:
+        return ["A", value.typecode, self.items(value.tolist())]
 
     def items(self, values: Any) -> list[Any]:
         kinds = set(map(type, values))
@@ -800,10 +808,18 @@ class Encoder:
             return self.items(list(set.__iter__(value)))
         if isinstance(value, bytearray):
             return bytes(value).decode("latin-1")
+        if isinstance(value, array.array):
+            return self._array(value)
+        if _is_numpy_array(value):
+            return _encode_numpy(value)
         return [value.maxlen, self.items(list(collections.deque.__iter__(value)))]
 
     def bodies(self, objects: dict[int, Any]) -> dict[int, Any]:
-        return {number: self.body(value) for number, value in objects.items() if isinstance(value, _CONTAINERS)}
+        return {
+            number: self.body(value)
+            for number, value in objects.items()
+            if isinstance(value, (*_CONTAINERS, array.array)) or _is_numpy_array(value)
+        }
 
 
 _VIEWS: dict[type, str] = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
@@ -849,14 +865,11 @@ class Decoder:
             return tuple(self.items(data[1]))
         if tag in _EMPTY or tag == "q":
             number, body = data[1], data[2]
-            if type(number) is not int or number in self.objects:
-                raise ValueError("a container is numbered twice")
             value = collections.deque(maxlen=body[0]) if tag == "q" else _EMPTY[tag]()
             if isinstance(value, collections.defaultdict) and len(data) > 3:
                 factory: Any = _CLASSES[data[3]]
                 value.default_factory = factory
-            self.objects[number] = value
-            self.fill(value, body)
+            self.fill(self.numbered(value, [number]), body)
             return value
         if tag == "R":
             return self.peer.resolve(data)
@@ -870,6 +883,13 @@ class Decoder:
         if tag == "L":
             return self.peer.exported(data[1])
         return _decode_rest(self, tag, data)
+
+    def numbered(self, value: Any, number: list[int]) -> Any:
+        """Registers a decoded value under its number, if it has one."""
+        if number and (type(number[0]) is not int or number[0] in self.objects):
+            raise ValueError("a value is numbered twice")
+        self.objects.update(dict.fromkeys(number, value))
+        return value
 
     def items(self, data: Any) -> list[Any]:
         return [self.decode(item) if type(item) is list else item for item in _exactly(list, data)]
@@ -889,6 +909,8 @@ class Decoder:
             value.update(items)
         elif isinstance(value, bytearray):
             value[:] = body.encode("latin-1")
+        elif isinstance(value, array.array) or _is_numpy_array(value):
+            value[:] = _decode_rest(self, body[0], body)
         else:
             items = self.items(body[1])
             value.clear()
@@ -946,7 +968,7 @@ def _decode_rest(decoder: Decoder, tag: Any, data: list[Any]) -> Any:
             return Ellipsis if data[1] == "Ellipsis" else NotImplemented
         return _CLASSES[data[1]]
     if tag == "A":
-        return array.array(data[1], decoder.items(data[2]))
+        return decoder.numbered(array.array(data[1], decoder.items(data[2])), data[3:])
     if tag == "x":
         return decoder.peer.exceptions.make_class(data[1])
     if tag == "E":
@@ -954,7 +976,7 @@ def _decode_rest(decoder: Decoder, tag: Any, data: list[Any]) -> Any:
     if tag == "P" and (data[1], data[2]) in _BY_TEXT:
         return getattr(importlib.import_module(data[1]), data[2])(_exactly(str, data[3]))
     if tag == "N":
-        return _decode_numpy(data)
+        return decoder.numbered(_decode_numpy(data), data[4:])
     raise ValueError("an unknown kind of value")
 
 
@@ -968,6 +990,10 @@ def _namedtuple(name: str, fields: tuple[str, ...]) -> Any:
     if (name, fields) not in _namedtuples:
         _namedtuples[name, fields] = collections.namedtuple(name, fields)
     return _namedtuples[name, fields]
+
+
+def _is_numpy_array(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and type(value).__name__ == "ndarray"
 
 
 def _encode_numpy(value: Any) -> Any:
