@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 import queue
+import resource
 import secrets
 import signal
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import probe
+from .guest.job import ADDRESSES_BESIDE_MEMORY
 from .interpreter import Interpreter, find_interpreter
 from .mechanisms import Mechanism, Unsandboxed, candidates
 from .pair import combine, run_pair
@@ -37,6 +39,8 @@ from .worker import Worker, WorkerError
 
 
 _TRIES = 3
+# Descriptors that a program and its partner may need here, and those of everything else in this process
+_DESCRIPTORS, _OTHER_DESCRIPTORS = 24, 512
 # The mechanisms that have held in this process: their name, interpreter and directories. The attacks take a second
 _held: set[tuple[str, Interpreter, tuple[str, ...]]] = set()
 
@@ -115,6 +119,8 @@ class Sandbox:
         """
         if self._owner is not None:
             raise SandboxError("The sandbox is already open: close it first, or make another one.")
+        _require_memory(Limits().memory)
+        _allow_descriptors(self.workers)
         interpreter = find_interpreter(self._python)
         if self._unsandboxed:
             self._open(Unsandboxed(interpreter), b"")
@@ -179,8 +185,12 @@ class Sandbox:
         Returns:
             [`Verdict`]: How it ended. A failure of the sandbox itself is tried again, and when it stays the status is
             `Status.INFRASTRUCTURE`, never a failure of the program.
+
+        Raises:
+            [`SandboxUnavailableError`]: If processes here may not use the memory that the program may use.
         """
         self._require_open()
+        _require_memory(program.limits.memory)
         with self._turns.among_others():
             verdict, doubtful = self._run(program, PATIENCE if self.workers > 1 else 1.0)
         if doubtful:
@@ -271,6 +281,30 @@ class Sandbox:
             raise SandboxError("The sandbox is not open: use it as a context manager.")
         if self._owner != os.getpid():
             raise SandboxError("A sandbox cannot be used in a forked process: open one there.")
+
+
+def _require_memory(memory: int) -> None:
+    """Raises an error if our own limits are below those of a program: it would fail because of them."""
+    for number, option, needed in (
+        (resource.RLIMIT_AS, "-v", memory + ADDRESSES_BESIDE_MEMORY),
+        (resource.RLIMIT_DATA, "-d", memory),
+    ):
+        _, most = resource.getrlimit(number)
+        if most != resource.RLIM_INFINITY and most < needed:
+            raise SandboxUnavailableError(
+                f"Processes may use {most >> 20} MiB here (`ulimit {option}`), and programs in the sandbox up to {needed >> 20} MiB: "
+                "raise that limit or remove it."
+            )
+
+
+def _allow_descriptors(workers: int) -> None:
+    """Raises the limit on open files as far as it is needed and allowed: the usual 1,024 are too few for many workers."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = _DESCRIPTORS * workers + _OTHER_DESCRIPTORS
+    if most != resource.RLIM_INFINITY:
+        needed = min(needed, most)
+    if limit != resource.RLIM_INFINITY and limit < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
 
 
 def _job(program: Program, patience: float) -> tuple[dict[str, Any], str, str | None]:

@@ -234,6 +234,8 @@ class Worker:
                         "stdout": b"",
                         "stderr": b"",
                         "duration": 0.0,
+                        "processor": None,
+                        "queued": 0.0,
                         "late": False,
                     }
                 raise

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import socket
+import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -20,6 +23,7 @@ from reflection_trl.problems.judge import judge
 from reflection_trl.sandbox import CommandProgram, Limits, Partner, PythonProgram, Sandbox, Status, Verdict
 from reflection_trl.sandbox.guest.job import used_time
 from reflection_trl.sandbox.turns import Turns, are_asleep, is_doubtful
+from reflection_trl.sandbox.worker import Worker
 
 
 LIMIT = Limits(timeout=2.0)
@@ -95,6 +99,22 @@ ASLEEP = {"ended": "timeout", "processor": 0.02, "queued": 0.01}
 )
 def test_two_jobs_that_only_wait_for_each_other_are_not_confirmed(other: dict[str, Any] | None, asleep: bool):
     assert are_asleep([ASLEEP, *([other] if other else [])], 2.0) is asleep
+
+
+def test_a_sandbox_that_the_kernel_ended_for_its_memory_is_not_asleep():
+    class Group:
+        kills = iter(range(2)).__next__
+
+        def limit(self, **_: int) -> None: ...
+
+    worker = Worker(None, b"", None)
+    worker.cgroup = Group()
+    worker.sock, theirs = socket.socketpair()
+    theirs.close()
+    with worker.sock, tempfile.TemporaryFile() as worker.log:
+        outcome = worker.run({"limits": dataclasses.asdict(Limits()), "patience": 2.0, "waits": True}, "")
+    assert outcome["ended"] == "memory"
+    assert not are_asleep([ASLEEP, outcome], 2.0)
 
 
 def test_a_pair_that_sleeps_runs_once(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):

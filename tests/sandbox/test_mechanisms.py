@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -18,6 +19,7 @@ import pytest
 
 from reflection_trl.sandbox import (
     CommandProgram,
+    Limits,
     Partner,
     PythonProgram,
     Sandbox,
@@ -27,6 +29,7 @@ from reflection_trl.sandbox import (
     mechanisms,
     probe,
 )
+from reflection_trl.sandbox import sandbox as sandbox_module
 from reflection_trl.sandbox.bubblewrap import SANDBOX_USERS
 from reflection_trl.sandbox.shared_memory import _running
 from reflection_trl.sandbox.worker import Worker
@@ -424,3 +427,37 @@ def test_the_probe_notices_whatever_reaches_one_of_its_servers(number: int):
             sender.connect(address)
             sender.send(b"escaped")
         assert listeners.reached()
+
+
+@pytest.mark.parametrize(("number", "option"), [(resource.RLIMIT_AS, "-v"), (resource.RLIMIT_DATA, "-d")])
+def test_a_limit_on_memory_of_our_own_is_no_failure_of_a_program(
+    number: int, option: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    known = resource.getrlimit
+    limits = {number: (1000 << 20, 1000 << 20)}
+    monkeypatch.setattr(resource, "getrlimit", lambda asked: limits.get(asked) or known(asked))
+    with pytest.raises(SandboxUnavailableError, match=rf"may use 1000 MiB here \(`ulimit {option}`\)"):
+        Sandbox().start()
+    with pytest.raises(SandboxUnavailableError, match=r"up to 2\d{3} MiB: raise that limit"):
+        sandbox.run(PythonProgram("pass", limits=Limits(memory=2000 << 20)))
+    assert sandbox.run(PythonProgram("pass", limits=Limits(memory=256 << 20))).passed
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ((1024, 1 << 19), (3584, 1 << 19)),
+        ((1024, 2048), (2048, 2048)),
+        ((1024, resource.RLIM_INFINITY), (3584, resource.RLIM_INFINITY)),
+        ((4096, 1 << 19), None),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None),
+    ],
+)
+def test_many_workers_may_open_as_many_files_as_they_need(
+    limits: tuple[int, int], expected: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
+):
+    changed = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, values: changed.append(values))
+    sandbox_module._allow_descriptors(128)
+    assert changed == ([expected] if expected else [])

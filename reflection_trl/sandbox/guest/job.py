@@ -49,6 +49,8 @@ _POLL = 0.1
 _TICKS = os.sysconf("SC_CLK_TCK")
 # Maximum wall time of a job, as a multiple of its limit, however busy the machine is
 BACKSTOP = 6.0
+# Bytes of address space of a Python program beside its memory: libraries and shared mappings
+ADDRESSES_BESIDE_MEMORY = 512 << 20
 
 _USER, _GROUP = os.getuid(), os.getgid()
 _PROCESSORS = os.cpu_count() or 1
@@ -521,7 +523,7 @@ def _run_python(job: dict[str, Any]) -> dict[str, Any]:
             os.setsid()
             _prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            resource.setrlimit(resource.RLIMIT_AS, (memory + (512 << 20), memory + (512 << 20)))
+            resource.setrlimit(resource.RLIMIT_AS, (memory + ADDRESSES_BESIDE_MEMORY,) * 2)
             code = run_program(job["source"], Channel(theirs, reads_ahead=True), job["checked"])
         except BaseException:
             code = 1
