@@ -307,6 +307,28 @@ def rate(score: Score, k: int = 1) -> Rate:
     return Rate(share, *(wilson_interval(share, len(values)) if single else bootstrap_interval(values)))
 
 
+def answers_per_task(score: Score) -> int:
+    """
+    Returns the number of answers to each task: the lowest if they differ, and 0 without answers.
+
+    Args:
+        score ([`Score`]):
+            Score of one benchmark.
+    """
+    return min((answers for answers, _ in right_answers(score).values()), default=0)
+
+
+def pass_rates(score: Score) -> dict[int, Rate]:
+    """
+    Returns pass@k by k, for those of 1, 10 and 100 of which each task has as many answers.
+
+    Args:
+        score ([`Score`]):
+            Score of one benchmark.
+    """
+    return {k: rate(score, k) for k in (1, 10, 100) if k <= answers_per_task(score)}
+
+
 def majority(score: Score) -> Rate | None:
     """
     Returns maj@k, where k is the number of answers to each problem: the share of problems whose most frequent final

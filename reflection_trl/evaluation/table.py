@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 
 from .results import DECEIVED, EvaluationRun, Score
-from .statistics import Rate, compare, failure_kinds, majority, rate, right_answers
-
-
-_KS = (1, 10, 100)
+from .statistics import Rate, answers_per_task, compare, failure_kinds, majority, pass_rates, right_answers
 
 
 def results_table(run: EvaluationRun) -> str:
@@ -17,19 +14,20 @@ def results_table(run: EvaluationRun) -> str:
         run ([`EvaluationRun`]):
             The run.
     """
-    ks = [k for k in _KS if any(k <= _answers(score) for score in run.scores)]
-    votes = {score.benchmark: found for score in run.scores if (found := majority(score)) is not None}
-    voters = dict.fromkeys(_answers(score) for score in run.scores if score.benchmark in votes)
+    rates = [pass_rates(score) for score in run.scores]
+    ks = sorted({k for found in rates for k in found})
+    votes = {score.benchmark: vote for score in run.scores if (vote := majority(score)) is not None}
+    voters = dict.fromkeys(answers_per_task(score) for score in run.scores if score.benchmark in votes)
     heads = [f"pass@{k} [95 %]" for k in ks] + [f"maj@{k} [95 %]" for k in voters]
     rows = [["", "problems", *heads, "failed of"]]
-    for score in run.scores:
-        answers = _answers(score)
-        rates = [_percent(rate(score, k)) if k <= answers else "" for k in ks]
-        rates += [
+    for score, found in zip(run.scores, rates, strict=True):
+        answers = answers_per_task(score)
+        cells = [_percent(found[k]) if k in found else "" for k in ks]
+        cells += [
             _percent(votes[score.benchmark]) if score.benchmark in votes and k == answers else "" for k in voters
         ]
         kinds = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in failure_kinds(score).items())
-        rows.append([score.benchmark, str(len(right_answers(score))), *rates, kinds or "-"])
+        rows.append([score.benchmark, str(len(right_answers(score))), *cells, kinds or "-"])
     lines = [_aligned(rows), *filter(None, [run.trial_sentence()])]
     lines += [sentence for score in run.scores if (sentence := suspicion(score))]
     lines += [
@@ -82,10 +80,6 @@ def comparison_table(run: EvaluationRun, other: EvaluationRun) -> str:
             [score.benchmark, *counts, difference, f"{found.p_value:.3f}" if found.p_value >= 0.001 else "< 0.001"]
         )
     return _aligned(rows)
-
-
-def _answers(score: Score) -> int:
-    return min((answers for answers, _ in right_answers(score).values()), default=0)
 
 
 def _percent(found: Rate) -> str:

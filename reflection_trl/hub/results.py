@@ -10,7 +10,7 @@ from typing import Any
 
 from ..evaluation import EvaluationRun, Score
 from ..evaluation.benchmarks import BENCHMARKS, HubDataset, OwnProblems, find_benchmark
-from ..evaluation.statistics import rate, right_answers
+from ..evaluation.statistics import answers_per_task, pass_rates, right_answers
 from ..markdown import cell, code_cell, fenced, merge_sections, section
 
 
@@ -280,12 +280,15 @@ def _notes(run: EvaluationRun, result: Result, version: str) -> str:
 
 
 def _results_of_score(score: Score) -> list[Result]:
-    counts = right_answers(score)
-    samples = min(answers for answers, _ in counts.values())
-    results = []
-    for k in (1, 10, 100):
-        if k <= samples:
-            found = rate(score, k)
-            interval = round(100 * found.low, 1), round(100 * found.high, 1)
-            results.append(Result(score.benchmark, k, round(100 * found.value, 2), interval, len(counts), samples))
-    return results
+    tasks, samples = len(right_answers(score)), answers_per_task(score)
+    return [
+        Result(
+            score.benchmark,
+            k,
+            round(100 * found.value, 2),
+            (round(100 * found.low, 1), round(100 * found.high, 1)),
+            tasks,
+            samples,
+        )
+        for k, found in pass_rates(score).items()
+    ]

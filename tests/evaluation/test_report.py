@@ -68,10 +68,10 @@ def cells(markdown, first):
 
 
 def test_tables_say_what_the_statistics_say(runs, tmp_path):
-    page = write_report(runs, tmp_path / "new" / "folder", title="Nightly")
+    page = write_report(runs, tmp_path / "new" / "folder")
     assert page == tmp_path / "new" / "folder" / "report.html"
     markdown = page.with_suffix(".md").read_text()
-    assert markdown.startswith("# Nightly\n")
+    assert markdown.startswith("# Evaluation of me/distilled and 2 others\n")
     one = rate(runs[0].score("humaneval"))
     assert cells(markdown, "me/distilled") == [
         "me/distilled",
@@ -193,7 +193,7 @@ def test_nothing_is_markup(tmp_path):
         HOSTILE,
     )
     run.problems[HOSTILE] = {f"HumanEval/{number}": HOSTILE for number in range(2)}
-    page = write_report([run, run], tmp_path, title=HOSTILE)
+    page = write_report([run, run], tmp_path)
     html = page.read_text()
     assert html.count("<script") == html.count("</script") == 3 and "<img" not in html
     markdown = page.with_suffix(".md").read_text()
@@ -375,7 +375,7 @@ def test_hostile_runs_are_inert(browser, page, tmp_path):
         HOSTILE, [Score(HOSTILE, outcomes)], {HOSTILE: HOSTILE}, {HOSTILE: HOSTILE}, HOSTILE, HOSTILE, HOSTILE
     )
     run.problems[HOSTILE] = {HOSTILE: HOSTILE, "long": "z" * 10**6}
-    browser.open(write_report([run, run], tmp_path, title=HOSTILE))
+    browser.open(write_report([run, run], tmp_path))
     for _ in outcomes:
         browser.press("j")
         shown = browser.evaluate("document.body.innerText")

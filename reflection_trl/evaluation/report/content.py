@@ -5,10 +5,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..results import EvaluationRun, Score
-from ..statistics import Comparison, Rate, compare, failure_kinds, majority, rate, right_answers
+from ..statistics import (
+    Comparison,
+    Rate,
+    answers_per_task,
+    compare,
+    failure_kinds,
+    majority,
+    pass_rates,
+    right_answers,
+)
 
-
-_KS = (1, 10, 100)
 
 # Kinds of failure with their colors: first answers that do not run, then wrong ones, then those that never ended
 COLORS = {
@@ -83,14 +90,13 @@ class Content:
         scores = [score for run in runs for score in run.scores if score.outcomes]
         self.benchmarks = list(dict.fromkeys(score.benchmark for score in scores))
         self.rates = {
-            (benchmark, run, k): rate(score, k)
+            (benchmark, run, k): found
             for benchmark in self.benchmarks
             for run, score in self.scores(benchmark)
-            for k in _KS
-            if k <= min(answers for answers, _ in right_answers(score).values())
+            for k, found in pass_rates(score).items()
         }
         self.majorities = {
-            (benchmark, run): (share, min(answers for answers, _ in right_answers(score).values()))
+            (benchmark, run): (share, answers_per_task(score))
             for benchmark in self.benchmarks
             for run, score in self.scores(benchmark)
             if (share := majority(score)) is not None

@@ -21,9 +21,7 @@ from .pictures import NO_MATPLOTLIB, draw_pictures
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def write_report(
-    runs: Sequence[EvaluationRun], directory: str | os.PathLike[str], *, title: str | None = None
-) -> Path:
+def write_report(runs: Sequence[EvaluationRun], directory: str | os.PathLike[str]) -> Path:
     """
     Writes the results of an evaluation for people: `report.html`, `report.md`, and where matplotlib is installed
     `pass_rates.png` and `failures.png`.
@@ -33,8 +31,6 @@ def write_report(
             The run to report, then those to compare it with.
         directory (`str` or `os.PathLike`):
             Folder for the files; made where it is missing. Files of these names in it are replaced.
-        title (`str`, *optional*):
-            Heading; by default the names of the models.
 
     Returns:
         `Path`: The page.
@@ -49,7 +45,7 @@ def write_report(
     names = name_runs(runs)
     others = names[1:] if len(names) <= 2 else [f"{len(names) - 1} others"]
     content = Content(runs, names)
-    title = title or f"Evaluation of {' and '.join([names[0], *others])}"
+    title = f"Evaluation of {' and '.join([names[0], *others])}"
     pictures = draw_pictures(content, directory)
     _write(directory / "report.md", _markdown(content, title, pictures))
     _write(directory / "report.html", _page(content, title))
