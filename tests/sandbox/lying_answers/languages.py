@@ -175,6 +175,9 @@ RIGHT: dict[str, list[Right]] = {
         Right("constants and statics", "pub const LIMIT: usize = 10; pub const NAMES: [&str; 2] = [\"a\", \"b\"]; fn f() -> usize { LIMIT }", "fn main() { assert_eq!(f(), LIMIT); assert_eq!(NAMES[1], \"b\"); }", "f"),
     ],
     "javascript": [
+        Right("required by name", "function f(x) { return x * 2; }\nfunction g(x) { return f(x) + 1; }\nmodule.exports = { f, g };", "const { f, g } = require('./solution');\nassert.strictEqual(f(3) + g(3), 13);\n", "f"),
+        Right("required as a function", "const f = (x) => x * 2;\nmodule.exports = f;", "const f = require('./solution.js');\nassert.strictEqual(f(3), 6);\n", "f"),
+        Right("imported by name", "export function f(x) { return x * 2; }", "import { f } from './f.js';\nimport assert from 'assert';\nassert.strictEqual(f(3), 6);\n", "f"),
         Right("async iteration of nothing", "async function* f(x) { yield x; yield x * 2; }", "const assert = require('node:assert');\n(async () => { const r = []; for await (const y of f(3)) r.push(y); assert.deepEqual(r, [3, 6]); })();", "f"),
         Right("rejections", "async function f() { throw new TypeError('bad'); }", "const assert = require('node:assert');\n(async () => { await assert.rejects(f(), TypeError); await assert.rejects(() => f(), /bad/); let e; try { await f(); } catch (x) { e = x; } assert.equal(e.message, 'bad'); })();", "f"),
         Right("rejections by then", "function f() { return Promise.reject(new Error('bad')); }", "const assert = require('node:assert');\nf().then(() => assert.fail(), (e) => assert.equal(e.message, 'bad')); const p = f(); setTimeout(() => p.catch((e) => assert.equal(e.message, 'bad')), 20);", "f"),
