@@ -311,7 +311,7 @@ async def _compare_math(answer: str, expected: str) -> Comparison:
         return await _compare_rounded(got, expected, answer)
     if "=" not in wanted and not _SEVERAL.search(got):
         *others, got = map(str.strip, _EQUALS.split(got))
-        if others and _has_names(got) and not _has_names(wanted) and not _has_names(others[-1]):  # `6 = x`
+        if others and _has_names(got) and not _has_names(others[-1]):  # `6 = x`
             got = others.pop()
         # `3 + 3 = 6` is an answer, `7 = 6` is two
         for other in others:
@@ -414,7 +414,7 @@ def _in_base(text: str) -> tuple[str, str] | None:
     if match is None:
         return None
     base = match["base"] or match["digit"]
-    return match["sign"] + (match["digits"] or match["enclosed"]).upper(), _BASES.get(base, base)
+    return match["sign"] + (match["digits"] or match["enclosed"]), _BASES.get(base, base)
 
 
 def _equal_in_bases(written: tuple[tuple[str, str] | None, tuple[str, str] | None], texts: tuple[str, str]) -> bool:
@@ -428,7 +428,7 @@ def _equal_in_bases(written: tuple[tuple[str, str] | None, tuple[str, str] | Non
         return number is not None and number.value == value
     digits, base = expected
     if got is None:
-        got = (texts[1].upper(), base)
+        got = (texts[1], base)
     return got[1] == base and (got[0] == digits or _value_in_base(*got) == _value_in_base(digits, base) is not None)
 
 
@@ -543,8 +543,6 @@ def _latex(text: str, number: Number | None) -> str:
     if number is None:
         return text
     value = number.value / 100 if number.percent else number.value
-    if value.denominator == 1:
-        return str(value)
     return rf"{'-' if value < 0 else ''}\frac{{{abs(value.numerator)}}}{{{value.denominator}}}"
 
 

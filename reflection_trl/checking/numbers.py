@@ -176,9 +176,9 @@ def read_number(text: str) -> Number | None:
     """
     if len(text) > _MAX_LENGTH:
         return None
-    if found := _RECURRING.fullmatch(text.strip()):
+    if found := _RECURRING.fullmatch(text):
         return Number(_recurring_value(found), None)
-    match = _NUMBER.fullmatch(text.strip())
+    match = _NUMBER.fullmatch(text)
     if match is None or (match["sign"] and match["inner"]):
         return None
     value, decimals = _value(match)
@@ -192,10 +192,10 @@ def read_number(text: str) -> Number | None:
         currency, rest = rest[0], rest[1:].strip()
     percent = False
     if found := _PERCENT.fullmatch(rest):
-        percent, rest, glued = True, found["rest"].strip(), False
+        percent, rest, glued = True, found["rest"], False
     word, _, after = rest.partition(" ")
     if not glued and (factor := _MULTIPLIERS.get(word.lower().removesuffix("s"))):
-        value, rest = value * factor, after.strip()
+        value, rest = value * factor, after
     unit = _unit(rest, glued)
     if unit is None or (currency and unit in _MONEY - {_CURRENCIES[currency]}):
         return None
@@ -216,7 +216,7 @@ def split_unit(text: str) -> tuple[str, str]:
     match = re.fullmatch(
         r"(?P<value>[^A-Za-z]*(?:\\[A-Za-z]+[^A-Za-z]*)*[^A-Za-z\s\\])\s+(?P<rest>[A-Za-zµμ][^{}\\=<>]*)", text
     )
-    unit = _unit(match["rest"].strip(), glued=False) if match and re.search(r"[\d\\]", match["value"]) else None
+    unit = _unit(match["rest"], glued=False) if match and re.search(r"[\d\\]", match["value"]) else None
     return (match["value"], unit) if match and unit else (text, "")
 
 
@@ -256,7 +256,7 @@ def _value(match: re.Match[str]) -> tuple[Fraction | None, int | None]:
     power = match["exponent"] or match["power1"] or match["power2"]
     if power is None:
         return Fraction(digits), decimals
-    if len(power) > 5 or abs(int(power)) > _MAX_EXPONENT:
+    if abs(int(power)) > _MAX_EXPONENT:
         return None, None
     return Fraction(digits) * Fraction(10) ** int(power), max(0, decimals - int(power))
 
@@ -288,7 +288,7 @@ def _unit(rest: str, glued: bool) -> str | None:
     if not parts or any(part.lower() in _NO_UNITS or part.lower() in _MULTIPLIERS for part in parts):
         return None
     # `5x`, `5 x` and `5xy` are products; `5 cm`, `5cm` and `5 m` are lengths
-    if len(parts) == 1 and parts[0] not in _SHORT_UNITS and (len(words) < 3 or (glued and len(words) < 4)):
+    if parts[0] not in _SHORT_UNITS and (len(words) < 3 or (glued and len(words) < 4)):
         return None
     named = " ".join(_SHORT_UNITS.get(part) or _singular(part.lower()) for part in parts)
     return " ".join(dict.fromkeys(named.split())) + power  # `degrees C`
@@ -314,20 +314,11 @@ def _same(first: Number, one: Fraction, second: Number, other: Fraction) -> bool
 
 
 def _stands_for(decimal: Number, value: Fraction, wanted: Fraction) -> bool:
-    """Returns whether a decimal number is a rounded or truncated form of an infinite decimal fraction."""
-    if decimal.decimals is None or decimal.decimals < _ROUNDED or not _has_no_end(wanted):
+    """Returns whether a decimal number is a rounded or truncated form of a fraction."""
+    if decimal.decimals is None or decimal.decimals < _ROUNDED:
         return False
     unit = Fraction(1, 10**decimal.decimals)
-    if (
-        abs(wanted) < 10**5 * unit
-    ):  # requires five significant digits, since otherwise all small numbers would be equal
+    # Requires five significant digits, since otherwise all small numbers would be equal
+    if abs(wanted) < 10**5 * unit:
         return False
     return abs(value - wanted) <= unit / 2 or (0 < abs(wanted) - abs(value) < unit and value * wanted > 0)
-
-
-def _has_no_end(value: Fraction) -> bool:
-    denominator = value.denominator
-    for prime in (2, 5):
-        while denominator % prime == 0:
-            denominator //= prime
-    return denominator != 1

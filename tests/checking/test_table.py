@@ -40,6 +40,9 @@ BOXED = [
     ("6", "6 = x", RIGHT),
     ("6", "x = 6 = y", RIGHT),
     ("6", "7 = x", WRONG),
+    ("6", "= 6", RIGHT),
+    ("2, -2", r"x = \pm 2", RIGHT),
+    ("18", r"10 \text{ apples} + 8 \text{ apples} = 18 \text{ apples}", RIGHT),
     # Decimals are exact in expressions too
     ("2.4", r"24 \cdot 0.1 = 2.4", RIGHT),
     ("6.9", r"6 \times 1.15", RIGHT),
@@ -60,6 +63,7 @@ BOXED = [
     ("-101_2", "101_2", WRONG),
     ("FF_{16}", "ff_{16}", RIGHT),
     ("2A_{16}", "2a", RIGHT),
+    ("AB_5", "Ab_5", WRONG),
     ("101", "101_2", WRONG),
     ("101", "101_{10}", RIGHT),
     ("101", "101_{99}", WRONG),
@@ -221,6 +225,10 @@ BOXED = [
     (r"\frac{\sqrt{2}}{2}", r"\frac{1}{\sqrt{2}}", RIGHT),
     (r"\sqrt{2}", r"\sqrt{3}", WRONG),
     (r"\sqrt{2}", r"\sqrt{2}\text{ meters}", RIGHT),
+    (r"\sqrt{2}\text{ cm}", r"\sqrt{2}\text{ m}", WRONG),
+    (r"\sqrt{2250000}", "1.5e3", RIGHT),
+    (r"-\sqrt{\frac{1}{4}}", "-1/2", RIGHT),
+    (r"\sqrt{\frac{1}{4}}", r"50\%", RIGHT),
     (r"2\pi", "6.28", WRONG),
     (r"2\pi", r"\pi \cdot 2", RIGHT),
     (r"\frac{\pi}{10^9}", r"\frac{2\pi}{10^9}", WRONG),
@@ -259,6 +267,7 @@ BOXED = [
     (r"\begin{pmatrix} \frac{1}{2} \\ -\sqrt{8} \end{pmatrix}", r"\begin{pmatrix} 0.5 \\ -2\sqrt{2} \end{pmatrix}", RIGHT),
     (r"\begin{pmatrix} \frac{1}{2} \\ 2 \end{pmatrix}", r"\begin{pmatrix} 0.5 & 2 \end{pmatrix}", WRONG),
     (r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", r"\begin{pmatrix} 1 \\ 2 \\ 3 \end{pmatrix}", WRONG),
+    ("5", r"\begin{pmatrix} 5 \end{pmatrix}", FORM),
     (r"\{1, 2\}", "(1, 2)", WRONG),
     ("(1, 2)", r"\{1, 2\}", WRONG),
     ("(0.0000001, 1)", "(0.0000002, 1)", WRONG),
@@ -280,6 +289,8 @@ BOXED = [
     ("1, 2", r"1, 2, \ldots", WRONG),
     ("1, 2", "1, 2, ...", WRONG),
     (r"\{1\}", r"\{1\}^c", WRONG),
+    ("3:2", "6:4", RIGHT),
+    ("3:30", "330", WRONG),
     ("3:2", "3:2:1", WRONG),
     ("3:2:1", "3:2:5", WRONG),
     ("3:2:1", r"3 : \frac{4}{2} : 1", RIGHT),
@@ -384,6 +395,7 @@ CHOICES = ("3 apples", "4 apples", "a pear", "none")
         ("a pear", WRONG), ("A pear", WRONG), ("apples", FORM), ("42", FORM),
         ("B - 4 apples", RIGHT), ("B 4 apples", RIGHT), ("B (4 apples)", RIGHT), ("{B}", RIGHT), ("Option B", RIGHT), ("The answer is B", RIGHT),
         ("B 3 apples", FORM), ("B - 3 apples", FORM), ("b. c", FORM), ("(b) or (c)", FORM), ("b) 4 apples or c) a pear", FORM), ("B) 3 apples or 4 apples", FORM), ("not B", FORM),
+        ("E - 4 apples", FORM), ("b - 4 apples", RIGHT), ("B. B is right", RIGHT), ("B. I think so", RIGHT),
     ],
 )  # fmt: skip
 def test_choices(said, kind):
@@ -396,6 +408,10 @@ def test_choices(said, kind):
 )
 def test_choices_that_are_numbers(said, kind):
     assert verdict(rf"\boxed{{{said}}}", "D", "choice", ("12", "21", "30", "3/4")).kind is kind
+
+
+def test_the_text_of_a_choice_may_hold_a_letter():
+    assert verdict(r"\boxed{A) vitamin C}", "A", "choice", ("vitamin C", "vitamin D", "iron")).kind is RIGHT
 
 
 def test_a_text_that_is_two_choices_names_none():
