@@ -158,6 +158,8 @@ class ReflectionDistillConfig(SFTConfig):
     > [!NOTE]
     > These parameters have default values different from [`~trl.SFTConfig`]:
     > - `max_length`: Defaults to `4096` instead of `1024`.
+    > - `logging_nan_inf_filter`: Defaults to `False` instead of `True`. A loss that is not a number is logged as such, and no
+    >   micro-batch waits for the GPU to look at its loss.
     """
 
     _VALID_DICT_FIELDS = _DICT_FIELDS
@@ -171,6 +173,12 @@ class ReflectionDistillConfig(SFTConfig):
         metadata={
             "help": "Maximum length of a row in tokens. Longer rows are dropped, counted and reported, never truncated. "
             "Default of the published code."
+        },
+    )
+    logging_nan_inf_filter: bool = field(
+        default=False,
+        metadata={
+            "help": "Whether the logged loss leaves out micro-batches whose loss is NaN or infinite. Each micro-batch then waits for the GPU."
         },
     )
 

@@ -7,9 +7,11 @@ Trainer calls its hooks.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from datasets import Dataset, IterableDataset
@@ -296,12 +298,8 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         # known before masks are sampled
         self._micro_batches = len(batch_samples)
         rows = [row for batch in batch_samples for row in batch["rows"]]
-        counts = torch.tensor(
-            [sum(row.num_loss_tokens for row in rows), sum(row.num_answer for row in rows if row.is_reflection)],
-            dtype=torch.float32,
-            device=device,
-        )
-        return self.accelerator.reduce(counts, reduction="sum")
+        counts = [sum(row.num_loss_tokens for row in rows), sum(row.num_answer for row in rows if row.is_reflection)]
+        return self.accelerator.reduce(to_device(np.array(counts, dtype=np.float32), device), reduction="sum")
 
     def _sample_student(self, row: Row, rate: float) -> Sequence:
         rng = row_generator(self.args.seed, self.state.global_step, row.row_id)
@@ -459,7 +457,12 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         tokens = sum(len(row.input_ids) * (2 if row.is_reflection else 1) for row in inputs["rows"])
-        return 6 * tokens * self.model.num_parameters(exclude_embeddings=True)
+        return 6 * tokens * self._num_layer_parameters
+
+    @functools.cached_property
+    def _num_layer_parameters(self) -> int:
+        # Cached because counting takes milliseconds, and the Trainer asks after each micro-batch
+        return self.model.num_parameters(exclude_embeddings=True)
 
     @property
     def _resumed_settings(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json
+import math
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from huggingface_hub import HfApi, ModelCard
 from peft import AutoPeftModelForCausalLM, LoraConfig, PromptTuningConfig
 from reference import make_trainer, prepared_rows, reference_loss, step_loss
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig, AutoModelForCausalLM, MistralConfig, Qwen3MoeConfig, TrainerCallback, pipeline
 from trl import SFTTrainer
 
@@ -861,6 +863,61 @@ def test_tokens_that_the_trainer_is_asked_to_count_are_those_of_the_batches(
     assert "Tried to track the number of tokens seen" not in caplog.text
     (last,) = [entry for entry in trainer.state.log_history if "train_runtime" in entry and "loss" not in entry]
     assert last["num_input_tokens_seen"] == trainer.state.num_input_tokens_seen > 0
+
+
+class Waits(TorchDispatchMode):
+    """Counts where Python needs a value, for which it would wait for a GPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function is torch.ops.aten._local_scalar_dense.default
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("teacher", ["live", "base"])
+def test_steps_between_logs_wait_for_no_value(make_model, tokenizer, mixed_rows, tmp_path, teacher):
+    waits = Waits()
+
+    class OfTwoSteps(TrainerCallback):
+        def on_step_begin(self, args, state, control, **kwargs):
+            if state.global_step == 1:
+                waits.__enter__()
+
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step == 3:
+                waits.__exit__(None, None, None)
+
+    settings = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2, "max_steps": 4, "logging_steps": 4}
+    # One epoch, since a new one draws an order on the host
+    trainer = make_trainer(make_model(), tokenizer, 2 * mixed_rows, tmp_path, **settings, teacher=teacher)
+    trainer.add_callback(OfTwoSteps)
+    trainer.train()
+    assert waits.count == 0
+
+
+def test_a_loss_that_is_not_a_number_is_logged(make_model, tokenizer, mixed_rows, tmp_path):
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, max_steps=2, logging_steps=2)
+    trainer.model.lm_head.weight.data[5, 5] = math.nan
+    trainer.train()
+    assert math.isnan(trainer.state.log_history[0]["loss"])
+
+
+def test_operations_are_counted_with_the_parameters_of_the_layers(
+    make_model, tokenizer, mixed_rows, tmp_path, monkeypatch
+):
+    settings = {"per_device_train_batch_size": 2, "max_steps": 4}  # all rows, once
+    trainer = make_trainer(make_model(), tokenizer, mixed_rows, tmp_path, **settings)
+    layers = sum(p.numel() for name, p in trainer.model.named_parameters() if "embed_tokens" not in name)
+    counted = []
+    count = trainer.model.num_parameters
+    monkeypatch.setattr(trainer.model, "num_parameters", lambda **kwargs: counted.append(1) or count(**kwargs))
+    trainer.train()
+    tokens = sum(len(row.input_ids) * (1 + row.is_reflection) for row in prepared_rows(trainer))
+    assert trainer.state.total_flos == 6 * tokens * layers
+    assert counted == [1]
 
 
 def test_tokens_are_counted_through_a_checkpoint_between_logs(make_model, tokenizer, mixed_rows, tmp_path):
