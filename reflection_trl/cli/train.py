@@ -138,23 +138,18 @@ def check_names(argv: list[str]) -> None:
         check_source(script_args.dataset_name)
 
 
-def check_template(training_args: "ReflectionDistillConfig") -> None:
-    """Checks that the chat template exists before the model is loaded."""
+def check_template(model_args: "ModelConfig", training_args: "ReflectionDistillConfig") -> None:
+    """Checks that the model exists and that there is a chat template before its weights are loaded."""
     from ..files.model_folder import check_exists
+    from ..rendering import ChatTemplateRenderer
 
     template = training_args.chat_template_path
     if template is not None:
         if Path(template).suffix in (".jinja", ".j2") and not Path(template).is_file():
             raise ValueError(f"The chat template {template!r} does not exist; paths start from {os.getcwd()}.")
         check_exists("chat template", template)
-
-
-def check_model(model_args: "ModelConfig", training_args: "ReflectionDistillConfig") -> None:
-    """Checks that the model exists and has a chat template before its weights are loaded."""
-    from ..rendering import ChatTemplateRenderer
-
     tokenizer = load_tokenizer(model_args, training_args.trust_remote_code)
-    if not (tokenizer.chat_template or training_args.chat_template_path or training_args.rendering == "block-token"):
+    if not (tokenizer.chat_template or template or training_args.rendering == "block-token"):
         ChatTemplateRenderer(tokenizer)  # whose message contains the fix
 
 
@@ -284,9 +279,8 @@ def run(argv: list[str]) -> None:
     with output_folder(output_dir):
         checkpoint = find_checkpoint(training_args)
         check_setup(training_args, model_args)
-        check_template(training_args)
         check_merge(merge_args, model_args, str(output_dir))
-        check_model(model_args, training_args)
+        check_template(model_args, training_args)
         sources = streamed_sources(script_args, dataset_args)
         with name_bad_line(sources):
             trainer = make_trainer(script_args, training_args, model_args, dataset_args)

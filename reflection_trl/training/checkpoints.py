@@ -142,7 +142,7 @@ def no_checkpoint_error(output_dir: str | os.PathLike[str], incomplete: dict[Pat
     )
 
 
-def find_checkpoint(
+def checkpoint_to_resume(
     resume_from_checkpoint: str | bool | None, output_dir: str | os.PathLike[str], writes: bool
 ) -> Path | None:
     """
@@ -215,7 +215,7 @@ def check_checkpoint(checkpoint: Path, settings: dict[str, Any]) -> None:
             )
 
 
-def check_model(checkpoint: Path, model: nn.Module, warns: bool = True) -> None:
+def check_same_model(checkpoint: Path, model: nn.Module, warns: bool = True) -> None:
     """
     Rejects a checkpoint of another model: one of another shape, another adapter, or an adapter in place of all weights.
     Warns if an adapter was trained on a model from another place, because it fits only that model.
@@ -386,13 +386,13 @@ class CheckpointMixin(Trainer):
         trial: Any = None,
         ignore_keys_for_eval: list[str] | None = None,
     ) -> TrainOutput:
-        checkpoint = find_checkpoint(resume_from_checkpoint, self.args.output_dir or ".", self.args.should_save)
+        checkpoint = checkpoint_to_resume(resume_from_checkpoint, self.args.output_dir or ".", self.args.should_save)
         if checkpoint is None:
             self._warn_of_checkpoints()
             return super().train(None, trial, ignore_keys_for_eval)
         check_checkpoint(checkpoint, self._resumed_settings)
         assert self.model is not None  # the trainers have required one
-        check_model(checkpoint, self.model, warns=self.is_world_process_zero())
+        check_same_model(checkpoint, self.model, warns=self.is_world_process_zero())
         if self._teacher_weights is not None:
             self._teacher_weights.load(checkpoint)
         notice = WarnOfOtherSteps(checkpoint)

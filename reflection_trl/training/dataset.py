@@ -30,6 +30,10 @@ logger = logging.get_logger(__name__)
 
 # Rows of a stream that are read before training
 _FIRST_ROWS = 100
+_SHORT_ROW = {
+    "messages": [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}],
+    "type": "generation",
+}
 TOKEN_FEATURES = Features(
     {
         "input_ids": List(Value("int32")),
@@ -97,14 +101,15 @@ def prepare_dataset(
 
     Raises:
         TypeError: If `dataset` is no dataset.
-        ValueError: If a column is missing, a row's structure is wrong, no row is left, or a row of a prepared dataset is
-        longer than `max_length`. A row of a stream is checked when it is read.
+        ValueError: If a column is missing, a row's structure is wrong, no row is left, or a prepared dataset is for
+        another model, or has a row that is longer than `max_length`. A row of a stream is checked when it is read.
     """
     check_is_dataset(dataset, name)
     dataset = _unformatted(dataset)
     check_not_empty(dataset, name)
     columns = dataset.column_names or list(next(iter(dataset)))
     if set(TOKEN_FEATURES) <= set(columns):
+        _check_renderer(dataset, renderer, name)
         dataset = _with_checked_lengths(dataset, max_length, name)
         return _with_unique_row_ids(dataset, columns)
     check_columns(columns, f"The {name} dataset")
@@ -439,6 +444,24 @@ def _longest_list(dataset: Dataset, column: str) -> int:
     chunks = dataset.with_format("arrow").select_columns(column)[:][column].chunks
     rows = [chunk if pa.types.is_integer(chunk.type.value_type) else chunk.flatten() for chunk in chunks]
     return max((pc.max(pc.list_value_length(lists)).as_py() or 0 for lists in rows), default=0)
+
+
+def _check_renderer(
+    dataset: Dataset | IterableDataset, renderer: ChatTemplateRenderer | BlockTokenRenderer, name: str
+) -> None:
+    # Token ids of another tokenizer, template or rendering would be trained on as they are. Their rows end with another token
+    try:
+        end = renderer.tokenize(_SHORT_ROW)["input_ids"][-1]
+    except UnrenderableRow:
+        return
+    row = next(iter(dataset))
+    ids = row["input_ids"][0] if isinstance(row["row_id"], list) else row["input_ids"]
+    expected, found = renderer.tokenizer.convert_ids_to_tokens([end, ids[-1]])
+    if found != expected and expected in renderer.tokenizer.get_added_vocab():
+        raise ValueError(
+            f"The prepared {name} dataset was prepared for another model or `rendering`: its first row ends with the token {ids[-1]} "
+            f"({found!r}), but rows of this one end with {end} ({expected!r}); prepare it again from its rows."
+        )
 
 
 def _with_checked_lengths(

@@ -260,12 +260,6 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
             check_rows_are_left(self._stream, self._renderer, self.args.max_length)
         return output
 
-    def _inner_training_loop(self, *args: Any, **kwargs: Any) -> TrainOutput:
-        # Discards metrics that were never logged, from an earlier training or from a batch that was too large
-        # (`auto_find_batch_size`)
-        self._training_metrics.reset()
-        return super()._inner_training_loop(*args, **kwargs)
-
     def _init_training_state(
         self,
         max_steps: int,
@@ -274,6 +268,9 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         resume_from_checkpoint: str | None,
         trial: Any,
     ) -> tuple[int, int]:
+        # Discards metrics that were never logged, from an earlier training or from a batch that was too large
+        # (`auto_find_batch_size`)
+        self._training_metrics.reset()
         position = super()._init_training_state(
             max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
         )

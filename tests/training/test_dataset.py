@@ -78,6 +78,20 @@ def test_twice_is_once(mixed_rows, renderer):
             list(prepare_dataset(prepared, renderer, longest - 1))
 
 
+@pytest.mark.parametrize("form", ["rows", "packs", "stream"])
+def test_rows_that_were_prepared_for_another_model_are_refused(mixed_rows, renderer, form):
+    other = make_tokenizer(["<|end|>", "<|user|>", "<|assistant|>"], trl_template("phi3"), eos_token="<|end|>")
+    prepared = prepare_dataset(Dataset.from_list(mixed_rows), ChatTemplateRenderer(other, "user"), None)
+    if form == "packs":
+        prepared = pack_rows(prepared, 2000)
+    if form == "stream":
+        prepared = prepared.to_iterable_dataset()
+    with pytest.raises(
+        ValueError, match=r"first row ends with the token 0 \('<.*>'\), but .* end with 2 \('<.im_end.>'\)"
+    ):
+        prepare_dataset(prepared, renderer, None)
+
+
 def test_rows_that_were_prepared_apart_are_numbered_apart(mixed_rows, renderer):
     parts = [prepare_dataset(Dataset.from_list(rows), renderer, None) for rows in (mixed_rows[:5], mixed_rows[5:])]
     joined = prepare_dataset(concatenate_datasets(parts), renderer, None)
