@@ -130,6 +130,22 @@ def test_every_form_is_read_alike(source):
         read_rows(source, first=5)
 
 
+def test_what_is_no_row_is_named(tmp_path):
+    file = tmp_path / "x.jsonl"
+    file.write_text('{"messages": []}\n7\n')
+    with pytest.raises(RowsError, match="contains values that are not objects; write each row as an object with"):
+        read_rows(str(file))
+    file.write_text('{"text": "a", "label": 1}\n')
+    with pytest.raises(RowsError, match="has no column `messages`, only text, label; rows need"):
+        read_rows(str(file))
+    file.write_text("{}\n")
+    with pytest.raises(RowsError, match="has no column `messages`, only none; rows need"):
+        read_rows(str(file))
+    with pytest.raises(RowsError, match="Rows are read from a path, a Hub id, a dataset or an iterable, not from 7"):
+        open_rows(7)
+    assert list(open_rows([{"text": "a"}])[1]) == [{"text": "a"}]
+
+
 def test_splits(tmp_path):
     dataset = Dataset.from_list(ROWS)
     DatasetDict(train=dataset, test=dataset.select([0])).save_to_disk(tmp_path)

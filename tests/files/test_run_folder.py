@@ -95,9 +95,11 @@ def test_another_process_may_be_in_the_middle_of_a_line(tmp_path):
         assert [*folder.new_records()] == [record(1)]
 
 
-def test_damage_is_reported_with_its_place(tmp_path):
+@pytest.mark.parametrize("number", [0, 1])
+def test_damage_is_reported_with_its_place(tmp_path, number):
     with RunFolder(tmp_path, SETTINGS) as folder:
-        folder.append(record(0))
+        for record_number in range(number):
+            folder.append(record(record_number))
     with open(tmp_path / "rollouts" / "00000.jsonl", "ab") as file:
         place = file.tell()
         file.write(b"\0\0\n")
@@ -170,6 +172,18 @@ def test_another_run_is_refused(tmp_path, changed, message):
         RunFolder(tmp_path, SETTINGS | changed)
     assert message in str(error.value)
     RunFolder(tmp_path, SETTINGS).__exit__()  # the lock is free again
+
+
+def test_a_run_without_results_takes_other_settings(tmp_path, monkeypatch):
+    """It never began, perhaps for lack of a model. The folder is then one of the new settings."""
+    monkeypatch.setattr(run_folder, "_LOCK_ATTEMPTS", 1)
+    RunFolder(tmp_path, SETTINGS).__exit__()
+    with RunFolder(tmp_path, SETTINGS, process=1), pytest.raises(RunError, match="rounds = 4, not rounds = 5"):
+        RunFolder(tmp_path, SETTINGS | {"rounds": 5})
+    with RunFolder(tmp_path, SETTINGS | {"rounds": 5}) as folder:
+        folder.append(record(0))
+    with pytest.raises(RunError, match="rounds = 5, not rounds = 4"):
+        RunFolder(tmp_path, SETTINGS)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

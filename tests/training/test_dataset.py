@@ -28,8 +28,9 @@ def as_rows(dataset):
     return [{name: row[name] for name in TOKEN_FEATURES} for row in dataset]
 
 
-def test_rows_become_tokens(mixed_rows, renderer):
+def test_rows_become_tokens(mixed_rows, renderer, caplog):
     dataset = prepare_dataset(Dataset.from_list(mixed_rows), renderer, None)
+    assert not caplog.records  # such as of dropped rows
     assert dataset.features == TOKEN_FEATURES
     assert as_rows(dataset) == [{**renderer.tokenize(row), "row_id": i} for i, row in enumerate(mixed_rows)]
 
