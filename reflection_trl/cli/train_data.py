@@ -144,7 +144,8 @@ def load_data(
                 splits = train.train_test_split(test_size=size, seed=training_args.seed)
             except ValueError as error:
                 raise ValueError(
-                    f"`test_split_size` is {size:g}, but there are {len(train)} rows; give fewer, or a share between 0 and 1."
+                    f"`test_split_size` is {size:g}, but there are {len(train)} rows; hold out at least one, but not all, or give a share "
+                    f"between 0 and 1."
                 ) from error
             if not evaluates:
                 logger.warning(

@@ -58,6 +58,11 @@ def check_setup(training_args: "TrainingArguments", model_args: "ModelConfig") -
         reason = "is no folder" if not place.is_dir() else "cannot be written"
         raise ValueError(f"`output_dir` is {str(output_dir)!r}, but {str(place)!r} {reason}; set another.")
     check_trackers(training_args.report_to)
+    name, revision = model_name(model_args), model_args.model_revision
+    if revision != type(model_args).__dataclass_fields__["model_revision"].default and Path(name).is_dir():
+        raise ValueError(
+            f"`model_revision` is {revision!r}, but {name!r} is a folder, which has no revisions; leave it out."
+        )
     if training_args.push_to_hub and not training_args.hub_token:
         check_token("push_to_hub")
     needed = {

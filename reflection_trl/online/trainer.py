@@ -174,7 +174,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         peft_config: PeftConfig | None = None,
     ):
         args = check_args(args, OnlineReflectionDistillConfig, model)
-        check_model(model)
+        check_model(model, peft_config)
         check_before_loading(args, train_dataset, eval_dataset)
         check_reference(args.beta, model, peft_config)
         if args.distillation_weight > 0:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import torch
 from datasets import DatasetDict, IterableDatasetDict
-from peft import PeftModel, PeftType
+from peft import PeftConfig, PeftModel, PeftType, TaskType
 from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from peft.utils.other import TrainableTokensWrapper
 from torch import nn
@@ -143,7 +143,11 @@ def check_args(args: _Config | None, config_class: type[_Config], model: str | P
 
 
 def check_before_loading(
-    args: ReflectionDistillConfig, model: str | PreTrainedModel | PeftModel, train_dataset: Any, eval_dataset: Any
+    args: ReflectionDistillConfig,
+    model: str | PreTrainedModel | PeftModel,
+    train_dataset: Any,
+    eval_dataset: Any,
+    peft_config: PeftConfig | None,
 ) -> None:
     """
     Checks the arguments of a trainer before its model is loaded.
@@ -157,6 +161,8 @@ def check_before_loading(
             Rows to train on.
         eval_dataset (`Any`):
             Rows to evaluate on, a `dict` of such, or `None`.
+        peft_config ([`~peft.PeftConfig`] or `None`):
+            Adapter to train.
 
     Raises:
         TypeError: If a dataset is not one.
@@ -165,7 +171,7 @@ def check_before_loading(
     check_datasets(train_dataset, eval_dataset, args)
     check_trackers(args.report_to)
     warn_of_settings_without_effect(args, requirements(args))
-    check_model(model)
+    check_model(model, peft_config)
     disable_dispatching(args)
 
 
@@ -247,20 +253,30 @@ def evaluation_requirements(args: TrainingArguments) -> Requirements:
         args ([`~transformers.TrainingArguments`]):
             Settings of a trainer.
     """
-    return {"an `eval_strategy` other than 'no'": (args.eval_strategy != "no", ("eval_steps", "eval_delay"))}
+    names = ("eval_steps", "eval_delay", "load_best_model_at_end")
+    return {"an `eval_strategy` other than 'no'": (args.eval_strategy != "no", names)}
 
 
-def check_model(model: str | PreTrainedModel | PeftModel) -> None:
+def check_model(model: str | PreTrainedModel | PeftModel, peft_config: PeftConfig | None = None) -> None:
     """
-    Rejects models that are not causal language models, before anything is loaded.
+    Rejects models that are not causal language models, and adapters for other models, before anything is loaded.
 
     Args:
         model (`str` or [`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
             Model, folder or Hub id.
+        peft_config ([`~peft.PeftConfig`], *optional*):
+            Adapter to train.
 
     Raises:
-        ValueError: If a folder contains no model, or only an adapter, or a model has no language modeling head.
+        ValueError: If a folder contains no model, or only an adapter, or a model has no language modeling head, or an adapter is
+        for another task.
     """
+    config: Any = model.active_peft_config if isinstance(model, PeftModel) else peft_config
+    if getattr(config, "task_type", None) not in (None, TaskType.CAUSAL_LM):
+        raise ValueError(
+            f"`task_type` of the adapter is '{TaskType(config.task_type).value}', so it could not be loaded with a causal language model after "
+            f"the training; set it to 'CAUSAL_LM'."
+        )
     if isinstance(model, str):
         check_model_folder(model)
         if Path(model, ADAPTER_CONFIG).is_file() and not Path(model, CONFIG_NAME).is_file():

@@ -456,7 +456,7 @@ def _check_renderer(
         return
     row = next(iter(dataset))
     ids = row["input_ids"][0] if isinstance(row["row_id"], list) else row["input_ids"]
-    expected, found = renderer.tokenizer.convert_ids_to_tokens([end, ids[-1]])
+    expected, found = (renderer.tokenizer.convert_ids_to_tokens(token) for token in (end, ids[-1]))
     if found != expected and expected in renderer.tokenizer.get_added_vocab():
         raise ValueError(
             f"The prepared {name} dataset was prepared for another model or `rendering`: its first row ends with the token {ids[-1]} "

@@ -134,7 +134,7 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
         peft_config: PeftConfig | None = None,
     ):
         args = check_args(args, ReflectionDistillConfig, model)
-        check_before_loading(args, model, train_dataset, eval_dataset)
+        check_before_loading(args, model, train_dataset, eval_dataset, peft_config)
         check_teacher_before_loading(args.teacher, model, peft_config, will_shard_parameters(args))
         self._renderer: BlockTokenRenderer | ChatTemplateRenderer | None = None
         self._stream = train_dataset if isinstance(train_dataset, IterableDataset) else None

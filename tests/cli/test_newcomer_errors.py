@@ -164,6 +164,18 @@ TRAINING = {
     "no JSON": (["--chat_template_kwargs", "{a"], "`chat_template_kwargs` is '{a', which is not JSON"),
     "no folder": (["--output_dir", "notes/out"], "but 'notes' is no folder; set another."),
     "no token": (["--push_to_hub", "true"], "`push_to_hub` needs a Hub token; run `hf auth login`"),
+    "a revision of a folder": (
+        ["--model_revision", "v2"],
+        "`model_revision` is 'v2', but 'tiny' is a folder, which has no revisions; leave it out.",
+    ),
+    "another task": (
+        ["--use_peft", "true", "--lora_task_type", "SEQ_CLS"],
+        "`task_type` of the adapter is 'SEQ_CLS', so it could not be loaded with a causal language model",
+    ),
+    "no held-out row": (
+        ["--test_split_size", "0"],
+        "`test_split_size` is 0, but there are 4 rows; hold out at least one, but not all, or give a share between 0 and 1.",
+    ),
     "no such layers": (
         ["--use_peft", "true", "--lora_target_modules", "nothing"],
         "`lora_target_modules` is 'nothing': ",

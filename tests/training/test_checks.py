@@ -28,6 +28,10 @@ ON_CPU = {"report_to": "none", "use_cpu": True, "bf16": False}
         ({"mask_strategy": ["all", "random-token"], "mask_schedule": "step", "mask_levels": 3}, {}),
         ({"teacher_update_rate": 0.1}, {"`teacher='ema'`": ["teacher_update_rate"]}),
         ({"eval_strategy": "steps", "eval_steps": 5, "eval_delay": 2}, {}),
+        (
+            {"load_best_model_at_end": True, "save_strategy": "no"},
+            {"an `eval_strategy` other than 'no'": ["load_best_model_at_end"]},
+        ),
         ({"eval_steps": 5, "eval_delay": 2}, {"an `eval_strategy` other than 'no'": ["eval_steps", "eval_delay"]}),
         (
             {"distillation_weight": 0.0, "beta": 0.5, "temperature": 2.0, "teacher": "base"},
