@@ -141,4 +141,6 @@ RIGHT = {
     'numpy array changed in place': ('def f(x):\n    x[x < 0] = 0\n    return x\n', "import numpy as np\na=np.array([[-1,2],[3,-4]])\nassert f(a) is a and a.tolist()==[[0,2],[3,0]]\nb=np.zeros((2,2))-1\nf(b[:,1])\nassert b.tolist()==[[-1,0],[-1,0]]\n", 'f'),
     'array in a dictionary changed in place': ('def f(x): x["k"][0][1]=5\n', "import array, numpy as np\na=np.array([3,1])\nb=array.array('i',[3,1])\nf({'k':[a]})\nf({'k':[b]})\nassert a[1]==b[1]==5\n", 'f'),
     'read-only numpy array': ('def f(x): return x.sum()\n', "import numpy as np\na=np.array([3,1])\na.flags.writeable=False\nassert f(a)==4\n", 'f'),
+    'outputs in another encoding': ("import sys\nsys.stdout.reconfigure(encoding='utf-8')\nsys.stderr.reconfigure(encoding='utf-8')\ndef f(x):\n    print('\u00e9')\n    return x*2\n", 'assert f(3) == 6\n', 'f'),
+    'outputs wrapped again': ("import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')\nsys.stderr = io.TextIOWrapper(sys.stderr.detach(), 'utf-8')\ndef f(x):\n    print('\u00e9', file=sys.stderr)\n    return x*2\n", 'assert f(3) == 6\n', 'f'),
 }  # fmt: skip

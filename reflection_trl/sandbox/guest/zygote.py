@@ -10,10 +10,12 @@ from __future__ import annotations
 import base64
 import gc
 import importlib
+import io
 import os
 import signal
 import socket
 import sys
+from typing import Any
 
 from . import job, remote
 from .warmup import warm_up
@@ -51,6 +53,7 @@ def main() -> None:
     channel = remote.Channel(socket.socket(fileno=os.dup(0)))
     null = os.open("/dev/null", os.O_RDONLY)
     os.dup2(null, 0)
+    _open_outputs()
     settings = channel.receive()
     settings["filter"] = base64.b64decode(settings["filter"])
     if sys.argv[1] == "zygote":
@@ -81,6 +84,29 @@ def main() -> None:
         channel.send(outcome)
         if sys.argv[1] != "zygote":
             return
+
+
+def _open_outputs() -> None:
+    """
+    Opens the two outputs as those of pipes, which the outputs of a program are. A stream asks once whether it can seek,
+    and those of this process can: `sys.stdout.reconfigure` would seek in a pipe.
+    """
+    ends = os.pipe()
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        known, own = getattr(sys, name), os.dup(descriptor)
+        os.dup2(ends[1], descriptor)
+        raw = io.FileIO(descriptor, "w", closefd=False)
+        raw.name = f"<{name}>"
+        stream: Any = io.TextIOWrapper(
+            io.BufferedWriter(raw), known.encoding, known.errors, newline="\n", line_buffering=known.line_buffering
+        )
+        stream.mode = "w"
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+        os.dup2(own, descriptor)
+        os.close(own)
+    for end in ends:
+        os.close(end)
 
 
 if __name__ == "__main__":
