@@ -6,7 +6,7 @@ from ..feedback import FeedbackKind
 from ..sandbox import END_MARK, CommandProgram, Limits, Partner
 from .command import CommandLanguage, closed, last_match, protocol_files
 from .cpp_pair import Answer, both_sides, without_unions
-from .heads import blanked
+from .heads import blanked, without_main
 
 
 _MAIN = re.compile(r"\bint\s+main\s*\([^)]*\)\s*\{")
@@ -107,6 +107,7 @@ class Cpp(CommandLanguage):
 
     def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
         source, tests = closed(source, tests)
+        source = without_main(source, _MAIN)
         if not _MAIN.search(blanked(tests)):
             tests += "\n#error the tests have no `main`, whose end is a pass\n"
         answer = Answer.read(source, tests, entry_point)

@@ -8,7 +8,7 @@ from functools import cached_property
 from ..feedback import FeedbackKind
 from ..sandbox import END_MARK, CommandProgram, Limits, Partner
 from .command import SYSTEM_PATH, CommandLanguage, closed, protocol_files
-from .heads import blanked
+from .heads import blanked, without_main
 from .rust_pair import both_sides
 
 
@@ -101,6 +101,7 @@ class Rust(CommandLanguage):
 
     def separated(self, source: str, tests: str, entry_point: str) -> CommandProgram:
         source, tests = closed(source, tests)
+        source = without_main(source, _MAIN)
         # The standard asserts, even if the program defines macros with these names
         end = f'let end = end_of_checks(); ::std::println!("\\n{END_MARK}"); end'
         marked = _MAIN.sub(
