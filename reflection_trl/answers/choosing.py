@@ -151,9 +151,10 @@ class _Blocks:
         for number in range(len(self.fences)):
             if number != self.base and (piece := self._joined(number)):
                 pieces[number] = piece
-        needed = self._needed(pieces)
-        for number in reversed(range(self.base)):
-            if number not in pieces and (piece := self._taken(number, needed)):
+        earlier = [number for number in reversed(range(self.base)) if number not in pieces]
+        needed = self._needed(pieces) if earlier else set()
+        for number in earlier:
+            if piece := self._taken(number, needed):
                 pieces[number] = piece
         joined = [self.fences[number] for number in sorted(pieces)]
         code = "\n\n".join(pieces[number] for number in sorted(pieces))

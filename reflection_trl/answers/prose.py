@@ -9,6 +9,7 @@ from ..sequences import split_blocks
 
 # The parts of code that address the reader: comments, and triple-quoted strings
 _REMARK = re.compile(r"(?:#|//)[^\n]*|\"{3}.*?\"{3}|'{3}.*?'{3}|/\*.*?\*/", re.DOTALL)
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _FOREIGN = 10  # letters, more than a quoted word
 
 
@@ -26,6 +27,8 @@ def foreign_script(message: str, request: str) -> str | None:
     Returns:
         `str`, *optional*: Name of a script with ten or more letters, such as `"CJK"` or `"Cyrillic"`; `None` if there is none.
     """
+    if message.isascii():
+        return None
     known = {"LATIN", "GREEK", *_scripts(request)}
     foreign = Counter(
         {script: number for script, number in _scripts(words_to_reader(message)).items() if script not in known}
@@ -45,7 +48,7 @@ def words_to_reader(message: str) -> str:
 
 def _scripts(text: str) -> Counter[str]:
     """Counts the letters of each script, by the first word of their Unicode names. Kana count as CJK."""
-    letters = Counter(letter for letter in text if letter.isalpha() and not letter.isascii())
+    letters = Counter(letter for letter in _NOT_ASCII.findall(text) if letter.isalpha())
     found: Counter[str] = Counter()
     for letter, number in letters.items():
         script = unicodedata.name(letter, "").partition(" ")[0]

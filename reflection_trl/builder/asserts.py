@@ -16,6 +16,7 @@ This module does not depend on models and conversations.
 
 import ast
 import asyncio
+import functools
 import re
 import symtable
 import textwrap
@@ -172,6 +173,7 @@ def assert_hint(language: str) -> str:
     return _STYLES[language].hint if language in _STYLES else "a few asserts that end the program with an error"
 
 
+@functools.lru_cache(maxsize=1024)  # a rollout splits each of its programs several times
 def split_asserts(program: str, language: str = "python") -> SelfTested:
     """
     Separates a program from its asserts.

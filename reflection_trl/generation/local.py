@@ -9,7 +9,7 @@ from typing import Any
 
 from ..quoting import quote_error
 from .loading import load_causal_lm
-from .templates import check_prompt_length, render_prompt
+from .templates import check_prompt_length, encode_prompt
 from .types import Completion, GenerationError, Sampling
 from .usage import Usage
 
@@ -111,9 +111,7 @@ class TransformersGenerator:
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
 
     async def __call__(self, prompt: Sequence[dict[str, Any]] | str, sampling: Sampling) -> Completion:
-        ids = self._tokenizer.encode(
-            render_prompt(prompt, self._tokenizer, self.model, self._variables), add_special_tokens=False
-        )
+        ids = encode_prompt(prompt, self._tokenizer, self.model, self._variables)
         room = min(sampling.max_tokens, check_prompt_length(len(ids), self._context))
         async with self.usage.request(len(ids) + room):
             request = _Request(ids, sampling, room, asyncio.get_running_loop().create_future())

@@ -66,6 +66,21 @@ def _renderer(tokenizer: Any, variables: str) -> Any:
     return ChatTemplateRenderer(tokenizer, chat_template_kwargs=json.loads(variables))
 
 
+def encode_prompt(
+    prompt: Sequence[dict[str, Any]] | str, tokenizer: Any, model: str, variables: dict[str, Any] | None = None
+) -> list[int]:
+    """
+    Returns the token ids of a prompt: see [`render_prompt`]. Several samples of one prompt encode it once, because
+    encoding takes most of the time that a request spends in this process.
+    """
+    return [*_token_ids(tokenizer, render_prompt(prompt, tokenizer, model, variables))]
+
+
+@functools.lru_cache(maxsize=16)
+def _token_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer.encode(text, add_special_tokens=False))
+
+
 def check_prompt_length(length: int, context: int) -> int:
     """
     Returns the number of tokens that are left for the completion.

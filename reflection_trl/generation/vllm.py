@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..quoting import quote_error
-from .templates import check_prompt_length, render_prompt
+from .templates import check_prompt_length, encode_prompt
 from .types import Completion, GenerationError, RequestRefusedError, Sampling
 from .usage import Usage
 
@@ -174,9 +174,7 @@ class VLLMGenerator:
         from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-        ids = self._tokenizer.encode(
-            render_prompt(prompt, self._tokenizer, self.model, self._variables), add_special_tokens=False
-        )
+        ids = encode_prompt(prompt, self._tokenizer, self.model, self._variables)
         room = min(sampling.max_tokens, check_prompt_length(len(ids), self._context))
         parameters = SamplingParams(
             temperature=sampling.temperature,

@@ -18,14 +18,11 @@ class Run:
             Standard output.
         seconds (`float`, *optional*, defaults to `0.0`):
             Wall-clock time.
-        suspicious (`tuple[str]`, *optional*, defaults to `()`):
-            Suspicious parts of the program ([`Language.suspicious`]).
     """
 
     feedback: Feedback
     stdout: str = ""
     seconds: float = 0.0
-    suspicious: tuple[str, ...] = ()
 
 
 class Execute(Protocol):

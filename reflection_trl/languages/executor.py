@@ -77,4 +77,4 @@ class Executor:
             raise SandboxError(f"The sandbox could not run a program: {verdict.reason}")
         self.runs += 1
         feedback = toolchain.diagnose(verdict, source, tests)
-        return Run(feedback, verdict.stdout, verdict.duration, toolchain.suspicious(source))
+        return Run(feedback, verdict.stdout, verdict.duration)

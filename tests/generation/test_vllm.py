@@ -183,6 +183,26 @@ def test_without_stop_strings_the_text_is_made_once_at_the_end(vllm, tiny_model,
     assert (answer.text, answer.finish_reason, answer.completion_tokens) == (text, reason, count)
 
 
+def test_samples_of_one_prompt_encode_it_once(vllm, tiny_model, monkeypatch):
+    """The builder samples several answers of each prompt, and encoding one takes longer than all else here."""
+    encoded, messages = [], [{"role": "user", "content": "Once."}]
+
+    async def use(generate):
+        encode = generate._tokenizer.encode
+        monkeypatch.setattr(
+            generate._tokenizer, "encode", lambda text, **options: [encoded.append(text), encode(text, **options)][1]
+        )
+        await asyncio.gather(*(generate(messages, Sampling(max_tokens=2)) for _ in range(3)))
+        await generate([{"role": "user", "content": "Another."}], Sampling(max_tokens=2))
+
+    _, engine = vllm(tiny_model, [("", "length")] * 4, use, max_context=200)
+    prompts = [prompt["prompt_token_ids"] for prompt, _, _ in engine.calls]
+    assert [text.count("Once") for text in encoded if text] == [1, 0]
+    assert prompts[0] == prompts[1] == prompts[2] != prompts[3]
+    prompts[0].clear()  # the engine may change the list that it was given
+    assert prompts[1]
+
+
 def test_a_text_keeps_the_space_that_it_begins_with():
     """A tokenizer like Llama's drops it from a text that stands alone."""
     from tokenizers import Tokenizer, decoders, models
