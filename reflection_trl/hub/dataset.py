@@ -35,7 +35,6 @@ def publish_dataset(
     private: bool | None = None,
     revision: str | None = None,
     create_pr: bool = False,
-    create_repo: bool = True,
     token: str | bool | None = None,
     commit_message: str = "Upload reflection sequences",
     max_shard_size: int | str = "500MB",
@@ -56,7 +55,8 @@ def publish_dataset(
             except that `model` and `source` lose server addresses and folders of this machine.
             A single dataset becomes its split, or `train` if it has no name.
         repo_id (`str`):
-            `"user/name"`, `"organization/name"`, or a name alone for a repository of the token's user.
+            `"user/name"`, `"organization/name"`, or a name alone for a repository of the token's user. It is created if it
+            does not exist.
         statistics ([`~reflection_trl.builder.statistics.BuildStatistics`] or `Mapping`, *optional*):
             Facts for the card that are not in the rows: models, problems, prompts, rollouts, contamination. Rows,
             rounds, kinds of feedback and lengths are counted from the rows.
@@ -77,8 +77,6 @@ def publish_dataset(
             `"refs/pr/NUMBER"`.
         create_pr (`bool`, *optional*, defaults to `False`):
             Whether to open a pull request instead of writing to `main`.
-        create_repo (`bool`, *optional*, defaults to `True`):
-            Whether to create a missing repository or branch.
         token (`str` or `bool`, *optional*):
             Token, or `False` for none. By default that of `HF_TOKEN` or `hf auth login`. It is never written to a
             file.
@@ -142,7 +140,6 @@ def publish_dataset(
         private=private,
         revision=revision,
         create_pr=create_pr,
-        create_repo=create_repo,
         token=token,
         commit_message=commit_message,
         max_shard_size=max_shard_size,

@@ -34,7 +34,6 @@ def push_parquet(
     private: bool | None = None,
     revision: str | None = None,
     create_pr: bool = False,
-    create_repo: bool = True,
     token: str | bool | None = None,
     commit_message: str = "Upload dataset",
     max_shard_size: int | str = "500MB",
@@ -57,7 +56,7 @@ def push_parquet(
         make_card (`Callable[[DatasetCardData], DatasetCard]`):
             Creates the card from the complete metadata. Its sections (see [`reflection_trl.markdown`]) are updated in
             the card on the Hub. A card without sections replaces that card.
-        private, revision, create_pr, create_repo, token, commit_message, max_shard_size, staging_dir:
+        private, revision, create_pr, token, commit_message, max_shard_size, staging_dir:
             See [`publish_dataset`].
 
     Returns:
@@ -88,14 +87,13 @@ def push_parquet(
     action = f"publish the dataset {repo_id}"
     with explain_failures(action, token, waits_in(folder)):
         api = HfApi(token=token, library_name="reflection_trl")
-        if create_repo:
-            repo_id = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True).repo_id
+        repo_id = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True).repo_id
         if private and not api.dataset_info(repo_id).private:
             raise PublishError(
                 f"could not {action}: the repository is public, but `private=True`; make it private in its settings on "
                 f"the Hub, choose another name, or pass `private=False`; the files are kept in {folder}."
             )
-        if revision is not None and create_repo and not revision.startswith("refs/"):
+        if revision is not None and not revision.startswith("refs/"):
             api.create_branch(repo_id, branch=revision, repo_type="dataset", exist_ok=True)
         head = api.dataset_info(repo_id, revision=None if create_pr else revision).sha
         known = read_card(api, repo_id, "dataset", head)

@@ -174,12 +174,11 @@ def test_the_token_of_a_log_in_is_used(client, monkeypatch):
 
 
 def test_repositories_and_revisions_that_do_not_exist(client):
-    assert "no such repository" in refused(publish_dataset, ROWS, "anna/rows", create_repo=False)
     assert "no such repository" in refused(publish_evaluation, RUN, "anna/absent")
     client.create("models", "anna/m")
-    client.create("datasets", "anna/rows")
     assert "no such revision" in refused(publish_evaluation, RUN, "anna/m", revision="v9")
-    assert "no such revision" in refused(publish_dataset, ROWS, "anna/rows", revision="v9", create_repo=False)
+    assert client.repo("models", "anna/m").commit("main").title == "initial commit"
+    assert "no such revision" in refused(publish_dataset, ROWS, "anna/rows", revision="refs/pr/9")
     assert client.repo("datasets", "anna/rows").commit("main").title == "initial commit"
 
 
