@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import logging
 import numbers
+import re
 from collections import abc
 from collections.abc import Iterator
 from pathlib import PurePath
@@ -24,6 +25,7 @@ from .tolerance import stated_tolerance
 logger = logging.getLogger(__name__)
 
 _LONGEST_REASON = 500
+_NAME = re.compile(r"[^\W\d]\w*(?:(?:\(\))?\.[^\W\d]\w*)*")
 
 
 def load_problems(
@@ -280,6 +282,11 @@ def _check_fields(problem: Problem) -> None:
 def _check(problem: Problem, seen: dict[str, int]) -> None:
     if not problem.instruction.strip():
         raise ValueError("the instruction is empty")
+    if problem.language == "python" and problem.entry_point and not _NAME.fullmatch(problem.entry_point):
+        raise ValueError(
+            f"`entry_point` {quote(problem.entry_point)} is not the name of a function or class; give what the tests call, as in `add` or "
+            "`Solution().add`"
+        )
     if problem.answer is not None:
         _check_answer(problem, problem.answer)
     if problem.id in seen:

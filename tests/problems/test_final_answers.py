@@ -3,6 +3,8 @@ r"""Problems with a final answer: which rows become them, what is asked, and how
 import asyncio
 import json
 import math
+from datetime import date
+from decimal import Decimal
 
 import pytest
 
@@ -95,6 +97,8 @@ def test_rows_with_an_answer_that_is_a_final_one():
     assert load({"prompt": "2 + 2?", "final_answer": 4.0}).answer == "4"
     assert load({"prompt": "Capital of France?", "answer": "Paris", "checker": "exact"}).answer == "Paris"
     assert load({"task": "2 + 2?", "a": "four"}, columns={"instruction": "task", "answer": "a"}).answer == "four"
+    assert load({"prompt": "3 / 2?", "answer": Decimal("1.50")}).answer == "1.50"  # a column of Parquet
+    assert load({"prompt": "2 ** 80?", "answer": 2**80}).answer == str(2**80)
     # What comes with instruction data is nobody's proof
     assert load({"instruction": "Explain recursion.", "answer": "It is when a function calls itself."}).answer is None
     assert load({"query": "Write f.", "answer": "4"}, mapping="code_feedback").answer is None
@@ -123,6 +127,8 @@ def test_an_instruction_that_says_how_to_answer_is_asked_as_it_is():
         ({"instruction": "?", "answer": [4], "checker": "math"}, {}, "`answer` must hold a final answer"),
         ({"instruction": "?", "answer": True}, {}, "`answer` must hold a final answer, as text or a number, got True"),
         ({"instruction": "?", "answer": math.nan}, {}, "`answer` must hold a finite number, got nan; write null if"),
+        ({"instruction": "?", "answer": 2.0**53}, {}, "`answer` is read as 9007199254740992.0, which may be rounded"),
+        ({"instruction": "?", "answer": date(2026, 1, 2)}, {}, "`answer` must hold a final answer, as text or a number"),
         ({**MATH, "test_cases": ["assert f()"]}, {}, "the column 'test_cases' looks like tests but is not read"),
     ],
 )  # fmt: skip

@@ -291,6 +291,19 @@ def test_invalid_rows_can_be_left_out(caplog):
     assert "Row 3 of 'the given rows': the id 'b'" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["f()", "f ", "1f", "Solution()", "def f(x):", "f, g"])
+def test_an_entry_point_that_is_no_name_would_fail_every_answer(name):
+    row = {
+        "instruction": "Write f.",
+        "tests": "def check(candidate):\n    assert candidate(1) == 1",
+        "entry_point": name,
+    }
+    with pytest.raises(ValueError, match=r"Row 0 .* `entry_point` .* is not the name of a function or class; give"):
+        list(load_problems([row]))
+    for right in ("f", "Solution().f", "Solution.f", "pkg.Solution().f", "\u00e9t\u00e9"):
+        assert next(load_problems([{**row, "entry_point": right}])).entry_point == right
+
+
 def test_columns_of_usual_names_are_read():
     row = {
         "prompt": "Add.",

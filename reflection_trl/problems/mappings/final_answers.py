@@ -5,6 +5,7 @@ Maps problems with a final answer: GSM8K's `####`, MATH's `\boxed`, multiple cho
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from math import isfinite
 from typing import Any
 
@@ -21,6 +22,7 @@ from .text import Row, name_of, text_of
 # GSM8K's calculator annotations
 _CALCULATION = re.compile(r"<<[^<>\n]*>>")
 _LABELED = re.compile(r"[(\[]?([A-Z])[)\].:]\s*(.+)", re.DOTALL)
+_ROUNDED = 2**53  # from here on, a float cannot hold every whole number
 _CHOICES = ("choices", "options")
 RIGHT_CHOICE = ("answerKey", "answer", "correct", "label", "answer_index")
 
@@ -129,7 +131,7 @@ def is_final(value: Any) -> bool:
         value (`Any`):
             Value of a row.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
         return False
     return not isinstance(value, str) or read_number(tidy(value[:1000])) is not None or _marked(value) is not None
 
@@ -139,7 +141,7 @@ def final_answer_of(value: Any, column: str, boxed: bool = False) -> str:
     Returns the final answer in a column.
 
     Args:
-        value (`str`, `int` or `float`):
+        value (`str`, `int`, `float` or `Decimal`):
             The answer, or a solution that marks it with `\boxed` or `####`.
         column (`str`):
             Name of the column, for errors.
@@ -149,7 +151,7 @@ def final_answer_of(value: Any, column: str, boxed: bool = False) -> str:
     Raises:
         ValueError: If there is none, or there are several different ones.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
         raise ValueError(f"`{column}` must hold a final answer, as text or a number, got {quote(value)}")
     if not isinstance(value, str):
         return _number_text(value, column)
@@ -231,9 +233,14 @@ def _marked(text: str) -> tuple[str, ...] | None:
     return reading.answers if reading.form in ("boxed", "####") else None
 
 
-def _number_text(value: float, column: str) -> str:
-    if isinstance(value, float) and not isfinite(value):
+def _number_text(value: float | Decimal, column: str) -> str:
+    if not isinstance(value, int) and not isfinite(value):
         raise ValueError(f"`{column}` must hold a finite number, got {value}; write null if there is no answer")
+    if isinstance(value, float) and abs(value) >= _ROUNDED:
+        raise ValueError(
+            f"`{column}` is read as {value}, which may be rounded: a column of CSV or Parquet with an empty cell or a longer number holds "
+            "floats; write it as text, in JSON or Parquet"
+        )
     try:
         text = str(value)
     except ValueError:  # more digits than Python converts

@@ -76,9 +76,11 @@ def plain(row: Row) -> Problem:
     """
     columns = {field: column for field in FIELDS if (column := _find(field, row)) is not None}
     answer = row.get(columns.get("answer", ""))
-    is_data = isinstance(answer, bool | list | tuple | dict) and not {"tests", "examples"} & columns.keys()
-    if not {"checker", "choices"} & columns.keys() and not (is_final(answer) or isinstance(answer, bool) or is_data):
-        columns.pop("answer", None)  # prose
+    may_be_ignored = isinstance(answer, str) or {"tests", "examples"} & columns.keys()  # prose, or data beside tests
+    if may_be_ignored and not (
+        {"checker", "choices"} & columns.keys() or is_final(answer) or isinstance(answer, bool)
+    ):
+        columns.pop("answer", None)
     if not {"answer", "tests", "examples"} & columns.keys():
         _refuse_unread_answer(row, columns.get("choices"))
     if "answer" not in columns and row.get("checker") not in CHECKERS:
