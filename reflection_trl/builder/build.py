@@ -392,7 +392,7 @@ async def run_build(
                     execute = await stack.enter_async_context(build.open_executor())
                 references = References(folder.path / "references.json")
                 if process == 0:
-                    await _check_references(build, references, tasks, CountedRuns(execute, session), in_flight)
+                    await _check_references(build, references, tasks, CountedRuns(execute, session), in_flight, bar)
                 if generate is None:
                     if generation is None:
                         raise ValueError("No model specified: pass `generation` or `generate`.")
@@ -420,11 +420,11 @@ async def run_build(
 
 
 async def _check_references(
-    build: Build, references: References, tasks: Sequence[Task], execute: Execute, in_flight: int
+    build: Build, references: References, tasks: Sequence[Task], execute: Execute, in_flight: int, bar: bool
 ) -> None:
     """Runs the references of the problems of all tasks before the model is loaded, and reports those that fail."""
     problems = list({problem.id: problem for problem, _ in tasks}.values())
-    await references.check_all(problems, execute, in_flight)
+    await references.check_all(problems, execute, in_flight, bar)
     if len(problems) == len(build.problems) and (failure := references.common_failure(problems)):
         raise RunError(
             "There are no problems to build from, because the reference of each one fails the problem's own tests "

@@ -86,7 +86,9 @@ class References:
             self._known[key] = await self._checks[key]
         return self._known[key]
 
-    async def check_all(self, problems: Sequence[Problem], execute: Execute, in_flight: int = 128) -> None:
+    async def check_all(
+        self, problems: Sequence[Problem], execute: Execute, in_flight: int = 128, bar: bool = False
+    ) -> None:
         """
         Runs the references of all problems, and saves the outcomes.
 
@@ -97,20 +99,27 @@ class References:
                 Runs programs.
             in_flight (`int`, *optional*, defaults to `128`):
                 Maximum number of concurrent checks.
+            bar (`bool`, *optional*, defaults to `False`):
+                Whether to show a progress bar while they run.
         """
+        from tqdm.auto import tqdm
+
         unknown = [problem for problem in problems if _can_be_checked(problem) and _key(problem) not in self._known]
         if not unknown:
             return
         logger.info("References to run against the tests of their problems: %s.", f"{len(unknown):,}")
         remaining = iter(unknown)
+        shown = tqdm(desc="references", total=len(unknown), dynamic_ncols=True, leave=False, disable=not bar)
 
         async def work() -> None:
             for problem in remaining:
                 await self.check(problem, execute)
+                shown.update()
 
         try:
             await run_workers(work, min(in_flight, len(unknown)))
         finally:
+            shown.close()
             self._save()
 
     def describe(self, problems: Sequence[Problem]) -> list[str]:

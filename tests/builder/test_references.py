@@ -143,6 +143,23 @@ def test_a_process_other_than_the_first_checks_the_references_of_its_rollouts(tm
     assert records_of(tmp_path)["wrong", 0]["rejection"] == "reference_failed"
 
 
+def test_the_bar_counts_references_that_have_run(capsys):
+    """Some run into their time limit, and nothing else moves meanwhile."""
+    counts = []
+
+    async def execute(language, source, tests="", **options):
+        counts.append(capsys.readouterr().err)
+        await asyncio.sleep(0)
+        return await RunsHere()(language, source, tests, **options)
+
+    problems = [problem_of("right"), WRONG, IDLE, problem_of("none", None)]
+    asyncio.run(References().check_all(problems, execute, in_flight=2, bar=True))
+    assert "references:   0%" in "".join(counts) and "0/3" in "".join(counts)
+    capsys.readouterr()
+    asyncio.run(References().check_all(problems, execute))
+    assert capsys.readouterr().err == ""
+
+
 def test_examples_count_as_tests():
     echo = Problem(
         "echo", "Print the input twice.", examples=(Example("a", "aa"), Example("b", "bb")), reference="print(input())"
