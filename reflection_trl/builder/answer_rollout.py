@@ -12,7 +12,6 @@ wrote after a program is removed, because the model had not seen the output.
 **Stage two** is the final solution, sampled in the context of `answer_context` and scored independently.
 """
 
-import asyncio
 import functools
 import re
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from ..generation.types import Completion, Sampling
 from ..problems.final_answer import judge_answer
 from ..python_code import parse_python
 from .acceptance import Rejected, Rejection, leaning_phrase
-from .rollout_base import Rollout, brief, refuse_echo, shown
+from .rollout_base import Rollout, brief, gather_usable, refuse_echo, shown
 from .sequence import Attempt, Computation
 from .single_turn import JudgedCompletion
 
@@ -84,21 +83,12 @@ class AnswerRollout(Rollout):
     async def _solve(self, number: int, failed: set[str]) -> _Solution:
         """Returns the solution of a round: of several repairs the first correct one, or else the first."""
         count = self.settings.repair_candidates if number else 1
-        outcomes = await asyncio.gather(
-            *(
-                self._sampler.resample_until_usable(
-                    functools.partial(self._sample_solution, number, candidate, failed)
-                )
-                for candidate in range(count)
-            ),
-            return_exceptions=True,
+        solutions, refused = await gather_usable(
+            self._sampler.resample_until_usable(functools.partial(self._sample_solution, number, candidate, failed))
+            for candidate in range(count)
         )
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException) and not isinstance(outcome, Rejected):
-                raise outcome
-        solutions = [outcome for outcome in outcomes if isinstance(outcome, _Solution)]
         if not solutions:
-            raise next(outcome for outcome in outcomes if isinstance(outcome, Rejected))
+            raise refused[0]
         solution = next((one for one in solutions if one.feedback.passed), solutions[0])
         return await self._explained(solution, number) if number else solution
 

@@ -27,7 +27,6 @@ wrong are removed (see `asserts`).
 Problems with a final answer have a rollout of their own: see [`reflection_trl.builder.answer_rollout`].
 """
 
-import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -55,7 +54,7 @@ from .asserts import (
     separate_tests,
     split_asserts,
 )
-from .rollout_base import Rollout, brief, refuse_echo, shown
+from .rollout_base import Rollout, brief, gather_usable, refuse_echo, shown
 from .sequence import Attempt, ReflectionSequence
 from .settings import RolloutSettings
 from .single_turn import JudgedCompletion
@@ -248,18 +247,15 @@ class _CodeRollout(Rollout):
 
         orders = self._feedback("", "") if number else self._instruction("")
         count = self.settings.repair_candidates if number else 1
-        outcomes = await asyncio.gather(
-            *(self._sampler.resample_until_usable(functools.partial(sample, candidate)) for candidate in range(count)),
-            return_exceptions=True,
+        answers, refused = await gather_usable(
+            self._sampler.resample_until_usable(functools.partial(sample, candidate)) for candidate in range(count)
         )
-        refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        for error in refused:
-            if not isinstance(error, Rejected):
-                raise error
-        answers = {answer.code: answer for answer in reversed(outcomes) if isinstance(answer, Answer)}
         if not answers:
             raise refused[0]
-        return [*answers.values()][::-1]
+        different: dict[str, Answer] = {}
+        for answer in answers:
+            different.setdefault(answer.code, answer)
+        return [*different.values()]
 
     def _with_separate_tests(self, answer: Answer, number: int) -> Answer:
         """Moves the tests of a program after its solution."""
@@ -380,15 +376,11 @@ class _CodeRollout(Rollout):
         """Returns programs of other answers to the problem, sampled once."""
         if self._votes is None:
             chat = [{"role": "user", "content": self.sequence.request}]
-            samples = (
+            answers, _ = await gather_usable(
                 self._sampler.sample_program(chat, self.settings.first, f"voter {number}")
                 for number in range(self.settings.voters)
             )
-            answers = await asyncio.gather(*samples, return_exceptions=True)
-            for answer in answers:
-                if isinstance(answer, BaseException) and not isinstance(answer, Rejected):
-                    raise answer
-            self._votes = [answer.code for answer in answers if isinstance(answer, Answer)]
+            self._votes = [answer.code for answer in answers]
         return self._votes
 
     def _drop(self, code: str, wrong: Sequence[Assert]) -> str:

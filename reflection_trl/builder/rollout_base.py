@@ -4,8 +4,8 @@ import asyncio
 import dataclasses
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
 
 from ..feedback import Feedback
 from ..generation.types import BudgetExhaustedError, Generate, GenerationError
@@ -19,6 +19,7 @@ from .settings import RolloutSettings
 from .single_turn import JudgedCompletion, judge_completion
 
 
+T = TypeVar("T")
 _NO_OUTPUT = "(no output)"
 
 
@@ -183,6 +184,30 @@ class Rollout(ABC):
 
     def _note(self, **changes: Any) -> None:
         self.sequence = dataclasses.replace(self.sequence, **changes)
+
+
+async def gather_usable(samples: Iterable[Coroutine[Any, Any, T]]) -> tuple[list[T], list[Rejected]]:
+    """
+    Makes samples concurrently.
+
+    Args:
+        samples (`Iterable[Coroutine]`):
+            Samples, each of which may raise [`~reflection_trl.builder.acceptance.Rejected`].
+
+    Returns:
+        `tuple[list, list[Rejected]]`: The usable samples, in order, and the reasons against the others. Any other error is raised
+        once all samples have ended.
+    """
+    usable: list[T] = []
+    refused: list[Rejected] = []
+    for outcome in await asyncio.gather(*samples, return_exceptions=True):
+        if isinstance(outcome, Rejected):
+            refused.append(outcome)
+        elif isinstance(outcome, BaseException):
+            raise outcome
+        else:
+            usable.append(outcome)
+    return usable, refused
 
 
 def refuse_echo(text: str, prompt: str) -> None:

@@ -322,6 +322,11 @@ def test_of_several_repairs_that_fail_the_first_is_gone_on_from():
     lines = [BROKEN, *by_prompt(one, other), *by_prompt(other, FIXED), ANSWER, DONE]
     made, _ = roll(PROBLEM, lines, repair_candidates=2)
     assert made.accepted and [written(attempt) for attempt in made.attempts] == [BROKEN, one, FIXED], made.detail
+    lines = [BROKEN, *by_prompt(one, other, one), *by_prompt(FIXED, FIXED, FIXED), ANSWER, DONE]
+    made, _ = roll(PROBLEM, lines, repair_candidates=3)
+    assert [written(attempt) for attempt in made.attempts] == [BROKEN, one, FIXED], (
+        "written again, it is still the first"
+    )
     made, _ = roll(PROBLEM, [BROKEN, *by_prompt(BROKEN, "")], repair_candidates=2)
     assert made.rejection == "no_progress" and made.rounds == 1
 
