@@ -4,6 +4,7 @@ To enable it, add `eval "$(register-python-argcomplete reflection-trl)"` to the 
 """
 
 import argparse
+import ast
 import importlib.util
 import re
 from pathlib import Path
@@ -15,11 +16,14 @@ from .launch import LAUNCH_OPTIONS
 
 
 def options_of(module: str) -> list[str]:
-    """Returns the options that a command's help names, read from its file without importing it."""
+    """Returns the options that a command's help names or its parser adds, read from its file without importing it."""
     spec = importlib.util.find_spec(f"reflection_trl.{module}")
     if spec is None or spec.origin is None:
         return []
-    return sorted(set(re.findall(r"--[a-z]\w+", Path(spec.origin).read_text(encoding="utf-8"))))
+    source = Path(spec.origin).read_text(encoding="utf-8")
+    text = re.sub(r"accelerate launch .*", "", ast.get_docstring(ast.parse(source)) or "")  # of another command
+    named = re.findall(r"--[a-z]\w+", text)
+    return sorted({*named, *re.findall(r"add_argument\(\s*\"(--\w+)", source)})
 
 
 def completing_parser() -> argparse.ArgumentParser:

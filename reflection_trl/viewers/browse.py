@@ -364,7 +364,7 @@ def build_parser() -> CommandLine:
     parser = CommandLine("browse", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("dataset", help="File, dataset id, or folder of a dataset, of a build or of online training.")
     parser.add_argument("--split", default="train", help="Split of a dataset (default: train).")
-    parser.add_argument("--config", metavar="NAME", help="Configuration of a dataset that has several.")
+    parser.add_argument("--dataset_config", metavar="NAME", help="Configuration of a dataset that has several.")
     rows = parser.add_mutually_exclusive_group()
     rows.add_argument(
         "--limit", type=_positive, metavar="N", help="Show the first N rows (for a build: of each status)."
@@ -379,7 +379,7 @@ def build_parser() -> CommandLine:
 def _choose(args: argparse.Namespace) -> tuple[list[tuple[str, str | None, dict[str, Any]]], str]:
     """Selects the rows to show, and describes the selection."""
     if args.sample is not None:
-        rows = read_dataset(args.dataset, args.split, args.config)
+        rows = read_dataset(args.dataset, args.split, args.dataset_config)
         chosen = sorted(random.Random(args.seed).sample(range(len(rows)), min(args.sample, len(rows))))
         note = (
             f"{len(chosen):,} of {len(rows):,} rows, sampled at random with seed {args.seed}"
@@ -389,7 +389,7 @@ def _choose(args: argparse.Namespace) -> tuple[list[tuple[str, str | None, dict[
         return [rows[index] for index in chosen], note
     limit = args.limit or DEFAULT_LIMIT
     # One row more than is shown determines whether there are more
-    rows = read_dataset(args.dataset, args.split, args.config, limit + 1)
+    rows = read_dataset(args.dataset, args.split, args.dataset_config, limit + 1)
     kept = [row for row in rows if int(row[0].rpartition("-")[2]) < limit]
     return kept, f"the first {limit:,} rows" + " of each status" * (kept[0][1] is not None) if len(kept) < len(
         rows

@@ -92,7 +92,7 @@ assert not heavy, heavy
 )
 def test_output_that_cannot_be_written_ends_the_command(argv, status, unbuffered):
     environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
-    command = [sys.executable, "-m", "reflection_trl.cli", *argv]
+    command = [sys.executable, "-m", "reflection_trl", *argv]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
     assert (done.returncode, done.stderr) == (1, "error: The output cannot be written: No space left on device.\n")
@@ -148,7 +148,7 @@ def test_accelerate_starts_the_command_as_a_module(monkeypatch):
     assert arguments.config_file == str(packaged("recipes/accelerate/fsdp2.yaml"))
     assert arguments.num_processes == 2 and arguments.module
     assert [arguments.training_script, *arguments.training_script_args] == [
-        "reflection_trl.cli", "train", "--config", "smollm2-135m/distill",
+        "reflection_trl", "train", "--config", "smollm2-135m/distill",
     ]  # fmt: skip
 
 
@@ -193,6 +193,8 @@ def test_interrupting_is_one_sentence(monkeypatch, capsys):
         ("reflection-trl tra", {"train "}),
         ("reflection-trl train --mask_str", {"--mask_strategy "}),
         ("reflection-trl show --ra", {"--rate "}),
+        ("reflection-trl train --conf", {"--config "}),  # not `--config_file`, an option of `accelerate launch`
+        ("reflection-trl browse --ou", {"--output "}),  # not `--outcome_only`, which a message names
         ("reflection-trl train --accelerate_config z", {"zero1", "zero2", "zero3"}),
         ("reflection-trl train --config smollm2-135m/d", {"smollm2-135m/distill "}),
     ],
@@ -203,7 +205,7 @@ def test_completion(line, expected, tmp_path):
         "_ARGCOMPLETE": "1", "_ARGCOMPLETE_STDOUT_FILENAME": str(answer), "COMP_LINE": line, "COMP_POINT": str(len(line)),
         "_ARGCOMPLETE_IFS": "\n",
     }  # fmt: skip
-    subprocess.run([sys.executable, "-m", "reflection_trl.cli"], env=environment, check=False, capture_output=True)
+    subprocess.run([sys.executable, "-m", "reflection_trl"], env=environment, check=False, capture_output=True)
     assert set(answer.read_text().split("\n")) == expected
 
 

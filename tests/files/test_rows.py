@@ -231,6 +231,20 @@ def test_bad_files_are_one_sentence(tmp_path, name, content, message):
         assert "\n" not in str(raised.value) and repr(file) in str(raised.value)
 
 
+def test_a_dataset_of_several_configurations_names_them(tmp_path):
+    for name in ("easy", "hard"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.jsonl").write_bytes(LINES)
+    configs = [f"- config_name: {name}\n  data_files: {name}/*.jsonl" for name in ("easy", "hard")]
+    (tmp_path / "README.md").write_text("---\nconfigs:\n" + "\n".join(configs) + "\n---\n")
+    for read in (read_rows, load_rows, lambda source: list(open_rows(source)[1])):
+        with pytest.raises(
+            RowsError, match=r"has several configurations \('easy', 'hard'\); choose one with `dataset_c"
+        ):
+            read(str(tmp_path))
+    assert read_rows(str(tmp_path), config="hard") == ROWS
+
+
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_folder_and_data_files_that_are_not_utf8_are_rejected_before_training(tmp_path, streaming):
     (tmp_path / "train.jsonl").write_bytes(LINES)

@@ -323,11 +323,11 @@ def test_configurations(tmp_path, capsys):
         "---\nconfigs:\n- config_name: default\n  data_files: data/*.jsonl\n- config_name: more\n  data_files: more/*.jsonl\n---\n"
     )
     page = tmp_path / "page.html"
-    for args, problems in (([], ["problem/1"]), (["--config", "more"], ["problem/2", "problem/3"])):
+    for args, problems in (([], ["problem/1"]), (["--dataset_config", "more"], ["problem/2", "problem/3"])):
         code, printed = main(capsys, folder, *args, "--output", page)
         assert code == 0, printed.err
         assert [row["facts"]["problem_id"] for row in data_of(page)["rows"]] == problems
-    assert "'nonsense'" in main(capsys, folder, "--config", "nonsense", "--output", page)[1].err
+    assert "'nonsense'" in main(capsys, folder, "--dataset_config", "nonsense", "--output", page)[1].err
 
 
 def test_limit_and_sample(build, tmp_path, capsys):

@@ -71,7 +71,7 @@ def training_command(study: StudyArguments, run: Run) -> list[str]:
         **arm.train,
     }
     launch = [sys.executable] if study.launch == "python" else shlex.split(study.launch)
-    return [*launch, "-m", "reflection_trl.cli", "train", "--config", arm.config, *as_options(fields)]
+    return [*launch, "-m", "reflection_trl", "train", "--config", arm.config, *as_options(fields)]
 
 
 def as_options(fields: dict[str, Any]) -> list[str]:

@@ -190,6 +190,7 @@ def build_parser() -> CommandLine:
     data = parser.add_argument_group("data")
     data.add_argument("dataset", help="Dataset id, directory, or a .json, .jsonl or .parquet file.")
     data.add_argument("--split", default="train", help="Split of a dataset id or directory (default: train).")
+    data.add_argument("--dataset_config", metavar="NAME", help="Configuration of a dataset that has several.")
     data.add_argument("--row", type=_count, metavar="N", help="Row to show, from 0 (default: 0).")
     data.add_argument(
         "--rows",
@@ -271,7 +272,7 @@ def _make_views(args: argparse.Namespace, masks: Masks) -> tuple[list[View], str
     by_token = [strategy for strategy in masks.strategies if strategy.endswith("token")]
     if by_token and args.tokenizer is None:
         raise RowsError(f"`--strategy {by_token[0]}` hides single tokens, so it needs a tokenizer; add `--tokenizer`.")
-    rows = read_rows(args.dataset, args.split, first, number)
+    rows = read_rows(args.dataset, args.split, first, number, args.dataset_config)
     renderer, how = load_renderer(args)
     views = [make_view(row, first + index, renderer, masks) for index, row in enumerate(rows)]
     if views[0].problem and all(view.problem for view in views):
