@@ -61,7 +61,6 @@ code runs only in the sandbox: reflection_trl.sandbox.
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -71,6 +70,7 @@ from ..builder.settings import RolloutOptions
 from .command_line import (
     check_model,
     check_token,
+    log_to_terminal,
     make_parser,
     parse_options,
     read_benchmarks,
@@ -216,8 +216,7 @@ def run(argv: list[str]) -> None:
     else:
         generation = with_served_name(generation)
     disable_progress_bars()  # the run has its own format
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("reflection_trl").setLevel(logging.INFO if process == 0 else logging.ERROR)
+    log_to_terminal(process)
     build = read_build(arguments, generation)
     if process == 0 and build.report is not None:
         print(build.report.summary(), flush=True)

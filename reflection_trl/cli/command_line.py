@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import logging
 import os
 import re
 import sys
@@ -234,6 +235,18 @@ def keep_compiled_code() -> None:
     from huggingface_hub.constants import HF_HOME
 
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(HF_HOME, "torchinductor"))
+
+
+def log_to_terminal(process: int = 0) -> None:
+    """
+    Shows what this package reports and the warnings of other libraries, in the first process; in the others, errors.
+
+    Args:
+        process (`int`, *optional*, defaults to `0`):
+            Rank of this process.
+    """
+    logging.basicConfig(level=logging.ERROR if process else logging.WARNING, format="%(message)s")
+    logging.getLogger("reflection_trl").setLevel(logging.ERROR if process else logging.INFO)
 
 
 def check_token(option: str) -> None:

@@ -51,12 +51,19 @@ With no network, set HUMANEVAL_OVERRIDE_PATH and MBPP_OVERRIDE_PATH to the files
 one-line error and exits with status 1; set REFLECTION_TRL_DEBUG=1 for the traceback. Answers run only in isolation: `reflection_trl.sandbox`.
 """
 
-import logging
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .command_line import check_model, check_name, check_token, make_parser, parse_options, run_command
+from .command_line import (
+    check_model,
+    check_name,
+    check_token,
+    log_to_terminal,
+    make_parser,
+    parse_options,
+    run_command,
+)
 
 
 if TYPE_CHECKING:
@@ -126,8 +133,7 @@ def run(argv: list[str]) -> None:
         check_token("publish_to_hub")
     if not arguments.samples:
         check_model(arguments, arguments.output_dir)
-    logging.basicConfig(level=logging.INFO if process == 0 else logging.ERROR, format="%(message)s")
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request to the Hub
+    log_to_terminal(process)
 
     from ..evaluation.benchmarks import parse_benchmarks
 

@@ -230,8 +230,8 @@ def _detect(row: dict[str, Any], title: str) -> Mapping:
     if len(fitting) != 1:
         what = f"fit the mappings {' and '.join(map(repr, fitting))}" if fitting else "fit no ready-made mapping"
         raise ValueError(
-            f"The columns of {title!r} {what}: {list_names(present)}; set `mapping` to one of {', '.join(MAPPINGS)}, or say which "
-            f"column holds what, {_columns_example(present[0])}."
+            f"The columns of {title!r} {what}: {list_names(present)}; rename them to `instruction`, `tests` and so on, set `mapping` "
+            f"to one of {', '.join(MAPPINGS)}, or say which column holds what, {_columns_example(present[0])}."
         )
     logger.info("The columns of %r fit the mapping %r.", title, fitting[0])
     return MAPPINGS[fitting[0]].map

@@ -140,7 +140,12 @@ def test_the_mapping_is_known_by_the_columns(caplog):
             {"columns": {"instruction": "tsk"}},
             "'the given rows' has no column `tsk`, only task, asserts, key; say which",
         ),
-        (ROWS, {"columns": None}, "fit no ready-made mapping: task, asserts, key; set `mapping` to one of mbpp, apps"),
+        (
+            ROWS,
+            {"columns": None},
+            "fit no ready-made mapping: task, asserts, key; rename them to `instruction`, `tests`",
+        ),
+        (ROWS, {"columns": None}, "set `mapping` to one of mbpp, apps"),
         (ROWS, {"columns": None}, "or `columns: {instruction: 'task'}` beside the `path` in a YAML file."),
         (ROWS, {"columns": None, "mapping": "apps"}, "no column `question`, `input_output`, only task, asserts, key"),
         ([{"instruction": "x", "query": "y", "answer": ""}], {"columns": None}, "'code_feedback' and 'plain'"),
@@ -341,7 +346,8 @@ def test_tests_are_read_whatever_they_are_called(name, form):
 def test_tests_that_are_not_read_are_an_error(column, value, request_column):
     row = {request_column: "Write f.", column: value, **({"answer": "..."} if request_column == "query" else {})}
     with pytest.raises(
-        ValueError, match=f"Row 0 .* the column '{column}' looks like tests but is not read; map .*'tests': '{column}'"
+        ValueError,
+        match=f"Row 0 .* the column '{column}' looks like tests but is not read; rename the .*'tests': '{column}'",
     ):
         list(load_problems([row]))
     columns = {"instruction": request_column}

@@ -43,9 +43,7 @@ To use several GPUs, start the same command once per GPU (CUDA_VISIBLE_DEVICES=0
 Invalid input prints a one-line error and exits with status 1; set REFLECTION_TRL_DEBUG=1 for the traceback.
 """
 
-import logging
-
-from ..command_line import run_command
+from ..command_line import log_to_terminal, run_command
 from .arguments import parse
 from .runs import final_runs, search_runs
 from .stages import judge, make, remove_weights
@@ -55,7 +53,7 @@ from .unchanged import check_unchanged
 
 def run(argv: list[str]) -> None:
     study = parse(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to_terminal()
     if {"search", "train"} & set(study.stages):
         check_arms(study)
     searched = search_runs(study)

@@ -107,8 +107,8 @@ def refuse_unread_tests(row: Row, used: Collection[str | None]) -> None:
         if column not in used and looks_like_tests(column, value):
             name = quote(str(column), 40)
             raise ValueError(
-                f"the column {name} looks like tests but is not read; map it, as in "
-                f"`columns={{'instruction': ..., 'tests': {name}}}`, or ignore it with `'tests': None`"
+                f"the column {name} looks like tests but is not read; rename the columns to `instruction` and `tests`, map them, as in "
+                f"`columns={{'instruction': ..., 'tests': {name}}}`, or ignore the tests with `'tests': None`"
             )
 
 
