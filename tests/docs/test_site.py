@@ -70,6 +70,13 @@ def test_pages_have_search_copy_buttons_and_a_dark_mode(site):
     assert "method.svg" in "".join(site[Path("index.html")].loads)
 
 
+def test_the_style_sheet_selects_elements_that_exist(site):
+    sheet = (ROOT / "docs" / "stylesheets" / "site.css").read_text(encoding="utf-8")
+    html = "".join(page.file.read_text(encoding="utf-8") for page in site.values())
+    present = {name for names in re.findall(r'class="([^"]*)"', html) for name in names.split()}
+    assert not set(re.findall(r"\.([a-z][\w-]*)", sheet)) - present
+
+
 @pytest.mark.parametrize(
     ("edit_url", "page", "edited"),
     [
