@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..coroutines import run_coroutine
+from ..files.model_folder import is_path
 from ..files.run_folder import RunFolder, take_lock
 from ..files.work_queue import WorkQueue
 from ..generation import GenerationArguments, Sampling, open_generator, with_served_name
@@ -23,7 +24,7 @@ from ..generation.types import Generate
 from ..languages import Executor
 from ..languages.execution import Execute
 from ..sandbox import Limits, Sandbox
-from .benchmarks import Judging, OpenExecutor, get_benchmark, make_prompt
+from .benchmarks import Judging, OpenExecutor, get_benchmark, make_prompt, parse_benchmarks
 from .generate import check_requests, missing_samples, read_answers, sample_answers
 from .prompts import MAX_TOKENS, check_style, needs_chat_template
 from .results import EvaluationRun, Score
@@ -106,9 +107,9 @@ class EvaluationSettings:
 
 
 def evaluate_model(
-    generation: GenerationArguments,
-    benchmarks: Sequence[str],
-    output_dir: str | os.PathLike[str],
+    model: str | GenerationArguments,
+    benchmarks: str | Sequence[str] = ("humaneval", "mbpp"),
+    output_dir: str | os.PathLike[str] = "out/evaluate",
     settings: EvaluationSettings | None = None,
     *,
     generate: Generate | None = None,
@@ -127,16 +128,16 @@ def evaluate_model(
     and, from evalplus, `samples_eval_results.json`. The run is saved in `results.json`.
 
     Args:
-        generation ([`~reflection_trl.generation.GenerationArguments`]):
-            Model and backend.
-        benchmarks (`Sequence[str]`):
-            Output of [`parse_benchmarks`].
-        output_dir (`str` or `Path`):
+        model (`str` or [`~reflection_trl.generation.GenerationArguments`]):
+            Model id on the Hub, or a folder; or a model with its backend, such as a server.
+        benchmarks (`str` or `Sequence[str]`, *optional*, defaults to `("humaneval", "mbpp")`):
+            Names as in `reflection-trl evaluate`, such as `"problems:my/problems.jsonl"`; see [`parse_benchmarks`].
+        output_dir (`str` or `Path`, *optional*, defaults to `"out/evaluate"`):
             Folder of the evaluation.
         settings ([`EvaluationSettings`], *optional*):
             Settings of the evaluation.
         generate ([`~reflection_trl.generation.Generate`], *optional*):
-            Generates completions, in place of `generation`.
+            Generates completions, in place of `model`.
         in_flight (`int`, *optional*, defaults to `128`):
             Maximum number of concurrent requests.
         process (`int`, *optional*, defaults to `0`):
@@ -161,6 +162,8 @@ def evaluate_model(
         [`~reflection_trl.sandbox.SandboxError`]: If answers cannot run safely on this machine.
     """
     settings = settings or EvaluationSettings()
+    benchmarks = parse_benchmarks([benchmarks] if isinstance(benchmarks, str) else benchmarks)
+    generation = model if isinstance(model, GenerationArguments) else GenerationArguments(model)
     if generate is None:
         generation = with_served_name(generation)
     judge_here = process == 0
@@ -511,12 +514,14 @@ def _warn_of_fences(file: str | os.PathLike[str], tasks: Sequence[Task], samples
 
 
 def _require_chat_template(model: str, revision: str | None) -> None:
+    if is_path(model) and not Path(model).exists():
+        return  # opening the model reports it, and the Hub, which is asked for names, does not have it
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
     except (OSError, ValueError):
-        return  # opening the model tells
+        return  # opening the model reports it
     if not tokenizer.chat_template:
         raise ValueError(
             f"The tokenizer of {model!r} has no chat template, which this prompt style needs: use an instruct model, or let the "
@@ -526,7 +531,7 @@ def _require_chat_template(model: str, revision: str | None) -> None:
 
 def _commit(generation: GenerationArguments) -> str | None:
     """Returns the Hub commit of a model that runs here; `None` for a folder or a server."""
-    if generation.chosen_backend == "endpoint" or Path(generation.model).exists():
+    if generation.chosen_backend == "endpoint" or Path(generation.model).exists() or is_path(generation.model):
         return generation.model_revision
     from huggingface_hub import hf_hub_download
     from transformers.utils.peft_utils import find_adapter_config_file

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import json
+import os
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -83,6 +84,13 @@ class GenerationArguments:
     )
 
     def __post_init__(self) -> None:
+        if isinstance(self.model_name_or_path, os.PathLike):
+            self.model_name_or_path = os.fspath(self.model_name_or_path)
+        if not isinstance(self.model_name_or_path, str | None):
+            raise ValueError(
+                f"The model must be given by its Hub id or folder, not as {type(self.model_name_or_path).__name__}: pass its name, "
+                "or save it with `save_pretrained` and pass the folder."
+            )
         if self.backend not in BACKENDS:
             raise ValueError(f"--backend {self.backend!r}: use one of {', '.join(BACKENDS)}.")
         if self.model_name_or_path is None and self.base_url is None:

@@ -20,7 +20,7 @@ from reflection_trl.evaluation.run import EvaluationSettings, evaluate_model, ev
 from reflection_trl.evaluation.table import comparison_table, results_table
 from reflection_trl.files import run_folder
 from reflection_trl.files.run_folder import RunError
-from reflection_trl.generation import GenerationArguments
+from reflection_trl.generation import GenerationArguments, GenerationError
 from reflection_trl.generation.types import Completion
 from reflection_trl.generation.usage import Usage
 from reflection_trl.languages.swift import Swift
@@ -242,6 +242,39 @@ def test_problems_of_ones_own_need_tests_and_the_plain_request(tmp_path):
     file.write_text(json.dumps({"id": "a", "instruction": "Do it.", "tests": "x", "language": "swift"}) + "\n")
     with pytest.raises(ValueError, match=r"There is nothing to score: .*[Ss]wift"):
         evaluate_model(arguments, [f"problems:{file}"], tmp_path / "out", bar=False)
+
+
+@pytest.mark.usefixtures("isolation")
+def test_a_model_is_given_by_its_name_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_problems(tmp_path / "problems.jsonl")
+    asked = []
+
+    async def answer(prompt, sampling):
+        asked.append(prompt)
+        return Completion("```python\ndef double(x):\n    return 2 * x\n```")
+
+    run = evaluate_model("me/coder", "problems:problems.jsonl", generate=answer, bar=False)
+    assert asked and run.model == "me/coder" and (tmp_path / "out" / "evaluate" / "results.json").is_file()
+    evaluated = []
+
+    def stop(names, settings):
+        evaluated.extend(names)
+        raise ValueError("stopped")
+
+    monkeypatch.setattr("reflection_trl.evaluation.run._possible_tasks", stop)
+    for benchmarks in ((), (["HumanEval+", "multipl-e:java,js"],)):
+        with pytest.raises(ValueError, match="stopped"):
+            evaluate_model("me/coder", *benchmarks, generate=answer)
+    assert evaluated == ["humaneval", "mbpp", "humaneval", "multipl-e:java", "multipl-e:javascript"]
+
+
+@pytest.mark.usefixtures("isolation")
+def test_a_missing_folder_is_not_asked_for_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", lambda *_, **__: pytest.fail("asked the Hub"))
+    write_problems(tmp_path / "problems.jsonl")
+    with pytest.raises(GenerationError, match="The model folder 'models/none' does not exist; paths start from"):
+        evaluate_model("models/none", f"problems:{tmp_path / 'problems.jsonl'}", tmp_path / "out", bar=False)
 
 
 @pytest.mark.usefixtures("small_benchmarks", "isolation")

@@ -18,6 +18,7 @@ URL = "http://localhost:8000/v1"
     ("options", "message"),
     [
         ({}, "No model specified: pass --model_name_or_path, or --base_url of a server."),
+        ({"model_name_or_path": object()}, "by its Hub id or folder, not as object: pass its name, or save it with"),
         ({"backend": "openai"}, "--backend 'openai': use one of auto, endpoint, vllm, transformers."),
         ({"backend": "vllm", "base_url": URL}, "--backend vllm runs the model on this machine: remove --base_url."),
         ({"base_url": "localhost:8000"}, "--base_url 'localhost:8000' is not an address"),
@@ -38,6 +39,10 @@ def test_settings_that_cannot_be(options, message):
     with pytest.raises(ValueError) as caught:
         GenerationArguments(**({"model_name_or_path": "m"} if options and "base_url" not in options else {}) | options)
     assert message in str(caught.value) and "hunter2" not in str(caught.value)
+
+
+def test_a_model_folder_may_be_a_path(tmp_path):
+    assert GenerationArguments(tmp_path).model == str(tmp_path)
 
 
 @pytest.mark.parametrize(
