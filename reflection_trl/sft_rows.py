@@ -41,10 +41,16 @@ def final_answers(dataset: AnyDataset) -> AnyDataset:
         last.
 
     Raises:
+        TypeError: If `dataset` is no dataset.
         ValueError: If the structure of a row is wrong. For a stream, the error is raised when that row is read.
     """
     if isinstance(dataset, (DatasetDict, IterableDatasetDict)):
         return type(dataset)({split: final_answers(rows) for split, rows in dataset.items()})
+    if not isinstance(dataset, (Dataset, IterableDataset)):
+        raise TypeError(
+            f"`dataset` must be a `Dataset` or `IterableDataset`, got `{type(dataset).__name__}`; create one with `Dataset.from_list(rows)`, "
+            "or with `load_dataset` from a file."
+        )
     columns = dataset.column_names or list(next(iter(dataset), {}))
     progress: dict[str, Any] = {"desc": "Taking the final answers"} if isinstance(dataset, Dataset) else {}
     return dataset.map(_final_answer, with_indices=True, remove_columns=columns, features=_FEATURES, **progress)

@@ -49,6 +49,12 @@ def test_a_wrong_row_is_named():
         final_answers(Dataset.from_list(rows))
 
 
+@pytest.mark.parametrize("rows", [[], {"messages": []}, "rows.parquet"])
+def test_rows_that_are_no_dataset_are_named_with_the_fix(rows):
+    with pytest.raises(TypeError, match=rf"got `{type(rows).__name__}`; create one with `Dataset.from_list\(rows\)`"):
+        final_answers(rows)
+
+
 def test_plain_sft_trains_on_the_answers_alone(tmp_path, tokenizer, make_model):
     from trl import SFTConfig, SFTTrainer
 
