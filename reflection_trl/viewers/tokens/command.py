@@ -180,12 +180,7 @@ def _json_object(value: str) -> dict[str, Any]:
 
 
 def build_parser() -> CommandLine:
-    """
-    Builds the argument parser.
-
-    Returns:
-        [`~reflection_trl.viewers.command_line.CommandLine`]: The parser.
-    """
+    """Returns the parser of the command."""
     parser = CommandLine("show", description=DESCRIPTION, epilog=EPILOG)
     data = parser.add_argument_group("data")
     data.add_argument("dataset", help="Dataset id, directory, or a .json, .jsonl or .parquet file.")
@@ -214,9 +209,7 @@ def build_parser() -> CommandLine:
         default="auto",
         help="Role of execution output: auto is tool if the template renders tool turns, user otherwise (default: auto).",
     )
-    tokens.add_argument(
-        "--chat_template_path", metavar="PATH", help="Another chat template: a Jinja file, or a model."
-    )
+    tokens.add_argument("--chat_template_path", metavar="PATH", help="Another template: a Jinja file, or a model.")
     tokens.add_argument(
         "--chat_template_kwargs", type=_json_object, metavar="JSON", help="Variables for the template."
     )
