@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..files.packaged import find_recipe, recipe_names, resolve_arguments, resolve_packaged
 from ..quoting import quote_error
-from .output import standard_output
+from .output import fit_to_terminal, standard_output
 
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ def run_command(
     argv = sys.argv[1:] if argv is None else argv
     if "-h" in argv or "--help" in argv:
         with standard_output():
-            print(doc.strip())
+            print(fit_to_terminal(doc.strip()))
         return 0
     rank = int(os.environ.get("RANK", 0))
     try:

@@ -7,7 +7,7 @@ import sys
 
 from .. import __version__
 from .commands import COMMANDS, usage
-from .output import standard_output
+from .output import fit_to_terminal, standard_output
 
 
 def version() -> str:
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 def run(argv: list[str]) -> int:
     """Runs the subcommand that the first argument names, or prints help or versions; returns the exit status."""
     if not argv or argv[0] in ("-h", "--help", "help"):
-        print(usage(), end="")
+        print(fit_to_terminal(usage()), end="")
         return 0
     if argv[0] == "--version":
         print(version())

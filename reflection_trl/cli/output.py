@@ -1,10 +1,43 @@
-"""Ends a command whose standard output cannot be written, such as into a full disk or into `| head`."""
+"""Fits help to the terminal, and ends a command whose output cannot be written, such as into a full disk or into `| head`."""
 
 import contextlib
 import errno
 import os
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
+
+
+def fit_to_terminal(text: str, width: int | None = None) -> str:
+    """
+    Wraps help that is wider than the terminal. Descriptions keep their column.
+
+    Args:
+        text (`str`):
+            Help, wrapped for a wide terminal.
+        width (`int`, *optional*):
+            Characters in a line; those of the terminal by default. What is not a terminal has no limit.
+    """
+    width = width or shutil.get_terminal_size(fallback=(sys.maxsize, 0)).columns
+    if max(map(len, text.splitlines())) <= width:
+        return text
+    lines: list[tuple[str, int]] = []  # each with the column at which it continues
+    for line in text.splitlines():
+        column = len(line) - len(line.lstrip())
+        last, continues = lines[-1] if lines else ("", -1)
+        if line and last and column == continues and column not in (2, 4) and "   " not in line.lstrip():
+            lines[-1] = f"{last} {line.lstrip()}", column
+        else:
+            term = re.match(r" +\S.*? {2,}(?=\S)", line)
+            described = term.end() if term else sys.maxsize
+            lines.append((line, described if described <= width // 2 else column and column + 4))
+    wrapped = (
+        textwrap.fill(line, width, subsequent_indent=" " * column, break_long_words=False, break_on_hyphens=False)
+        for line, column in lines
+    )
+    return "\n".join(wrapped) + "\n" * text.endswith("\n")
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The command `reflection-trl`: its subcommands, the launcher, completion and help."""
 
 import errno
+import importlib
 import os
 import subprocess
 import sys
@@ -9,8 +10,8 @@ import pytest
 
 from reflection_trl.cli import launch, main
 from reflection_trl.cli.command_line import keep_compiled_code
-from reflection_trl.cli.commands import COMMANDS, GROUPS
-from reflection_trl.cli.output import standard_output
+from reflection_trl.cli.commands import COMMANDS, GROUPS, usage
+from reflection_trl.cli.output import fit_to_terminal, standard_output
 from reflection_trl.evaluation.benchmarks import load_tasks, parse_benchmarks
 from reflection_trl.files.packaged import find_recipe, packaged, recipe_names, resolve_arguments, resolve_packaged
 
@@ -176,6 +177,46 @@ def test_wrong_launch_options_are_one_sentence(argv, expected, capsys):
 def test_commands_that_are_one_process_pass_launch_options_on(capsys):
     assert main.main(["plot", "--accelerate_config", "ddp"]) == 1
     assert "Unknown option: `accelerate_config`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_help_fits_the_terminal(width):
+    for text in (
+        usage(),
+        *(importlib.import_module(f"reflection_trl.{one.module}").__doc__ for one in COMMANDS.values()),
+    ):
+        fitted = fit_to_terminal(text, width)
+        assert fitted.split() == text.split()
+        assert max(map(len, fitted.splitlines())) <= width
+
+
+def test_help_in_a_narrow_terminal_keeps_its_columns():
+    text = """\
+Trains a model,
+which exists.
+
+    trl --config of_a_recipe --seed 1
+
+  model
+    --a     what it is, in more than
+            one line
+    --b     yes
+"""
+    assert fit_to_terminal(text, 100) == text
+    narrow = """\
+Trains a model, which
+exists.
+
+    trl --config of_a_recipe
+        --seed 1
+
+  model
+    --a     what it is, in
+            more than one
+            line
+    --b     yes
+"""
+    assert fit_to_terminal(text, 28) == narrow
 
 
 def test_interrupting_is_one_sentence(monkeypatch, capsys):

@@ -155,7 +155,10 @@ def run_command(words, snippet, environment, monkeypatch):
         case ["export", *assignments]:
             assert all(re.fullmatch(r"\w+=.*", one) for one in assignments)
         case ["source", activate]:
-            assert activate == re.search(r"^VENV \?= (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1] + "/bin/activate"
+            assert (
+                activate
+                == re.search(r"^VENV \?= (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1] + "/bin/activate"
+            )
         case ["make", target]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), f"{snippet}: {target}"
         case ["pip", "install", "-e", what]:
