@@ -20,7 +20,8 @@ def fit_to_terminal(text: str, width: int | None = None) -> str:
         width (`int`, *optional*):
             Characters in a line; those of the terminal by default. What is not a terminal has no limit.
     """
-    width = width or shutil.get_terminal_size(fallback=(sys.maxsize, 0)).columns
+    if width is None:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     if max(map(len, text.splitlines())) <= width:
         return text
     lines: list[tuple[str, int]] = []  # each with the column at which it continues
