@@ -18,7 +18,7 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
-from ..files.rows import HUB_FIX
+from ..files.rows import hub_fix
 from ..quoting import quote_error
 from .command_line import Parser, check_model_name, run_command
 
@@ -92,7 +92,7 @@ def run(argv: list[str]) -> None:
         try:
             tokens = answer(name, args.prompt, args.max_new_tokens, args.chat_template_kwargs)
         except (OSError, ValueError) as error:
-            fix = "" if Path(name).is_dir() else f" {HUB_FIX}"
+            fix = "" if Path(name).is_dir() else f" {hub_fix()}"
             raise ValueError(f"{name!r} cannot answer: {quote_error(error)}.{fix}") from error
         cut = ", cut here by --max_new_tokens" if tokens >= args.max_new_tokens else ""
         print(f"--- {tokens} tokens{cut}, {time.monotonic() - start:.0f} s with loading")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files.rows import HUB_FIX, RowsError, name_bad_line
+from ..files.rows import RowsError, hub_fix, name_bad_line
 from ..quoting import quote_error
 from .command_line import check_token
 
@@ -87,7 +87,7 @@ def load_tokenizer(model_args: "ModelConfig", trust_remote_code: bool) -> "PreTr
         AutoConfig.from_pretrained(name, **options)
         return AutoTokenizer.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
-        fix = "" if Path(name).is_dir() else f" {HUB_FIX}"
+        fix = "" if Path(name).is_dir() else f" {hub_fix()}"
         raise ValueError(f"The model {name!r} cannot be loaded: {quote_error(error)}.{fix}") from error
 
 

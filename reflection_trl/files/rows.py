@@ -35,6 +35,7 @@ Row = dict[str, Any]
 FORMATS = {".json": "json", ".jsonl": "json", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}
 COMPRESSIONS: dict[str, Callable[..., IO[Any]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 HUB_FIX = "Check the name and the connection; what is gated or private needs `hf auth login`."
+OFFLINE_FIX = "HF_HUB_OFFLINE is set, so only the cache is read: unset it, or download the files before."
 # By default, texts such as `None` and `NA` in CSV files would be missing values
 _TEXTS_ARE_TEXTS = {"keep_default_na": False, "na_values": [""]}
 # Errors of `datasets` for empty Parquet, for CSV without a header, and with only one. For empty JSON it raises StopIteration
@@ -320,7 +321,14 @@ def one_sentence(source: str, json_files: Sequence[str] = ()) -> Iterator[None]:
             json_files = find_files(os.path.join(glob.escape(source), "**", "*.jsonl*"))
         reason = _bad_line(json_files) or reason
         on_hub = not (isinstance(cause, ValueError) or is_path(source) or Path(source).exists() or json_files)
-        raise RowsError(f"{source!r} cannot be read: {reason}.{f' {HUB_FIX}' if on_hub else ''}") from error
+        raise RowsError(f"{source!r} cannot be read: {reason}.{f' {hub_fix()}' if on_hub else ''}") from error
+
+
+def hub_fix() -> str:
+    """Returns what to do if something cannot be read from the Hub."""
+    from huggingface_hub import is_offline_mode
+
+    return OFFLINE_FIX if is_offline_mode() else HUB_FIX
 
 
 def _datasets_error() -> type[Exception]:

@@ -26,7 +26,7 @@ from reflection_trl.cli import (
     train,
     train_data,
 )
-from reflection_trl.files.rows import HUB_FIX
+from reflection_trl.files.rows import HUB_FIX, OFFLINE_FIX
 from reflection_trl.files.run_folder import RunError, RunFolder
 
 
@@ -245,16 +245,18 @@ def test_a_split_for_no_evaluation_is_named(files, caplog, monkeypatch, split, e
     assert (says in caplog.text) == warns
 
 
-def test_a_dataset_that_the_hub_does_not_have(files, monkeypatch, capsys):
+@pytest.mark.parametrize(("is_offline", "fix"), [(False, HUB_FIX), (True, OFFLINE_FIX)])
+def test_a_dataset_that_the_hub_does_not_have(files, monkeypatch, capsys, is_offline, fix):
     """The sentence of `datasets` ends in a full stop, and ours goes on."""
     sentence = "Dataset 'me/rows' doesn't exist on the Hub or cannot be accessed."
 
     def load_dataset(*args, **kwargs):
         raise DatasetNotFoundError(sentence)
 
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", is_offline)
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
     line = said(train.main, ["--config", "train.yaml", "--dataset_name", "me/rows"], capsys)
-    assert f"'me/rows' cannot be read: {sentence} {HUB_FIX}" in line
+    assert f"'me/rows' cannot be read: {sentence} {fix}" in line
 
 
 def test_tracker_that_is_not_installed_is_reported_before_the_model_is_loaded(monkeypatch, capsys):
