@@ -13,6 +13,8 @@ from trl.import_utils import is_vllm_available
 from ..problems.problem import is_checker_source
 from ..training.checks import (
     Requirements,
+    best_metric,
+    check_best_metric,
     check_evaluation,
     check_trackers,
     evaluation_requirements,
@@ -21,6 +23,8 @@ from ..training.checks import (
 from ..training.dataset import check_not_empty
 from ..training.teachers import disabled_adapter_is_base
 from .config import OnlineReflectionDistillConfig
+from .dataset import COLUMNS, row_to_problem
+from .judging import check_installed
 from .messages import is_text
 from .rewards import ExecutionReward
 
@@ -48,7 +52,8 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
         ImportError: If vLLM is requested and not installed.
         TypeError: If a dataset has the wrong type.
         ValueError: If a tracker is not installed, a dataset is missing or empty, or lacks a column, a prompt or what
-            judges the answers to it, or has images, or a batch of the evaluation does not contain whole groups.
+            judges the answers to it, or has images, or a batch of the evaluation does not contain whole groups, or
+            a checkpoint is selected by a metric that does not exist or does not measure answers.
     """
     check_trackers(args.report_to)
     check_evaluation(args, eval_dataset)
@@ -68,12 +73,20 @@ def check_before_loading(args: OnlineReflectionDistillConfig, train_dataset: Any
                 _check_rows(name, dataset)
     # TRL looks at this only if `eval_strategy` is set, and would fail after the first answers of the evaluation
     num_generations = args.num_generations_eval or args.num_generations or 1
-    if args.eval_on_start and args.per_device_eval_batch_size * args.world_size % num_generations:
+    if eval_dataset is not None and args.per_device_eval_batch_size * args.world_size % num_generations:
         raise ValueError(
             f"`per_device_eval_batch_size` {args.per_device_eval_batch_size} on {args.world_size} processes does not contain whole groups of "
             f"{num_generations} answers to one prompt; set it to a multiple of {num_generations}, or set `num_generations_eval` to a divisor."
         )
+    if (best_metric(args) or "").endswith("loss"):
+        raise ValueError(
+            f"`metric_for_best_model` is {args.metric_for_best_model!r}, but the loss of an evaluation does not measure answers: their advantages "
+            f"have the mean 0; name another metric, such as 'eval_execution/pass_rate'."
+        )
+    if isinstance(eval_dataset, dict):
+        check_best_metric(args, list(eval_dataset))
     _warn_of_repeated_prompts(args, evaluated)
+    _warn_of_trained_prompts(train_dataset, evaluated)
     if args.dynamic_sampling_rounds and not isinstance(train_dataset, Dataset):
         raise ValueError(
             f"`dynamic_sampling_rounds` is {args.dynamic_sampling_rounds}, but `train_dataset` is a stream, from which prompts cannot be "
@@ -169,6 +182,17 @@ def _warn_of_repeated_prompts(args: OnlineReflectionDistillConfig, evaluated: di
                 )
 
 
+def _warn_of_trained_prompts(train_dataset: Dataset | IterableDataset, evaluated: dict[str, Any]) -> None:
+    if not isinstance(train_dataset, Dataset):
+        return
+    trained = set(map(repr, train_dataset["prompt"]))
+    for name, dataset in evaluated.items():
+        if isinstance(dataset, Dataset) and (both := sum(repr(prompt) in trained for prompt in dataset["prompt"])):
+            logger.warning(
+                f"{both} of {len(dataset)} prompts of `{name}` are also in `train_dataset`, so their solve rate is not that of held-out problems."
+            )
+
+
 def _check_columns(name: str, dataset: Any) -> None:
     if not isinstance(dataset, (Dataset, IterableDataset)):
         raise TypeError(
@@ -193,16 +217,17 @@ def _check_columns(name: str, dataset: Any) -> None:
 
 
 def _check_rows(name: str, dataset: Dataset) -> None:
-    read = {"prompt", "problem_id", *_JUDGED_BY}
-    rows = dataset.select_columns([column for column in dataset.column_names if column in read])
-    empty, untested, mixed = [], [], []
+    rows = dataset.select_columns([column for column in dataset.column_names if column in COLUMNS])
+    empty, untested, mixed, problems = [], [], [], []
     for number, row in enumerate(rows):
+        problem = row_to_problem(row, number)
         if not row["prompt"]:
             empty.append(row.get("problem_id", number))
         elif not is_text(row["prompt"]):
             mixed.append(row.get("problem_id", number))
-        if not (row.get("tests") or row.get("examples") or row.get("answer") is not None):
+        if not problem.has_tests:
             untested.append(row.get("problem_id", number))
+        problems.append(problem)
     for found, lack in (
         (empty, "a prompt"),
         (untested, "`tests`, `examples` or `answer` to judge answers by"),
@@ -214,6 +239,7 @@ def _check_rows(name: str, dataset: Dataset) -> None:
                 f"{len(found)} of {len(dataset)} rows of `{name}` are without {lack}: {some}{' and others' if len(found) > _NAMED else ''}; "
                 f"leave these problems out, or complete them."
             )
+    check_installed(problems)
 
 
 def all_datasets(train_dataset: Any, eval_dataset: Any) -> list[Dataset | IterableDataset]:
@@ -253,16 +279,18 @@ def _has_programs(dataset: Dataset | IterableDataset) -> bool:
     return any(row.get("tests") or row.get("examples") or is_checker_source(row.get("checker") or "") for row in rows)
 
 
-def find_execution_reward(reward_funcs: Sequence[Any]) -> ExecutionReward:
+def find_execution_reward(reward_funcs: Sequence[Any], max_completion_length: int | None) -> ExecutionReward:
     """
     Finds the reward function that stores the feedback of each answer.
 
     Args:
         reward_funcs (`Sequence`):
             Reward functions of the trainer.
+        max_completion_length (`int` or `None`):
+            Maximum completion length of the trainer.
 
     Raises:
-        ValueError: If not exactly one is an [`execution_reward`].
+        ValueError: If not exactly one is an [`execution_reward`], or it punishes the length for another maximum.
     """
     found = [reward for reward in reward_funcs if isinstance(reward, ExecutionReward)]
     if len(found) != 1:
@@ -270,7 +298,13 @@ def find_execution_reward(reward_funcs: Sequence[Any]) -> ExecutionReward:
             f"`reward_funcs` must have one `execution_reward(...)`, whose feedback the teacher reads, but has {len(found)}; put it "
             f"beside your own reward functions, or use TRL's `GRPOTrainer` without a teacher."
         )
-    return found[0]
+    (reward,) = found
+    if reward.max_completion_length not in (None, max_completion_length):
+        raise ValueError(
+            f"`execution_reward` punishes long completions up to a `max_completion_length` of {reward.max_completion_length}, but the trainer's is "
+            f"{max_completion_length}; pass the same to both."
+        )
+    return reward
 
 
 def context_length(model: PreTrainedModel, args: OnlineReflectionDistillConfig) -> int:

@@ -1,6 +1,7 @@
 """Defines the settings of online reflection self-distillation."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +77,18 @@ _UNSUPPORTED_GENERATION: dict[str, tuple[tuple[Any, ...], str]] = {
     "force_words_ids": ((None,), _ON_THE_HUB),
     "constraints": ((None,), _ON_THE_HUB),
     "num_beam_groups": ((None, 1), _ON_THE_HUB),
+}
+# The same of `generation_kwargs`, which TRL lets override its own settings. vLLM has other names
+_LENGTH = "`max_completion_length` is the length that everything else counts with"
+_END = "TRL looks for the tokenizer's tokens of the end and of padding"
+_UNSUPPORTED_OVERRIDES: dict[str, tuple[tuple[Any, ...], str]] = {
+    "temperature": ((None,), "the loss has the probabilities of the trainer's `temperature`"),
+    "do_sample": ((None, True), "answers to a prompt that are not sampled are equal, so nothing is learned from them"),
+    "eos_token_id": ((None,), _END),
+    "pad_token_id": ((None,), _END),
+    "max_new_tokens": ((None,), _LENGTH),
+    "max_length": ((None,), _LENGTH),
+    "max_tokens": ((None,), _LENGTH),
 }
 
 
@@ -333,7 +346,10 @@ class OnlineReflectionDistillConfig(GRPOConfig):
                 "`split_batches` of `accelerator_config` divides each batch among the processes, but prompts are ordered for whole batches, so "
                 "some would never be trained; leave it out."
             )
-        if self.use_vllm or not isinstance(self.generation_kwargs, dict):
+        if not isinstance(self.generation_kwargs, dict):
+            return
+        check_generation(self.generation_kwargs, "`generation_kwargs` has", _UNSUPPORTED_OVERRIDES)
+        if self.use_vllm:
             return
         known = GenerationConfig()
         unknown = [name for name in self.generation_kwargs if not hasattr(known, name)]
@@ -344,20 +360,26 @@ class OnlineReflectionDistillConfig(GRPOConfig):
         check_generation(self.generation_kwargs, "`generation_kwargs` has")
 
 
-def check_generation(settings: dict[str, Any], said_by: str) -> None:
+def check_generation(
+    settings: dict[str, Any],
+    said_by: str,
+    unsupported: Mapping[str, tuple[tuple[Any, ...], str]] = _UNSUPPORTED_GENERATION,
+) -> None:
     """
-    Rejects settings of transformers' generation with which a batch does not have the expected answers.
+    Rejects settings of the generation with which a batch does not have the expected answers.
 
     Args:
         settings (`dict[str, Any]`):
             Fields of [`~transformers.GenerationConfig`].
         said_by (`str`):
             Start of the message, such as "`generation_kwargs` has".
+        unsupported (`Mapping`, *optional*):
+            Values that settings may have, and why not others; by default those of the model's `generation_config`.
 
     Raises:
         ValueError: If there is one.
     """
-    for name, (values, reason) in _UNSUPPORTED_GENERATION.items():
+    for name, (values, reason) in unsupported.items():
         if (value := settings.get(name)) not in values:
             raise ValueError(f"{said_by} `{name}={value!r}`, but {reason}; leave it out.")
 

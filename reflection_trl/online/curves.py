@@ -1,6 +1,7 @@
 """Plots the curves of online training and summarizes its figures: solve rate, signal, divergence, entropy."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from ..training.curves import IN_QUARTERS, SummaryRow, read_series, summary_row
 from ..training.panels import BLUE, GRAY, GREEN, ORANGE, Curve, Panel, draw_panels
 
 
+_HELD_OUT = re.compile(r"eval_(?:(.+)_)?execution/pass_rate")  # with the name of the dataset, if there are several
 # The main quantities of a run, with their titles
 _SUMMARY = (
     ("execution/pass_rate", "solve rate of the rollouts"),
@@ -48,10 +50,10 @@ def summarize_online(log_history: list[dict[str, Any]]) -> list[SummaryRow]:
             `trainer.state.log_history`, or the same key of `trainer_state.json`.
     """
     series, summary = read_series(log_history), []
-    if "eval_execution/pass_rate" in series:
-        rates = series["eval_execution/pass_rate"]
-        note = f"steps {rates[0][0]} and {rates[0][-1]}"
-        summary.append(summary_row("solve rate of held-out problems", rates, note, averaged=False))
+    for metric, rates in series.items():
+        if (found := _HELD_OUT.fullmatch(metric)) is not None:
+            label = f"solve rate of held-out problems{f' ({found[1]})' if found[1] else ''}"
+            summary.append(summary_row(label, rates, f"steps {rates[0][0]} and {rates[0][-1]}", averaged=False))
     summary += [summary_row(label, series[name], IN_QUARTERS) for name, label in _SUMMARY if name in series]
     return summary
 

@@ -2,20 +2,23 @@
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import Dataset
 
 from ..checking import require_checker
-from ..problems import Example, Problem, load_problems
-from ..problems.mappings.final_answers import final_answer_of
+from ..problems import Problem, load_problems
+from ..problems.load import read_problem
+from .messages import prompt_text
 
 
 logger = logging.getLogger(__name__)
 
 # Fields that are part of the prompt, fields for people, and the solution, which no reward needs
-_NOT_IN_ROWS = ("instruction", "reference", "source", "license")
+_NOT_IN_ROWS = ("id", "instruction", "reference", "source", "license")
+_IN_ROWS = tuple(field.name for field in dataclasses.fields(Problem) if field.name not in _NOT_IN_ROWS)
+COLUMNS = ("prompt", "problem_id", *_IN_ROWS)  # that are read
 _NAMED = 5  # problems to list in a message
 
 
@@ -114,11 +117,7 @@ def problem_to_columns(problem: Problem) -> dict[str, Any]:
         problem ([`~reflection_trl.problems.Problem`]):
             The problem.
     """
-    fields = {
-        field.name: getattr(problem, field.name)
-        for field in dataclasses.fields(Problem)
-        if field.name not in (*_NOT_IN_ROWS, "id")
-    }
+    fields: dict[str, Any] = {name: getattr(problem, name) for name in _IN_ROWS}
     fields["examples"] = [dataclasses.asdict(example) for example in problem.examples]
     fields["choices"] = list(problem.choices)
     if problem.answer is None:
@@ -126,40 +125,56 @@ def problem_to_columns(problem: Problem) -> dict[str, Any]:
     return {"problem_id": problem.id, **fields}
 
 
-def columns_to_problems(columns: dict[str, Sequence[Any]], num_rows: int) -> list[Problem]:
+def columns_to_problems(columns: Mapping[str, Any], num_rows: int) -> list[Problem]:
     """
-    Converts the dataset columns that a trainer passes to a reward function back to problems. Inverse of
-    [`problem_to_columns`].
+    Converts the dataset columns that a trainer passes to a reward function to problems.
 
     Args:
-        columns (`dict[str, Sequence]`):
-            Columns of the dataset. Columns that are not fields of a problem are ignored.
+        columns (`Mapping[str, Any]`):
+            Columns of the dataset, as lists, and other arguments of reward functions: see [`row_to_problem`].
         num_rows (`int`):
             Number of rows.
 
     Raises:
-        ValueError: If a row has neither tests nor examples nor a final answer.
+        ValueError: If the answers to a row cannot be judged, or nothing judges them.
     """
-    names = [field.name for field in dataclasses.fields(Problem) if field.name not in (*_NOT_IN_ROWS, "id")]
-    present = [name for name in names if name in columns]
-    ids = columns.get("problem_id", range(num_rows))
-    problems = []
+    lists = {name: values for name, values in columns.items() if isinstance(values, Sequence)}
+    problems: list[Problem] = []
+    previous: dict[str, Any] = {}
     for number in range(num_rows):
-        values = {name: columns[name][number] for name in present if columns[name][number] is not None}
-        if "examples" in values:
-            values["examples"] = tuple(
-                example if isinstance(example, Example) else Example(**example) for example in values["examples"]
-            )
-        if values.get("tests") or values.get("examples"):
-            values.pop("answer", None)  # of whatever else the rows hold
-        elif "answer" in values:
-            values["answer"] = final_answer_of(values["answer"], "answer")
-        values["choices"] = tuple(values.get("choices", ()))
-        problem = Problem(id=str(ids[number]), instruction="", **values)
+        row = {name: lists[name][number] for name in COLUMNS if name in lists}
+        if number == 0 or row != previous:  # the rows of a group are equal
+            problem = row_to_problem(row, number)
         if not problem.has_tests:
             raise ValueError(
                 f"The problem {problem.id!r} has neither `tests` nor `examples` nor `answer`, so its answers have no reward: the dataset needs "
-                f"these columns (it has {', '.join(sorted(columns)) or 'none'}); `load_problems_for_rl` makes them."
+                f"these columns (it has {', '.join(sorted(lists))}); `load_problems_for_rl` makes them."
             )
         problems.append(problem)
+        previous = row
     return problems
+
+
+def row_to_problem(row: Mapping[str, Any], number: int) -> Problem:
+    """
+    Converts a row of a dataset to a problem. Inverse of [`problem_to_columns`], which also reads the other forms of tests
+    and answers that [`load_problems_for_rl`] reads.
+
+    Args:
+        row (`Mapping[str, Any]`):
+            Row with `prompt`, and with `tests`, `examples` or `answer` and what belongs to them. Other columns are ignored.
+        number (`int`):
+            Number of the row, which names a problem without `problem_id`.
+
+    Raises:
+        ValueError: If its answers cannot be judged. The message names the problem.
+    """
+    name = str(row.get("problem_id", number))
+    fields = {field: row[field] for field in _IN_ROWS if field in row}
+    if fields.get("tests") or fields.get("examples"):
+        fields.pop("answer", None)  # of whatever else the rows hold
+    try:
+        problem = read_problem(fields, prompt_text(row.get("prompt") or ""))
+    except ValueError as error:
+        raise ValueError(f"The answers to the problem {name!r} cannot be judged: {str(error).rstrip('.')}.") from None
+    return dataclasses.replace(problem, id=name)

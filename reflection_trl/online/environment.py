@@ -62,7 +62,6 @@ class RepairEnvironment:
 
     def __init__(self, judge: AnswerJudge):
         self._judge = judge
-        self._row: dict[str, Any] = {}
 
     def reset(self, **row: Any) -> None:
         """
@@ -73,13 +72,13 @@ class RepairEnvironment:
                 Columns of the problem.
 
         Raises:
-            ValueError: If the problem has a final answer in place of tests.
+            ValueError: If the problem has a final answer in place of tests, or its tests cannot be read.
         """
-        if row.get("answer") and not (row.get("tests") or row.get("examples")):
+        (self._problem,) = columns_to_problems({name: [value] for name, value in row.items()}, 1)
+        if self._problem.answer is not None:
             raise ValueError(
                 "`repair_environment` runs programs, but the dataset has problems with a final answer: leave `environment_factory` out."
             )
-        self._row = row
 
     def run_tests(self, code: str) -> str:
         """
@@ -91,9 +90,8 @@ class RepairEnvironment:
         Returns:
             The output of the tests.
         """
-        (problem,) = columns_to_problems({name: [value] for name, value in self._row.items()}, 1)
-        fence = get_language(problem.language).fences[0]
-        (outcome,) = self._judge.judge([problem], [fence_code(code, fence)])
+        fence = get_language(self._problem.language).fences[0]
+        (outcome,) = self._judge.judge([self._problem], [fence_code(code, fence)])
         if not outcome.is_judged:
             return "The program could not be run."
-        return outcome.text or "All tests pass."
+        return "All tests pass." if outcome.passed else outcome.text

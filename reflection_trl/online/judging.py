@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -102,7 +102,8 @@ class AnswerJudge:
             Whether the feedback on a wrong final answer contains the expected one.
 
     Raises:
-        ValueError: If `credit` is unknown.
+        TypeError: If `limits` are not [`~reflection_trl.sandbox.Limits`].
+        ValueError: If `credit` is unknown, or there are no workers.
     """
 
     def __init__(
@@ -115,6 +116,10 @@ class AnswerJudge:
     ):
         if credit not in ("all", "fraction"):
             raise ValueError(f"`credit` must be 'all' or 'fraction', got {credit!r}.")
+        if workers is not None and workers < 1:
+            raise ValueError(f"`workers` must be at least 1, got {workers}.")
+        if not isinstance(limits, Limits | None):
+            raise TypeError(f"`limits` must be `Limits`, such as `Limits(timeout=5)`, got {limits!r}.")
         self.credit = credit
         self.workers = workers
         self.limits = limits
@@ -168,11 +173,7 @@ class AnswerJudge:
             on this machine.
             [`~reflection_trl.sandbox.SandboxError`]: If the sandbox could not run any program, not even a trivial one.
         """
-        for checker in {problem.checker for problem in problems if problem.answer is not None}:
-            require_checker(checker)
-        for language in {problem.language for problem in problems}:
-            if (missing := get_language(language).missing()) is not None:
-                raise ValueError(missing)
+        check_installed(problems)
         runs_programs = any(problem.runs_programs for problem in problems)
         outcomes: list[Outcome] = [Outcome(SANDBOX_FAILED)] * len(texts)
         left, pause, error = list(range(len(texts))), _PAUSE, None
@@ -253,6 +254,26 @@ class AnswerJudge:
                 run_coroutine(executor.__aenter__())
                 self._executor, self._owner = executor, os.getpid()
             return self._executor
+
+
+def check_installed(problems: Iterable[Problem]) -> None:
+    """
+    Checks that everything that judges answers to problems is installed.
+
+    Args:
+        problems (`Iterable[Problem]`):
+            The problems.
+
+    Raises:
+        ValueError: If the machine lacks a compiler of a language.
+        [`~reflection_trl.checking.CheckerUnavailableError`]: If math-verify is needed and not installed.
+    """
+    needed = {(problem.language, None if problem.answer is None else problem.checker) for problem in problems}
+    for language, checker in needed:
+        if checker is not None:
+            require_checker(checker)
+        elif (missing := get_language(language).missing()) is not None:
+            raise ValueError(missing)
 
 
 async def _runs(execute: Execute) -> bool:

@@ -1,6 +1,7 @@
 """Implements the reward for code: the result of running it against the tests of its problem."""
 
 import logging
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,6 +20,8 @@ from .messages import completion_text, prompt_text
 
 logger = logging.getLogger(__name__)
 
+LogMetric = Callable[[str, float], None]
+LogExtra = Callable[[str, list[Any]], None]
 # Failure types with a separate metric
 _KINDS = (
     NO_CODE,
@@ -131,6 +134,8 @@ class ExecutionReward:
     Attributes:
         outcomes (`list[Outcome]`):
             Outcomes of the completions of the last call, in order.
+        max_completion_length (`int` or `None`):
+            Length at which the punishment of long completions ends; `None` without one.
     """
 
     __name__ = "execution_reward"  # the name in TRL's logs
@@ -144,9 +149,10 @@ class ExecutionReward:
         soft_length: int | None = None,
     ):
         for name, weight in (("format_weight", format_weight), ("length_weight", length_weight)):
-            if weight < 0:
+            if not 0 <= weight < math.inf:
                 raise ValueError(f"`{name}` must not be negative, got {weight}.")
         self.judge = judge
+        self.max_completion_length = max_completion_length if length_weight else None
         self.format_weight = format_weight
         self.length_weight = length_weight
         self.outcomes: list[Outcome] = []
@@ -168,21 +174,22 @@ class ExecutionReward:
         prompts: Sequence[Any],
         completions: Sequence[Any],
         completion_ids: Sequence[Sequence[int]] | None = None,
+        log_metric: LogMetric | None = None,
+        log_extra: LogExtra | None = None,
         **columns: Any,
     ) -> list[float | None]:
-        problems = columns_to_problems(columns, len(completions))
+        problems = columns_to_problems({**columns, "prompt": prompts}, len(completions))
         texts = [completion_text(completion) for completion in completions]
         outcomes = _with_scripts(self.judge.judge(problems, texts), prompts, texts)
-        return self.score(prompts, outcomes, completion_ids, **columns)
+        return self.score(prompts, outcomes, completion_ids, log_metric, log_extra)
 
     def score(
         self,
         prompts: Sequence[Any],
         outcomes: list[Outcome],
         completion_ids: Sequence[Sequence[int]] | None = None,
-        log_metric: Callable[[str, float], None] | None = None,
-        log_extra: Callable[[str, list[Any]], None] | None = None,
-        **_: Any,
+        log_metric: LogMetric | None = None,
+        log_extra: LogExtra | None = None,
     ) -> list[float | None]:
         """
         Converts outcomes to rewards, and logs their terms.
@@ -237,12 +244,14 @@ class AsyncExecutionReward(ExecutionReward):
         prompts: Sequence[Any],
         completions: Sequence[Any],
         completion_ids: Sequence[Sequence[int]] | None = None,
+        log_metric: LogMetric | None = None,
+        log_extra: LogExtra | None = None,
         **columns: Any,
     ) -> list[float | None]:
-        problems = columns_to_problems(columns, len(completions))
+        problems = columns_to_problems({**columns, "prompt": prompts}, len(completions))
         texts = [completion_text(completion) for completion in completions]
         outcomes = _with_scripts(await self.judge.judge_async(problems, texts), prompts, texts)
-        return self.score(prompts, outcomes, completion_ids, **columns)
+        return self.score(prompts, outcomes, completion_ids, log_metric, log_extra)
 
 
 def _with_scripts(outcomes: Sequence[Outcome], prompts: Sequence[Any], texts: Sequence[str]) -> list[Outcome]:

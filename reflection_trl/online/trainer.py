@@ -181,7 +181,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
             check_teacher_before_loading(args.teacher, model, peft_config, will_shard_parameters(args))
         reward_funcs = execution_reward() if reward_funcs is None else reward_funcs
         reward_funcs = list(reward_funcs) if isinstance(reward_funcs, (list, tuple)) else [reward_funcs]
-        self._execution = find_execution_reward(reward_funcs)
+        self._execution = find_execution_reward(reward_funcs, args.max_completion_length)
         if runs_programs(train_dataset, eval_dataset):
             self._execution.judge.open()
         super().__init__(
@@ -228,6 +228,7 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
         self._rewards = torch.zeros(0, 0)  # of all processes: a row per answer, a column per function
         self._saved_step: int | None = None
         self._eval_sizes: list[int] = []  # answers of each batch of an evaluation
+        self._eval_prefix = "eval"  # "eval_" and the name of the dataset, if there are several
 
     def _make_teacher(self, continues_adapter: bool) -> TeacherWeights | None:
         args = self.args
@@ -242,6 +243,11 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
         adjust_accelerator(self.accelerator, self.args)
+
+    def _init_training_state(self, *args: Any) -> tuple[int, int]:
+        # A training that was interrupted within a generation batch leaves its answers to the next one
+        self._step, self._buffered_inputs, self._saved_step = 0, None, None
+        return super()._init_training_state(*args)
 
     # Rollouts
 
@@ -492,10 +498,24 @@ class OnlineReflectionDistillTrainer(CheckpointMixin, HubMixin, DynamicSamplingM
             # TRL ignores NaN when it averages
             self._metrics["train"][f"distillation/{name}"].append(value / number if number else float("nan"))
 
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        self._eval_prefix = metric_key_prefix
+        return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if not self.model.training:
             self._weight_eval_batches()
+            self._name_eval_metrics()
         super().log(logs, start_time)
+
+    def _name_eval_metrics(self) -> None:
+        # TRL gives the metrics of all evaluation datasets the same names
+        if self._eval_prefix.startswith("eval_"):
+            metrics, name = self._metrics["eval"], self._eval_prefix.removeprefix("eval_")
+            for metric in list(metrics):
+                metrics[f"{name}_{metric}"] = metrics.pop(metric)
 
     def _weight_eval_batches(self) -> None:
         # TRL averages over batches, so the answers of a last batch that is not full would count more than others

@@ -16,7 +16,7 @@ from ..languages import get_language
 from ..quoting import list_names, quote
 from .mappings import MAPPINGS, Mapping, find_mapping
 from .mappings.plain import FIELDS, Columns, from_columns
-from .mappings.text import parses
+from .mappings.text import Row, parses
 from .problem import Example, Problem, is_checker_source
 from .runnable import complete_tests
 from .tolerance import stated_tolerance
@@ -239,24 +239,51 @@ def _detect(row: dict[str, Any], title: str) -> Mapping:
 
 def _complete(problem: Problem, title: str, index: int, defaults: dict[str, str]) -> Problem:
     """Sets the fields that neither row nor mapping have set."""
-    _check_fields(problem)
+    problem = _standardized(problem, defaults.get("language", "python"))
     source = problem.source or title
-    language = get_language(problem.language or defaults.get("language", "python")).name
+    return dataclasses.replace(
+        problem,
+        id=problem.id or f"{PurePath(source).name}/{index}",
+        source=source,
+        license=problem.license or defaults.get("license", ""),
+    )
+
+
+def _standardized(problem: Problem, default_language: str = "python") -> Problem:
+    """Checks the fields by which answers are judged, and brings them into the form that the judge expects."""
+    _check_fields(problem)
+    language = get_language(problem.language or default_language).name
     tests = problem.tests
     if language == "python" and tests.strip():
         tests = complete_tests(tests, problem.entry_point)
     tolerance = problem.tolerance
     if tolerance is None and problem.examples:
         tolerance = stated_tolerance(problem.instruction)
-    return dataclasses.replace(
-        problem,
-        id=problem.id or f"{PurePath(source).name}/{index}",
-        source=source,
-        language=language,
-        license=problem.license or defaults.get("license", ""),
-        tests=tests,
-        tolerance=tolerance,
-    )
+    if language == "python" and problem.entry_point and not _NAME.fullmatch(problem.entry_point):
+        raise ValueError(
+            f"`entry_point` {quote(problem.entry_point)} is not the name of a function or class; give what the tests call, as in `add` or "
+            "`Solution().add`"
+        )
+    if problem.answer is not None:
+        _check_answer(problem, problem.answer)
+    return dataclasses.replace(problem, language=language, tests=tests, tolerance=tolerance)
+
+
+def read_problem(row: Row, instruction: str) -> Problem:
+    """
+    Reads a row of a dataset for reinforcement learning, whose request is a prompt.
+
+    Args:
+        row (`dict`):
+            Columns with the names of the fields of a [`Problem`], in any form that [`load_problems`] reads.
+        instruction (`str`):
+            The request. It may be empty.
+
+    Raises:
+        ValueError: If answers cannot be judged by the columns.
+    """
+    problem = from_columns({field: field for field in FIELDS if field in row})(row)
+    return _standardized(dataclasses.replace(problem, instruction=instruction))
 
 
 def _check_fields(problem: Problem) -> None:
@@ -282,13 +309,6 @@ def _check_fields(problem: Problem) -> None:
 def _check(problem: Problem, seen: dict[str, int]) -> None:
     if not problem.instruction.strip():
         raise ValueError("the instruction is empty")
-    if problem.language == "python" and problem.entry_point and not _NAME.fullmatch(problem.entry_point):
-        raise ValueError(
-            f"`entry_point` {quote(problem.entry_point)} is not the name of a function or class; give what the tests call, as in `add` or "
-            "`Solution().add`"
-        )
-    if problem.answer is not None:
-        _check_answer(problem, problem.answer)
     if problem.id in seen:
         raise ValueError(
             f"the id {quote(problem.id)} is also that of row {seen[problem.id]}; give each row a unique id"

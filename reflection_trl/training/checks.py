@@ -58,18 +58,41 @@ def check_datasets(train_dataset: Any, eval_dataset: Any, args: TrainingArgument
             check_not_empty(dataset, name)
     check_evaluation(args, eval_dataset)
     if isinstance(eval_dataset, dict):
-        _check_best_metric(args, list(eval_dataset))
+        check_best_metric(args, list(eval_dataset))
 
 
-def _check_best_metric(args: TrainingArguments, names: list[str]) -> None:
-    # Transformers would raise an error after the first evaluation
+def best_metric(args: TrainingArguments) -> str | None:
+    """
+    Returns the metric that selects a checkpoint or a learning rate; `None` if nothing is selected.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            Settings of the trainer.
+    """
     selects = (
         args.load_best_model_at_end or args.save_strategy == "best" or args.lr_scheduler_type == "reduce_lr_on_plateau"
     )
-    metric = args.metric_for_best_model or "loss"
-    if selects and not any(f"eval_{metric.removeprefix('eval_')}".startswith(f"eval_{name}_") for name in names):
+    return f"eval_{(args.metric_for_best_model or 'loss').removeprefix('eval_')}" if selects else None
+
+
+def check_best_metric(args: TrainingArguments, names: Sequence[str]) -> None:
+    """
+    Rejects a metric that selects a checkpoint and that none of several datasets has. Transformers would raise an error
+    after the first evaluation.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            Settings of the trainer.
+        names (`Sequence[str]`):
+            Names of the datasets to evaluate on.
+
+    Raises:
+        ValueError: If no dataset has it.
+    """
+    metric = best_metric(args)
+    if metric is not None and not metric.startswith(tuple(f"eval_{name}_" for name in names)):
         raise ValueError(
-            f"`metric_for_best_model` is {metric!r}, but each of several evaluation datasets has metrics of its own; name one, such as "
+            f"`metric_for_best_model` is {args.metric_for_best_model or 'loss'!r}, but each of several evaluation datasets has metrics of its own; name one, such as "
             f"'eval_{names[0]}_loss'."
         )
 

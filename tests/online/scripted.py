@@ -102,11 +102,12 @@ def solve_rates(model, tokenizer):
     return rates
 
 
-def make_trainer(guesser, tokenizer, folder, reward=None, **settings):
+def make_trainer(guesser, tokenizer, folder, reward=None, eval_dataset=None, **settings):
     return OnlineReflectionDistillTrainer(
         copy.deepcopy(guesser),
         reward_funcs=reward or scripted_reward(),
         args=OnlineReflectionDistillConfig(str(folder), **(SETTINGS | settings)),
         train_dataset=load_problems_for_rl([*PROBLEMS, *AGAIN], conversational=False),
+        eval_dataset=eval_dataset,
         processing_class=tokenizer,
     )

@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from datasets import Dataset, IterableDataset
+from datasets import Dataset, IterableDataset, concatenate_datasets
 from peft import LoraConfig, get_peft_model
 from trl import GRPOConfig, GRPOTrainer
 
@@ -23,7 +23,7 @@ from reflection_trl.problems import Problem, load_problems
 from reflection_trl.sandbox import Sandbox, SandboxUnavailableError
 from reflection_trl.training.checks import settings_without_effect
 
-from .conftest import ADD, SAT
+from .conftest import ADD, BASH, SAT
 from .scripted import scripted_reward
 
 
@@ -137,6 +137,26 @@ def make(model, folder, tokenizer=None, dataset=None, reward=None, eval_dataset=
             {"generation_kwargs": {"stop_strings": ["x"]}},
             "`generation_kwargs` has `stop_strings=['x']`, but TRL passes no tokenizer",
         ),
+        (
+            {"generation_kwargs": {"do_sample": False}},
+            "`generation_kwargs` has `do_sample=False`, but answers to a prompt that are not sampled are equal",
+        ),
+        (
+            {"generation_kwargs": {"temperature": 0.5}},
+            "`generation_kwargs` has `temperature=0.5`, but the loss has the probabilities of the trainer's `temperature`",
+        ),
+        (
+            {"generation_kwargs": {"max_new_tokens": 4}},
+            "`generation_kwargs` has `max_new_tokens=4`, but `max_completion_length` is the length",
+        ),
+        (
+            {"generation_kwargs": {"max_tokens": 4}, "use_vllm": True},
+            "`generation_kwargs` has `max_tokens=4`, but `max_completion_length` is the length",
+        ),
+        (
+            {"generation_kwargs": {"eos_token_id": 4}},
+            "`generation_kwargs` has `eos_token_id=4`, but TRL looks for the tokenizer's tokens",
+        ),
     ],
 )
 def test_settings(tmp_path, settings, message):
@@ -149,6 +169,7 @@ def test_settings(tmp_path, settings, message):
     [
         {"num_generations_eval": None, "min_p": 0.0, "top_k": 0, "top_p": 1.0, "delta": None, "epsilon": 0.0},
         {"scale_rewards": False, "pad_to_multiple_of": "8", "generation_kwargs": {"suppress_tokens": [1]}},
+        {"generation_kwargs": {"do_sample": True, "top_k": 20, "min_new_tokens": 2}},
         {"scale_rewards": True, "top_entropy_quantile": 0, "ref_model_mixup_alpha": 1.0, "max_feedback_length": 1},
         {"max_completion_length": None, "use_vllm": True, "generation_kwargs": {"stop": ["x"]}},
     ],
@@ -369,6 +390,11 @@ def test_a_teacher_that_is_not_used_may_know_nothing(tmp_path):
             ValueError,
             "`train_dataset` needs a column `prompt`, and `tests`, `examples` or `answer` to judge answers by, but has prompt",
         ),
+        (
+            Dataset.from_list([{"prompt": "x", "tests": "c"}, {"prompt": "y", "tests": "assert ("}]),
+            ValueError,
+            "The answers to the problem '1' cannot be judged: the tests are not Python",
+        ),
     ],
 )
 def test_datasets(make_model, tokenizer, tmp_path, dataset, error, message):
@@ -426,9 +452,58 @@ def test_batches_of_an_evaluation_hold_whole_groups(tmp_path, size, settings):
             tmp_path,
             eval_dataset=load_problems_for_rl([ADD]),
             per_device_eval_batch_size=size,
-            eval_on_start=True,
             **settings,
         )
+
+
+@pytest.mark.parametrize(
+    ("settings", "named", "message"),
+    [
+        ({"load_best_model_at_end": True}, None, "`metric_for_best_model` is 'loss', but the loss of an evaluation"),
+        ({"lr_scheduler_type": "reduce_lr_on_plateau"}, None, "`metric_for_best_model` is 'loss', but the loss of an"),
+        (
+            {"load_best_model_at_end": True, "metric_for_best_model": "eval_easy_loss"},
+            "easy",
+            "`metric_for_best_model` is 'eval_easy_loss', but the loss of an evaluation",
+        ),
+        (
+            {"load_best_model_at_end": True, "metric_for_best_model": "eval_reward"},
+            "easy",
+            "`metric_for_best_model` is 'eval_reward', but each of several evaluation datasets has metrics of its own",
+        ),
+        ({"load_best_model_at_end": True, "metric_for_best_model": "reward"}, None, "fewer than the 2"),
+        ({"load_best_model_at_end": True, "metric_for_best_model": "eval_easy_reward"}, "easy", "fewer than the 2"),
+    ],
+)
+def test_metrics_that_select_a_checkpoint_measure_answers(tmp_path, settings, named, message):
+    rows = load_problems_for_rl([ADD])
+    with pytest.raises(ValueError, match=message):
+        make(
+            "no/model",
+            tmp_path,
+            dataset=rows,
+            eval_dataset=rows if named is None else {named: rows},
+            eval_strategy="steps",
+            eval_steps=1,
+            save_steps=1,
+            **settings,
+        )
+
+
+def test_held_out_problems_that_are_trained_on_are_counted(tmp_path, caplog):
+    rows = load_problems_for_rl([ADD, SAT])
+    other = load_problems_for_rl([BASH])
+    for eval_dataset in (other, {"new": other, "seen": concatenate_datasets([other, rows])}):
+        assert not caplog.records
+        with pytest.raises(ValueError, match="fewer than the 4"):
+            make("no/model", tmp_path, dataset=rows, eval_dataset=eval_dataset, per_device_train_batch_size=8)
+    assert "2 of 3 prompts of `seen` are also in `train_dataset`, so their solve rate is not that of" in caplog.text
+
+
+def test_a_compiler_that_is_missing_is_named_before_the_model_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr("reflection_trl.languages.bash.Bash.missing", lambda self: "Install bash.")
+    with pytest.raises(ValueError, match="Install bash"):
+        make("no/model", tmp_path, dataset=load_problems_for_rl([ADD, BASH]))
 
 
 def test_answers_of_zero_are_answers(make_model, tokenizer, tmp_path):
@@ -460,6 +535,15 @@ def test_rewards_without_feedback(make_model, tokenizer, tmp_path):
     for reward, number in (([lambda **_: []], 0), ([scripted_reward(), scripted_reward()], 2)):
         with pytest.raises(ValueError, match=rf"must have one `execution_reward\(\.\.\.\)`.* but has {number}"):
             make(make_model(), tmp_path, tokenizer, reward=reward)
+
+
+def test_lengths_are_punished_for_the_limit_of_the_trainer(tmp_path):
+    for weight, message in (
+        (0.5, "up to a `max_completion_length` of 16, but the trainer's is 8"),
+        (0.0, "huggingface.co"),
+    ):
+        with pytest.raises((ValueError, OSError), match=message):
+            make("no/model", tmp_path, reward=execution_reward(length_weight=weight, max_completion_length=16))
 
 
 def test_another_reward_may_stand_beside(make_model, tokenizer, tmp_path):

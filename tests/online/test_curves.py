@@ -26,6 +26,17 @@ def test_summary():
     assert summarize_online([]) == []
 
 
+def test_each_of_several_evaluation_datasets_has_its_solve_rate():
+    log = [
+        {"step": step, "eval_easy_execution/pass_rate": step / 4, "eval_hard_execution/pass_rate": step / 8}
+        for step in (0, 2)
+    ]
+    assert [str(row) for row in summarize_online(log)] == [
+        "solve rate of held-out problems (easy)  0.000 -> 0.500   (steps 0 and 2)",
+        "solve rate of held-out problems (hard)  0.000 -> 0.250   (steps 0 and 2)",
+    ]
+
+
 def test_figure(tmp_path):
     file = plot_online(LOG, tmp_path / "curves.png")
     assert file == tmp_path / "curves.png" and file.read_bytes().startswith(b"\x89PNG")

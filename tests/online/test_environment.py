@@ -3,11 +3,13 @@
 import json
 import os
 
+import pytest
 from trl import GRPOConfig, GRPOTrainer
 
 from reflection_trl import execution_reward, load_problems_for_rl, repair_environment
+from reflection_trl.languages.execution import refuse_to_run
 
-from .conftest import ADD, SAT, fenced
+from .conftest import ADD, SAT, STDIN, fenced
 
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
@@ -20,6 +22,21 @@ def test_the_tool_says_what_the_tests_say(execute):
     assert "assert sat(answer)" in environment.run_tests("def sol():\n    return 3")
     assert environment.run_tests("def sol():\n    return 7") == "All tests pass."
     assert "SyntaxError" in environment.run_tests("def sol(:")
+    (row,) = load_problems_for_rl([STDIN])
+    environment.reset(**row)
+    assert environment.run_tests("import sys\nn = [*map(int, sys.stdin)]\nprint(sum(n) / len(n))") == "All tests pass."
+    assert "expected `1.5`, got `7`" in environment.run_tests("print(7)")
+
+
+def test_a_problem_that_the_tool_cannot_judge_ends_the_training():
+    """TRL gives errors of a tool to the model, but not those of `reset`."""
+    environment = repair_environment(execute=refuse_to_run)()
+    with pytest.raises(ValueError, match="has problems with a final answer"):
+        environment.reset(prompt="?", answer=0)
+    with pytest.raises(ValueError, match=r"The answers to the problem 'x' cannot be judged: the tests are not Python"):
+        environment.reset(prompt="?", problem_id="x", tests="assert (")
+    with pytest.raises(ValueError, match="has neither `tests` nor `examples` nor `answer`"):
+        environment.reset(prompt="?")
 
 
 def test_a_rollout_runs_reads_and_repairs(execute, make_model, tokenizer, tmp_path):

@@ -14,6 +14,9 @@ from reflection_trl.online.rewards import ExecutionReward
 from .scripted import AGAIN, PROBLEMS, SETTINGS, ScriptedJudge, make_trainer, outcome, scripted_reward, solve_rates
 
 
+HELD_OUT = {"easy": PROBLEMS[0], "hard": PROBLEMS[1]}
+
+
 @pytest.mark.parametrize(
     ("settings", "steps"),
     [
@@ -186,6 +189,17 @@ def test_the_steps_of_an_earlier_training_are_not_those_of_this_one(guesser, tok
     assert "The rollouts of an earlier training in this `output_dir` were moved to" in caplog.text
 
 
+def test_a_second_training_samples_answers_of_its_own(guesser, tokenizer, tmp_path):
+    """Also if the first one has ended within its batch of answers."""
+    trainer = make_trainer(guesser, tokenizer, tmp_path, max_steps=1, steps_per_generation=2)
+    file = tmp_path / "rollouts" / "step-000000.jsonl"
+    trainer.train()
+    first = file.read_text()
+    trainer.train()
+    assert len(file.read_text().splitlines()) == len(first.splitlines()) == 32 and file.read_text() != first
+    assert (tmp_path / "rollouts" / "earlier" / file.name).read_text() == first
+
+
 def test_an_ema_teacher_is_not_resumed_from_a_checkpoint_without_one(guesser, tokenizer, tmp_path):
     settings = {"save_strategy": "steps", "save_steps": 1, "max_steps": 2}
     make_trainer(guesser, tokenizer, tmp_path, teacher="base", **settings).train()
@@ -214,6 +228,34 @@ def test_evaluation_gives_the_solve_rate(guesser, tokenizer, tmp_path):
     metrics = trainer.evaluate()
     assert metrics["eval_execution/pass_rate"] == metrics["eval_reward"] < 0.5
     assert not any(name.startswith("eval_distillation") for name in metrics)
+
+
+def test_each_of_several_evaluation_datasets_has_metrics_of_its_own(guesser, tokenizer, tmp_path):
+    class Easy(ScriptedJudge):
+        def judge(self, problems, texts):
+            return [outcome("x", "x" if problem.id == "first" else "y") for problem in problems]
+
+    trainer = make_trainer(
+        guesser,
+        tokenizer,
+        tmp_path,
+        ExecutionReward(Easy()),
+        eval_dataset={
+            name: load_problems_for_rl([problem], conversational=False) for name, problem in HELD_OUT.items()
+        },
+        max_steps=1,
+        eval_strategy="steps",
+        eval_steps=1,
+        save_strategy="steps",
+        save_steps=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="hard_execution/pass_rate",
+    )
+    trainer.train()
+    rates = {name: value for log in trainer.state.log_history for name, value in log.items() if "pass_rate" in name}
+    assert (rates["eval_easy_execution/pass_rate"], rates["eval_hard_execution/pass_rate"]) == (1.0, 0.0)
+    assert "eval_execution/pass_rate" not in rates and trainer.state.best_metric == 0.0
+    assert trainer.evaluate(trainer.eval_dataset["easy"])["eval_execution/pass_rate"] == 1.0
 
 
 def test_each_answer_of_an_evaluation_counts_once(guesser, tokenizer, tmp_path):

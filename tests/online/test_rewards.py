@@ -11,7 +11,7 @@ from trl.trainer.utils import get_callable_name, is_async_callable
 from reflection_trl import execution_reward
 from reflection_trl.feedback import Feedback, FeedbackKind
 from reflection_trl.languages.execution import Run
-from reflection_trl.online.dataset import columns_to_problems, problem_to_columns
+from reflection_trl.online.dataset import columns_to_problems, problem_to_columns, row_to_problem
 from reflection_trl.online.judging import AnswerJudge, Outcome
 from reflection_trl.online.messages import completion_text
 from reflection_trl.online.partial import count_passed_tests, counting_tests
@@ -315,6 +315,8 @@ def test_calls_at_the_same_time_open_one_sandbox(monkeypatch):
     [
         ({"credit": "half"}, "`credit` must be 'all' or 'fraction', got 'half'"),
         ({"format_weight": -1.0}, "`format_weight` must not be negative, got -1.0"),
+        ({"format_weight": float("nan")}, "`format_weight` must not be negative, got nan"),
+        ({"workers": 0}, "`workers` must be at least 1, got 0."),
         ({"length_weight": 1.0}, "`length_weight` needs `max_completion_length`"),
         (
             {"length_weight": 1.0, "max_completion_length": 8, "soft_length": 8},
@@ -327,9 +329,14 @@ def test_wrong_settings_are_refused(settings, message):
         execution_reward(execute=Flaky(0), **settings)
 
 
+def test_limits_are_limits():
+    with pytest.raises(TypeError, match=re.escape("`limits` must be `Limits`, such as `Limits(timeout=5)`, got 5.")):
+        execution_reward(limits=5)
+
+
 def test_a_dataset_without_tests_is_refused():
     reward = execution_reward(execute=Flaky(0))
-    with pytest.raises(ValueError, match=r"has neither `tests` nor `examples`.*\(it has solution\)"):
+    with pytest.raises(ValueError, match=r"has neither `tests` nor `examples`.*\(it has prompt, solution\)"):
         reward(prompts=["p"], completions=["c"], solution=["42"])
     with pytest.raises(ValueError, match="`length_weight` needs `completion_ids`"):
         call(execution_reward(execute=Flaky(0), length_weight=1.0, max_completion_length=8), [(ADD, fenced("x = 1"))])
@@ -380,6 +387,53 @@ def test_a_group_that_is_spread_over_processes_is_not_reported(caplog):
     for _ in range(40):
         call(reward, [(ADD, fenced("x = 1")), (SAT, fenced("x = 1"))])
     assert not caplog.records
+
+
+ECHO, SOL = fenced("print(input())"), fenced("def sol():\n    return 7")
+
+
+@pytest.mark.parametrize(
+    ("row", "text", "reward"),
+    [
+        ({"tests": ["assert sol()", "assert sol() == 7"]}, SOL, 1),
+        ({"tests": ["assert sol()", "assert sol() == 8"]}, SOL, 0),
+        # Tests that define a function, which nothing calls
+        ({"tests": "def check(candidate):\n    assert candidate() == 8", "entry_point": "sol"}, SOL, 0),
+        ({"tests": "def test_sol():\n    assert sol() == 8"}, SOL, 0),
+        ({"tests": "assert sol() == 7", "language": "Python", "outcomes": "a column", "answer": True}, SOL, 1),
+        ({"examples": [{"input": "1", "output": "1"}]}, ECHO, 1),
+        ({"examples": '{"inputs": ["1", "2"], "outputs": ["1", "3"]}'}, ECHO, 0),
+        ({"examples": [["1.2", "1.3"]], "tolerance": 0.2}, ECHO, 1),
+        ({"examples": [["1.20", "1.25"]], "prompt": "Print it with an absolute error of at most 0.1."}, ECHO, 1),
+        ({"examples": [["1.2", "1.3"]]}, ECHO, 0),
+        ({"answer": 1, "choices": {"text": ["4", "7"], "label": ["A", "B"]}}, r"\boxed{B}", 1),
+    ],
+)
+def test_columns_are_read_as_rows_of_problems_are(execute, row, text, reward):
+    prompt = row.pop("prompt", "?")
+    assert execution_reward(execute=execute)([prompt], [text], **{name: [row[name]] for name in row}) == [reward]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"tests": "assert ("}, "the tests are not Python ('(' was never closed, line 1)."),
+        ({"tests": "def sat(x):\n    return x == 7"}, "the tests run nothing, so every answer would pass"),
+        ({"tests": "assert f()", "language": "en"}, "Unknown language 'en': use one of python, cpp,"),
+        ({"tests": "assert f()", "entry_point": ["f"]}, "`entry_point` must be text, got ['f']."),
+        ({"examples": {"stdin": ["1"], "stdout": ["1"]}}, "`examples` must be a list of `stdin` and `stdout`,"),
+        (
+            {"examples": [["1", "1"]], "tolerance": "0.1"},
+            "`tolerance` must be a number above 0 and below 1, got '0.1'.",
+        ),
+        ({"answer": "5", "checker": "algebra"}, "`checker` must be one of 'math', 'exact', 'regex', 'choice',"),
+        ({"answer": [5]}, "`answer` must hold a final answer, as text or a number, got [5]."),
+    ],
+)
+def test_columns_by_which_answers_cannot_be_judged(row, message):
+    error = f"The answers to the problem 'p' cannot be judged: {message}"
+    with pytest.raises(ValueError, match=re.escape(error)):
+        row_to_problem({"problem_id": "p", **row}, 0)
 
 
 def test_problems_survive_the_columns_of_a_dataset():
