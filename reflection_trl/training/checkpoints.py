@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
+from datasets import IterableDataset
 from peft import PeftModel
 from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from torch import nn
@@ -22,6 +23,7 @@ from transformers.utils import CONFIG_NAME, logging
 from ..quoting import quote
 from .adapters import adapter_shape, comparable
 from .modeling import check_generation_config
+from .streams import find_position
 from .teachers import TeacherWeights
 
 
@@ -402,11 +404,24 @@ class CheckpointMixin(Trainer):
         finally:
             self.remove_callback(notice)
 
-    def _init_training_state(self, *args: Any) -> tuple[int, int]:
+    def _init_training_state(
+        self,
+        max_steps: int,
+        num_update_steps_per_epoch: int,
+        num_train_epochs: int,
+        resume_from_checkpoint: str | None,
+        trial: Any,
+    ) -> tuple[int, int]:
         # The Trainer has set the model's tokens for stopping and padding. An adapter is saved without generation settings
         if isinstance(self.model, PreTrainedModel):
             check_generation_config(self.model)
-        return super()._init_training_state(*args)
+        position = super()._init_training_state(
+            max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
+        )
+        is_stream = isinstance(self.train_dataset, IterableDataset)
+        if not is_stream or resume_from_checkpoint is None or self.args.ignore_data_skip:
+            return position
+        return find_position(resume_from_checkpoint, self.args.gradient_accumulation_steps)
 
     def _warn_of_checkpoints(self) -> None:
         last, _ = find_last_checkpoint(self.args.output_dir or ".")

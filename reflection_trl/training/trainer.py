@@ -57,7 +57,7 @@ from .model_card import run_facts
 from .modeling import load_model, prepare_model
 from .packing import Batch, Row, Sequence, full_sequence, one_off_sequence, pack, pad, student_sequence
 from .publishing import PublishingTrainer
-from .streams import EvenBatches, Exchange, StreamSteps, find_position
+from .streams import EvenBatches, Exchange, StreamSteps
 from .teachers import UpdateTeacher, check_teacher_before_loading, make_teacher_weights, teacher_in_place
 
 
@@ -260,23 +260,11 @@ class ReflectionDistillTrainer(CheckpointMixin, PublishingTrainer):
             check_rows_are_left(self._stream, self._renderer, self.args.max_length)
         return output
 
-    def _init_training_state(
-        self,
-        max_steps: int,
-        num_update_steps_per_epoch: int,
-        num_train_epochs: int,
-        resume_from_checkpoint: str | None,
-        trial: Any,
-    ) -> tuple[int, int]:
+    def _init_training_state(self, *args: Any) -> tuple[int, int]:
         # Discards metrics that were never logged, from an earlier training or from a batch that was too large
         # (`auto_find_batch_size`)
         self._training_metrics.reset()
-        position = super()._init_training_state(
-            max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
-        )
-        if self._stream is None or resume_from_checkpoint is None or self.args.ignore_data_skip:
-            return position
-        return find_position(resume_from_checkpoint, self.args.gradient_accumulation_steps)
+        return super()._init_training_state(*args)
 
     # The step
 

@@ -102,12 +102,13 @@ def solve_rates(model, tokenizer):
     return rates
 
 
-def make_trainer(guesser, tokenizer, folder, reward=None, eval_dataset=None, **settings):
+def make_trainer(guesser, tokenizer, folder, reward=None, eval_dataset=None, is_stream=False, **settings):
+    rows = load_problems_for_rl([*PROBLEMS, *AGAIN], conversational=False)
     return OnlineReflectionDistillTrainer(
         copy.deepcopy(guesser),
         reward_funcs=reward or scripted_reward(),
         args=OnlineReflectionDistillConfig(str(folder), **(SETTINGS | settings)),
-        train_dataset=load_problems_for_rl([*PROBLEMS, *AGAIN], conversational=False),
+        train_dataset=rows.to_iterable_dataset() if is_stream else rows,
         eval_dataset=eval_dataset,
         processing_class=tokenizer,
     )

@@ -174,6 +174,19 @@ def test_a_resumed_training_is_the_uninterrupted_one(guesser, tokenizer, tmp_pat
     assert {file.name: file.read_text() for file in (tmp_path / "whole" / "rollouts").iterdir()} == rollouts
 
 
+def test_a_stream_resumes_in_a_later_epoch(guesser, tokenizer, tmp_path):
+    """Four problems of a shuffled stream are two steps, which are one epoch."""
+    settings = {"max_steps": 4, "save_strategy": "steps", "save_steps": 3}
+    whole, resumed = (make_trainer(guesser, tokenizer, tmp_path, is_stream=True, **settings) for _ in range(2))
+    whole.train()
+    last = tmp_path / "rollouts" / "step-000003.jsonl"
+    rollouts = last.read_text()
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+    assert last.read_text() == rollouts
+    for one, other in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_the_steps_of_an_earlier_training_are_not_those_of_this_one(guesser, tokenizer, tmp_path, caplog):
     settings = {"save_strategy": "steps", "save_steps": 2}
     make_trainer(guesser, tokenizer, tmp_path, max_steps=4, **settings).train()
