@@ -25,7 +25,7 @@ from ..training.teachers import disabled_adapter_is_base
 from .config import OnlineReflectionDistillConfig
 from .dataset import COLUMNS, row_to_problem
 from .judging import check_installed
-from .messages import is_text
+from .messages import is_prompt, is_text
 from .rewards import ExecutionReward
 
 
@@ -218,8 +218,11 @@ def _check_columns(name: str, dataset: Any) -> None:
 
 def _check_rows(name: str, dataset: Dataset) -> None:
     rows = dataset.select_columns([column for column in dataset.column_names if column in COLUMNS])
-    empty, untested, mixed, problems = [], [], [], []
+    malformed, empty, untested, mixed, problems = [], [], [], [], []
     for number, row in enumerate(rows):
+        if not is_prompt(row["prompt"]):
+            malformed.append(row.get("problem_id", number))
+            continue
         problem = row_to_problem(row, number)
         if not row["prompt"]:
             empty.append(row.get("problem_id", number))
@@ -229,6 +232,7 @@ def _check_rows(name: str, dataset: Dataset) -> None:
             untested.append(row.get("problem_id", number))
         problems.append(problem)
     for found, lack in (
+        (malformed, "a prompt of text or of messages with `role` and `content`"),
         (empty, "a prompt"),
         (untested, "`tests`, `examples` or `answer` to judge answers by"),
         (mixed, "a prompt of text alone"),

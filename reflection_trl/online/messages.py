@@ -30,6 +30,19 @@ def prompt_text(prompt: Any) -> str:
     return "\n".join(content_text(message.get("content")) for message in prompt)
 
 
+def is_prompt(prompt: Any) -> bool:
+    """
+    Returns whether a value is plain text or messages.
+
+    Args:
+        prompt (`Any`):
+            Value of the column `prompt`.
+    """
+    if isinstance(prompt, list):
+        return all(isinstance(message, dict) and "role" in message and "content" in message for message in prompt)
+    return isinstance(prompt, str)
+
+
 def is_text(prompt: Any) -> bool:
     """
     Returns whether a prompt contains only text, without parts such as images.

@@ -370,6 +370,14 @@ def test_a_teacher_that_is_not_used_may_know_nothing(tmp_path):
             ValueError,
             "4 of 4 rows of `train_dataset` are without a prompt: 'p0', 'p1', 'p2' and others; leave these problems out",
         ),
+        *(
+            (
+                Dataset.from_list([{"prompt": prompt, "tests": "c"}]),
+                ValueError,
+                "1 of 1 rows of `train_dataset` are without a prompt of text or of messages with `role` and `content`: 0;",
+            )
+            for prompt in (None, 5, ["x"], {"role": "user", "content": "x"}, [{"from": "human", "value": "x"}])
+        ),
         (
             Dataset.from_list([{"prompt": "x", "tests": "c", "images": []}]),
             ValueError,
