@@ -32,8 +32,8 @@ def test_each_of_several_evaluation_datasets_has_its_solve_rate():
         for step in (0, 2)
     ]
     assert [str(row) for row in summarize_online(log)] == [
-        "solve rate of held-out problems (easy)  0.000 -> 0.500   (steps 0 and 2)",
-        "solve rate of held-out problems (hard)  0.000 -> 0.250   (steps 0 and 2)",
+        "solve rate of held-out problems (easy) 0.000 -> 0.500   (steps 0 and 2)",
+        "solve rate of held-out problems (hard) 0.000 -> 0.250   (steps 0 and 2)",
     ]
 
 
