@@ -24,6 +24,7 @@
 #include <stack>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <typeinfo>
@@ -176,6 +177,11 @@ template <> struct Wire<::std::wstring> {
 template <> struct Wire<const char *> {
     static void put(Message &message, const char *value) { message.put_text(value ? value : ""); }
     static const char *get(Message &message) { return ::strdup(message.get_text().c_str()); }
+};
+
+template <> struct Wire<::std::string_view> {
+    static void put(Message &message, ::std::string_view value) { message.put_text(::std::string(value)); }
+    static ::std::string_view get(Message &message) { return *new ::std::string(message.get_text()); }  // what it views stays
 };
 
 template <> struct Wire<char *> {
