@@ -268,7 +268,7 @@ def test_what_can_only_be_a_path_is_not_asked_for_on_the_hub(source, tmp_path, m
 def test_a_name_of_the_hub_that_is_not_available():
     check_source("nobody/none")
     for read in (open_rows, read_rows, load_rows):
-        with pytest.raises(RowsError, match=r"^'nobody/none' cannot be read: .*\. Check the name and the connection"):
+        with pytest.raises(RowsError, match=r"^'nobody/none' cannot be read: .*\. HF_HUB_OFFLINE is set"):
             read("nobody/none")
 
 
