@@ -6,6 +6,7 @@ from reflection_trl.answers import foreign_script
 from reflection_trl.builder.acceptance import (
     Rejected,
     check_standalone,
+    echoed_words,
     is_refusal,
     leaning_phrase,
     local_imports,
@@ -137,3 +138,16 @@ def test_the_detail_names_what_is_missing():
     with pytest.raises(Rejected, match="uses `helper`, which only earlier programs define") as caught:
         check_standalone("It does.", "def f():\n    return helper()", ["def helper():\n    return 1"], problem)
     assert caught.value.reason == "leans_on_reflection"
+
+
+def test_eight_words_in_a_row_are_a_copy_of_the_prompt():
+    prompt = "Write the whole corrected solution in one code block, without tests."
+    copy = "the whole corrected solution in one code block"
+    assert echoed_words(f"So here is {copy.upper()}:", prompt) == copy
+    assert echoed_words("the whole corrected solution in one code file", prompt) is None
+
+
+def test_a_refusal_stands_at_the_beginning():
+    prose = "This is about parsers. "
+    assert is_refusal(prose * 20 + "I cannot help with that.")
+    assert not is_refusal(prose * 25 + "I cannot help with that.")
