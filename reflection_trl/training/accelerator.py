@@ -69,8 +69,17 @@ def will_shard_parameters(args: TrainingArguments) -> bool:
         args ([`~transformers.TrainingArguments`]):
             Settings.
     """
-    if args.fsdp_plugin_args is not None or parse_flag_from_env("ACCELERATE_USE_FSDP"):
-        return True
+    return args.fsdp_plugin_args is not None or parse_flag_from_env("ACCELERATE_USE_FSDP") or will_use_zero3(args)
+
+
+def will_use_zero3(args: TrainingArguments) -> bool:
+    """
+    Returns whether settings or `accelerate launch` ask for DeepSpeed ZeRO-3, before there is an accelerator.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            Settings.
+    """
     return args.deepspeed_plugin is not None and args.deepspeed_plugin.zero_stage == 3
 
 

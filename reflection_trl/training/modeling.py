@@ -5,12 +5,14 @@ import tempfile
 import torch
 import transformers
 from peft import PeftModel
+from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging
 from trl.trainer.utils import create_model_from_path, get_config_model_id
 
 from ..quoting import quote_error
+from .accelerator import will_use_zero3
 from .attention import runs_by_sequence
 from .checks import check_loaded_model
 from .config import ReflectionDistillConfig
@@ -94,6 +96,8 @@ def prepare_model(
     add_distillation_forward(model)
     is_packed = padding_reason_by_trial(model, args.max_length) is None
     if args.torch_compile and args.torch_compile_backend is not None:
+        if will_use_zero3(args):
+            gather_whole_layers(model)
         compile_layers(model, args.torch_compile_backend, args.torch_compile_mode)
         in_half = args.bf16 or args.fp16 or model.dtype != torch.float32
         if (
@@ -170,6 +174,32 @@ def compile_layers(model: PreTrainedModel, backend: str, mode: str | None) -> No
     # With dynamic shapes, torch also takes floats for inputs. It finds out at the end of a trace that it needs their
     # values (the norm's epsilon, the loss's temperature), and traces again: in every run, since only code is cached
     torch._dynamo.config.specialize_float = True
-    for module in model.modules():
-        if isinstance(module, GradientCheckpointingLayer):
-            module.compile(dynamic=True, backend=backend, mode=mode)
+    for layer in layers(model):
+        layer.compile(dynamic=True, backend=backend, mode=mode)
+
+
+def layers(model: PreTrainedModel) -> list[nn.Module]:
+    """
+    Returns the layers of a model that can be compiled and checkpointed one by one.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model.
+    """
+    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+
+
+def gather_whole_layers(model: PreTrainedModel) -> None:
+    """
+    Makes DeepSpeed ZeRO-3 gather the weights of a layer together, instead of those of each module in it.
+
+    ZeRO-3 gathers weights in hooks, which torch cannot compile. A hook on each module would divide the compiled code of
+    a layer into as many parts.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Causal language model; its layers are marked in place.
+    """
+    from deepspeed.utils import set_z3_leaf_modules
+
+    set_z3_leaf_modules(model, list({type(layer) for layer in layers(model)}), raise_if_not_found=False)

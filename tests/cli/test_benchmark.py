@@ -87,7 +87,7 @@ def test_arms_agree_and_are_written_down(tmp_path):
         ("--steps 0", "--steps must be at least 1, got 0."),
         ("--warmup_steps -1", "--warmup_steps must be at least 0, got -1."),
         ("--micro_batch_size 0", "--micro_batch_size must be at least 1, got 0."),
-        ("--shape 3b", "--shape 3b: use one of tiny, 0.5b, 1.5b, 7b."),
+        ("--shape 3b", "--shape 3b: use one of tiny, 0.5b, 1.5b, 7b, 32b."),
         ("--dtype fp16", "--dtype fp16: use one of auto, float32, bfloat16, float16."),
         ("--model_name_or_path /no/model", "The model folder '/no/model' does not exist."),
         (

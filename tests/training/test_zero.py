@@ -44,7 +44,10 @@ def train(folder, stage, case):
         pytest.param(2, "lora", id="2-lora"),
         pytest.param(3, "head", id="3-head"),
         *(pytest.param(2, case, id=f"2-{case}", marks=pytest.mark.slow) for case in ("all-weights", "tied", "head")),
-        *(pytest.param(3, case, id=f"3-{case}", marks=pytest.mark.slow) for case in ("all-weights", "tied", "lora")),
+        *(
+            pytest.param(3, case, id=f"3-{case}", marks=pytest.mark.slow)
+            for case in ("all-weights", "tied", "lora", "compiled")
+        ),
     ],
 )
 def test_two_processes_train_as_one(folder, stage, case):

@@ -31,6 +31,7 @@ if stage:
 CASES = {
     "all-weights": {},
     "tied": {},
+    "compiled": {},
     "lora": {"peft_config": LoraConfig(r=4, target_modules=["q_proj", "up_proj"], task_type="CAUSAL_LM")},
     "head": {
         "peft_config": LoraConfig(r=4, target_modules=["q_proj"], modules_to_save=["lm_head"], task_type="CAUSAL_LM")
@@ -60,12 +61,16 @@ trainer = ReflectionDistillTrainer(
         per_device_train_batch_size=4 if stage else 8,
         teacher="base" if case in ("lora", "head") else "live",
         deepspeed=settings if stage else None,
+        torch_compile=case == "compiled",
+        torch_compile_backend="eager" if case == "compiled" else None,
     ),
     train_dataset=Dataset.from_list(rows_of_both_types() * 3),
     processing_class=PreTrainedTokenizerFast.from_pretrained(folder / "model"),
     **CASES[case],
 )
 trainer.train()
+if stage == 3 and case == "compiled":  # no hook divides the compiled code of a layer
+    assert not any(module._forward_pre_hooks for layer in trainer.model.model.layers for module in layer.children())
 if trainer.is_world_process_zero():
     print(json.dumps([entry for entry in trainer.state.log_history if "grad_norm" in entry]))
 sys.stdout.flush()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 
 ARM_NAMES = ("ours", "ours-compiled", "ours-fp8", "published", "sft", "sft-compiled", "sft-liger", "sdft")
-SHAPE_NAMES = ("tiny", "0.5b", "1.5b", "7b")
+SHAPE_NAMES = ("tiny", "0.5b", "1.5b", "7b", "32b")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 

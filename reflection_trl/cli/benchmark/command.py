@@ -22,7 +22,7 @@ and `published` must agree; the table shows the difference. `ours-fp8` differs m
 random, in a shape of Qwen2.5-Coder, unless --model_name_or_path is set.
 
   options
-    --shape                   shape of the model: tiny, 0.5b, 1.5b or 7b [tiny]
+    --shape                   shape of the model: tiny, 0.5b, 1.5b, 7b or 32b [tiny]
     --model_name_or_path      model folder or Hub id, in place of random weights
     --arms                    arms to run, or `all` for those that this machine can run [ours published sft]
     --batch_size              rows per optimizer step, over all processes [8]
