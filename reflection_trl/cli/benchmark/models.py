@@ -25,6 +25,7 @@ SHAPES = {
 }
 KEY_VALUE_HEADS = {"tiny": 2, "0.5b": 2, "1.5b": 2, "7b": 4, "32b": 8}
 VOCABULARY = {"tiny": 1024, "0.5b": 151936, "1.5b": 151936, "7b": 152064, "32b": 152064}
+EOS_TOKEN_ID = 1  # of `benchmark_tokenizer`
 TIED = {"tiny": True, "0.5b": True, "1.5b": True, "7b": False, "32b": False}
 
 
@@ -61,7 +62,7 @@ def make_model(arguments: BenchmarkArguments, device: str, dtype: torch.dtype) -
 
 
 def benchmark_tokenizer() -> PreTrainedTokenizerFast:
-    """Returns a byte tokenizer. Only its padding token is used, because rows are token ids already."""
+    """Returns a byte tokenizer. Only its special tokens are used, because rows are token ids already."""
     tokens = ["<pad>", "<eos>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     bytes_alone = Tokenizer(models.BPE({token: index for index, token in enumerate(tokens)}, merges=[]))
     bytes_alone.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

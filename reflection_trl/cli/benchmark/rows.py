@@ -6,6 +6,7 @@ import numpy as np
 
 from ...rendering import INSTRUCTION, VISIBLE
 from ...sequences import BLOCK_TYPES
+from .models import EOS_TOKEN_ID
 
 
 def synthetic_rows(number: int, mean_tokens: int, vocabulary: int, seed: int) -> list[dict[str, Any]]:
@@ -33,7 +34,7 @@ def synthetic_rows(number: int, mean_tokens: int, vocabulary: int, seed: int) ->
         trained += [0] * request + [1] * answer
         rows.append(
             {
-                "input_ids": rng.integers(0, vocabulary, len(trained)).tolist(),
+                "input_ids": [*rng.integers(0, vocabulary, len(trained) - 1).tolist(), EOS_TOKEN_ID],
                 "loss_mask": [int(value) for value in trained],
                 "block_ids": block_ids,
                 "block_types": block_types,
