@@ -87,7 +87,11 @@ class Cgroup:
             self._events = next((file for file in files if file.exists()), None)
         if self._events is None:
             return 0
-        fields = dict(line.split() for line in self._events.read_text().splitlines())
+        try:
+            text = self._events.read_text()
+        except FileNotFoundError:  # the group was removed
+            return 0
+        fields = dict(line.split() for line in text.splitlines())
         return int(fields.get("oom_kill", 0))
 
     def remove(self) -> None:

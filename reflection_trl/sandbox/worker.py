@@ -206,13 +206,11 @@ class Worker:
             `WorkerError`: When the sandbox, and not the job, failed.
         """
         limits = job["limits"]
-        kills = 0
-        if self.cgroup is not None:
-            self.cgroup.limit(
-                memory=limits["memory"] + limits["disk"] + _OWN_MEMORY, processes=limits["processes"] + _OWN_PROCESSES
-            )
-            kills = self.cgroup.kills()
+        cgroup, kills = self.cgroup, 0  # another thread may stop this process
         with contextlib.ExitStack() as stack:
+            ends = stack.enter_context(contextlib.ExitStack())
+            for descriptor in channel:
+                ends.callback(os.close, descriptor)
             files = [stack.enter_context(open(os.memfd_create(name), "w+b")) for name in _FILES]
             for file, content in zip(
                 files, (json.dumps(job).encode(), checks.encode("utf-8", "surrogatepass")), strict=False
@@ -220,14 +218,16 @@ class Worker:
                 file.write(content)
                 file.seek(0)
             try:
+                if cgroup is not None:
+                    memory = limits["memory"] + limits["disk"] + _OWN_MEMORY
+                    cgroup.limit(memory=memory, processes=limits["processes"] + _OWN_PROCESSES)
+                    kills = cgroup.kills()
                 self._send({name: job[name] for name in ("limits", "patience", "waits")})
                 socket.send_fds(self.sock, [b"c"], [*(file.fileno() for file in files), *channel])
-                for descriptor in channel:
-                    os.close(descriptor)
-                channel = ()
+                ends.close()
                 outcome = self._receive(time.monotonic() + limits["timeout"] * BACKSTOP + _GRACE)
             except WorkerError:
-                if self.cgroup is not None and self.cgroup.kills() > kills:
+                if cgroup is not None and cgroup.kills() > kills:
                     return {
                         "ended": "memory",
                         "report": b"",
@@ -241,13 +241,10 @@ class Worker:
                 raise
             except OSError as error:
                 raise self._failure(str(error)) from error
-            finally:
-                for descriptor in channel:
-                    os.close(descriptor)
             for name, file in zip(_FILES[2:], files[2:], strict=True):
                 file.seek(0)
                 outcome[name] = file.read(_LONGEST_REPORT if name == "report" else limits["output"])
-        if self.cgroup is not None and self.cgroup.kills() > kills and outcome.get("ended") is None:
+        if cgroup is not None and cgroup.kills() > kills and outcome.get("ended") is None:
             outcome["ended"] = "memory"
         if "infrastructure" in outcome:
             raise WorkerError(str(outcome["infrastructure"])[:500])

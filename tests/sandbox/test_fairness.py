@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import socket
 import tempfile
 import threading
@@ -23,7 +24,7 @@ from reflection_trl.problems.judge import judge
 from reflection_trl.sandbox import CommandProgram, Limits, Partner, PythonProgram, Sandbox, Status, Verdict
 from reflection_trl.sandbox.guest.job import used_time
 from reflection_trl.sandbox.turns import Turns, are_asleep, is_doubtful
-from reflection_trl.sandbox.worker import Worker
+from reflection_trl.sandbox.worker import Worker, WorkerError
 
 
 LIMIT = Limits(timeout=2.0)
@@ -115,6 +116,27 @@ def test_a_sandbox_that_the_kernel_ended_for_its_memory_is_not_asleep():
         outcome = worker.run({"limits": dataclasses.asdict(Limits()), "patience": 2.0, "waits": True}, "")
     assert outcome["ended"] == "memory"
     assert not are_asleep([ASLEEP, outcome], 2.0)
+
+
+def test_a_worker_that_another_thread_stops_fails_as_a_worker():
+    class Group:
+        def limit(self, **_: int) -> None:
+            worker.stop()
+
+        def kills(self) -> int:
+            return 0
+
+    worker = Worker(None, b"", None)
+    worker.cgroup = Group()
+    worker.sock, theirs = socket.socketpair()
+    channel = os.pipe()
+    with theirs, tempfile.TemporaryFile() as worker.log:
+        worker.sock.close()
+        with pytest.raises(WorkerError):
+            worker.run({"limits": dataclasses.asdict(Limits()), "patience": 2.0, "waits": True}, "", channel)
+    for descriptor in channel:
+        with pytest.raises(OSError):
+            os.fstat(descriptor)
 
 
 def test_a_pair_that_sleeps_runs_once(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
