@@ -116,7 +116,7 @@ def evaluate_model(
     in_flight: int = 128,
     process: int = 0,
     processes: int = 1,
-    bar: bool = True,
+    progress: bool = True,
     name: str | None = None,
     command: str = "",
 ) -> EvaluationRun | None:
@@ -144,7 +144,7 @@ def evaluate_model(
             Index of this process. Process 0 waits for the others, scores the answers and writes the results.
         processes (`int`, *optional*, defaults to `1`):
             Number of processes.
-        bar (`bool`, *optional*, defaults to `True`):
+        progress (`bool`, *optional*, defaults to `True`):
             Whether to show a progress bar.
         name (`str`, *optional*):
             Name of the model in the results; its own name by default.
@@ -177,14 +177,14 @@ def evaluate_model(
             stack.enter_context(_results_folder(output_dir))
         folders = stack.enter_context(_folders(output_dir, tasks, generation, settings, process))
         run_coroutine(
-            _sample_all(tasks, folders, generation, generate, settings, in_flight, processes, bar and judge_here)
+            _sample_all(tasks, folders, generation, generate, settings, in_flight, processes, progress and judge_here)
         )
         if not judge_here:
             return None
         while processes > 1 and any(missing_samples(tasks[name], settings.samples, folders[name]) for name in tasks):
             time.sleep(_POLL_SECONDS)
         samples = {name: read_answers(tasks[name], settings.samples, settings.prompt, folders[name]) for name in tasks}
-        scores = _judge_all(tasks, samples, Path(output_dir), settings, bar)
+        scores = _judge_all(tasks, samples, Path(output_dir), settings, progress)
         details = {
             "backend": generation.chosen_backend,
             "base_url": generation.base_url,
@@ -223,7 +223,7 @@ async def generate_model_answers(
     tasks = {name: _load_tasks(name, settings)[: settings.limit] for name in benchmarks}
     _check_prompts(tasks, generation, generate, settings)
     with _folders(output_dir, tasks, generation, settings, process=0) as folders:
-        await _sample_all(tasks, folders, generation, generate, settings, in_flight, processes=1, bar=True)
+        await _sample_all(tasks, folders, generation, generate, settings, in_flight, processes=1, progress=True)
 
 
 def evaluate_samples(
@@ -233,7 +233,7 @@ def evaluate_samples(
     *,
     benchmarks: Sequence[str] = (),
     name: str | None = None,
-    bar: bool = True,
+    progress: bool = True,
     command: str = "",
 ) -> EvaluationRun:
     """
@@ -250,7 +250,7 @@ def evaluate_samples(
             Benchmark of each file; required for MultiPL-E, whose task names do not contain the language.
         name (`str`, *optional*):
             Name of the run; by default the first file.
-        bar (`bool`, *optional*, defaults to `True`):
+        progress (`bool`, *optional*, defaults to `True`):
             Whether to show a progress bar.
         command (`str`, *optional*, defaults to `""`):
             Command line, for the record.
@@ -279,7 +279,7 @@ def evaluate_samples(
         _warn_of_fences(by_benchmark[benchmark], tasks[benchmark], answers)
     details = {"files": {benchmark: str(file) for benchmark, file in by_benchmark.items()}}
     with _results_folder(output_dir):
-        scores = _judge_all(tasks, samples, Path(output_dir), settings, bar)
+        scores = _judge_all(tasks, samples, Path(output_dir), settings, progress)
         return _finished(name or str(files[0]), tasks, scores, skipped, settings, details, output_dir, command, None)
 
 
@@ -294,7 +294,7 @@ async def _sample_all(
     settings: EvaluationSettings,
     in_flight: int,
     processes: int,
-    bar: bool,
+    progress: bool,
 ) -> None:
     left = {name: missing_samples(tasks[name], settings.samples, folders[name]) for name in tasks}
     if not any(left.values()):
@@ -303,7 +303,7 @@ async def _sample_all(
         opened = generate if generate is not None else await stack.enter_async_context(open_generator(generation))
         for name, missing in left.items():
             total, keys = len(tasks[name]) * settings.samples, [(task.id, sample) for task, sample in missing]
-            with _bar(f"{name}: answers", total, total - len(missing), bar) as shown:
+            with _bar(f"{name}: answers", total, total - len(missing), progress) as shown:
                 report = _advance(shown)
                 queue = WorkQueue(keys, folders[name], processes, learn=report)
                 async with show_retries(shown, opened):
@@ -359,14 +359,14 @@ def _judge_all(
     samples: dict[str, list[Sample]],
     output_dir: Path,
     settings: EvaluationSettings,
-    bar: bool,
+    progress: bool,
 ) -> list[Score]:
     scores = []
     for benchmark, answers in samples.items():
         folder = output_dir / _folder_name(benchmark)
         folder.mkdir(parents=True, exist_ok=True)
         write_samples(folder / "samples.jsonl", answers)
-        with _bar(f"{benchmark}: judged", len(answers), 0, bar) as shown:
+        with _bar(f"{benchmark}: judged", len(answers), 0, progress) as shown:
             judging = Judging(folder, _executors(settings), settings.workers, settings.unsandboxed, _advance(shown))
             scores += get_benchmark(benchmark).judge(tasks[benchmark], answers, judging)
     return scores

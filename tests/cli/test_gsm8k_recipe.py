@@ -78,6 +78,6 @@ def test_evaluate(file, tmp_path):
     arguments = evaluate.parse(["--config", str(RECIPE / "evaluate.yaml")])
     settings = EvaluationSettings(benchmark_files={"gsm8k": file})
     run = evaluate_model(
-        arguments, arguments.benchmarks, tmp_path / "out", settings, generate=Pupil(), bar=False, name="pupil"
+        arguments, arguments.benchmarks, tmp_path / "out", settings, generate=Pupil(), progress=False, name="pupil"
     )
     assert results_table(run).splitlines()[1].split()[:3] == ["gsm8k", "4", "0.0"]

@@ -72,7 +72,7 @@ async def answer_a(prompt, sampling):
 def test_the_next_benchmark_is_one_class(tmp_path):
     arguments = GenerationArguments(base_url="http://localhost:1/v1", model_name_or_path="m")
     settings = EvaluationSettings(benchmark_files={"toy": "abc"})
-    run = evaluate_model(arguments, parse_benchmarks(["Toy"]), tmp_path, settings, generate=answer_a, bar=False)
+    run = evaluate_model(arguments, parse_benchmarks(["Toy"]), tmp_path, settings, generate=answer_a, progress=False)
     (score,) = run.scores
     assert [(one.task_id, one.passed, one.kind) for one in score.outcomes] == [
         ("Toy/a", True, "none"),
@@ -82,7 +82,7 @@ def test_the_next_benchmark_is_one_class(tmp_path):
     (tmp_path / "answers.jsonl").write_text(
         '{"task_id": "Toy/a", "completion": "b = 1"}\n{"task_id": "Toy/b", "completion": "b = 1"}\n'
     )
-    run = evaluate_samples([tmp_path / "answers.jsonl"], tmp_path, bar=False)
+    run = evaluate_samples([tmp_path / "answers.jsonl"], tmp_path, progress=False)
     assert [one.passed for one in run.score("toy").outcomes] == [False, True]
     assert hub_dataset("toy").dataset == "me/toy"
     row = {"messages": [{"role": "user", "content": Toy.STATEMENT}, {"role": "assistant", "content": "x"}]}

@@ -67,7 +67,7 @@ def evaluate(file, tmp_path, texts, **settings):
         tmp_path / "out",
         EvaluationSettings(benchmark_files={"gsm8k": str(file)}, **settings),
         generate=generate,
-        bar=False,
+        progress=False,
     )
     return found, generate
 
@@ -171,7 +171,7 @@ def test_answers_made_elsewhere_are_judged(file, tmp_path, no_sandbox):
         )
     )
     settings = EvaluationSettings(benchmark_files={"gsm8k": str(file)})
-    found = evaluate_samples([samples], tmp_path / "out", settings, benchmarks=["gsm8k"], bar=False)
+    found = evaluate_samples([samples], tmp_path / "out", settings, benchmarks=["gsm8k"], progress=False)
     assert all(outcome.passed for outcome in found.scores[0].outcomes)
 
 
@@ -181,7 +181,7 @@ def test_own_problems_may_have_final_answers(tmp_path, no_sandbox):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     arguments = GenerationArguments(model_name_or_path="scripted", base_url="http://localhost:1/v1")
     generate = Scripted({"2 + 2?": [r"\boxed{4}"], "Which?": [r"\boxed{A}"]})
-    found = evaluate_model(arguments, [f"problems:{path}"], tmp_path / "out", generate=generate, bar=False)
+    found = evaluate_model(arguments, [f"problems:{path}"], tmp_path / "out", generate=generate, progress=False)
     assert [outcome.passed for outcome in found.scores[0].outcomes] == [True, False]
 
 
@@ -192,7 +192,9 @@ def test_votes_for_one_choice_count_together_in_any_notation(tmp_path, no_sandbo
     arguments = GenerationArguments(model_name_or_path="scripted", base_url="http://localhost:1/v1")
     generate = Scripted({"Which?": [r"\boxed{A}", r"\boxed{(a)}", r"\boxed{A) x}", r"\boxed{B}", r"\boxed{y}"]})
     settings = EvaluationSettings(samples=5, temperature=0.8)
-    found = evaluate_model(arguments, [f"problems:{path}"], tmp_path / "out", settings, generate=generate, bar=False)
+    found = evaluate_model(
+        arguments, [f"problems:{path}"], tmp_path / "out", settings, generate=generate, progress=False
+    )
     assert [outcome.passed for outcome in found.scores[0].outcomes] == [False, False, False, True, True]
     assert majority(found.scores[0]).value == 0
 

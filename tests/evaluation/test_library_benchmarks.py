@@ -198,7 +198,9 @@ def test_tasks_whose_libraries_are_absent_are_named_in_table_and_report(file, tm
 
     arguments = GenerationArguments(base_url="http://localhost:1/v1", model_name_or_path="m")
     settings = EvaluationSettings(benchmark_files={"bigcodebench": file(PLAIN, ABSENT)}, workers=1)
-    run = evaluate_model(arguments, ["bigcodebench:instruct"], tmp_path / "out", settings, generate=answer, bar=False)
+    run = evaluate_model(
+        arguments, ["bigcodebench:instruct"], tmp_path / "out", settings, generate=answer, progress=False
+    )
     assert [(one.task_id, one.passed) for one in run.score("bigcodebench:instruct").outcomes] == [
         ("BigCodeBench/0", True)
     ]
@@ -216,7 +218,7 @@ def test_tasks_whose_libraries_are_absent_are_named_in_table_and_report(file, tm
             tmp_path / "other",
             EvaluationSettings(benchmark_files={"bigcodebench": file(ABSENT)}),
             generate=answer,
-            bar=False,
+            progress=False,
         )
 
 
@@ -226,7 +228,7 @@ def test_answers_in_files_to_what_is_left_out_are_skipped(file, tmp_path):
     (tmp_path / "answers.jsonl").write_text("".join(json.dumps(answer) + "\n" for answer in answers))
     settings = EvaluationSettings(benchmark_files={"bigcodebench": file(PLAIN, ABSENT)}, workers=1)
     names = ["bigcodebench:complete"]
-    run = evaluate_samples([tmp_path / "answers.jsonl"], tmp_path / "out", settings, benchmarks=names, bar=False)
+    run = evaluate_samples([tmp_path / "answers.jsonl"], tmp_path / "out", settings, benchmarks=names, progress=False)
     assert [one.passed for one in run.score("bigcodebench:complete").outcomes] == [True]
 
 
@@ -282,7 +284,7 @@ def test_an_evaluation_runs_answers_with_the_packages_of_this_environment(file, 
     answers = tmp_path / "answers.jsonl"
     answers.write_text(json.dumps({"task_id": "DS-1000/1", "solution": DS1000_RIGHT["DS-1000/1"][0]}) + "\n")
     settings = EvaluationSettings(benchmark_files={"ds1000": file(DS1000_ROWS[1])}, workers=1)
-    run = evaluate_samples([answers], tmp_path / "out", settings, bar=False)
+    run = evaluate_samples([answers], tmp_path / "out", settings, progress=False)
     check(run.score("ds1000").outcomes, True)
 
 

@@ -357,7 +357,7 @@ def test_answers_import_the_packages_of_this_environment(file, tmp_path):
     code = f"import importlib.util\nassert importlib.util.find_spec('trl')\n{RIGHT['mean']}"
     path.write_text(json.dumps({"task_id": "mean", "solution": code}) + "\n")
     settings = EvaluationSettings(benchmark_files={"livecodebench": file(MEAN)}, workers=1)
-    run = evaluate_samples([path], tmp_path / "out", settings, benchmarks=["livecodebench"], bar=False)
+    run = evaluate_samples([path], tmp_path / "out", settings, benchmarks=["livecodebench"], progress=False)
     assert [outcome.detail for outcome in run.scores[0].outcomes if not outcome.passed] == []
 
 

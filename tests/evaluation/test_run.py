@@ -45,7 +45,9 @@ async def knows_all(prompt, sampling):
 @pytest.mark.usefixtures("small_benchmarks", "isolation")
 def test_an_evaluation_from_prompt_to_record(tmp_path):
     arguments = GenerationArguments(base_url="http://localhost:1/v1", model_name_or_path="m")
-    run = evaluate_model(arguments, ["humaneval", "mbpp"], tmp_path, generate=knows_all, bar=False, command="evaluate")
+    run = evaluate_model(
+        arguments, ["humaneval", "mbpp"], tmp_path, generate=knows_all, progress=False, command="evaluate"
+    )
     passed = {
         score.benchmark: [outcome.task_id for outcome in score.outcomes if outcome.passed] for score in run.scores
     }
@@ -65,7 +67,7 @@ def test_an_evaluation_from_prompt_to_record(tmp_path):
     async def never(prompt, sampling):
         raise AssertionError("all answers are there")
 
-    again = evaluate_model(arguments, ["humaneval"], tmp_path, generate=never, bar=False)
+    again = evaluate_model(arguments, ["humaneval"], tmp_path, generate=never, progress=False)
     assert again.scores == run.scores[:2]
 
 
@@ -103,7 +105,7 @@ def test_problems_of_ones_own_are_judged_by_their_tests(tmp_path):
     arguments = GenerationArguments(base_url="http://localhost:1/v1", model_name_or_path="m")
     benchmark = f"problems:{tmp_path / 'held-out.jsonl'}"
     asyncio.run(generate_model_answers(arguments, [benchmark], tmp_path / "out", generate=generate))
-    run = evaluate_model(arguments, [benchmark], tmp_path / "out", generate=never, bar=False)
+    run = evaluate_model(arguments, [benchmark], tmp_path / "out", generate=never, progress=False)
     (score,) = run.scores
     assert score.benchmark == benchmark
     assert {outcome.task_id: outcome.passed for outcome in score.outcomes} == {
@@ -155,7 +157,7 @@ def test_answers_to_problems_that_were_edited_are_not_scored(tmp_path):
         return Completion("x")
 
     def run(**settings):
-        options = {"settings": EvaluationSettings(**settings), "generate": generate, "bar": False}
+        options = {"settings": EvaluationSettings(**settings), "generate": generate, "progress": False}
         return evaluate_model(arguments, [f"problems:{file}"], tmp_path / "out", **options)
 
     run(limit=2)
@@ -223,7 +225,7 @@ def test_what_was_judged_is_kept_though_the_hub_is_gone(tmp_path, monkeypatch):
     (tmp_path / "problems.jsonl").write_text(json.dumps(row) + "\n")
     arguments = GenerationArguments(model_name_or_path="team/model", backend="transformers")
     benchmark = f"problems:{tmp_path / 'problems.jsonl'}"
-    run = evaluate_model(arguments, [benchmark], tmp_path / "out", generate=answer, bar=False)
+    run = evaluate_model(arguments, [benchmark], tmp_path / "out", generate=answer, progress=False)
     assert run.revision is None and [outcome.passed for outcome in run.scores[0].outcomes] == [True]
     assert EvaluationRun.load(tmp_path / "out" / "results.json") == run
 
@@ -233,15 +235,15 @@ def test_problems_of_ones_own_need_tests_and_the_plain_request(tmp_path):
     file = tmp_path / "held-out.jsonl"
     file.write_text(json.dumps({"id": "a", "instruction": "Do it."}) + "\n")
     with pytest.raises(ValueError, match=r"'a' of .*held-out.jsonl has neither tests nor a final answer"):
-        evaluate_model(arguments, [f"problems:{file}"], tmp_path / "out", bar=False)
+        evaluate_model(arguments, [f"problems:{file}"], tmp_path / "out", progress=False)
     write_problems(file)
     with pytest.raises(ValueError, match=r"problems:.* has no prompts in the style 'evalplus': use request"):
         evaluate_model(
-            arguments, [f"problems:{file}"], tmp_path / "out", EvaluationSettings(prompt="evalplus"), bar=False
+            arguments, [f"problems:{file}"], tmp_path / "out", EvaluationSettings(prompt="evalplus"), progress=False
         )
     file.write_text(json.dumps({"id": "a", "instruction": "Do it.", "tests": "x", "language": "swift"}) + "\n")
     with pytest.raises(ValueError, match=r"There is nothing to score: .*[Ss]wift"):
-        evaluate_model(arguments, [f"problems:{file}"], tmp_path / "out", bar=False)
+        evaluate_model(arguments, [f"problems:{file}"], tmp_path / "out", progress=False)
 
 
 @pytest.mark.usefixtures("isolation")
@@ -254,7 +256,7 @@ def test_a_model_is_given_by_its_name_alone(tmp_path, monkeypatch):
         asked.append(prompt)
         return Completion("```python\ndef double(x):\n    return 2 * x\n```")
 
-    run = evaluate_model("me/coder", "problems:problems.jsonl", generate=answer, bar=False)
+    run = evaluate_model("me/coder", "problems:problems.jsonl", generate=answer, progress=False)
     assert asked and run.model == "me/coder" and (tmp_path / "out" / "evaluate" / "results.json").is_file()
     evaluated = []
 
@@ -274,14 +276,14 @@ def test_a_missing_folder_is_not_asked_for_on_the_hub(tmp_path, monkeypatch):
     monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", lambda *_, **__: pytest.fail("asked the Hub"))
     write_problems(tmp_path / "problems.jsonl")
     with pytest.raises(GenerationError, match="The model folder 'models/none' does not exist; paths start from"):
-        evaluate_model("models/none", f"problems:{tmp_path / 'problems.jsonl'}", tmp_path / "out", bar=False)
+        evaluate_model("models/none", f"problems:{tmp_path / 'problems.jsonl'}", tmp_path / "out", progress=False)
 
 
 @pytest.mark.usefixtures("small_benchmarks", "isolation")
 def test_published_answers_need_no_model(tmp_path, monkeypatch):
     monkeypatch.setattr(Swift, "missing", lambda self: "swiftc is not installed.")
     files = [DATA / "humaneval_published.jsonl"]
-    run = evaluate_samples(files, tmp_path, name="DS-6.7B", bar=False)
+    run = evaluate_samples(files, tmp_path, name="DS-6.7B", progress=False)
     failed = {outcome.task_id for outcome in run.score("humaneval+").outcomes if not outcome.passed}
     assert failed == {"HumanEval/26", "HumanEval/32", "HumanEval/67"}
     assert run.model == "DS-6.7B"
@@ -289,14 +291,17 @@ def test_published_answers_need_no_model(tmp_path, monkeypatch):
         os.listdir(DATA)
     )  # nothing was left beside the samples
     assert (
-        evaluate_samples(files, tmp_path, EvaluationSettings(limit=2), bar=False).score("humaneval").outcomes[1].passed
+        evaluate_samples(files, tmp_path, EvaluationSettings(limit=2), progress=False)
+        .score("humaneval")
+        .outcomes[1]
+        .passed
     )
     with pytest.raises(ValueError, match=r"There is nothing to score: swiftc is not installed"):
-        evaluate_samples(files, tmp_path, benchmarks=["multipl-e:swift"], bar=False)
+        evaluate_samples(files, tmp_path, benchmarks=["multipl-e:swift"], progress=False)
     with pytest.raises(ValueError, match="2 files of answers and 1 benchmarks"):
-        evaluate_samples([*files, *files], tmp_path, benchmarks=["humaneval"], bar=False)
+        evaluate_samples([*files, *files], tmp_path, benchmarks=["humaneval"], progress=False)
     with pytest.raises(ValueError, match="Two files contain answers to the same benchmark"):
-        evaluate_samples([*files, *files], tmp_path, bar=False)
+        evaluate_samples([*files, *files], tmp_path, progress=False)
 
 
 def test_answers_that_are_markdown_are_reported(tmp_path, caplog):
@@ -306,7 +311,7 @@ def test_answers_that_are_markdown_are_reported(tmp_path, caplog):
     for answer, warnings in ((code, 0), (f"```python\n{code}```", 1)):  # indented fences are part of the code
         (tmp_path / "samples.jsonl").write_text(json.dumps({"task_id": "double", "solution": answer}) + "\n")
         own = [f"problems:{tmp_path}/own.jsonl"]
-        evaluate_samples([tmp_path / "samples.jsonl"], tmp_path / "out", benchmarks=own, bar=False)
+        evaluate_samples([tmp_path / "samples.jsonl"], tmp_path / "out", benchmarks=own, progress=False)
         assert caplog.text.count("1 of 1 answers contain a line that begins with ```") == warnings
 
 
@@ -321,11 +326,16 @@ def test_one_evaluation_at_a_time_writes_into_a_folder(tmp_path, monkeypatch):
     out.mkdir()
     with run_folder.take_lock(out / ".lock"):
         with pytest.raises(RunError, match=sentence):
-            evaluate_samples([tmp_path / "samples.jsonl"], out, benchmarks=own, bar=False)
+            evaluate_samples([tmp_path / "samples.jsonl"], out, benchmarks=own, progress=False)
         with pytest.raises(RunError, match=sentence):
-            evaluate_model(arguments, own, out, bar=False)
+            evaluate_model(arguments, own, out, progress=False)
         assert [one.name for one in out.iterdir()] == [".lock"]
-    assert evaluate_samples([tmp_path / "samples.jsonl"], out, benchmarks=own, bar=False).scores[0].outcomes[0].passed
+    assert (
+        evaluate_samples([tmp_path / "samples.jsonl"], out, benchmarks=own, progress=False)
+        .scores[0]
+        .outcomes[0]
+        .passed
+    )
 
 
 @pytest.mark.parametrize(
