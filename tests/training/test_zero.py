@@ -5,9 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import tiny_config
+
+from reflection_trl import ReflectionDistillConfig
+from reflection_trl.training.modeling import prepare_model
 
 
 pytestmark = pytest.mark.heavy
@@ -57,3 +61,15 @@ def test_two_processes_train_as_one(folder, stage, case):
     for entry, expected in zip(logs, alone, strict=True):
         for key in KEYS:
             assert entry[key] == pytest.approx(expected[key], rel=2e-5), key
+
+
+@pytest.mark.parametrize(("stage", "compiles"), [(3, True), (3, False), (2, True)])
+def test_only_zero_3_gathers_compiled_layers_whole(make_model, tokenizer, tmp_path, stage, compiles):
+    from deepspeed.utils import z3_leaf_module
+
+    options = {"torch_compile": True, "torch_compile_backend": "eager"} if compiles else {}
+    args = ReflectionDistillConfig(str(tmp_path), use_cpu=True, bf16=False, report_to="none", **options)
+    args.deepspeed_plugin = SimpleNamespace(zero_stage=stage)
+    model = make_model()
+    prepare_model(model, tokenizer, args, stop_token=None, aux_loss_enabled=False)
+    assert {z3_leaf_module(layer) for layer in model.model.layers} == {compiles and stage == 3}
