@@ -326,7 +326,8 @@ def pass_rates(score: Score) -> dict[int, Rate]:
         score ([`Score`]):
             Score of one benchmark.
     """
-    return {k: rate(score, k) for k in (1, 10, 100) if k <= answers_per_task(score)}
+    answers = answers_per_task(score)
+    return {k: rate(score, k) for k in (1, 10, 100) if k <= answers}
 
 
 def majority(score: Score) -> Rate | None:

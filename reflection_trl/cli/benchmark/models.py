@@ -25,8 +25,8 @@ SHAPES = {
 }
 KEY_VALUE_HEADS = {"tiny": 2, "0.5b": 2, "1.5b": 2, "7b": 4, "32b": 8}
 VOCABULARY = {"tiny": 1024, "0.5b": 151936, "1.5b": 151936, "7b": 152064, "32b": 152064}
-EOS_TOKEN_ID = 1  # of `benchmark_tokenizer`
 TIED = {"tiny": True, "0.5b": True, "1.5b": True, "7b": False, "32b": False}
+EOS_TOKEN_ID = 1  # of `benchmark_tokenizer`
 
 
 def vocabulary_size(arguments: BenchmarkArguments) -> int:
